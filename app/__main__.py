@@ -1,0 +1,83 @@
+"""``python -m app``: check the settings, then start Granian. Exit codes: 0 stopped, 2 a setting is wrong."""
+
+import os
+import shutil
+import sys
+import tempfile
+from typing import Any
+
+from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
+
+from app.errors import SettingsError
+from app.settings import MULTIPROCESS_VARIABLE, Settings, load_settings
+
+_HEADER_READ_TIMEOUT_MS = 10_000
+
+
+def _log_dictconfig(log_format: str) -> dict[str, Any]:
+    """Granian's own lines in the same shape as the workers'."""
+    if log_format == "auto":
+        log_format = "console" if sys.stdout.isatty() else "json"
+    return {
+        "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "decide"}},
+        "loggers": {"_granian": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+    }
+
+
+def _loop(name: str) -> Loops:
+    if name != "auto":
+        return Loops(name)
+    try:
+        import uvloop  # noqa: F401, PLC0415 - only to see whether it is there
+    except ImportError:
+        return Loops.asyncio
+    return Loops.uvloop
+
+
+def serve(settings: Settings) -> None:
+    """Run the server until it is told to stop."""
+    values_dir = ""
+    if settings.workers > 1:
+        # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
+        values_dir = os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="decide-metrics-")
+    try:
+        Server(
+            "app.main:create_app",
+            factory=True,
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=settings.workers,
+            loop=_loop(settings.loop),
+            websockets=False,
+            backlog=min(settings.max_connections * settings.workers, 65_535),
+            backpressure=settings.max_connections,
+            http1_settings=HTTP1Settings(header_read_timeout=_HEADER_READ_TIMEOUT_MS),
+            log_level=LogLevels(settings.log_level),
+            log_dictconfig=_log_dictconfig(settings.log_format),
+            # One unfinished upload would otherwise hold up the stop for ever.
+            workers_kill_timeout=settings.shutdown_grace_s,
+        ).serve()
+    finally:
+        if values_dir:
+            shutil.rmtree(values_dir, ignore_errors=True)
+
+
+def main() -> int:
+    """Entry point."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"settings: {line}", file=sys.stderr)
+        return 2
+    serve(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

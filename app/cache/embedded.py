@@ -1,0 +1,205 @@
+"""L2 on SQLite: one file, no server. The default where no REDIS_URL is set.
+
+One row a symbol holds both its records, so a read never sees one of an old run and one of a new. WAL mode lets readers go on
+while the warm job writes; its one transaction is either wholly there or not at all, whenever the job is killed. Reads run in
+one thread of the store's own, so that a slow disk delays its callers up to their budget and never the event loop.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
+from app.errors import StoreError
+
+T = TypeVar("T")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS records (
+    symbol TEXT PRIMARY KEY,
+    price_as_of_ms INTEGER, price BLOB,
+    agents_as_of_ms INTEGER, agents BLOB
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
+"""
+_READ = """
+SELECT symbol, price, agents FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""
+_WRITE = """
+INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (symbol) DO UPDATE SET
+    price_as_of_ms = coalesce(excluded.price_as_of_ms, price_as_of_ms), price = coalesce(excluded.price, price),
+    agents_as_of_ms = coalesce(excluded.agents_as_of_ms, agents_as_of_ms), agents = coalesce(excluded.agents, agents)
+"""
+_CHANGES_KEPT = 10_000
+_CHANGES_READ = 100
+_POLL_S = 0.02
+_BUSY_S = 10.0
+
+
+class EmbeddedStore:
+    """A `Store` in a SQLite file. The file and its folder are made if they are not there."""
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
+        self._connection: sqlite3.Connection | None = None
+        self._seen: tuple[int, int] | None = None
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """Answers in the order of ``symbols``, all of one snapshot."""
+        wanted = msgspec.json.encode(list(symbols)).decode()
+
+        def read() -> list[Stored]:
+            found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in self._reader().execute(_READ, (wanted,))}
+            return [found.get(symbol, UNKNOWN) for symbol in symbols]
+
+        return await self._in_thread(read)
+
+    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+        """One transaction on a connection of its own, so that this store's own feed sees it like anybody else's."""
+
+        def write() -> Published:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    return _publish(connection, rows, info, prune=prune)
+            finally:
+                connection.close()
+
+        return await self._in_thread(write)
+
+    async def run_info(self) -> RunInfo | None:
+        """The newest publication's info."""
+
+        def read() -> RunInfo | None:
+            row = self._reader().execute("SELECT info FROM run").fetchone()
+            return None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
+
+        return await self._in_thread(read)
+
+    async def symbols(self) -> list[str]:
+        """The loaded universe, sorted."""
+        return await self._in_thread(
+            lambda: [row[0] for row in self._reader().execute("SELECT symbol FROM records ORDER BY symbol")]
+        )
+
+    async def feed_position(self) -> str:
+        """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
+        return str(await self._in_thread(lambda: _newest_change(self._reader())))
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            found = await self._in_thread(lambda: self._changes_now(int(after)))
+            left_s = deadline - time.monotonic()
+            if found is not None or left_s <= 0:
+                return found or Changes(last_id=after, symbols=(), lost=False)
+            await asyncio.sleep(min(_POLL_S, left_s))
+
+    async def ping(self) -> None:
+        """Reads one row."""
+        await self._in_thread(lambda: self._reader().execute("SELECT 1").fetchone())
+
+    async def close(self) -> None:
+        """Close the connection in the thread it belongs to, then end the thread."""
+
+        def close() -> None:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, close)
+        self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_TABLES)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _changes_now(self, after: int) -> Changes | None:
+        connection = self._reader()
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if (version, after) == self._seen:
+            return None
+        found = connection.execute(
+            "SELECT id, symbols FROM changes WHERE id > ? ORDER BY id LIMIT ?", (after, _CHANGES_READ)
+        ).fetchall()
+        newest_id = _newest_change(connection)
+        if len(found) < _CHANGES_READ:
+            self._seen = (version, found[-1][0] if found else after)
+        if newest_id < after:
+            return Changes(last_id=str(newest_id), symbols=(), lost=True)
+        if not found:
+            return None
+        symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
+        return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=found[0][0] != after + 1)
+
+
+def _newest_change(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
+    stored = {
+        row[0]: (row[1], row[2]) for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
+    }
+    written, kept_newer, changed = 0, 0, []
+    writes: list[tuple[str, int | None, bytes | None, int | None, bytes | None]] = []
+    for row in rows:
+        price_then, agents_then = stored.get(row.symbol, (None, None))
+        new_price = row.price is not None and (price_then is None or (row.price_as_of_ms or 0) >= price_then)
+        new_agents = row.agents is not None and (agents_then is None or (row.agents_as_of_ms or 0) >= agents_then)
+        kept_newer += (row.price is not None and not new_price) + (row.agents is not None and not new_agents)
+        if new_price or new_agents:
+            written += new_price + new_agents
+            changed.append(row.symbol)
+            price = (row.price_as_of_ms, row.price) if new_price else (None, None)
+            agents = (row.agents_as_of_ms, row.agents) if new_agents else (None, None)
+            writes.append((row.symbol, *price, *agents))
+    named = {row.symbol for row in rows}
+    gone = [symbol for symbol in stored if symbol not in named] if prune else []
+    if not writes and not gone:
+        return Published(written=0, kept_newer=kept_newer, pruned=0, change_id=str(_newest_change(connection)))
+    connection.executemany(_WRITE, writes)
+    connection.executemany("DELETE FROM records WHERE symbol = ?", ((symbol,) for symbol in gone))
+    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
+    change_id = int(cursor.lastrowid or 0)
+    connection.execute("DELETE FROM changes WHERE id <= ?", (change_id - _CHANGES_KEPT,))
+    newest_ms, count = connection.execute(
+        "SELECT max(max(coalesce(price_as_of_ms, agents_as_of_ms), coalesce(agents_as_of_ms, price_as_of_ms))), count(*)"
+        " FROM records"
+    ).fetchone()
+    info = msgspec.structs.replace(info, newest_as_of_ms=newest_ms or info.newest_as_of_ms, symbols=count)
+    connection.execute("INSERT OR REPLACE INTO run (only_one, info) VALUES (1, ?)", (msgspec.msgpack.encode(info),))
+    return Published(written=written, kept_newer=kept_newer, pruned=len(gone), change_id=str(change_id))

@@ -1,0 +1,105 @@
+"""The change feed: tells this worker's L1 what was published, by whomever.
+
+One task a worker tails the store's changes from the last id it saw. A change turns the L1 entries of its symbols stale and
+fences off loads under way. Where the feed says that entries are gone (trimmed, flushed), everything in L1 turns stale. It
+never gives up: while the store does not answer it tries again, ever more slowly, up to `_LONGEST_PAUSE_S`.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from app.cache.store import RunInfo, Store
+from app.cache.tiers import Tiers
+from app.errors import StoreError
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+
+class FeedMeters(Protocol):
+    """What the feed reports."""
+
+    def feed_applied(self, symbols: int, *, lost: bool) -> None:
+        """A batch of changes was applied to L1."""
+        ...
+
+    def feed_failed(self) -> None:
+        """A read of the feed failed."""
+        ...
+
+    def run_seen(self, info: RunInfo) -> None:
+        """The store holds this run."""
+        ...
+
+
+class Feed:
+    """Keeps `Tiers` coherent with the store and knows which run the store holds."""
+
+    def __init__(
+        self,
+        store: Store,
+        tiers: Tiers,
+        meters: FeedMeters,
+        *,
+        wait_s: float,
+        rng: random.Random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_run: Callable[[RunInfo], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._tiers = tiers
+        self._meters = meters
+        self._wait_s = wait_s
+        self._rng = rng
+        self._sleep = sleep
+        self._on_run = on_run
+        self._position: str | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self.run_info: RunInfo | None = None
+        self.connected = False
+
+    async def run(self) -> None:
+        """Tail for ever; ends by cancellation."""
+        while True:
+            if not await self.step():
+                await self._sleep(self._pause_s * self._rng.uniform(0.5, 1.0))
+                self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
+
+    async def step(self) -> bool:
+        """One read of the feed, applied. False if the store did not answer."""
+        try:
+            if self._position is None:
+                position = await self._store.feed_position()
+                # Whatever L1 read before this position was known may have changed in between.
+                self._tiers.invalidate_all()
+                self._position = position
+                await self._look_at_run()
+            else:
+                await self._apply(self._position)
+        except StoreError:
+            self.connected = False
+            self._meters.feed_failed()
+            return False
+        self.connected = True
+        self._pause_s = _FIRST_PAUSE_S
+        return True
+
+    async def _apply(self, position: str) -> None:
+        changes = await self._store.changes(position, self._wait_s)
+        if changes.lost:
+            self._tiers.invalidate_all()
+        elif changes.symbols:
+            self._tiers.invalidate(changes.symbols)
+        self._position = changes.last_id
+        if changes.lost or changes.symbols:
+            self._meters.feed_applied(len(changes.symbols), lost=changes.lost)
+            await self._look_at_run()
+
+    async def _look_at_run(self) -> None:
+        info = await self._store.run_info()
+        if info is not None:
+            self.run_info = info
+            self._meters.run_seen(info)
+            self._on_run(info)

@@ -1,0 +1,160 @@
+"""L1: a bounded LRU of decoded evidence with deadlines, in the process's own memory.
+
+An entry is *fresh* until its deadline, then *stale*: no longer an answer by itself, but good enough to fall back on while L2
+cannot answer, until its second deadline. `expire_all` makes every entry stale at once by moving the generation on, which
+costs the same for one entry and for a million. Unknown symbols are remembered apart, briefly and in a bounded table, so that
+a scan over made-up symbols cannot push real ones out.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+
+from cachetools import LRUCache
+
+from app.domain.evidence import Evidence
+
+
+class Entry:
+    """One symbol's evidence and its deadlines, in seconds of the injected monotonic clock."""
+
+    __slots__ = ("evidence", "fresh_until", "generation", "loaded_at", "run", "stale_until")
+
+    def __init__(self, evidence: Evidence, loaded_at: float, fresh_until: float, stale_until: float, generation: int) -> None:
+        self.evidence = evidence
+        self.run = evidence.run
+        self.loaded_at = loaded_at
+        self.fresh_until = fresh_until
+        self.stale_until = stale_until
+        self.generation = generation
+
+
+class CountingLRU(LRUCache[str, Entry]):
+    """cachetools' LRU, counting what it pushes out."""
+
+    def __init__(self, max_entries: int) -> None:
+        super().__init__(max_entries)
+        self.evictions = 0
+
+    def popitem(self) -> tuple[str, Entry]:
+        """Remove the least recently used entry; cachetools calls this when it is full."""
+        self.evictions += 1
+        return super().popitem()
+
+
+class Memory:
+    """L1. All methods are synchronous and take constant time but `expire`, which is linear in what it is given."""
+
+    def __init__(
+        self,
+        *,
+        max_entries: int,
+        ttl_s: float,
+        ttl_jitter: float,
+        stale_s: float,
+        negative_max_entries: int,
+        negative_ttl_s: float,
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._entries = CountingLRU(max_entries)
+        self._unknown: LRUCache[str, float] = LRUCache(negative_max_entries)
+        self._ttl_s = ttl_s
+        self._ttl_jitter = ttl_jitter
+        self._stale_s = stale_s
+        self._negative_ttl_s = negative_ttl_s
+        self._clock = clock
+        self._rng = rng
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def max_entries(self) -> int:
+        """Upper bound of ``len(self)``."""
+        return int(self._entries.maxsize)
+
+    @property
+    def evictions(self) -> int:
+        """Entries pushed out by newer ones since the start."""
+        return self._entries.evictions
+
+    @property
+    def unknown_entries(self) -> int:
+        """Symbols remembered as unknown, expired ones among them."""
+        return len(self._unknown)
+
+    def fresh(self, symbol: str, now: float) -> Entry | None:
+        """The entry if it is fresh at ``now``. The hot path: indexing costs a seventh of ``.get`` on this cache."""
+        try:
+            entry = self._entries[symbol]
+        except KeyError:
+            return None
+        if entry.fresh_until > now and entry.generation == self._generation:
+            return entry
+        return None
+
+    def stale(self, symbol: str, now: float) -> Entry | None:
+        """The entry if it may still be fallen back on at ``now``, fresh or not."""
+        try:
+            entry = self._entries[symbol]
+        except KeyError:
+            return None
+        return entry if entry.stale_until > now else None
+
+    def put(self, symbol: str, evidence: Evidence) -> Entry:
+        """Remember ``evidence``; a record with an older ``as_of`` than the remembered one's does not replace it."""
+        try:
+            evidence = newest(evidence, self._entries[symbol].evidence)
+        except KeyError:
+            pass
+        now = self._clock()
+        lifetime = self._ttl_s * (1.0 - self._ttl_jitter * self._rng.random())
+        entry = Entry(evidence, now, now + lifetime, now + lifetime + self._stale_s, self._generation)
+        self._entries[symbol] = entry
+        self._unknown.pop(symbol, None)
+        return entry
+
+    def put_unknown(self, symbol: str) -> None:
+        """Remember that L2 does not know ``symbol``."""
+        self._entries.pop(symbol, None)
+        if self._negative_ttl_s > 0:
+            self._unknown[symbol] = self._clock() + self._negative_ttl_s
+
+    def is_unknown(self, symbol: str, now: float) -> bool:
+        """Whether L2 said, not long ago, that it does not know ``symbol``."""
+        until = self._unknown.get(symbol)
+        if until is None:
+            return False
+        if until <= now:
+            del self._unknown[symbol]
+            return False
+        return True
+
+    def expire(self, symbols: Iterable[str]) -> None:
+        """Make these entries stale and forget that they were unknown: their records have changed."""
+        for symbol in symbols:
+            self._unknown.pop(symbol, None)
+            try:
+                # Looking at an entry here must not count as a use, or a bulk change would reorder the LRU.
+                entry = super(LRUCache, self._entries).__getitem__(symbol)
+            except KeyError:
+                continue
+            entry.fresh_until = 0.0
+
+    def expire_all(self) -> None:
+        """Make every entry stale, in constant time."""
+        self._generation += 1
+        self._unknown.clear()
+
+
+def newest(loaded: Evidence, remembered: Evidence) -> Evidence:
+    """``loaded``, but for a record of it that is older than the remembered one."""
+    price, agents = loaded.price, loaded.agents
+    if price is not None and remembered.price is not None and price.as_of_ms < remembered.price.as_of_ms:
+        price = remembered.price
+    if agents is not None and remembered.agents is not None and agents.as_of_ms < remembered.agents.as_of_ms:
+        agents = remembered.agents
+    if price is loaded.price and agents is loaded.agents:
+        return loaded
+    return Evidence(price, agents, loaded.price_trouble, loaded.agents_trouble)

@@ -1,0 +1,235 @@
+"""L2 on Redis: two string keys a symbol, a set of the known symbols, a hash about the newest run, a stream of changes.
+
+Keys, with the prefix ``decide:1``::
+
+    decide:1:{AAPL}:price    msgpack array, see app.domain.vector.PriceRecord
+    decide:1:{AAPL}:agents   msgpack array, AgentRecord
+    decide:1:symbols         set of the loaded universe
+    decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms, symbols, bars, bytes
+    decide:1:changes         stream of run and changed symbols, at most about 10,000 entries
+
+A publication is one Lua script, which Redis runs to its end before it serves anybody else, and which it starts only when all
+of the command has arrived. One script touches keys of all symbols, so the store needs one Redis (with replicas if you like),
+not a Redis Cluster; Redis 6.2 or newer.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.cache.store import Changes, Published, Row, RunInfo, Stored
+from app.errors import StoreError
+
+_CHANGES_KEPT = 10_000
+_CHANGES_READ = 100
+_SYMBOLS_A_CHANGE = 1000
+
+# KEYS: the set, the hash, the stream, then a key for each record.
+# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms and
+# value for each record. Everything that can fail (a key of another type) is looked at before the first write, because Redis
+# does not undo the writes of a script that stops half way.
+_PUBLISH = """
+for index, wanted in ipairs({'set', 'hash', 'stream'}) do
+  local found = redis.call('TYPE', KEYS[index]).ok
+  if found ~= 'none' and found ~= wanted then
+    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
+  end
+end
+
+-- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned 64-bit integer. Anything
+-- else in its place counts as no record, and is replaced.
+local function stored_as_of(key)
+  local head = redis.pcall('GETRANGE', key, 0, 26)
+  if type(head) ~= 'string' or #head < 27 then return nil end
+  local array, text, integer = string.byte(head, 1), string.byte(head, 2), string.byte(head, 19)
+  if array < 0x94 or array > 0x9f or text ~= 0xb0 or integer ~= 0xcf then return nil end
+  local as_of = 0
+  for position = 20, 27 do as_of = as_of * 256 + string.byte(head, position) end
+  return as_of
+end
+
+local written, kept, newest, changed, named = 0, 0, tonumber(ARGV[3]), {}, {}
+for index = 4, #KEYS do
+  local at = 9 + (index - 4) * 3
+  local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
+  local stored = stored_as_of(KEYS[index])
+  named[symbol] = true
+  if stored and stored > as_of then
+    kept = kept + 1
+    if stored > newest then newest = stored end
+  else
+    redis.call('SET', KEYS[index], ARGV[at + 3])
+    written = written + 1
+    if changed[#changed] ~= symbol then
+      changed[#changed + 1] = symbol
+      redis.call('SADD', KEYS[1], symbol)
+    end
+  end
+end
+
+local pruned = 0
+if ARGV[6] == '1' then
+  for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    if not named[symbol] then
+      redis.call('DEL', ARGV[9] .. ':{' .. symbol .. '}:price', ARGV[9] .. ':{' .. symbol .. '}:agents')
+      redis.call('SREM', KEYS[1], symbol)
+      pruned = pruned + 1
+      changed[#changed + 1] = symbol
+    end
+  end
+end
+
+if #changed == 0 then return {written, kept, pruned, ''} end
+local before = tonumber(redis.call('HGET', KEYS[2], 'newest_as_of_ms') or '0')
+if pruned == 0 and before > newest then newest = before end
+redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
+  'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
+local last, step = '', tonumber(ARGV[8])
+for first = 1, #changed, step do
+  local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))
+  last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'run', ARGV[1], 'symbols', some)
+end
+return {written, kept, pruned, last}
+"""
+
+
+class RedisStore:
+    """A `Store` on one Redis. Connections are made when first needed and shared through a bounded pool."""
+
+    kind = "redis"
+
+    def __init__(self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float) -> None:
+        self._prefix = prefix
+        self._symbols_key = f"{prefix}:symbols"
+        self._run_key = f"{prefix}:run"
+        self._changes_key = f"{prefix}:changes"
+        self._read_timeout_s = read_timeout_s
+        self._client = _client(url, max_connections, read_timeout_s)
+        # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
+        # nor fall under their timeout.
+        self._slow_client = _client(url, 4, 120.0)
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """One round trip: MGET of both records of each symbol, and which of them the universe has."""
+        keys = [key for symbol in symbols for key in self._record_keys(symbol)]
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.mget(keys)
+        pipeline.smismember(self._symbols_key, list(symbols))
+        values, known = await _answered(pipeline.execute())
+        return [
+            Stored(known=bool(known[index]), price=values[2 * index], agents=values[2 * index + 1])
+            for index in range(len(symbols))
+        ]
+
+    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+        """One script for all of it: `_PUBLISH`."""
+        keys = [self._symbols_key, self._run_key, self._changes_key]
+        arguments: list[str | bytes | int] = [
+            *(info.run, info.warmed_at_ms, info.newest_as_of_ms, info.bars, info.bytes),
+            *(int(prune), _CHANGES_KEPT, _SYMBOLS_A_CHANGE, self._prefix),
+        ]
+        for row in rows:
+            price_key, agents_key = self._record_keys(row.symbol)
+            if row.price is not None and row.price_as_of_ms is not None:
+                keys.append(price_key)
+                arguments += [row.symbol, row.price_as_of_ms, row.price]
+            if row.agents is not None and row.agents_as_of_ms is not None:
+                keys.append(agents_key)
+                arguments += [row.symbol, row.agents_as_of_ms, row.agents]
+        written, kept_newer, pruned, last_id = await _answered(
+            cast("Any", self._slow_client.eval(_PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
+        )
+        return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
+
+    async def run_info(self) -> RunInfo | None:
+        """The newest publication's info."""
+        found = await _answered(cast("Any", self._client.hgetall(self._run_key)))
+        if not found:
+            return None
+        try:
+            numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
+            return RunInfo(run=found[b"run"].decode(), **numbers)
+        except (KeyError, ValueError) as error:
+            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {error}") from error
+
+    async def symbols(self) -> list[str]:
+        """The loaded universe, sorted."""
+        found = await _answered(cast("Any", self._client.smembers(self._symbols_key)))
+        return sorted(symbol.decode() for symbol in found)
+
+    async def feed_position(self) -> str:
+        """Id of the newest change, ``0-0`` if there was none."""
+        newest = await _answered(self._client.xrevrange(self._changes_key, count=1))
+        return newest[0][0].decode() if newest else "0-0"
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """XREAD BLOCK from ``after``; then see whether ``after`` itself is still there.
+
+        If it is not, entries behind it may be gone too (trimmed, flushed, another Redis): the answer says ``lost``.
+        """
+        answer = await _answered(
+            self._slow_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=max(1, int(wait_s * 1000)))
+        )
+        entries = _entries(answer)
+        lost = False
+        if after != "0-0":
+            lost = not await _answered(self._slow_client.xrange(self._changes_key, after, after, count=1))
+        if lost and not entries:
+            return Changes(last_id=await self.feed_position(), symbols=(), lost=True)
+        symbols = dict.fromkeys(
+            symbol for _, fields in entries for symbol in fields.get(b"symbols", b"").decode().split("\n") if symbol
+        )
+        return Changes(last_id=entries[-1][0].decode() if entries else after, symbols=tuple(symbols), lost=lost)
+
+    async def ping(self) -> None:
+        """PING."""
+        await _answered(cast("Any", self._client.ping()))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+        await self._slow_client.aclose()
+
+    def _record_keys(self, symbol: str) -> tuple[str, str]:
+        # The braces are Redis Cluster's hash tag: both records of a symbol would live on one node.
+        return f"{self._prefix}:{{{symbol}}}:price", f"{self._prefix}:{{{symbol}}}:agents"
+
+
+def _client(url: str, max_connections: int, timeout_s: float) -> Redis:
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, 2.0),
+        # One retry, at once: a connection the server closed while idle fails on its next use. The client's own defaults (ten
+        # retries of five seconds) would hold a request for a minute.
+        retry=Retry(NoBackoff(), 1),
+        client_name="decide",
+    )
+    return Redis.from_pool(pool)
+
+
+async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies have no narrower type than what was asked for
+    """The reply, with everything that can go wrong between here and Redis as one error of ours."""
+    try:
+        return await command
+    except asyncio.CancelledError:
+        raise
+    except (RedisError, OSError, TimeoutError, ValueError) as error:
+        raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - RESP2 and RESP3 differ in shape
+    """The stream's entries from XREAD's reply: a list of pairs in RESP2, a dict of nested lists in RESP3."""
+    if not answer:
+        return []
+    if isinstance(answer, dict):
+        batches = next(iter(answer.values()))
+        return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
+    return list(answer[0][1])

@@ -1,0 +1,108 @@
+"""L2 as the rest of the house sees it: read many, publish in one atomic step, tail the changes.
+
+Two stores implement it: `app.cache.redis.RedisStore` and `app.cache.embedded.EmbeddedStore`. A read has three outcomes:
+a `Stored` with ``known`` true (hit), a `Stored` with ``known`` false (miss: outside the loaded universe), or a
+`StoreError` (error), which must never be remembered as a miss.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class Stored(NamedTuple):
+    """What L2 holds of one symbol: raw records, each None if absent. ``known``: the symbol is in the loaded universe."""
+
+    known: bool
+    price: bytes | None
+    agents: bytes | None
+
+
+UNKNOWN = Stored(known=False, price=None, agents=None)
+
+
+class Row(NamedTuple):
+    """One symbol's part of a publication. A record that is None leaves the stored one as it is."""
+
+    symbol: str
+    price_as_of_ms: int | None
+    price: bytes | None
+    agents_as_of_ms: int | None
+    agents: bytes | None
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """Which warm run L2 holds. ``newest_as_of_ms`` is the newest record's of any run (the replay clock starts there)."""
+
+    run: str
+    warmed_at_ms: int
+    newest_as_of_ms: int
+    symbols: int
+    bars: int
+    bytes: int
+
+
+class Published(NamedTuple):
+    """What a publication did: records written, records left because the stored one is newer, symbols removed, and its
+    id in the change feed (of its last entry, where it needed several).
+    """
+
+    written: int
+    kept_newer: int
+    pruned: int
+    change_id: str
+
+
+class Changes(NamedTuple):
+    """What the feed brought: the id to go on from, the symbols that changed, in order and without repeats.
+
+    ``lost`` is true if entries after the asked-for id are gone (trimmed or flushed): everything must be read anew.
+    """
+
+    last_id: str
+    symbols: tuple[str, ...]
+    lost: bool
+
+
+class Store(Protocol):
+    """An L2. Every method may raise `app.errors.StoreError`; none hides a failure as an empty answer."""
+
+    kind: str
+    """``redis`` or ``sqlite``, for /status, logs and metrics."""
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """One read for all ``symbols``, answers in their order; both records of a symbol are of one moment."""
+        ...
+
+    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+        """Write all of ``rows``, the run's info and the change feed's entries in one atomic step.
+
+        A record whose ``as_of`` is older than the stored one's is left out (never backwards) and counted. ``prune`` removes
+        symbols that ``rows`` does not name.
+        """
+        ...
+
+    async def run_info(self) -> RunInfo | None:
+        """The newest publication's info; None if nothing was ever published."""
+        ...
+
+    async def symbols(self) -> list[str]:
+        """The loaded universe, sorted."""
+        ...
+
+    async def feed_position(self) -> str:
+        """Id of the newest entry of the change feed: where a reader that knows nothing yet starts."""
+        ...
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """Entries after ``after``; waits up to ``wait_s`` seconds for one if there is none."""
+        ...
+
+    async def ping(self) -> None:
+        """Returns if L2 answers."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and threads."""
+        ...

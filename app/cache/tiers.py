@@ -1,0 +1,223 @@
+"""Read-through over both tiers.
+
+A hit in L1 is a plain function call (`Tiers.hit`). A miss joins the load that is already under way for its symbol, or starts
+one; all loads started in one turn of the event loop become one read of L2 (`_flush`). A caller waits for its load at most its
+budget; the load itself is never cancelled, because a cancelled command leaves its reply on a shared connection for the next
+caller to read. When L2 does not answer in time or fails, the caller gets what L1 still has, marked stale, or nothing, with
+the reason.
+
+The epoch fence: the change feed marks loads under way for changed symbols (`invalidate`). What a marked load brings is given
+to those who wait for it and is not kept, since it may have been read before the change.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from app.cache.codec import decode_agents, decode_price
+from app.cache.memory import Entry, Memory
+from app.cache.store import Store, Stored
+from app.domain.evidence import Evidence, Trouble, unread
+from app.errors import RecordError, StoreError
+
+Tier = Literal["l1", "l2", "none"]
+_READ_AT_ONCE = 256
+"""Symbols in one read of L2: large enough to share a round trip, small enough to decode (10 µs each) between two requests."""
+
+
+class Lookup(NamedTuple):
+    """What a read found.
+
+    ``evidence`` is None for a symbol outside the universe. ``proven`` is false if the evidence is only what L1 still had while
+    L2 could not answer; ``trouble`` then says why. ``age_s`` is the time since the evidence was read from L2.
+    """
+
+    evidence: Evidence | None
+    tier: Tier
+    proven: bool
+    age_s: float
+    trouble: Trouble | None = None
+
+
+class TierMeters(Protocol):
+    """What the tiers report; `app.observe.meters` counts it."""
+
+    def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
+        """One symbol was asked of a tier: hit, miss, stale, negative or error."""
+        ...
+
+    def store_read(self, seconds: float, symbols: int, *, failed: bool) -> None:
+        """One read of L2 ended."""
+        ...
+
+    def record_fault(self, reason: str) -> None:
+        """A stored record could not be used."""
+        ...
+
+
+class _Load:
+    """One symbol on its way from L2."""
+
+    __slots__ = ("future", "moved", "symbol")
+
+    def __init__(self, symbol: str, future: "asyncio.Future[Lookup]") -> None:
+        self.symbol = symbol
+        self.future = future
+        self.moved = False
+
+
+_UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
+_UNKNOWN_IN_L2 = Lookup(evidence=None, tier="l2", proven=True, age_s=0.0)
+
+
+class Tiers:
+    """L1 in front of L2. Belongs to one event loop."""
+
+    def __init__(self, memory: Memory, store: Store, meters: TierMeters, clock: Callable[[], float], *, max_pending: int) -> None:
+        self.memory = memory
+        self.store = store
+        self._meters = meters
+        self._clock = clock
+        self._max_pending = max_pending
+        self._loads: dict[str, _Load] = {}
+        self._running = 0
+        self._queue: list[_Load] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pending(self) -> int:
+        """Symbols on their way from L2."""
+        return self._running
+
+    def hit(self, symbol: str, now: float) -> Entry | None:
+        """The fresh L1 entry, or None. Awaits nothing."""
+        return self.memory.fresh(symbol, now)
+
+    async def fetch(self, symbol: str, budget_s: float) -> Lookup:
+        """Read a symbol that `hit` did not find, waiting at most ``budget_s`` for L2."""
+        return (await self.fetch_many((symbol,), budget_s))[0]
+
+    async def fetch_many(self, symbols: Sequence[str], budget_s: float) -> list[Lookup]:
+        """Answers in the order of ``symbols``; one read for all that L1 does not have."""
+        now = self._clock()
+        found: list[Lookup | _Load] = [self._begin(symbol, now) for symbol in symbols]
+        waiting = {each.future for each in found if isinstance(each, _Load)}
+        if waiting:
+            await asyncio.wait(waiting, timeout=budget_s)
+        return [self._finish(each) if isinstance(each, _Load) else each for each in found]
+
+    def invalidate(self, symbols: Iterable[str]) -> None:
+        """Their records changed: L1 entries turn stale, loads under way are fenced off."""
+        symbols = tuple(symbols)
+        self.memory.expire(symbols)
+        for symbol in symbols:
+            load = self._loads.pop(symbol, None)
+            if load is not None:
+                load.moved = True
+
+    def invalidate_all(self) -> None:
+        """Anything may have changed."""
+        self.memory.expire_all()
+        for load in self._loads.values():
+            load.moved = True
+        self._loads.clear()
+
+    async def close(self) -> None:
+        """Wait for the reads under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _begin(self, symbol: str, now: float) -> Lookup | _Load:
+        entry = self.memory.fresh(symbol, now)
+        if entry is not None:
+            self._meters.cache_get("l1", "hit")
+            return Lookup(entry.evidence, "l1", proven=True, age_s=now - entry.loaded_at)
+        if self.memory.is_unknown(symbol, now):
+            self._meters.cache_get("l1", "negative")
+            return _UNKNOWN_IN_L1
+        self._meters.cache_get("l1", "miss")
+        load = self._loads.get(symbol)
+        if load is not None:
+            return load
+        if self._running >= self._max_pending:
+            return self._degrade(symbol, "l2_overloaded")
+        load = _Load(symbol, asyncio.get_running_loop().create_future())
+        self._loads[symbol] = load
+        self._running += 1
+        if not self._queue:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._queue.append(load)
+        return load
+
+    def _finish(self, load: _Load) -> Lookup:
+        if not load.future.done():
+            return self._degrade(load.symbol, "l2_timeout")
+        found = load.future.result()
+        return found if found.trouble is None else self._degrade(load.symbol, found.trouble)
+
+    def _degrade(self, symbol: str, trouble: Trouble) -> Lookup:
+        now = self._clock()
+        entry = self.memory.stale(symbol, now)
+        if entry is None:
+            return Lookup(unread(trouble), "none", proven=False, age_s=0.0, trouble=trouble)
+        self._meters.cache_get("l1", "stale")
+        return Lookup(entry.evidence, "l1", proven=False, age_s=now - entry.loaded_at, trouble=trouble)
+
+    def _flush(self) -> None:
+        queued, self._queue = self._queue, []
+        for first in range(0, len(queued), _READ_AT_ONCE):
+            task = asyncio.get_running_loop().create_task(self._load(queued[first : first + _READ_AT_ONCE]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _load(self, loads: list[_Load]) -> None:
+        started = self._clock()
+        stored: list[Stored] | None = None
+        try:
+            stored = await self.store.get_many([load.symbol for load in loads])
+        except StoreError:
+            self._meters.cache_get("l2", "error", len(loads))
+        finally:
+            # Also when something unforeseen is on its way up: nobody may wait for a load that is gone.
+            self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
+            self._running -= len(loads)
+            for position, load in enumerate(loads):
+                if self._loads.get(load.symbol) is load:
+                    del self._loads[load.symbol]
+                load.future.set_result(
+                    Lookup(None, "none", proven=False, age_s=0.0, trouble="l2_error")
+                    if stored is None
+                    else self._keep(load, stored[position])
+                )
+
+    def _keep(self, load: _Load, stored: Stored) -> Lookup:
+        if not stored.known:
+            self._meters.cache_get("l2", "miss")
+            if not load.moved:
+                self.memory.put_unknown(load.symbol)
+            return _UNKNOWN_IN_L2
+        self._meters.cache_get("l2", "hit")
+        evidence = self._decoded(load.symbol, stored)
+        if not load.moved:
+            evidence = self.memory.put(load.symbol, evidence).evidence
+        return Lookup(evidence, "l2", proven=True, age_s=0.0)
+
+    def _decoded(self, symbol: str, stored: Stored) -> Evidence:
+        price, agents = None, None
+        price_trouble: Trouble | None = None if stored.price is not None else "absent"
+        agents_trouble: Trouble | None = None if stored.agents is not None else "absent"
+        if stored.price is not None:
+            try:
+                price = decode_price(stored.price, symbol)
+            except RecordError as error:
+                price_trouble = self._fault(error)
+        if stored.agents is not None:
+            try:
+                agents = decode_agents(stored.agents, symbol)
+            except RecordError as error:
+                agents_trouble = self._fault(error)
+        return Evidence(price, agents, price_trouble, agents_trouble)
+
+    def _fault(self, error: RecordError) -> Trouble:
+        self._meters.record_fault(error.reason)
+        return "schema_mismatch" if error.reason == "schema_mismatch" else "corrupt"

@@ -1,0 +1,340 @@
+"""The policy: evidence + now -> decision. Pure: no clock, no I/O, same inputs give the same bits.
+
+Two views of a symbol, each in [-1, 1]. The *agents' view* is the mean of the views that were neither abstained nor failed,
+weighted by confidence and by age. The *price views* are trend, momentum, RSI, MACD and range position, each squashed by tanh
+on the scale of the symbol's own volatility. ``raw`` is their weighted sum, whose terms are the contributions;
+``score = tanh(raw)``. A view that is missing contributes nothing, and the weights of the others do not grow: less evidence
+means a score nearer to zero.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from app.domain.evidence import Evidence, Trouble
+from app.domain.fallback import LADDER, Level, Status
+from app.domain.live import step
+from app.domain.vector import PRICE_NAMES, AgentRecord, AgentView, PriceRecord
+
+Action = Literal["buy", "sell", "hold"]
+
+CONTRIBUTIONS: tuple[str, ...] = ("agents", "trend", "momentum", "rsi", "macd", "range_position")
+
+_AT = {name: position for position, name in enumerate(PRICE_NAMES)}
+_CLOSE = _AT["close"]
+_MOMENTUM = _AT["return_20"]
+_RSI = _AT["rsi_14"]
+_MACD_HISTOGRAM = _AT["macd_histogram"]
+_ATR = _AT["atr_14"]
+_SMA_RATIO = _AT["sma_ratio_20_50"]
+_VOLATILITY = _AT["ewma_volatility_33"]
+_RANGE_POSITION = _AT["range_position_20"]
+
+_NOTHING = 1e-12
+"""A volatility or range below this is none; it also keeps what is divided by it finite."""
+_USABLE: frozenset[Status] = frozenset({"present", "stale"})
+_ERROR_TROUBLES: frozenset[Trouble | None] = frozenset({"corrupt", "l2_error", "l2_timeout", "l2_overloaded"})
+
+
+class PolicyTable(msgspec.Struct, frozen=True, gc=False):
+    """Every number the policy uses. A change of one is a change of ``version``."""
+
+    name: str = "hybrid"
+    version: str = "1.0.0"
+    weight_agents: float = 0.90
+    weight_trend: float = 0.30
+    weight_momentum: float = 0.25
+    weight_rsi: float = 0.10
+    weight_macd: float = 0.20
+    weight_range_position: float = 0.10
+    trend_scale: float = 0.15
+    """Trend is (SMA20/SMA50 - 1) over this share of the yearly volatility."""
+    momentum_sessions: float = 20.0
+    """Momentum is the 20-bar return over the volatility of as many sessions ..."""
+    sessions_a_year: float = 252.0
+    """... of this many in a year."""
+    macd_scale: float = 0.25
+    """MACD is its histogram over this share of the ATR."""
+    default_confidence: float = 0.5
+    """Weight of a view whose agent gave no confidence."""
+    buy_at: float = 0.15
+    sell_at: float = -0.15
+    target_volatility: float = 0.15
+    """Yearly volatility that a position of score 1 should have."""
+    assumed_volatility: float = 0.60
+    """Used for sizing where the symbol's own volatility is unknown: high, so that the position is small."""
+    volatility_floor: float = 0.05
+    max_weight: float = 0.50
+    """Bound of |target_weight|."""
+
+
+HYBRID_1 = PolicyTable()
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False):
+    """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing."""
+
+    price_ms: float
+    agents_ms: float
+    input_ms: float
+    half_life_ms: float
+
+
+class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
+    """The agents' part of the hybrid vector. ``agreement`` is 1 if all views point one way, 0 if they cancel out."""
+
+    view: float
+    agreement: float
+    used: int
+    abstained: int
+    failed: int
+
+
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """Which inputs may be used. Ages in seconds, None where there is no record; records are None unless usable."""
+
+    price: PriceRecord | None
+    price_status: Status
+    price_age_s: float | None
+    agents: AgentRecord | None
+    agents_status: Status
+    agents_age_s: float | None
+    summary: AgentsSummary
+    level: Level
+    reason: str | None
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What to do with a symbol, and on what grounds.
+
+    ``as_of_ms`` is the newest used input's time and ``expires_at_ms`` when the first of the used inputs turns stale (both epoch
+    milliseconds, None if nothing was used). ``contributions`` follows `CONTRIBUTIONS`; their sum is atanh(score).
+    """
+
+    action: Action
+    score: float
+    confidence: float
+    target_weight: float
+    as_of_ms: int | None
+    expires_at_ms: int | None
+    judged: Judged
+    contributions: tuple[float, ...]
+
+
+NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0)
+
+
+def judge_input(
+    as_of_ms: int | None, trouble: Trouble | None, now_ms: int, stale_ms: float, limit_ms: float, max_age_ms: float | None
+) -> tuple[Status, float | None, str | None]:
+    """Status, age in seconds and, if it is not ``present``, the reason, of one input."""
+    if as_of_ms is None:
+        return ("error" if trouble in _ERROR_TROUBLES else "missing"), None, trouble or "absent"
+    age_ms = now_ms - as_of_ms
+    # A clock a little behind the one that stamped the record must not make an age negative.
+    age_ms = max(age_ms, 0)
+    age_s = age_ms / 1000.0
+    if max_age_ms is not None and age_ms > max_age_ms:
+        return "missing", age_s, "older_than_max_age_s"
+    if age_ms > limit_ms:
+        return "missing", age_s, "too_old"
+    if age_ms > stale_ms:
+        return "stale", age_s, "stale"
+    return "present", age_s, None
+
+
+def summarise_agents(views: tuple[AgentView, ...], now_ms: int, half_life_ms: float, default_confidence: float) -> AgentsSummary:
+    """Mean view weighted by ``confidence * 0.5 ** (age / half_life)``; abstentions and failures are counted, not averaged."""
+    total = 0.0
+    weighted = 0.0
+    absolute = 0.0
+    used = abstained = failed = 0
+    for each in views:
+        if each.view is None:
+            if each.status == "failed":
+                failed += 1
+            else:
+                abstained += 1
+            continue
+        used += 1
+        age_ms = max(now_ms - each.as_of_ms, 0)
+        confidence = default_confidence if each.confidence is None else each.confidence
+        weight = confidence * 0.5 ** (age_ms / half_life_ms)
+        total += weight
+        weighted += weight * each.view
+        absolute += weight * abs(each.view)
+    view = weighted / total if total > 0.0 else 0.0
+    agreement = abs(weighted) / absolute if absolute > 0.0 else 1.0
+    return AgentsSummary(view, agreement, used, abstained, failed)
+
+
+def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[float, float, float, float, float]:
+    """Trend, momentum, RSI, MACD and range position, each in [-1, 1]; 0 where an indicator is missing.
+
+    All are 0 without volatility: a price that did not move says nothing, whatever value the indicators take by convention.
+    """
+    volatility = values[_VOLATILITY]
+    if volatility is None or volatility < _NOTHING:
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    tanh = math.tanh
+    sma_ratio, momentum, rsi = values[_SMA_RATIO], values[_MOMENTUM], values[_RSI]
+    histogram, atr, position = values[_MACD_HISTOGRAM], values[_ATR], values[_RANGE_POSITION]
+    over = volatility * math.sqrt(table.momentum_sessions / table.sessions_a_year)
+    return (
+        0.0 if sma_ratio is None else tanh((sma_ratio - 1.0) / (volatility * table.trend_scale)),
+        0.0 if momentum is None else tanh(momentum / over),
+        # Contrarian: far above 50 is overbought.
+        0.0 if rsi is None else tanh((50.0 - rsi) / 25.0),
+        0.0 if histogram is None or atr is None or atr < _NOTHING else tanh(histogram / (atr * table.macd_scale)),
+        0.0 if position is None else tanh(2.0 * position - 1.0),
+    )
+
+
+class Policy:
+    """One table and its limits, ready to decide."""
+
+    def __init__(self, table: PolicyTable, limits: Limits) -> None:
+        self.table = table
+        self.limits = limits
+
+    def decide(
+        self,
+        evidence: Evidence,
+        now_ms: int,
+        *,
+        price: float | None = None,
+        max_age_s: float | None = None,
+        unproven: Trouble | None = None,
+    ) -> Decision:
+        """Decide on ``evidence`` at ``now_ms``.
+
+        Args:
+            evidence: the symbol's records.
+            now_ms: the domain clock, epoch milliseconds.
+            price: a live price; the price indicators are carried on to it (`app.domain.live`).
+            max_age_s: inputs older than this count as missing.
+            unproven: set if the evidence could not be confirmed with L2; says why. Inputs then are at best ``stale``.
+        """
+        table = self.table
+        judged = self.judge(evidence, now_ms, max_age_s=max_age_s, unproven=unproven)
+        values: tuple[float | None, ...] | None = None
+        if judged.price is not None:
+            values = judged.price.values if price is None else step(judged.price.values, price)
+        contributions = self._contributions(values, judged)
+        score = math.tanh(sum(contributions))
+        action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
+        as_of_ms, expires_at_ms = self._lifetime(judged)
+        return Decision(
+            action=action,
+            score=score,
+            confidence=self._confidence(score, contributions, judged),
+            target_weight=0.0 if action == "hold" else self._target_weight(score, values),
+            as_of_ms=as_of_ms,
+            expires_at_ms=expires_at_ms,
+            judged=judged,
+            contributions=contributions,
+        )
+
+    def judge(
+        self, evidence: Evidence, now_ms: int, *, max_age_s: float | None = None, unproven: Trouble | None = None
+    ) -> Judged:
+        """Which of the inputs may be used at ``now_ms``, and how far down the fallback ladder that leaves the decision."""
+        limits = self.limits
+        max_age_ms = None if max_age_s is None else max_age_s * 1000.0
+        price, agents = evidence.price, evidence.agents
+        price_status, price_age_s, price_reason = judge_input(
+            None if price is None else price.as_of_ms,
+            evidence.price_trouble,
+            now_ms,
+            limits.price_ms,
+            limits.input_ms,
+            max_age_ms,
+        )
+        agents_status, agents_age_s, agents_reason = judge_input(
+            None if agents is None else agents.as_of_ms,
+            evidence.agents_trouble,
+            now_ms,
+            limits.agents_ms,
+            limits.input_ms,
+            max_age_ms,
+        )
+        if unproven is not None:
+            if price_status == "present":
+                price_status, price_reason = "stale", unproven
+            if agents_status == "present":
+                agents_status, agents_reason = "stale", unproven
+        if agents is not None and agents_status in _USABLE:
+            summary = summarise_agents(agents.views, now_ms, limits.half_life_ms, self.table.default_confidence)
+        else:
+            summary = NO_AGENTS
+        # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
+        step_of_agents = agents_status
+        if agents_status in _USABLE and summary.used == 0:
+            step_of_agents, agents_reason = "missing", "failed" if summary.failed else "abstained"
+        level = LADDER[price_status, step_of_agents]
+        reason = None
+        if level != "none":
+            reason = f"price_{price_reason}" if price_reason is not None else f"agents_{agents_reason}"
+        return Judged(
+            price=price if price_status in _USABLE else None,
+            price_status=price_status,
+            price_age_s=price_age_s,
+            agents=agents if summary.used else None,
+            agents_status=agents_status,
+            agents_age_s=agents_age_s,
+            summary=summary,
+            level=level,
+            reason=reason,
+        )
+
+    def _contributions(self, values: tuple[float | None, ...] | None, judged: Judged) -> tuple[float, ...]:
+        table = self.table
+        agents = table.weight_agents * judged.summary.view
+        if values is None:
+            return (agents, 0.0, 0.0, 0.0, 0.0, 0.0)
+        trend, momentum, rsi, macd, range_position = price_views(values, table)
+        return (
+            agents,
+            table.weight_trend * trend,
+            table.weight_momentum * momentum,
+            table.weight_rsi * rsi,
+            table.weight_macd * macd,
+            table.weight_range_position * range_position,
+        )
+
+    def _confidence(self, score: float, contributions: tuple[float, ...], judged: Judged) -> float:
+        """Strength times agreement times freshness, in [0, 1].
+
+        Strength is sqrt(|score|). Agreement runs from 0.5 to 1: half of it is how far the contributions point one way, half
+        how far the agents do. Freshness halves over each input's maximal age; the older input counts.
+        """
+        absolute = sum(map(abs, contributions))
+        if absolute == 0.0:
+            return 0.0
+        one_way = abs(sum(contributions)) / absolute
+        agreement = 0.5 + 0.25 * (one_way + judged.summary.agreement)
+        ages = 0.0
+        if judged.price is not None and judged.price_age_s is not None:
+            ages = judged.price_age_s * 1000.0 / self.limits.price_ms
+        if judged.agents is not None and judged.agents_age_s is not None:
+            ages = max(ages, judged.agents_age_s * 1000.0 / self.limits.agents_ms)
+        return min(1.0, math.sqrt(abs(score)) * agreement * math.exp2(-ages))
+
+    def _target_weight(self, score: float, values: tuple[float | None, ...] | None) -> float:
+        """Share of the portfolio by volatility targeting: ``score * target volatility / own volatility``, clipped."""
+        table = self.table
+        volatility = None if values is None else values[_VOLATILITY]
+        if volatility is None:
+            volatility = table.assumed_volatility
+        weight = score * table.target_volatility / max(volatility, table.volatility_floor)
+        return max(-table.max_weight, min(table.max_weight, weight))
+
+    def _lifetime(self, judged: Judged) -> tuple[int | None, int | None]:
+        price, agents, limits = judged.price, judged.agents, self.limits
+        if price is None:
+            return (None, None) if agents is None else (agents.as_of_ms, agents.as_of_ms + int(limits.agents_ms))
+        if agents is None:
+            return price.as_of_ms, price.as_of_ms + int(limits.price_ms)
+        expires_at_ms = min(price.as_of_ms + int(limits.price_ms), agents.as_of_ms + int(limits.agents_ms))
+        return max(price.as_of_ms, agents.as_of_ms), expires_at_ms

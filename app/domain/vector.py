@@ -1,0 +1,173 @@
+"""The hybrid vector: its names, their order, its schema fingerprint, and the two records it is stored as.
+
+A symbol has two records because its inputs age differently: a `PriceRecord` (refreshed with every bar) and an
+`AgentRecord` (refreshed whenever agents ran). Times are integer milliseconds since the Unix epoch, UTC.
+"""
+
+import hashlib
+import math
+import re
+from typing import Literal
+
+import msgspec
+
+PRICE_FEATURES: tuple[str, ...] = (
+    "close",
+    "return_1",
+    "return_5",
+    "return_20",
+    "rsi_14",
+    "macd",
+    "macd_signal",
+    "macd_histogram",
+    "atr_14",
+    "sma_ratio_20_50",
+    "bollinger_position_20",
+    "realised_volatility_20",
+    "ewma_volatility_33",
+    "volume_z_20",
+    "range_position_20",
+    "drawdown_60",
+)
+"""Price indicators, in the order of the vector. Definitions and units: ARCHITECTURE.md, "Indicators"."""
+
+PRICE_STATE: tuple[str, ...] = (
+    "close_lag_4",
+    "close_lag_19",
+    "mean_19",
+    "squares_19",
+    "mean_49",
+    "gain_14",
+    "loss_14",
+    "ema_12",
+    "ema_26",
+    "high_19",
+    "low_19",
+    "peak_59",
+)
+"""What `live.step` needs to carry the indicators one bar on, to a live price, without the bars themselves.
+
+``close_lag_n`` is the close n bars before the last one; ``mean_n`` and ``squares_n`` are the mean and the sum of squared
+deviations of the last n closes; ``gain_14`` and ``loss_14`` are Wilder's averages behind RSI; ``high_19`` and ``low_19`` are
+the extremes of the last 19 bars, ``peak_59`` the highest of the last 59 closes.
+"""
+
+PRICE_NAMES: tuple[str, ...] = PRICE_FEATURES + PRICE_STATE
+
+AGENT_FEATURES: tuple[str, ...] = (
+    "agents_view",
+    "agents_agreement",
+    "agents_used",
+    "agents_abstained",
+    "agents_failed",
+)
+"""Agents' part of the vector. It depends on the time of asking, so it is computed from the views when a decision is made."""
+
+AGENT_VIEW_FIELDS: tuple[str, ...] = (
+    "agent",
+    "status",
+    "view",
+    "confidence",
+    "as_of_ms",
+    "model",
+    "reasoning",
+    "reason",
+    "source",
+)
+
+SCHEMA: str = hashlib.sha256(repr(("decide-record-1", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS)).encode()).hexdigest()[:16]
+"""Fingerprint of names and order (16 hex digits). A stored record with another one is never read as this one."""
+
+SYMBOL_PATTERN = r"^[A-Z0-9^][A-Z0-9._:/=^-]{0,31}$"
+SYMBOL_RULE = "1 to 32 of A-Z 0-9 . _ : / = ^ -, beginning with a letter, a digit or ^"
+REASONING_MAX = 280
+"""Characters of an agent's reasoning that a record keeps."""
+
+AS_OF_MAX_MS = 221_845_392_000_000
+"""Year 9000: every stored time lies between 1970 and here, so that none of them fails to be shown as a date."""
+
+is_symbol = re.compile(SYMBOL_PATTERN).fullmatch
+
+ViewStatus = Literal["view", "abstained", "failed"]
+
+
+class AgentView(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One agent's latest word on a symbol.
+
+    ``view`` lies in [-1, 1] and is null unless ``status`` is ``view``; ``confidence`` lies in [0, 1], null where the agent
+    gave none; ``reason`` says why it abstained or failed. Field order is `AGENT_VIEW_FIELDS`.
+    """
+
+    agent: str
+    status: ViewStatus
+    view: float | None
+    confidence: float | None
+    as_of_ms: int
+    model: str | None = None
+    reasoning: str | None = None
+    reason: str | None = None
+    source: str | None = None
+
+
+class RecordHeader(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The first four elements of every stored record; enough to tell its version, its age and its run."""
+
+    schema: str
+    as_of_ms: int
+    loaded_at_ms: int
+    run: str
+
+
+class PriceRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A symbol's price indicators after its last complete bar.
+
+    ``values`` follows `PRICE_NAMES`; null means "not enough bars". ``interval_s`` is the bar's length in seconds.
+    """
+
+    schema: str
+    as_of_ms: int
+    loaded_at_ms: int
+    run: str
+    symbol: str
+    interval_s: int
+    values: tuple[float | None, ...]
+
+
+class AgentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The latest word of each agent on a symbol; ``as_of_ms`` is the newest view's."""
+
+    schema: str
+    as_of_ms: int
+    loaded_at_ms: int
+    run: str
+    symbol: str
+    views: tuple[AgentView, ...]
+
+
+def price_record_fault(record: PriceRecord) -> str | None:
+    """What is wrong with a decoded price record, or None. Types are already checked; counts and ranges are not."""
+    if len(record.values) != len(PRICE_NAMES):
+        return f"{len(record.values)} values where the schema has {len(PRICE_NAMES)}"
+    for name, value in zip(PRICE_NAMES, record.values, strict=True):
+        if value is not None and not math.isfinite(value):
+            return f"{name} is {value}, not a finite number"
+    if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
+        return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
+    if record.interval_s <= 0:
+        return f"interval_s is {record.interval_s}, not positive"
+    return None
+
+
+def agent_record_fault(record: AgentRecord) -> str | None:
+    """What is wrong with a decoded agent record, or None."""
+    for time_ms in (record.as_of_ms, *(each.as_of_ms for each in record.views)):
+        if not 0 <= time_ms < AS_OF_MAX_MS:
+            return f"as_of_ms is {time_ms}, outside the years 1970 to 9000"
+    for each in record.views:
+        if (each.status == "view") != (each.view is not None):
+            return f"agent {each.agent!r} has status {each.status} and view {each.view}"
+        if each.view is not None and not -1.0 <= each.view <= 1.0:
+            return f"agent {each.agent!r} has view {each.view}, outside [-1, 1]"
+        if each.confidence is not None and not 0.0 <= each.confidence <= 1.0:
+            return f"agent {each.agent!r} has confidence {each.confidence}, outside [0, 1]"
+    return None

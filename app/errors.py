@@ -1,0 +1,57 @@
+"""The exception tree. A leaf: it imports nothing of the project."""
+
+
+class DecideError(Exception):
+    """Base of every error that Decide raises on purpose."""
+
+
+class SettingsError(DecideError):
+    """One or more settings are wrong; ``lines`` holds one sentence for each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class StoreError(DecideError):
+    """L2 could not answer. Never to be read as "not there"."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class RecordError(DecideError):
+    """A stored value is not a record of this server's schema.
+
+    ``reason`` is ``schema_mismatch`` for a record of another version and ``corrupt`` for bytes that are no record at all.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class Problem(DecideError):
+    """An error a caller sees: RFC 9457 problem+json.
+
+    ``slug`` makes the stable ``type``; ``field`` names the offending part of the request where there is one; ``headers``
+    are added to the response (``Allow``, ``Retry-After``).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        title: str,
+        detail: str,
+        field: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.title = title
+        self.detail = detail
+        self.field = field
+        self.headers = headers

@@ -1,0 +1,221 @@
+"""Composition root: settings -> parts -> routes. Nothing else wires anything."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import uuid_utils
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app.cache.feed import Feed
+from app.cache.memory import Memory
+from app.cache.opening import open_store
+from app.cache.store import RunInfo, Store
+from app.cache.tiers import Tiers
+from app.domain.policy import HYBRID_1, Limits, Policy
+from app.domain.vector import SCHEMA
+from app.errors import Problem
+from app.middleware.edge import Edge
+from app.middleware.problems import on_error, on_http_exception, on_problem
+from app.observe.clocks import ReplayClock, wall_ms
+from app.observe.logs import Logs, get_logger
+from app.observe.meters import Meters, OldestServed
+from app.observe.requests import Requests
+from app.routes.batch import BatchRoute
+from app.routes.decide import DecideLane
+from app.routes.deciding import Decider
+from app.routes.features import FeatureRoutes
+from app.routes.status import StatusRoutes
+from app.settings import Settings, load_settings, multiprocess_dir, public_settings
+from app.version import VERSION
+
+_REFRESH_S = 1.0
+
+
+def make_id() -> str:
+    """A UUIDv7: unique, and in the order of time."""
+    return str(uuid_utils.uuid7())
+
+
+def make_policy(settings: Settings) -> Policy:
+    """The policy with the settings' ages."""
+    return Policy(
+        HYBRID_1,
+        Limits(
+            price_ms=settings.price_max_age_s * 1000.0,
+            agents_ms=settings.agents_max_age_s * 1000.0,
+            input_ms=settings.input_limit_s * 1000.0,
+            half_life_ms=settings.agent_half_life_s * 1000.0,
+        ),
+    )
+
+
+class Parts:
+    """Everything one worker is made of."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        rng: random.Random,
+        logs: Logs | None,
+        values_dir: str = "",
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.logs = logs
+        self.logger = get_logger("decide")
+        self.now_ms: Callable[[], int] = wall_ms
+        on_run: Callable[[RunInfo], None] = lambda _: None  # noqa: E731 - the wall clock has no use for it
+        if settings.clock == "replay":
+            replay = ReplayClock(clock)
+            self.now_ms = replay
+            on_run = lambda info: replay.start_at(info.newest_as_of_ms)  # noqa: E731
+        policy = make_policy(settings)
+        self.meters = Meters(version=VERSION, policy=policy.table.version, schema=SCHEMA, multiprocess_dir=values_dir)
+        self.oldest = OldestServed(self.now_ms)
+        memory = Memory(
+            max_entries=settings.l1_max_entries,
+            ttl_s=settings.l1_ttl_s,
+            ttl_jitter=settings.l1_ttl_jitter,
+            stale_s=settings.l1_stale_s,
+            negative_max_entries=settings.negative_max_entries,
+            negative_ttl_s=settings.negative_ttl_s,
+            clock=clock,
+            rng=rng,
+        )
+        self.tiers = Tiers(memory, store, self.meters, clock, max_pending=settings.l2_max_pending)
+        self.feed = Feed(store, self.tiers, self.meters, wait_s=settings.feed_wait_ms / 1000.0, rng=rng, on_run=on_run)
+        self.requests = Requests(self.meters.requests, self.meters.decisions, self.logger, clock, settings.log_sample_every)
+        self.decider = Decider(
+            tiers=self.tiers,
+            policy=policy,
+            meters=self.meters,
+            requests=self.requests,
+            oldest=self.oldest,
+            now_ms=self.now_ms,
+            clock=clock,
+            make_id=make_id,
+            l2_timeout_s=settings.l2_timeout_ms / 1000.0,
+        )
+
+    def refresh(self) -> None:
+        """Bring the gauges up to date."""
+        self.meters.refresh(
+            l1_entries=len(self.tiers.memory),
+            l1_max_entries=self.tiers.memory.max_entries,
+            evictions=self.tiers.memory.evictions,
+            in_flight=self.requests.in_flight,
+            pending_loads=self.tiers.pending,
+            oldest_ages_s=self.oldest.ages_s(),
+            ready=self.feed.run_info is not None,
+            feed_connected=self.feed.connected,
+            log_lines_dropped=0 if self.logs is None else self.logs.dropped,
+        )
+
+    async def run_refresh(self) -> None:
+        """Refresh once a second, for those who scrape another worker's merged values."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(_REFRESH_S)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Run the feed while the server serves; give everything back afterwards."""
+        tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self.run_refresh())]
+        for task in tasks:
+            task.add_done_callback(self._task_ended)
+        self.logger.info("started", version=VERSION, store=self.store.kind, settings=public_settings(self.settings))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await self.tiers.close()
+            await self.store.close()
+            self.logger.info("stopped")
+            if self.logs is not None:
+                self.logs.close()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.logger.error("background_task_died", exc_info=task.exception())
+
+
+def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
+    """The ASGI application of ``parts``."""
+    settings, decider = parts.settings, parts.decider
+    status = StatusRoutes(
+        decider=decider,
+        store=parts.store,
+        feed=parts.feed,
+        meters=parts.meters,
+        requests=parts.requests,
+        refresh=parts.refresh,
+        clock_name=settings.clock,
+        settings=public_settings(settings),
+    )
+    features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
+    batch = BatchRoute(
+        decider,
+        clock,
+        batch_max=settings.batch_max,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    starlette = Starlette(
+        routes=[
+            # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
+            Route("/decide", _never, methods=["POST"]),
+            Route("/decide/batch", batch.post, methods=["POST"]),
+            Route("/features/{symbol:path}", features.features),
+            Route("/symbols", features.symbols),
+            Route("/health", status.health),
+            Route("/livez", status.livez),
+            Route("/readyz", status.readyz),
+            Route("/status", status.status),
+            Route("/version", status.version),
+            Route("/metrics", status.metrics),
+        ],
+        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
+        lifespan=parts.lifespan,
+    )
+    starlette.router.redirect_slashes = False
+    return DecideLane(
+        Edge(starlette, parts.requests, clock, make_id),
+        decider,
+        parts.requests,
+        clock,
+        make_id,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
+
+
+async def _never(_: object) -> None:
+    raise AssertionError("the lane answers POST /decide")
+
+
+def create_app() -> ASGIApp:
+    """What Granian calls in each worker."""
+    settings = load_settings()
+    logs = Logs(level=settings.log_level, log_format=settings.log_format)
+    store = open_store(
+        redis_url=settings.redis_url,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+        max_connections=settings.l2_max_connections,
+        read_timeout_s=max(1.0, 5.0 * settings.l2_timeout_ms / 1000.0),
+    )
+    clock = time.perf_counter
+    parts = Parts(settings, store, clock=clock, rng=random.Random(), logs=logs, values_dir=multiprocess_dir())
+    return build(parts, clock)

@@ -1,0 +1,67 @@
+"""The outermost layer around Starlette: request id, strictness, metrics, log line, and a 500 for what nobody foresaw."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import Problem
+from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
+from app.middleware.problems import internal_error, response_of
+from app.observe.requests import Requests
+
+CLIENT_GONE = 499
+"""The status a request is counted under that was never answered, because its caller left (as nginx has it)."""
+
+Message = MutableMapping[str, Any]
+
+
+class Edge:
+    """Pure ASGI: no task groups, nothing buffered."""
+
+    def __init__(self, app: ASGIApp, requests: Requests, clock: Callable[[], float], make_id: Callable[[], str]) -> None:
+        self._app = app
+        self._requests = requests
+        self._clock = clock
+        self._make_id = make_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Bracket one request; lifespan and websockets pass through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        arrival = arrive(scope, self._clock(), self._make_id)
+        scope["arrival"] = arrival
+        answer = _Answer(send, arrival)
+        self._requests.begin()
+        try:
+            await self._answer(scope, receive, answer, arrival)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._requests.end(scope["method"], route, answer.status, arrival.started, arrival.request_id, arrival.trace_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", arrival: Arrival) -> None:
+        try:
+            refuse_ambiguous(scope, arrival.headers)
+            await self._app(scope, receive, answer)
+        except Problem as problem:
+            await response_of(problem, arrival.request_id)(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - the last stop: whatever it is, the caller gets a 500 and the log the error
+            self._requests.failed(error, arrival.request_id)
+            if answer.status == CLIENT_GONE:
+                await response_of(internal_error(), arrival.request_id)(scope, receive, answer)
+
+
+class _Answer:
+    """``send``, with the request id added and the status noted."""
+
+    def __init__(self, send: Callable[[Message], Awaitable[None]], arrival: Arrival) -> None:
+        self._send = send
+        self._request_id = (b"x-request-id", arrival.request_id.encode("ascii"))
+        self.status = CLIENT_GONE
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), self._request_id]
+        await self._send(message)

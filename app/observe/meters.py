@@ -1,0 +1,243 @@
+"""Every metric, declared once. Base units, bounded labels, never a symbol.
+
+Label children that the hot path needs are resolved at start-up. With several workers prometheus-client keeps values in files of
+a shared folder (its multiprocess mode); ``multiprocess_dir`` names it.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.cache.store import RunInfo
+
+_REQUEST_BUCKETS_S = (
+    *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 10.0),
+)
+_STORE_BUCKETS_S = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1.0, 2.5)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Meters:
+    """The process's metrics, on a registry of their own."""
+
+    def __init__(self, *, version: str, policy: str, schema: str, multiprocess_dir: str = "") -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._multiprocess_dir = multiprocess_dir
+        self.hits = 0
+        self.misses = 0
+        self.requests = Histogram(
+            "decide_request_duration_seconds",
+            "Time from the request's arrival in the app to its last send.",
+            ["route", "status"],
+            buckets=_REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "decide_decisions",
+            "Decisions made, by action, cache tier and fallback level.",
+            ["action", "tier", "level"],
+            registry=registry,
+        )
+        self._cache_gets = Counter(
+            "decide_cache_gets",
+            "Symbols asked of a cache tier, by result (hit, miss, negative, stale, error).",
+            ["tier", "result"],
+            registry=registry,
+        )
+        self._store_seconds = Histogram(
+            "decide_l2_operation_duration_seconds",
+            "Time of one operation on L2.",
+            ["operation"],
+            buckets=_STORE_BUCKETS_S,
+            registry=registry,
+        )
+        self._store_errors = Counter("decide_l2_errors", "Operations on L2 that failed.", ["operation"], registry=registry)
+        self._store_symbols = Counter("decide_l2_symbols_read", "Symbols read from L2.", registry=registry)
+        self._record_faults = Counter(
+            "decide_records_rejected", "Stored records that could not be used.", ["reason"], registry=registry
+        )
+        self._evictions = Counter("decide_l1_evictions", "Entries L1 pushed out to make room.", registry=registry)
+        self._feed_symbols = Counter("decide_feed_changes", "Symbols the change feed reported.", registry=registry)
+        self._feed_lost = Counter(
+            "decide_feed_reloads", "Times the change feed had lost entries, so that all of L1 was reread.", registry=registry
+        )
+        self._log_dropped = Counter(
+            "decide_log_lines_dropped", "Log lines dropped because their queue was full.", registry=registry
+        )
+        self._declare_gauges(registry, version, policy, schema)
+        if not multiprocess_dir:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+        self.l1_hit = self._cache_gets.labels("l1", "hit")
+        self._evictions_seen = 0
+        self._dropped_seen = 0
+
+    def _declare_gauges(self, registry: CollectorRegistry, version: str, policy: str, schema: str) -> None:
+        self._l1_entries = Gauge("decide_l1_entries", "Entries in L1.", registry=registry, multiprocess_mode="livesum")
+        self._l1_max_entries = Gauge(
+            "decide_l1_max_entries", "Upper bound of L1's entries.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._in_flight = Gauge(
+            "decide_in_flight_requests", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._pending_loads = Gauge(
+            "decide_l2_pending_symbols", "Symbols on their way from L2.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._oldest_served = Gauge(
+            "decide_oldest_served_input_age_seconds",
+            "Age of the oldest input that a decision of the last one to two minutes used; 0 without decisions.",
+            ["input"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._ready = Gauge("decide_ready", "1 if /readyz answers 200.", registry=registry, multiprocess_mode="livemin")
+        self._feed_connected = Gauge(
+            "decide_feed_connected",
+            "1 if the last read of the change feed worked.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._run_time = Gauge(
+            "decide_warm_run_timestamp_seconds", "When the loaded warm run was made.", registry=registry, multiprocess_mode="max"
+        )
+        self._newest_input = Gauge(
+            "decide_newest_input_timestamp_seconds",
+            "as_of of the newest loaded record.",
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        self._universe = Gauge(
+            "decide_universe_symbols", "Symbols of the loaded universe.", registry=registry, multiprocess_mode="max"
+        )
+        self._run = Gauge(
+            "decide_warm_run_info", "The loaded warm run, as a label.", ["run"], registry=registry, multiprocess_mode="mostrecent"
+        )
+        build = Gauge(
+            "decide_build_info",
+            "What is running, as labels.",
+            ["version", "policy", "schema"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        build.labels(version, policy, schema).set(1)
+
+    def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
+        """``count`` symbols were asked of ``tier``. A negative answer of L1 counts as a hit of the hit rate: L2 was spared."""
+        self._cache_gets.labels(tier, result).inc(count)
+        if tier == "l1":
+            if result in ("hit", "negative"):
+                self.hits += count
+            elif result == "miss":
+                self.misses += count
+
+    def count_l1_hit(self) -> None:
+        """``cache_get("l1", "hit")`` for the hot path."""
+        self.l1_hit.inc()
+        self.hits += 1
+
+    def store_read(self, seconds: float, symbols: int, *, failed: bool) -> None:
+        """One read of L2 ended."""
+        self._store_seconds.labels("read").observe(seconds)
+        self._store_symbols.inc(symbols)
+        if failed:
+            self._store_errors.labels("read").inc()
+
+    def record_fault(self, reason: str) -> None:
+        """A stored record could not be used."""
+        self._record_faults.labels(reason).inc()
+
+    def feed_applied(self, symbols: int, *, lost: bool) -> None:
+        """A batch of changes was applied to L1."""
+        self._feed_symbols.inc(symbols)
+        if lost:
+            self._feed_lost.inc()
+
+    def feed_failed(self) -> None:
+        """A read of the feed failed."""
+        self._store_errors.labels("feed").inc()
+
+    def run_seen(self, info: RunInfo) -> None:
+        """The store holds this run."""
+        self._run_time.set(info.warmed_at_ms / 1000.0)
+        self._newest_input.set(info.newest_as_of_ms / 1000.0)
+        self._universe.set(info.symbols)
+        if not self._multiprocess_dir:
+            # Series of earlier runs would pile up; files of the multiprocess mode cannot be cleared, so there is no such series.
+            self._run.clear()
+            self._run.labels(info.run).set(1)
+
+    def refresh(
+        self,
+        *,
+        l1_entries: int,
+        l1_max_entries: int,
+        evictions: int,
+        in_flight: int,
+        pending_loads: int,
+        oldest_ages_s: dict[str, float],
+        ready: bool,
+        feed_connected: bool,
+        log_lines_dropped: int,
+    ) -> None:
+        """Bring the gauges up to date."""
+        self._l1_entries.set(l1_entries)
+        self._l1_max_entries.set(l1_max_entries)
+        self._evictions.inc(evictions - self._evictions_seen)
+        self._evictions_seen = evictions
+        self._in_flight.set(in_flight)
+        self._pending_loads.set(pending_loads)
+        for name, age_s in oldest_ages_s.items():
+            self._oldest_served.labels(name).set(age_s)
+        self._ready.set(ready)
+        self._feed_connected.set(feed_connected)
+        self._log_dropped.inc(log_lines_dropped - self._dropped_seen)
+        self._dropped_seen = log_lines_dropped
+
+    def exposition(self) -> bytes:
+        """The text format that Prometheus scrapes; with several workers, of all of them together."""
+        if not self._multiprocess_dir:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+class OldestServed:
+    """The oldest ``as_of`` that decisions used, over the current and the last minute. Costs a comparison a decision."""
+
+    def __init__(self, now_ms: Callable[[], int], window_ms: int = 60_000) -> None:
+        self._now_ms = now_ms
+        self._window_ms = window_ms
+        self._window_ends_ms = 0
+        self._current: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+
+    def served(self, name: str, as_of_ms: int) -> None:
+        """A decision used input ``name`` of ``as_of_ms``."""
+        oldest = self._current.get(name)
+        if oldest is None or as_of_ms < oldest:
+            self._current[name] = as_of_ms
+
+    def ages_s(self) -> dict[str, float]:
+        """Age of the oldest used input by name; 0 where nothing was used."""
+        now_ms = self._now_ms()
+        if now_ms >= self._window_ends_ms:
+            self._last = self._current if now_ms < self._window_ends_ms + self._window_ms else {}
+            self._current = {}
+            self._window_ends_ms = now_ms + self._window_ms
+        ages = {}
+        for name in ("price", "agents"):
+            seen = [window[name] for window in (self._current, self._last) if name in window]
+            ages[name] = max(0.0, (now_ms - min(seen)) / 1000.0) if seen else 0.0
+        return ages

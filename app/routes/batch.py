@@ -1,0 +1,105 @@
+"""POST /decide/batch: many decisions in one request, one read of L2 for all that L1 does not have."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.cache.tiers import Lookup
+from app.errors import Problem
+from app.middleware.bodies import read_body, require_json
+from app.middleware.problems import body_of
+from app.payloads import BatchItem, BatchRequest, BatchResponse, DecideRequest
+from app.routes.deciding import Decider, canonical
+from app.routes.decoding import StrictDecoder, invalid
+
+_DECISIONS_IN_A_ROW = 200
+"""After so many decisions (about 4 ms) other requests get their turn."""
+
+
+class BatchRoute:
+    """The endpoint."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        clock: Callable[[], float],
+        *,
+        batch_max: int,
+        max_body_bytes: int,
+        body_timeout_s: float,
+    ) -> None:
+        self._decider = decider
+        self._clock = clock
+        self._batch_max = batch_max
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
+        self._decode = StrictDecoder(BatchRequest).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    async def post(self, request: Request) -> Response:
+        """One answer for each asked, in order; a wrong symbol is a problem in its place, not of the batch."""
+        arrival = request.scope["arrival"]
+        require_json(arrival.headers)
+        body = await read_body(request.receive, arrival.headers, self._max_body_bytes, self._body_timeout_s)
+        asked = self._asked(self._decode(body))
+        answers = await self._answers(asked, arrival.started, arrival.request_id)
+        decided = sum(answer.decision is not None for answer in answers)
+        latency_ms = round((self._clock() - arrival.started) * 1000.0, 3)
+        response = BatchResponse(tuple(answers), decided, len(answers) - decided, latency_ms)
+        return Response(
+            self._encode(response),
+            media_type="application/json",
+            headers={"Server-Timing": f"decide;dur={latency_ms:.3f}"},
+        )
+
+    def _asked(self, batch: BatchRequest) -> tuple[DecideRequest, ...]:
+        """The requests of the batch.
+
+        Raises:
+            Problem: 422 if it has both or neither of its two forms, or too many requests.
+        """
+        if (batch.symbols is UNSET) == (batch.requests is UNSET):
+            raise invalid("symbols", "a batch has either symbols or requests")
+        if batch.requests is not UNSET:
+            if batch.max_age_s is not None or batch.deadline_ms is not None or batch.explain:
+                raise invalid("requests", "max_age_s, explain and deadline_ms go into each of requests")
+            name, asked = "requests", batch.requests
+        else:
+            assert batch.symbols is not UNSET
+            name = "symbols"
+            asked = tuple(
+                DecideRequest(symbol, None, batch.max_age_s, batch.explain, batch.deadline_ms) for symbol in batch.symbols
+            )
+        if not 1 <= len(asked) <= self._batch_max:
+            raise invalid(name, f"{name} has {len(asked)} elements; allowed: 1 to {self._batch_max}")
+        return asked
+
+    async def _answers(self, asked: tuple[DecideRequest, ...], started: float, request_id: str) -> list[BatchItem]:
+        names: list[str | Problem] = []
+        for position, each in enumerate(asked):
+            try:
+                names.append(canonical(each.symbol, f"[{position}].symbol"))
+            except Problem as problem:
+                names.append(problem)
+        deadlines = [each.deadline_ms for each in asked if each.deadline_ms is not None]
+        budget_s = self._decider.budget_s(min(deadlines, default=None), started)
+        found = iter(await self._decider.tiers.fetch_many([name for name in names if isinstance(name, str)], budget_s))
+        answers = []
+        for position, (each, name) in enumerate(zip(asked, names, strict=True)):
+            if position and position % _DECISIONS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+            if isinstance(name, Problem):
+                answers.append(BatchItem(each.symbol, None, body_of(name, request_id)))
+            else:
+                answers.append(self._answer(each, name, next(found), started, request_id))
+        return answers
+
+    def _answer(self, asked: DecideRequest, symbol: str, lookup: Lookup, started: float, request_id: str) -> BatchItem:
+        try:
+            return BatchItem(symbol, self._decider.answer(asked, symbol, lookup, started), None)
+        except Problem as problem:
+            return BatchItem(symbol, None, body_of(problem, request_id))

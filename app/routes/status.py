@@ -1,0 +1,159 @@
+"""Probes and status.
+
+/livez: the event loop turns. /readyz: data was loaded once and the server is not draining; never tied to L2's state, or one
+outage of it would take all instances out at once. /health and /status are for people.
+"""
+
+import asyncio
+import platform
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.cache.feed import Feed
+from app.cache.store import Store
+from app.errors import StoreError
+from app.observe.meters import CONTENT_TYPE, Meters
+from app.observe.requests import Requests
+from app.payloads import (
+    HealthResponse,
+    L1State,
+    ReadyResponse,
+    RunState,
+    StatusResponse,
+    StoreState,
+    VersionResponse,
+)
+from app.routes.deciding import Decider, iso
+from app.version import VERSION
+
+_PING_S = 0.5
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _json(body: msgspec.Struct, status: int = 200) -> Response:
+    return Response(_encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+class StatusRoutes:
+    """The endpoints."""
+
+    def __init__(
+        self,
+        *,
+        decider: Decider,
+        store: Store,
+        feed: Feed,
+        meters: Meters,
+        requests: Requests,
+        refresh: Callable[[], None],
+        clock_name: str,
+        settings: dict[str, object],
+    ) -> None:
+        self._decider = decider
+        self._store = store
+        self._feed = feed
+        self._meters = meters
+        self._requests = requests
+        self._refresh = refresh
+        self._clock_name = clock_name
+        self._settings = settings
+        self._started = decider.clock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to serve but neutral."""
+        return self._feed.run_info is not None
+
+    async def livez(self, request: Request) -> Response:
+        """200 as long as the event loop turns."""
+        del request
+        return _json(ReadyResponse("ok"))
+
+    async def readyz(self, request: Request) -> Response:
+        """200 once data was loaded, 503 before."""
+        del request
+        if self.ready:
+            return _json(ReadyResponse("ok"))
+        return _json(ReadyResponse("not_ready", "no warm run was seen yet: run the warm job"), 503)
+
+    async def health(self, request: Request) -> Response:
+        """The whole picture; always 200 while the server can say it."""
+        del request
+        store = await self._store_state()
+        info = self._feed.run_info
+        status: Literal["ok", "degraded", "not_ready"] = "not_ready"
+        if info is not None:
+            status = "ok" if store.state == "ok" and self._feed.connected else "degraded"
+        age_s = None if info is None else max(0.0, (self._decider.now_ms() - info.newest_as_of_ms) / 1000.0)
+        run = None if info is None else info.run
+        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s))
+
+    async def status(self, request: Request) -> Response:
+        """What this worker is, holds and was told."""
+        del request
+        decider, meters = self._decider, self._meters
+        info, memory = self._feed.run_info, decider.tiers.memory
+        run = None
+        if info is not None:
+            run = RunState(
+                run=info.run,
+                warmed_at=iso(info.warmed_at_ms),
+                newest_as_of=iso(info.newest_as_of_ms),
+                symbols=info.symbols,
+                bars=info.bars,
+                bytes=info.bytes,
+            )
+        asked = meters.hits + meters.misses
+        l1 = L1State(
+            entries=len(memory),
+            max_entries=memory.max_entries,
+            unknown_entries=memory.unknown_entries,
+            evictions=memory.evictions,
+            hits=meters.hits,
+            misses=meters.misses,
+            hit_rate=meters.hits / asked if asked else None,
+        )
+        return _json(
+            StatusResponse(
+                version=VERSION,
+                uptime_s=round(decider.clock() - self._started, 3),
+                now=iso(decider.now_ms()),
+                clock=self._clock_name,
+                ready=self.ready,
+                run=run,
+                store=await self._store_state(),
+                l1=l1,
+                pending_loads=decider.tiers.pending,
+                in_flight=self._requests.in_flight,
+                settings=self._settings,
+            )
+        )
+
+    async def version(self, request: Request) -> Response:
+        """What is running."""
+        del request
+        return _json(VersionResponse("decide", VERSION, self._decider.model, platform.python_version()))
+
+    async def metrics(self, request: Request) -> Response:
+        """The Prometheus text format."""
+        del request
+        self._refresh()
+        return Response(self._meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _store_state(self) -> StoreState:
+        # Waited for, not cancelled: a cancelled command would leave its reply on a shared connection.
+        ping = asyncio.ensure_future(self._store.ping())
+        await asyncio.wait({ping}, timeout=_PING_S)
+        if not ping.done():
+            ping.add_done_callback(lambda done: done.exception())
+            return StoreState(self._store.kind, "unreachable", "l2_timeout")
+        error = ping.exception()
+        if isinstance(error, StoreError):
+            return StoreState(self._store.kind, "unreachable", error.reason)
+        ping.result()
+        return StoreState(self._store.kind, "ok")

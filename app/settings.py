@@ -1,0 +1,273 @@
+"""The only reader of the environment. Every setting: name, type, default, range, effect.
+
+`load_settings` merges a ``.env`` file (lower precedence) with the process environment and refuses to go on if any value is
+wrong, with one line for each. ``.env.example`` is rendered from this table (``python -m app.settings``), so the two cannot
+drift.
+"""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+from app.errors import SettingsError
+
+_KEY_PREFIX_RULE = r"^[A-Za-z0-9:_.-]{1,64}$"
+_REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
+_SHOWN_MAX = 60
+_ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "PYTHON", "UV_")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server and the warm job can be told. Field ``l1_ttl_s`` is the environment variable ``L1_TTL_S``."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port to listen on.")] = 8000
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Server processes. Scale by replicas first: one worker keeps one L1 and /metrics needs no merging.",
+        ),
+    ] = 1
+    loop: Annotated[
+        Literal["auto", "uvloop", "asyncio"], Meta(description="Event loop; auto takes uvloop where it is installed.")
+    ] = "auto"
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=65536,
+            description="Connections a worker accepts at once. Idle keep-alive ones count, so keep it above what you serve.",
+        ),
+    ] = 4096
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")] = (
+        "info"
+    )
+    log_format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="JSON lines or coloured text; auto means console on a terminal and json elsewhere."),
+    ] = "auto"
+    log_sample_every: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="One successful request in this many is logged; errors and fallbacks always are.",
+        ),
+    ] = 100
+    redis_url: Annotated[
+        str,
+        Meta(
+            description="L2 on Redis (redis://, rediss:// or unix://). Empty: L2 on SQLite at STORE_PATH.",
+        ),
+    ] = ""
+    store_path: Annotated[
+        str,
+        Meta(min_length=1, description="SQLite file of the embedded L2. Its folder must be on a local disk (WAL mode)."),
+    ] = ".decide/store.sqlite3"
+    key_prefix: Annotated[
+        str,
+        Meta(
+            pattern=_KEY_PREFIX_RULE,
+            description="First part of every Redis key; give each universe on a shared Redis its own.",
+        ),
+    ] = "decide:1"
+    clock: Annotated[
+        Literal["wall", "replay"],
+        Meta(description="replay starts at the newest as_of of the loaded data and runs on, to serve history as if live."),
+    ] = "wall"
+    l1_max_entries: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Symbols kept in process memory, about 4 KB each; the least recently used goes."),
+    ] = 20_000
+    l1_ttl_s: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=86_400,
+            description="Seconds an L1 entry counts as fresh. The change feed replaces entries sooner when data changes.",
+        ),
+    ] = 60.0
+    l1_ttl_jitter: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=0.5,
+            description="Share by which each entry's lifetime is shortened at random, so they do not expire together.",
+        ),
+    ] = 0.1
+    l1_stale_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="Seconds past its lifetime that an entry may still answer, marked stale, while L2 cannot.",
+        ),
+    ] = 3600.0
+    negative_ttl_s: Annotated[
+        float, Meta(ge=0, le=3600, description="Seconds an unknown symbol is remembered as unknown; 0 asks L2 each time.")
+    ] = 5.0
+    negative_max_entries: Annotated[int, Meta(ge=1, le=1_000_000, description="Unknown symbols remembered at once.")] = 10_000
+    l2_timeout_ms: Annotated[
+        float,
+        Meta(gt=0, le=60_000, description="How long a request waits for L2 before it falls back; deadline_ms can only lower it."),
+    ] = 100.0
+    l2_max_pending: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Symbols being loaded from L2 at once; more are answered by fallback.")
+    ] = 20_000
+    l2_max_connections: Annotated[int, Meta(ge=1, le=1000, description="Redis connections of one worker.")] = 16
+    feed_wait_ms: Annotated[
+        float,
+        Meta(ge=1, le=60_000, description="Longest wait of one read of the change feed; SQLite is looked at this often."),
+    ] = 100.0
+    batch_max: Annotated[int, Meta(ge=1, le=10_000, description="Decisions one POST /decide/batch may ask for.")] = 1000
+    max_body_bytes: Annotated[
+        int, Meta(ge=256, le=16_777_216, description="Largest request body in bytes; more is answered 413.")
+    ] = 262_144
+    body_timeout_s: Annotated[
+        float, Meta(gt=0, le=300, description="Seconds a request body may take to arrive; more is answered 408.")
+    ] = 5.0
+    price_max_age_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=31_536_000,
+            description="Age in seconds past which price inputs are stale. 4 days carry a daily bar over a long weekend.",
+        ),
+    ] = 345_600.0
+    agents_max_age_s: Annotated[
+        float, Meta(gt=0, le=31_536_000, description="Age in seconds past which agents' views are stale.")
+    ] = 604_800.0
+    input_limit_s: Annotated[
+        float,
+        Meta(gt=0, le=3_153_600_000, description="Age in seconds past which an input is not used at all, but counts as missing."),
+    ] = 2_592_000.0
+    agent_half_life_s: Annotated[
+        float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
+    ] = 432_000.0
+    shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
+
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's own variable; `app.__main__` sets it for several workers."""
+SECRETS = frozenset({"redis_url"})
+
+
+def _allowed(annotation: object) -> str:
+    """What a field accepts, in words: used by errors and by .env.example."""
+    base, *metas = get_args(annotation)
+    if get_origin(base) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(base))
+    words = {int: "a whole number", float: "a number", str: "text"}[base]
+    for meta in metas:
+        low = f"above {meta.gt:,}" if meta.gt is not None else f"at least {meta.ge:,}" if meta.ge is not None else ""
+        high = f"at most {meta.le:,}" if meta.le is not None else ""
+        bounds = " and ".join(part for part in (low, high) if part)
+        if bounds:
+            words += f", {bounds}"
+        if meta.pattern is not None:
+            words += f" matching {meta.pattern}"
+        if meta.min_length:
+            words += ", not empty"
+    return words
+
+
+def _fields() -> dict[str, object]:
+    return get_type_hints(Settings, include_extras=True)
+
+
+def shown(name: str, value: str) -> str:
+    """``value`` as it may be printed: a secret's is hidden, a long one is cut."""
+    if name in SECRETS:
+        return "(hidden)"
+    return repr(value if len(value) <= _SHOWN_MAX else value[: _SHOWN_MAX - 3] + "...")
+
+
+def _read(name: str, annotation: object, text: str) -> object:
+    """One value, converted and checked. Raises ValueError if it is not allowed."""
+    base = get_args(annotation)[0]
+    try:
+        value = msgspec.convert(text, annotation, strict=base is str or get_origin(base) is Literal)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    if name == "redis_url" and not _REDIS_URL.fullmatch(text):
+        raise ValueError("not a Redis URL")
+    return value
+
+
+def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
+    """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there).
+
+    An empty value means the default. A variable in ``env_file`` that no setting has is an error (a typing mistake would
+    otherwise pass in silence); in the process environment, others' variables are everybody's and are left alone.
+
+    Raises:
+        SettingsError: one line for each wrong variable: its name, its value (secrets hidden) and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    fields = _fields()
+    lines: list[str] = []
+    from_file = {key: value or "" for key, value in dotenv_values(env_file or Path(".env"), interpolate=False).items()}
+    for key in from_file:
+        if key.lower() not in fields and not key.startswith(_ENVIRONMENT_OF_OTHERS):
+            near = difflib.get_close_matches(key, [name.upper() for name in fields], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
+    values: dict[str, object] = {}
+    for name, annotation in fields.items():
+        text = environ.get(name.upper()) or from_file.get(name.upper()) or ""
+        if text == "":
+            continue
+        try:
+            values[name] = _read(name, annotation, text)
+        except ValueError:
+            allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(annotation)
+            lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
+    if lines:
+        raise SettingsError(lines)
+    return msgspec.convert(values, Settings)
+
+
+def multiprocess_dir() -> str:
+    """Folder of the metrics that several workers share, empty with one worker."""
+    return os.environ.get(MULTIPROCESS_VARIABLE, "")
+
+
+def public_settings(settings: Settings) -> dict[str, object]:
+    """Settings for people to see: secrets only as set or not set."""
+    return {
+        name: ("set" if getattr(settings, name) else "not set") if name in SECRETS else getattr(settings, name)
+        for name in settings.__struct_fields__
+    }
+
+
+_ENV_EXAMPLE_HEAD = """\
+# Settings of Decide. Copy to .env and change what you need; an environment variable of the same name wins.
+# Made by `python -m app.settings > .env.example`; a test holds the two together.
+"""
+
+
+def render_env_example() -> str:
+    """The text of ``.env.example``: each setting's effect, what is allowed, and its default, commented out."""
+    defaults = Settings()
+    parts = [_ENV_EXAMPLE_HEAD]
+    for name, annotation in _fields().items():
+        description = next(meta.description for meta in get_args(annotation)[1:])
+        default = getattr(defaults, name)
+        parts.append(
+            f"# {description}\n# Allowed: {_allowed(annotation)}. Default: {default or 'empty'}\n# {name.upper()}={default}\n"
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_env_example())

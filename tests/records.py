@@ -1,0 +1,90 @@
+"""Records for tests, with every value given or plain."""
+
+from app.cache.codec import encode
+from app.cache.store import Row, RunInfo
+from app.domain.vector import PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+
+AS_OF_MS = 1_362_171_600_000
+"""2013-03-01T21:00:00Z, the sample's last close."""
+
+PLAIN_VALUES: dict[str, float] = {
+    "close": 100.0,
+    "return_1": 0.01,
+    "return_5": 0.02,
+    "return_20": 0.05,
+    "rsi_14": 58.0,
+    "macd": 1.2,
+    "macd_signal": 0.9,
+    "macd_histogram": 0.3,
+    "atr_14": 2.0,
+    "sma_ratio_20_50": 1.02,
+    "bollinger_position_20": 0.7,
+    "realised_volatility_20": 0.25,
+    "ewma_volatility_33": 0.28,
+    "volume_z_20": 0.4,
+    "range_position_20": 0.8,
+    "drawdown_60": -0.03,
+    "close_lag_4": 98.0,
+    "close_lag_19": 95.0,
+    "mean_19": 98.5,
+    "squares_19": 60.0,
+    "mean_49": 96.5,
+    "gain_14": 0.6,
+    "loss_14": 0.43,
+    "ema_12": 99.0,
+    "ema_26": 97.8,
+    "high_19": 103.0,
+    "low_19": 92.0,
+    "peak_59": 103.0,
+}
+
+
+def price_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1", **values: float | None) -> PriceRecord:
+    """A price record of a rising symbol; ``values`` replace single ones."""
+    merged: dict[str, float | None] = {**PLAIN_VALUES, **values}
+    return PriceRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, tuple(merged[name] for name in PRICE_NAMES))
+
+
+def agent_view(
+    agent: str = "agent_a", view: float | None = 0.6, as_of_ms: int = AS_OF_MS, confidence: float | None = 0.8
+) -> AgentView:
+    """A view; None means that the agent abstained."""
+    return AgentView(
+        agent,
+        "abstained" if view is None else "view",
+        view,
+        confidence if view is not None else None,
+        as_of_ms,
+        "test-model",
+        "because",
+    )
+
+
+def failed_view(agent: str = "agent_f", as_of_ms: int = AS_OF_MS) -> AgentView:
+    """A failed agent run."""
+    return AgentView(agent, "failed", None, None, as_of_ms, reason="timeout")
+
+
+def agent_record(
+    symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1", views: tuple[AgentView, ...] | None = None
+) -> AgentRecord:
+    """An agent record; by default two views and an abstention."""
+    if views is None:
+        views = (
+            agent_view("agent_a", 0.6, as_of_ms),
+            agent_view("agent_b", 0.2, as_of_ms),
+            agent_view("agent_c", None, as_of_ms),
+        )
+    return AgentRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, views)
+
+
+def row(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1") -> Row:
+    """Both records of a symbol, ready to publish."""
+    return Row(
+        symbol, as_of_ms, encode(price_record(symbol, as_of_ms, run)), as_of_ms, encode(agent_record(symbol, as_of_ms, run))
+    )
+
+
+def run_info(run: str = "run-1", as_of_ms: int = AS_OF_MS, symbols: int = 1) -> RunInfo:
+    """Info of a run."""
+    return RunInfo(run=run, warmed_at_ms=as_of_ms + 1000, newest_as_of_ms=as_of_ms, symbols=symbols, bars=100, bytes=1000)

