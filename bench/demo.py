@@ -1,0 +1,187 @@
+"""``just demo``: warm the sample into the embedded store, start the real server, ask it everything once cold and once warm.
+
+Black box: the warm job and the server are processes of their own, and all it knows of them is their command lines, HTTP and
+`app.payloads`. Exit code 0 if every answer was as it should be, 1 otherwise.
+"""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
+
+_STORE = Path(".decide/demo.sqlite3")
+_LOG = Path(".decide/demo.log")
+_READY_S = 30.0
+
+
+class Caller:
+    """One keep-alive connection to the server, as a bot would hold it."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes, float]:
+        """Status, body and the milliseconds until the last byte was here."""
+        sent = None if body is None else msgspec.json.encode(body)
+        started = time.perf_counter()
+        self._connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
+        response = self._connection.getresponse()
+        received = response.read()
+        return response.status, received, (time.perf_counter() - started) * 1000.0
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment(**settings: str) -> dict[str, str]:
+    """The embedded store whatever the caller's settings say; everything else as the caller has it."""
+    ours = {"REDIS_URL": "", "STORE_PATH": str(_STORE), "CLOCK": "replay", "WORKERS": "1", "LOG_FORMAT": "json"}
+    return {**os.environ, **ours, **settings}
+
+
+def warm(console: Console) -> bool:
+    """Run the warm job on the sample; a new store, so that the first answers are cold."""
+    for leftover in (_STORE, Path(f"{_STORE}-wal"), Path(f"{_STORE}-shm")):
+        leftover.unlink(missing_ok=True)
+    console.rule("python -m warm")
+    return subprocess.run([sys.executable, "-m", "warm"], env=_environment(), check=False).returncode == 0
+
+
+@contextmanager
+def server(port: int) -> Iterator[None]:
+    """The real server, up and ready; stopped at the end."""
+    with _LOG.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app"],
+            env=_environment(HOST="127.0.0.1", PORT=str(port)),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_ready(port, process)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Return once /readyz answers 200."""
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        caller = Caller(port)
+        try:
+            status, body, _ = caller.ask("GET", "/readyz")
+            if status == http.HTTPStatus.OK and msgspec.json.decode(body, type=ReadyResponse).status == "ok":
+                return
+        except OSError:
+            pass
+        finally:
+            caller.close()
+        time.sleep(0.05)
+    raise SystemExit(f"the server did not get ready; its log is {_LOG}:\n{_LOG.read_text()}")
+
+
+def decide_all(caller: Caller, symbols: tuple[str, ...], console: Console) -> list[DecideResponse]:
+    """Two rounds over all symbols, as a table."""
+    table = Table(title="POST /decide, the clock replaying the sample's last day")
+    for name in ("symbol", "action"):
+        table.add_column(name)
+    for name in ("score", "confidence", "target weight"):
+        table.add_column(name, justify="right")
+    for name in ("tier", "fallback"):
+        table.add_column(name)
+    for name in ("server ms", "client ms"):
+        table.add_column(name, justify="right")
+    answers = []
+    for _ in ("cold", "warm"):
+        for symbol in symbols:
+            status, body, client_ms = caller.ask("POST", "/decide", {"symbol": symbol})
+            if status != http.HTTPStatus.OK:
+                raise SystemExit(f"POST /decide for {symbol} answered {status}: {body.decode()}")
+            answer = msgspec.json.decode(body, type=DecideResponse)
+            answers.append(answer)
+            numbers = (f"{answer.score:+.3f}", f"{answer.confidence:.3f}", f"{answer.target_weight:+.3f}")
+            times = (f"{answer.latency_ms:.3f}", f"{client_ms:.3f}")
+            table.add_row(symbol, answer.action, *numbers, answer.cache.tier, answer.fallback.level, *times)
+        table.add_section()
+    console.print(table)
+    return answers
+
+
+def show_failed_agents(caller: Caller, answers: list[DecideResponse], console: Console) -> None:
+    """What a caller learns when some of a symbol's agents failed."""
+    worst = max(answers, key=lambda answer: answer.inputs.agents.failed)
+    _, body, _ = caller.ask("POST", "/decide", {"symbol": worst.symbol, "explain": True})
+    answer = msgspec.json.decode(body, type=DecideResponse)
+    agents = answer.inputs.agents
+    console.print(
+        f"\n[bold]{worst.symbol}[/bold]: {agents.used} agents' views used, {agents.abstained} abstained, {agents.failed} failed"
+    )
+    table = Table(title=f'POST /decide {{"symbol": "{worst.symbol}", "explain": true}}: views')
+    for name in ("agent", "status", "view", "confidence", "as of", "reason"):
+        table.add_column(name)
+    for view in answer.views or ():
+        numbers = ("" if value is None else f"{value:+.2f}" for value in (view.view, view.confidence))
+        table.add_row(view.agent, view.status, *numbers, view.as_of[:10], view.reason or "")
+    console.print(table)
+
+
+def show_unknown(caller: Caller, console: Console) -> bool:
+    """What a caller gets for a symbol outside the universe."""
+    status, body, _ = caller.ask("POST", "/decide", {"symbol": "NOPE"})
+    problem = msgspec.json.decode(body, type=ProblemBody)
+    console.print(f"\n[bold]NOPE[/bold]: HTTP {status}, {problem.type}: {problem.detail}")
+    return status == http.HTTPStatus.NOT_FOUND
+
+
+def main() -> int:
+    """The demo."""
+    console = Console()
+    _LOG.parent.mkdir(exist_ok=True)
+    if not warm(console):
+        return 1
+    console.rule("python -m app")
+    port = free_port()
+    with server(port):
+        caller = Caller(port)
+        _, body, _ = caller.ask("GET", "/symbols")
+        symbols = msgspec.json.decode(body, type=SymbolsResponse).symbols
+        answers = decide_all(caller, symbols, console)
+        show_failed_agents(caller, answers, console)
+        right = show_unknown(caller, console)
+        caller.close()
+    tiers = [answer.cache.tier for answer in answers]
+    right = right and tiers == ["l2"] * len(symbols) + ["l1"] * len(symbols)
+    console.print("\nNext, try:")
+    for command, effect in (
+        ("just warm && CLOCK=replay just serve", "the sample on port 8000, until Ctrl-C"),
+        ("curl -sd '{\"symbol\": \"AAPL\", \"price\": 431.5}' -H 'Content-Type: application/json' localhost:8000/decide", ""),
+        ("just test", "all tests"),
+        ("just --list", "everything else"),
+    ):
+        console.print(f"  [bold]{command}[/bold]" + (f"  # {effect}" if effect else ""), soft_wrap=True, highlight=False)
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+# Decide. `just` lists what there is; the logic is in Python, the recipes only name it.
+
+set dotenv-load := false # the programs read .env themselves, and say what is wrong with it
+
+python := if os_family() == "windows" { ".venv/Scripts/python.exe" } else { ".venv/bin/python" }
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# warm the sample into the embedded store, start the server, ask it everything, stop
+demo: _runtime
+    {{ python }} -m bench.demo
+
+# run the server until Ctrl-C (settings: .env.example)
+serve: _runtime
+    {{ python }} -m app
+
+# load prices and agent outputs into the store (just warm --help)
+warm *arguments: _runtime
+    {{ python }} -m warm {{ arguments }}
+
+# run the tests (just test tests/domain -k ladder)
+test *arguments: _dev
+    {{ python }} -m pytest {{ arguments }}
+
+# everything a change must pass: format, lint, types, layers, lock files, tests, coverage
+check: _dev
+    {{ python }} -m ruff format --check
+    {{ python }} -m ruff check
+    {{ python }} -m mypy
+    {{ python }} -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    {{ python }} ops/lock.py --check
+    {{ python }} -m pytest --cov --cov-report=term
+    {{ python }} -m coverage report --include="app/domain/*,app/cache/*" --fail-under=100
+
+# format and mend what can be mended by itself
+fmt: _dev
+    {{ python }} -m ruff check --fix
+    {{ python }} -m ruff format
+
+# make the sample in data/ anew (deterministic: it comes out as it is)
+data: _dev
+    {{ python }} data/make_prices.py
+    {{ python }} data/make_agents.py
+
+# write .env.example from the settings
+env: _runtime
+    {{ python }} -m app.settings > .env.example
+
+# resolve the dependencies anew into requirements.lock and requirements-dev.lock
+lock *arguments: _dev
+    {{ python }} ops/lock.py {{ arguments }}
+
+# what serving and warming need, hashes required
+_runtime:
+    @uv venv --quiet --allow-existing .venv
+    @uv pip install --quiet --python .venv --require-hashes -r requirements.lock
+
+# what tests and checks need besides
+_dev:
+    @uv venv --quiet --allow-existing .venv
+    @uv pip install --quiet --python .venv --require-hashes -r requirements-dev.lock

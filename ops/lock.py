@@ -1,0 +1,58 @@
+"""Write the lock files from pyproject.toml, or check (``--check``) that they still follow from it.
+
+``requirements.lock`` is what the server and the warm job need, ``requirements-dev.lock`` that and the dev group. Both are
+universal (any platform, any supported Python) and hashed; neither may name a host, because where packages come from is the
+business of whoever installs them. ``--upgrade`` takes the newest versions; without it, pins that still fit stay.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS: dict[str, tuple[str, ...]] = {
+    "requirements.lock": ("--extra", "warm"),
+    "requirements-dev.lock": ("--extra", "warm", "--group", "dev", "--constraints", "requirements.lock"),
+}
+_HOST = re.compile(r"[a-z]+://|--(extra-)?index-url|--find-links", re.IGNORECASE)
+
+
+def compile_lock(name: str, folder: Path, *, upgrade: bool) -> str:
+    """The text of one lock file, resolved in ``folder`` (which holds pyproject.toml and the locks as they are)."""
+    command = ["uv", "pip", "compile", "pyproject.toml", *LOCKS[name], "--universal", "--generate-hashes", "--quiet"]
+    command += ["--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "just lock", "-o", name]
+    subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=folder, check=True)
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def main() -> int:
+    """Exit codes: 0 written or fresh, 1 stale or with a host in it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a lock is not what pyproject.toml gives")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
+    arguments = parser.parse_args()
+    faults = []
+    with tempfile.TemporaryDirectory(prefix="decide-lock-") as temporary:
+        folder = Path(temporary)
+        for name in ("pyproject.toml", "README.md", "LICENSE", *LOCKS):
+            if (ROOT / name).exists():
+                shutil.copy(ROOT / name, folder / name)
+        for name in LOCKS:
+            text = compile_lock(name, folder, upgrade=arguments.upgrade)
+            if _HOST.search(text):
+                faults.append(f"{name} names a place to install from; it must not")
+            elif not arguments.check:
+                (ROOT / name).write_text(text, encoding="utf-8")
+            elif text != (ROOT / name).read_text(encoding="utf-8"):
+                faults.append(f"{name} is not what pyproject.toml gives: run `just lock`")
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
