@@ -156,7 +156,8 @@ def show_unknown(caller: Caller, console: Console) -> bool:
 
 def main() -> int:
     """The demo."""
-    console = Console()
+    # Output into a file or a pipe is not cut to the 80 columns rich would take there.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     _LOG.parent.mkdir(exist_ok=True)
     if not warm(console):
         return 1
@@ -175,7 +176,7 @@ def main() -> int:
     console.print("\nNext, try:")
     for command, effect in (
         ("just warm && CLOCK=replay just serve", "the sample on port 8000, until Ctrl-C"),
-        ("curl -sd '{\"symbol\": \"AAPL\", \"price\": 431.5}' -H 'Content-Type: application/json' localhost:8000/decide", ""),
+        ('curl -sd \'{"symbol": "AAPL", "price": 431.5}\' -H \'Content-Type: application/json\' localhost:8000/decide', ""),
         ("just test", "all tests"),
         ("just --list", "everything else"),
     ):

@@ -69,7 +69,7 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: in
     declared = _declared_length(headers, max_bytes)
     if declared == 0:
         return b""
-    body = b""
+    body: bytes | bytearray = b""
     try:
         async with asyncio.timeout(timeout_s):
             while True:
@@ -77,12 +77,16 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: in
                 if message["type"] == "http.disconnect":
                     raise Problem(400, "incomplete-body", "Bad request", "the connection closed before the end of the body")
                 part: bytes = message.get("body", b"")
-                # Small bodies come as one part, which is kept as it is.
-                body = body + part if body else part
+                # A small body comes as one part and is kept as it is; one in many parts must not be copied for each of them.
+                if not body:
+                    body = part
+                else:
+                    body = body if isinstance(body, bytearray) else bytearray(body)
+                    body += part
                 if len(body) > max_bytes:
                     raise _too_large(max_bytes)
                 if len(body) == declared or not message.get("more_body", False):
-                    return body
+                    return bytes(body)
     except TimeoutError:
         raise Problem(
             408,

@@ -1,0 +1,132 @@
+"""House rules that no linter knows."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.version import VERSION
+from tests.servers import ROOT
+
+_MODULE_LINES = 400
+_FUNCTION_LINES = 70
+_TOP_LEVEL = {
+    *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
+    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "requirements.lock", "requirements-dev.lock"),
+    *(".ci", ".github", ".gitignore", ".pre-commit-config.yaml"),
+}
+# Written so that this file does not hold what it looks for.
+_REGISTRY_HOSTS = re.compile(r"pyp[i]\.org|files\.pytho[n]|deb\.debia[n]|registry\.np[m]|ghcr\.i[o]|docker\.i[o]")
+
+
+def tracked_files() -> list[Path]:
+    """Files that git tracks or would track; skips the test outside a git checkout."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("NO GIT: tidy rules over all files need a checkout and git")
+    return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
+def python_files() -> list[Path]:
+    """All of the project's modules."""
+    rooms = ("app", "warm", "bench", "ops", "data", "tests")
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_top_level_holds_only_what_the_design_names() -> None:
+    """A new thing at the top level is a decision, not an accident."""
+    assert {path.relative_to(ROOT).parts[0] for path in tracked_files()} <= _TOP_LEVEL
+
+
+def test_no_tracked_file_names_a_registry() -> None:
+    """Where packages and images come from is the business of whoever installs them."""
+    found = [
+        str(path.relative_to(ROOT))
+        for path in tracked_files()
+        if _REGISTRY_HOSTS.search(path.read_bytes().decode("utf-8", "replace"))
+    ]
+    assert found == []
+
+
+def test_modules_stay_small() -> None:
+    """A module of more than 400 lines is more than one room."""
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()}
+    assert {name: count for name, count in lines.items() if count > _MODULE_LINES} == {}
+
+
+def test_functions_stay_small() -> None:
+    """A function of more than 70 lines does more than one thing."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in python_files()
+        for node in functions(path)
+        if (node.end_lineno or node.lineno) - node.lineno + 1 > _FUNCTION_LINES
+    ]
+    assert found == []
+
+
+def test_package_files_are_empty_and_nothing_is_called_utils() -> None:
+    """Importing a package runs nothing, and every module's name says what is in it."""
+    assert [path for path in python_files() if path.name == "__init__.py" and path.read_text(encoding="utf-8")] == []
+    assert [path for path in python_files() if re.search(r"utils?|helpers?|misc|common", path.stem)] == []
+
+
+def test_every_test_says_in_one_sentence_what_holds() -> None:
+    """A test's docstring states the behaviour, so that a failure reads as a sentence."""
+    missing = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in python_files()
+        for node in functions(path)
+        if path.is_relative_to(ROOT / "tests")
+        and node.name.startswith("test_")
+        and not (ast.get_docstring(node) or "").rstrip().endswith(".")
+    ]
+    assert missing == []
+
+
+def test_nothing_is_left_to_do_in_the_code() -> None:
+    """What is left to do stands in the issue tracker."""
+    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b|type: ignor[e](?!\[)")
+    found = [str(path.relative_to(ROOT)) for path in python_files() if marks.search(path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+def test_version_stands_in_one_place() -> None:
+    """The package's metadata and the code agree."""
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == VERSION
+
+
+def test_recipes_that_the_documents_name_exist() -> None:
+    """Every `just something` in README, ARCHITECTURE and data's README is a recipe."""
+    recipes = set(re.findall(r"^([a-z]+)[^:=\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
+    for name in ("README.md", "ARCHITECTURE.md", "data/README.md"):
+        named = re.findall(r"(?:`|&& |^|replay )just ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(named) <= recipes, name
+
+
+def test_every_setting_that_the_documents_name_exists() -> None:
+    """Capitalised settings in the documents are settings of the server."""
+    from app.settings import Settings  # noqa: PLC0415 - only this test needs it
+
+    known = {name.upper() for name in Settings.__struct_fields__}
+    for name in ("README.md", "ARCHITECTURE.md"):
+        named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", (ROOT / name).read_text(encoding="utf-8")))
+        assert named <= known, name
