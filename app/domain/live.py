@@ -18,7 +18,7 @@ _NO_MOVE = 1e-14
 
 
 def _return(price: float, base: float | None) -> float | None:
-    return None if base is None else price / base - 1.0
+    return None if base is None or base <= 0.0 else price / base - 1.0
 
 
 def _rsi(price: float, close: float, gain: float | None, loss: float | None) -> float | None:
@@ -69,7 +69,7 @@ def step(values: tuple[float | None, ...], price: float) -> tuple[float | None, 
     stepped[at["macd_signal"]] = signal
     stepped[at["macd_histogram"]] = None if macd is None or signal is None else macd - signal
     mean_19, mean_49 = values[at["mean_19"]], values[at["mean_49"]]
-    if mean_19 is not None and mean_49 is not None:
+    if mean_19 is not None and mean_49 is not None and mean_49 >= 0.0:
         stepped[at["sma_ratio_20_50"]] = ((mean_19 * 19.0 + price) / 20.0) / ((mean_49 * 49.0 + price) / 50.0)
     stepped[at["bollinger_position_20"]] = _bollinger_position(price, mean_19, values[at["squares_19"]])
     high, low, peak = values[at["high_19"]], values[at["low_19"]], values[at["peak_59"]]

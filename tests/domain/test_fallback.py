@@ -1,0 +1,33 @@
+"""The fallback ladder is a complete, monotone table."""
+
+from itertools import product
+from typing import get_args
+
+from app.domain.fallback import LADDER, Level, Status
+
+_STATUSES: tuple[Status, ...] = get_args(Status)
+_RUNGS: dict[Level, int] = {"none": 0, "stale": 1, "price_only": 2, "agents_only": 2, "neutral": 3}
+_GOOD_TO_BAD = {"present": 0, "stale": 1, "missing": 2, "error": 2}
+
+
+def test_every_pair_of_statuses_has_a_level() -> None:
+    """No combination of inputs is without an answer, and every level can occur."""
+    assert set(LADDER) == set(product(_STATUSES, _STATUSES))
+    assert set(LADDER.values()) == set(get_args(Level)) == set(_RUNGS)
+
+
+def test_a_worse_input_never_gives_a_better_level() -> None:
+    """Going from present to stale to missing leads down the ladder only."""
+    for (price, agents), level in LADDER.items():
+        for (other_price, other_agents), other_level in LADDER.items():
+            worse_price = _GOOD_TO_BAD[other_price] >= _GOOD_TO_BAD[price]
+            worse_agents = _GOOD_TO_BAD[other_agents] >= _GOOD_TO_BAD[agents]
+            if worse_price and worse_agents:
+                assert _RUNGS[other_level] >= _RUNGS[level]
+
+
+def test_an_input_that_cannot_be_used_is_named_by_the_level() -> None:
+    """price_only means that agents are missing or in error, agents_only the same of prices."""
+    for (price, agents), level in LADDER.items():
+        usable = (price in ("present", "stale"), agents in ("present", "stale"))
+        assert {(True, False): "price_only", (False, True): "agents_only", (False, False): "neutral"}.get(usable, level) == level
