@@ -1,12 +1,13 @@
-"""``python -m app``: check the settings, then start Granian. Exit codes: 0 stopped, 2 a setting is wrong."""
+"""``python -m app``: check the settings, then start Granian. Exit codes: 0 stopped, 2 a setting is wrong or its port is taken."""
 
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from typing import Any
 
-from granian.constants import Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
@@ -38,8 +39,25 @@ def _loop(name: str) -> Loops:
     return Loops.uvloop
 
 
-def serve(settings: Settings) -> None:
-    """Run the server until it is told to stop."""
+def _address(host: str, port: int) -> str:
+    """The IP address of ``host`` (Granian takes no names), on which ``port`` is free.
+
+    Granian sets SO_REUSEPORT: without this look a second server on a taken port would silently get part of the first's requests.
+
+    Raises:
+        OSError: nobody can listen there.
+    """
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        if os.name == "posix":
+            # A port whose last connections are still winding down is free; elsewhere the option means something else.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    return str(address[0])
+
+
+def serve(settings: Settings, address: str) -> None:
+    """Run the server on ``address`` until it is told to stop."""
     values_dir = ""
     if settings.workers > 1:
         # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
@@ -48,11 +66,14 @@ def serve(settings: Settings) -> None:
         Server(
             "app.main:create_app",
             factory=True,
-            address=settings.host,
+            address=address,
             port=settings.port,
             interface=Interfaces.ASGI,
             workers=settings.workers,
             loop=_loop(settings.loop),
+            # Not "auto": while it waits to see whether HTTP/2 is spoken, and in HTTP/2, no timeout for headers holds, so that a
+            # connection that says nothing stays for ever.
+            http=HTTPModes.http1,
             websockets=False,
             backlog=min(settings.max_connections * settings.workers, 65_535),
             backpressure=settings.max_connections,
@@ -75,7 +96,13 @@ def main() -> int:
         for line in error.lines:
             print(f"settings: {line}", file=sys.stderr)
         return 2
-    serve(settings)
+    try:
+        address = _address(settings.host, settings.port)
+    except OSError as error:
+        where = f"HOST is {settings.host!r} and PORT is {settings.port}"
+        print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
+        return 2
+    serve(settings, address)
     return 0
 
 

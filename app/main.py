@@ -149,6 +149,8 @@ class Parts:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self.logger.error("background_task_died", exc_info=task.exception())
+            # Whoever looks must not be told that changes still arrive.
+            self.feed.connected = False
 
 
 def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:

@@ -38,14 +38,19 @@ def redis_executable() -> str | None:
 
 
 class RedisServer:
-    """A Redis without persistence."""
+    """A Redis without persistence; it can be stopped and started again, empty, on the same port."""
 
     def __init__(self, executable: str) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._executable = executable
+        self.start()
+
+    def start(self) -> None:
+        """Start it; returns once it listens."""
         self._folder = tempfile.mkdtemp(prefix="decide-redis-")
         self._process = subprocess.Popen(
-            [executable, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self._folder],
+            [self._executable, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self._folder],
             stdout=subprocess.DEVNULL,
         )
         wait_for_port(self.port, self._process)

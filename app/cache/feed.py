@@ -1,8 +1,9 @@
 """The change feed: tells this worker's L1 what was published, by whomever.
 
 One task a worker tails the store's changes from the last id it saw. A change turns the L1 entries of its symbols stale and
-fences off loads under way. Where the feed says that entries are gone (trimmed, flushed), everything in L1 turns stale. It
-never gives up: while the store does not answer it tries again, ever more slowly, up to `_LONGEST_PAUSE_S`.
+fences off loads under way. Where the feed says that entries are gone (trimmed, flushed), everything in L1 turns stale. It never
+gives up: while the store does not answer it tries again, ever more slowly, up to `_LONGEST_PAUSE_S`; after a fault that nobody
+foresaw it starts over from the newest entry with all of L1 stale.
 """
 
 import asyncio
@@ -63,9 +64,22 @@ class Feed:
     async def run(self) -> None:
         """Tail for ever; ends by cancellation."""
         while True:
-            if not await self.step():
+            try:
+                worked = await self.step()
+            except Exception as error:  # noqa: BLE001 - the feed must outlive what nobody foresaw; it is reported, not hidden
+                self._start_over(error)
+                worked = False
+            if not worked:
                 await self._sleep(self._pause_s * self._rng.uniform(0.5, 1.0))
                 self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
+
+    def _start_over(self, error: Exception) -> None:
+        """Forget the position: what could not be applied must not be met again, and what it said is lost."""
+        asyncio.get_running_loop().call_exception_handler({"message": "the change feed failed unforeseen", "exception": error})
+        self._tiers.invalidate_all()
+        self._position = None
+        self.connected = False
+        self._meters.feed_failed()
 
     async def step(self) -> bool:
         """One read of the feed, applied. False if the store did not answer."""

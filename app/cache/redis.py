@@ -13,7 +13,6 @@ of the command has arrived. One script touches keys of all symbols, so the store
 not a Redis Cluster; Redis 6.2 or newer.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.cache.store import Changes, Published, Row, RunInfo, Stored
+from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreError
 
 _CHANGES_KEPT = 10_000
@@ -153,9 +153,12 @@ class RedisStore:
             return None
         try:
             numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
-            return RunInfo(run=found[b"run"].decode(), **numbers)
+            info = RunInfo(run=found[b"run"].decode(), **numbers)
         except (KeyError, ValueError) as error:
             raise StoreError("l2_error", f"{self._run_key} is not a run's info: {error}") from error
+        if not (0 <= info.warmed_at_ms < AS_OF_MAX_MS and 0 <= info.newest_as_of_ms < AS_OF_MAX_MS):
+            raise StoreError("l2_error", f"{self._run_key} is not a run's info: a time is outside the years 1970 to 9000")
+        return info
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
@@ -181,9 +184,12 @@ class RedisStore:
             lost = not await _answered(self._slow_client.xrange(self._changes_key, after, after, count=1))
         if lost and not entries:
             return Changes(last_id=await self.feed_position(), symbols=(), lost=True)
-        symbols = dict.fromkeys(
-            symbol for _, fields in entries for symbol in fields.get(b"symbols", b"").decode().split("\n") if symbol
-        )
+        named = b"\n".join(fields.get(b"symbols", b"") for _, fields in entries)
+        try:
+            symbols = dict.fromkeys(symbol for symbol in named.decode().split("\n") if symbol)
+        except UnicodeDecodeError:
+            # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
+            symbols, lost = {}, True
         return Changes(last_id=entries[-1][0].decode() if entries else after, symbols=tuple(symbols), lost=lost)
 
     async def ping(self) -> None:
@@ -219,8 +225,6 @@ async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies h
     """The reply, with everything that can go wrong between here and Redis as one error of ours."""
     try:
         return await command
-    except asyncio.CancelledError:
-        raise
     except (RedisError, OSError, TimeoutError, ValueError) as error:
         raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
 

@@ -68,6 +68,12 @@ class _Load:
 
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
 _UNKNOWN_IN_L2 = Lookup(evidence=None, tier="l2", proven=True, age_s=0.0)
+_UNREAD = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l2_error")
+
+
+def _report(error: Exception) -> None:
+    """To the log, by way of the event loop's handler for what nobody is there to catch."""
+    asyncio.get_running_loop().call_exception_handler({"message": "a load from L2 failed unforeseen", "exception": error})
 
 
 class Tiers:
@@ -176,19 +182,26 @@ class Tiers:
         try:
             stored = await self.store.get_many([load.symbol for load in loads])
         except StoreError:
-            self._meters.cache_get("l2", "error", len(loads))
+            pass
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not leave callers waiting; it is reported, not hidden
+            _report(error)
         finally:
-            # Also when something unforeseen is on its way up: nobody may wait for a load that is gone.
+            # Also when the read was cancelled, as at the end of the process: nobody may wait for a load that is gone.
             self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
             self._running -= len(loads)
+            if stored is None:
+                self._meters.cache_get("l2", "error", len(loads))
             for position, load in enumerate(loads):
                 if self._loads.get(load.symbol) is load:
                     del self._loads[load.symbol]
-                load.future.set_result(
-                    Lookup(None, "none", proven=False, age_s=0.0, trouble="l2_error")
-                    if stored is None
-                    else self._keep(load, stored[position])
-                )
+                load.future.set_result(_UNREAD if stored is None else self._kept(load, stored[position]))
+
+    def _kept(self, load: _Load, stored: Stored) -> Lookup:
+        try:
+            return self._keep(load, stored)
+        except Exception as error:  # noqa: BLE001 - as in _load: one record must not stop the others
+            _report(error)
+            return _UNREAD
 
     def _keep(self, load: _Load, stored: Stored) -> Lookup:
         if not stored.known:

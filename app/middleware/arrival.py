@@ -45,13 +45,20 @@ def arrive(scope: Scope, started: float, make_id: Callable[[], str]) -> Arrival:
 
 
 def refuse_ambiguous(scope: Scope, headers: dict[bytes, bytes]) -> None:
-    """Refuse what a proxy in front may read otherwise than we do: HTTP/1.1 without Host, two framings of one body.
+    """Refuse what a proxy in front may read otherwise than we do: HTTP/1.1 without Host or with two, two framings of one body.
+
+    Granian shows a request without Host as one with an empty Host, and of two framings only the one it went by (chunked; it
+    closes the connection afterwards, as RFC 9112 asks): the last check is for servers that show both.
 
     Raises:
         Problem: 400.
     """
-    if b"host" not in headers and scope["http_version"] == "1.1":
-        raise Problem(400, "bad-request", "Bad request", "HTTP/1.1 asks for a Host header", "Host")
+    if scope["http_version"] == "1.1":
+        if not headers.get(b"host"):
+            raise Problem(400, "bad-request", "Bad request", "HTTP/1.1 asks for a Host header", "Host")
+        # Only where some header came twice can it be Host.
+        if len(headers) != len(scope["headers"]) and sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            raise Problem(400, "bad-request", "Bad request", "there is more than one Host header", "Host")
     if b"transfer-encoding" in headers and b"content-length" in headers:
         raise Problem(
             400,

@@ -13,6 +13,9 @@ from app.observe.requests import Requests
 CLIENT_GONE = 499
 """The status a request is counted under that was never answered, because its caller left (as nginx has it)."""
 
+_METHOD_MAX = 32
+"""Letters of a method that are logged; a caller can send hundreds of thousands."""
+
 Message = MutableMapping[str, Any]
 
 
@@ -38,7 +41,8 @@ class Edge:
             await self._answer(scope, receive, answer, arrival)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._requests.end(scope["method"], route, answer.status, arrival.started, arrival.request_id, arrival.trace_id)
+            method = scope["method"][:_METHOD_MAX]
+            self._requests.end(method, route, answer.status, arrival.started, arrival.request_id, arrival.trace_id)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", arrival: Arrival) -> None:
         try:

@@ -12,6 +12,7 @@ from app.payloads import ProblemBody
 
 TYPE_PREFIX = "urn:decide:problem:"
 MEDIA_TYPE = "application/problem+json"
+_SHOWN_MAX = 100
 _STATUS_SLUGS = {404: "not-found", 405: "method-not-allowed"}
 
 _encoder = msgspec.json.Encoder()
@@ -54,7 +55,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for what its router raises: 404 and 405 (with Allow)."""
     assert isinstance(error, HTTPException)
     slug = _STATUS_SLUGS.get(error.status_code, "http")
-    path, method = request.scope["path"], request.scope["method"]
+    path, method = request.scope["path"][:_SHOWN_MAX], request.scope["method"][:_SHOWN_MAX]
     detail = f"there is no {path}" if error.status_code == HTTPStatus.NOT_FOUND else f"{method} is not for {path}"
     problem = Problem(error.status_code, slug, error.detail, detail, headers=tuple((error.headers or {}).items()))
     return response_of(problem, request.scope["arrival"].request_id)

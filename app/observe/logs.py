@@ -17,8 +17,10 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 _QUEUE_MAX = 10_000
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|authorization|api_?key|redis_url|cookie", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z]+://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
+# Bounded on all sides, so that a long line takes no longer than its length says.
+_URL_PASSWORD = re.compile(r"(?P<head>(?<![a-z])[a-z][a-z0-9+.-]{0,15}://[^\s:/@]{0,200}:)[^\s@/]{1,500}(?=@)", re.IGNORECASE)
 _VALUE_MAX = 500
+_TRACEBACK_MAX = 20_000
 
 
 def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -27,8 +29,9 @@ def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if _SECRET_KEY.search(key):
             event[key] = "(hidden)"
         elif isinstance(value, str):
-            shown = _URL_PASSWORD.sub(r"\g<head>(hidden)", value)
-            event[key] = shown if len(shown) <= _VALUE_MAX or key == "exception" else shown[:_VALUE_MAX] + "..."
+            most = _TRACEBACK_MAX if key == "exception" else _VALUE_MAX
+            cut = value if len(value) <= most else value[:most] + "..."
+            event[key] = _URL_PASSWORD.sub(r"\g<head>(hidden)", cut)
     return event
 
 

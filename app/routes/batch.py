@@ -45,8 +45,8 @@ class BatchRoute:
         arrival = request.scope["arrival"]
         require_json(arrival.headers)
         body = await read_body(request.receive, arrival.headers, self._max_body_bytes, self._body_timeout_s)
-        asked = self._asked(self._decode(body))
-        answers = await self._answers(asked, arrival.started, arrival.request_id)
+        asked, place = self._asked(self._decode(body))
+        answers = await self._answers(asked, place, arrival.started, arrival.request_id)
         decided = sum(answer.decision is not None for answer in answers)
         latency_ms = round((self._clock() - arrival.started) * 1000.0, 3)
         response = BatchResponse(tuple(answers), decided, len(answers) - decided, latency_ms)
@@ -56,8 +56,8 @@ class BatchRoute:
             headers={"Server-Timing": f"decide;dur={latency_ms:.3f}"},
         )
 
-    def _asked(self, batch: BatchRequest) -> tuple[DecideRequest, ...]:
-        """The requests of the batch.
+    def _asked(self, batch: BatchRequest) -> tuple[tuple[DecideRequest, ...], str]:
+        """The requests of the batch, and where in it the symbol of each stands (``%d`` for its position).
 
         Raises:
             Problem: 422 if it has both or neither of its two forms, or too many requests.
@@ -67,22 +67,22 @@ class BatchRoute:
         if batch.requests is not UNSET:
             if batch.max_age_s is not None or batch.deadline_ms is not None or batch.explain:
                 raise invalid("requests", "max_age_s, explain and deadline_ms go into each of requests")
-            name, asked = "requests", batch.requests
+            name, place, asked = "requests", "requests[%d].symbol", batch.requests
         else:
             assert batch.symbols is not UNSET
-            name = "symbols"
+            name, place = "symbols", "symbols[%d]"
             asked = tuple(
                 DecideRequest(symbol, None, batch.max_age_s, batch.explain, batch.deadline_ms) for symbol in batch.symbols
             )
         if not 1 <= len(asked) <= self._batch_max:
             raise invalid(name, f"{name} has {len(asked)} elements; allowed: 1 to {self._batch_max}")
-        return asked
+        return asked, place
 
-    async def _answers(self, asked: tuple[DecideRequest, ...], started: float, request_id: str) -> list[BatchItem]:
+    async def _answers(self, asked: tuple[DecideRequest, ...], place: str, started: float, request_id: str) -> list[BatchItem]:
         names: list[str | Problem] = []
         for position, each in enumerate(asked):
             try:
-                names.append(canonical(each.symbol, f"[{position}].symbol"))
+                names.append(canonical(each.symbol, place % position))
             except Problem as problem:
                 names.append(problem)
         deadlines = [each.deadline_ms for each in asked if each.deadline_ms is not None]
@@ -95,11 +95,13 @@ class BatchRoute:
             if isinstance(name, Problem):
                 answers.append(BatchItem(each.symbol, None, body_of(name, request_id)))
             else:
-                answers.append(self._answer(each, name, next(found), started, request_id))
+                answers.append(self._answer(each, name, next(found), place % position, started, request_id))
         return answers
 
-    def _answer(self, asked: DecideRequest, symbol: str, lookup: Lookup, started: float, request_id: str) -> BatchItem:
+    def _answer(
+        self, asked: DecideRequest, symbol: str, lookup: Lookup, field: str, started: float, request_id: str
+    ) -> BatchItem:
         try:
-            return BatchItem(symbol, self._decider.answer(asked, symbol, lookup, started), None)
+            return BatchItem(symbol, self._decider.answer(asked, symbol, lookup, started, field), None)
         except Problem as problem:
             return BatchItem(symbol, None, body_of(problem, request_id))

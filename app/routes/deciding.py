@@ -62,14 +62,14 @@ def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
     )
 
 
-def unknown_symbol(symbol: str) -> Problem:
-    """The symbol is not in the loaded universe."""
+def unknown_symbol(symbol: str, field: str = "symbol") -> Problem:
+    """The symbol, which stands at ``field`` of the request, is not in the loaded universe."""
     return Problem(
         404,
         "unknown-symbol",
         "Unknown symbol",
         f"symbol {symbol} is not in the loaded universe (GET /symbols lists it)",
-        "symbol",
+        field,
     )
 
 
@@ -80,7 +80,8 @@ def canonical(symbol: str, field: str = "symbol") -> str:
         Problem: 422 naming ``field`` if it cannot be a symbol.
     """
     upper = symbol.upper()
-    if not is_symbol(upper):
+    # Some letters outside ASCII have capitals inside it (ſ, ı, ß): they are not another spelling of a ticker.
+    if not (symbol.isascii() and is_symbol(upper)):
         raise invalid(field, f"{field} is {symbol[:40]!r}; allowed: {SYMBOL_RULE}")
     return upper
 
@@ -137,14 +138,16 @@ class Decider:
             return self._l2_timeout_s
         return max(0.0, min(self._l2_timeout_s, deadline_ms / 1000.0 - (self.clock() - started)))
 
-    def answer(self, request: DecideRequest, symbol: str, lookup: Lookup, started: float) -> DecideResponse:
+    def answer(
+        self, request: DecideRequest, symbol: str, lookup: Lookup, started: float, field: str = "symbol"
+    ) -> DecideResponse:
         """The answer from what a read found.
 
         Raises:
             Problem: 404 for a symbol outside the universe.
         """
         if lookup.evidence is None:
-            raise unknown_symbol(symbol)
+            raise unknown_symbol(symbol, field)
         cache = cache_of(lookup)
         unproven = None if lookup.proven else lookup.trouble
         return self._respond(request, symbol, lookup.evidence, cache, unproven, started)

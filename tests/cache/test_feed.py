@@ -1,0 +1,182 @@
+"""The change feed: from publication to stale L1, through errors and losses."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+
+from app.cache.feed import Feed
+from app.cache.memory import Memory
+from app.cache.store import Changes, RunInfo
+from app.cache.tiers import Tiers
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore
+from tests.records import AS_OF_MS, row, run_info
+
+
+class House:
+    """A feed over a fake store, with a sleep that only notes how long it was to be."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore("A", "B")
+        self.meters = CountingMeters()
+        self.clock = Clock()
+        memory = Memory(
+            max_entries=10,
+            ttl_s=60.0,
+            ttl_jitter=0.0,
+            stale_s=60.0,
+            negative_max_entries=10,
+            negative_ttl_s=5.0,
+            clock=self.clock,
+            rng=random.Random(1),
+        )
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=10)
+        self.pauses_s: list[float] = []
+        self.runs: list[str] = []
+        self.feed = Feed(
+            self.store, self.tiers, self.meters, wait_s=1.0, rng=random.Random(1), sleep=self._sleep, on_run=self._on_run
+        )
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses_s.append(seconds)
+        await asyncio.sleep(0)
+
+    def _on_run(self, info: RunInfo) -> None:
+        self.runs.append(info.run)
+
+    async def fill(self) -> None:
+        """Both symbols into L1."""
+        await self.tiers.fetch_many(["A", "B"], 30.0)
+
+    def fresh(self) -> list[str]:
+        """Which symbols L1 would answer for."""
+        return [symbol for symbol in ("A", "B") if self.tiers.hit(symbol, self.clock()) is not None]
+
+
+def test_the_feed_starts_at_the_newest_entry_with_everything_stale() -> None:
+    """What L1 read before the position was known may have changed since."""
+
+    async def work() -> None:
+        house = House()
+        house.store.position = "7"
+        await house.fill()
+        house.store.info = run_info("r1")
+        assert await house.feed.step()
+        assert (house.fresh(), house.feed.connected, house.runs) == ([], True, ["r1"])
+        house.store.feed = [Changes("7", (), lost=False)]
+        assert await house.feed.step()
+        assert house.store.asked_after == ["7"]
+
+    asyncio.run(work())
+
+
+def test_a_change_makes_its_symbols_stale_and_no_others() -> None:
+    """Fresh entries of other symbols stay; the new run is looked at, and the feed goes on from the change."""
+
+    async def work() -> None:
+        house = House()
+        await house.feed.step()
+        assert (house.feed.run_info, house.runs) == (None, [])
+        await house.fill()
+        house.store.info = run_info("r2")
+        house.store.put(row("A", AS_OF_MS + 1, "r2"))
+        house.store.feed = [Changes("1", ("A", "C"), lost=False), Changes("1", (), lost=False)]
+        assert await house.feed.step()
+        assert (house.fresh(), house.runs, house.meters.runs) == (["B"], ["r2"], ["r2"])
+        assert house.feed.run_info == run_info("r2")
+        await house.feed.step()
+        assert (house.store.asked_after, house.runs) == (["0", "1"], ["r2"])
+        assert house.meters.counts["feed symbols"] == 2
+
+    asyncio.run(work())
+
+
+def test_lost_entries_make_everything_stale() -> None:
+    """What was missed cannot be known."""
+
+    async def work() -> None:
+        house = House()
+        await house.feed.step()
+        await house.fill()
+        house.store.feed = [Changes("9", (), lost=True)]
+        await house.feed.step()
+        assert (house.fresh(), house.meters.counts["feed lost"]) == ([], 1)
+
+    asyncio.run(work())
+
+
+def test_after_an_error_the_feed_resumes_where_it_was() -> None:
+    """An error loses nothing: the same position is asked for again, and entries stay fresh meanwhile."""
+
+    async def work() -> None:
+        house = House()
+        await house.feed.step()
+        await house.fill()
+        house.store.feed = [BROKEN, Changes("3", ("B",), lost=False)]
+        assert not await house.feed.step()
+        assert (house.feed.connected, house.fresh(), house.meters.counts["feed failed"]) == (False, ["A", "B"], 1)
+        assert await house.feed.step()
+        assert (house.feed.connected, house.fresh(), house.store.asked_after) == (True, ["A"], ["0", "0"])
+
+    asyncio.run(work())
+
+
+def test_pauses_between_tries_grow_to_a_bound_and_start_over_after_a_success() -> None:
+    """Each pause is drawn at random below a bound that doubles up to one second."""
+
+    async def work() -> None:
+        house = House()
+        house.store.failure = BROKEN
+        running = asyncio.create_task(house.feed.run())
+        await until(lambda: len(house.pauses_s) >= 12)
+        bounds = [min(1.0, 0.05 * 2**number) for number in range(12)]
+        assert all(bound / 2 <= pause <= bound for pause, bound in zip(house.pauses_s, bounds, strict=False))
+        house.store.failure = None
+        house.store.feed = [BROKEN]
+        tries = len(house.pauses_s)
+        await until(lambda: len(house.pauses_s) > tries and not house.store.feed)
+        assert house.pauses_s[-1] <= 0.05
+        await end(running)
+
+    asyncio.run(work())
+
+
+def test_what_nobody_foresaw_does_not_end_the_feed() -> None:
+    """It is reported, everything turns stale, and the feed starts over from the newest entry."""
+    reported: list[str] = []
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
+        house = House()
+        await house.feed.step()
+        await house.fill()
+        house.store.feed = [ValueError("no entry of ours")]
+        running = asyncio.create_task(house.feed.run())
+        await until(lambda: bool(house.pauses_s))
+        assert (house.fresh(), house.feed.connected, house.meters.counts["feed failed"]) == ([], False, 1)
+        house.store.position = "42"
+        await until(lambda: len(house.store.asked_after) >= 2)
+        assert house.store.asked_after[-1] == "42"
+        assert house.feed.connected
+        await end(running)
+
+    asyncio.run(work())
+    assert reported == ["no entry of ours"]
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Let the feed run until ``reached``."""
+    for _ in range(10_000):
+        if reached():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the feed did not get there")
+
+
+async def end(running: "asyncio.Task[None]") -> None:
+    """The feed ends by cancellation and by nothing else."""
+    assert not running.done()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert running.cancelled()

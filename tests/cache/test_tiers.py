@@ -1,0 +1,336 @@
+"""Read-through: who waits for what, what is kept, and what callers get when L2 does not answer."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.cache.codec import encode
+from app.cache.memory import Memory
+from app.cache.store import Stored
+from app.cache.tiers import Lookup, Tiers
+from app.domain.evidence import Evidence
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore
+from tests.records import AS_OF_MS, agent_record, price_record, row
+
+_TTL_S = 60.0
+
+
+class House:
+    """Tiers over a fake store."""
+
+    def __init__(self, *symbols: str, max_pending: int = 10_000) -> None:
+        self.clock = Clock()
+        self.store = FakeStore(*symbols)
+        self.meters = CountingMeters()
+        memory = Memory(
+            max_entries=5000,
+            ttl_s=_TTL_S,
+            ttl_jitter=0.0,
+            stale_s=600.0,
+            negative_max_entries=100,
+            negative_ttl_s=5.0,
+            clock=self.clock,
+            rng=random.Random(1),
+        )
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=max_pending)
+        self.unforeseen: list[BaseException] = []
+
+    def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """``work`` in a loop that notes what nobody catches."""
+
+        async def watched() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: self.unforeseen.append(context["exception"]))
+            await work()
+            await self.tiers.close()
+
+        asyncio.run(watched())
+
+    async def fetch(self, symbol: str = "A", budget_s: float = 30.0) -> Lookup:
+        """One symbol."""
+        return await self.tiers.fetch(symbol, budget_s)
+
+    def evidence_of(self, found: Lookup) -> Evidence:
+        """Its evidence, which must be there."""
+        assert found.evidence is not None
+        return found.evidence
+
+
+async def settle() -> None:
+    """Let everything that can run, run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_a_miss_is_read_from_l2_and_then_hit_in_l1() -> None:
+    """The first answer is L2's, the next L1's without any await, and both hold the same evidence."""
+    house = House("A")
+
+    async def work() -> None:
+        assert house.tiers.hit("A", house.clock()) is None
+        first = await house.fetch()
+        assert (first.tier, first.proven, first.age_s, first.trouble) == ("l2", True, 0.0, None)
+        entry = house.tiers.hit("A", house.clock())
+        assert entry is not None
+        assert entry.evidence is first.evidence
+        house.clock.now += 7
+        again = await house.fetch()
+        assert (again.tier, again.age_s, again.evidence) == ("l1", 7.0, first.evidence)
+
+    house.run(work)
+    assert house.store.reads == [["A"]]
+    assert house.meters.counts == {"l1 miss": 1, "l2 hit": 1, "reads": 1, "symbols read": 1, "l1 hit": 1}
+
+
+def test_a_thousand_callers_of_one_cold_symbol_make_one_read() -> None:
+    """All of them get what the first one's load brings."""
+    house = House("A")
+
+    async def work() -> None:
+        found = await asyncio.gather(*(house.fetch() for _ in range(1000)))
+        assert {each.tier for each in found} == {"l2"}
+
+    house.run(work)
+    assert house.store.reads == [["A"]]
+
+
+def test_a_thousand_cold_symbols_of_one_tick_make_a_handful_of_reads() -> None:
+    """Misses of one turn of the loop are gathered, and split only to let others have their turn."""
+    symbols = [f"S{number}" for number in range(1000)]
+    house = House(*symbols)
+
+    async def work() -> None:
+        found = await asyncio.gather(*(house.fetch(symbol) for symbol in symbols))
+        assert all(each.evidence is not None for each in found)
+
+    house.run(work)
+    assert [len(read) for read in house.store.reads] == [256, 256, 256, 232]
+
+
+def test_a_batch_answers_in_order_whatever_tier_has_what() -> None:
+    """Known, unknown and repeated symbols, from L1 and L2, in the order asked for."""
+    house = House("A", "B")
+
+    async def work() -> None:
+        await house.fetch("B")
+        found = await house.tiers.fetch_many(["NOPE", "B", "A", "A"], 30.0)
+        assert [each.tier for each in found] == ["l2", "l1", "l2", "l2"]
+        assert [None if each.evidence is None else each.evidence.run for each in found] == [None, "run-1", "run-1", "run-1"]
+        assert await house.tiers.fetch_many([], 30.0) == []
+
+    house.run(work)
+    assert house.store.reads == [["B"], ["NOPE", "A"]]
+
+
+def test_an_unknown_symbol_is_remembered_briefly() -> None:
+    """L2 is not asked again until the memory of it has run out, or the feed names it."""
+    house = House()
+
+    async def work() -> None:
+        assert (await house.fetch()).tier == "l2"
+        assert (await house.fetch()) == Lookup(None, "l1", proven=True, age_s=0.0)
+        house.store.put(row("A"))
+        house.tiers.invalidate(["A"])
+        assert (await house.fetch()).evidence is not None
+
+    house.run(work)
+    assert len(house.store.reads) == 2
+
+
+def test_an_error_is_not_a_miss() -> None:
+    """Nothing is remembered of it: the next caller asks L2 again."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.failure = BROKEN
+        found = await house.fetch()
+        assert (found.tier, found.proven, found.trouble) == ("none", False, "l2_error")
+        evidence = house.evidence_of(found)
+        assert (evidence.price, evidence.price_trouble, evidence.agents_trouble) == (None, "l2_error", "l2_error")
+        house.store.failure = None
+        assert (await house.fetch()).tier == "l2"
+
+    house.run(work)
+    assert (house.meters.counts["l2 error"], house.meters.counts["reads failed"]) == (1, 1)
+
+
+def test_stale_evidence_answers_while_l2_cannot() -> None:
+    """Past its lifetime an entry is no hit, but better than nothing, and said to be unproven."""
+    house = House("A")
+
+    async def work() -> None:
+        await house.fetch()
+        house.clock.now += _TTL_S + 1
+        house.store.failure = BROKEN
+        found = await house.fetch()
+        assert (found.tier, found.proven, found.trouble, found.age_s) == ("l1", False, "l2_error", _TTL_S + 1)
+        assert house.evidence_of(found).price == price_record("A")
+        house.clock.now += 600
+        assert (await house.fetch()).tier == "none"
+
+    house.run(work)
+    assert house.meters.counts["l1 stale"] == 1
+
+
+def test_a_caller_waits_no_longer_than_its_budget_and_the_load_goes_on() -> None:
+    """The late answer is for those who come after."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.gate.clear()
+        found = await house.fetch(budget_s=0.0)
+        assert (found.tier, found.trouble) == ("none", "l2_timeout")
+        assert house.tiers.pending == 1
+        waiting = asyncio.create_task(house.fetch())
+        await settle()
+        house.store.gate.set()
+        assert (await waiting).tier == "l2"
+        assert house.tiers.hit("A", house.clock()) is not None
+        assert house.tiers.pending == 0
+
+    house.run(work)
+    assert house.store.reads == [["A"]]
+
+
+def test_a_caller_who_goes_away_takes_nobody_with_it() -> None:
+    """Cancelling one caller neither cancels the load nor the other callers."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.gate.clear()
+        gone, stays = asyncio.create_task(house.fetch()), asyncio.create_task(house.fetch())
+        await settle()
+        gone.cancel()
+        await settle()
+        house.store.gate.set()
+        assert (await stays).tier == "l2"
+        assert gone.cancelled()
+
+    house.run(work)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_load_that_the_feed_overtook_is_used_and_not_kept(everything: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """Its callers get it; the next caller reads again and gets the newer truth."""
+    house = House("A")
+    newer = row("A", AS_OF_MS + 1, "run-2")
+
+    async def work() -> None:
+        house.store.gate.clear()
+        waiting = asyncio.create_task(house.fetch())
+        await settle()
+        house.store.put(newer)
+        if everything:
+            house.tiers.invalidate_all()
+        else:
+            house.tiers.invalidate(["A", "NEVER-SEEN"])
+        after = asyncio.create_task(house.fetch())
+        await settle()
+        house.store.gate.set()
+        assert house.evidence_of(await waiting).run == "run-1"
+        assert house.evidence_of(await after).run == "run-2"
+        entry = house.tiers.hit("A", house.clock())
+        assert entry is not None
+        assert entry.run == "run-2"
+
+    house.run(work)
+    assert house.store.reads == [["A"], ["A"]]
+
+
+def test_an_unknown_that_the_feed_overtook_is_not_remembered() -> None:
+    """The symbol was published while L2 still said that it did not know it."""
+    house = House()
+
+    async def work() -> None:
+        house.store.gate.clear()
+        waiting = asyncio.create_task(house.fetch())
+        await settle()
+        house.tiers.invalidate(["A"])
+        house.store.put(row("A"))
+        house.store.gate.set()
+        assert (await waiting).evidence is None
+        assert (await house.fetch()).evidence is not None
+
+    house.run(work)
+
+
+def test_l1_never_goes_back_behind_what_it_has_shown() -> None:
+    """An older record from L2 does not replace the newer one in L1."""
+    house = House()
+
+    async def work() -> None:
+        house.store.put(row("A", AS_OF_MS + 5, "new"))
+        await house.fetch()
+        house.store.put(row("A", AS_OF_MS, "old"))
+        house.tiers.invalidate_all()
+        found = await house.fetch()
+        price = house.evidence_of(found).price
+        assert price is not None
+        assert (price.as_of_ms, price.run) == (AS_OF_MS + 5, "new")
+
+    house.run(work)
+
+
+def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
+    """The bound holds for symbols on their way; callers of those still join."""
+    house = House("A", "B", "C", max_pending=2)
+
+    async def work() -> None:
+        house.store.gate.clear()
+        waiting = [asyncio.create_task(house.fetch(symbol)) for symbol in ("A", "B", "A")]
+        await settle()
+        refused = await house.fetch("C")
+        assert (refused.tier, refused.trouble) == ("none", "l2_overloaded")
+        house.store.gate.set()
+        assert [(await each).tier for each in waiting] == ["l2", "l2", "l2"]
+        assert (await house.fetch("C")).tier == "l2"
+
+    house.run(work)
+
+
+def test_what_is_wrong_with_a_record_is_said() -> None:
+    """Absent, of another schema and damaged are three troubles; the other record is used all the same."""
+    house = House()
+    price, agents = encode(price_record("A")), encode(agent_record("A"))
+    foreign = price.replace(price_record().schema.encode(), b"0" * 16)
+    cases = {
+        "absent": Stored(known=True, price=None, agents=agents),
+        "schema_mismatch": Stored(known=True, price=foreign, agents=agents),
+        "corrupt": Stored(known=True, price=price[:-3], agents=agents),
+    }
+
+    async def work() -> None:
+        for trouble, stored in cases.items():
+            house.store.records["A"] = stored
+            house.tiers.invalidate_all()
+            evidence = house.evidence_of(await house.fetch())
+            assert (evidence.price, evidence.price_trouble, evidence.agents_trouble) == (None, trouble, None)
+            assert evidence.agents == agent_record("A")
+        house.store.records["A"] = Stored(known=True, price=price, agents=agents + b"x")
+        house.tiers.invalidate_all()
+        evidence = house.evidence_of(await house.fetch())
+        assert (evidence.agents_trouble, evidence.price) == ("corrupt", price_record("A"))
+        house.store.records["A"] = Stored(known=True, price=price, agents=None)
+        house.tiers.invalidate_all()
+        assert house.evidence_of(await house.fetch()).agents_trouble == "absent"
+
+    house.run(work)
+    assert (house.meters.counts["fault corrupt"], house.meters.counts["fault schema_mismatch"]) == (2, 1)
+
+
+def test_a_fault_nobody_foresaw_leaves_nobody_waiting_and_is_reported() -> None:
+    """Callers get an error's answer at once; the fault goes to the loop's handler, which logs it."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.failure = RuntimeError("unforeseen")
+        assert (await house.fetch()).trouble == "l2_error"
+        house.store.failure = None
+        house.store.records["B"] = Stored(known=True, price="no bytes", agents=None)  # type: ignore[arg-type]
+        found = await house.tiers.fetch_many(["B", "A"], 30.0)
+        assert [each.trouble for each in found] == ["l2_error", None]
+
+    house.run(work)
+    assert [type(error) for error in house.unforeseen] == [RuntimeError, TypeError]
+    assert house.tiers.pending == 0

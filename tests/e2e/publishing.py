@@ -1,0 +1,55 @@
+"""Test data into real stores, from outside the server as the warm job does it."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.cache.opening import open_store
+from app.cache.store import Row, RunInfo
+from tests.records import row, run_info
+from tests.servers import DecideServer
+
+UNIVERSE = ("AAPL", "IBM", "MSFT")
+_WORKER = re.compile(r"Spawning worker-\d+ with PID: (\d+)")
+
+
+def publish(target: Path | str, rows: Sequence[Row], info: RunInfo) -> None:
+    """Publish into the SQLite file or the Redis at ``target``."""
+    url, path = (target, Path()) if isinstance(target, str) else ("", target)
+
+    async def write() -> None:
+        store = open_store(redis_url=url, store_path=path, key_prefix="decide:1", read_timeout_s=60.0)
+        await store.publish(rows, info)
+        await store.close()
+
+    asyncio.run(write())
+
+
+def publish_universe(target: Path | str, symbols: Sequence[str] = UNIVERSE) -> None:
+    """Publish plain records of ``symbols``."""
+    publish(target, [row(symbol) for symbol in symbols], run_info(symbols=len(symbols)))
+
+
+def workers(server: DecideServer) -> list[int]:
+    """Pids of the workers that were ever started, as the log has them."""
+    return [int(pid) for pid in _WORKER.findall(server.log_path.read_text(encoding="utf-8"))]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def stop_and_read_log(server: DecideServer) -> tuple[int, str]:
+    """End the server; its exit code and all that it logged."""
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+    code = server.process.wait(30)
+    return code, server.log_path.read_text(encoding="utf-8")

