@@ -6,6 +6,7 @@ drift.
 """
 
 import difflib
+import io
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from msgspec import Meta
 
 from app.errors import SettingsError
@@ -204,6 +205,28 @@ def _read(name: str, annotation: object, text: str) -> object:
     return value
 
 
+def _read_env_file(path: Path, lines: list[str]) -> dict[str, str]:
+    """The assignments in ``path``, none if there is no such file; what cannot be read is added to ``lines``."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        lines.append(f"{path} cannot be read ({error}); allowed: UTF-8 text of NAME=value lines")
+        return {}
+    found = {}
+    for each in parse_stream(io.StringIO(text)):
+        if each.error or (each.key is not None and each.value is None):
+            # A statement's text begins with the empty lines before it.
+            above = each.original.string[: -len(each.original.string.lstrip()) or None].count("\n")
+            lines.append(
+                f"line {each.original.line + above} of {path} is no assignment; allowed: NAME=value, comments, empty lines"
+            )
+        elif each.key is not None and each.value is not None:
+            found[each.key] = each.value
+    return found
+
+
 def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
     """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there).
 
@@ -216,7 +239,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     environ = os.environ if environ is None else environ
     fields = _fields()
     lines: list[str] = []
-    from_file = {key: value or "" for key, value in dotenv_values(env_file or Path(".env"), interpolate=False).items()}
+    from_file = _read_env_file(env_file or Path(".env"), lines)
     for key in from_file:
         if key.lower() not in fields and not key.startswith(_ENVIRONMENT_OF_OTHERS):
             near = difflib.get_close_matches(key, [name.upper() for name in fields], n=1)

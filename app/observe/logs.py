@@ -4,6 +4,7 @@ A request only puts an event into a bounded queue; a full queue drops the line a
 output never holds up the event loop. Secrets are taken out by key before anything is rendered.
 """
 
+import contextlib
 import logging
 import logging.handlers
 import queue
@@ -49,9 +50,10 @@ _SHARED: tuple[Processor, ...] = (
 
 def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
     """Renders our events and those of libraries alike: ``json`` for machines, ``console`` for people."""
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer(_orjson)
-    )
+    renderer: Processor = structlog.processors.JSONRenderer(_orjson)
+    if log_format == "console":
+        # Tracebacks are rendered before, as plain text, so that what they quote is redacted like everything else.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
@@ -59,9 +61,7 @@ def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
             structlog.processors.format_exc_info,
             _redact,
             renderer,
-        ]
-        if log_format != "console"
-        else [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact, renderer],
+        ],
     )
 
 
@@ -82,6 +82,24 @@ class _BoundedQueueHandler(logging.handlers.QueueHandler):
         return record
 
 
+class _Listener(logging.handlers.QueueListener):
+    """Can also be stopped while its queue is full: the oldest line makes room for the end."""
+
+    def __init__(self, lines: "queue.Queue[Any]", writer: logging.Handler) -> None:
+        super().__init__(lines, writer)
+        self._lines = lines
+
+    def enqueue_sentinel(self) -> None:
+        while True:
+            try:
+                self._lines.put_nowait(None)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._lines.get_nowait()
+            else:
+                return
+
+
 class Logs:
     """The process's logging, set up at construction and flushed by `close`."""
 
@@ -93,7 +111,7 @@ class Logs:
         self._handler = _BoundedQueueHandler(lines)
         writer = logging.StreamHandler(stream)
         writer.setFormatter(formatter(log_format))
-        self._listener = logging.handlers.QueueListener(lines, writer)
+        self._listener = _Listener(lines, writer)
         self._listener.start()
         structlog.configure(
             processors=[

@@ -319,6 +319,22 @@ def test_what_is_wrong_with_a_record_is_said() -> None:
     assert (house.meters.counts["fault corrupt"], house.meters.counts["fault schema_mismatch"]) == (2, 1)
 
 
+def test_closing_waits_for_reads_under_way() -> None:
+    """A read that nobody waits for any more still ends before the store is closed."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.gate.clear()
+        await house.fetch(budget_s=0.0)
+        await settle()
+        asyncio.get_running_loop().call_soon(house.store.gate.set)
+        await house.tiers.close()
+        assert house.tiers.pending == 0
+        assert house.tiers.hit("A", house.clock()) is not None
+
+    house.run(work)
+
+
 def test_a_fault_nobody_foresaw_leaves_nobody_waiting_and_is_reported() -> None:
     """Callers get an error's answer at once; the fault goes to the loop's handler, which logs it."""
     house = House("A")

@@ -244,6 +244,22 @@ def test_a_bulk_change_comes_whole(place: Place) -> None:
     place.run(work)
 
 
+def test_a_long_feed_is_read_in_parts(place: Place) -> None:
+    """120 publications that nobody read come in two bounded reads, in order."""
+
+    async def work(store: Store) -> None:
+        start = await store.feed_position()
+        for number in range(120):
+            await store.publish([row(f"S{number}")], run_info(f"r{number}"))
+        first = await store.changes(start, 0.05)
+        second = await store.changes(first.last_id, 0.05)
+        assert first.symbols + second.symbols == tuple(f"S{number}" for number in range(120))
+        assert len(first.symbols) == 100
+        assert (await store.changes(second.last_id, 0.05)).symbols == ()
+
+    place.run(work)
+
+
 def test_a_reader_sees_whole_runs_only(place: Place) -> None:
     """While runs are published one after the other, all records of one read are of one run."""
     symbols = [f"S{number}" for number in range(50)]

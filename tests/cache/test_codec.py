@@ -1,0 +1,133 @@
+"""Records to bytes and back: what was written is read, and nothing else is."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.cache.codec import decode_agents, decode_price, encode
+from app.domain.vector import AS_OF_MAX_MS, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from app.errors import RecordError
+from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record
+
+_times = st.integers(0, AS_OF_MAX_MS - 1)
+_text = st.text(max_size=20)
+_price_records = st.builds(
+    PriceRecord,
+    schema=st.just(SCHEMA),
+    as_of_ms=_times,
+    loaded_at_ms=_times,
+    run=_text,
+    symbol=st.just("AAPL"),
+    interval_s=st.integers(1, 10**7),
+    values=st.tuples(*(st.none() | st.floats(allow_nan=False, allow_infinity=False) for _ in PRICE_NAMES)),
+)
+_views = st.builds(agent_view, _text, st.none() | st.floats(-1, 1), _times, st.none() | st.floats(0, 1)) | st.builds(failed_view)
+_agent_records = st.builds(
+    AgentRecord,
+    schema=st.just(SCHEMA),
+    as_of_ms=_times,
+    loaded_at_ms=_times,
+    run=_text,
+    symbol=st.just("AAPL"),
+    views=st.lists(_views, max_size=5).map(tuple),
+)
+
+
+@given(_price_records, _agent_records)
+def test_what_was_encoded_is_decoded(price: PriceRecord, agents: AgentRecord) -> None:
+    """Every valid record survives the way to bytes and back, bit for bit."""
+    assert decode_price(encode(price), "AAPL") == price
+    assert decode_agents(encode(agents), "AAPL") == agents
+
+
+def _must_be_refused(raw: bytes) -> str:
+    reasons = set()
+    for decode in (decode_price, decode_agents):
+        with pytest.raises(RecordError) as refused:
+            decode(raw, "AAPL")
+        reasons.add(refused.value.reason)
+    assert reasons <= {"corrupt", "schema_mismatch"}
+    return reasons.pop()
+
+
+def test_every_truncation_is_corrupt() -> None:
+    """A record cut anywhere is refused, never read in part."""
+    for whole in (encode(price_record()), encode(agent_record())):
+        for length in range(len(whole)):
+            assert _must_be_refused(whole[:length]) == "corrupt"
+
+
+@given(st.binary(max_size=300))
+def test_random_bytes_are_refused(raw: bytes) -> None:
+    """Nothing but RecordError comes of bytes that are no record."""
+    _must_be_refused(raw)
+
+
+@given(st.sampled_from([encode(price_record()), encode(agent_record())]), st.data())
+def test_a_damaged_record_is_refused_or_still_valid(whole: bytes, data: st.DataObject) -> None:
+    """Whatever bytes are changed, the result is a record that holds all rules or a RecordError."""
+    raw = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    for decode in (decode_price, decode_agents):
+        try:
+            record = decode(bytes(raw), "AAPL")
+        except RecordError:
+            continue
+        assert (record.symbol, record.schema) == ("AAPL", SCHEMA)
+        if isinstance(record, PriceRecord):
+            assert all(value is None or math.isfinite(value) for value in record.values)
+
+
+def test_a_record_of_another_vector_is_a_mismatch_and_not_misread() -> None:
+    """The fingerprint is looked at before anything else, even if the rest could not be read."""
+    for record in (price_record(), agent_record()):
+        foreign = msgspec.structs.replace(record, schema="0" * 16)
+        assert _must_be_refused(encode(foreign)) == "schema_mismatch"
+    assert _must_be_refused(msgspec.msgpack.encode(["0" * 16, 1, 2, "run", "an older layout"])) == "schema_mismatch"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        msgspec.structs.replace(price_record(), values=price_record().values[:-1]),
+        msgspec.structs.replace(price_record(), values=(*price_record().values, 1.0)),
+        price_record(close=math.nan),
+        price_record(close=math.inf),
+        msgspec.structs.replace(price_record(), interval_s=0),
+        msgspec.structs.replace(price_record(), as_of_ms=-1),
+        msgspec.structs.replace(price_record(), as_of_ms=AS_OF_MAX_MS),
+        price_record(symbol="MSFT"),
+    ],
+)
+def test_a_price_record_that_breaks_a_rule_is_corrupt(record: PriceRecord) -> None:
+    """Counts, finite numbers, times and the symbol are checked, types alone are not enough."""
+    with pytest.raises(RecordError, match="corrupt"):
+        decode_price(encode(record), "AAPL")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        agent_record(views=(AgentView("a", "view", None, None, AS_OF_MS),)),
+        agent_record(views=(AgentView("a", "failed", 0.5, None, AS_OF_MS),)),
+        agent_record(views=(agent_view("a", 1.5),)),
+        agent_record(views=(agent_view("a", math.nan),)),
+        agent_record(views=(agent_view("a", 0.5, confidence=-0.1),)),
+        agent_record(views=(agent_view("a", 0.5, as_of_ms=-5),)),
+        agent_record(as_of_ms=AS_OF_MAX_MS, views=()),
+        agent_record(symbol="MSFT"),
+    ],
+)
+def test_an_agent_record_that_breaks_a_rule_is_corrupt(record: AgentRecord) -> None:
+    """A view without a value, a value without a view, numbers out of range, impossible times, another's symbol."""
+    with pytest.raises(RecordError, match="corrupt"):
+        decode_agents(encode(record), "AAPL")
+
+
+def test_names_and_order_have_this_fingerprint() -> None:
+    """If this fails, stored records must be warmed again: say so in the CHANGELOG, and put the new fingerprint here."""
+    assert SCHEMA == "0a37e4fbd2d11c7a"

@@ -1,0 +1,138 @@
+"""Settings: one table for the code, the errors and .env.example."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import SettingsError
+from app.settings import SECRETS, Settings, load_settings, public_settings, render_env_example
+from tests.servers import ROOT
+
+_NO_FILE = Path("no-such-file")
+_NAMES = sorted(name.upper() for name in Settings.__struct_fields__)
+_SECRET_URL = "redis://:hunter2@localhost:6379/0"  # noqa: S105 - it is one, so that a test can see it hidden
+
+
+def env_file(folder: Path, text: str) -> Path:
+    """A .env file."""
+    path = folder / ".env"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_env_example_is_what_the_settings_say() -> None:
+    """Every setting's effect, range and default stand in .env.example, as the code has them."""
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == render_env_example()
+
+
+def test_env_example_names_every_setting_with_effect_range_and_default() -> None:
+    """Each setting has a sentence of its own, what is allowed, and its default commented out."""
+    blocks = render_env_example().split("\n\n")[1:]
+    assert len(blocks) == len(_NAMES)
+    for block, name in zip(blocks, Settings.__struct_fields__, strict=True):
+        effect, allowed, default = block.strip().splitlines()
+        assert effect.startswith("# ")
+        assert effect.endswith(".")
+        assert allowed.startswith("# Allowed: ")
+        assert "Default: " in allowed
+        assert default == f"# {name.upper()}={getattr(Settings(), name)}"
+
+
+def test_env_example_with_all_defaults_set_gives_the_defaults(tmp_path: Path) -> None:
+    """The defaults are themselves allowed, and what .env.example shows can be uncommented as it is."""
+    text = "\n".join(line[2:] for line in render_env_example().splitlines() if "=" in line and line[2:].split("=")[0].isupper())
+    assert load_settings({}, env_file(tmp_path, text)) == Settings()
+
+
+def test_the_environment_wins_over_the_file_and_empty_means_default(tmp_path: Path) -> None:
+    """An exported variable is the last word; one set to nothing is as good as not set."""
+    path = env_file(tmp_path, "PORT=9001\nL1_TTL_S=5\nLOG_LEVEL=\n")
+    settings = load_settings({"PORT": "9002", "CLOCK": ""}, path)
+    assert (settings.port, settings.l1_ttl_s, settings.log_level, settings.clock) == (9002, 5.0, "info", "wall")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "99999", "a whole number, at least 1 and at most 65,535"),
+        ("PORT", "80a", "a whole number"),
+        ("L1_TTL_S", "nan", "a number, at least 0.1"),
+        ("L1_TTL_S", "inf", "a number, at least 0.1"),
+        ("L1_TTL_JITTER", "0.6", "at most 0.5"),
+        ("L2_TIMEOUT_MS", "0", "above 0"),
+        ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+        ("KEY_PREFIX", "a b", "text matching"),
+        ("WORKERS", "0", "at least 1"),
+        ("REDIS_URL", "http://host", "redis://"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    """One line: variable, value, allowed."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings({name: value}, _NO_FILE)
+    (line,) = refused.value.lines
+    assert line.startswith(f"{name} is ")
+    assert allowed in line
+    assert (value in line) == (name.lower() not in SECRETS)
+
+
+def test_every_wrong_value_has_a_line() -> None:
+    """Nobody mends one mistake only to meet the next."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"PORT": "x", "CLOCK": "y", "BATCH_MAX": "z"}, _NO_FILE)
+    assert sorted(line.split()[0] for line in refused.value.lines) == ["BATCH_MAX", "CLOCK", "PORT"]
+
+
+def test_an_unknown_name_in_the_file_is_refused_with_a_suggestion(tmp_path: Path) -> None:
+    """A typing mistake in .env must not pass in silence; other programs' variables may."""
+    path = env_file(tmp_path, "L1_TTL=5\nCOMPOSE_PROJECT_NAME=decide\nWHATEVER=1\n")
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, path)
+    suggestion, unknown = refused.value.lines
+    assert "did you mean L1_TTL_S?" in suggestion
+    assert unknown.startswith("WHATEVER in .env is not a setting")
+
+
+@pytest.mark.parametrize("make", ["bytes", "folder"])
+def test_a_file_that_cannot_be_read_is_a_settings_error(make: str, tmp_path: Path) -> None:
+    """Not a traceback: one line that says which file and why."""
+    path = tmp_path / ".env"
+    if make == "bytes":
+        path.write_bytes(b"PORT=\xff\xfe")
+    else:
+        path.mkdir()
+    with pytest.raises(SettingsError, match=r"\.env"):
+        load_settings({}, path)
+
+
+def test_a_line_that_assigns_nothing_is_refused(tmp_path: Path) -> None:
+    """A line that would be passed over is named, by its number and not by its text, which may hold a secret."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, env_file(tmp_path, "# fine\nPORT\n\n'REDIS_URL redis://:hunter2@x\nexport CLOCK=replay\n"))
+    assert [line.split(" of ")[0] for line in refused.value.lines] == ["line 2", "line 4"]
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither in errors nor in what /status and the log show."""
+    settings = load_settings({"REDIS_URL": _SECRET_URL}, _NO_FILE)
+    assert settings.redis_url == _SECRET_URL
+    assert public_settings(settings)["redis_url"] == "set"
+    assert public_settings(Settings())["redis_url"] == "not set"
+    assert "hunter2" not in str(public_settings(settings))
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"REDIS_URL": "redis://:hunter2@host bad"}, _NO_FILE)
+    assert "hunter2" not in str(refused.value)
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), st.text(max_size=40) | st.from_regex(r"[-+0-9.eE_]{1,30}", fullmatch=True)))
+def test_any_text_gives_settings_or_a_settings_error(environ: dict[str, str]) -> None:
+    """No value of any variable ends in another exception."""
+    try:
+        lines = []
+        load_settings(environ, _NO_FILE)
+    except SettingsError as refused:
+        lines = refused.lines
+    assert {line.split(" ")[0] for line in lines} <= set(environ)
