@@ -15,9 +15,12 @@ from app.payloads import FeaturesResponse, SymbolsResponse
 from app.routes.decide import cache_status
 from app.routes.deciding import Decider, cache_of, canonical, inputs_of, iso, unknown_symbol, views_of
 from app.routes.decoding import invalid
+from app.routes.waiting import wait_for_store
 
 _PAGE_MAX = 10_000
 _PAGE = 1000
+_LIST_S = 2.0
+"""Seconds that L2 may take to list the universe."""
 
 _is_number = re.compile(r"[0-9]{1,5}").fullmatch
 _encode = msgspec.json.Encoder().encode
@@ -67,7 +70,7 @@ class FeatureRoutes:
         limit = self._limit(request)
         after = request.query_params.get("after", "")
         try:
-            universe = await self._store.symbols()
+            universe = await wait_for_store(self._store.symbols(), _LIST_S)
         except StoreError as error:
             raise Problem(
                 503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),)

@@ -4,7 +4,6 @@
 outage of it would take all instances out at once. /health and /status are for people.
 """
 
-import asyncio
 import platform
 from collections.abc import Callable
 from typing import Literal
@@ -28,6 +27,7 @@ from app.payloads import (
     VersionResponse,
 )
 from app.routes.deciding import Decider, iso
+from app.routes.waiting import wait_for_store
 from app.version import VERSION
 
 _PING_S = 0.5
@@ -146,14 +146,8 @@ class StatusRoutes:
         return Response(self._meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _store_state(self) -> StoreState:
-        # Waited for, not cancelled: a cancelled command would leave its reply on a shared connection.
-        ping = asyncio.ensure_future(self._store.ping())
-        await asyncio.wait({ping}, timeout=_PING_S)
-        if not ping.done():
-            ping.add_done_callback(lambda done: done.exception())
-            return StoreState(self._store.kind, "unreachable", "l2_timeout")
-        error = ping.exception()
-        if isinstance(error, StoreError):
+        try:
+            await wait_for_store(self._store.ping(), _PING_S)
+        except StoreError as error:
             return StoreState(self._store.kind, "unreachable", error.reason)
-        ping.result()
         return StoreState(self._store.kind, "ok")

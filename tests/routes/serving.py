@@ -182,7 +182,7 @@ class Served:
             self._logs.close()
             self._logs = None
         lines = [json.loads(line) for line in self._log.getvalue().splitlines()]
-        return [line for line in lines if line["logger"] == "decide"]
+        return [line for line in lines if line["logger"] in ("decide", "asyncio")]
 
 
 class Heard:

@@ -1,0 +1,25 @@
+"""Waiting for L2 without cancelling it."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from app.errors import StoreError
+
+T = TypeVar("T")
+
+
+async def wait_for_store(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    """The result of ``work`` if it comes within ``timeout_s``. What takes longer goes on unattended: cancelling a command would
+    leave its reply on a shared connection for the next caller.
+
+    Raises:
+        StoreError: ``l2_timeout``, or what ``work`` raised.
+    """
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task}, timeout=timeout_s)
+    if not task.done():
+        # Whatever becomes of it has been told already.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise StoreError("l2_timeout")
+    return task.result()

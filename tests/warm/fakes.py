@@ -1,0 +1,146 @@
+"""What warm's tests share: a store in memory, and short ways to make price files and run the job."""
+
+import io
+import json
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+from app.cache.codec import decode_agents, decode_price
+from app.cache.store import Changes, Published, Row, RunInfo, Stored
+from app.domain.vector import AgentView, PriceRecord
+from app.errors import StoreError
+from warm.__main__ import main
+from warm.sessions import open_session
+
+SAMPLE_PRICES = Path(__file__).parents[2] / "data" / "prices"
+SAMPLE_AGENTS = Path(__file__).parents[2] / "data" / "agents"
+
+NEW_YORK = open_session("America/New_York", "16:00", "1d")
+NOW_MS = 1_400_000_000_000
+"""2014-05-13: after everything in the sample."""
+
+LAST_CLOSE_MS = 1_362_171_600_000
+"""2013-03-01T21:00:00Z: the sample's last close."""
+
+HEADER = "symbol,date,open,high,low,close,volume\n"
+
+
+class FakeStore:
+    """A `Store` of one dictionary that keeps newer records, and can be told to fail."""
+
+    kind = "fake"
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.records: dict[str, Row] = {}
+        self.info: RunInfo | None = None
+        self.fails = fails
+        self.publications = 0
+        self.closed = False
+
+    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+        """Never backwards, all at once."""
+        if self.fails:
+            raise StoreError("unreachable", "told to fail")
+        self.publications += 1
+        written = kept_newer = pruned = 0
+        for row in rows:
+            old = self.records.get(row.symbol, Row(row.symbol, None, None, None, None))
+            price, agents = old[1:3], old[3:5]
+            if row.price_as_of_ms is not None:
+                newer = old.price_as_of_ms is not None and old.price_as_of_ms > row.price_as_of_ms
+                kept_newer, written = kept_newer + newer, written + (not newer)
+                price = price if newer else row[1:3]
+            if row.agents_as_of_ms is not None:
+                newer = old.agents_as_of_ms is not None and old.agents_as_of_ms > row.agents_as_of_ms
+                kept_newer, written = kept_newer + newer, written + (not newer)
+                agents = agents if newer else row[3:5]
+            self.records[row.symbol] = Row(row.symbol, *price, *agents)
+        if prune:
+            for symbol in self.records.keys() - {row.symbol for row in rows}:
+                del self.records[symbol]
+                pruned += 1
+        self.info = info
+        return Published(written, kept_newer, pruned, str(self.publications))
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """Not asked by the warm job."""
+        raise NotImplementedError
+
+    async def run_info(self) -> RunInfo | None:
+        """The last publication's."""
+        return self.info
+
+    async def symbols(self) -> list[str]:
+        """What there is."""
+        return sorted(self.records)
+
+    async def feed_position(self) -> str:
+        """Not asked by the warm job."""
+        raise NotImplementedError
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """Not asked by the warm job."""
+        raise NotImplementedError
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def price(self, symbol: str) -> PriceRecord:
+        """The price record of ``symbol``, decoded and checked as the server does."""
+        raw = self.records[symbol].price
+        assert raw is not None
+        return decode_price(raw, symbol)
+
+    def views(self, symbol: str) -> dict[str, AgentView]:
+        """The agent views of ``symbol`` by agent."""
+        raw = self.records[symbol].agents
+        return {} if raw is None else {view.agent: view for view in decode_agents(raw, symbol).views}
+
+
+class Outcome:
+    """What one run of the command line did."""
+
+    def __init__(self, code: int, lines: list[dict[str, Any]], text: str, store: FakeStore) -> None:
+        self.code, self.lines, self.text, self.store = code, lines, text, store
+        self.report: dict[str, Any] = lines[-1] if lines else {}
+
+    @property
+    def stages(self) -> list[str]:
+        """Stages in the order they were announced."""
+        return [line["stage"] for line in self.lines if line["event"] == "stage"]
+
+    def reasons(self) -> dict[str, int]:
+        """Counts of rejected price rows by reason."""
+        return {reason: body["count"] for reason, body in self.report["reject_reasons"].items()}
+
+
+def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_MS, run: str = "run-1") -> Outcome:
+    """Run the command line in this process with its clock, run id and store given, and read its JSON lines."""
+    store = FakeStore() if store is None else store
+    stream = io.StringIO()
+    with redirect_stderr(stream):
+        code = main([str(each) for each in arguments], now_ms=now_ms, run=run, open_store=lambda: store)
+    text = stream.getvalue()
+    return Outcome(code, [json.loads(line) for line in text.splitlines()], text, store)
+
+
+def good_rows(count: int, symbol: str = "AAA") -> list[str]:
+    """``count`` CSV rows of one symbol that pass validation, from 2012-01-01 on, weekends too."""
+    rows = []
+    for number in range(count):
+        day = f"{2012 + number // 336}-{number % 336 // 28 + 1:02}-{number % 28 + 1:02}"
+        close = 100 + number % 7 - number % 3
+        rows.append(f"{symbol},{day},{close - 0.5},{close + 2},{close - 3},{close},{1000 + 10 * (number % 11)}")
+    return rows
+
+
+def write_csv(path: Path, rows: Sequence[str], header: str = HEADER) -> Path:
+    """Write a price file."""
+    path.write_text(header + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return path

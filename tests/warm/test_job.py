@@ -1,0 +1,320 @@
+"""The job as a whole: all or nothing, no look-ahead, exit codes, and what it tells."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from app.cache.codec import decode_agents, decode_price
+from app.cache.store import Row
+from app.domain.vector import PRICE_NAMES
+from tests.warm.fakes import (
+    HEADER,
+    LAST_CLOSE_MS,
+    NOW_MS,
+    SAMPLE_AGENTS,
+    SAMPLE_PRICES,
+    FakeStore,
+    good_rows,
+    warm,
+    write_csv,
+)
+from tests.warm.synthetic import write_prices
+from warm.report import STAGES
+
+ROOT = Path(__file__).parents[2]
+
+
+def content(row: Row) -> tuple[object, ...]:
+    """A row's records without the run and the time of loading, which differ between runs."""
+    price = decode_price(row.price, row.symbol) if row.price else None
+    agents = decode_agents(row.agents, row.symbol) if row.agents else None
+    return tuple(each and msgspec.structs.replace(each, run="", loaded_at_ms=0) for each in (price, agents))
+
+
+def test_the_sample_warms_into_both_records_of_every_symbol() -> None:
+    """Five symbols, every indicator defined, every agent accounted for."""
+    outcome = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS)
+    assert outcome.code == 0
+    assert sorted(outcome.store.records) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+    assert outcome.report["symbols"] == 5
+    assert outcome.report["bars"] == 12_154
+    assert outcome.report["written"] == 10
+    for symbol in outcome.store.records:
+        price = outcome.store.price(symbol)
+        assert (price.as_of_ms, price.loaded_at_ms, price.run, price.interval_s) == (LAST_CLOSE_MS, NOW_MS, "run-1", 86_400)
+        assert None not in price.values
+        assert len(outcome.store.views(symbol)) == 8
+    info = outcome.store.info
+    assert info is not None
+    assert (info.run, info.warmed_at_ms, info.newest_as_of_ms) == ("run-1", NOW_MS, LAST_CLOSE_MS)
+    assert (info.symbols, info.bars, info.bytes) == (5, 12_154, outcome.report["bytes"])
+    assert outcome.store.closed
+
+
+def test_the_last_close_is_the_price_that_was_traded() -> None:
+    """A live price can be compared with it, whatever was split or paid out later."""
+    store = warm("--prices", SAMPLE_PRICES).store
+    closes = {symbol: store.price(symbol).values[PRICE_NAMES.index("close")] for symbol in store.records}
+    assert closes == {"AAPL": 430.47, "FB": 27.78, "GOOG": 806.19, "IBM": 202.91, "MSFT": 27.95}
+
+
+def test_abstentions_failures_and_neutral_views_reach_the_record_apart() -> None:
+    """The sample's last session has all of them, in both formats."""
+    store = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS).store
+    ibm, facebook = store.views("IBM"), store.views("FB")
+    assert {name for name, view in ibm.items() if view.status == "failed"} == {
+        "sentiment_analyst_agent", "valuation_analyst_agent", "cathie_wood_agent", "michael_burry_agent",
+        "portfolio_management_agent",
+    }  # fmt: skip
+    assert facebook["warren_buffett_agent"].status == "abstained"
+    assert facebook["portfolio_management_agent"].reason == "no_valid_trade"
+    assert all((view.view is None) == (view.status != "view") for view in (ibm | facebook).values())
+    technical = ibm["technical_analyst_agent"]
+    assert (technical.model, technical.source) == ("simulated", "native.csv")
+    assert (technical.reasoning or "").startswith("Simulated:")
+
+
+def test_other_prices_are_not_joined_with_the_samples_agents(tmp_path: Path) -> None:
+    """The default agents go with the default prices only: simulated views must not slip into real data."""
+    outcome = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(70, "AAPL")))
+    assert outcome.code == 0
+    assert outcome.store.views("AAPL") == {}
+
+
+def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
+    """Above the share the run is refused, with the reasons; at the share it goes through."""
+    rows = [*good_rows(98), "AAA,2013-02-28,10,9,11,10,5", "aaa,2013-03-01,10,12,9,11,5"]
+    path = write_csv(tmp_path / "p.csv", rows)
+    refused = warm("--prices", path)
+    assert refused.code == 1
+    assert "2 of 100 price rows are bad, more than --max-rejects 0.01 allows" in refused.report["error"]
+    assert refused.reasons() == {"bad_symbol": 1, "low_above_high": 1}
+    assert refused.store.publications == 0
+    assert "publish" not in refused.stages
+    assert warm("--prices", path, "--max-rejects", "0.02").code == 0
+    assert warm("--prices", path, "--max-rejects", "0").code == 1
+
+
+def test_bad_agents_stop_the_run_before_anything_is_written(tmp_path: Path) -> None:
+    """Prices that are fine are not published either: a warm is all or nothing."""
+    (tmp_path / "agents.csv").write_text("hello\n1\n", encoding="utf-8")
+    outcome = warm("--prices", SAMPLE_PRICES, "--agents", tmp_path / "agents.csv")
+    assert (outcome.code, outcome.store.publications) == (1, 0)
+    assert "no importer recognises" in outcome.report["error"]
+
+
+def test_a_dry_run_does_everything_but_the_write() -> None:
+    """It opens no store and announces no publication."""
+    outcome = warm("--prices", SAMPLE_PRICES, "--dry-run")
+    assert (outcome.code, outcome.store.publications, outcome.store.closed) == (0, 0, False)
+    assert outcome.stages == [stage for stage in STAGES if stage != "publish"]
+    assert outcome.report["status"] == "dry_run"
+    assert outcome.report["bytes"] > 0
+
+
+def test_stages_are_announced_in_order_and_the_end_is_told() -> None:
+    """A reader of the lines sees each stage before it begins, publish last, and then the end."""
+    outcome = warm("--prices", SAMPLE_PRICES)
+    assert tuple(outcome.stages) == STAGES
+    assert outcome.report["event"] == "done"
+    assert outcome.report["exit_code"] == 0
+    assert outcome.report["seconds"] > 0
+
+
+def test_a_store_that_fails_is_code_3() -> None:
+    """The store's reason is told in one line and the store is closed."""
+    store = FakeStore(fails=True)
+    outcome = warm("--prices", SAMPLE_PRICES, store=store)
+    assert (outcome.code, store.closed) == (3, True)
+    assert "told to fail" in outcome.report["error"]
+
+
+def test_a_run_older_than_the_store_is_code_4() -> None:
+    """Nothing goes backwards; a script can tell this from success."""
+    store = warm("--prices", SAMPLE_PRICES).store
+    before = dict(store.records)
+    outcome = warm("--prices", SAMPLE_PRICES, "--as-of", "2013-02-28", store=store, run="run-2")
+    assert (outcome.code, outcome.report["status"], outcome.report["kept_newer"]) == (4, "all_newer", 5)
+    assert store.records == before
+
+
+def test_prune_removes_what_the_input_does_not_have(tmp_path: Path) -> None:
+    """Without it other symbols stay."""
+    store = warm("--prices", SAMPLE_PRICES).store
+    path = write_csv(tmp_path / "p.csv", good_rows(70))
+    warm("--prices", path, store=store)
+    assert len(store.records) == 6
+    assert warm("--prices", path, "--prune", store=store).report["pruned"] == 5
+    assert list(store.records) == ["AAA"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--max-rejects", "2"),
+        ("--max-rejects", "x"),
+        ("--max-rejects", "nan"),
+        ("--as-of", "yesterday"),
+        ("--timezone", "Mars/Olympus"),
+        ("--session-close", "25:00"),
+        ("--session-close", "4pm"),
+        ("--interval", "2d"),
+        ("--nonsense",),
+        ("--report", "/nowhere/at/all.json"),
+    ],
+)
+def test_wrong_usage_is_code_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """The option is named, and nothing is read."""
+    with pytest.raises(SystemExit) as ended:
+        warm("--prices", SAMPLE_PRICES, *arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_the_report_file_has_everything(tmp_path: Path) -> None:
+    """Counts, reasons with examples, files and how they were dated; also when the run was refused."""
+    report = tmp_path / "report.json"
+    assert warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, "--report", report).code == 0
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert told["rows"] == 12_154
+    assert [each["dated_by"] for each in told["agent_files"]] == ["file_name"] * 4 + ["column"]
+    assert warm("--prices", write_csv(tmp_path / "p.csv", ["AAA,x,1,1,1,1,1"]), "--report", report).code == 1
+    assert json.loads(report.read_text(encoding="utf-8"))["status"] == "refused"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["p.csv", "report.json"]
+
+
+@pytest.mark.parametrize("day", ["2012-06-15", "2013-01-02", "2013-02-28"])
+def test_as_of_gives_what_a_run_at_that_time_gave(day: str, tmp_path: Path) -> None:
+    """Cutting at a date equals never having had the later rows: no record differs in a byte but for its run and its load."""
+    frame = pl.read_csv(SAMPLE_PRICES / "daily.csv.gz")
+    frame.filter(pl.col("date") <= day).write_csv(tmp_path / "then.csv")
+    native = pl.read_csv(SAMPLE_AGENTS / "native.csv", infer_schema=False)
+    (tmp_path / "agents").mkdir()
+    native.filter(pl.col("as_of") <= day).write_csv(tmp_path / "agents" / "native.csv")
+    for file in SAMPLE_AGENTS.glob("*.json"):
+        if file.stem[-10:] <= day:
+            (tmp_path / "agents" / file.name).write_bytes(file.read_bytes())
+    then_ms = int(datetime.fromisoformat(f"{day}T23:00:00Z").astimezone(UTC).timestamp() * 1000)
+    then = warm("--prices", tmp_path / "then.csv", "--agents", tmp_path / "agents", now_ms=then_ms)
+    now = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, "--as-of", day, now_ms=then_ms)
+    assert (then.code, now.code) == (0, 0)
+    assert now.store.records == then.store.records
+    assert now.report["cut_after_as_of"] == frame.height - then.report["rows"]
+
+
+def test_rows_after_as_of_change_nothing_even_if_they_are_bad(tmp_path: Path) -> None:
+    """A bar after the cut is cut, not judged; an unknown later split has no influence."""
+    rows = good_rows(70)
+    clean = warm("--prices", write_csv(tmp_path / "a.csv", rows), "--as-of", "2013-01-01")
+    later = ["AAA,2013-06-03,0,0,0,0,-1", "AAA,2013-06-04,1,2,1,2,3", "NEW,2013-06-04,1,2,1,2,3", "AAA,2099-01-01,1,2,1,2,3"]
+    more = warm("--prices", write_csv(tmp_path / "b.csv", rows + later), "--as-of", "2013-01-01")
+    assert (more.code, more.report["rejects"], more.report["cut_after_as_of"]) == (0, 0, 4)
+    assert more.store.records == clean.store.records
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    """With clock and run id given, two runs write the same records, bit for bit."""
+    first, second = (warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS) for _ in range(2))
+    assert first.store.records == second.store.records
+    later = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, now_ms=NOW_MS + 1, run="run-2")
+    assert later.store.records != first.store.records
+    assert {symbol: content(row) for symbol, row in later.store.records.items()} == {
+        symbol: content(row) for symbol, row in first.store.records.items()
+    }
+
+
+def test_a_young_symbol_has_a_short_vector(tmp_path: Path) -> None:
+    """Indicators that need more bars are null, and the record is still valid."""
+    store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(20))).store
+    values = dict(zip(PRICE_NAMES, store.price("AAA").values, strict=True))
+    assert values["rsi_14"] is not None
+    assert values["macd"] is None
+    assert values["drawdown_60"] is None
+
+
+def test_agents_of_a_symbol_without_prices_get_a_record_of_their_own(tmp_path: Path) -> None:
+    """The server can then fall back to agents only."""
+    (tmp_path / "n.csv").write_text("symbol,as_of,agent,view\nNEW,2012-01-05,x,0.5\nNEW,2014-01-01,x,-0.5\n", encoding="utf-8")
+    store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(70)), "--agents", tmp_path / "n.csv").store
+    assert store.records["NEW"].price is None
+    assert store.views("NEW")["x"].view == 0.5
+
+
+def test_csv_and_parquet_of_the_same_bars_give_the_same_records(tmp_path: Path) -> None:
+    """The format of a file leaves no trace."""
+    write_prices(tmp_path / "p.csv", symbols=20, bars=90, adjusted=True)
+    write_prices(tmp_path / "p.parquet", symbols=20, bars=90, adjusted=True)
+    text, binary = warm("--prices", tmp_path / "p.csv"), warm("--prices", tmp_path / "p.parquet")
+    assert (text.code, len(text.store.records)) == (0, 20)
+    assert text.store.records == binary.store.records
+
+
+def run_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "warm", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"REDIS_URL": ""} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_documents_the_exit_codes() -> None:
+    """Whoever scripts the job finds them where they look."""
+    told = run_process("--help").stdout
+    assert all(f"{code} " in told for code in ("0", "1", "2", "3", "4", "130"))
+    assert "nothing written" in told
+
+
+def test_a_wrong_setting_is_code_2_and_one_line(tmp_path: Path) -> None:
+    """The variable, its value and what is allowed are named before anything is read."""
+    done = run_process("--prices", SAMPLE_PRICES, PORT="many", STORE_PATH=str(tmp_path / "s.sqlite3"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "PORT" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_setting_does_not_matter_to_a_dry_run() -> None:
+    """It needs no store, so no settings either."""
+    assert run_process("--dry-run", "--prices", SAMPLE_PRICES, PORT="many").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_is_code_130_and_nothing_is_written(tmp_path: Path) -> None:
+    """An interrupt while it reads ends the job quietly."""
+    fifo = tmp_path / "p.csv"
+    os.mkfifo(fifo)
+    writer = os.open(fifo, os.O_RDWR)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "warm", "--prices", str(fifo)],
+        cwd=ROOT,
+        env=os.environ | {"REDIS_URL": "", "STORE_PATH": str(tmp_path / "s.sqlite3")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stderr is not None
+            assert '"read_prices"' in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            # Polars' signal handler restarts a read that was waiting: the interrupt is seen once the read returns.
+            os.write(writer, HEADER.encode())
+            told = process.stderr.read()
+            assert process.wait(30) == 130
+        finally:
+            os.close(writer)
+            process.kill()
+    assert "Traceback" not in told
+    assert not (tmp_path / "s.sqlite3").exists()

@@ -1,0 +1,153 @@
+"""The warm job's command line: ``python -m warm``.
+
+Exit codes: 0 published (or a dry run found nothing wrong), 1 input refused and nothing written, 2 wrong usage or settings,
+3 the store could not be reached or failed and nothing was written, 4 nothing published because every record in the
+store is newer, 130 interrupted (the store then holds the whole old or the whole new data).
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uuid_utils
+
+from app.cache.store import Store
+from app.errors import SettingsError
+from warm.errors import InputRefused
+from warm.indicators import BARS_A_YEAR, INTERVAL_S
+from warm.job import INTERRUPTED, USAGE, Options, run_job
+from warm.publish import OpenStore
+from warm.report import open_reporter, write_report
+from warm.sessions import MOMENT_RULE, open_session
+
+PRICES = Path("data/prices")
+AGENTS = Path("data/agents")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of ``python -m warm``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m warm",
+        description="Turn price history and agent outputs into one vector a symbol and publish them in one atomic step.",
+        epilog=(__doc__ or "").split("\n\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--prices", type=Path, help=f"CSV, CSV.gz or Parquet file, or a folder of them (default {PRICES})")
+    parser.add_argument(
+        "--agents",
+        type=Path,
+        help=f"agent outputs, file or folder (default {AGENTS} with the default prices, none with other prices)",
+    )
+    parser.add_argument("--max-rejects", type=_share, default=0.01, help="share of price rows that may be bad (default 0.01)")
+    parser.add_argument("--dry-run", action="store_true", help="do everything but the write; needs no store")
+    parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
+    parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
+    parser.add_argument("--report", type=Path, help="write the full report to this file as JSON")
+    parser.add_argument("--timezone", default="America/New_York", help="the exchange's timezone (default America/New_York)")
+    parser.add_argument("--session-close", default="16:00", help="when its session closes, HH:MM to 24:00 (default 16:00)")
+    parser.add_argument("--interval", choices=INTERVAL_S, default="1d", help="length of a bar (default 1d)")
+    parser.add_argument(
+        "--calendar", choices=BARS_A_YEAR, default="equities", help="equities: 252 sessions a year; always: 365 days"
+    )
+    return parser
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return share
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
+    """Options from parsed ``arguments``; ends the process with code 2 if they make no sense."""
+    as_of_ms = None
+    try:
+        session = open_session(arguments.timezone, arguments.session_close, arguments.interval)
+    except InputRefused as error:
+        parser.error(str(error))
+    if arguments.as_of is not None:
+        as_of_ms = session.moment_ms(arguments.as_of)
+        if as_of_ms is None:
+            parser.error(f"--as-of {arguments.as_of!r} is not a moment; allowed: {MOMENT_RULE}")
+    return Options(
+        prices=arguments.prices or PRICES,
+        agents=arguments.agents or (AGENTS if arguments.prices is None else None),
+        session=session,
+        as_of_ms=as_of_ms,
+        max_rejects=arguments.max_rejects,
+        interval=arguments.interval,
+        calendar=arguments.calendar,
+        dry_run=arguments.dry_run,
+        prune=arguments.prune,
+    )
+
+
+def settings_store() -> OpenStore:
+    """What opens the store that the settings name.
+
+    Imported here and not above: a dry run needs neither settings nor a store.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    from app.cache.opening import open_store  # noqa: PLC0415
+    from app.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+
+    def opener() -> Store:
+        return open_store(redis_url=settings.redis_url, store_path=Path(settings.store_path), key_prefix=settings.key_prefix)
+
+    return opener
+
+
+def _no_store() -> Store:
+    raise AssertionError("a dry run opens no store")
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    now_ms: int | None = None,
+    run: str | None = None,
+    open_store: OpenStore | None = None,
+) -> int:
+    """Run the job; the exit code. Clock, run id and store can be given, for tests and for rebuilding a past run."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    options = parse_options(parser, arguments)
+    if arguments.report is not None and not arguments.report.parent.is_dir():
+        parser.error(f"--report {arguments.report}: no such folder")
+    try:
+        opener = _no_store if options.dry_run else open_store or settings_store()
+    except SettingsError as error:
+        sys.stderr.write("".join(f"{line}\n" for line in error.lines))
+        return USAGE
+    reporter = open_reporter(sys.stderr)
+    try:
+        code, report = run_job(
+            options,
+            now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
+            run=run or str(uuid_utils.uuid7()),
+            open_store=opener,
+            reporter=reporter,
+        )
+    except KeyboardInterrupt:
+        code, report = INTERRUPTED, {"status": "interrupted", "error": "interrupted", "exit_code": INTERRUPTED}
+    except BaseException:
+        reporter.stop()
+        raise
+    if arguments.report is not None:
+        try:
+            write_report(arguments.report, report)
+        except OSError as error:
+            report["report_error"] = f"{arguments.report}: {error}"
+    reporter.close(report)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What every importer gives, whatever the format it read: one row for one agent's output on one symbol.
+
+A row's ``status`` keeps three things apart that look alike in many formats: a *view* (which may be neutral, 0), an
+*abstention* (the agent ran and had nothing to say) and a *failure* (it did not run, or its answer was a stand-in).
+"""
+
+import re
+from typing import NamedTuple
+
+import polars as pl
+
+from app.domain.vector import REASONING_MAX
+from warm.rejects import Rejects
+from warm.sessions import Session
+
+AGENT_SCHEMA: dict[str, pl.DataType] = {
+    "symbol": pl.String(),
+    "agent": pl.String(),
+    "as_of_ms": pl.Int64(),
+    "status": pl.String(),
+    "view": pl.Float64(),
+    "confidence": pl.Float64(),
+    "model": pl.String(),
+    "reasoning": pl.String(),
+    "reason": pl.String(),
+    "source": pl.String(),
+}
+"""``view`` in [-1, 1], null unless status is ``view``; ``confidence`` in [0, 1] or null; ``reason``: why it abstained or
+failed; ``source``: the file's name."""
+
+AGENT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_ .:/@-]{0,63}$"
+AGENT_RULE = "1 to 64 of A-Z a-z 0-9 _ . : / @ - and space, beginning with a letter, a digit or _"
+LABEL_MAX = 64
+"""Characters of a model's name and of a reason that a record keeps."""
+
+SIGNALS: dict[str, float] = {
+    "bullish": 1.0,
+    "bearish": -1.0,
+    "neutral": 0.0,
+    "buy": 1.0,
+    "cover": 1.0,
+    "sell": -1.0,
+    "short": -1.0,
+    "hold": 0.0,
+}
+"""Words for a view. ``cover`` and ``sell`` close a position: they lean the way of the trade they ask for."""
+
+
+class Context(NamedTuple):
+    """What an importer needs to know beside the file. Outputs after ``as_of_ms`` are cut off before they are judged."""
+
+    session: Session
+    now_ms: int
+    as_of_ms: int | None
+
+
+class Imported(NamedTuple):
+    """One file's rows (`AGENT_SCHEMA`), how many there were before rejection, how many were cut off as after ``--as-of``, what
+    dated them, and what was set aside.
+
+    ``dated_by`` is ``column``, ``file_name``, ``as_of`` or ``file_time``.
+    """
+
+    frame: pl.DataFrame
+    rows: int
+    cut: int
+    dated_by: str
+    rejects: Rejects
+
+
+# ECMA-48 control sequences (colours, cursor movement), operating system commands and two-character escapes.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?|\x9b[0-?]*[ -/]*[@-~]")
+# Controls, and what turns the direction of text or hides in it: a record's text is shown in terminals and web pages.
+_HIDDEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+
+
+def clean_text(text: str | None, limit: int = REASONING_MAX) -> str | None:
+    """``text`` as one line of at most ``limit`` visible characters, with no escapes, control or bidi characters; None if
+    nothing is left. Lone surrogates, which no UTF-8 can carry, are dropped.
+    """
+    if text is None:
+        return None
+    # Four characters read for one kept bound the work on an agent's endless answer.
+    text = text[: 4 * limit].encode("utf-8", "ignore").decode("utf-8")
+    text = _HIDDEN.sub("", _ESCAPES.sub("", text))
+    text = _CONTROLS.sub(" ", text).strip()
+    if len(text) > limit:
+        text = text[: limit - 1].rstrip() + "…"
+    return text or None

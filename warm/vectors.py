@@ -1,0 +1,68 @@
+"""Indicator and agent frames to the records that L2 holds, encoded."""
+
+import math
+from collections import defaultdict
+from typing import NamedTuple
+
+import polars as pl
+
+from app.cache.codec import encode
+from app.cache.store import Row
+from app.domain.vector import PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from warm.agents.rows import LABEL_MAX, clean_text
+
+
+class Vectors(NamedTuple):
+    """One row a symbol, sorted by symbol; the newest record's ``as_of``; the records' size."""
+
+    rows: list[Row]
+    newest_as_of_ms: int
+    bytes: int
+
+
+def build_vectors(latest: pl.DataFrame, views: pl.DataFrame, *, run: str, loaded_at_ms: int, interval_s: int) -> Vectors:
+    """Encode one price record for each row of ``latest`` (`indicators.latest`) and one agent record for each symbol of
+    ``views`` (`agents.registry.latest_views`). An indicator that is missing or not finite becomes null.
+    """
+    prices: dict[str, PriceRecord] = {}
+    for symbol, as_of_ms, *values in latest.select("symbol", "as_of_ms", *PRICE_NAMES).iter_rows():
+        finite = tuple(value if value is not None and math.isfinite(value) else None for value in values)
+        prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, interval_s, finite)
+    agents = _agent_records(views, run, loaded_at_ms)
+    rows = []
+    for symbol in sorted(prices.keys() | agents.keys()):
+        price, agent = prices.get(symbol), agents.get(symbol)
+        rows.append(
+            Row(
+                symbol,
+                price.as_of_ms if price else None,
+                encode(price) if price else None,
+                agent.as_of_ms if agent else None,
+                encode(agent) if agent else None,
+            )
+        )
+    stamps = [stamp for row in rows for stamp in (row.price_as_of_ms, row.agents_as_of_ms) if stamp is not None]
+    size = sum(len(row.price or b"") + len(row.agents or b"") for row in rows)
+    return Vectors(rows, max(stamps), size)
+
+
+def _agent_records(views: pl.DataFrame, run: str, loaded_at_ms: int) -> dict[str, AgentRecord]:
+    grouped: defaultdict[str, list[AgentView]] = defaultdict(list)
+    for row in views.iter_rows(named=True):
+        grouped[row["symbol"]].append(
+            AgentView(
+                agent=row["agent"],
+                status=row["status"],
+                view=row["view"],
+                confidence=row["confidence"],
+                as_of_ms=row["as_of_ms"],
+                model=clean_text(row["model"], LABEL_MAX),
+                reasoning=clean_text(row["reasoning"]),
+                reason=clean_text(row["reason"], LABEL_MAX),
+                source=clean_text(row["source"], LABEL_MAX),
+            )
+        )
+    return {
+        symbol: AgentRecord(SCHEMA, max(each.as_of_ms for each in found), loaded_at_ms, run, symbol, tuple(found))
+        for symbol, found in grouped.items()
+    }
