@@ -1,8 +1,8 @@
 """The warm job's command line: ``python -m warm``.
 
 Exit codes: 0 published (or a dry run found nothing wrong), 1 input refused and nothing written, 2 wrong usage or settings,
-3 the store could not be reached or failed and nothing was written, 4 nothing published because every record in the
-store is newer, 130 interrupted (the store then holds the whole old or the whole new data).
+3 the store could not be reached or failed, 4 nothing published because every record in the store is newer, 130 interrupted.
+After 3 and 130 the store holds the whole old or the whole new data, never a part.
 """
 
 import argparse

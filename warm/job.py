@@ -67,7 +67,10 @@ def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, r
         report |= {"status": "refused", "error": str(refused)}
     except StoreError as failed:
         code = STORE_FAILED
-        report |= {"status": "store_failed", "error": f"the store failed, nothing was written: {failed}"}
+        report |= {
+            "status": "store_failed",
+            "error": f"the store failed and holds the whole old data, or the whole new if only its answer was lost: {failed}",
+        }
     report |= {"seconds": round(time.monotonic() - start_s, 3), "exit_code": code}
     return code, report
 

@@ -13,7 +13,7 @@ def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune:
     """Open the store, publish ``rows`` in one atomic step, close it.
 
     Raises:
-        StoreError: the store could not be reached or refused; nothing was written.
+        StoreError: the store could not be reached, or failed; it holds the whole old or (if only its answer was lost) the whole new data.
     """
 
     async def once() -> Published:
