@@ -13,7 +13,8 @@ def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune:
     """Open the store, publish ``rows`` in one atomic step, close it.
 
     Raises:
-        StoreError: the store could not be reached, or failed; it holds the whole old or (if only its answer was lost) the whole new data.
+        StoreError: the store could not be reached, or failed; it holds the whole old data, or the whole new if only its answer
+            was lost.
     """
 
     async def once() -> Published:
