@@ -5,6 +5,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import threading
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -16,6 +17,7 @@ from app.errors import SettingsError
 from app.settings import MULTIPROCESS_VARIABLE, Settings, load_settings
 
 _HEADER_READ_TIMEOUT_MS = 10_000
+_SIGNAL_LOOK_S = 0.2
 
 
 def _log_dictconfig(log_format: str) -> dict[str, Any]:
@@ -56,6 +58,34 @@ def _address(host: str, port: int) -> str:
     return str(address[0])
 
 
+class _PatientEvent(threading.Event):
+    """An event whose waiter wakes up now and then.
+
+    Of two signals that come at once (Ctrl-C and SIGTERM, say) the kernel gives the second to another thread; CPython's main
+    thread, waiting for a lock without a time limit, then may run the handler of neither. Any bytecode it runs lets it.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(_SIGNAL_LOOK_S):
+            pass
+        return True
+
+
+class _Server(Server):  # type: ignore[misc, valid-type]
+    """Granian, with a stop that may be asked for twice at once."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Granian's own
+        super().__init__(*arguments, **options)
+        self.main_loop_interrupt = _PatientEvent()
+
+    def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
+        # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
+        if not self.interrupt_signal:
+            super().signal_handler_interrupt(*arguments, **options)
+
+
 def serve(settings: Settings, address: str) -> None:
     """Run the server on ``address`` until it is told to stop."""
     values_dir = ""
@@ -63,7 +93,7 @@ def serve(settings: Settings, address: str) -> None:
         # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
         values_dir = os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="decide-metrics-")
     try:
-        Server(
+        _Server(
             "app.main:create_app",
             factory=True,
             address=address,
