@@ -17,12 +17,14 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from dotenv.parser import parse_stream
 from msgspec import Meta
+from redis.connection import parse_url
 
 from app.errors import SettingsError
 
 _KEY_PREFIX_RULE = r"^[A-Za-z0-9:_.-]{1,64}$"
 _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "PYTHON", "UV_")
 
 
@@ -200,8 +202,16 @@ def _read(name: str, annotation: object, text: str) -> object:
         value = msgspec.convert(text, annotation, strict=base is str or get_origin(base) is Literal)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
-    if name == "redis_url" and not _REDIS_URL.fullmatch(text):
-        raise ValueError("not a Redis URL")
+    if not text.isprintable():
+        raise ValueError("not printable")
+    if name == "redis_url":
+        if not _REDIS_URL.fullmatch(text):
+            raise ValueError("not a Redis URL")
+        # The client's own reading of it: a wrong port or option would otherwise end the workers, with its text in a traceback.
+        parse_url(text)  # type: ignore[no-untyped-call]
+    elif name == "host":
+        # What the resolver does first; it refuses labels that are empty or too long.
+        text.encode("idna")
     return value
 
 
@@ -216,7 +226,8 @@ def _read_env_file(path: Path, lines: list[str]) -> dict[str, str]:
         return {}
     found = {}
     for each in parse_stream(io.StringIO(text)):
-        if each.error or (each.key is not None and each.value is None):
+        # What is no name is not shown: "REDIS_URL:redis://…?a=b" is read as a key that holds a password.
+        if each.error or (each.key is not None and (each.value is None or not _VARIABLE.fullmatch(each.key))):
             # A statement's text begins with the empty lines before it.
             above = each.original.string[: -len(each.original.string.lstrip()) or None].count("\n")
             lines.append(
@@ -238,11 +249,12 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     """
     environ = os.environ if environ is None else environ
     fields = _fields()
+    names = [name.upper() for name in fields]
     lines: list[str] = []
     from_file = _read_env_file(env_file or Path(".env"), lines)
     for key in from_file:
-        if key.lower() not in fields and not key.startswith(_ENVIRONMENT_OF_OTHERS):
-            near = difflib.get_close_matches(key, [name.upper() for name in fields], n=1)
+        if key not in names and not key.startswith(_ENVIRONMENT_OF_OTHERS):
+            near = difflib.get_close_matches(key.upper(), names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
     values: dict[str, object] = {}
@@ -254,6 +266,8 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
             values[name] = _read(name, annotation, text)
         except ValueError:
             allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(annotation)
+            if not text.isprintable():
+                allowed += "; printable characters only"
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
     if lines:
         raise SettingsError(lines)

@@ -1,5 +1,6 @@
 """Settings: one table for the code, the errors and .env.example."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,26 @@ def test_any_text_gives_settings_or_a_settings_error(environ: dict[str, str]) ->
     except SettingsError as refused:
         lines = refused.lines
     assert {line.split(" ")[0] for line in lines} <= set(environ)
+
+
+_assignments = st.builds(
+    lambda name, sign, value: name.encode() + sign + value,
+    st.sampled_from(_NAMES),
+    st.sampled_from([b"=", b" = ", b"='", b'="', b":", b"=$", b""]),
+    st.binary(max_size=30),
+)
+
+
+@given(st.lists(_assignments, max_size=4).map(b"\n".join) | st.binary(max_size=60))
+def test_any_bytes_in_the_file_give_settings_or_a_settings_error(raw: bytes) -> None:
+    """Whatever was written into .env, nothing but whole lines of a SettingsError comes of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ".env"
+        path.write_bytes(raw)
+        lines = ["a line"]
+        try:
+            load_settings({}, path)
+        except SettingsError as refused:
+            lines = refused.lines
+    assert lines
+    assert not any("\n" in line for line in lines)

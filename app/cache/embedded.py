@@ -151,14 +151,15 @@ class EmbeddedStore:
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None
+        # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
+        newest_id = _newest_change(connection)
         found = connection.execute(
             "SELECT id, symbols FROM changes WHERE id > ? ORDER BY id LIMIT ?", (after, _CHANGES_READ)
         ).fetchall()
-        newest_id = _newest_change(connection)
+        if newest_id < after or (newest_id > after and not found):
+            return Changes(last_id=str(newest_id), symbols=(), lost=True)
         if len(found) < _CHANGES_READ:
             self._seen = (version, found[-1][0] if found else after)
-        if newest_id < after:
-            return Changes(last_id=str(newest_id), symbols=(), lost=True)
         if not found:
             return None
         symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
@@ -187,6 +188,8 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
             price = (row.price_as_of_ms, row.price) if new_price else (None, None)
             agents = (row.agents_as_of_ms, row.agents) if new_agents else (None, None)
             writes.append((row.symbol, *price, *agents))
+            # A symbol may be named twice, and the second row must not go back behind the first.
+            stored[row.symbol] = (price[0] if new_price else price_then, agents[0] if new_agents else agents_then)
     named = {row.symbol for row in rows}
     gone = [symbol for symbol in stored if symbol not in named] if prune else []
     if not writes and not gone:

@@ -58,6 +58,7 @@ class Feed:
         self._on_run = on_run
         self._position: str | None = None
         self._pause_s = _FIRST_PAUSE_S
+        self._run_is_due = False
         self.run_info: RunInfo | None = None
         self.connected = False
 
@@ -89,9 +90,11 @@ class Feed:
                 # Whatever L1 read before this position was known may have changed in between.
                 self._tiers.invalidate_all()
                 self._position = position
-                await self._look_at_run()
+                self._run_is_due = True
             else:
                 await self._apply(self._position)
+            if self._run_is_due:
+                await self._look_at_run()
         except StoreError:
             self.connected = False
             self._meters.feed_failed()
@@ -101,7 +104,8 @@ class Feed:
         return True
 
     async def _apply(self, position: str) -> None:
-        changes = await self._store.changes(position, self._wait_s)
+        # A look at the run that failed is made up for at once, but after the changes: they matter more.
+        changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
         if changes.lost:
             self._tiers.invalidate_all()
         elif changes.symbols:
@@ -109,10 +113,11 @@ class Feed:
         self._position = changes.last_id
         if changes.lost or changes.symbols:
             self._meters.feed_applied(len(changes.symbols), lost=changes.lost)
-            await self._look_at_run()
+            self._run_is_due = True
 
     async def _look_at_run(self) -> None:
         info = await self._store.run_info()
+        self._run_is_due = False
         if info is not None:
             self.run_info = info
             self._meters.run_seen(info)

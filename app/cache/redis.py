@@ -41,15 +41,20 @@ for index, wanted in ipairs({'set', 'hash', 'stream'}) do
   end
 end
 
--- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned 64-bit integer. Anything
--- else in its place counts as no record, and is replaced.
+-- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned integer, which msgpack
+-- writes in as few bytes as it needs. Anything else in its place counts as no record, and is replaced.
+local widths = {[0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8}
 local function stored_as_of(key)
   local head = redis.pcall('GETRANGE', key, 0, 26)
   if type(head) ~= 'string' or #head < 27 then return nil end
   local array, text, integer = string.byte(head, 1), string.byte(head, 2), string.byte(head, 19)
-  if array < 0x94 or array > 0x9f or text ~= 0xb0 or integer ~= 0xcf then return nil end
+  if array < 0x94 or array > 0x9f or text ~= 0xb0 then return nil end
+  if integer < 0x80 then return integer end
+  if not widths[integer] then return nil end
   local as_of = 0
-  for position = 20, 27 do as_of = as_of * 256 + string.byte(head, position) end
+  for position = 20, 19 + widths[integer] do as_of = as_of * 256 + string.byte(head, position) end
+  -- A time that no record can have would else be the newest for ever.
+  if as_of >= AS_OF_MAX_MS then return nil end
   return as_of
 end
 
@@ -85,8 +90,19 @@ if ARGV[6] == '1' then
 end
 
 if #changed == 0 then return {written, kept, pruned, ''} end
-local before = tonumber(redis.call('HGET', KEYS[2], 'newest_as_of_ms') or '0')
-if pruned == 0 and before > newest then newest = before end
+-- Whatever stands in the hash, nothing may fail from here on: records are written already.
+local before = tonumber(redis.call('HGET', KEYS[2], 'newest_as_of_ms') or '') or 0
+if pruned == 0 then
+  if before > newest and before < AS_OF_MAX_MS then newest = before end
+else
+  -- The record that was the newest may be gone; the newest of those left may be one that this run did not bring.
+  for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    for _, part in ipairs({':price', ':agents'}) do
+      local stored = stored_as_of(ARGV[9] .. ':{' .. symbol .. '}' .. part)
+      if stored and stored > newest then newest = stored end
+    end
+  end
+end
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
   'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
 local last, step = '', tonumber(ARGV[8])
@@ -95,7 +111,7 @@ for first = 1, #changed, step do
   last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'run', ARGV[1], 'symbols', some)
 end
 return {written, kept, pruned, last}
-"""
+""".replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
 
 
 class RedisStore:
@@ -116,8 +132,11 @@ class RedisStore:
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """One round trip: MGET of both records of each symbol, and which of them the universe has."""
+        if not symbols:
+            return []
         keys = [key for symbol in symbols for key in self._record_keys(symbol)]
-        pipeline = self._client.pipeline(transaction=False)
+        # MULTI: a long read arrives at Redis in pieces, and a publication must not come between its two commands.
+        pipeline = self._client.pipeline(transaction=True)
         pipeline.mget(keys)
         pipeline.smismember(self._symbols_key, list(symbols))
         values, known = await _answered(pipeline.execute())
@@ -163,7 +182,10 @@ class RedisStore:
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
         found = await _answered(cast("Any", self._client.smembers(self._symbols_key)))
-        return sorted(symbol.decode() for symbol in found)
+        try:
+            return sorted(symbol.decode() for symbol in found)
+        except UnicodeDecodeError as error:
+            raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
 
     async def feed_position(self) -> str:
         """Id of the newest change, ``0-0`` if there was none."""

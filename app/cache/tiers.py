@@ -180,7 +180,10 @@ class Tiers:
         started = self._clock()
         stored: list[Stored] | None = None
         try:
-            stored = await self.store.get_many([load.symbol for load in loads])
+            answers = await self.store.get_many([load.symbol for load in loads])
+            if len(answers) != len(loads):
+                raise ValueError(f"L2 gave {len(answers)} answers for {len(loads)} symbols")
+            stored = answers
         except StoreError:
             pass
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave callers waiting; it is reported, not hidden

@@ -1,15 +1,18 @@
 """Structured logs: structlog in front, the standard library's queue behind, one thread that renders and writes.
 
 A request only puts an event into a bounded queue; a full queue drops the line and counts it, so that a slow reader of the
-output never holds up the event loop. Secrets are taken out by key before anything is rendered.
+output never holds up the event loop. Secrets are taken out, by key and from URLs, before anything is rendered.
 """
 
 import contextlib
+import itertools
+import json
 import logging
 import logging.handlers
 import queue
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
@@ -17,27 +20,85 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 _QUEUE_MAX = 10_000
+_CONTEXT = "decide_context"
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|authorization|api_?key|redis_url|cookie", re.IGNORECASE)
 # Bounded on all sides, so that a long line takes no longer than its length says.
-_URL_PASSWORD = re.compile(r"(?P<head>(?<![a-z])[a-z][a-z0-9+.-]{0,15}://[^\s:/@]{0,200}:)[^\s@/]{1,500}(?=@)", re.IGNORECASE)
+_URL_HEAD = r"(?P<head>(?<![a-z])[a-z][a-z0-9+.-]{0,15}://[^\s:/@]{0,200}:)"
+# Up to the last @: clients read one inside the password as part of it.
+_URL_PASSWORD = re.compile(_URL_HEAD + r"\S{1,500}(?=@)", re.IGNORECASE)
+_CUT_URL_PASSWORD = re.compile(_URL_HEAD + r"\S{1,500}\Z", re.IGNORECASE)
+_ASSIGNED = re.compile(r"(?P<head>(?:password|passwd|secret|token|api_?key)=)[^\s&,;]{1,500}", re.IGNORECASE)
+_WHETHER = ("set", "not set")
+"""What `settings.public_settings` says of a secret; it gives nothing away."""
 _VALUE_MAX = 500
+_ITEMS_MAX = 100
+_DEPTH_MAX = 4
 _TRACEBACK_MAX = 20_000
 
 
 def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Hide values under secret names and passwords inside URLs; cut what is longer than a log line should be."""
     for key, value in event.items():
-        if _SECRET_KEY.search(key):
-            event[key] = "(hidden)"
-        elif isinstance(value, str):
-            most = _TRACEBACK_MAX if key == "exception" else _VALUE_MAX
-            cut = value if len(value) <= most else value[:most] + "..."
-            event[key] = _URL_PASSWORD.sub(r"\g<head>(hidden)", cut)
+        event[key] = _public(key, value, _TRACEBACK_MAX if key == "exception" else _VALUE_MAX)
     return event
 
 
-def _orjson(event: dict[str, Any], **_: Any) -> str:  # noqa: ANN401 - the signature structlog's JSONRenderer asks for
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+def _public(key: str, value: object, most: int, depth: int = 0) -> object:
+    """``value`` as it may be printed under ``key``, made of what JSON has: objects become their text."""
+    if _SECRET_KEY.search(key):
+        return value if value is None or (isinstance(value, str) and value in _WHETHER) else "(hidden)"
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth < _DEPTH_MAX and isinstance(value, dict):
+        return {
+            str(name): _public(str(name), each, most, depth + 1) for name, each in itertools.islice(value.items(), _ITEMS_MAX)
+        }
+    if depth < _DEPTH_MAX and isinstance(value, list | tuple | set | frozenset):
+        return [_public("", each, most, depth + 1) for each in itertools.islice(value, _ITEMS_MAX)]
+    return _public_text(_text(value), most)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - whatever an object's own code raises, the line is still wanted
+        return f"(a {type(value).__name__} without text)"
+
+
+def _public_text(text: str, most: int) -> str:
+    if len(text) > most:
+        # The end of a URL may be what is cut off, and the @ after its password with it.
+        text = _CUT_URL_PASSWORD.sub(r"\g<head>(hidden)", text[:most]) + "..."
+    if not text.isascii():
+        # A lone surrogate (a file name's, say) is no UTF-8, and the stream would refuse the whole line.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if "://" in text:
+        text = _URL_PASSWORD.sub(r"\g<head>(hidden)", text)
+    return _ASSIGNED.sub(r"\g<head>(hidden)", text) if "=" in text else text
+
+
+def _to_json(event: dict[str, Any], **_: Any) -> str:  # noqa: ANN401 - the signature structlog's JSONRenderer asks for
+    try:
+        return orjson.dumps(event).decode()
+    except TypeError:
+        # An integer of more than 64 bits.
+        return json.dumps(event)
+
+
+def _hold_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """``exc_info=True`` means the error being handled here and now; the writer's thread has none."""
+    if event.get("exc_info") is True:
+        event["exc_info"] = sys.exception()
+    return event
+
+
+def _add_emission(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Time and context of a library's line are those of its thread when it was logged, not the writer's."""
+    record = event["_record"]
+    event["time"] = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+    for key, value in getattr(record, _CONTEXT, {}).items():
+        event.setdefault(key, value)
+    return event
 
 
 _SHARED: tuple[Processor, ...] = (
@@ -50,12 +111,12 @@ _SHARED: tuple[Processor, ...] = (
 
 def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
     """Renders our events and those of libraries alike: ``json`` for machines, ``console`` for people."""
-    renderer: Processor = structlog.processors.JSONRenderer(_orjson)
+    renderer: Processor = structlog.processors.JSONRenderer(_to_json)
     if log_format == "console":
         # Tracebacks are rendered before, as plain text, so that what they quote is redacted like everything else.
         renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_SHARED,
+        foreign_pre_chain=(*_SHARED, _add_emission),
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -79,7 +140,20 @@ class _BoundedQueueHandler(logging.handlers.QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         # The standard prepare renders the message here, in the request's thread; the listener does it instead. Nothing leaves
         # the process, so nothing need be picklable.
+        if not isinstance(record.msg, dict):
+            setattr(record, _CONTEXT, structlog.contextvars.get_contextvars())
         return record
+
+
+class _Writer(logging.StreamHandler[TextIO]):
+    """Counts what cannot be rendered or written. The standard library would print the line as it is, secrets and all."""
+
+    failed = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        self.failed += 1
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"a log line of {record.name} was lost: {type(sys.exception()).__name__}\n")
 
 
 class _Listener(logging.handlers.QueueListener):
@@ -109,14 +183,15 @@ class Logs:
             log_format = "console" if stream.isatty() else "json"
         lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_MAX)
         self._handler = _BoundedQueueHandler(lines)
-        writer = logging.StreamHandler(stream)
-        writer.setFormatter(formatter(log_format))
-        self._listener = _Listener(lines, writer)
+        self._writer = _Writer(stream)
+        self._writer.setFormatter(formatter(log_format))
+        self._listener = _Listener(lines, self._writer)
         self._listener.start()
         structlog.configure(
             processors=[
                 structlog.stdlib.filter_by_level,
                 *_SHARED,
+                _hold_exception,
                 structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
             ],
             logger_factory=structlog.stdlib.LoggerFactory(),
@@ -134,8 +209,8 @@ class Logs:
 
     @property
     def dropped(self) -> int:
-        """Lines dropped because the queue was full."""
-        return self._handler.dropped
+        """Lines lost because the queue was full or they could not be written."""
+        return self._handler.dropped + self._writer.failed
 
     def close(self) -> None:
         """Write what is queued and give the root logger back as it was."""

@@ -77,7 +77,9 @@ class Meters:
             "decide_feed_reloads", "Times the change feed had lost entries, so that all of L1 was reread.", registry=registry
         )
         self._log_dropped = Counter(
-            "decide_log_lines_dropped", "Log lines dropped because their queue was full.", registry=registry
+            "decide_log_lines_dropped",
+            "Log lines lost: their queue was full, or they could not be written.",
+            registry=registry,
         )
         self._declare_gauges(registry, version, policy, schema)
         if not multiprocess_dir:
@@ -236,7 +238,8 @@ class OldestServed:
     def ages_s(self) -> dict[str, float]:
         """Age of the oldest used input by name; 0 where nothing was used."""
         now_ms = self._now_ms()
-        if now_ms >= self._window_ends_ms:
+        # Also if the clock was set back, as the replay clock is at its start: the window would otherwise last for years.
+        if not self._window_ends_ms - self._window_ms <= now_ms < self._window_ends_ms:
             self._last = self._current if now_ms < self._window_ends_ms + self._window_ms else {}
             self._current = {}
             self._window_ends_ms = now_ms + self._window_ms

@@ -155,3 +155,19 @@ def test_the_oldest_served_input_is_that_of_the_last_two_minutes() -> None:
     assert oldest.ages_s()["price"] == 61.0
     clock.now += 200
     assert oldest.ages_s() == {"price": 0.0, "agents": 0.0}
+
+
+def test_a_clock_that_is_set_back_starts_a_new_window() -> None:
+    """As the replay clock is when the data's time becomes known: what is served then is forgotten in its turn."""
+    clock = Clock()
+    clock.now = 1_790_000_000.0
+    oldest = OldestServed(lambda: int(clock.now * 1000))
+    oldest.ages_s()
+    clock.now = 1_362_171_600.0
+    oldest.ages_s()
+    oldest.served("price", int(clock.now * 1000) - 5000)
+    assert oldest.ages_s()["price"] == 5.0
+    for _ in range(2):
+        clock.now += 61
+        oldest.ages_s()
+    assert oldest.ages_s()["price"] == 0.0

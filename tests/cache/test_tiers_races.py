@@ -1,0 +1,270 @@
+"""Read-through where reads overlap, end out of order, are cancelled, or the budget runs out."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from app.cache.memory import Memory
+from app.cache.store import Stored
+from app.cache.tiers import Lookup, Tiers
+from tests.cache.fakes import Clock, CountingMeters, FakeStore
+from tests.records import AS_OF_MS, price_record, row
+
+_TTL_S = 60.0
+
+
+class GatedStore(FakeStore):
+    """A store with a gate of its own for each read that is made while ``hold`` is set."""
+
+    def __init__(self, *symbols: str) -> None:
+        super().__init__(*symbols)
+        self.hold = False
+        self.gates: list[asyncio.Event] = []
+        self.short = False
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """Answers as of the call, given out once this read's gate is open; one too few if ``short``."""
+        answers = await super().get_many(symbols)
+        if self.hold:
+            gate = asyncio.Event()
+            self.gates.append(gate)
+            await gate.wait()
+        return answers[:-1] if self.short else answers
+
+
+class House:
+    """Tiers over a gated store."""
+
+    def __init__(self, *symbols: str, max_pending: int = 100) -> None:
+        self.clock = Clock()
+        self.store = GatedStore(*symbols)
+        self.meters = CountingMeters()
+        memory = Memory(
+            max_entries=100,
+            ttl_s=_TTL_S,
+            ttl_jitter=0.0,
+            stale_s=600.0,
+            negative_max_entries=100,
+            negative_ttl_s=5.0,
+            clock=self.clock,
+            rng=random.Random(1),
+        )
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=max_pending)
+        self.unforeseen: list[BaseException] = []
+
+    def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """``work`` in a loop that notes what nobody catches."""
+
+        async def watched() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: self.unforeseen.append(context["exception"]))
+            await work()
+            await self.tiers.close()
+
+        asyncio.run(watched())
+
+    async def begin(self, symbol: str = "A") -> "asyncio.Task[Lookup]":
+        """A caller, whose read has reached the store."""
+        caller = asyncio.create_task(self.tiers.fetch(symbol, 30.0))
+        await settle()
+        return caller
+
+    def run_in_l1(self, symbol: str = "A") -> str | None:
+        """Run of the fresh entry."""
+        entry = self.tiers.hit(symbol, self.clock())
+        return None if entry is None else entry.run
+
+
+async def settle() -> None:
+    """Let everything that can run, run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def _run_of(found: Lookup) -> str | None:
+    return None if found.evidence is None else found.evidence.run
+
+
+def test_a_budget_that_runs_out_gives_the_stale_entry_and_says_why() -> None:
+    """The late answer still comes into L1, though nobody waits for it."""
+    house = House("A")
+
+    async def work() -> None:
+        await house.tiers.fetch("A", 30.0)
+        house.clock.now += _TTL_S + 1
+        house.store.put(row("A", AS_OF_MS + 1, "run-2"))
+        house.store.hold = True
+        found = await house.tiers.fetch("A", 0.0)
+        assert (found.tier, found.proven, found.trouble, found.age_s) == ("l1", False, "l2_timeout", _TTL_S + 1)
+        assert found.evidence is not None
+        assert found.evidence.price == price_record("A")
+        await settle()
+        house.store.gates[0].set()
+        await settle()
+        assert (house.run_in_l1(), house.tiers.pending) == ("run-2", 0)
+
+    house.run(work)
+    assert (house.meters.counts["l1 stale"], house.meters.counts["l2 error"]) == (1, 0)
+
+
+def test_an_overloaded_server_gives_the_stale_entry_and_says_why() -> None:
+    """The bound on loads is no reason to give less than L1 has."""
+    house = House("A", "B", max_pending=1)
+
+    async def work() -> None:
+        await house.tiers.fetch("A", 30.0)
+        house.tiers.invalidate(["A"])
+        house.store.hold = True
+        waiting = await house.begin("B")
+        found = await house.tiers.fetch("A", 30.0)
+        assert (found.tier, found.proven, found.trouble, _run_of(found)) == ("l1", False, "l2_overloaded", "run-1")
+        house.store.gates[0].set()
+        await waiting
+
+    house.run(work)
+
+
+def test_a_batch_beyond_the_bound_is_answered_in_part() -> None:
+    """What fits is read; the rest falls back, each for itself, in order."""
+    house = House("A", "B", "C", max_pending=2)
+
+    async def work() -> None:
+        found = await house.tiers.fetch_many(["A", "B", "C", "A"], 30.0)
+        assert [each.trouble for each in found] == [None, None, "l2_overloaded", None]
+
+    house.run(work)
+    assert house.store.reads == [["A", "B"]]
+
+
+def test_a_batch_out_of_budget_gives_what_came_in_time() -> None:
+    """One symbol's slow read does not cost the caller the answer of another's."""
+    house = House("A", "B")
+
+    async def work() -> None:
+        house.store.hold = True
+        slow = await house.begin("A")
+        house.store.hold = False
+        fast = await house.begin("B")
+        assert _run_of(await fast) == "run-1"
+        found = await house.tiers.fetch_many(["A", "B"], 0.0)
+        assert [(each.tier, each.trouble) for each in found] == [("none", "l2_timeout"), ("l1", None)]
+        house.store.gates[0].set()
+        assert _run_of(await slow) == "run-1"
+
+    house.run(work)
+
+
+def test_an_overtaken_load_that_ends_last_changes_nothing() -> None:
+    """The newer load's entry stays, and so does the record that a third load is under way."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.hold = True
+        first = await house.begin()
+        house.store.put(row("A", AS_OF_MS, "run-2"))
+        house.tiers.invalidate(["A"])
+        second = await house.begin()
+        house.store.gates[1].set()
+        assert _run_of(await second) == "run-2"
+        assert house.run_in_l1() == "run-2"
+        house.tiers.invalidate_all()
+        third = await house.begin()
+        house.store.gates[0].set()
+        assert _run_of(await first) == "run-1"
+        assert house.run_in_l1() is None
+        joined = await house.begin()
+        house.store.gates[2].set()
+        assert [_run_of(await each) for each in (third, joined)] == ["run-2", "run-2"]
+        assert house.run_in_l1() == "run-2"
+
+    house.run(work)
+    assert house.store.reads == [["A"], ["A"], ["A"]]
+
+
+def test_overtaken_loads_count_as_under_way() -> None:
+    """Changes that come faster than answers cannot pile up more reads than allowed."""
+    house = House("A", max_pending=2)
+
+    async def work() -> None:
+        house.store.hold = True
+        callers = []
+        for _ in range(2):
+            callers.append(await house.begin())
+            house.tiers.invalidate(["A"])
+        assert house.tiers.pending == 2
+        assert (await house.tiers.fetch("A", 30.0)).trouble == "l2_overloaded"
+        for gate in house.store.gates:
+            gate.set()
+        assert [_run_of(await each) for each in callers] == ["run-1", "run-1"]
+        assert house.tiers.pending == 0
+
+    house.run(work)
+
+
+def test_a_change_before_the_read_was_sent_overtakes_the_load_too() -> None:
+    """A load that is still queued is fenced off like one under way."""
+    house = House("A")
+
+    async def work() -> None:
+        caller = asyncio.create_task(house.tiers.fetch("A", 30.0))
+        await asyncio.sleep(0)
+        assert house.store.reads == []
+        house.tiers.invalidate(["A"])
+        assert _run_of(await caller) == "run-1"
+        assert house.run_in_l1() is None
+
+    house.run(work)
+
+
+def test_a_read_goes_on_though_all_its_callers_went_away() -> None:
+    """What it brings is for those who come later."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.hold = True
+        callers = [await house.begin(), await house.begin()]
+        for caller in callers:
+            caller.cancel()
+        await asyncio.wait(callers)
+        house.store.gates[0].set()
+        await settle()
+        assert house.run_in_l1() == "run-1"
+
+    house.run(work)
+    assert (house.store.reads, house.unforeseen) == ([["A"]], [])
+
+
+def test_a_cancelled_read_leaves_nobody_waiting() -> None:
+    """At the end of the process its callers get an error's answer, and nothing of it is remembered."""
+    house = House("A")
+
+    async def work() -> None:
+        house.store.hold = True
+        caller = await house.begin()
+        (reading,) = house.tiers._tasks
+        reading.cancel()
+        found = await caller
+        assert (found.tier, found.trouble, house.tiers.pending) == ("none", "l2_error", 0)
+        assert reading.cancelled()
+        house.store.hold = False
+        assert (await house.tiers.fetch("A", 30.0)).tier == "l2"
+
+    house.run(work)
+    assert house.unforeseen == []
+    assert (house.meters.counts["reads failed"], house.meters.counts["l2 error"]) == (1, 1)
+
+
+def test_an_answer_of_the_wrong_length_is_an_error_for_all_who_asked() -> None:
+    """It cannot be told which answer is whose: it is reported, nobody is left waiting, and the next caller reads anew."""
+    house = House("A", "B")
+
+    async def work() -> None:
+        house.store.short = True
+        found = await house.tiers.fetch_many(["A", "B"], 30.0)
+        assert [each.trouble for each in found] == ["l2_error", "l2_error"]
+        assert house.tiers.pending == 0
+        house.store.short = False
+        assert [each.tier for each in await house.tiers.fetch_many(["A", "B"], 30.0)] == ["l2", "l2"]
+
+    house.run(work)
+    assert [type(error) for error in house.unforeseen] == [ValueError]
+    assert house.meters.counts["reads failed"] == 1

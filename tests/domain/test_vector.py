@@ -1,0 +1,99 @@
+"""Which records hold the vector's rules: exactly up to each bound, and not beyond it."""
+
+import math
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from app.domain.vector import (
+    AGENT_VIEW_FIELDS,
+    AS_OF_MAX_MS,
+    PRICE_NAMES,
+    AgentView,
+    agent_record_fault,
+    is_symbol,
+    price_record_fault,
+)
+from tests.records import AS_OF_MS, agent_record, agent_view, price_record
+
+
+def test_the_last_time_can_be_shown_as_a_date_with_room_for_every_age() -> None:
+    """A date has at most the year 9999, and an input's maximal age may be 100 years."""
+    assert datetime.fromtimestamp(AS_OF_MAX_MS / 1000, UTC).year == 9000
+    assert AS_OF_MAX_MS == 221_845_392_000_000
+
+
+@pytest.mark.parametrize("as_of_ms", [0, AS_OF_MAX_MS - 1])
+def test_times_up_to_the_bounds_are_valid(as_of_ms: int) -> None:
+    """The first and the last millisecond count."""
+    price, agents = price_record(as_of_ms=as_of_ms), agent_record(as_of_ms=as_of_ms)
+    assert price_record_fault(msgspec.structs.replace(price, loaded_at_ms=as_of_ms)) is None
+    assert agent_record_fault(msgspec.structs.replace(agents, loaded_at_ms=as_of_ms)) is None
+
+
+@pytest.mark.parametrize("as_of_ms", [-1, AS_OF_MAX_MS])
+def test_times_past_the_bounds_are_named(as_of_ms: int) -> None:
+    """Of a record as of each of its views."""
+    assert "as_of_ms" in (price_record_fault(price_record(as_of_ms=as_of_ms)) or "")
+    assert "as_of_ms" in (agent_record_fault(agent_record(as_of_ms=as_of_ms, views=())) or "")
+    views = (agent_view("a", 0.1), agent_view("b", 0.1, as_of_ms))
+    assert "as_of_ms" in (agent_record_fault(agent_record(views=views)) or "")
+
+
+def test_views_and_confidences_up_to_the_bounds_are_valid() -> None:
+    """A full view with full confidence, and none of either, are words an agent may say."""
+    for view in (-1.0, 0.0, 1.0):
+        for confidence in (0.0, 1.0, None):
+            assert agent_record_fault(agent_record(views=(agent_view("a", view, AS_OF_MS, confidence),))) is None
+
+
+@pytest.mark.parametrize("view", [math.nextafter(-1, -2), math.nextafter(1, 2), math.nan, math.inf, -math.inf])
+def test_a_view_past_the_bounds_is_named(view: float) -> None:
+    """By the least that a float can be past them."""
+    assert "has view" in (agent_record_fault(agent_record(views=(agent_view("a", view),))) or "")
+
+
+@pytest.mark.parametrize("confidence", [math.nextafter(0, -1), math.nextafter(1, 2), math.nan, math.inf, -math.inf])
+def test_a_confidence_past_the_bounds_is_named(confidence: float) -> None:
+    """Also of an agent that abstained."""
+    fault = agent_record_fault(agent_record(views=(agent_view("a", 0.5, confidence=confidence),)))
+    assert "has confidence" in (fault or "")
+    abstained = msgspec.structs.replace(agent_view("a", None), confidence=confidence)
+    assert "has confidence" in (agent_record_fault(agent_record(views=(abstained,))) or "")
+
+
+@pytest.mark.parametrize("interval_s", [-1, 0, 1])
+def test_a_bar_takes_time(interval_s: int) -> None:
+    """At least a second."""
+    fault = price_record_fault(msgspec.structs.replace(price_record(), interval_s=interval_s))
+    assert (fault is None) == (interval_s >= 1)
+
+
+@pytest.mark.parametrize("name", PRICE_NAMES)
+def test_each_value_may_be_null_and_must_be_finite(name: str) -> None:
+    """Of every one of the vector's names, and the fault names it."""
+    at = PRICE_NAMES.index(name)
+    for value in (None, math.nan, math.inf, -math.inf):
+        values = price_record().values
+        fault = price_record_fault(msgspec.structs.replace(price_record(), values=(*values[:at], value, *values[at + 1 :])))
+        assert fault is None if value is None else (fault or "").startswith(f"{name} is ")
+
+
+def test_the_fields_that_the_fingerprint_names_are_those_of_a_view() -> None:
+    """A field added to the views without the fingerprint would be misread by older servers."""
+    assert AgentView.__struct_fields__ == AGENT_VIEW_FIELDS
+
+
+@pytest.mark.parametrize(
+    "symbol", ["A", "AAPL", "BRK.B", "^GSPC", "BTC-USD", "EURUSD=X", "BINANCE:BTC/USDT", "0700.HK", "A" * 32]
+)
+def test_tickers_are_symbols(symbol: str) -> None:
+    """Of shares, indices, currencies, coins and venues."""
+    assert is_symbol(symbol)
+
+
+@pytest.mark.parametrize("symbol", ["", "a", "-A", ".A", "A B", "A\n", "\nA", "A{B}", "A" * 33, "Å", "A\0"])
+def test_what_could_break_a_key_or_a_line_is_no_symbol(symbol: str) -> None:
+    """Neither spaces, line ends, braces, small letters nor more than 32 characters."""
+    assert not is_symbol(symbol)

@@ -1,0 +1,186 @@
+"""Any sequence of publications leaves both kinds of L2 as a plain dictionary that never goes backwards would be."""
+
+import asyncio
+import itertools
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.cache.codec import encode
+from app.cache.opening import open_store
+from app.cache.store import Row, RunInfo, Store, Stored
+from app.domain.vector import AS_OF_MAX_MS
+from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
+from tests.servers import RedisServer
+
+# Around every length that msgpack has for an integer, and about the two ends.
+_TIMES = [0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, AS_OF_MS - 1, AS_OF_MS, AS_OF_MAX_MS - 2000]
+_times = st.sampled_from(_TIMES)
+_both_or_one = st.tuples(_times, _times) | st.tuples(st.none(), _times) | st.tuples(_times, st.none())
+_prefixes = (f"examples:{number}" for number in itertools.count())
+
+
+class Publication(NamedTuple):
+    """The times of price and agents by symbol (None: no such record in it), and whether to prune."""
+
+    times: dict[str, tuple[int | None, int | None]]
+    prune: bool
+
+
+_publications = st.lists(
+    st.builds(Publication, st.dictionaries(st.sampled_from("ABC"), _both_or_one, min_size=1), st.booleans()), max_size=6
+)
+
+
+class Model:
+    """What a store must hold: for each symbol its price and its agents, each as time and bytes."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[tuple[int, bytes] | None]] = {}
+        self.info: RunInfo | None = None
+
+    def publish(self, rows: list[Row], info: RunInfo, *, prune: bool) -> tuple[int, int, int, set[str]]:
+        """Records written and kept, symbols pruned, and which symbols changed."""
+        written = kept = 0
+        changed = set()
+        for each in rows:
+            held = self.records.setdefault(each.symbol, [None, None])
+            for place, as_of_ms, raw in ((0, each.price_as_of_ms, each.price), (1, each.agents_as_of_ms, each.agents)):
+                before = held[place]
+                if as_of_ms is None or raw is None:
+                    continue
+                if before is not None and before[0] > as_of_ms:
+                    kept += 1
+                    continue
+                held[place] = (as_of_ms, raw)
+                written += 1
+                changed.add(each.symbol)
+        gone = self.records.keys() - {each.symbol for each in rows} if prune else set()
+        for symbol in gone:
+            del self.records[symbol]
+        if changed or gone:
+            times = [record[0] for held in self.records.values() for record in held if record is not None]
+            self.info = RunInfo(info.run, info.warmed_at_ms, max(times), len(self.records), info.bars, info.bytes)
+        return written, kept, len(gone), changed | gone
+
+    def stored(self, symbol: str) -> Stored:
+        """What a read of ``symbol`` must answer."""
+        price, agents = self.records.get(symbol, (None, None))
+        return Stored(symbol in self.records, None if price is None else price[1], None if agents is None else agents[1])
+
+
+def _rows(publication: Publication, run: str) -> list[Row]:
+    return [
+        Row(
+            symbol,
+            price_ms,
+            None if price_ms is None else encode(price_record(symbol, price_ms, run)),
+            agents_ms,
+            None if agents_ms is None else encode(agent_record(symbol, agents_ms, run)),
+        )
+        for symbol, (price_ms, agents_ms) in publication.times.items()
+    ]
+
+
+async def _check(store: Store, publications: list[Publication]) -> None:
+    model = Model()
+    position = await store.feed_position()
+    try:
+        for number, publication in enumerate(publications):
+            rows = _rows(publication, f"run-{number}")
+            newest_ms = max(time_ms for times in publication.times.values() for time_ms in times if time_ms is not None)
+            info = run_info(f"run-{number}", newest_ms, len(rows))
+            written, kept, pruned, changed = model.publish(rows, info, prune=publication.prune)
+            published = await store.publish(rows, info, prune=publication.prune)
+            assert (published.written, published.kept_newer, published.pruned) == (written, kept, pruned)
+            assert await store.symbols() == sorted(model.records)
+            assert await store.get_many("ABCD") == [model.stored(symbol) for symbol in "ABCD"]
+            assert await store.run_info() == model.info
+            changes = await store.changes(position, 0.0)
+            assert (set(changes.symbols), changes.lost) == (changed, False)
+            position = changes.last_id
+    finally:
+        await store.close()
+
+
+@given(_publications)
+@settings(max_examples=60)
+def test_sqlite_holds_what_the_model_holds(publications: list[Publication]) -> None:
+    """Counts, records, universe, run and feed after each publication, at times of every size."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_check(open_store(redis_url="", store_path=Path(folder) / "store", key_prefix="x"), publications))
+
+
+@given(_publications)
+@settings(max_examples=60)
+def test_redis_holds_what_the_model_holds(redis_server: RedisServer, publications: list[Publication]) -> None:
+    """As on SQLite: the script reads a record's time out of its bytes, in whichever form msgpack gave it."""
+    store = open_store(redis_url=redis_server.url, store_path=Path(), key_prefix=next(_prefixes))
+    asyncio.run(_check(store, publications))
+
+
+_HEAD = encode(price_record("A", AS_OF_MS, "old"))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\x97",
+        _HEAD[:18],
+        _HEAD[:19],
+        _HEAD[:26],
+        b"\x93" + _HEAD[1:],
+        _HEAD[:1] + b"\xb1" + _HEAD[2:],
+        _HEAD[:18] + b"\xcb" + _HEAD[19:],
+        _HEAD[:18] + b"\xff" + _HEAD[19:],
+        _HEAD[:18] + b"\xcd\x01",
+        _HEAD[:18] + b"\xcf" + b"\xff" * 8 + _HEAD[27:],
+        _HEAD[:18] + b"\xcf" + AS_OF_MAX_MS.to_bytes(8, "big") + _HEAD[27:],
+    ],
+)
+def test_a_header_that_is_none_is_no_newer_record(damaged: bytes, redis_url: str) -> None:
+    """Cut, of another shape, or of a time that no record can have: it is replaced by an older record, and names no time."""
+
+    async def work() -> None:
+        store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
+        try:
+            published = await store.publish([row("A", 5)], run_info(as_of_ms=5))
+            stored, info = (await store.get_many(["A"]))[0], await store.run_info()
+        finally:
+            await store.close()
+        assert (published.written, published.kept_newer) == (2, 0)
+        assert stored.price == row("A", 5).price
+        assert info is not None
+        assert info.newest_as_of_ms == 5
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("decide:1:{A}:price", damaged)
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("newest", ["", "junk", "nan", "inf", "-inf", "9" * 18, "1e30", "-1"])
+def test_a_damaged_run_hash_neither_halves_a_publication_nor_outlives_it(newest: str, redis_url: str) -> None:
+    """What it says of the newest time is not believed; records, run and feed are written as ever, and the run is read again."""
+
+    async def work() -> None:
+        store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
+        try:
+            await store.publish([row("A", run="r1")], run_info("r1"))
+            position = await store.feed_position()
+            with redis.Redis.from_url(redis_url) as client:
+                client.hset("decide:1:run", "newest_as_of_ms", newest)
+            published = await store.publish([row("A", run="r2")], run_info("r2"))
+            changes, info = await store.changes(position, 0.0), await store.run_info()
+        finally:
+            await store.close()
+        assert published.written == 2
+        assert (changes.symbols, changes.lost) == (("A",), False)
+        assert info == run_info("r2")
+
+    asyncio.run(work())

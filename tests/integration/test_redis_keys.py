@@ -1,0 +1,97 @@
+"""Redis whose keys somebody else touched: wrong types, foreign members, everything flushed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+import redis
+
+from app.cache.redis import RedisStore
+from app.cache.store import UNKNOWN
+from app.errors import StoreError
+from tests.records import row, run_info
+
+
+def _open(url: str) -> RedisStore:
+    return RedisStore(url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+
+
+def test_a_member_that_is_no_text_is_an_error_of_the_store(redis_url: str) -> None:
+    """The universe cannot be listed then, and callers learn it as with every other fault of L2."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish([row("A")], run_info())
+        with redis.Redis.from_url(redis_url) as client:
+            client.sadd("decide:1:symbols", b"\xff")
+        with pytest.raises(StoreError, match="no symbol"):
+            await store.symbols()
+        assert (await store.get_many(["A"]))[0].known
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("read", ["get_many", "run_info", "symbols", "feed_position", "changes"])
+def test_reading_a_key_of_another_type_is_an_error_not_a_miss(read: str, redis_url: str) -> None:
+    """A store's own key that holds something else is said, and connections stay usable behind it."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        reads: dict[str, Callable[[], Awaitable[object]]] = {
+            "get_many": lambda: store.get_many(["A"]),
+            "run_info": store.run_info,
+            "symbols": store.symbols,
+            "feed_position": store.feed_position,
+            "changes": lambda: store.changes("0-0", 0.05),
+        }
+        with redis.Redis.from_url(redis_url) as client:
+            for key in ("symbols", "run", "changes"):
+                client.set(f"decide:1:{key}", "text")
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await reads[read]()
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushall()
+        assert await store.get_many(["A"]) == [UNKNOWN]
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_record_key_of_another_type_is_absent_beside_whole_ones(redis_url: str) -> None:
+    """The symbol stays known, its other record and its neighbours are read, and a publication mends it."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish([row("A"), row("B")], run_info("r1"))
+        with redis.Redis.from_url(redis_url) as client:
+            client.delete("decide:1:{A}:price")
+            client.lpush("decide:1:{A}:price", "a list")
+        a, b = await store.get_many(["A", "B"])
+        assert a == (True, None, row("A").agents)
+        assert b == (True, row("B").price, row("B").agents)
+        await store.publish([row("A")], run_info("r2"))
+        assert (await store.get_many(["A"]))[0].price == row("A").price
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_flushed_redis_is_a_lost_feed_and_an_unknown_universe(redis_url: str) -> None:
+    """FLUSHALL is noticed by a reader that had read everything, and it goes on with the next publication."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushall()
+        flushed = await store.changes(position, 0.05)
+        assert (flushed.lost, flushed.last_id) == (True, "0-0")
+        assert (await store.get_many(["A"]), await store.run_info()) == ([UNKNOWN], None)
+        await store.publish([row("B")], run_info("r2"))
+        after = await store.changes(flushed.last_id, 0.05)
+        assert (after.symbols, after.lost) == (("B",), False)
+        await store.close()
+
+    asyncio.run(work())

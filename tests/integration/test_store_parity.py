@@ -1,0 +1,241 @@
+"""What both kinds of L2 must have in common where it is easy to differ, and that no tier changes a decision."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from app.cache.memory import Memory
+from app.cache.opening import open_store
+from app.cache.store import Row, Store
+from app.cache.tiers import Tiers
+from app.domain.policy import HYBRID_1, Decision, Limits, Policy
+from tests.cache.fakes import Clock, CountingMeters
+from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
+
+_DAY_MS = 86_400_000
+_LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)
+
+
+@dataclass
+class Place:
+    """Where a store's data is."""
+
+    url: str
+    path: Path
+
+    def open(self) -> Store:
+        """A store of its own connections."""
+        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
+
+    def run(self, work: Callable[[Store], Awaitable[None]]) -> None:
+        """``work`` with a store that is closed afterwards."""
+
+        async def opened() -> None:
+            store = self.open()
+            try:
+                await work(store)
+            finally:
+                await store.close()
+
+        asyncio.run(opened())
+
+    def empty_feed(self) -> None:
+        """Remove every entry of the change feed and nothing else."""
+        if self.url:
+            with redis.Redis.from_url(self.url) as client:
+                client.xtrim("decide:1:changes", maxlen=0, approximate=False)
+            return
+        connection = sqlite3.connect(self.path)
+        with connection:
+            connection.execute("DELETE FROM changes")
+        connection.close()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty store of each kind."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    return Place(url, tmp_path / "store.sqlite3")
+
+
+def test_reading_no_symbols_is_no_error(place: Place) -> None:
+    """An empty list of symbols has an empty list of answers."""
+
+    async def work(store: Store) -> None:
+        assert await store.get_many([]) == []
+
+    place.run(work)
+
+
+def test_publishing_nothing_changes_nothing(place: Place) -> None:
+    """Neither the run nor the feed moves for a publication without rows."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        published = await store.publish([], run_info("r2"))
+        assert (published.written, published.kept_newer, published.pruned) == (0, 0, 0)
+        info = await store.run_info()
+        assert info is not None
+        assert (info.run, await store.feed_position()) == ("r1", position)
+
+    place.run(work)
+
+
+@pytest.mark.parametrize(("newer", "older"), [(100, 99), (200, 100), (60_000, 300), (2**32 - 1, 2**16), (2**32, 2**32 - 1)])
+def test_never_backwards_holds_for_times_of_every_size(newer: int, older: int, place: Place) -> None:
+    """A time that msgpack writes in fewer bytes is a time all the same, and the next newer one replaces it."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A", older, "r1")], run_info("r1", older))
+        assert (await store.publish([row("A", newer, "r2")], run_info("r2", newer))).written == 2
+        kept = await store.publish([row("A", older, "r3")], run_info("r3", older))
+        assert (kept.written, kept.kept_newer) == (0, 2)
+        assert (await store.get_many(["A"]))[0].price == row("A", newer, "r2").price
+
+    place.run(work)
+
+
+def test_a_symbol_named_twice_does_not_go_backwards(place: Place) -> None:
+    """Within one publication, too, an older record never replaces a newer one, in whichever order they come."""
+    old, new = row("A", AS_OF_MS, "old"), row("A", AS_OF_MS + 1, "new")
+    crossed = [
+        Row("B", AS_OF_MS + 1, row("B", AS_OF_MS + 1, "new").price, AS_OF_MS, row("B", AS_OF_MS, "old").agents),
+        Row("B", AS_OF_MS, row("B", AS_OF_MS, "old").price, AS_OF_MS + 1, row("B", AS_OF_MS + 1, "new").agents),
+    ]
+
+    async def work(store: Store) -> None:
+        position = await store.feed_position()
+        published = await store.publish([new, old, *crossed], run_info())
+        assert (published.written, published.kept_newer) == (5, 3)
+        a, b = await store.get_many(["A", "B"])
+        assert (a.price, a.agents) == (new.price, new.agents)
+        assert (b.price, b.agents) == (row("B", AS_OF_MS + 1, "new").price, row("B", AS_OF_MS + 1, "new").agents)
+        assert (await store.changes(position, 0.05)).symbols == ("A", "B")
+
+    place.run(work)
+
+
+def test_the_newest_time_is_that_of_all_runs_until_it_is_pruned(place: Place) -> None:
+    """An older run beside a newer one does not turn the clock back; one that removes the newer symbols does."""
+
+    async def newest(store: Store) -> tuple[str, int, int]:
+        info = await store.run_info()
+        assert info is not None
+        return info.run, info.newest_as_of_ms, info.symbols
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A", AS_OF_MS + _DAY_MS, "r1")], run_info("r1", AS_OF_MS + _DAY_MS))
+        await store.publish([row("B", AS_OF_MS, "r2")], run_info("r2", AS_OF_MS))
+        assert await newest(store) == ("r2", AS_OF_MS + _DAY_MS, 2)
+        await store.publish([row("B", AS_OF_MS, "r3")], run_info("r3", AS_OF_MS), prune=True)
+        assert await newest(store) == ("r3", AS_OF_MS, 1)
+
+    place.run(work)
+
+
+def test_a_feed_that_was_emptied_says_so_without_a_new_entry(place: Place) -> None:
+    """Whoever has not read the removed entries learns that they are lost at once, not with the next publication."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        await store.publish([row("B")], run_info("r2"))
+        place.empty_feed()
+        assert (await store.changes(position, 0.05)).lost
+
+    place.run(work)
+
+
+def test_a_loss_is_said_as_often_as_it_is_asked_about(place: Place) -> None:
+    """A reader whose first answer went astray is not told that all is well the second time."""
+
+    async def work(store: Store) -> None:
+        await store.publish([row("A")], run_info())
+        ahead = "99999999999999-0" if place.url else "1000"
+        assert [(await store.changes(ahead, 0.05)).lost for _ in range(2)] == [True, True]
+
+    place.run(work)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Whether a symbol is known and what is stored of it are of one moment, while runs come and go."""
+    place = Place(request.getfixturevalue("redis_url") if kind == "redis" else "", tmp_path / "store.sqlite3")
+    names = [f"SYM{number:06}" for number in range(2000)]
+    everything, little = [row(name) for name in names], [row("OTHER")]
+
+    async def work(store: Store) -> None:
+        publisher = place.open()
+
+        async def publish() -> None:
+            for number in range(12):
+                await publisher.publish(little if number % 2 else everything, run_info(f"r{number}"), prune=True)
+
+        publishing = asyncio.create_task(publish())
+        seen: set[frozenset[tuple[bool, bool, bool]]] = set()
+        while not publishing.done():
+            found = await store.get_many(names)
+            seen.add(frozenset((each.known, each.price is not None, each.agents is not None) for each in found))
+        await publishing
+        await publisher.close()
+        assert seen <= {frozenset({(True, True, True)}), frozenset({(False, False, False)})}
+
+    place.run(work)
+
+
+async def _decisions(store: Store, symbols: list[str], now_ms: int) -> dict[str, list[Decision]]:
+    """What is decided on what L2 gives, and then on what L1 kept of it."""
+    clock = Clock()
+    memory = Memory(
+        max_entries=100,
+        ttl_s=60.0,
+        ttl_jitter=0.0,
+        stale_s=60.0,
+        negative_max_entries=10,
+        negative_ttl_s=5.0,
+        clock=clock,
+        rng=random.Random(1),
+    )
+    tiers = Tiers(memory, store, CountingMeters(), clock, max_pending=100)
+    policy = Policy(HYBRID_1, _LIMITS)
+    decided: dict[str, list[Decision]] = {}
+    for tier in ("l2", "l1"):
+        found = await tiers.fetch_many(symbols, 30.0)
+        assert {each.tier for each in found} == {tier}
+        evidence = [each.evidence for each in found if each.evidence is not None]
+        assert len(evidence) == len(symbols)
+        decided[f"{store.kind} {tier}"] = [
+            policy.decide(each, now_ms, price=price) for each in evidence for price in (None, 101.3)
+        ]
+    await tiers.close()
+    return decided
+
+
+def test_every_tier_gives_the_same_decision_bit_for_bit(tmp_path: Path, redis_url: str) -> None:
+    """The whole decision, with and without a live price, is that of the records themselves from L1 and from either L2."""
+    symbols = [f"S{number}" for number in range(20)]
+    rows = [row(symbol, AS_OF_MS - number * _DAY_MS) for number, symbol in enumerate(symbols)]
+    rows += [row("HALF")._replace(agents=None, agents_as_of_ms=None), row("QUIET")._replace(price=None, price_as_of_ms=None)]
+    decided: dict[str, list[Decision]] = {}
+
+    async def work(store: Store) -> None:
+        await store.publish(rows, run_info(symbols=len(rows)))
+        decided.update(await _decisions(store, [each.symbol for each in rows], AS_OF_MS + _DAY_MS))
+
+    Place("", tmp_path / "store.sqlite3").run(work)
+    Place(redis_url, tmp_path / "unused").run(work)
+    assert sorted(decided) == ["redis l1", "redis l2", "sqlite l1", "sqlite l2"]
+    first = decided["sqlite l2"]
+    assert first[0].judged.price == price_record("S0")
+    assert first[0].judged.agents == agent_record("S0")
+    bits = {name: [msgspec.msgpack.encode(each) for each in decisions] for name, decisions in decided.items()}
+    assert {name: each for name, each in bits.items() if each != bits["sqlite l2"]} == {}
+    assert len({each.score for each in first}) > 2
