@@ -49,7 +49,9 @@ def _address(host: str, port: int) -> str:
     Raises:
         OSError: nobody can listen there.
     """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A name with addresses of both kinds (localhost, on many machines) means the one that callers try for certain.
+    family, kind, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     with socket.socket(family, kind) as probe:
         if os.name == "posix":
             # A port whose last connections are still winding down is free; elsewhere the option means something else.

@@ -95,7 +95,13 @@ class DecideServer:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-        wait_for_port(self.port, self.process)
+        try:
+            wait_for_port(self.port, self.process)
+        except RuntimeError:
+            # Nobody else knows of the process yet, so nobody else would end it.
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def wait_ready(self) -> None:
         """Return once /readyz answers 200."""
