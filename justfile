@@ -48,14 +48,14 @@ data: _dev
 env: _runtime
     {{ python }} -m app.settings > .env.example
 
-# resolve the dependencies anew into requirements.lock and requirements-dev.lock
+# resolve the dependencies anew into the requirements*.lock files
 lock *arguments: _dev
     {{ python }} ops/lock.py {{ arguments }}
 
 # what serving and warming need, hashes required
 _runtime:
     @uv venv --quiet --allow-existing .venv
-    @uv pip install --quiet --python .venv --require-hashes -r requirements.lock
+    @uv pip install --quiet --python .venv --require-hashes -r requirements-warm.lock
 
 # what tests and checks need besides
 _dev:

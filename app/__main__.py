@@ -1,11 +1,17 @@
-"""``python -m app``: check the settings, then start Granian. Exit codes: 0 stopped, 2 a setting is wrong or its port is taken."""
+"""``python -m app``: check the settings, then start Granian.
 
+Exit codes: 0 stopped, 2 a setting is wrong, its port is taken, or Redis does not accept its password.
+"""
+
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -13,11 +19,15 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
+from app.cache.opening import open_store, refusal
+from app.cache.store import Store
 from app.errors import SettingsError
+from app.middleware.drain import DRAIN_SIGNAL
 from app.settings import MULTIPROCESS_VARIABLE, Settings, load_settings
 
 _HEADER_READ_TIMEOUT_MS = 10_000
 _SIGNAL_LOOK_S = 0.2
+_CREDENTIALS_S = 1.0
 
 
 def _log_dictconfig(log_format: str) -> dict[str, Any]:
@@ -76,16 +86,39 @@ class _PatientEvent(threading.Event):
 
 
 class _Server(Server):  # type: ignore[misc, valid-type]
-    """Granian, with a stop that may be asked for twice at once."""
+    """Granian, with a stop that may be asked for twice at once, and that lets the workers drain first.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Granian's own
+    SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, and are
+    stopped ``drain_s`` later. Anything else (Ctrl-C), and a second signal, stops at once.
+    """
+
+    def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:  # noqa: ANN401 - Granian's own
         super().__init__(*arguments, **options)
         self.main_loop_interrupt = _PatientEvent()
+        self._drain_s = drain_s
+        self._draining = False
 
     def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
+        if arguments[:1] == (signal.SIGTERM,) and self._drain_s and not self._draining and self._tell_workers():
+            self._draining = True
+            timer = threading.Timer(self._drain_s, self.signal_handler_interrupt)
+            timer.daemon = True
+            timer.start()
+            return
         # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
         if not self.interrupt_signal:
             super().signal_handler_interrupt(*arguments, **options)
+
+    def _tell_workers(self) -> bool:
+        """Whether there was a worker to tell."""
+        told = False
+        if DRAIN_SIGNAL is None:
+            return told
+        for worker in self.wrks:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.inner.pid, DRAIN_SIGNAL)
+                told = True
+        return told
 
 
 def serve(settings: Settings, address: str) -> None:
@@ -94,6 +127,9 @@ def serve(settings: Settings, address: str) -> None:
     if settings.workers > 1:
         # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
         values_dir = os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="decide-metrics-")
+    if DRAIN_SIGNAL is not None:
+        # Inherited by the workers, which it would otherwise end while they are not yet listening for it.
+        signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
     try:
         _Server(
             "app.main:create_app",
@@ -114,10 +150,21 @@ def serve(settings: Settings, address: str) -> None:
             log_dictconfig=_log_dictconfig(settings.log_format),
             # One unfinished upload would otherwise hold up the stop for ever.
             workers_kill_timeout=settings.shutdown_grace_s,
+            drain_s=settings.drain_s,
         ).serve()
     finally:
         if values_dir:
             shutil.rmtree(values_dir, ignore_errors=True)
+
+
+def _store(settings: Settings) -> Store:
+    return open_store(
+        redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+        read_timeout_s=_CREDENTIALS_S,
+    )
 
 
 def main() -> int:
@@ -133,6 +180,10 @@ def main() -> int:
     except OSError as error:
         where = f"HOST is {settings.host!r} and PORT is {settings.port}"
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
+        return 2
+    refused = refusal(_store(settings)) if settings.redis_url else None
+    if refused is not None:
+        print(f"settings: {refused}", file=sys.stderr)
         return 2
     serve(settings, address)
     return 0

@@ -21,6 +21,14 @@ class StoreError(DecideError):
         self.reason = reason
 
 
+class StoreRefused(StoreError):
+    """L2 answered that it does not accept our credentials."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("l2_refused", detail)
+        self.detail = detail
+
+
 class RecordError(DecideError):
     """A stored value is not a record of this server's schema.
 

@@ -21,6 +21,7 @@ from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Limits, Policy
 from app.domain.vector import SCHEMA
 from app.errors import Problem
+from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
 from app.middleware.problems import on_error, on_http_exception, on_problem
 from app.observe.clocks import ReplayClock, wall_ms
@@ -81,7 +82,9 @@ class Parts:
             on_run = lambda info: replay.start_at(info.newest_as_of_ms)  # noqa: E731
         policy = make_policy(settings)
         self.meters = Meters(version=VERSION, policy=policy.table.version, schema=SCHEMA, multiprocess_dir=values_dir)
+        self.meters.limits_set(price_max_age_s=settings.price_max_age_s, agents_max_age_s=settings.agents_max_age_s)
         self.oldest = OldestServed(self.now_ms)
+        self.drain = Drain()
         memory = Memory(
             max_entries=settings.l1_max_entries,
             ttl_s=settings.l1_ttl_s,
@@ -93,7 +96,9 @@ class Parts:
             rng=rng,
         )
         self.tiers = Tiers(memory, store, self.meters, clock, max_pending=settings.l2_max_pending)
-        self.feed = Feed(store, self.tiers, self.meters, wait_s=settings.feed_wait_ms / 1000.0, rng=rng, on_run=on_run)
+        self.feed = Feed(
+            store, self.tiers, self.meters, wait_s=settings.feed_wait_ms / 1000.0, rng=rng, clock=clock, on_run=on_run
+        )
         self.requests = Requests(self.meters.requests, self.meters.decisions, self.logger, clock, settings.log_sample_every)
         self.decider = Decider(
             tiers=self.tiers,
@@ -116,8 +121,10 @@ class Parts:
             in_flight=self.requests.in_flight,
             pending_loads=self.tiers.pending,
             oldest_ages_s=self.oldest.ages_s(),
-            ready=self.feed.run_info is not None,
+            ready=self.feed.run_info is not None and not self.drain.on,
+            draining=self.drain.on,
             feed_connected=self.feed.connected,
+            feed_lag_s=self.feed.lag_s(),
             log_lines_dropped=0 if self.logs is None else self.logs.dropped,
         )
 
@@ -130,6 +137,7 @@ class Parts:
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Run the feed while the server serves; give everything back afterwards."""
+        self._await_drain_signal()
         tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self.run_refresh())]
         for task in tasks:
             task.add_done_callback(self._task_ended)
@@ -145,6 +153,13 @@ class Parts:
             self.logger.info("stopped")
             if self.logs is not None:
                 self.logs.close()
+
+    def _await_drain_signal(self) -> None:
+        if DRAIN_SIGNAL is None:
+            return
+        # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.begin)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -162,6 +177,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         feed=parts.feed,
         meters=parts.meters,
         requests=parts.requests,
+        drain=parts.drain,
         refresh=parts.refresh,
         clock_name=settings.clock,
         settings=public_settings(settings),
@@ -193,9 +209,10 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     )
     starlette.router.redirect_slashes = False
     return DecideLane(
-        Edge(starlette, parts.requests, clock, make_id),
+        Edge(starlette, parts.requests, parts.drain, clock, make_id),
         decider,
         parts.requests,
+        parts.drain,
         clock,
         make_id,
         max_body_bytes=settings.max_body_bytes,
@@ -213,6 +230,7 @@ def create_app() -> ASGIApp:
     logs = Logs(level=settings.log_level, log_format=settings.log_format)
     store = open_store(
         redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
         store_path=Path(settings.store_path),
         key_prefix=settings.key_prefix,
         max_connections=settings.l2_max_connections,

@@ -73,6 +73,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="L2 on Redis (redis://, rediss:// or unix://). Empty: L2 on SQLite at STORE_PATH.",
         ),
     ] = ""
+    redis_password: Annotated[
+        str,
+        Meta(description="Redis's password, if REDIS_URL does not have it. REDIS_PASSWORD_FILE names a file that holds it."),
+    ] = ""
     store_path: Annotated[
         str,
         Meta(min_length=1, description="SQLite file of the embedded L2. Its folder must be on a local disk (WAL mode)."),
@@ -157,12 +161,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_half_life_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
     ] = 432_000.0
+    drain_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=300,
+            description="Seconds after SIGTERM in which /readyz says 503 and answers close their connections, before the stop.",
+        ),
+    ] = 2.0
     shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
 
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable; `app.__main__` sets it for several workers."""
-SECRETS = frozenset({"redis_url"})
+SECRETS = frozenset({"redis_url", "redis_password"})
+"""Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
+_SECRET_MAX_BYTES = 4096
 
 
 def _allowed(annotation: object) -> str:
@@ -238,6 +252,31 @@ def _read_env_file(path: Path, lines: list[str]) -> dict[str, str]:
     return found
 
 
+def _secret(name: str, text: str, given: Mapping[str, str], lines: list[str]) -> str:
+    """``text``, or what stands in the file that variable ``name`` names, without its last line's end; what is wrong with it is
+    added to ``lines``.
+    """
+    path = given.get(name, "")
+    if path and text:
+        lines.append(f"{name[:-5]} and {name} are both set; allowed: one of them")
+    if text or not path:
+        return text
+    allowed = f"a readable file of 1 to {_SECRET_MAX_BYTES} bytes of printable text, which is {name[:-5]}"
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_SECRET_MAX_BYTES + 1).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        lines.append(f"{name} is {shown(name, path)} ({why}); allowed: {allowed}")
+        return ""
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text or len(text.encode()) > _SECRET_MAX_BYTES or not text.isprintable():
+        what = "is empty" if not text else "holds more than that"
+        lines.append(f"{name} is {shown(name, path)}, which {what}; allowed: {allowed}")
+        return ""
+    return text
+
+
 def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
     """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there).
 
@@ -249,7 +288,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     """
     environ = os.environ if environ is None else environ
     fields = _fields()
-    names = [name.upper() for name in fields]
+    names = [*(name.upper() for name in fields), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
     lines: list[str] = []
     from_file = _read_env_file(env_file or Path(".env"), lines)
     for key in from_file:
@@ -257,9 +296,13 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
             near = difflib.get_close_matches(key.upper(), names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
+    # A variable that is set and empty means the default, whatever the file says.
+    given = {**from_file, **{name: environ[name] for name in names if name in environ}}
     values: dict[str, object] = {}
     for name, annotation in fields.items():
-        text = environ.get(name.upper()) or from_file.get(name.upper()) or ""
+        text = given.get(name.upper(), "")
+        if name in SECRETS:
+            text = _secret(f"{name.upper()}_FILE", text, given, lines)
         if text == "":
             continue
         try:
@@ -269,6 +312,8 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
             if not text.isprintable():
                 allowed += "; printable characters only"
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
+    if values.get("redis_password") and parse_url(str(values.get("redis_url", "redis://"))).get("password"):  # type: ignore[no-untyped-call]
+        lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
     if lines:
         raise SettingsError(lines)
     return msgspec.convert(values, Settings)

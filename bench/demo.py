@@ -54,7 +54,7 @@ def free_port() -> int:
 
 def _environment(**settings: str) -> dict[str, str]:
     """The embedded store whatever the caller's settings say; everything else as the caller has it."""
-    ours = {"REDIS_URL": "", "STORE_PATH": str(_STORE), "CLOCK": "replay", "WORKERS": "1", "LOG_FORMAT": "json"}
+    ours = {"REDIS_URL": "", "STORE_PATH": str(_STORE), "CLOCK": "replay", "WORKERS": "1", "LOG_FORMAT": "json", "DRAIN_S": "0"}
     return {**os.environ, **ours, **settings}
 
 

@@ -1,8 +1,9 @@
 """Write the lock files from pyproject.toml, or check (``--check``) that they still follow from it.
 
-``requirements.lock`` is what the server and the warm job need, ``requirements-dev.lock`` that and the dev group. Both are
-universal (any platform, any supported Python) and hashed; neither may name a host, because where packages come from is the
-business of whoever installs them. ``--upgrade`` takes the newest versions; without it, pins that still fit stay.
+``requirements.lock`` is what the server needs, ``-warm`` that and the warm job's, ``-bench`` the harness's alone, ``-ops`` what
+builds the images, ``-dev`` all that tests and checks need. All are universal (any platform, any supported Python) and hashed;
+none may name a host, because where packages come from is the business of whoever installs them. Each later one is held to the
+versions of those before it. ``--upgrade`` takes the newest versions; without it, pins that still fit stay.
 """
 
 import argparse
@@ -15,15 +16,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS: dict[str, tuple[str, ...]] = {
-    "requirements.lock": ("--extra", "warm"),
-    "requirements-dev.lock": ("--extra", "warm", "--group", "dev", "--constraints", "requirements.lock"),
+    "requirements.lock": ("pyproject.toml",),
+    "requirements-warm.lock": ("pyproject.toml", "--extra", "warm"),
+    "requirements-bench.lock": ("--group", "bench"),
+    "requirements-ops.lock": ("--group", "ops"),
+    "requirements-dev.lock": ("pyproject.toml", "--extra", "warm", "--group", "dev"),
 }
 _HOST = re.compile(r"[a-z]+://|--(extra-)?index-url|--find-links", re.IGNORECASE)
 
 
 def compile_lock(name: str, folder: Path, *, upgrade: bool) -> str:
     """The text of one lock file, resolved in ``folder`` (which holds pyproject.toml and the locks as they are)."""
-    command = ["uv", "pip", "compile", "pyproject.toml", *LOCKS[name], "--universal", "--generate-hashes", "--quiet"]
+    names = list(LOCKS)
+    earlier = [part for other in names[: names.index(name)] for part in ("--constraints", other)]
+    command = ["uv", "pip", "compile", *LOCKS[name], *earlier, "--universal", "--generate-hashes", "--quiet"]
     command += ["--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "just lock", "-o", name]
     subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=folder, check=True)
     return (folder / name).read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without any setting of Decide, and with ``settings``."""
     from app.settings import Settings  # noqa: PLC0415 - servers are needed before the package is, in some tests
 
-    ours = {name.upper() for name in Settings.__struct_fields__}
+    ours = {name.upper() + end for name in Settings.__struct_fields__ for end in ("", "_FILE")}
     return {key: value for key, value in os.environ.items() if key not in ours} | dict(settings)
 
 
@@ -90,7 +90,7 @@ class DecideServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "server.log"
-        environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), **settings})
+        environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT

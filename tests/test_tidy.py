@@ -16,8 +16,9 @@ _MODULE_LINES = 400
 _FUNCTION_LINES = 70
 _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
-    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "requirements.lock", "requirements-dev.lock"),
-    *(".ci", ".github", ".gitignore", ".pre-commit-config.yaml"),
+    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
+    *(f"requirements{group}.lock" for group in ("", "-warm", "-bench", "-ops", "-dev")),
+    *(".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml"),
 }
 # Written so that this file does not hold what it looks for.
 _REGISTRY_HOSTS = re.compile(r"pyp[i]\.org|files\.pytho[n]|deb\.debia[n]|registry\.np[m]|ghcr\.i[o]|docker\.i[o]")

@@ -99,7 +99,12 @@ def settings_store() -> OpenStore:
     settings = load_settings()
 
     def opener() -> Store:
-        return open_store(redis_url=settings.redis_url, store_path=Path(settings.store_path), key_prefix=settings.key_prefix)
+        return open_store(
+            redis_url=settings.redis_url,
+            redis_password=settings.redis_password,
+            store_path=Path(settings.store_path),
+            key_prefix=settings.key_prefix,
+        )
 
     return opener
 

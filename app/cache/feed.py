@@ -46,6 +46,7 @@ class Feed:
         *,
         wait_s: float,
         rng: random.Random,
+        clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_run: Callable[[RunInfo], None] = lambda _: None,
     ) -> None:
@@ -54,13 +55,19 @@ class Feed:
         self._meters = meters
         self._wait_s = wait_s
         self._rng = rng
+        self._clock = clock
         self._sleep = sleep
         self._on_run = on_run
         self._position: str | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._run_is_due = False
+        self._read_at = clock()
         self.run_info: RunInfo | None = None
         self.connected = False
+
+    def lag_s(self) -> float:
+        """Time since the feed was last read to its end (or since the start): the most by which L1 can be behind L2."""
+        return self._clock() - self._read_at
 
     async def run(self) -> None:
         """Tail for ever; ends by cancellation."""
@@ -84,15 +91,20 @@ class Feed:
 
     async def step(self) -> bool:
         """One read of the feed, applied. False if the store did not answer."""
+        started = self._clock()
         try:
             if self._position is None:
                 position = await self._store.feed_position()
                 # Whatever L1 read before this position was known may have changed in between.
                 self._tiers.invalidate_all()
                 self._position = position
+                self._read_at = started
                 self._run_is_due = True
+            elif await self._apply(self._position):
+                # Something came at once: what there was when the read began has been seen, but perhaps not what came since.
+                self._read_at = started
             else:
-                await self._apply(self._position)
+                self._read_at = self._clock()
             if self._run_is_due:
                 await self._look_at_run()
         except StoreError:
@@ -103,7 +115,8 @@ class Feed:
         self._pause_s = _FIRST_PAUSE_S
         return True
 
-    async def _apply(self, position: str) -> None:
+    async def _apply(self, position: str) -> bool:
+        """Whether there was anything."""
         # A look at the run that failed is made up for at once, but after the changes: they matter more.
         changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
         if changes.lost:
@@ -111,9 +124,11 @@ class Feed:
         elif changes.symbols:
             self._tiers.invalidate(changes.symbols)
         self._position = changes.last_id
-        if changes.lost or changes.symbols:
-            self._meters.feed_applied(len(changes.symbols), lost=changes.lost)
-            self._run_is_due = True
+        if not (changes.lost or changes.symbols):
+            return False
+        self._meters.feed_applied(len(changes.symbols), lost=changes.lost)
+        self._run_is_due = True
+        return True
 
     async def _look_at_run(self) -> None:
         info = await self._store.run_info()

@@ -1,19 +1,53 @@
 """Which L2 the settings ask for."""
 
+import asyncio
 from pathlib import Path
 
 from app.cache.embedded import EmbeddedStore
 from app.cache.redis import RedisStore
 from app.cache.store import Store
+from app.errors import StoreError, StoreRefused
 
 
 def open_store(
-    *, redis_url: str, store_path: Path, key_prefix: str, max_connections: int = 16, read_timeout_s: float = 2.0
+    *,
+    redis_url: str,
+    store_path: Path,
+    key_prefix: str,
+    redis_password: str = "",
+    max_connections: int = 16,
+    read_timeout_s: float = 2.0,
 ) -> Store:
     """Redis where there is a ``redis_url``, SQLite otherwise. Connects at the first use, not here.
 
     ``read_timeout_s`` bounds one command on a connection; what a caller waits is bounded by `app.cache.tiers`, and shorter.
     """
     if redis_url:
-        return RedisStore(redis_url, prefix=key_prefix, max_connections=max_connections, read_timeout_s=read_timeout_s)
+        return RedisStore(
+            redis_url,
+            password=redis_password,
+            prefix=key_prefix,
+            max_connections=max_connections,
+            read_timeout_s=read_timeout_s,
+        )
     return EmbeddedStore(store_path)
+
+
+def refusal(store: Store) -> str | None:
+    """What ``store`` says to our credentials if it does not accept them. One that cannot be reached has said nothing.
+
+    For the start of a process: wrong credentials are a mistake to be told at once, an outage is to be lived with.
+    """
+
+    async def ask() -> str | None:
+        try:
+            await store.ping()
+        except StoreRefused as error:
+            return error.detail
+        except StoreError:
+            pass
+        finally:
+            await store.close()
+        return None
+
+    return asyncio.run(ask())

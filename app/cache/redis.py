@@ -19,11 +19,11 @@ from typing import Any, cast
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from app.cache.store import Changes, Published, Row, RunInfo, Stored
 from app.domain.vector import AS_OF_MAX_MS
-from app.errors import StoreError
+from app.errors import StoreError, StoreRefused
 
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
@@ -119,16 +119,16 @@ class RedisStore:
 
     kind = "redis"
 
-    def __init__(self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float) -> None:
+    def __init__(self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float, password: str = "") -> None:
         self._prefix = prefix
         self._symbols_key = f"{prefix}:symbols"
         self._run_key = f"{prefix}:run"
         self._changes_key = f"{prefix}:changes"
         self._read_timeout_s = read_timeout_s
-        self._client = _client(url, max_connections, read_timeout_s)
+        self._client = _client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
         # nor fall under their timeout.
-        self._slow_client = _client(url, 4, 120.0)
+        self._slow_client = _client(url, password, 4, 120.0)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """One round trip: MGET of both records of each symbol, and which of them the universe has."""
@@ -228,9 +228,11 @@ class RedisStore:
         return f"{self._prefix}:{{{symbol}}}:price", f"{self._prefix}:{{{symbol}}}:agents"
 
 
-def _client(url: str, max_connections: int, timeout_s: float) -> Redis:
+def _client(url: str, password: str, max_connections: int, timeout_s: float) -> Redis:
     pool = BlockingConnectionPool.from_url(
         url,
+        # One in the URL would win; the settings refuse both.
+        password=password or None,
         max_connections=max_connections,
         timeout=timeout_s,
         socket_timeout=timeout_s,
@@ -247,6 +249,10 @@ async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies h
     """The reply, with everything that can go wrong between here and Redis as one error of ours."""
     try:
         return await command
+    except (AuthenticationError, NoPermissionError) as error:
+        raise StoreRefused(
+            f"Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files: {error}"
+        ) from error
     except (RedisError, OSError, TimeoutError, ValueError) as error:
         raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
 

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import Problem
 from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
+from app.middleware.drain import CLOSE, Drain
 from app.middleware.problems import internal_error, response_of
 from app.observe.requests import Requests
 
@@ -22,8 +23,11 @@ Message = MutableMapping[str, Any]
 class Edge:
     """Pure ASGI: no task groups, nothing buffered."""
 
-    def __init__(self, app: ASGIApp, requests: Requests, clock: Callable[[], float], make_id: Callable[[], str]) -> None:
+    def __init__(
+        self, app: ASGIApp, requests: Requests, drain: Drain, clock: Callable[[], float], make_id: Callable[[], str]
+    ) -> None:
         self._app = app
+        self._drain = drain
         self._requests = requests
         self._clock = clock
         self._make_id = make_id
@@ -35,7 +39,7 @@ class Edge:
             return
         arrival = arrive(scope, self._clock(), self._make_id)
         scope["arrival"] = arrival
-        answer = _Answer(send, arrival)
+        answer = _Answer(send, arrival, self._drain)
         self._requests.begin()
         try:
             await self._answer(scope, receive, answer, arrival)
@@ -57,10 +61,11 @@ class Edge:
 
 
 class _Answer:
-    """``send``, with the request id added and the status noted."""
+    """``send``, with the request id added (and, while draining, the connection's end) and the status noted."""
 
-    def __init__(self, send: Callable[[Message], Awaitable[None]], arrival: Arrival) -> None:
+    def __init__(self, send: Callable[[Message], Awaitable[None]], arrival: Arrival, drain: Drain) -> None:
         self._send = send
+        self._drain = drain
         self._request_id = (b"x-request-id", arrival.request_id.encode("ascii"))
         self.status = CLIENT_GONE
 
@@ -68,4 +73,6 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), self._request_id]
+            if self._drain.on:
+                message["headers"] = [each for each in message["headers"] if each[0] != CLOSE[0]] + [CLOSE]
         await self._send(message)

@@ -114,6 +114,22 @@ class Meters:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self._draining = Gauge(
+            "decide_draining", "1 from the signal to stop until the stop.", registry=registry, multiprocess_mode="livemax"
+        )
+        self._feed_lag = Gauge(
+            "decide_feed_lag_seconds",
+            "Time since the change feed was last read to its end: the most by which L1 can be behind L2.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._input_max_age = Gauge(
+            "decide_input_max_age_seconds",
+            "Age past which an input counts as stale.",
+            ["input"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
         self._run_time = Gauge(
             "decide_warm_run_timestamp_seconds", "When the loaded warm run was made.", registry=registry, multiprocess_mode="max"
         )
@@ -163,6 +179,11 @@ class Meters:
         """A stored record could not be used."""
         self._record_faults.labels(reason).inc()
 
+    def limits_set(self, *, price_max_age_s: float, agents_max_age_s: float) -> None:
+        """The ages the policy goes by."""
+        self._input_max_age.labels("price").set(price_max_age_s)
+        self._input_max_age.labels("agents").set(agents_max_age_s)
+
     def feed_applied(self, symbols: int, *, lost: bool) -> None:
         """A batch of changes was applied to L1."""
         self._feed_symbols.inc(symbols)
@@ -193,7 +214,9 @@ class Meters:
         pending_loads: int,
         oldest_ages_s: dict[str, float],
         ready: bool,
+        draining: bool,
         feed_connected: bool,
+        feed_lag_s: float,
         log_lines_dropped: int,
     ) -> None:
         """Bring the gauges up to date."""
@@ -206,7 +229,9 @@ class Meters:
         for name, age_s in oldest_ages_s.items():
             self._oldest_served.labels(name).set(age_s)
         self._ready.set(ready)
+        self._draining.set(draining)
         self._feed_connected.set(feed_connected)
+        self._feed_lag.set(feed_lag_s)
         self._log_dropped.inc(log_lines_dropped - self._dropped_seen)
         self._dropped_seen = log_lines_dropped
 

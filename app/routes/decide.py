@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import Problem
 from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
 from app.middleware.bodies import read_body, require_json
+from app.middleware.drain import CLOSE, Drain
 from app.middleware.edge import CLIENT_GONE
 from app.middleware.problems import internal_error, response_of
 from app.observe.requests import Requests
@@ -44,6 +45,7 @@ class DecideLane:
         app: ASGIApp,
         decider: Decider,
         requests: Requests,
+        drain: Drain,
         clock: Callable[[], float],
         make_id: Callable[[], str],
         *,
@@ -53,6 +55,7 @@ class DecideLane:
         self._app = app
         self._decider = decider
         self._requests = requests
+        self._drain = drain
         self._clock = clock
         self._make_id = make_id
         self._max_body_bytes = max_body_bytes
@@ -101,10 +104,14 @@ class DecideLane:
             (b"server-timing", b"decide;dur=%.3f" % response.latency_ms),
             (b"x-request-id", arrival.request_id.encode("ascii")),
         ]
+        if self._drain.on:
+            headers.append(CLOSE)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _refuse(self, problem: Problem, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         response = response_of(problem, arrival.request_id)
         response.headers["x-request-id"] = arrival.request_id
+        if self._drain.on:
+            response.headers["connection"] = "close"
         await response(scope, receive, send)

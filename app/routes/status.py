@@ -1,6 +1,6 @@
 """Probes and status.
 
-/livez: the event loop turns. /readyz: data was loaded once and the server is not draining; never tied to L2's state, or one
+/livez: the event loop turns. /readyz: data was loaded once and the worker is not draining; never tied to L2's state, or one
 outage of it would take all instances out at once. /health and /status are for people.
 """
 
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from app.cache.feed import Feed
 from app.cache.store import Store
 from app.errors import StoreError
+from app.middleware.drain import Drain
 from app.observe.meters import CONTENT_TYPE, Meters
 from app.observe.requests import Requests
 from app.payloads import (
@@ -50,6 +51,7 @@ class StatusRoutes:
         feed: Feed,
         meters: Meters,
         requests: Requests,
+        drain: Drain,
         refresh: Callable[[], None],
         clock_name: str,
         settings: dict[str, object],
@@ -59,6 +61,7 @@ class StatusRoutes:
         self._feed = feed
         self._meters = meters
         self._requests = requests
+        self._drain = drain
         self._refresh = refresh
         self._clock_name = clock_name
         self._settings = settings
@@ -66,8 +69,8 @@ class StatusRoutes:
 
     @property
     def ready(self) -> bool:
-        """Whether there is anything to serve but neutral."""
-        return self._feed.run_info is not None
+        """Whether there is anything to serve but neutral, and time to serve it."""
+        return self._feed.run_info is not None and not self._drain.on
 
     async def livez(self, request: Request) -> Response:
         """200 as long as the event loop turns."""
@@ -75,10 +78,12 @@ class StatusRoutes:
         return _json(ReadyResponse("ok"))
 
     async def readyz(self, request: Request) -> Response:
-        """200 once data was loaded, 503 before."""
+        """200 once data was loaded, 503 before and while the worker drains."""
         del request
         if self.ready:
             return _json(ReadyResponse("ok"))
+        if self._drain.on:
+            return _json(ReadyResponse("not_ready", "draining: this worker is about to stop"), 503)
         return _json(ReadyResponse("not_ready", "no warm run was seen yet: run the warm job"), 503)
 
     async def health(self, request: Request) -> Response:
@@ -87,7 +92,7 @@ class StatusRoutes:
         store = await self._store_state()
         info = self._feed.run_info
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"
-        if info is not None:
+        if self.ready:
             status = "ok" if store.state == "ok" and self._feed.connected else "degraded"
         age_s = None if info is None else max(0.0, (self._decider.now_ms() - info.newest_as_of_ms) / 1000.0)
         run = None if info is None else info.run

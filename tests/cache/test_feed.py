@@ -34,7 +34,14 @@ class House:
         self.pauses_s: list[float] = []
         self.runs: list[str] = []
         self.feed = Feed(
-            self.store, self.tiers, self.meters, wait_s=1.0, rng=random.Random(1), sleep=self._sleep, on_run=self._on_run
+            self.store,
+            self.tiers,
+            self.meters,
+            wait_s=1.0,
+            rng=random.Random(1),
+            clock=self.clock,
+            sleep=self._sleep,
+            on_run=self._on_run,
         )
 
     async def _sleep(self, seconds: float) -> None:

@@ -68,6 +68,7 @@ class House:
             self.tiers,
             self.meters,
             wait_s=7.0,
+            clock=self.clock,
             rng=random.Random(1),
             sleep=self._sleep,
             on_run=on_run or (lambda info: self.runs.append(info.run)),

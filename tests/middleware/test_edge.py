@@ -7,6 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.errors import Problem
+from app.middleware.drain import Drain
 from app.middleware.edge import Edge
 from tests.routes.serving import FakeClock, Heard, Served, http_scope, talk
 
@@ -19,7 +20,7 @@ def served() -> Iterator[Served]:
 
 
 def _around(served: Served, inner: object) -> Edge:
-    return Edge(inner, served.parts.requests, FakeClock(), lambda: "made-id")  # type: ignore[arg-type]
+    return Edge(inner, served.parts.requests, Drain(), FakeClock(), lambda: "made-id")  # type: ignore[arg-type]
 
 
 def _talk(edge: Edge) -> Heard:

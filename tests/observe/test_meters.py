@@ -28,7 +28,9 @@ def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0) -> None:
         pending_loads=1,
         oldest_ages_s={"price": 5.0, "agents": 7.0},
         ready=True,
+        draining=False,
         feed_connected=False,
+        feed_lag_s=0.25,
         log_lines_dropped=dropped,
     )
 
