@@ -3,6 +3,7 @@
 set dotenv-load := false # the programs read .env themselves, and say what is wrong with it
 
 python := if os_family() == "windows" { ".venv/Scripts/python.exe" } else { ".venv/bin/python" }
+system_python := if os_family() == "windows" { "python" } else { "python3" }
 
 # list the recipes
 default:
@@ -19,6 +20,33 @@ serve: _runtime
 # load prices and agent outputs into the store (just warm --help)
 warm *arguments: _runtime
     {{ python }} -m warm {{ arguments }}
+
+# start the Compose stack and wait until it is healthy: just up, just up dev
+up *mode:
+    {{ system_python }} ops/stack.py up {{ mode }}
+
+# stop it (just down -v removes its data too)
+down *arguments:
+    {{ system_python }} ops/stack.py down {{ arguments }}
+
+# what it says (just logs app)
+logs *arguments:
+    {{ system_python }} ops/stack.py logs {{ arguments }}
+
+# what of it is running
+ps *arguments:
+    {{ system_python }} ops/stack.py ps {{ arguments }}
+
+# load data into it anew while it runs
+rewarm *arguments:
+    {{ system_python }} ops/stack.py warm {{ arguments }}
+
+# measure it, as acceptance; with --url any server, from here (just bench --help)
+bench *arguments:
+    {{ if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
+
+_bench_here *arguments: _bench
+    {{ python }} -m bench {{ arguments }}
 
 # run the tests (just test tests/domain -k ladder)
 test *arguments: _dev
@@ -56,6 +84,11 @@ lock *arguments: _dev
 _runtime:
     @uv venv --quiet --allow-existing .venv
     @uv pip install --quiet --python .venv --require-hashes -r requirements-warm.lock
+
+# what the benchmark needs
+_bench:
+    @uv venv --quiet --allow-existing .venv
+    @uv pip install --quiet --python .venv --require-hashes -r requirements-bench.lock
 
 # what tests and checks need besides
 _dev:

@@ -1,0 +1,164 @@
+"""A scenario against a server, phase by phase, to results."""
+
+import gc
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from bench import machine, scrape
+from bench.capacity import measure
+from bench.load import Load
+from bench.mix import Encoder, Universe, draw
+from bench.results import PhaseResult, Results, check
+from bench.scenario import Phase, Scenario, ScenarioError
+from bench.stats import PERCENTILES, Recorder
+from bench.wire import Addresses
+
+Progress = Callable[[str, float], None]
+
+
+def target(url: str) -> tuple[str, int]:
+    """Host and port of ``url``.
+
+    Raises:
+        ScenarioError: it is no http URL of a host.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port or 80
+    except ValueError:
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or not port or parts.path not in ("", "/"):
+        raise ScenarioError(f"--url is {url!r}; allowed: http://host[:port]")
+    return parts.hostname, port
+
+
+class Runner:
+    """Runs one scenario."""
+
+    def __init__(self, scenario: Scenario, url: str, progress: Progress) -> None:
+        self._scenario = scenario
+        self._url = url
+        self._progress = progress
+        host, port = target(url)
+        try:
+            self._addresses = Addresses(host, port)
+        except OSError as error:
+            raise scrape.ServerError(f"{host}: {error.strerror or error}") from error
+        self._encoder = Encoder(f"{host}:{port}")
+        self._peak_per_s = 0.0
+
+    async def run(self) -> Results:
+        """All phases.
+
+        Raises:
+            ServerError: the server does not answer what must be known of it before or after a phase.
+        """
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        address = self._addresses.take()
+        symbols = scrape.symbols(address)
+        universe = Universe(symbols, self._scenario.seed)
+        server, status = scrape.get_json(address, "/version"), scrape.get_json(address, "/status")
+        self._progress("measuring the harness itself", 0.0)
+        first = self._encoder.prepared("decide", (symbols[0],))
+        capacity = await measure(first, scrape.get(address, "/decide", first.wire.split(b"\r\n\r\n", 1)[1]))
+        phases = []
+        for number, phase in enumerate(self._scenario.phases):
+            phases.append(await self._run_phase(phase, universe, self._scenario.seed + number))
+        settings = status.get("settings")
+        return Results(
+            scenario=self._scenario.name,
+            description=self._scenario.description,
+            started_at=started_at,
+            url=self._url,
+            commit=machine.commit(),
+            machine=machine.machine(),
+            versions=machine.versions(),
+            server={**server, "replicas": len(self._addresses.all), "store": status.get("store")},
+            settings=settings if isinstance(settings, dict) else {},
+            universe_symbols=len(symbols),
+            harness=capacity,
+            phases=phases,
+            passed=all(each.passed for phase in phases for each in phase.checks),
+        )
+
+    async def _run_phase(self, phase: Phase, universe: Universe, seed: int) -> PhaseResult:
+        rate_per_s = phase.rate_per_s
+        if phase.share_of_peak is not None:
+            rate_per_s = max(1.0, phase.share_of_peak * self._peak_per_s)
+        requests = draw(phase.mix, universe, self._encoder, seed)
+        load = Load(
+            phase,
+            requests,
+            self._addresses,
+            rate_per_s=rate_per_s,
+            progress=lambda share: self._progress(phase.name, share),
+        )
+        before = scrape.look(self._addresses.all)
+        # What the harness made so far stays; a collection in the middle of a phase would be measured as the server's.
+        gc.collect()
+        gc.freeze()
+        cpu_s = time.process_time()
+        await load.run()
+        cpu_s = time.process_time() - cpu_s
+        gc.unfreeze()
+        self._progress(phase.name, 1.0)
+        if phase.loop == "closed":
+            self._peak_per_s = max(self._peak_per_s, load.recorder.answers / load.elapsed_s)
+        self._addresses.look_again()
+        after = scrape.look(self._addresses.all)
+        return _result(phase, load, rate_per_s, cpu_s / load.elapsed_s, scrape.change(before, after), scrape.memory_bytes(after))
+
+
+def _percentiles(recorder: Recorder, *, lateness: bool = False) -> dict[str, float | None]:
+    names = {percentile: f"p{percentile:g}" if percentile < PERCENTILES[-1] else "max" for percentile in PERCENTILES}
+    if not recorder.answers:
+        return dict.fromkeys(names.values())
+    histogram = recorder.lateness if lateness else recorder.histogram
+    return {name: histogram.get_value_at_percentile(percentile) / 1000.0 for percentile, name in names.items()}
+
+
+def _result(
+    phase: Phase, load: Load, rate_per_s: float | None, cpu_share: float, grown: scrape.Samples, memory_bytes: float | None
+) -> PhaseResult:
+    recorder = load.recorder
+    hit_rate = scrape.hit_rate(grown)
+    errors = max(recorder.server_errors, scrape.server_errors(grown))
+    found: dict[str, float | None] = {
+        "p50_ms": recorder.percentile_ms(50.0),
+        "p95_ms": recorder.percentile_ms(95.0),
+        "p99_ms": recorder.percentile_ms(99.0),
+        "hit_rate": hit_rate,
+        "server_errors": errors,
+        "faults": recorder.faults.total(),
+        "invalid": recorder.invalid,
+    }
+    return PhaseResult(
+        name=phase.name,
+        loop=phase.loop,
+        measured=phase.measured,
+        connections=phase.connections,
+        rate_per_s=rate_per_s,
+        elapsed_s=round(load.elapsed_s, 3),
+        answers=recorder.answers,
+        answers_per_s=round(recorder.answers / load.elapsed_s, 1),
+        decisions=recorder.tiers.total(),
+        latency_ms=_percentiles(recorder),
+        send_lateness_ms=_percentiles(recorder, lateness=True),
+        curve=recorder.curve(),
+        time_line=recorder.time_line(),
+        kinds=dict(recorder.kinds),
+        statuses={str(status): count for status, count in sorted(recorder.statuses.items())},
+        faults=dict(recorder.faults),
+        refused_connections=recorder.refused_connections,
+        invalid=recorder.invalid,
+        examples_of_invalid=recorder.examples,
+        tiers=dict(recorder.tiers),
+        fallback_levels=dict(recorder.levels),
+        server_hit_rate=hit_rate,
+        server_errors=errors,
+        server_memory_mb=None if memory_bytes is None else round(memory_bytes / 1e6, 1),
+        harness_cpu_share=round(cpu_share, 3),
+        checks=check(phase.name, phase.checks, found),
+    )

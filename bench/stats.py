@@ -1,0 +1,143 @@
+"""What a phase's answers add up to. Pure: times come in, sums come out.
+
+Latencies are kept in an HdrHistogram (microseconds, three significant digits), so that a percentile is exact to 0.1 % however
+many requests there were. The first five invalid answers are kept word for word.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from hdrh.histogram import HdrHistogram
+
+from bench.mix import Prepared
+from bench.validity import SERVER_ERROR, Verdict
+
+PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 100.0)
+_HIGHEST_US = 120_000_000
+_DIGITS = 3
+_EXAMPLES = 5
+
+
+class Second(msgspec.Struct, kw_only=True):
+    """One second of a phase's time line, by when requests were due (or sent, in a closed loop)."""
+
+    at_s: int
+    answers: int
+    faults: int
+    server_errors: int
+    decisions: int
+    hits: int
+    fallbacks: int
+    p50_ms: float | None
+    p95_ms: float | None
+    max_ms: float | None
+
+
+class _Bucket:
+    """A second that is being filled."""
+
+    __slots__ = ("decisions", "fallbacks", "faults", "hits", "latencies_us", "server_errors")
+
+    def __init__(self) -> None:
+        self.latencies_us: list[int] = []
+        self.faults = self.server_errors = self.decisions = self.hits = self.fallbacks = 0
+
+
+class Recorder:
+    """Takes in one phase's answers."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self.histogram = HdrHistogram(1, _HIGHEST_US, _DIGITS)
+        self.lateness = HdrHistogram(1, _HIGHEST_US, _DIGITS)
+        self.statuses: Counter[int] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.tiers: Counter[str] = Counter()
+        self.levels: Counter[str] = Counter()
+        self.invalid = 0
+        self.refused_connections = 0
+        self.examples: list[str] = []
+        self._seconds: dict[int, _Bucket] = {}
+
+    def answered(self, request: Prepared, status: int, verdict: Verdict, due: float, sent: float, finished: float) -> None:
+        """A request that was due at ``due`` and sent at ``sent`` has its answer at ``finished``, all in seconds of one clock."""
+        latency_us = max(1, round((finished - due) * 1e6))
+        self.histogram.record_value(min(latency_us, _HIGHEST_US))
+        self.lateness.record_value(min(max(1, round((sent - due) * 1e6)), _HIGHEST_US))
+        self.statuses[status] += 1
+        self.kinds[request.kind] += 1
+        bucket = self._bucket(due)
+        bucket.latencies_us.append(latency_us)
+        if status >= SERVER_ERROR:
+            bucket.server_errors += 1
+        if verdict.fault is not None:
+            self.invalid += 1
+            if len(self.examples) < _EXAMPLES:
+                self.examples.append(verdict.fault)
+        for decision in verdict.decisions:
+            bucket.decisions += 1
+            self.tiers[decision.cache.tier] += 1
+            self.levels[decision.fallback.level] += 1
+            bucket.hits += decision.cache.hit
+            bucket.fallbacks += decision.fallback.used
+
+    def faulted(self, fault: str, due: float) -> None:
+        """A request has no answer."""
+        self.faults[fault] += 1
+        self._bucket(due).faults += 1
+
+    @property
+    def answers(self) -> int:
+        """How many requests were answered."""
+        return self.statuses.total()
+
+    @property
+    def server_errors(self) -> int:
+        """Answers of 5xx."""
+        return sum(count for status, count in self.statuses.items() if status >= SERVER_ERROR)
+
+    def percentile_ms(self, percentile: float) -> float | None:
+        """A latency, or None without answers."""
+        return self.histogram.get_value_at_percentile(percentile) / 1000.0 if self.answers else None
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Percentile and latency in ms, from 0 towards 100 by the histogram's own steps: what a percentile plot is drawn from."""
+        steps = self.histogram.get_percentile_iterator(5)
+        return [(step.percentile_level_iterated_to, step.value_iterated_to / 1000.0) for step in steps] if self.answers else []
+
+    def time_line(self) -> list[Second]:
+        """Each second from the phase's start; those without any request are there too."""
+        last = max(self._seconds, default=-1)
+        return [self._second(at, self._seconds.get(at, _Bucket())) for at in range(last + 1)]
+
+    def _bucket(self, due: float) -> _Bucket:
+        at = max(0, int(due - self._started))
+        bucket = self._seconds.get(at)
+        if bucket is None:
+            bucket = self._seconds[at] = _Bucket()
+        return bucket
+
+    @staticmethod
+    def _second(at: int, bucket: _Bucket) -> Second:
+        ordered = sorted(bucket.latencies_us)
+        return Second(
+            at_s=at,
+            answers=len(ordered),
+            faults=bucket.faults,
+            server_errors=bucket.server_errors,
+            decisions=bucket.decisions,
+            hits=bucket.hits,
+            fallbacks=bucket.fallbacks,
+            p50_ms=_rank(ordered, 0.50),
+            p95_ms=_rank(ordered, 0.95),
+            max_ms=ordered[-1] / 1000.0 if ordered else None,
+        )
+
+
+def _rank(ordered_us: Sequence[int], share: float) -> float | None:
+    """The nearest-rank percentile in ms."""
+    if not ordered_us:
+        return None
+    return ordered_us[min(len(ordered_us) - 1, max(0, -int(-share * len(ordered_us) // 1) - 1))] / 1000.0

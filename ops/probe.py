@@ -1,0 +1,28 @@
+"""Health check of the image: exit code 0 if ``/readyz`` of this container answers 200, 1 otherwise.
+
+Run as ``python -I -S probe.py``, every few seconds in a container that may have one slow CPU: it imports next to nothing.
+"""
+
+import os
+import socket
+import sys
+
+_TIMEOUT_S = 3.0
+
+
+def main() -> int:
+    """Ask once."""
+    address = ("127.0.0.1", int(os.environ.get("PORT") or 8000))
+    try:
+        with socket.create_connection(address, timeout=_TIMEOUT_S) as connection:
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = connection.recv(64)
+    except OSError as error:
+        print(f"nobody answers at {address[0]}:{address[1]}: {error}")
+        return 1
+    print(answer.split(b"\r\n", 1)[0].decode("latin-1"))
+    return 0 if answer.startswith(b"HTTP/1.1 200 ") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
