@@ -52,6 +52,10 @@ _bench_here *arguments: _bench
 test *arguments: _dev
     {{ python }} -m pytest {{ arguments }}
 
+# build and start the real stack, hold it to what it promises, remove it (needs Docker)
+acceptance *arguments: _dev
+    DECIDE_STACK=1 {{ python }} -m pytest tests/acceptance -v --timeout 600 {{ arguments }}
+
 # everything a change must pass: format, lint, types, layers, lock files, tests, coverage
 check: _dev
     {{ python }} -m ruff format --check

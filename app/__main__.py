@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from granian.server import Server
 from app.cache.opening import open_store, refusal
 from app.cache.store import Store
 from app.errors import SettingsError
-from app.middleware.drain import DRAIN_SIGNAL
+from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.settings import MULTIPROCESS_VARIABLE, Settings, load_settings
 
 _HEADER_READ_TIMEOUT_MS = 10_000
@@ -88,8 +89,8 @@ class _PatientEvent(threading.Event):
 class _Server(Server):  # type: ignore[misc, valid-type]
     """Granian, with a stop that may be asked for twice at once, and that lets the workers drain first.
 
-    SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, and are
-    stopped ``drain_s`` later. Anything else (Ctrl-C), and a second signal, stops at once.
+    SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, go deaf
+    ``drain_s`` later, and are stopped. Anything else (Ctrl-C), and a second signal, stops at once.
     """
 
     def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:  # noqa: ANN401 - Granian's own
@@ -101,13 +102,17 @@ class _Server(Server):  # type: ignore[misc, valid-type]
     def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
         if arguments[:1] == (signal.SIGTERM,) and self._drain_s and not self._draining and self._tell_workers():
             self._draining = True
-            timer = threading.Timer(self._drain_s, self.signal_handler_interrupt)
-            timer.daemon = True
-            timer.start()
+            threading.Thread(target=self._drain, daemon=True).start()
             return
         # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
         if not self.interrupt_signal:
             super().signal_handler_interrupt(*arguments, **options)
+
+    def _drain(self) -> None:
+        time.sleep(self._drain_s)
+        self._tell_workers()
+        time.sleep(DEAF_S)
+        self.signal_handler_interrupt()
 
     def _tell_workers(self) -> bool:
         """Whether there was a worker to tell."""

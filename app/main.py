@@ -159,7 +159,7 @@ class Parts:
             return
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.begin)
+            asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.signalled)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

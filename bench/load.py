@@ -23,7 +23,8 @@ _DRAIN_S = 10.0
 """How long answers may still come after the last request was sent; then they count as a fault."""
 _CONNECT_S = 5.0
 _CONNECTS_AT_ONCE = 100
-_TICK_S = 0.1
+_PROGRESS_S = 0.1
+_TIMER_S = 0.001
 
 
 class Job:
@@ -88,7 +89,7 @@ class Load:
         for task in self._reopening:
             task.cancel()
         for job in [*self._jobs.values(), *self._waiting]:
-            self.recorder.faulted("no_answer", job.due)
+            self.recorder.faulted("no_answer", job.due, self._clock())
         for connection in [*self._idle, *self._jobs]:
             connection.close()
         await asyncio.sleep(0)
@@ -113,7 +114,7 @@ class Load:
             return
         if job is not None:
             self._settled += 1
-            self.recorder.faulted(fault, job.due)
+            self.recorder.faulted(fault, job.due, self._clock())
         elif connection in self._idle:
             self._idle.remove(connection)
         self._reopen()
@@ -125,7 +126,7 @@ class Load:
             self._idle.remove(connection)
             self._next_on(connection)
         while not self._closed_is_over():
-            await asyncio.sleep(_TICK_S if self._total is None else 0.01)
+            await asyncio.sleep(_PROGRESS_S if self._total is None else 0.01)
             self._tell_progress()
         await self._settle()
 
@@ -141,7 +142,8 @@ class Load:
             now = self._clock()
             due = self._started + self._taken / rate_per_s
             if due > now:
-                await asyncio.sleep(due - now)
+                # Less than a tick of the loop's timers would be no sleep at all: the harness would spin the server's CPU away.
+                await asyncio.sleep(max(_TIMER_S, due - now))
                 self._tell_progress()
                 continue
             self._taken += 1
@@ -154,7 +156,7 @@ class Load:
 
     async def _settle(self) -> None:
         deadline = self._clock() + _DRAIN_S
-        while (self._jobs or self._waiting) and self._clock() < deadline:  # noqa: ASYNC110 - an event would cost each answer a look
+        while (self._jobs or self._waiting) and self._clock() < deadline:  # noqa: ASYNC110 - an event would cost time
             await asyncio.sleep(0.005)
 
     def _next_on(self, connection: Connection) -> None:
@@ -219,7 +221,7 @@ class Load:
 
     def _tell_progress(self) -> None:
         now = self._clock()
-        if now - self._told_at < _TICK_S:
+        if now - self._told_at < _PROGRESS_S:
             return
         self._told_at = now
         if self._total is not None:

@@ -42,7 +42,8 @@ def _draw_curves(axes: Axes, phases: Sequence[PhaseResult]) -> None:
     axes.set_xlabel("percentile of requests")
     axes.set_ylabel("latency, ms")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(frameon=False)
+    if phases:
+        axes.legend(frameon=False, loc="upper left")
 
 
 def _draw_time_line(axes: Axes, phases: Sequence[PhaseResult]) -> None:
@@ -50,7 +51,7 @@ def _draw_time_line(axes: Axes, phases: Sequence[PhaseResult]) -> None:
     for phase in phases:
         seconds = [second for second in phase.time_line if second.p95_ms is not None]
         xs = [offset_s + second.at_s for second in seconds]
-        (line,) = axes.plot(xs, [second.p95_ms or 0.0 for second in seconds], label=f"{phase.name}, p95")
+        (line,) = axes.plot(xs, [second.p95_ms or 0.0 for second in seconds], label=f"{phase.name}, p95", marker=".")
         axes.plot(xs, [second.max_ms or 0.0 for second in seconds], color=line.get_color(), alpha=0.35, linewidth=1)
         faulty = [second for second in phase.time_line if second.faults or second.server_errors]
         axes.plot([offset_s + second.at_s for second in faulty], [1.0] * len(faulty), "rx", markersize=7)
@@ -59,4 +60,5 @@ def _draw_time_line(axes: Axes, phases: Sequence[PhaseResult]) -> None:
     axes.set_xlabel("seconds into the measured phases, one after the other (thin: the slowest request; red cross: a fault)")
     axes.set_ylabel("latency, ms")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(frameon=False)
+    if phases:
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)

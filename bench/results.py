@@ -6,7 +6,7 @@ import msgspec
 
 from bench.capacity import Capacity
 from bench.scenario import Checks
-from bench.stats import Second
+from bench.stats import Fault, Second
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +45,7 @@ class PhaseResult(msgspec.Struct, frozen=True, kw_only=True):
     kinds: dict[str, int]
     statuses: dict[str, int]
     faults: dict[str, int]
+    first_faults: list[Fault]
     refused_connections: int
     invalid: int
     examples_of_invalid: list[str]

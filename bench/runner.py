@@ -151,6 +151,7 @@ def _result(
         kinds=dict(recorder.kinds),
         statuses={str(status): count for status, count in sorted(recorder.statuses.items())},
         faults=dict(recorder.faults),
+        first_faults=recorder.first_faults,
         refused_connections=recorder.refused_connections,
         invalid=recorder.invalid,
         examples_of_invalid=recorder.examples,

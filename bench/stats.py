@@ -1,7 +1,8 @@
 """What a phase's answers add up to. Pure: times come in, sums come out.
 
 Latencies are kept in an HdrHistogram (microseconds, three significant digits), so that a percentile is exact to 0.1 % however
-many requests there were. The first five invalid answers are kept word for word.
+many requests there were. The first five invalid answers are kept word for word, the
+first fifty faults with their times.
 """
 
 from collections import Counter
@@ -17,6 +18,7 @@ PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 _HIGHEST_US = 120_000_000
 _DIGITS = 3
 _EXAMPLES = 5
+_FAULTS_KEPT = 50
 
 
 class Second(msgspec.Struct, kw_only=True):
@@ -32,6 +34,14 @@ class Second(msgspec.Struct, kw_only=True):
     p50_ms: float | None
     p95_ms: float | None
     max_ms: float | None
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One request without an answer: when it was due and how much later that was clear, in seconds of the phase."""
+
+    kind: str
+    due_s: float
+    after_s: float
 
 
 class _Bucket:
@@ -59,6 +69,7 @@ class Recorder:
         self.invalid = 0
         self.refused_connections = 0
         self.examples: list[str] = []
+        self.first_faults: list[Fault] = []
         self._seconds: dict[int, _Bucket] = {}
 
     def answered(self, request: Prepared, status: int, verdict: Verdict, due: float, sent: float, finished: float) -> None:
@@ -83,9 +94,11 @@ class Recorder:
             bucket.hits += decision.cache.hit
             bucket.fallbacks += decision.fallback.used
 
-    def faulted(self, fault: str, due: float) -> None:
-        """A request has no answer."""
+    def faulted(self, fault: str, due: float, found: float) -> None:
+        """A request that was due at ``due`` has no answer, as was ``found`` out then."""
         self.faults[fault] += 1
+        if len(self.first_faults) < _FAULTS_KEPT:
+            self.first_faults.append(Fault(kind=fault, due_s=round(due - self._started, 3), after_s=round(found - due, 3)))
         self._bucket(due).faults += 1
 
     @property

@@ -59,6 +59,11 @@ def _judge_batch(request: Prepared, status: int, body: bytes) -> Verdict:
 
 
 def _judge_unknown(request: Prepared, status: int, body: bytes) -> Verdict:
+    if status == OK:
+        # While L2 does not answer, nobody can know whether the symbol is one; then the answer says so.
+        decision = _decision(body)
+        if decision.fallback.level == "neutral" and "l2_" in (decision.fallback.reason or ""):
+            return Verdict(_wrong_decision(decision, request.symbols[0]), (decision,))
     if status != NOT_FOUND:
         return Verdict(f"unknown symbol {request.symbols[0]} answered {status}, not 404: {body[:200]!r}")
     return Verdict(_wrong_problem(_problem(body), status))

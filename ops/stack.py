@@ -145,6 +145,25 @@ def show_failures(files: Sequence[str]) -> None:
         compose(files, "logs", "--no-log-prefix", "--tail", "8", state["Service"])
 
 
+def scenario_file(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What mounts a scenario file of the user's own into the container, and the arguments with its name there.
+
+    Raises:
+        Refused: there is no such file.
+    """
+    mounts, inside = [], list(arguments)
+    for at, argument in enumerate(inside):
+        option, _, value = argument.rpartition("=")
+        if not (value.endswith(".toml") and (option == "--scenario" or inside[at - 1] == "--scenario")):
+            continue
+        path = Path(value).resolve()
+        if not path.is_file():
+            raise Refused(f"no scenario file {value}")
+        mounts += ["--volume", f"{path}:/scenarios/{path.name}:ro"]
+        inside[at] = f"{option}{'=' if option else ''}/scenarios/{path.name}"
+    return mounts, inside
+
+
 def bench(arguments: Sequence[str]) -> int:
     """Run the harness inside the stack's network, starting the stack if there is none; bring its results to bench/results."""
     files = running_files()
@@ -158,8 +177,9 @@ def bench(arguments: Sequence[str]) -> int:
     name = f"decide-bench-{os.getpid()}"
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
     outputs = ["--url", "http://app:8000", "--out", "/results"]
+    mounts, arguments = scenario_file(arguments)
     try:
-        code = compose(files, "run", "--no-deps", "--name", name, *terminal, "bench", *outputs, *arguments)
+        code = compose(files, "run", "--no-deps", "--name", name, *terminal, *mounts, "bench", *outputs, *arguments)
         RESULTS.mkdir(exist_ok=True)
         copied = subprocess.run(["docker", "cp", "--quiet", f"{name}:/results/.", str(RESULTS)], check=False).returncode
         if copied == 0:

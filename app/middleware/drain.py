@@ -1,15 +1,29 @@
 """Draining: what a worker does between the signal to stop and its stop.
 
 ``/readyz`` answers 503, so that whoever shares requests out sends no new ones, and every answer carries ``Connection: close``,
-so that those who hold connections open them elsewhere. Requests are answered as ever.
+so that those who hold connections open them elsewhere. Requests are answered as ever. Last of all the worker goes deaf: new
+connections are not taken any more while those it has are served. Without that, the stop would find connections in the kernel's
+queue, or just taken, and end them unanswered.
 """
 
+import asyncio
 import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 DRAIN_SIGNAL = getattr(signal, "SIGUSR1", None)
-"""What the main process sends its workers when they are to drain; None where the system has no such signal (Windows)."""
+"""What the main process sends its workers: once to drain, once more to go deaf. None where there is no such signal (Windows)."""
+DEAF_S = 0.5
+"""How long a worker is deaf before its stop: enough for the requests that it has taken, and for a packet to be sent again."""
 
 CLOSE = (b"connection", b"close")
+
+_LEAST_HOPS = ((socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73))
+"""Linux's IP_MINTTL and IPV6_MINHOPCOUNT: packets whose remaining hops are fewer are dropped."""
+_NOBODY, _EVERYBODY = 255, 0
+_LISTEN_AGAIN_S = (0.02, 0.1, 0.25)
 
 
 class Drain:
@@ -20,6 +34,63 @@ class Drain:
     def __init__(self) -> None:
         self.on = False
 
-    def begin(self) -> None:
-        """The main process told this worker that the end is near."""
+    def signalled(self) -> None:
+        """The main process told this worker that the end is near, or nearer. Called in the event loop."""
+        if self.on:
+            go_deaf()
+            for delay_s in _LISTEN_AGAIN_S:
+                asyncio.get_running_loop().call_later(delay_s, hear_those_taken)
         self.on = True
+
+
+def go_deaf() -> int:
+    """Have the kernel drop whatever would begin a connection to this process's listening sockets; how many there are.
+
+    The server's socket belongs to Granian, which offers no way to stop listening but to stop. Asking for more hops than packets
+    have left needs no hold of it and no privilege. The kernel looks at it for a connection's first packet and not for the second,
+    so a connection that was half made is still taken. Callers' attempts are dropped, not refused: they try again a second later by
+    themselves, and meet whoever listens then. Only Linux has this; elsewhere nothing happens.
+    """
+    return sum(_ask_for_hops(each, _NOBODY) for each in _sockets() if _is_listening(each))
+
+
+def hear_those_taken() -> None:
+    """A connection that was half made when its listener went deaf has inherited that: take it off again."""
+    for each in _sockets():
+        if not _is_listening(each):
+            _ask_for_hops(each, _EVERYBODY)
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """This process's internet sockets, each lent for the moment: it belongs to someone else, and is not closed here."""
+    if sys.platform != "linux":
+        return
+    for path in tuple(Path("/proc/self/fd").iterdir()):
+        try:
+            found = socket.socket(fileno=int(path.name))
+        except OSError:
+            continue
+        try:
+            if found.family in (socket.AF_INET, socket.AF_INET6):
+                yield found
+        finally:
+            found.detach()
+
+
+def _is_listening(each: socket.socket) -> bool:
+    try:
+        return bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+
+
+def _ask_for_hops(each: socket.socket, hops: int) -> bool:
+    done = False
+    for level, option in _LEAST_HOPS:
+        try:
+            each.setsockopt(level, option, hops)
+            done = True
+        except OSError:
+            # The one of the other family, or closed meanwhile.
+            continue
+    return done

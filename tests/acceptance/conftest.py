@@ -1,0 +1,32 @@
+"""The real Compose stack, started once for all of these tests and removed afterwards."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.stack import Stack
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests build images and take the API's port: only `just acceptance` runs them."""
+    if os.environ.get("DECIDE_STACK"):
+        return
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.skip(reason="NO STACK: these tests need Docker; `just acceptance` runs them"))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """``just up prod`` from nothing; everything is removed at the end."""
+    stack = Stack()
+    stack.down()
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()

@@ -1,0 +1,129 @@
+"""The Compose stack as a test uses it: by the commands a user has, and by `docker` to look at it from outside."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from bench.results import Results
+from tests.servers import ROOT
+
+URL = "http://127.0.0.1:8000"
+PROJECT = "decide"
+
+
+def run(*command: str, check: bool = True, timeout_s: float = 400.0) -> str:
+    """Standard output of a command; its standard error is in the failure."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def until(true: Callable[[], bool], within_s: float, what: str) -> float:
+    """Seconds it took until ``true``; fails after ``within_s``."""
+    started = time.monotonic()
+    while not true():
+        if time.monotonic() - started > within_s:
+            raise AssertionError(f"not within {within_s} s: {what}")
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+class Stack:
+    """``ops/stack.py``, and what the running containers are."""
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One command of ``ops/stack.py``."""
+        done = subprocess.run(
+            [sys.executable, "ops/stack.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"stack.py {arguments} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            )
+        return done
+
+    def up(self) -> None:
+        """As `just up prod`."""
+        self.command("up", "prod")
+
+    def down(self) -> None:
+        """As `just down -v`."""
+        self.command("down", "-v")
+
+    def container(self, service: str) -> str:
+        """The id of a service's only container."""
+        (found,) = self.containers(service)
+        return found
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers, running or not."""
+        labels = [f"--filter=label=com.docker.compose.project={PROJECT}", f"--filter=label=com.docker.compose.service={service}"]
+        return run("docker", "ps", "--all", "--quiet", "--no-trunc", *labels).split()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What Docker knows of a service's container."""
+        (found,) = json.loads(run("docker", "inspect", self.container(service)))
+        return dict(found)
+
+    def is_healthy(self, container: str) -> bool:
+        """Whether its health check passes."""
+        return run("docker", "inspect", "--format", "{{.State.Health.Status}}", container).strip() == "healthy"
+
+    def address(self, container: str) -> str:
+        """Its address on the stack's network, which this machine reaches too."""
+        return run("docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).strip()
+
+    def peak_memory_bytes(self, service: str) -> int:
+        """The most memory its container ever had, by the kernel's account of the group."""
+        paths = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
+        script = " || ".join(f"cat {path} 2>/dev/null" for path in paths)
+        return int(run("docker", "exec", self.container(service), "sh", "-c", script))
+
+    def ask_prometheus(self, query: str) -> list[dict[str, Any]]:
+        """The series of an instant query."""
+        command = ("promtool", "query", "--format", "json", "instant", "http://localhost:9090", query)
+        found = json.loads(run("docker", "exec", self.container("prometheus"), *command))
+        return list(found) if isinstance(found, list) else [found]
+
+    def bench(self, *arguments: str) -> "subprocess.Popen[str]":
+        """`just bench` under way."""
+        return subprocess.Popen(
+            [sys.executable, "ops/stack.py", "bench", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def finished(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and output of a command that was under way."""
+    output, _ = process.communicate(timeout=400)
+    return process.returncode, output
+
+
+def results(scenario: str, folder: Path = ROOT / "bench" / "results") -> Results:
+    """What the harness wrote."""
+    return msgspec.json.decode((folder / f"{scenario}.json").read_bytes(), type=Results)
+
+
+def decide(body: dict[str, object], url: str = URL) -> dict[str, Any]:
+    """One decision."""
+    answer = httpx.post(url + "/decide", json=body, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def write_scenario(folder: Path, name: str, phases: Sequence[str]) -> Path:
+    """A scenario file of a test's own."""
+    path = folder / f"{name}.toml"
+    path.write_text(f'description = "{name}"\n' + "".join(f"[[phases]]\n{phase}\n" for phase in phases), encoding="utf-8")
+    return path

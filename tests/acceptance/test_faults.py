@@ -1,0 +1,81 @@
+"""The stack under load while parts of it go away."""
+
+import time
+from pathlib import Path
+
+from tests.acceptance.stack import Stack, finished, results, run, until, write_scenario
+
+_DOWN_AT_S, _BACK_AT_S, _RECOVERED_AFTER_S = 8, 18, 10
+_SUSTAINED = """name = "sustained"
+loop = "open"
+rate_per_s = 300
+connections = 32
+duration_s = 40
+mix = { cold = 0.03, unknown = 0.02, batch = 0.02, live_price = 0.2 }
+checks = { server_errors = 0, faults = 0, invalid = 0 }"""
+_CLOSED = """name = "closed"
+loop = "closed"
+connections = 32
+duration_s = 25
+mix = { cold = 0.02, unknown = 0.03, batch = 0.02 }
+checks = { server_errors = 0, faults = 0, invalid = 0 }"""
+
+
+def wait_for_load(stack: Stack) -> None:
+    """Return when the harness, which was just started, sends its first requests."""
+    before = _asked(stack)
+    until(lambda: _asked(stack) > before + 50, 90, "the harness sends")
+
+
+def _asked(stack: Stack) -> int:
+    text = run("docker", "exec", stack.container("app"), "python", "-c", _COUNT)
+    return int(float(text))
+
+
+_COUNT = """
+import urllib.request
+text = urllib.request.urlopen("http://127.0.0.1:8000/metrics").read().decode()
+print(sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("decide_decisions_total{")))
+"""
+
+
+def test_decisions_go_on_while_redis_is_killed_and_recover_after_it_is_back(stack: Stack, tmp_path: Path) -> None:
+    """No 5xx and no lost request; answers that miss something say so; ten seconds after Redis is back all is as before."""
+    run("docker", "restart", stack.container("app"))
+    until(lambda: stack.is_healthy(stack.container("app")), 30, "the server is ready")
+    redis = stack.container("redis")
+    load = stack.bench("--scenario", str(write_scenario(tmp_path, "redis-killed", [_SUSTAINED])))
+    wait_for_load(stack)
+    time.sleep(_DOWN_AT_S)
+    run("docker", "kill", redis)
+    time.sleep(_BACK_AT_S - _DOWN_AT_S)
+    run("docker", "start", redis)
+    code, output = finished(load)
+    assert code == 0, output
+    (phase,) = results("redis-killed").phases
+    line = phase.time_line
+    # Cold symbols cannot be read while Redis is gone: their answers say that they fell back, or that they rest on stale data.
+    outage = line[_DOWN_AT_S + 2 : _BACK_AT_S]
+    assert sum(second.fallbacks for second in outage) > 0
+    recovered = line[_BACK_AT_S + 3 + _RECOVERED_AFTER_S :]
+    rates = [second.hits / second.decisions for second in recovered]
+    print(f"hit rate by second from {_RECOVERED_AFTER_S} s after Redis's return: {[round(rate, 3) for rate in rates]}")
+    assert len(rates) >= 5
+    assert all(rate >= 0.8 for rate in rates)
+    assert phase.statuses.keys() <= {"200", "404"}
+
+
+def test_a_restart_of_the_server_loses_no_request_that_it_took(stack: Stack, tmp_path: Path) -> None:
+    """``docker compose restart app`` under closed-loop load: connections are refused while it is down, and nothing else fails."""
+    load = stack.bench("--scenario", str(write_scenario(tmp_path, "restarted", [_CLOSED])))
+    wait_for_load(stack)
+    time.sleep(3)
+    run("docker", "restart", "--time", "20", stack.container("app"))
+    code, output = finished(load)
+    assert code == 0, output
+    (phase,) = results("restarted").phases
+    print(f"{phase.answers} answers, {phase.refused_connections} connections refused while the server was down")
+    assert phase.refused_connections > 0
+    assert phase.faults == {}
+    # It came back, and answered as before.
+    assert phase.time_line[-2].answers > 0.3 * phase.time_line[2].answers
