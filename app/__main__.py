@@ -26,7 +26,6 @@ from app.errors import SettingsError
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.settings import MULTIPROCESS_VARIABLE, Settings, load_settings
 
-_HEADER_READ_TIMEOUT_MS = 10_000
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0
 
@@ -150,7 +149,7 @@ def serve(settings: Settings, address: str) -> None:
             websockets=False,
             backlog=min(settings.max_connections * settings.workers, 65_535),
             backpressure=settings.max_connections,
-            http1_settings=HTTP1Settings(header_read_timeout=_HEADER_READ_TIMEOUT_MS),
+            http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_s * 1000),
             log_level=LogLevels(settings.log_level),
             log_dictconfig=_log_dictconfig(settings.log_format),
             # One unfinished upload would otherwise hold up the stop for ever.

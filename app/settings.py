@@ -52,6 +52,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Connections a worker accepts at once. Idle keep-alive ones count, so keep it above what you serve.",
         ),
     ] = 4096
+    keep_alive_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="Seconds a connection may be idle, or take to send a request's head. Keep it above your proxy's own.",
+        ),
+    ] = 75
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")] = (
         "info"
     )

@@ -30,6 +30,7 @@ _ATR = _AT["atr_14"]
 _SMA_RATIO = _AT["sma_ratio_20_50"]
 _VOLATILITY = _AT["ewma_volatility_33"]
 _RANGE_POSITION = _AT["range_position_20"]
+_VIEWED = (_SMA_RATIO, _MOMENTUM, _RSI, _MACD_HISTOGRAM, _RANGE_POSITION)
 
 _NOTHING = 1e-12
 """A volatility or range below this is none; it also keeps what is divided by it finite."""
@@ -169,6 +170,11 @@ def summarise_agents(views: tuple[AgentView, ...], now_ms: int, half_life_ms: fl
     return AgentsSummary(view, agreement, used, abstained, failed)
 
 
+def has_no_view(values: tuple[float | None, ...]) -> bool:
+    """Whether there were too few bars for every view of `price_views`."""
+    return values[_VOLATILITY] is None or all(values[at] is None for at in _VIEWED)
+
+
 def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[float, float, float, float, float]:
     """Trend, momentum, RSI, MACD and range position, each in [-1, 1]; 0 where an indicator is missing.
 
@@ -221,7 +227,7 @@ class Policy:
         values: tuple[float | None, ...] | None = None
         if judged.price is not None:
             values = judged.price.values if price is None else step(judged.price.values, price)
-        contributions = self._contributions(values, judged)
+        contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
         score = math.tanh(sum(contributions))
         action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
         as_of_ms, expires_at_ms = self._lifetime(judged)
@@ -272,12 +278,16 @@ class Policy:
         step_of_agents = agents_status
         if agents_status in _USABLE and summary.used == 0:
             step_of_agents, agents_reason = "missing", "failed" if summary.failed else "abstained"
-        level = LADDER[price_status, step_of_agents]
+        # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
+        step_of_price = price_status
+        if price is not None and price_status in _USABLE and has_no_view(price.values):
+            step_of_price, price_reason = "missing", "too_few_bars"
+        level = LADDER[step_of_price, step_of_agents]
         reason = None
         if level != "none":
             reason = f"price_{price_reason}" if price_reason is not None else f"agents_{agents_reason}"
         return Judged(
-            price=price if price_status in _USABLE else None,
+            price=price if price_status in _USABLE and level != "neutral" else None,
             price_status=price_status,
             price_age_s=price_age_s,
             agents=agents if summary.used else None,

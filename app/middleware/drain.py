@@ -48,8 +48,8 @@ def go_deaf() -> int:
 
     The server's socket belongs to Granian, which offers no way to stop listening but to stop. Asking for more hops than packets
     have left needs no hold of it and no privilege. The kernel looks at it for a connection's first packet and not for the second,
-    so a connection that was half made is still taken. Callers' attempts are dropped, not refused: they try again a second later by
-    themselves, and meet whoever listens then. Only Linux has this; elsewhere nothing happens.
+    so a connection that was half made is still taken. Callers' attempts are dropped, not refused: they try again a second later
+    by themselves, and meet whoever listens then. Only Linux has this; elsewhere nothing happens.
     """
     return sum(_ask_for_hops(each, _NOBODY) for each in _sockets() if _is_listening(each))
 

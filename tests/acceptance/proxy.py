@@ -35,15 +35,16 @@ class Backend:
         except (OSError, TimeoutError):
             self.ready = False
         if not self.ready:
-            while self.idle:
-                self.idle.pop()[1].close()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close its idle connections."""
+        while self.idle:
+            self.idle.pop()[1].close()
 
     async def forward(self, request: bytes) -> bytes:
         """The whole answer to a whole request."""
-        if self.idle:
-            reader, writer = self.idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection(self.host, self.port)
+        reader, writer = await self._connection()
         writer.write(request)
         answer = await read_message(reader)
         self.served += 1
@@ -52,6 +53,15 @@ class Backend:
         else:
             writer.close()
         return answer
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """One that the replica has not ended meanwhile, as it does with those that are idle for long."""
+        while self.idle:
+            reader, writer = self.idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self.host, self.port)
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
@@ -70,6 +80,7 @@ class Proxy:
     def __init__(self, backends: Sequence[Backend]) -> None:
         self.backends = backends
         self._turn = itertools.cycle(backends)
+        self._callers: set[asyncio.StreamWriter] = set()
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self.port = 0
@@ -95,6 +106,11 @@ class Proxy:
         await self._over.wait()
         looking.cancel()
         server.close()
+        for backend in self.backends:
+            backend.hang_up()
+        for writer in tuple(self._callers):
+            writer.close()
+        await asyncio.sleep(0.1)
 
     async def _keep_looking(self) -> None:
         while True:
@@ -102,6 +118,7 @@ class Proxy:
             await asyncio.sleep(_LOOK_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._callers.add(writer)
         try:
             while True:
                 request = await read_message(reader)
@@ -111,6 +128,7 @@ class Proxy:
             # The caller went, or a request was lost: the caller sees the end of its connection.
             pass
         finally:
+            self._callers.discard(writer)
             writer.close()
 
     @staticmethod

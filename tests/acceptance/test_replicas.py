@@ -29,7 +29,7 @@ def test_a_rolling_restart_behind_a_proxy_fails_no_request(stack: Stack, tmp_pat
     try:
         _roll(stack, tmp_path)
     finally:
-        run(*compose, "up", "--detach", "--wait", "--no-deps", "--scale", "app=1", "app")
+        stack.down()
         stack.up()
 
 

@@ -18,6 +18,12 @@ LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 *
 POLICY = Policy(HYBRID_1, LIMITS)
 BOTH = Evidence(price_record(), agent_record())
 
+
+def _too_few_bars(rsi_14: float | None = None) -> PriceRecord:
+    """Only what the first bars give."""
+    return price_record(sma_ratio_20_50=None, return_20=None, rsi_14=rsi_14, macd_histogram=None, range_position_20=None)
+
+
 _numbers = st.none() | st.floats(-1e12, 1e12)
 _views = st.builds(
     agent_view,
@@ -149,6 +155,9 @@ def test_age_decides_what_an_input_is(
         (Evidence(price_record(), agent_record(views=(failed_view(),))), "price_only", "agents_failed"),
         (Evidence(price_record(), agent_record(views=(agent_view("a", None),))), "price_only", "agents_abstained"),
         (Evidence(price_record(), agent_record(views=())), "price_only", "agents_abstained"),
+        (Evidence(_too_few_bars(), agent_record()), "agents_only", "price_too_few_bars"),
+        (Evidence(price_record(ewma_volatility_33=None), agent_record()), "agents_only", "price_too_few_bars"),
+        (Evidence(_too_few_bars(), None, None, "absent"), "neutral", "price_too_few_bars"),
         (Evidence(None, agent_record(), "absent"), "agents_only", "price_absent"),
         (Evidence(None, agent_record(), "corrupt"), "agents_only", "price_corrupt"),
         (unread("l2_error"), "neutral", "price_l2_error"),
@@ -161,6 +170,20 @@ def test_the_reason_names_the_first_input_that_is_not_as_it_should_be(evidence: 
     """Every reason a caller can meet for a missing input, with its level."""
     judged = POLICY.judge(evidence, AS_OF_MS)
     assert (judged.level, judged.reason) == (level, reason)
+
+
+def test_a_price_of_too_few_bars_is_present_and_has_no_say() -> None:
+    """It has no view, so the score is the agents' alone, and the level says so."""
+    decision = POLICY.decide(Evidence(_too_few_bars(), agent_record()), AS_OF_MS)
+    alone = POLICY.decide(Evidence(None, agent_record()), AS_OF_MS)
+    assert (decision.judged.price_status, decision.judged.level) == ("present", "agents_only")
+    assert (decision.score, decision.contributions) == (alone.score, alone.contributions)
+
+
+def test_a_price_with_one_view_is_used() -> None:
+    """However many of the others had too few bars."""
+    judged = POLICY.judge(Evidence(_too_few_bars(rsi_14=60.0), agent_record()), AS_OF_MS)
+    assert (judged.level, judged.reason) == ("none", None)
 
 
 def test_failed_agents_are_present_but_not_used() -> None:

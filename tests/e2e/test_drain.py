@@ -130,3 +130,18 @@ def test_an_unfinished_upload_outlives_neither_drain_nor_grace(tmp_path: Path) -
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(20)
             assert time.monotonic() - started < 1 + 2 + 4
+
+
+def test_an_idle_connection_lives_as_long_as_the_setting_says(tmp_path: Path) -> None:
+    """One that was used, and one that has sent half a head, are ended after it and not before."""
+    with decide_server(tmp_path, **_settings(tmp_path, KEEP_ALIVE_S="2")) as server:
+        server.wait_ready()
+        with Wire(server.port) as used, Wire(server.port) as slow:
+            used.send(LIVEZ).answer()
+            slow.send(b"POST /decide HTTP/1.1\r\nHost: x\r\n")
+            time.sleep(1.0)
+            used.send(LIVEZ).answer()
+            started = time.monotonic()
+            assert used.is_closed()
+            assert 1.0 < time.monotonic() - started < 6.0
+            assert slow.is_closed()

@@ -1,0 +1,54 @@
+"""Dockerfile and Compose files, as far as they can be read without Docker."""
+
+import re
+
+import pytest
+
+from tests.servers import ROOT
+
+_DOCKERFILE = (ROOT / "ops" / "Dockerfile").read_text(encoding="utf-8")
+_COMPOSE = sorted((ROOT / "ops").glob("compose*.yaml"))
+
+
+def test_the_dockerfile_needs_no_frontend_from_a_registry() -> None:
+    """A syntax line would fetch an image before anything else."""
+    assert not re.search(r"(?mi)^#\s*syntax\s*=", _DOCKERFILE)
+
+
+def test_everything_is_installed_with_its_hash_required() -> None:
+    """By pip for uv, by uv for the rest, from the lock files."""
+    installs = re.findall(r"pip install[^\n&]*", _DOCKERFILE)
+    assert len(installs) == 4
+    assert all("--require-hashes -r requirements" in each for each in installs)
+
+
+def test_commands_are_in_exec_form() -> None:
+    """So that signals reach the program and not a shell."""
+    forms = re.findall(r"(?m)^(?:CMD|ENTRYPOINT)\s+(.)|HEALTHCHECK.* CMD (.)", _DOCKERFILE)
+    assert forms
+    assert {one or other for one, other in forms} == {"["}
+
+
+def test_every_final_image_runs_as_nobody_in_particular() -> None:
+    """Each target names a user that is not root."""
+    stages = dict(re.findall(r"(?ms)^FROM base AS (\w+)\n(.*?)(?=^FROM |\Z)", _DOCKERFILE))
+    for target in ("app", "warm", "bench", "dev"):
+        assert "USER 10001:10001" in stages[target], target
+
+
+def test_files_the_dockerfile_copies_are_let_through() -> None:
+    """.dockerignore shuts everything out but what the images are made of."""
+    let_through = re.findall(r"(?m)^!(\S+)", (ROOT / ".dockerignore").read_text(encoding="utf-8"))
+    copied = {name for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", _DOCKERFILE) for name in line.split()[:-1]}
+    for name in copied:
+        assert any(name == each or name.startswith(f"{each}/") for each in let_through), name
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("path", _COMPOSE, ids=lambda path: path.name)
+def test_images_have_a_version(path: "object") -> None:
+    """None is `latest`, but for our own, which are built."""
+    text = (ROOT / "ops" / str(path).rsplit("/", 1)[-1]).read_text(encoding="utf-8")
+    for image in re.findall(r"(?m)^\s+image: (\S+)", text):
+        assert ":" in image or image.startswith("decide-"), image
+        assert not image.endswith(":latest")

@@ -1,0 +1,104 @@
+"""What ``ops/stack.py`` checks before it calls Docker. The rest of it runs in tests/acceptance."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.servers import ROOT
+
+
+def load_stack(folder: Path) -> ModuleType:
+    """The script as a module of its own, with its secrets and variables under ``folder``."""
+    spec = importlib.util.spec_from_file_location("stack_under_test", ROOT / "ops" / "stack.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ROOT = folder  # type: ignore[attr-defined]
+    module.OPS = folder / "ops"  # type: ignore[attr-defined]
+    module.SECRET = folder / "ops" / "secrets" / "redis_password"  # type: ignore[attr-defined]
+    (folder / "ops").mkdir()
+    return module
+
+
+def test_a_fresh_clone_gets_a_random_password(tmp_path: Path) -> None:
+    """Long, in a folder only its owner can look into, readable by the containers; the next start keeps it."""
+    stack = load_stack(tmp_path)
+    stack.check_secret()
+    first = stack.SECRET.read_text()
+    assert len(first.strip()) >= 32
+    assert stack.SECRET.parent.stat().st_mode & 0o777 == 0o700
+    assert stack.SECRET.stat().st_mode & 0o004
+    stack.check_secret()
+    assert stack.SECRET.read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "says"),
+    [
+        (None, 0o644, "is missing"),
+        (b"", 0o644, "is empty"),
+        (b"short", 0o644, "no usable password"),
+        (b"with spaces in between it", 0o644, "no usable password"),
+        (b"two-lines-of-password\nsecond\n", 0o644, "no usable password"),
+        (b"\xff" * 20, 0o644, "cannot be read"),
+        (b"a-good-long-password", 0o600, "must be readable by the containers' users"),
+    ],
+)
+def test_a_spoiled_secret_is_refused_and_not_replaced(tmp_path: Path, content: bytes | None, mode: int, says: str) -> None:
+    """The error names the secret and its file, and never shows what is in it."""
+    stack = load_stack(tmp_path)
+    stack.SECRET.parent.mkdir()
+    if content is not None:
+        stack.SECRET.write_bytes(content)
+        stack.SECRET.chmod(mode)
+    with pytest.raises(stack.Refused, match=says) as caught:
+        stack.check_secret()
+    assert "secret redis_password" in str(caught.value)
+    assert "ops/secrets/redis_password" in str(caught.value)
+    if content:
+        assert content.decode("latin-1") not in str(caught.value)
+    assert stack.SECRET.is_file() == (content is not None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "expected"),
+    [
+        ({}, "", {"CLOCK": "replay"}),
+        ({"DECIDE_DATA": "/mine"}, "", {"CLOCK": "wall"}),
+        ({}, "DECIDE_DATA=/mine\n", {"CLOCK": "wall"}),
+        ({}, "# DECIDE_DATA=/mine\nDECIDE_DATA=\n", {"CLOCK": "replay"}),
+        ({"CLOCK": "wall"}, "", {}),
+        ({"DECIDE_DATA": "/mine"}, "CLOCK=replay\n", {}),
+    ],
+)
+def test_the_clock_fits_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], file: str, expected: dict[str, str]
+) -> None:
+    """The sample is replayed, one's own data is served as of now, and whoever chose a clock has it."""
+    stack = load_stack(tmp_path)
+    for name in ("CLOCK", "DECIDE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "ops" / ".env").write_text(file, encoding="utf-8")
+    assert stack.clock() == expected
+
+
+def test_a_scenario_file_of_ones_own_goes_into_the_container(tmp_path: Path) -> None:
+    """It is mounted, and named as it is called there; names of scenarios stay names, and a missing file is refused."""
+    stack = load_stack(tmp_path)
+    mine = tmp_path / "mine.toml"
+    mine.touch()
+    mounted = ["--volume", f"{mine}:/scenarios/mine.toml:ro"]
+    assert stack.scenario_file(["--scenario", str(mine), "--quick"]) == (
+        mounted,
+        ["--scenario", "/scenarios/mine.toml", "--quick"],
+    )
+    assert stack.scenario_file([f"--scenario={mine}"]) == (mounted, ["--scenario=/scenarios/mine.toml"])
+    assert stack.scenario_file(["--scenario", "open"]) == ([], ["--scenario", "open"])
+    assert stack.scenario_file([]) == ([], [])
+    with pytest.raises(stack.Refused, match="no scenario file"):
+        stack.scenario_file(["--scenario", str(tmp_path / "other.toml")])
