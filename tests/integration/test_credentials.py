@@ -1,0 +1,104 @@
+"""Redis with a password: who has it, who does not, and what they are told."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.cache.opening import open_store, refusal
+from app.cache.store import Store
+from app.errors import StoreRefused
+from tests.servers import ROOT, RedisServer, clean_environment, decide_server, free_port
+
+_PASSWORD = "the-right-password"  # noqa: S105 - a test's
+
+
+@pytest.fixture
+def locked(redis_server: RedisServer) -> Iterator[str]:
+    """URL of a Redis that wants `_PASSWORD`."""
+    client = redis.Redis.from_url(redis_server.url)
+    client.config_set("requirepass", _PASSWORD)
+    yield redis_server.url
+    client.config_set("requirepass", "")
+    client.close()
+
+
+def _store(url: str, password: str = "") -> Store:
+    return open_store(redis_url=url, redis_password=password, store_path=Path(), key_prefix="decide:1")
+
+
+def test_the_right_password_is_accepted(locked: str) -> None:
+    """In the setting, and in the URL."""
+    assert refusal(_store(locked, _PASSWORD)) is None
+    assert refusal(_store(locked.replace("redis://", f"redis://:{_PASSWORD}@"))) is None
+
+
+@pytest.mark.parametrize("password", ["", "a-wrong-one"])
+def test_a_wrong_or_missing_password_is_refused_by_name(locked: str, password: str) -> None:
+    """The settings to look at are named, and no password is shown."""
+    said = refusal(_store(locked, password))
+    assert said is not None
+    assert "Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files" in said
+    assert "a-wrong-one" not in said
+
+
+def test_every_command_says_that_it_was_refused(locked: str) -> None:
+    """Not that Redis is down: the one heals by itself, the other does not."""
+
+    async def read() -> None:
+        store = _store(locked)
+        try:
+            await store.get_many(["AAPL"])
+        finally:
+            await store.close()
+
+    with pytest.raises(StoreRefused):
+        asyncio.run(read())
+
+
+def test_a_redis_that_is_not_there_has_refused_nothing() -> None:
+    """A server starts without its L2, and lives with it."""
+    assert refusal(_store(f"redis://127.0.0.1:{free_port()}", "whatever")) is None
+
+
+def test_the_server_does_not_start_with_a_wrong_password(locked: str, tmp_path: Path) -> None:
+    """Exit code 2 and one line that names the settings; with the right one, from a file, it starts."""
+    secret = tmp_path / "secret"
+    secret.write_text("a-wrong-one\n", encoding="utf-8")
+    settings = {"REDIS_URL": locked, "REDIS_PASSWORD_FILE": str(secret), "PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=tmp_path,
+        env=clean_environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("settings: Redis does not accept the credentials")
+    assert "a-wrong-one" not in done.stderr
+    secret.write_text(_PASSWORD, encoding="utf-8")
+    with decide_server(tmp_path, REDIS_URL=locked, REDIS_PASSWORD_FILE=str(secret)) as server:
+        assert server.status_of("/livez") == 200
+
+
+def test_the_warm_job_ends_with_3_and_the_reason(locked: str, tmp_path: Path) -> None:
+    """As with any store it cannot use."""
+    settings = {"REDIS_URL": locked, "REDIS_PASSWORD": "a-wrong-one", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "warm", "--prices", str(ROOT / "data/prices")],
+        cwd=tmp_path,
+        env=clean_environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "Redis does not accept the credentials" in done.stderr
+    assert "a-wrong-one" not in done.stderr

@@ -1,0 +1,89 @@
+"""Secrets from files, as containers get them."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import load_settings, public_settings
+
+_NO_FILE = Path("no-such-file")
+
+
+def _secret(folder: Path, content: bytes) -> str:
+    path = folder / "secret"
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_password_is_read_from_its_file_without_the_last_lines_end(tmp_path: Path, end: bytes) -> None:
+    """What editors and `echo` put at the end is no part of it; a space is."""
+    path = _secret(tmp_path, b"pass word " + end)
+    settings = load_settings({"REDIS_PASSWORD_FILE": path, "REDIS_URL": "redis://h"}, _NO_FILE)
+    assert settings.redis_password == "pass word "  # noqa: S105 - a test's
+    assert public_settings(settings)["redis_password"] == "set"  # noqa: S105 - that it is there is no secret
+
+
+def test_a_url_may_come_from_a_file_too(tmp_path: Path) -> None:
+    """It may hold a password, so it is a secret; its text is checked as the variable's is."""
+    assert load_settings({"REDIS_URL_FILE": _secret(tmp_path, b"redis://h:1/0\n")}, _NO_FILE).redis_url == "redis://h:1/0"
+    with pytest.raises(SettingsError, match="REDIS_URL is"):
+        load_settings({"REDIS_URL_FILE": _secret(tmp_path, b"http://h\n")}, _NO_FILE)
+
+
+def test_a_file_named_in_the_env_file_counts(tmp_path: Path) -> None:
+    """As any setting there does."""
+    env = tmp_path / ".env"
+    env.write_text(f"REDIS_PASSWORD_FILE={_secret(tmp_path, b'hidden')}\n", encoding="utf-8")
+    assert load_settings({}, env).redis_password == "hidden"  # noqa: S105 - it is one
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "which is empty"),
+        (b"\n", "which is empty"),
+        (b"a\nb", "more than that"),
+        (b"\xff", "not UTF-8"),
+        (b"x" * 4097, "more"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    """The error names the variable, and shows nothing of the file."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"REDIS_PASSWORD_FILE": _secret(tmp_path, content)}, _NO_FILE)
+    (line,) = caught.value.lines
+    assert line.startswith("REDIS_PASSWORD_FILE is ")
+    assert says in line
+    assert "allowed: a readable file" in line
+    assert "xxx" not in line
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """With the reason, and so is one that is a folder."""
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(SettingsError, match="REDIS_PASSWORD_FILE is"):
+            load_settings({"REDIS_PASSWORD_FILE": str(path)}, _NO_FILE)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"REDIS_PASSWORD": "one", "REDIS_PASSWORD_FILE": "other"},
+        {"REDIS_PASSWORD": "one", "REDIS_URL": "redis://:two@h"},
+    ],
+)
+def test_two_passwords_are_refused(environment: dict[str, str]) -> None:
+    """Nobody could say which was meant; neither is shown."""
+    with pytest.raises(SettingsError, match="allowed: one of them") as caught:
+        load_settings(environment, _NO_FILE)
+    assert "two" not in str(caught.value)
+
+
+def test_an_empty_variable_beats_the_file(tmp_path: Path) -> None:
+    """Set to nothing it means the default, so a caller can do without what .env says."""
+    env = tmp_path / ".env"
+    env.write_text("REDIS_URL=redis://h\n", encoding="utf-8")
+    assert not load_settings({"REDIS_URL": ""}, env).redis_url
+    assert load_settings({}, env).redis_url == "redis://h"
