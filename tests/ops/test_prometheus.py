@@ -44,7 +44,7 @@ def expressions(rules: str) -> list[str]:
     """Every ``expr`` of a file of rules, on one line each."""
     found, lines = [], rules.splitlines()
     for number, line in enumerate(lines):
-        head = re.match(r"( *)expr: (.*)", line)
+        head = re.match(r"( *)(?:- )?expr: (.*)", line)
         if head is None:
             continue
         parts = [head[2]]
