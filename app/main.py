@@ -125,8 +125,13 @@ class Parts:
             draining=self.drain.on,
             feed_connected=self.feed.connected,
             feed_lag_s=self.feed.lag_s(),
+            newest_input_age_s=self._newest_input_age_s(),
             log_lines_dropped=0 if self.logs is None else self.logs.dropped,
         )
+
+    def _newest_input_age_s(self) -> float:
+        info = self.feed.run_info
+        return 0.0 if info is None else max(0.0, (self.now_ms() - info.newest_as_of_ms) / 1000.0)
 
     async def run_refresh(self) -> None:
         """Refresh once a second, for those who scrape another worker's merged values."""
@@ -235,6 +240,7 @@ def create_app() -> ASGIApp:
         key_prefix=settings.key_prefix,
         max_connections=settings.l2_max_connections,
         read_timeout_s=max(1.0, 5.0 * settings.l2_timeout_ms / 1000.0),
+        feed_wait_s=settings.feed_wait_ms / 1000.0,
     )
     clock = time.perf_counter
     parts = Parts(settings, store, clock=clock, rng=random.Random(), logs=logs, values_dir=multiprocess_dir())

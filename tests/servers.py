@@ -55,6 +55,14 @@ class RedisServer:
         )
         wait_for_port(self.port, self._process)
 
+    def pause(self) -> None:
+        """Have it hang: connections stand, and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After `pause`."""
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it and remove its folder."""
         self._process.terminate()

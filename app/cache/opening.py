@@ -17,10 +17,12 @@ def open_store(
     redis_password: str = "",
     max_connections: int = 16,
     read_timeout_s: float = 2.0,
+    feed_wait_s: float = 1.0,
 ) -> Store:
     """Redis where there is a ``redis_url``, SQLite otherwise. Connects at the first use, not here.
 
-    ``read_timeout_s`` bounds one command on a connection; what a caller waits is bounded by `app.cache.tiers`, and shorter.
+    ``feed_wait_s`` is the longest that a read of the feed will be told to wait. ``read_timeout_s`` bounds one command on a
+    connection; what a caller waits is bounded by `app.cache.tiers`, and shorter.
     """
     if redis_url:
         return RedisStore(
@@ -29,6 +31,7 @@ def open_store(
             prefix=key_prefix,
             max_connections=max_connections,
             read_timeout_s=read_timeout_s,
+            feed_wait_s=feed_wait_s,
         )
     return EmbeddedStore(store_path)
 

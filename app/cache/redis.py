@@ -28,6 +28,7 @@ from app.errors import StoreError, StoreRefused
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _SYMBOLS_A_CHANGE = 1000
+_PUBLISH_S = 120.0
 
 # KEYS: the set, the hash, the stream, then a key for each record.
 # ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms and
@@ -119,7 +120,9 @@ class RedisStore:
 
     kind = "redis"
 
-    def __init__(self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float, password: str = "") -> None:
+    def __init__(
+        self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float, feed_wait_s: float = 1.0, password: str = ""
+    ) -> None:
         self._prefix = prefix
         self._symbols_key = f"{prefix}:symbols"
         self._run_key = f"{prefix}:run"
@@ -127,8 +130,9 @@ class RedisStore:
         self._read_timeout_s = read_timeout_s
         self._client = _client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
-        # nor fall under their timeout.
-        self._slow_client = _client(url, password, 4, 120.0)
+        # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
+        self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
+        self._publish_client = _client(url, password, 1, _PUBLISH_S)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """One round trip: MGET of both records of each symbol, and which of them the universe has."""
@@ -161,7 +165,7 @@ class RedisStore:
                 keys.append(agents_key)
                 arguments += [row.symbol, row.agents_as_of_ms, row.agents]
         written, kept_newer, pruned, last_id = await _answered(
-            cast("Any", self._slow_client.eval(_PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
+            cast("Any", self._publish_client.eval(_PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
 
@@ -189,7 +193,7 @@ class RedisStore:
 
     async def feed_position(self) -> str:
         """Id of the newest change, ``0-0`` if there was none."""
-        newest = await _answered(self._client.xrevrange(self._changes_key, count=1))
+        newest = await _answered(self._feed_client.xrevrange(self._changes_key, count=1))
         return newest[0][0].decode() if newest else "0-0"
 
     async def changes(self, after: str, wait_s: float) -> Changes:
@@ -198,12 +202,12 @@ class RedisStore:
         If it is not, entries behind it may be gone too (trimmed, flushed, another Redis): the answer says ``lost``.
         """
         answer = await _answered(
-            self._slow_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=max(1, int(wait_s * 1000)))
+            self._feed_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=max(1, int(wait_s * 1000)))
         )
         entries = _entries(answer)
         lost = False
         if after != "0-0":
-            lost = not await _answered(self._slow_client.xrange(self._changes_key, after, after, count=1))
+            lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
         if lost and not entries:
             return Changes(last_id=await self.feed_position(), symbols=(), lost=True)
         named = b"\n".join(fields.get(b"symbols", b"") for _, fields in entries)
@@ -221,7 +225,8 @@ class RedisStore:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
-        await self._slow_client.aclose()
+        await self._feed_client.aclose()
+        await self._publish_client.aclose()
 
     def _record_keys(self, symbol: str) -> tuple[str, str]:
         # The braces are Redis Cluster's hash tag: both records of a symbol would live on one node.

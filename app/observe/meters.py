@@ -5,6 +5,7 @@ a shared folder (its multiprocess mode); ``multiprocess_dir`` names it.
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import Literal
 
 from prometheus_client import (
@@ -28,6 +29,9 @@ _REQUEST_BUCKETS_S = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 10.0),
 )
 _STORE_BUCKETS_S = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1.0, 2.5)
+_ACTIONS = ("buy", "sell", "hold")
+_TIERS = ("l1", "l2", "none")
+_LEVELS = ("none", "stale", "price_only", "agents_only", "neutral")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -85,6 +89,7 @@ class Meters:
         if not multiprocess_dir:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
+        self._begin_at_zero()
         self.l1_hit = self._cache_gets.labels("l1", "hit")
         self._evictions_seen = 0
         self._dropped_seen = 0
@@ -139,6 +144,12 @@ class Meters:
             registry=registry,
             multiprocess_mode="max",
         )
+        self._newest_input_age = Gauge(
+            "decide_newest_input_age_seconds",
+            "Age of the newest loaded record by the clock that decisions go by; 0 before any was loaded.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self._universe = Gauge(
             "decide_universe_symbols", "Symbols of the loaded universe.", registry=registry, multiprocess_mode="max"
         )
@@ -153,6 +164,21 @@ class Meters:
             multiprocess_mode="max",
         )
         build.labels(version, policy, schema).set(1)
+
+    def _begin_at_zero(self) -> None:
+        """Make the series that rates are taken of: one that begins with its first event hides that event from them."""
+        for result in ("hit", "miss", "negative", "stale"):
+            self._cache_gets.labels("l1", result)
+        for result in ("hit", "miss", "error"):
+            self._cache_gets.labels("l2", result)
+        for operation in ("read", "feed"):
+            self._store_errors.labels(operation)
+        self._store_seconds.labels("read")
+        for route in ("/decide", "/decide/batch"):
+            for status in ("200", "404", "422", "500", "503"):
+                self.requests.labels(route, status)
+        for action, tier, level in product(_ACTIONS, _TIERS, _LEVELS):
+            self.decisions.labels(action, tier, level)
 
     def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
         """``count`` symbols were asked of ``tier``. A negative answer of L1 counts as a hit of the hit rate: L2 was spared."""
@@ -217,6 +243,7 @@ class Meters:
         draining: bool,
         feed_connected: bool,
         feed_lag_s: float,
+        newest_input_age_s: float,
         log_lines_dropped: int,
     ) -> None:
         """Bring the gauges up to date."""
@@ -232,6 +259,7 @@ class Meters:
         self._draining.set(draining)
         self._feed_connected.set(feed_connected)
         self._feed_lag.set(feed_lag_s)
+        self._newest_input_age.set(newest_input_age_s)
         self._log_dropped.inc(log_lines_dropped - self._dropped_seen)
         self._dropped_seen = log_lines_dropped
 

