@@ -1,6 +1,7 @@
 """``python -m bench``: run a scenario against a server, write its results, and say whether what must hold holds.
 
-Exit codes: 0 every check passed, 1 a check failed (its line is printed last), 2 wrong usage, or no server to measure.
+Exit codes: 0 every check passed, 1 a check failed (its line is printed last), 2 wrong usage, or no server to measure,
+130 interrupted.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from bench.scenario import Scenario, ScenarioError, load, names, shortened
 from bench.scrape import ServerError
 
 _QUICK = 0.25
-_FAILED, _USAGE = 1, 2
+_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -113,6 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ScenarioError, ServerError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return _USAGE
+    except KeyboardInterrupt:
+        print("bench: interrupted; nothing was written", file=sys.stderr)
+        return _INTERRUPTED
     tell(results, report.write(results, arguments.out), console)
     return 0 if results.passed else _FAILED
 

@@ -26,7 +26,7 @@ def target(url: str) -> tuple[str, int]:
     """
     parts = urlsplit(url)
     try:
-        port = parts.port or 80
+        port = 80 if parts.port is None else parts.port
     except ValueError:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port or parts.path not in ("", "/"):
