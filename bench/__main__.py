@@ -108,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         scenario = load(arguments.scenario)
+        report.prepare(arguments.out)
         if arguments.quick:
             scenario = shortened(scenario, _QUICK)
         results = run(scenario, arguments.url, console)

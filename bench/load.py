@@ -22,6 +22,8 @@ from bench.wire import Addresses, Connection
 _DRAIN_S = 10.0
 """How long answers may still come after the last request was sent; then they count as a fault."""
 _CONNECT_S = 5.0
+_SILENCE_S = 30.0
+"""After so long without any answer, or any connection, a phase that counts requests gives up."""
 _CONNECTS_AT_ONCE = 100
 _PROGRESS_S = 0.1
 _TIMER_S = 0.001
@@ -48,6 +50,7 @@ class Load:
         addresses: Addresses,
         *,
         rate_per_s: float | None,
+        silence_s: float = _SILENCE_S,
         progress: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -55,6 +58,7 @@ class Load:
         self._requests = requests
         self._addresses = addresses
         self._rate_per_s = rate_per_s
+        self._silence_s = silence_s
         self._progress = progress
         self._clock = clock
         self._total = phase.requests
@@ -67,6 +71,7 @@ class Load:
         self._waiting: deque[Job] = deque()
         self._over = False
         self._told_at = 0.0
+        self._settled_at = 0.0
         self._reopening: set[asyncio.Task[None]] = set()
         self.open_connections = 0
         self.elapsed_s = 0.0
@@ -78,7 +83,7 @@ class Load:
         self.recorder = Recorder(self._started)
         await asyncio.gather(*(self._open_first(gate) for _ in range(self._phase.connections)))
         # The clock starts when all connections stand: opening them is no part of what is measured.
-        self._started = self._clock()
+        self._started = self._settled_at = self._clock()
         self.recorder = Recorder(self._started)
         if self._rate_per_s is None:
             await self._run_closed()
@@ -90,6 +95,10 @@ class Load:
             task.cancel()
         for job in [*self._jobs.values(), *self._waiting]:
             self.recorder.faulted("no_answer", job.due, self._clock())
+        if self._total is not None:
+            # A server that was never there got no request, and that must not look like one that lost none.
+            for _ in range(self._total - self._taken):
+                self.recorder.faulted("never_sent", self._clock(), self._clock())
         for connection in [*self._idle, *self._jobs]:
             connection.close()
         await asyncio.sleep(0)
@@ -98,7 +107,7 @@ class Load:
 
     def answered(self, connection: Connection, status: int, body: bytes) -> None:
         """An answer is here."""
-        finished = self._clock()
+        finished = self._settled_at = self._clock()
         job = self._jobs.pop(connection)
         self._settled += 1
         verdict = judge(job.request, status, body)
@@ -114,7 +123,8 @@ class Load:
             return
         if job is not None:
             self._settled += 1
-            self.recorder.faulted(fault, job.due, self._clock())
+            self._settled_at = self._clock()
+            self.recorder.faulted(fault, job.due, self._settled_at)
         elif connection in self._idle:
             self._idle.remove(connection)
         self._reopen()
@@ -132,7 +142,7 @@ class Load:
 
     def _closed_is_over(self) -> bool:
         if self._total is not None:
-            return self._settled >= self._total
+            return self._settled >= self._total or self._clock() - self._settled_at > self._silence_s
         assert self._phase.duration_s is not None
         return self._clock() - self._started >= self._phase.duration_s
 
@@ -173,7 +183,7 @@ class Load:
             self._idle.append(connection)
 
     def _is_all_taken(self) -> bool:
-        return self._taken >= self._total if self._total is not None else self._closed_is_over()
+        return self._closed_is_over() or (self._total is not None and self._taken >= self._total)
 
     def _start(self, connection: Connection, job: Job) -> None:
         self._jobs[connection] = job

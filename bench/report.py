@@ -1,18 +1,34 @@
 """Results for machines (JSON) and for people (Markdown, picture)."""
 
+import tempfile
 from pathlib import Path
 
 import msgspec
 
 from bench import picture
 from bench.results import PhaseResult, Results
+from bench.scenario import ScenarioError
 
 _COLUMNS = ("p50", "p90", "p95", "p99", "p99.9", "max")
 
 
+def prepare(folder: Path) -> None:
+    """Make ``folder``, and see that results can be written there before there are any.
+
+    Raises:
+        ScenarioError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ScenarioError(f"--out {folder}: {error.strerror}") from error
+
+
 def write(results: Results, folder: Path) -> list[Path]:
     """Write ``<scenario>.json``, ``.md`` and ``.svg`` under ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    prepare(folder)
     json_path, text_path, picture_path = (folder / f"{results.scenario}.{end}" for end in ("json", "md", "svg"))
     json_path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     picture.draw(results, picture_path)

@@ -16,6 +16,7 @@ from bench.stats import PERCENTILES, Recorder
 from bench.wire import Addresses
 
 Progress = Callable[[str, float], None]
+_OTHER_FILES = 64
 
 
 def target(url: str) -> tuple[str, int]:
@@ -32,6 +33,24 @@ def target(url: str) -> tuple[str, int]:
     if parts.scheme != "http" or not parts.hostname or not port or parts.path not in ("", "/"):
         raise ScenarioError(f"--url is {url!r}; allowed: http://host[:port]")
     return parts.hostname, port
+
+
+def allow_connections(count: int) -> None:
+    """Raise the process's limit of open files to what so many connections need.
+
+    Raises:
+        ScenarioError: it may not be raised so far; the phase would measure something else than it says.
+    """
+    try:
+        import resource  # noqa: PLC0415 - Windows has neither the module nor the limit
+    except ImportError:
+        return
+    needed = count + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard not in (-1, resource.RLIM_INFINITY) and hard < needed:
+        raise ScenarioError(f"{count} connections need {needed} open files, and this process may have {hard} (ulimit -n)")
+    if soft not in (-1, resource.RLIM_INFINITY) and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class Runner:
@@ -87,6 +106,7 @@ class Runner:
         rate_per_s = phase.rate_per_s
         if phase.share_of_peak is not None:
             rate_per_s = max(1.0, phase.share_of_peak * self._peak_per_s)
+        allow_connections(phase.connections)
         requests = draw(phase.mix, universe, self._encoder, seed)
         load = Load(
             phase,

@@ -79,6 +79,10 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The parser's callback: the answer is whole."""
+        if not self.busy:
+            # To nothing that was asked.
+            self.close()
+            return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         status = self._parser.get_status_code()
         self.usable = self._parser.should_keep_alive()

@@ -60,6 +60,23 @@ def check_secret() -> None:
         raise Refused(f"secret redis_password: {where} must be readable by the containers' users: chmod 644 {where}")
 
 
+def check_mounts() -> None:
+    """See that the containers' users, who are not ours, can read what is mounted into them.
+
+    Raises:
+        Refused: they cannot, as after a clone under umask 077.
+    """
+    hidden = [
+        path
+        for folder in ("redis", "prometheus", "grafana")
+        for path in ((OPS / folder), *(OPS / folder).rglob("*"))
+        if path.exists() and not path.stat().st_mode & 0o004
+    ]
+    if hidden:
+        folders = " ".join(sorted({f"ops/{path.relative_to(OPS).parts[0]}" for path in hidden}))
+        raise Refused(f"{hidden[0].relative_to(ROOT)} must be readable by the containers' users: chmod -R a+rX {folders}")
+
+
 def files_of(mode: str) -> list[str]:
     """The Compose files of a mode."""
     return [str(OPS / "compose.yaml"), str(OPS / f"compose.{mode}.yaml")]
@@ -73,7 +90,7 @@ def running_files() -> list[str]:
         check=True,
         capture_output=True,
         text=True,
-    ).stdout.split()
+    ).stdout.splitlines()
     return shown[0].split(",") if shown else []
 
 
@@ -109,6 +126,7 @@ def commit() -> str:
 
 def up(mode: str, services: Sequence[str] = ()) -> int:
     """Build, start, and wait until everything is healthy; show the log of what is not."""
+    check_mounts()
     if mode == "prod":
         check_secret()
     files = files_of(mode)

@@ -12,19 +12,28 @@ from bench.loops import run
 from bench.mix import Encoder, Prepared
 from bench.scenario import Phase
 from bench.wire import Addresses
-from tests.bench.servers import Handle, answer, answering, decision, problem, well
+from tests.bench.servers import Handle, answer, answering, decision, problem, read_request, well
 from tests.servers import free_port
 
 _ASK = Encoder("test").prepared("decide", ("AAPL",))
 
 
-def _load(handle: Handle, phase: Phase, *, rate_per_s: float | None = None, requests: Iterator[Prepared] | None = None) -> Load:
+def _load(
+    handle: Handle,
+    phase: Phase,
+    *,
+    rate_per_s: float | None = None,
+    requests: Iterator[Prepared] | None = None,
+    silence_s: float = 30.0,
+) -> Load:
     """Run a phase against a server of that manner."""
 
     async def both() -> Load:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        load = Load(phase, requests or itertools.repeat(_ASK), Addresses("127.0.0.1", port), rate_per_s=rate_per_s)
+        load = Load(
+            phase, requests or itertools.repeat(_ASK), Addresses("127.0.0.1", port), rate_per_s=rate_per_s, silence_s=silence_s
+        )
         await load.run()
         server.close()
         return load
@@ -165,3 +174,40 @@ def test_server_errors_and_invalid_answers_are_counted_apart() -> None:
     recorder = load.recorder
     assert (recorder.server_errors, recorder.invalid, recorder.answers) == (3, 6, 9)
     assert any("asked for AAPL, answered for IBM" in example for example in recorder.examples)
+
+
+def test_a_server_that_never_answers_ends_a_phase_of_so_many_requests() -> None:
+    """Those under way have no answer, the others were never sent; all are faults, and the phase ends."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    load = _load(silent, _closed(10, connections=2), silence_s=0.3)
+    assert load.recorder.faults == {"no_answer": 2, "never_sent": 8}
+    assert load.recorder.percentile_ms(95.0) is None
+
+
+def test_a_phase_of_so_many_requests_ends_though_nobody_is_there() -> None:
+    """It does not try for ever, and it does not pass either."""
+
+    async def nobody() -> Load:
+        addresses = Addresses("127.0.0.1", free_port())
+        load = Load(_closed(10), itertools.repeat(_ASK), addresses, rate_per_s=None, silence_s=0.3)
+        await load.run()
+        return load
+
+    assert run(nobody()).recorder.faults == {"never_sent": 10}
+
+
+def test_an_answer_that_nobody_asked_for_ends_the_connection() -> None:
+    """It is taken for no request's answer."""
+
+    async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_request(reader) is not None:
+            writer.write(2 * answer(200, decision("AAPL")))
+        writer.close()
+
+    load = _load(chatty, _closed(6, connections=1))
+    assert load.recorder.answers + load.recorder.faults.total() == 6
+    assert load.recorder.answers >= 3

@@ -10,7 +10,8 @@ from bench import report, scrape
 from bench.capacity import Capacity
 from bench.mix import Encoder
 from bench.results import PhaseResult, Results, check
-from bench.scenario import Checks
+from bench.runner import allow_connections
+from bench.scenario import Checks, ScenarioError
 from bench.stats import Recorder
 from bench.validity import Verdict, judge
 from tests.bench.servers import answer, batch, decision, problem
@@ -182,6 +183,13 @@ def test_a_picture_of_nothing_is_no_error(tmp_path: Path) -> None:
     results = _results("x")
     empty = msgspec.structs.replace(results.phases[0], answers=0, curve=[], time_line=[])
     assert len(report.write(msgspec.structs.replace(results, phases=[empty]), tmp_path)) == 3
+
+
+def test_more_connections_than_the_process_may_have_are_refused() -> None:
+    """A phase with fewer would measure something else than it says."""
+    with pytest.raises(ScenarioError, match="100000000 connections need"):
+        allow_connections(100_000_000)
+    allow_connections(10)
 
 
 def test_answer_helper_is_http() -> None:

@@ -86,6 +86,7 @@ def test_a_check_that_fails_ends_the_run_with_1_and_names_the_line(tmp_path: Pat
         (["--url", "https://x"], "allowed: http://host"),
         (["--url", "http://127.0.0.1:0"], "allowed: http://host"),
         (["--scenario", "nothing"], "no scenario 'nothing'"),
+        (["--out", "/proc/nowhere"], "--out /proc/nowhere"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_allowed(arguments: list[str], says: str, tmp_path: Path) -> None:

@@ -63,6 +63,20 @@ def test_a_spoiled_secret_is_refused_and_not_replaced(tmp_path: Path, content: b
     assert stack.SECRET.is_file() == (content is not None)
 
 
+def test_configuration_that_containers_cannot_read_is_refused(tmp_path: Path) -> None:
+    """As after a clone under umask 077; the command that mends it is in the error."""
+    stack = load_stack(tmp_path)
+    (tmp_path / "ops" / "redis").mkdir()
+    conf = tmp_path / "ops" / "redis" / "redis.conf"
+    conf.touch()
+    (tmp_path / "ops" / "redis").chmod(0o755)
+    conf.chmod(0o644)
+    stack.check_mounts()
+    conf.chmod(0o600)
+    with pytest.raises(stack.Refused, match=r"ops/redis/redis\.conf must be readable.*chmod -R a\+rX ops/redis"):
+        stack.check_mounts()
+
+
 @pytest.mark.parametrize(
     ("environment", "file", "expected"),
     [
