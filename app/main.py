@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from app.cache.breaker import Breaker
 from app.cache.feed import Feed
 from app.cache.memory import Memory
 from app.cache.opening import open_store
@@ -37,6 +38,7 @@ from app.settings import Settings, load_settings, multiprocess_dir, public_setti
 from app.version import VERSION
 
 _REFRESH_S = 1.0
+_FIRST_PAUSE_S = 0.1
 
 
 def make_id() -> str:
@@ -54,6 +56,37 @@ def make_policy(settings: Settings) -> Policy:
             input_ms=settings.input_limit_s * 1000.0,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
+    )
+
+
+def make_tiers(settings: Settings, store: Store, meters: Meters, clock: Callable[[], float], rng: random.Random) -> Tiers:
+    """L1 in front of ``store``, with the breaker between them."""
+    memory = Memory(
+        max_entries=settings.l1_max_entries,
+        ttl_s=settings.l1_ttl_s,
+        ttl_jitter=settings.l1_ttl_jitter,
+        stale_s=settings.l1_stale_s,
+        negative_max_entries=settings.negative_max_entries,
+        negative_ttl_s=settings.negative_ttl_s,
+        clock=clock,
+        rng=rng,
+        refresh_share=settings.l1_refresh_share,
+    )
+    breaker = Breaker(
+        failures=settings.breaker_failures,
+        first_pause_s=_FIRST_PAUSE_S,
+        longest_pause_s=settings.breaker_pause_s,
+        clock=clock,
+        rng=rng,
+    )
+    return Tiers(
+        memory,
+        store,
+        meters,
+        clock,
+        breaker,
+        max_pending=settings.l2_max_pending,
+        slow_s=settings.l2_timeout_ms / 1000.0,
     )
 
 
@@ -85,19 +118,17 @@ class Parts:
         self.meters.limits_set(price_max_age_s=settings.price_max_age_s, agents_max_age_s=settings.agents_max_age_s)
         self.oldest = OldestServed(self.now_ms)
         self.drain = Drain()
-        memory = Memory(
-            max_entries=settings.l1_max_entries,
-            ttl_s=settings.l1_ttl_s,
-            ttl_jitter=settings.l1_ttl_jitter,
-            stale_s=settings.l1_stale_s,
-            negative_max_entries=settings.negative_max_entries,
-            negative_ttl_s=settings.negative_ttl_s,
-            clock=clock,
-            rng=rng,
-        )
-        self.tiers = Tiers(memory, store, self.meters, clock, max_pending=settings.l2_max_pending)
+        self.tiers = make_tiers(settings, store, self.meters, clock, rng)
         self.feed = Feed(
-            store, self.tiers, self.meters, wait_s=settings.feed_wait_ms / 1000.0, rng=rng, clock=clock, on_run=on_run
+            store,
+            self.tiers,
+            self.meters,
+            wait_s=settings.feed_wait_ms / 1000.0,
+            lease_s=settings.l1_lease_s,
+            rng=rng,
+            clock=clock,
+            now_ms=wall_ms,
+            on_run=on_run,
         )
         self.requests = Requests(self.meters.requests, self.meters.decisions, self.logger, clock, settings.log_sample_every)
         self.decider = Decider(
@@ -125,6 +156,8 @@ class Parts:
             draining=self.drain.on,
             feed_connected=self.feed.connected,
             feed_lag_s=self.feed.lag_s(),
+            breaker_closed=self.tiers.breaker.state == "closed",
+            breaker_opened=self.tiers.breaker.opened,
             newest_input_age_s=self._newest_input_age_s(),
             log_lines_dropped=0 if self.logs is None else self.logs.dropped,
         )

@@ -128,6 +128,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Seconds past its lifetime that an entry may still answer, marked stale, while L2 cannot.",
         ),
     ] = 3600.0
+    l1_lease_s: Annotated[
+        float,
+        Meta(
+            ge=0.5,
+            le=3600,
+            description="Seconds without word from the change feed after which nothing in L1 counts as fresh.",
+        ),
+    ] = 5.0
+    l1_refresh_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of an entry's lifetime after which a hit has it loaded anew; hot ones never expire. 1: never.",
+        ),
+    ] = 0.8
     negative_ttl_s: Annotated[
         float, Meta(ge=0, le=3600, description="Seconds an unknown symbol is remembered as unknown; 0 asks L2 each time.")
     ] = 5.0
@@ -136,6 +152,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=60_000, description="How long a request waits for L2 before it falls back; deadline_ms can only lower it."),
     ] = 100.0
+    breaker_failures: Annotated[
+        int, Meta(ge=1, le=1000, description="Failures of L2 in a row after which requests fall back without waiting for it.")
+    ] = 5
+    breaker_pause_s: Annotated[
+        float, Meta(ge=0.1, le=60, description="Longest time between two probes of an L2 that does not answer.")
+    ] = 2.0
     l2_max_pending: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Symbols being loaded from L2 at once; more are answered by fallback.")
     ] = 20_000

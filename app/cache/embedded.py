@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS records (
     price_as_of_ms INTEGER, price BLOB,
     agents_as_of_ms INTEGER, agents BLOB
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS changes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL, at_ms INTEGER
+);
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
 _READ = """
@@ -141,6 +143,7 @@ class EmbeddedStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_TABLES)
+            _complete(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -154,7 +157,7 @@ class EmbeddedStore:
         # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
         newest_id = _newest_change(connection)
         found = connection.execute(
-            "SELECT id, symbols FROM changes WHERE id > ? ORDER BY id LIMIT ?", (after, _CHANGES_READ)
+            "SELECT id, symbols, at_ms FROM changes WHERE id > ? ORDER BY id LIMIT ?", (after, _CHANGES_READ)
         ).fetchall()
         if newest_id < after or (newest_id > after and not found):
             return Changes(last_id=str(newest_id), symbols=(), lost=True)
@@ -163,7 +166,19 @@ class EmbeddedStore:
         if not found:
             return None
         symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
-        return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=found[0][0] != after + 1)
+        lost = found[0][0] != after + 1
+        return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2])
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add what files of earlier versions do not have."""
+    if all(row[1] != "at_ms" for row in connection.execute("PRAGMA table_info(changes)")):
+        try:
+            connection.execute("ALTER TABLE changes ADD COLUMN at_ms INTEGER")
+        except sqlite3.OperationalError as error:
+            # Another process may have been faster.
+            if "duplicate column" not in str(error):
+                raise
 
 
 def _newest_change(connection: sqlite3.Connection) -> int:
@@ -196,7 +211,9 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
         return Published(written=0, kept_newer=kept_newer, pruned=0, change_id=str(_newest_change(connection)))
     connection.executemany(_WRITE, writes)
     connection.executemany("DELETE FROM records WHERE symbol = ?", ((symbol,) for symbol in gone))
-    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
+    at_ms = time.time_ns() // 1_000_000
+    change = (info.run, "\n".join(changed + gone), at_ms)
+    cursor = connection.execute("INSERT INTO changes (run, symbols, at_ms) VALUES (?, ?, ?)", change)
     change_id = int(cursor.lastrowid or 0)
     connection.execute("DELETE FROM changes WHERE id <= ?", (change_id - _CHANGES_KEPT,))
     newest_ms, count = connection.execute(

@@ -22,8 +22,8 @@ _LONGEST_PAUSE_S = 1.0
 class FeedMeters(Protocol):
     """What the feed reports."""
 
-    def feed_applied(self, symbols: int, *, lost: bool) -> None:
-        """A batch of changes was applied to L1."""
+    def feed_applied(self, symbols: int, *, lost: bool, delay_s: float | None) -> None:
+        """A batch of changes was applied to L1, ``delay_s`` after the oldest of it was published."""
         ...
 
     def feed_failed(self) -> None:
@@ -46,7 +46,9 @@ class Feed:
         *,
         wait_s: float,
         rng: random.Random,
+        lease_s: float,
         clock: Callable[[], float],
+        now_ms: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_run: Callable[[RunInfo], None] = lambda _: None,
     ) -> None:
@@ -61,7 +63,9 @@ class Feed:
         self._position: str | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._run_is_due = False
-        self._read_at = clock()
+        self._now_ms = now_ms
+        self._lease_s = lease_s
+        self._proved(clock())
         self.run_info: RunInfo | None = None
         self.connected = False
 
@@ -98,13 +102,13 @@ class Feed:
                 # Whatever L1 read before this position was known may have changed in between.
                 self._tiers.invalidate_all()
                 self._position = position
-                self._read_at = started
+                self._proved(started)
                 self._run_is_due = True
             elif await self._apply(self._position):
                 # Something came at once: what there was when the read began has been seen, but perhaps not what came since.
-                self._read_at = started
+                self._proved(started)
             else:
-                self._read_at = self._clock()
+                self._proved(self._clock())
             if self._run_is_due:
                 await self._look_at_run()
         except StoreError:
@@ -115,18 +119,28 @@ class Feed:
         self._pause_s = _FIRST_PAUSE_S
         return True
 
+    def _proved(self, read_at: float) -> None:
+        """What L1 holds was what L2 holds at ``read_at``, but for what has been applied since."""
+        self._read_at = read_at
+        self._tiers.memory.proven_until = read_at + self._lease_s
+
     async def _apply(self, position: str) -> bool:
         """Whether there was anything."""
         # A look at the run that failed is made up for at once, but after the changes: they matter more.
         changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
+        # Over this connection L2 has answered: whoever waits out a pause over another need not.
+        self._tiers.breaker.heard()
         if changes.lost:
             self._tiers.invalidate_all()
+            self._tiers.prefetch()
         elif changes.symbols:
             self._tiers.invalidate(changes.symbols)
+            self._tiers.prefetch(changes.symbols)
         self._position = changes.last_id
         if not (changes.lost or changes.symbols):
             return False
-        self._meters.feed_applied(len(changes.symbols), lost=changes.lost)
+        delay_s = None if changes.published_ms is None else max(0.0, (self._now_ms() - changes.published_ms) / 1000.0)
+        self._meters.feed_applied(len(changes.symbols), lost=changes.lost, delay_s=delay_s)
         self._run_is_due = True
         return True
 

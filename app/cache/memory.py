@@ -2,10 +2,13 @@
 
 An entry is *fresh* until its deadline, then *stale*: no longer an answer by itself, but good enough to fall back on while L2
 cannot answer, until its second deadline. `expire_all` makes every entry stale at once by moving the generation on, which
-costs the same for one entry and for a million. Unknown symbols are remembered apart, briefly and in a bounded table, so that
-a scan over made-up symbols cannot push real ones out.
+costs the same for one entry and for a million. Entries count as fresh only until `Memory.proven_until`, which the change feed
+moves on while it hears from L2 (a lease): if it hears nothing, all of L1 is stale, in constant time too. Unknown symbols are
+remembered apart, briefly and in a bounded table, so that a scan over made-up symbols cannot push real ones out.
 """
 
+import heapq
+import math
 import random
 from collections.abc import Callable, Iterable
 
@@ -17,10 +20,21 @@ from app.domain.evidence import Evidence
 class Entry:
     """One symbol's evidence and its deadlines, in seconds of the injected monotonic clock."""
 
-    __slots__ = ("evidence", "fresh_until", "generation", "loaded_at", "run", "stale_until")
+    __slots__ = ("evidence", "fresh_until", "generation", "hits", "loaded_at", "refresh_at", "run", "stale_until")
 
-    def __init__(self, evidence: Evidence, loaded_at: float, fresh_until: float, stale_until: float, generation: int) -> None:
+    def __init__(
+        self,
+        evidence: Evidence,
+        loaded_at: float,
+        refresh_at: float,
+        fresh_until: float,
+        stale_until: float,
+        generation: int,
+        hits: int,
+    ) -> None:
         self.evidence = evidence
+        self.refresh_at = refresh_at
+        self.hits = hits
         self.run = evidence.run
         self.loaded_at = loaded_at
         self.fresh_until = fresh_until
@@ -55,7 +69,10 @@ class Memory:
         negative_ttl_s: float,
         clock: Callable[[], float],
         rng: random.Random,
+        refresh_share: float = 1.0,
     ) -> None:
+        self._refresh_share = refresh_share
+        self.proven_until = math.inf
         self._entries = CountingLRU(max_entries)
         self._unknown: LRUCache[str, float] = LRUCache(negative_max_entries)
         self._ttl_s = ttl_s
@@ -90,7 +107,8 @@ class Memory:
             entry = self._entries[symbol]
         except KeyError:
             return None
-        if entry.fresh_until > now and entry.generation == self._generation:
+        if entry.fresh_until > now and entry.generation == self._generation and self.proven_until > now:
+            entry.hits += 1
             return entry
         return None
 
@@ -104,13 +122,20 @@ class Memory:
 
     def put(self, symbol: str, evidence: Evidence) -> Entry:
         """Remember ``evidence``; a record with an older ``as_of`` than the remembered one's does not replace it."""
+        hits = 0
         try:
-            evidence = newest(evidence, self._entries[symbol].evidence)
+            before = self._entries[symbol]
         except KeyError:
             pass
+        else:
+            evidence = newest(evidence, before.evidence)
+            # What was hot is likely to be so again, but not for ever.
+            hits = before.hits // 2
         now = self._clock()
         lifetime = self._ttl_s * (1.0 - self._ttl_jitter * self._rng.random())
-        entry = Entry(evidence, now, now + lifetime, now + lifetime + self._stale_s, self._generation)
+        refresh_at = now + self._refresh_share * lifetime
+        fresh_until = now + lifetime
+        entry = Entry(evidence, now, refresh_at, fresh_until, fresh_until + self._stale_s, self._generation, hits)
         self._entries[symbol] = entry
         self._unknown.pop(symbol, None)
         return entry
@@ -141,6 +166,12 @@ class Memory:
             except KeyError:
                 continue
             entry.fresh_until = 0.0
+
+    def hottest(self, most: int, among: Iterable[str] | None = None) -> list[str]:
+        """The symbols in L1 that were hit most, at most ``most`` of them (of those ``among``, if it is given)."""
+        peek = super(LRUCache, self._entries).__getitem__
+        held = list(self._entries) if among is None else [symbol for symbol in among if symbol in self._entries]
+        return heapq.nlargest(most, held, key=lambda symbol: peek(symbol).hits)
 
     def expire_all(self) -> None:
         """Make every entry stale, in constant time."""

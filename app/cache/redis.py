@@ -216,7 +216,10 @@ class RedisStore:
         except UnicodeDecodeError:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
             symbols, lost = {}, True
-        return Changes(last_id=entries[-1][0].decode() if entries else after, symbols=tuple(symbols), lost=lost)
+        # An entry's id begins with Redis's time.
+        published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
+        last_id = entries[-1][0].decode() if entries else after
+        return Changes(last_id=last_id, symbols=tuple(symbols), lost=lost, published_ms=published_ms)
 
     async def ping(self) -> None:
         """PING."""

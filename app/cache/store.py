@@ -58,11 +58,13 @@ class Changes(NamedTuple):
     """What the feed brought: the id to go on from, the symbols that changed, in order and without repeats.
 
     ``lost`` is true if entries after the asked-for id are gone (trimmed or flushed): everything must be read anew.
+    ``published_ms`` is when the oldest of them was published, by the store's clock; None if there are none.
     """
 
     last_id: str
     symbols: tuple[str, ...]
     lost: bool
+    published_ms: int | None = None
 
 
 class Store(Protocol):

@@ -8,12 +8,18 @@ the reason.
 
 The epoch fence: the change feed marks loads under way for changed symbols (`invalidate`). What a marked load brings is given
 to those who wait for it and is not kept, since it may have been read before the change.
+
+A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
+is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
+(`prefetch`): neither makes anybody wait.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from app.cache.breaker import Breaker
 from app.cache.codec import decode_agents, decode_price
 from app.cache.memory import Entry, Memory
 from app.cache.store import Store, Stored
@@ -58,12 +64,14 @@ class TierMeters(Protocol):
 class _Load:
     """One symbol on its way from L2."""
 
-    __slots__ = ("future", "moved", "symbol")
+    __slots__ = ("future", "given_up", "moved", "started", "symbol")
 
-    def __init__(self, symbol: str, future: "asyncio.Future[Lookup]") -> None:
+    def __init__(self, symbol: str, future: "asyncio.Future[Lookup]", started: float) -> None:
+        self.started = started
         self.symbol = symbol
         self.future = future
         self.moved = False
+        self.given_up = False
 
 
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
@@ -79,8 +87,20 @@ def _report(error: Exception) -> None:
 class Tiers:
     """L1 in front of L2. Belongs to one event loop."""
 
-    def __init__(self, memory: Memory, store: Store, meters: TierMeters, clock: Callable[[], float], *, max_pending: int) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        store: Store,
+        meters: TierMeters,
+        clock: Callable[[], float],
+        breaker: Breaker,
+        *,
+        max_pending: int,
+        slow_s: float,
+    ) -> None:
         self.memory = memory
+        self.breaker = breaker
+        self._slow_s = slow_s
         self.store = store
         self._meters = meters
         self._clock = clock
@@ -97,7 +117,10 @@ class Tiers:
 
     def hit(self, symbol: str, now: float) -> Entry | None:
         """The fresh L1 entry, or None. Awaits nothing."""
-        return self.memory.fresh(symbol, now)
+        entry = self.memory.fresh(symbol, now)
+        if entry is not None and entry.refresh_at <= now:
+            self._refresh(symbol, entry)
+        return entry
 
     async def fetch(self, symbol: str, budget_s: float) -> Lookup:
         """Read a symbol that `hit` did not find, waiting at most ``budget_s`` for L2."""
@@ -128,6 +151,12 @@ class Tiers:
             load.moved = True
         self._loads.clear()
 
+    def prefetch(self, symbols: Iterable[str] | None = None) -> None:
+        """Load the hottest of ``symbols`` (of all, if none are given) that L1 holds, in one read, before they are asked for."""
+        for symbol in self.memory.hottest(_READ_AT_ONCE, symbols):
+            if symbol not in self._loads and not self._load_soon(symbol):
+                return
+
     async def close(self) -> None:
         """Wait for the reads under way."""
         if self._tasks:
@@ -144,10 +173,17 @@ class Tiers:
         self._meters.cache_get("l1", "miss")
         load = self._loads.get(symbol)
         if load is not None:
-            return load
+            # One that others waited for in vain is not waited for again.
+            return self._degrade(symbol, "l2_timeout") if load.given_up else load
         if self._running >= self._max_pending:
             return self._degrade(symbol, "l2_overloaded")
-        load = _Load(symbol, asyncio.get_running_loop().create_future())
+        return self._load_soon(symbol) or self._degrade(symbol, "l2_open")
+
+    def _load_soon(self, symbol: str) -> _Load | None:
+        """A load of its own for ``symbol``, with the others of this turn of the loop; None if L2 is to be left alone."""
+        if self._running >= self._max_pending or not self.breaker.allows():
+            return None
+        load = _Load(symbol, asyncio.get_running_loop().create_future(), self._clock())
         self._loads[symbol] = load
         self._running += 1
         if not self._queue:
@@ -155,8 +191,19 @@ class Tiers:
         self._queue.append(load)
         return load
 
+    def _refresh(self, symbol: str, entry: Entry) -> None:
+        """Load a hot entry anew before it expires; whoever comes meanwhile is still served by it."""
+        # Once is enough: a load that fails is made up for by the miss that follows.
+        entry.refresh_at = math.inf
+        if symbol not in self._loads:
+            self._load_soon(symbol)
+
     def _finish(self, load: _Load) -> Lookup:
         if not load.future.done():
+            if not load.given_up and self._clock() - load.started >= self._slow_s:
+                # A read that hangs fails only when its connection does; nobody shall wait for the next ones until then.
+                load.given_up = True
+                self.breaker.failed()
             return self._degrade(load.symbol, "l2_timeout")
         found = load.future.result()
         return found if found.trouble is None else self._degrade(load.symbol, found.trouble)
@@ -192,6 +239,10 @@ class Tiers:
             # Also when the read was cancelled, as at the end of the process: nobody may wait for a load that is gone.
             self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
             self._running -= len(loads)
+            if stored is None:
+                self.breaker.failed()
+            else:
+                self.breaker.succeeded()
             if stored is None:
                 self._meters.cache_get("l2", "error", len(loads))
             for position, load in enumerate(loads):

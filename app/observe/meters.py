@@ -29,6 +29,7 @@ _REQUEST_BUCKETS_S = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 10.0),
 )
 _STORE_BUCKETS_S = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1.0, 2.5)
+_FEED_BUCKETS_S = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 5.0, 10.0, 60.0)
 _ACTIONS = ("buy", "sell", "hold")
 _TIERS = ("l1", "l2", "none")
 _LEVELS = ("none", "stale", "price_only", "agents_only", "neutral")
@@ -80,6 +81,13 @@ class Meters:
         self._feed_lost = Counter(
             "decide_feed_reloads", "Times the change feed had lost entries, so that all of L1 was reread.", registry=registry
         )
+        self._feed_delay = Histogram(
+            "decide_feed_delay_seconds",
+            "Time from a publication to its application to L1, by the clocks of the store and of this machine.",
+            buckets=_FEED_BUCKETS_S,
+            registry=registry,
+        )
+        self._breaker_opened = Counter("decide_l2_breaker_opened", "Times the circuit breaker of L2 opened.", registry=registry)
         self._log_dropped = Counter(
             "decide_log_lines_dropped",
             "Log lines lost: their queue was full, or they could not be written.",
@@ -93,6 +101,7 @@ class Meters:
         self.l1_hit = self._cache_gets.labels("l1", "hit")
         self._evictions_seen = 0
         self._dropped_seen = 0
+        self._opened_seen = 0
 
     def _declare_gauges(self, registry: CollectorRegistry, version: str, policy: str, schema: str) -> None:
         self._l1_entries = Gauge("decide_l1_entries", "Entries in L1.", registry=registry, multiprocess_mode="livesum")
@@ -119,8 +128,22 @@ class Meters:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self._declare_freshness(registry)
+        build = Gauge(
+            "decide_build_info",
+            "What is running, as labels.",
+            ["version", "policy", "schema"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        build.labels(version, policy, schema).set(1)
+
+    def _declare_freshness(self, registry: CollectorRegistry) -> None:
         self._draining = Gauge(
             "decide_draining", "1 from the signal to stop until the stop.", registry=registry, multiprocess_mode="livemax"
+        )
+        self._breaker_closed = Gauge(
+            "decide_l2_breaker_closed", "1 while loads go to L2.", registry=registry, multiprocess_mode="livemin"
         )
         self._feed_lag = Gauge(
             "decide_feed_lag_seconds",
@@ -156,14 +179,6 @@ class Meters:
         self._run = Gauge(
             "decide_warm_run_info", "The loaded warm run, as a label.", ["run"], registry=registry, multiprocess_mode="mostrecent"
         )
-        build = Gauge(
-            "decide_build_info",
-            "What is running, as labels.",
-            ["version", "policy", "schema"],
-            registry=registry,
-            multiprocess_mode="max",
-        )
-        build.labels(version, policy, schema).set(1)
 
     def _begin_at_zero(self) -> None:
         """Make the series that rates are taken of: one that begins with its first event hides that event from them."""
@@ -210,8 +225,10 @@ class Meters:
         self._input_max_age.labels("price").set(price_max_age_s)
         self._input_max_age.labels("agents").set(agents_max_age_s)
 
-    def feed_applied(self, symbols: int, *, lost: bool) -> None:
-        """A batch of changes was applied to L1."""
+    def feed_applied(self, symbols: int, *, lost: bool, delay_s: float | None) -> None:
+        """A batch of changes was applied to L1, ``delay_s`` after the oldest of it was published."""
+        if delay_s is not None:
+            self._feed_delay.observe(delay_s)
         self._feed_symbols.inc(symbols)
         if lost:
             self._feed_lost.inc()
@@ -243,6 +260,8 @@ class Meters:
         draining: bool,
         feed_connected: bool,
         feed_lag_s: float,
+        breaker_closed: bool,
+        breaker_opened: int,
         newest_input_age_s: float,
         log_lines_dropped: int,
     ) -> None:
@@ -259,6 +278,9 @@ class Meters:
         self._draining.set(draining)
         self._feed_connected.set(feed_connected)
         self._feed_lag.set(feed_lag_s)
+        self._breaker_closed.set(breaker_closed)
+        self._breaker_opened.inc(breaker_opened - self._opened_seen)
+        self._opened_seen = breaker_opened
         self._newest_input_age.set(newest_input_age_s)
         self._log_dropped.inc(log_lines_dropped - self._dropped_seen)
         self._dropped_seen = log_lines_dropped

@@ -1,9 +1,11 @@
 """A store in memory whose answers can be held back or made to fail, and meters that only count."""
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from app.cache.breaker import Breaker
 from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
 from app.errors import StoreError
 from tests.records import row
@@ -91,6 +93,7 @@ class CountingMeters:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.runs: list[str] = []
+        self.delays_s: list[float] = []
 
     def cache_get(self, tier: str, result: str, count: int = 1) -> None:
         """Counted by tier and result."""
@@ -106,8 +109,10 @@ class CountingMeters:
         """Counted by reason."""
         self.counts[f"fault {reason}"] += 1
 
-    def feed_applied(self, symbols: int, *, lost: bool) -> None:
-        """Counted with its symbols."""
+    def feed_applied(self, symbols: int, *, lost: bool, delay_s: float | None) -> None:
+        """Counted with its symbols; delays kept in order."""
+        if delay_s is not None:
+            self.delays_s.append(delay_s)
         self.counts["feed symbols"] += symbols
         self.counts["feed lost"] += lost
 
@@ -129,6 +134,11 @@ class Clock:
     def __call__(self) -> float:
         """Now."""
         return self.now
+
+
+def make_breaker(clock: Callable[[], float], failures: int = 1000) -> Breaker:
+    """One that stays closed unless a test says otherwise."""
+    return Breaker(failures=failures, first_pause_s=1.0, longest_pause_s=8.0, clock=clock, rng=random.Random(1))
 
 
 BROKEN = StoreError("l2_error", "told to fail")

@@ -9,7 +9,7 @@ from app.cache.feed import Feed
 from app.cache.memory import Memory
 from app.cache.store import Changes, RunInfo
 from app.cache.tiers import Tiers
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
 from tests.records import AS_OF_MS, row, run_info
 
 
@@ -30,7 +30,7 @@ class House:
             clock=self.clock,
             rng=random.Random(1),
         )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=10)
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=10, slow_s=0.1)
         self.pauses_s: list[float] = []
         self.runs: list[str] = []
         self.feed = Feed(
@@ -39,7 +39,9 @@ class House:
             self.meters,
             wait_s=1.0,
             rng=random.Random(1),
+            lease_s=1e9,
             clock=self.clock,
+            now_ms=lambda: 1_000_500,
             sleep=self._sleep,
             on_run=self._on_run,
         )

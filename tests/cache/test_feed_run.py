@@ -9,7 +9,7 @@ from app.cache.memory import Memory
 from app.cache.store import Changes, RunInfo
 from app.cache.tiers import Tiers
 from app.errors import StoreError
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
 from tests.records import run_info
 
 
@@ -60,7 +60,7 @@ class House:
             clock=self.clock,
             rng=random.Random(1),
         )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=10)
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=10, slow_s=0.1)
         self.runs: list[str] = []
         self.pauses = 0
         self.feed = Feed(
@@ -68,7 +68,9 @@ class House:
             self.tiers,
             self.meters,
             wait_s=7.0,
+            lease_s=1e9,
             clock=self.clock,
+            now_ms=lambda: 1_000_500,
             rng=random.Random(1),
             sleep=self._sleep,
             on_run=on_run or (lambda info: self.runs.append(info.run)),

@@ -8,7 +8,7 @@ import pytest
 
 from app.cache.memory import Memory
 from app.cache.tiers import Lookup, Tiers
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
 from tests.records import AS_OF_MS, row
 
 
@@ -27,7 +27,7 @@ class House:
             clock=self.clock,
             rng=random.Random(1),
         )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=10)
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=10, slow_s=0.1)
 
     async def overtaken(self, change: Callable[[Tiers], None]) -> Lookup:
         """What a caller of A gets whose read was under way when ``change`` was told."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from app.cache.memory import Memory
 from app.cache.store import Stored
 from app.cache.tiers import Lookup, Tiers
-from tests.cache.fakes import Clock, CountingMeters, FakeStore
+from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_breaker
 from tests.records import AS_OF_MS, price_record, row
 
 _TTL_S = 60.0
@@ -49,7 +49,9 @@ class House:
             clock=self.clock,
             rng=random.Random(1),
         )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, max_pending=max_pending)
+        self.tiers = Tiers(
+            memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=max_pending, slow_s=0.1
+        )
         self.unforeseen: list[BaseException] = []
 
     def run(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -1,6 +1,9 @@
 """What is particular to one kind of L2: faults of Redis, shapes of its replies, unusable SQLite files."""
 
 import asyncio
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,28 @@ from app.cache.store import UNKNOWN, Store
 from app.errors import StoreError
 from tests.records import row, run_info
 from tests.servers import RedisServer, free_port, redis_executable
+
+
+def test_a_file_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
+    """It had no times in its change feed; old entries have none then, and new ones do."""
+    path = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL)"
+        )
+        connection.execute("INSERT INTO changes (run, symbols) VALUES ('old', 'A')")
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        before = await store.changes("0", 0.0)
+        assert (before.symbols, before.published_ms) == (("A",), None)
+        await store.publish([row("A")], run_info())
+        after = await store.changes(before.last_id, 0.0)
+        assert after.published_ms is not None
+        assert abs(after.published_ms - time.time() * 1000) < 60_000
+        await store.close()
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("key", ["symbols", "run", "changes"])

@@ -16,7 +16,7 @@ from app.cache.opening import open_store
 from app.cache.store import Row, Store
 from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Decision, Limits, Policy
-from tests.cache.fakes import Clock, CountingMeters
+from tests.cache.fakes import Clock, CountingMeters, make_breaker
 from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
 
 _DAY_MS = 86_400_000
@@ -204,7 +204,7 @@ async def _decisions(store: Store, symbols: list[str], now_ms: int) -> dict[str,
         clock=clock,
         rng=random.Random(1),
     )
-    tiers = Tiers(memory, store, CountingMeters(), clock, max_pending=100)
+    tiers = Tiers(memory, store, CountingMeters(), clock, make_breaker(clock), max_pending=100, slow_s=0.1)
     policy = Policy(HYBRID_1, _LIMITS)
     decided: dict[str, list[Decision]] = {}
     for tier in ("l2", "l1"):

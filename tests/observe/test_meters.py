@@ -18,7 +18,7 @@ def make_meters() -> Meters:
     return Meters(version="1.2.3", policy="1.0.0", schema="abc")
 
 
-def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0) -> None:
+def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0, opened: int = 0) -> None:
     """All gauges."""
     meters.refresh(
         l1_entries=3,
@@ -31,6 +31,8 @@ def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0) -> None:
         draining=False,
         feed_connected=False,
         feed_lag_s=0.25,
+        breaker_closed=True,
+        breaker_opened=opened,
         newest_input_age_s=3.0,
         log_lines_dropped=dropped,
     )
@@ -62,8 +64,8 @@ def test_events_are_counted_under_their_names() -> None:
     meters.store_read(0.001, 3, failed=False)
     meters.store_read(0.002, 4, failed=True)
     meters.record_fault("corrupt")
-    meters.feed_applied(5, lost=True)
-    meters.feed_applied(1, lost=False)
+    meters.feed_applied(5, lost=True, delay_s=0.02)
+    meters.feed_applied(1, lost=False, delay_s=None)
     meters.feed_failed()
     found = samples(meters)
     assert found["decide_cache_gets_total", (("result", "hit"), ("tier", "l1"))] == 1

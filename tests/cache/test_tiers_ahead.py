@@ -1,0 +1,289 @@
+"""What keeps callers from waiting: the breaker, the lease, refreshing and prefetching."""
+
+import asyncio
+import random
+
+from app.cache.feed import Feed
+from app.cache.memory import Memory
+from app.cache.store import Changes
+from app.cache.tiers import Tiers
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
+from tests.records import row
+
+_SYMBOLS = ("A", "B", "C")
+
+
+class House:
+    """Tiers and a feed over three symbols."""
+
+    def __init__(self, *, failures: int = 2, refresh_share: float = 1.0, lease_s: float = 5.0) -> None:
+        self.store = FakeStore(*_SYMBOLS)
+        self.clock = Clock()
+        self.meters = CountingMeters()
+        memory = Memory(
+            max_entries=1000,
+            ttl_s=60.0,
+            ttl_jitter=0.0,
+            stale_s=600.0,
+            negative_max_entries=10,
+            negative_ttl_s=5.0,
+            clock=self.clock,
+            rng=random.Random(1),
+            refresh_share=refresh_share,
+        )
+        self.breaker = make_breaker(self.clock, failures)
+        self.tiers = Tiers(memory, self.store, self.meters, self.clock, self.breaker, max_pending=1000, slow_s=0.1)
+        self.feed = Feed(
+            self.store,
+            self.tiers,
+            self.meters,
+            wait_s=0.1,
+            lease_s=lease_s,
+            rng=random.Random(1),
+            clock=self.clock,
+            now_ms=lambda: 1_000_500,
+        )
+
+    async def fill(self) -> None:
+        """The feed is connected and all symbols are in L1."""
+        assert await self.feed.step()
+        await self.tiers.fetch_many(_SYMBOLS, 1.0)
+        self.store.reads.clear()
+
+    def hit(self, symbol: str) -> bool:
+        """Whether L1 answers."""
+        return self.tiers.hit(symbol, self.clock.now) is not None
+
+    def state(self) -> str:
+        """The breaker's."""
+        return self.breaker.state
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_without_word_from_the_feed_nothing_is_fresh_after_the_lease() -> None:
+    """All of L1 turns stale by the clock alone; entries still serve as a fallback, and are fresh again when the feed is heard."""
+
+    async def work() -> None:
+        house = House()
+        await house.fill()
+        house.store.failure = BROKEN
+        assert not await house.feed.step()
+        house.clock.now += 4.9
+        assert house.hit("A")
+        house.clock.now += 0.2
+        assert not house.hit("A")
+        found = await house.tiers.fetch("A", 1.0)
+        assert (found.tier, found.proven, found.trouble) == ("l1", False, "l2_error")
+        house.store.failure = None
+        house.store.feed.append(Changes("0", (), lost=False))
+        assert await house.feed.step()
+        assert house.hit("A")
+
+    asyncio.run(work())
+
+
+def test_a_lost_lease_does_not_hide_that_a_store_still_answers() -> None:
+    """Reads go through L2 then, and are answered from it as proven."""
+
+    async def work() -> None:
+        house = House()
+        await house.fill()
+        house.clock.now += 6.0
+        found = await house.tiers.fetch("A", 1.0)
+        assert (found.tier, found.proven) == ("l2", True)
+
+    asyncio.run(work())
+
+
+def test_an_open_breaker_answers_at_once_from_what_there_is() -> None:
+    """After two failures nobody asks L2 any more: a known symbol is stale, an unread one has nothing, both say why."""
+
+    async def work() -> None:
+        house = House()
+        await house.fill()
+        house.tiers.invalidate_all()
+        house.store.failure = BROKEN
+        for _ in range(2):
+            await house.tiers.fetch("A", 1.0)
+        house.store.reads.clear()
+        known, unread = await house.tiers.fetch_many(("A", "Z"), 1.0)
+        assert (known.tier, known.proven, known.trouble) == ("l1", False, "l2_open")
+        assert unread.evidence is not None
+        assert (unread.tier, unread.trouble) == ("none", "l2_open")
+        assert house.store.reads == []
+
+    asyncio.run(work())
+
+
+def test_a_hanging_store_opens_the_breaker_before_its_connections_fail() -> None:
+    """Each load that a caller waited for in vain counts once, however many callers waited."""
+
+    async def work() -> None:
+        house = House(failures=2)
+        house.store.gate.clear()
+        waits = [asyncio.create_task(house.tiers.fetch(symbol, 0.01)) for symbol in ("A", "A", "A")]
+        await asyncio.sleep(0)
+        house.clock.now += 0.2
+        assert {found.trouble for found in await asyncio.gather(*waits)} == {"l2_timeout"}
+        assert house.state() == "closed"
+        wait = asyncio.create_task(house.tiers.fetch("B", 0.01))
+        await asyncio.sleep(0)
+        house.clock.now += 0.2
+        await wait
+        assert house.state() == "open"
+        house.store.gate.set()
+        await house.tiers.close()
+        assert house.state() == "closed"
+
+    asyncio.run(work())
+
+
+def test_a_load_that_was_waited_for_in_vain_is_not_waited_for_again() -> None:
+    """Who comes while it still hangs falls back at once; what it brings in the end is kept all the same."""
+
+    async def work() -> None:
+        house = House(failures=1000)
+        house.store.gate.clear()
+        first = asyncio.create_task(house.tiers.fetch("A", 0.01))
+        await asyncio.sleep(0)
+        house.clock.now += 0.2
+        await first
+        found = await asyncio.wait_for(house.tiers.fetch("A", 3600.0), 1.0)
+        assert found.trouble == "l2_timeout"
+        house.store.gate.set()
+        await house.tiers.close()
+        assert house.hit("A")
+
+    asyncio.run(work())
+
+
+def test_a_callers_short_deadline_says_nothing_of_the_store() -> None:
+    """Who waits for a millisecond only has not seen L2 fail."""
+
+    async def work() -> None:
+        house = House(failures=1)
+        house.store.gate.clear()
+        assert (await house.tiers.fetch("A", 0.001)).trouble == "l2_timeout"
+        assert house.state() == "closed"
+        house.store.gate.set()
+        await house.tiers.close()
+
+    asyncio.run(work())
+
+
+def test_the_feed_ends_the_breakers_pause() -> None:
+    """A feed that is heard again means that L2 is back."""
+
+    async def work() -> None:
+        house = House(failures=1)
+        await house.fill()
+        house.tiers.invalidate_all()
+        house.store.failure = BROKEN
+        await house.tiers.fetch("A", 1.0)
+        assert house.state() == "open"
+        house.store.failure = None
+        house.store.feed.append(Changes("0", (), lost=False))
+        assert await house.feed.step()
+        assert (await house.tiers.fetch("A", 1.0)).tier == "l2"
+        assert house.state() == "closed"
+
+    asyncio.run(work())
+
+
+def test_a_hit_late_in_an_entrys_life_has_it_loaded_anew() -> None:
+    """The hit itself is served as ever; there is one load, and the entry never expires for whoever asks often."""
+
+    async def work() -> None:
+        house = House(refresh_share=0.5, lease_s=1e9)
+        await house.fill()
+        house.clock.now += 29.0
+        assert house.hit("A")
+        await settle()
+        assert house.store.reads == []
+        house.clock.now += 2.0
+        assert all(house.hit("A") for _ in range(10))
+        await settle()
+        assert house.store.reads == [["A"]]
+        house.clock.now += 40.0
+        assert house.hit("A")
+        assert not house.hit("B")
+
+    asyncio.run(work())
+
+
+def test_a_refresh_that_fails_harms_nobody() -> None:
+    """The entry serves to its end, and the load is not tried again for each hit."""
+
+    async def work() -> None:
+        house = House(refresh_share=0.5, lease_s=1e9)
+        await house.fill()
+        house.clock.now += 31.0
+        house.store.failure = BROKEN
+        assert all(house.hit("A") for _ in range(10))
+        await settle()
+        assert house.hit("A")
+        await settle()
+        assert len(house.store.reads) == 1
+
+    asyncio.run(work())
+
+
+def test_after_a_change_hot_symbols_are_loaded_before_they_are_asked_for() -> None:
+    """In one read, those that L1 holds and no others; then they are hits."""
+
+    async def work() -> None:
+        house = House()
+        await house.fill()
+        house.store.put(row("A"))
+        house.store.feed.append(Changes("1", ("A", "B", "UNHEARD"), lost=False, published_ms=1_000_000))
+        assert await house.feed.step()
+        await settle()
+        assert [sorted(read) for read in house.store.reads] == [["A", "B"]]
+        assert house.hit("A")
+        assert house.hit("C")
+        assert house.meters.delays_s == [0.5]
+
+    asyncio.run(work())
+
+
+def test_of_many_changes_the_hottest_are_loaded_first() -> None:
+    """As many as one read takes, by how often they were hit."""
+
+    async def work() -> None:
+        house = House()
+        symbols = [f"S{number:03}" for number in range(600)]
+        for symbol in symbols:
+            house.store.put(row(symbol))
+        await house.feed.step()
+        await house.tiers.fetch_many(symbols, 1.0)
+        hot = symbols[300:400]
+        for symbol in hot:
+            assert house.hit(symbol)
+        house.store.reads.clear()
+        house.store.feed.append(Changes("1", (), lost=True))
+        assert await house.feed.step()
+        await settle()
+        (read,) = house.store.reads
+        assert len(read) == 256
+        assert set(hot) <= set(read)
+
+    asyncio.run(work())
+
+
+def test_nothing_is_prefetched_from_a_store_that_does_not_answer() -> None:
+    """An open breaker holds for what nobody waits for, too."""
+
+    async def work() -> None:
+        house = House(failures=1)
+        await house.fill()
+        house.breaker.failed()
+        house.tiers.prefetch()
+        await settle()
+        assert house.store.reads == []
+
+    asyncio.run(work())
