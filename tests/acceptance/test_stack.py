@@ -1,10 +1,12 @@
 """What ``just up prod`` starts, and that it is as closed as it says. In the order of a stack's life."""
 
 import json
+import re
 
 import httpx
 
 from tests.acceptance.stack import URL, Stack, decide, finished, results, run, until
+from tests.servers import ROOT
 
 LONG_RUNNING = ("redis", "app", "prometheus")
 MEMORY_LIMITS = {"redis": 256 * 2**20, "app": 512 * 2**20}
@@ -107,6 +109,12 @@ def test_the_acceptance_run_passes_within_its_limits(stack: Stack) -> None:
 def test_prometheus_sees_the_server_and_its_counters_grow(stack: Stack) -> None:
     """Both targets are up, every rule is loaded, and decisions made now are counted within two scrapes."""
     until(lambda: len(stack.ask_prometheus("up == 1")) == 2, 20, "both targets up")
+    rules = sum(
+        len(re.findall(r"(?m)^ +- (?:record|alert): ", path.read_text(encoding="utf-8")))
+        for path in (ROOT / "ops" / "prometheus" / "rules").glob("*.yml")
+    )
+    (loaded,) = stack.ask_prometheus("sum(prometheus_rule_group_rules)")
+    assert int(loaded["value"][1]) == rules
 
     def decisions() -> float:
         found = stack.ask_prometheus("sum(decide_decisions_total)")
