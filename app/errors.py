@@ -21,6 +21,13 @@ class StoreError(DecideError):
         self.reason = reason
 
 
+class StoreEmpty(StoreError):
+    """L2 answered, and holds no publication: it was never warmed, or was emptied. It cannot say what is unknown."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("l2_empty", detail)
+
+
 class StoreRefused(StoreError):
     """L2 answered that it does not accept our credentials."""
 

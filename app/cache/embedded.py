@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
-from app.errors import StoreError
+from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
 
@@ -26,13 +26,15 @@ CREATE TABLE IF NOT EXISTS records (
     price_as_of_ms INTEGER, price BLOB,
     agents_as_of_ms INTEGER, agents BLOB
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS changes (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL, at_ms INTEGER
-);
+CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
 _READ = """
 SELECT symbol, price, agents FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""
+_READ_CHANGES = """
+SELECT id, symbols, at_ms FROM changes LEFT JOIN change_times USING (id) WHERE id > ? ORDER BY id LIMIT ?
 """
 _WRITE = """
 INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
@@ -59,10 +61,15 @@ class EmbeddedStore:
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
+        if not symbols:
+            return []
         wanted = msgspec.json.encode(list(symbols)).decode()
 
         def read() -> list[Stored]:
-            found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in self._reader().execute(_READ, (wanted,))}
+            reader = self._reader()
+            found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
+            if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
+                raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
             return [found.get(symbol, UNKNOWN) for symbol in symbols]
 
         return await self._in_thread(read)
@@ -143,7 +150,6 @@ class EmbeddedStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_TABLES)
-            _complete(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -156,9 +162,7 @@ class EmbeddedStore:
             return None
         # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
         newest_id = _newest_change(connection)
-        found = connection.execute(
-            "SELECT id, symbols, at_ms FROM changes WHERE id > ? ORDER BY id LIMIT ?", (after, _CHANGES_READ)
-        ).fetchall()
+        found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
         if newest_id < after or (newest_id > after and not found):
             return Changes(last_id=str(newest_id), symbols=(), lost=True)
         if len(found) < _CHANGES_READ:
@@ -168,17 +172,6 @@ class EmbeddedStore:
         symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
         lost = found[0][0] != after + 1
         return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2])
-
-
-def _complete(connection: sqlite3.Connection) -> None:
-    """Add what files of earlier versions do not have."""
-    if all(row[1] != "at_ms" for row in connection.execute("PRAGMA table_info(changes)")):
-        try:
-            connection.execute("ALTER TABLE changes ADD COLUMN at_ms INTEGER")
-        except sqlite3.OperationalError as error:
-            # Another process may have been faster.
-            if "duplicate column" not in str(error):
-                raise
 
 
 def _newest_change(connection: sqlite3.Connection) -> int:
@@ -212,10 +205,11 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
     connection.executemany(_WRITE, writes)
     connection.executemany("DELETE FROM records WHERE symbol = ?", ((symbol,) for symbol in gone))
     at_ms = time.time_ns() // 1_000_000
-    change = (info.run, "\n".join(changed + gone), at_ms)
-    cursor = connection.execute("INSERT INTO changes (run, symbols, at_ms) VALUES (?, ?, ?)", change)
+    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
     change_id = int(cursor.lastrowid or 0)
-    connection.execute("DELETE FROM changes WHERE id <= ?", (change_id - _CHANGES_KEPT,))
+    connection.execute("INSERT INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
+    for table in ("changes", "change_times"):
+        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - two names of ours
     newest_ms, count = connection.execute(
         "SELECT max(max(coalesce(price_as_of_ms, agents_as_of_ms), coalesce(agents_as_of_ms, price_as_of_ms))), count(*)"
         " FROM records"

@@ -23,7 +23,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from app.cache.store import Changes, Published, Row, RunInfo, Stored
 from app.domain.vector import AS_OF_MAX_MS
-from app.errors import StoreError, StoreRefused
+from app.errors import StoreEmpty, StoreError, StoreRefused
 
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
@@ -143,7 +143,11 @@ class RedisStore:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.mget(keys)
         pipeline.smismember(self._symbols_key, list(symbols))
-        values, known = await _answered(pipeline.execute())
+        pipeline.exists(self._run_key)
+        values, known, published = await _answered(pipeline.execute())
+        if not published:
+            # Flushed, restarted without its data, or another Redis: that a symbol is not there says nothing of the symbol.
+            raise StoreEmpty(f"Redis has no {self._run_key}: nothing was published")
         return [
             Stored(known=bool(known[index]), price=values[2 * index], agents=values[2 * index + 1])
             for index in range(len(symbols))

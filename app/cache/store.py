@@ -2,7 +2,8 @@
 
 Two stores implement it: `app.cache.redis.RedisStore` and `app.cache.embedded.EmbeddedStore`. A read has three outcomes:
 a `Stored` with ``known`` true (hit), a `Stored` with ``known`` false (miss: outside the loaded universe), or a
-`StoreError` (error), which must never be remembered as a miss.
+`StoreError` (error), which must never be remembered as a miss. A store that holds no publication knows no universe, so it
+answers with `StoreEmpty` and not with misses.
 """
 
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ from app.cache.codec import decode_agents, decode_price
 from app.cache.memory import Entry, Memory
 from app.cache.store import Store, Stored
 from app.domain.evidence import Evidence, Trouble, unread
-from app.errors import RecordError, StoreError
+from app.errors import RecordError, StoreEmpty, StoreError
 
 Tier = Literal["l1", "l2", "none"]
 _READ_AT_ONCE = 256
@@ -77,6 +77,7 @@ class _Load:
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
 _UNKNOWN_IN_L2 = Lookup(evidence=None, tier="l2", proven=True, age_s=0.0)
 _UNREAD = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l2_error")
+_EMPTY = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l2_empty")
 
 
 def _report(error: Exception) -> None:
@@ -226,11 +227,14 @@ class Tiers:
     async def _load(self, loads: list[_Load]) -> None:
         started = self._clock()
         stored: list[Stored] | None = None
+        unread = _UNREAD
         try:
             answers = await self.store.get_many([load.symbol for load in loads])
             if len(answers) != len(loads):
                 raise ValueError(f"L2 gave {len(answers)} answers for {len(loads)} symbols")
             stored = answers
+        except StoreEmpty:
+            unread = _EMPTY
         except StoreError:
             pass
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave callers waiting; it is reported, not hidden
@@ -239,7 +243,7 @@ class Tiers:
             # Also when the read was cancelled, as at the end of the process: nobody may wait for a load that is gone.
             self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
             self._running -= len(loads)
-            if stored is None:
+            if stored is None and unread is _UNREAD:
                 self.breaker.failed()
             else:
                 self.breaker.succeeded()
@@ -248,7 +252,7 @@ class Tiers:
             for position, load in enumerate(loads):
                 if self._loads.get(load.symbol) is load:
                     del self._loads[load.symbol]
-                load.future.set_result(_UNREAD if stored is None else self._kept(load, stored[position]))
+                load.future.set_result(unread if stored is None else self._kept(load, stored[position]))
 
     def _kept(self, load: _Load, stored: Stored) -> Lookup:
         try:

@@ -14,6 +14,7 @@ Trouble = Literal[
     "l2_timeout",
     "l2_overloaded",
     "l2_open",
+    "l2_empty",
 ]
 """Why a record is not there. ``absent`` and ``schema_mismatch`` are answers of L2 (status missing); the others mean that the
 record could not be read (status error)."""

@@ -35,7 +35,9 @@ _VIEWED = (_SMA_RATIO, _MOMENTUM, _RSI, _MACD_HISTOGRAM, _RANGE_POSITION)
 _NOTHING = 1e-12
 """A volatility or range below this is none; it also keeps what is divided by it finite."""
 _USABLE: frozenset[Status] = frozenset({"present", "stale"})
-_ERROR_TROUBLES: frozenset[Trouble | None] = frozenset({"corrupt", "l2_error", "l2_timeout", "l2_overloaded", "l2_open"})
+_ERROR_TROUBLES: frozenset[Trouble | None] = frozenset(
+    {"corrupt", "l2_error", "l2_timeout", "l2_overloaded", "l2_open", "l2_empty"}
+)
 
 
 class PolicyTable(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from app.cache.feed import Feed
 from app.cache.memory import Memory
 from app.cache.store import Changes
 from app.cache.tiers import Tiers
+from app.errors import StoreEmpty
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
 from tests.records import row
 
@@ -212,6 +213,44 @@ def test_a_hit_late_in_an_entrys_life_has_it_loaded_anew() -> None:
         house.clock.now += 40.0
         assert house.hit("A")
         assert not house.hit("B")
+
+    asyncio.run(work())
+
+
+def test_an_entry_that_is_already_on_its_way_is_not_loaded_twice() -> None:
+    """It was asked of L2 while the lease was lost; when the lease is back, a late hit waits for that load."""
+
+    async def work() -> None:
+        house = House(refresh_share=0.05)
+        await house.fill()
+        house.clock.now += 6.0
+        house.store.gate.clear()
+        asked = asyncio.create_task(house.tiers.fetch("A", 1.0))
+        await settle()
+        house.store.feed.append(Changes("0", (), lost=False))
+        assert await house.feed.step()
+        assert house.hit("A")
+        await settle()
+        house.store.gate.set()
+        await asked
+        assert house.store.reads == [["A"]]
+
+    asyncio.run(work())
+
+
+def test_an_empty_store_is_no_failure_and_no_miss() -> None:
+    """It answers, so the breaker stays closed; it knows no universe, so nobody is told that a symbol is unknown."""
+
+    async def work() -> None:
+        house = House(failures=1)
+        await house.fill()
+        house.tiers.invalidate_all()
+        house.store.failure = StoreEmpty("flushed")
+        known, unread = await house.tiers.fetch_many(("A", "Z"), 1.0)
+        assert (known.tier, known.proven, known.trouble) == ("l1", False, "l2_empty")
+        assert (unread.tier, unread.trouble) == ("none", "l2_empty")
+        assert unread.evidence is not None
+        assert house.state() == "closed"
 
     asyncio.run(work())
 

@@ -7,8 +7,7 @@ import pytest
 import redis
 
 from app.cache.redis import RedisStore
-from app.cache.store import UNKNOWN
-from app.errors import StoreError
+from app.errors import StoreEmpty, StoreError
 from tests.records import row, run_info
 
 
@@ -52,7 +51,8 @@ def test_reading_a_key_of_another_type_is_an_error_not_a_miss(read: str, redis_u
             await reads[read]()
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
-        assert await store.get_many(["A"]) == [UNKNOWN]
+        with pytest.raises(StoreEmpty):
+            await store.get_many(["A"])
         await store.close()
 
     asyncio.run(work())
@@ -77,7 +77,7 @@ def test_a_record_key_of_another_type_is_absent_beside_whole_ones(redis_url: str
     asyncio.run(work())
 
 
-def test_a_flushed_redis_is_a_lost_feed_and_an_unknown_universe(redis_url: str) -> None:
+def test_a_flushed_redis_is_a_lost_feed_and_knows_no_universe(redis_url: str) -> None:
     """FLUSHALL is noticed by a reader that had read everything, and it goes on with the next publication."""
 
     async def work() -> None:
@@ -88,7 +88,9 @@ def test_a_flushed_redis_is_a_lost_feed_and_an_unknown_universe(redis_url: str) 
             client.flushall()
         flushed = await store.changes(position, 0.05)
         assert (flushed.lost, flushed.last_id) == (True, "0-0")
-        assert (await store.get_many(["A"]), await store.run_info()) == ([UNKNOWN], None)
+        assert await store.run_info() is None
+        with pytest.raises(StoreEmpty):
+            await store.get_many(["A"])
         await store.publish([row("B")], run_info("r2"))
         after = await store.changes(flushed.last_id, 0.05)
         assert (after.symbols, after.lost) == (("B",), False)

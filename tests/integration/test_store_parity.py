@@ -174,6 +174,7 @@ def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: P
 
     async def work(store: Store) -> None:
         publisher = place.open()
+        await publisher.publish(everything, run_info("r"))
 
         async def publish() -> None:
             for number in range(12):

@@ -13,6 +13,7 @@ import redis
 from app.cache.codec import decode_price
 from app.cache.opening import open_store
 from app.cache.store import UNKNOWN, Row, Store
+from app.errors import StoreEmpty
 from tests.records import AS_OF_MS, row, run_info
 
 T = TypeVar("T")
@@ -71,13 +72,14 @@ def test_the_url_decides_the_kind(place: Place) -> None:
 
 
 def test_an_empty_store_knows_nothing(place: Place) -> None:
-    """No run, no symbols, nothing in the feed, and a symbol is unknown rather than an error."""
+    """No run, no symbols, nothing in the feed; and it does not say that a symbol is unknown, for it knows no universe."""
 
     async def work(store: Store) -> None:
         await store.ping()
         assert await store.run_info() is None
         assert await store.symbols() == []
-        assert await store.get_many(["AAPL"]) == [UNKNOWN]
+        with pytest.raises(StoreEmpty):
+            await store.get_many(["AAPL"])
         changes = await store.changes(await store.feed_position(), 0.01)
         assert (changes.symbols, changes.lost) == ((), False)
 
