@@ -63,6 +63,12 @@ class RedisServer:
         """After `pause`."""
         self._process.send_signal(signal.SIGCONT)
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.kill()
+        self._process.wait(10)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def stop(self) -> None:
         """End it and remove its folder."""
         self._process.terminate()
