@@ -133,6 +133,21 @@ class DecideServer:
         except httpx.TransportError:
             return 0
 
+    def decisions(self) -> float:
+        """How many decisions it has made, by its metrics."""
+        text = httpx.get(self.url + "/metrics", timeout=20).text
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("decide_decisions_total{"))
+
+    def wait_for_load(self, decisions: int) -> float:
+        """Return once it has made so many more decisions; the moment, by `time.monotonic`."""
+        before = self.decisions()
+        deadline = time.monotonic() + 60
+        while self.decisions() < before + decisions:
+            if time.monotonic() > deadline:
+                raise RuntimeError("nobody asked for decisions within 60 s")
+            time.sleep(0.02)
+        return time.monotonic()
+
     def stop(self) -> int:
         """SIGTERM, then its exit code."""
         if self.process.poll() is None:

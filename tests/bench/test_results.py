@@ -192,6 +192,6 @@ def test_more_connections_than_the_process_may_have_are_refused() -> None:
     allow_connections(10)
 
 
-def test_answer_helper_is_http() -> None:
+def test_the_fake_servers_answers_are_http() -> None:
     """The fake servers' answers have the length they say."""
     assert answer(200, b"abc").endswith(b"Content-Length: 3\r\n\r\nabc")

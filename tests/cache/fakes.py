@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from app.cache.breaker import Breaker
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
+from app.cache.memory import Memory
+from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Store, Stored
+from app.cache.tiers import Tiers
 from app.errors import StoreError
 from tests.records import row
 
@@ -139,6 +141,33 @@ class Clock:
 def make_breaker(clock: Callable[[], float], failures: int = 1000) -> Breaker:
     """One that stays closed unless a test says otherwise."""
     return Breaker(failures=failures, first_pause_s=1.0, longest_pause_s=8.0, clock=clock, rng=random.Random(1))
+
+
+def make_tiers(
+    store: Store,
+    meters: CountingMeters,
+    clock: Callable[[], float],
+    *,
+    max_entries: int = 1000,
+    ttl_s: float = 60.0,
+    stale_s: float = 60.0,
+    refresh_share: float = 1.0,
+    max_pending: int = 1000,
+    failures: int = 1000,
+) -> Tiers:
+    """Tiers whose entries live exactly as long as they are told to."""
+    memory = Memory(
+        max_entries=max_entries,
+        ttl_s=ttl_s,
+        ttl_jitter=0.0,
+        stale_s=stale_s,
+        negative_max_entries=100,
+        negative_ttl_s=5.0,
+        clock=clock,
+        rng=random.Random(1),
+        refresh_share=refresh_share,
+    )
+    return Tiers(memory, store, meters, clock, make_breaker(clock, failures), max_pending=max_pending, slow_s=0.1)
 
 
 BROKEN = StoreError("l2_error", "told to fail")

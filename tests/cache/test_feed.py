@@ -6,10 +6,8 @@ import random
 from collections.abc import Callable
 
 from app.cache.feed import Feed
-from app.cache.memory import Memory
 from app.cache.store import Changes, RunInfo
-from app.cache.tiers import Tiers
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, row, run_info
 
 
@@ -20,17 +18,7 @@ class House:
         self.store = FakeStore("A", "B")
         self.meters = CountingMeters()
         self.clock = Clock()
-        memory = Memory(
-            max_entries=10,
-            ttl_s=60.0,
-            ttl_jitter=0.0,
-            stale_s=60.0,
-            negative_max_entries=10,
-            negative_ttl_s=5.0,
-            clock=self.clock,
-            rng=random.Random(1),
-        )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=10, slow_s=0.1)
+        self.tiers = make_tiers(self.store, self.meters, self.clock)
         self.pauses_s: list[float] = []
         self.runs: list[str] = []
         self.feed = Feed(

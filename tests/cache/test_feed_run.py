@@ -5,11 +5,9 @@ import random
 from collections.abc import Awaitable, Callable
 
 from app.cache.feed import Feed
-from app.cache.memory import Memory
 from app.cache.store import Changes, RunInfo
-from app.cache.tiers import Tiers
 from app.errors import StoreError
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import run_info
 
 
@@ -50,17 +48,7 @@ class House:
         self.store = PatchyStore()
         self.clock = Clock()
         self.meters = CountingMeters()
-        memory = Memory(
-            max_entries=10,
-            ttl_s=60.0,
-            ttl_jitter=0.0,
-            stale_s=60.0,
-            negative_max_entries=10,
-            negative_ttl_s=5.0,
-            clock=self.clock,
-            rng=random.Random(1),
-        )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=10, slow_s=0.1)
+        self.tiers = make_tiers(self.store, self.meters, self.clock)
         self.runs: list[str] = []
         self.pauses = 0
         self.feed = Feed(

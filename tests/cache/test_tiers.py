@@ -1,17 +1,15 @@
 """Read-through: who waits for what, what is kept, and what callers get when L2 does not answer."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from app.cache.codec import encode
-from app.cache.memory import Memory
 from app.cache.store import Stored
-from app.cache.tiers import Lookup, Tiers
+from app.cache.tiers import Lookup
 from app.domain.evidence import Evidence
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, agent_record, price_record, row
 
 _TTL_S = 60.0
@@ -24,18 +22,8 @@ class House:
         self.clock = Clock()
         self.store = FakeStore(*symbols)
         self.meters = CountingMeters()
-        memory = Memory(
-            max_entries=5000,
-            ttl_s=_TTL_S,
-            ttl_jitter=0.0,
-            stale_s=600.0,
-            negative_max_entries=100,
-            negative_ttl_s=5.0,
-            clock=self.clock,
-            rng=random.Random(1),
-        )
-        self.tiers = Tiers(
-            memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=max_pending, slow_s=0.1
+        self.tiers = make_tiers(
+            self.store, self.meters, self.clock, max_entries=5000, ttl_s=_TTL_S, stale_s=600.0, max_pending=max_pending
         )
         self.unforeseen: list[BaseException] = []
 

@@ -4,11 +4,9 @@ import asyncio
 import random
 
 from app.cache.feed import Feed
-from app.cache.memory import Memory
 from app.cache.store import Changes
-from app.cache.tiers import Tiers
 from app.errors import StoreEmpty
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import row
 
 _SYMBOLS = ("A", "B", "C")
@@ -21,19 +19,10 @@ class House:
         self.store = FakeStore(*_SYMBOLS)
         self.clock = Clock()
         self.meters = CountingMeters()
-        memory = Memory(
-            max_entries=1000,
-            ttl_s=60.0,
-            ttl_jitter=0.0,
-            stale_s=600.0,
-            negative_max_entries=10,
-            negative_ttl_s=5.0,
-            clock=self.clock,
-            rng=random.Random(1),
-            refresh_share=refresh_share,
+        self.tiers = make_tiers(
+            self.store, self.meters, self.clock, stale_s=600.0, refresh_share=refresh_share, failures=failures
         )
-        self.breaker = make_breaker(self.clock, failures)
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, self.breaker, max_pending=1000, slow_s=0.1)
+        self.breaker = self.tiers.breaker
         self.feed = Feed(
             self.store,
             self.tiers,

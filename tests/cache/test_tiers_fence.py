@@ -1,14 +1,12 @@
 """What the epoch fence keeps out of L1, and how reads of every outcome are counted."""
 
 import asyncio
-import random
 from collections.abc import Callable
 
 import pytest
 
-from app.cache.memory import Memory
 from app.cache.tiers import Lookup, Tiers
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_breaker
+from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, row
 
 
@@ -17,17 +15,7 @@ class House:
 
     def __init__(self, *symbols: str) -> None:
         self.clock, self.meters, self.store = Clock(), CountingMeters(), FakeStore(*symbols)
-        memory = Memory(
-            max_entries=10,
-            ttl_s=60.0,
-            ttl_jitter=0.0,
-            stale_s=60.0,
-            negative_max_entries=10,
-            negative_ttl_s=5.0,
-            clock=self.clock,
-            rng=random.Random(1),
-        )
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=10, slow_s=0.1)
+        self.tiers = make_tiers(self.store, self.meters, self.clock, max_pending=10)
 
     async def overtaken(self, change: Callable[[Tiers], None]) -> Lookup:
         """What a caller of A gets whose read was under way when ``change`` was told."""

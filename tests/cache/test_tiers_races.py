@@ -1,13 +1,11 @@
 """Read-through where reads overlap, end out of order, are cancelled, or the budget runs out."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.cache.memory import Memory
 from app.cache.store import Stored
-from app.cache.tiers import Lookup, Tiers
-from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_breaker
+from app.cache.tiers import Lookup
+from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, price_record, row
 
 _TTL_S = 60.0
@@ -39,18 +37,8 @@ class House:
         self.clock = Clock()
         self.store = GatedStore(*symbols)
         self.meters = CountingMeters()
-        memory = Memory(
-            max_entries=100,
-            ttl_s=_TTL_S,
-            ttl_jitter=0.0,
-            stale_s=600.0,
-            negative_max_entries=100,
-            negative_ttl_s=5.0,
-            clock=self.clock,
-            rng=random.Random(1),
-        )
-        self.tiers = Tiers(
-            memory, self.store, self.meters, self.clock, make_breaker(self.clock), max_pending=max_pending, slow_s=0.1
+        self.tiers = make_tiers(
+            self.store, self.meters, self.clock, max_entries=100, ttl_s=_TTL_S, stale_s=600.0, max_pending=max_pending
         )
         self.unforeseen: list[BaseException] = []
 

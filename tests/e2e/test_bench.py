@@ -6,10 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from bench.results import Results
 from tests.servers import ROOT, DecideServer, free_port
@@ -41,15 +39,9 @@ def run_bench(folder: Path, url: str, phases: str, *arguments: str) -> subproces
     return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
 
 
-def _decisions(server: DecideServer) -> float:
-    text = httpx.get(server.url + "/metrics", timeout=20).text
-    families = text_string_to_metric_families(text)
-    return sum(each.value for family in families for each in family.samples if each.name == "decide_decisions_total")
-
-
 def test_a_run_that_passes_ends_with_0_and_its_counts_are_the_servers(tmp_path: Path, server: DecideServer) -> None:
     """Both loops, every kind of request; the harness counts as many decisions as the server says it made."""
-    before = _decisions(server)
+    before = server.decisions()
     done = run_bench(tmp_path, server.url, _PHASES)
     assert done.returncode == 0, done.stdout + done.stderr
     results = msgspec.json.decode((tmp_path / "mine.json").read_bytes(), type=Results)
@@ -60,7 +52,7 @@ def test_a_run_that_passes_ends_with_0_and_its_counts_are_the_servers(tmp_path: 
     assert half.rate_per_s is not None
     assert half.answers == round(half.rate_per_s * 1)
     # One more for the reply that the harness measures itself with.
-    assert _decisions(server) - before == peak.decisions + half.decisions + 1
+    assert server.decisions() - before == peak.decisions + half.decisions + 1
     assert results.harness.requests_per_s > 1000
     assert results.universe_symbols == 3
     assert results.server["version"] == "0.1.0"

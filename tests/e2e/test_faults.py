@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import msgspec
 import pytest
 import redis
@@ -164,7 +163,7 @@ def _run(house: House, server: DecideServer, folder: Path) -> PhaseResult:
         str(folder),
     ]
     load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    started = _wait_for_load(server)
+    started = server.wait_for_load(5)
     for number, fault in enumerate(FAULTS):
         _sleep_until(started + 2 + number * period_s)
         fault.begin(house)
@@ -196,16 +195,3 @@ def _judge(phase: PhaseResult) -> None:
 
 def _sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
-
-
-def _wait_for_load(server: DecideServer) -> float:
-    def asked() -> float:
-        text = httpx.get(server.url + "/metrics", timeout=20).text
-        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("decide_decisions_total{"))
-
-    before = asked()
-    deadline = time.monotonic() + 60
-    while asked() < before + 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return time.monotonic()

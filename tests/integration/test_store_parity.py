@@ -1,7 +1,6 @@
 """What both kinds of L2 must have in common where it is easy to differ, and that no tier changes a decision."""
 
 import asyncio
-import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,12 +10,10 @@ import msgspec
 import pytest
 import redis
 
-from app.cache.memory import Memory
 from app.cache.opening import open_store
 from app.cache.store import Row, Store
-from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Decision, Limits, Policy
-from tests.cache.fakes import Clock, CountingMeters, make_breaker
+from tests.cache.fakes import Clock, CountingMeters, make_tiers
 from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
 
 _DAY_MS = 86_400_000
@@ -195,17 +192,7 @@ def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: P
 async def _decisions(store: Store, symbols: list[str], now_ms: int) -> dict[str, list[Decision]]:
     """What is decided on what L2 gives, and then on what L1 kept of it."""
     clock = Clock()
-    memory = Memory(
-        max_entries=100,
-        ttl_s=60.0,
-        ttl_jitter=0.0,
-        stale_s=60.0,
-        negative_max_entries=10,
-        negative_ttl_s=5.0,
-        clock=clock,
-        rng=random.Random(1),
-    )
-    tiers = Tiers(memory, store, CountingMeters(), clock, make_breaker(clock), max_pending=100, slow_s=0.1)
+    tiers = make_tiers(store, CountingMeters(), clock)
     policy = Policy(HYBRID_1, _LIMITS)
     decided: dict[str, list[Decision]] = {}
     for tier in ("l2", "l1"):
