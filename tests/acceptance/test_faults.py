@@ -3,7 +3,9 @@
 import time
 from pathlib import Path
 
-from tests.acceptance.stack import Stack, finished, results, run, until, write_scenario
+import httpx
+
+from tests.acceptance.stack import URL, Stack, finished, results, run, until, write_scenario
 
 _DOWN_AT_S, _BACK_AT_S, _RECOVERED_AFTER_S = 8, 18, 10
 _SUSTAINED = """name = "sustained"
@@ -21,22 +23,15 @@ mix = { cold = 0.02, unknown = 0.03, batch = 0.02 }
 checks = { server_errors = 0, faults = 0, invalid = 0 }"""
 
 
-def wait_for_load(stack: Stack) -> None:
+def wait_for_load() -> None:
     """Return when the harness, which was just started, sends its first requests."""
-    before = _asked(stack)
-    until(lambda: _asked(stack) > before + 50, 90, "the harness sends")
+    before = _asked()
+    until(lambda: _asked() > before + 50, 90, "the harness sends")
 
 
-def _asked(stack: Stack) -> int:
-    text = run("docker", "exec", stack.container("app"), "python", "-c", _COUNT)
-    return int(float(text))
-
-
-_COUNT = """
-import urllib.request
-text = urllib.request.urlopen("http://127.0.0.1:8000/metrics").read().decode()
-print(sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("decide_decisions_total{")))
-"""
+def _asked() -> float:
+    text = httpx.get(URL + "/metrics", timeout=20).text
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("decide_decisions_total{"))
 
 
 def test_decisions_go_on_while_redis_is_killed_and_recover_after_it_is_back(stack: Stack, tmp_path: Path) -> None:
@@ -45,7 +40,7 @@ def test_decisions_go_on_while_redis_is_killed_and_recover_after_it_is_back(stac
     until(lambda: stack.is_healthy(stack.container("app")), 30, "the server is ready")
     redis = stack.container("redis")
     load = stack.bench("--scenario", str(write_scenario(tmp_path, "redis-killed", [_SUSTAINED])))
-    wait_for_load(stack)
+    wait_for_load()
     time.sleep(_DOWN_AT_S)
     run("docker", "kill", redis)
     time.sleep(_BACK_AT_S - _DOWN_AT_S)
@@ -68,7 +63,7 @@ def test_decisions_go_on_while_redis_is_killed_and_recover_after_it_is_back(stac
 def test_a_restart_of_the_server_loses_no_request_that_it_took(stack: Stack, tmp_path: Path) -> None:
     """``docker compose restart app`` under closed-loop load: connections are refused while it is down, and nothing else fails."""
     load = stack.bench("--scenario", str(write_scenario(tmp_path, "restarted", [_CLOSED])))
-    wait_for_load(stack)
+    wait_for_load()
     time.sleep(3)
     run("docker", "restart", "--time", "20", stack.container("app"))
     code, output = finished(load)
