@@ -4,6 +4,7 @@ import json
 import re
 
 import httpx
+import pytest
 
 from tests.acceptance.stack import URL, Stack, decide, finished, results, run, until
 from tests.servers import ROOT
@@ -17,7 +18,8 @@ def test_a_fresh_stack_answers_from_redis_and_then_from_memory(stack: Stack) -> 
     """The first answer for a symbol is read from the Redis that the warm job filled, the second from L1; both are the same."""
     first, second = decide({"symbol": "AAPL"}), decide({"symbol": "AAPL"})
     assert (first["cache"]["tier"], second["cache"]["tier"]) == ("l2", "l1")
-    assert first["score"] == second["score"]
+    # Some milliseconds lie between them, in which views lose weight; that tiers decide alike to the bit has tests of its own.
+    assert first["score"] == pytest.approx(second["score"], rel=1e-6)
     assert first["fallback"] == {"used": False, "level": "none", "reason": None}
     status = httpx.get(URL + "/status", timeout=10).json()
     assert status["store"] == {"kind": "redis", "state": "ok", "detail": None}
