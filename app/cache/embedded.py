@@ -58,6 +58,7 @@ class EmbeddedStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
+        self._file: tuple[int, int] | None = None
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
@@ -141,7 +142,16 @@ class EmbeddedStore:
     def _reader(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
+            self._file = self._file_now()
         return self._connection
+
+    def _file_now(self) -> tuple[int, int] | None:
+        """Which file the path names; None if there is none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +167,11 @@ class EmbeddedStore:
 
     def _changes_now(self, after: int) -> Changes | None:
         connection = self._reader()
+        if self._file_now() != self._file:
+            # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
+            connection.close()
+            self._connection = self._seen = None
+            return Changes(last_id=str(_newest_change(self._reader())), symbols=(), lost=True)
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None

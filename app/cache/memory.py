@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterable
 
 from cachetools import LRUCache
 
-from app.domain.evidence import Evidence
+from app.domain.evidence import Evidence, Trouble
+
+UNUSABLE: frozenset[Trouble | None] = frozenset({"corrupt", "schema_mismatch"})
+"""Troubles of a record that L2 holds and this server cannot use."""
 
 
 class Entry:
@@ -121,24 +124,46 @@ class Memory:
         return entry if entry.stale_until > now else None
 
     def put(self, symbol: str, evidence: Evidence) -> Entry:
-        """Remember ``evidence``; a record with an older ``as_of`` than the remembered one's does not replace it."""
+        """Remember ``evidence``; a record with an older ``as_of`` than the remembered one's does not replace it, and one that
+        cannot be used leaves the remembered one for as long as that may be fallen back on.
+        """
         hits = 0
+        now = self._clock()
+        held_until = math.inf
         try:
             before = self._entries[symbol]
         except KeyError:
             pass
         else:
             evidence = newest(evidence, before.evidence)
+            if before.stale_until > now:
+                kept = usable(evidence, before.evidence)
+                if kept is not evidence:
+                    evidence, held_until = kept, before.stale_until
             # What was hot is likely to be so again, but not for ever.
             hits = before.hits // 2
-        now = self._clock()
         lifetime = self._ttl_s * (1.0 - self._ttl_jitter * self._rng.random())
         refresh_at = now + self._refresh_share * lifetime
         fresh_until = now + lifetime
-        entry = Entry(evidence, now, refresh_at, fresh_until, fresh_until + self._stale_s, self._generation, hits)
+        stale_until = fresh_until + self._stale_s
+        if held_until < stale_until:
+            # Reading the same fault again and again must not make what it replaced last for ever.
+            stale_until = held_until
+            fresh_until = min(fresh_until, held_until)
+        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, self._generation, hits)
         self._entries[symbol] = entry
         self._unknown.pop(symbol, None)
         return entry
+
+    def not_behind(self, symbol: str, evidence: Evidence) -> Evidence:
+        """``evidence``, but for a record of it that is older than the remembered one: it was read before that one was, and is
+        only now given to whoever asked.
+        """
+        try:
+            held = super(LRUCache, self._entries).__getitem__(symbol)
+        except KeyError:
+            return evidence
+        return newest(evidence, held.evidence)
 
     def put_unknown(self, symbol: str) -> None:
         """Remember that L2 does not know ``symbol``."""
@@ -185,6 +210,18 @@ def newest(loaded: Evidence, remembered: Evidence) -> Evidence:
     if price is not None and remembered.price is not None and price.as_of_ms < remembered.price.as_of_ms:
         price = remembered.price
     if agents is not None and remembered.agents is not None and agents.as_of_ms < remembered.agents.as_of_ms:
+        agents = remembered.agents
+    if price is loaded.price and agents is loaded.agents:
+        return loaded
+    return Evidence(price, agents, loaded.price_trouble, loaded.agents_trouble)
+
+
+def usable(loaded: Evidence, remembered: Evidence) -> Evidence:
+    """``loaded``, with the remembered record, and the trouble, in the place of one that is there but cannot be used."""
+    price, agents = loaded.price, loaded.agents
+    if price is None and loaded.price_trouble in UNUSABLE:
+        price = remembered.price
+    if agents is None and loaded.agents_trouble in UNUSABLE:
         agents = remembered.agents
     if price is loaded.price and agents is loaded.agents:
         return loaded

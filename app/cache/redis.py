@@ -203,14 +203,16 @@ class RedisStore:
     async def changes(self, after: str, wait_s: float) -> Changes:
         """XREAD BLOCK from ``after``; then see whether ``after`` itself is still there.
 
-        If it is not, entries behind it may be gone too (trimmed, flushed, another Redis): the answer says ``lost``.
+        If it is not, entries behind it may be gone too (trimmed, flushed, another Redis): the answer says ``lost``. So it does of
+        the first entries that come after none at all: there is nothing by which to see whether they are the first.
         """
         answer = await _answered(
             self._feed_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=max(1, int(wait_s * 1000)))
         )
         entries = _entries(answer)
-        lost = False
-        if after != "0-0":
+        if after == "0-0":
+            lost = bool(entries)
+        else:
             lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
         if lost and not entries:
             return Changes(last_id=await self.feed_position(), symbols=(), lost=True)

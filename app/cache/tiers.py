@@ -207,7 +207,12 @@ class Tiers:
                 self.breaker.failed()
             return self._degrade(load.symbol, "l2_timeout")
         found = load.future.result()
-        return found if found.trouble is None else self._degrade(load.symbol, found.trouble)
+        if found.trouble is not None:
+            return self._degrade(load.symbol, found.trouble)
+        if found.evidence is None:
+            return found
+        # Fenced off, or held up by others of its batch: what came meanwhile has been shown to others already.
+        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence))
 
     def _degrade(self, symbol: str, trouble: Trouble) -> Lookup:
         now = self._clock()

@@ -17,11 +17,13 @@ Trouble = Literal[
     "l2_empty",
 ]
 """Why a record is not there. ``absent`` and ``schema_mismatch`` are answers of L2 (status missing); the others mean that the
-record could not be read (status error)."""
+record could not be read (status error). With a record it says why a newer one could not be had (status stale)."""
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """Both records of a symbol; where one is None, its trouble says why."""
+    """Both records of a symbol; where one is None, its trouble says why. One with a trouble is an earlier one that is used for
+    want of the one that stands in L2 and cannot be.
+    """
 
     price: PriceRecord | None
     agents: AgentRecord | None

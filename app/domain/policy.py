@@ -144,6 +144,8 @@ def judge_input(
         return "missing", age_s, "too_old"
     if age_ms > stale_ms:
         return "stale", age_s, "stale"
+    if trouble is not None:
+        return "stale", age_s, trouble
     return "present", age_s, None
 
 

@@ -202,7 +202,7 @@ def test_a_caller_who_goes_away_takes_nobody_with_it() -> None:
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_a_load_that_the_feed_overtook_is_used_and_not_kept(everything: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """Its callers get it; the next caller reads again and gets the newer truth."""
+    """The next caller reads again; whoever is answered after the newer truth is here gets that, whichever read they wait for."""
     house = House("A")
     newer = row("A", AS_OF_MS + 1, "run-2")
 
@@ -218,7 +218,7 @@ def test_a_load_that_the_feed_overtook_is_used_and_not_kept(everything: bool) ->
         after = asyncio.create_task(house.fetch())
         await settle()
         house.store.gate.set()
-        assert house.evidence_of(await waiting).run == "run-1"
+        assert house.evidence_of(await waiting).run == "run-2"
         assert house.evidence_of(await after).run == "run-2"
         entry = house.tiers.hit("A", house.clock())
         assert entry is not None

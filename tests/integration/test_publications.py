@@ -102,7 +102,8 @@ async def _check(store: Store, publications: list[Publication]) -> None:
             assert await store.get_many("ABCD") == [model.stored(symbol) for symbol in "ABCD"]
             assert await store.run_info() == model.info
             changes = await store.changes(position, 0.0)
-            assert (set(changes.symbols), changes.lost) == (changed, False)
+            # Nothing tells whether the first entries that a Redis stream ever shows are its first.
+            assert (set(changes.symbols), changes.lost) == (changed, bool(changed) and position == "0-0")
             position = changes.last_id
     finally:
         await store.close()

@@ -13,6 +13,7 @@ import redis
 from app.cache.opening import open_store
 from app.cache.store import Row, Store
 from app.domain.policy import HYBRID_1, Decision, Limits, Policy
+from app.errors import StoreEmpty
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
 from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
 
@@ -149,6 +150,47 @@ def test_a_feed_that_was_emptied_says_so_without_a_new_entry(place: Place) -> No
         assert (await store.changes(position, 0.05)).lost
 
     place.run(work)
+
+
+def test_what_was_trimmed_before_a_reader_saw_anything_is_lost_too(place: Place) -> None:
+    """A reader that began on an empty feed is told, though it has no position that could be gone."""
+
+    async def work(store: Store) -> None:
+        position = await store.feed_position()
+        await store.publish([row("A")], run_info("r1"))
+        place.empty_feed()
+        await store.publish([row("B")], run_info("r2"))
+        assert (await store.changes(position, 0.05)).lost
+
+    place.run(work)
+
+
+def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
+    """Deleted under an open store: everything counts as lost, and what is published into the new file is read."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = open_store(redis_url="", store_path=path, key_prefix="decide:1")
+        other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
+        await store.publish([row("A")], run_info("r1"))
+        await store.publish([row("A")], run_info("r2"))
+        position = await store.feed_position()
+        assert not (await store.changes(position, 0.0)).lost
+        for end in ("", "-wal", "-shm"):
+            (tmp_path / f"store.sqlite3{end}").unlink()
+        gone = await store.changes(position, 0.05)
+        assert (gone.lost, gone.last_id) == (True, "0")
+        with pytest.raises(StoreEmpty):
+            await store.get_many(["A"])
+        await other.close()
+        other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
+        await other.publish([row("B")], run_info("r3"))
+        assert (await store.changes(gone.last_id, 0.05)).symbols == ("B",)
+        assert [each.known for each in await store.get_many(["A", "B"])] == [False, True]
+        await store.close()
+        await other.close()
+
+    asyncio.run(work())
 
 
 def test_a_loss_is_said_as_often_as_it_is_asked_about(place: Place) -> None:

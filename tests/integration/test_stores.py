@@ -165,6 +165,7 @@ def test_the_feed_gives_each_change_once_from_where_it_is_asked(place: Place) ->
     """Changes come in order, without repeats, and a reader can start anywhere."""
 
     async def work(store: Store) -> None:
+        await store.publish([row("Z")], run_info("r0"))
         start = await store.feed_position()
         await store.publish([row("A"), row("B")], run_info("r1"))
         first = await store.changes(start, 1)

@@ -116,6 +116,17 @@ def test_a_corrupt_record_is_an_error_and_the_other_input_decides(served: Served
     assert (answer.fallback.level, answer.fallback.reason) == ("price_only", "agents_corrupt")
 
 
+def test_a_record_spoilt_after_it_was_read_leaves_the_earlier_one_to_decide(served: Served) -> None:
+    """The decision is the same as before, and says that its price input is not the newest, and why."""
+    before = served.decide()
+    served.store.put(row("AAPL")._replace(price=b"\xc1garbage"))
+    served.clock.now += 61.0
+    answer = served.decide()
+    assert (answer.action, answer.cache.tier) == (before.action, "l2")
+    assert (answer.inputs.price.status, answer.inputs.agents.status) == ("stale", "present")
+    assert (answer.fallback.level, answer.fallback.reason) == ("stale", "price_corrupt")
+
+
 def test_hold_abstention_failure_and_absence_stay_distinct(served: Served) -> None:
     """A caller can tell an agent that said nothing from one that broke and from none at all."""
     abstained = encode(agent_record("AAPL", views=(agent_view("a", None),)))
