@@ -125,6 +125,18 @@ class _Server(Server):  # type: ignore[misc, valid-type]
         return told
 
 
+def _raise_open_files() -> None:
+    """Let a worker have as many connections as the system allows it: many systems start processes with 1,024 open files."""
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows, nor such a limit
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says there is no limit and takes none above its own.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(settings: Settings, address: str) -> None:
     """Run the server on ``address`` until it is told to stop."""
     values_dir = ""
@@ -134,6 +146,7 @@ def serve(settings: Settings, address: str) -> None:
     if DRAIN_SIGNAL is not None:
         # Inherited by the workers, which it would otherwise end while they are not yet listening for it.
         signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
+    _raise_open_files()
     try:
         _Server(
             "app.main:create_app",

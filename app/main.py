@@ -22,6 +22,7 @@ from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Limits, Policy
 from app.domain.vector import SCHEMA
 from app.errors import Problem
+from app.middleware.admission import Admission
 from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
 from app.middleware.problems import on_error, on_http_exception, on_problem
@@ -131,8 +132,10 @@ class Parts:
             on_run=on_run,
         )
         self.requests = Requests(self.meters.requests, self.meters.decisions, self.logger, clock, settings.log_sample_every)
+        self.admission = Admission(settings.max_in_flight)
         self.decider = Decider(
             tiers=self.tiers,
+            admission=self.admission,
             policy=policy,
             meters=self.meters,
             requests=self.requests,
@@ -150,6 +153,8 @@ class Parts:
             l1_max_entries=self.tiers.memory.max_entries,
             evictions=self.tiers.memory.evictions,
             in_flight=self.requests.in_flight,
+            in_flight_decisions=self.admission.in_flight,
+            max_in_flight_decisions=self.admission.max_in_flight,
             pending_loads=self.tiers.pending,
             oldest_ages_s=self.oldest.ages_s(),
             ready=self.feed.run_info is not None and not self.drain.on,

@@ -51,7 +51,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=65536,
             description="Connections a worker accepts at once. Idle keep-alive ones count, so keep it above what you serve.",
         ),
-    ] = 4096
+    ] = 16_384
+    max_in_flight: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Decisions being waited for at once, by batches and for L2; more get 503. Hits in memory always pass.",
+        ),
+    ] = 10_000
     keep_alive_s: Annotated[
         int,
         Meta(

@@ -136,6 +136,11 @@ class Tiers:
             await asyncio.wait(waiting, timeout=budget_s)
         return [self._finish(each) if isinstance(each, _Load) else each for each in found]
 
+    def held(self, symbol: str) -> Lookup | None:
+        """What L1 has of ``symbol``, for want of a read of L2: a stale entry has trouble ``l2_overloaded``. None if nothing."""
+        found = self._in_l1(symbol, self._clock()) or self._degrade(symbol, "l2_overloaded")
+        return None if found.tier == "none" else found
+
     def invalidate(self, symbols: Iterable[str]) -> None:
         """Their records changed: L1 entries turn stale, loads under way are fenced off."""
         symbols = tuple(symbols)
@@ -163,7 +168,8 @@ class Tiers:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _begin(self, symbol: str, now: float) -> Lookup | _Load:
+    def _in_l1(self, symbol: str, now: float) -> Lookup | None:
+        """What L1 knows for certain."""
         entry = self.memory.fresh(symbol, now)
         if entry is not None:
             self._meters.cache_get("l1", "hit")
@@ -172,6 +178,12 @@ class Tiers:
             self._meters.cache_get("l1", "negative")
             return _UNKNOWN_IN_L1
         self._meters.cache_get("l1", "miss")
+        return None
+
+    def _begin(self, symbol: str, now: float) -> Lookup | _Load:
+        known = self._in_l1(symbol, now)
+        if known is not None:
+            return known
         load = self._loads.get(symbol)
         if load is not None:
             # One that others waited for in vain is not waited for again.

@@ -111,6 +111,18 @@ class Meters:
         self._in_flight = Gauge(
             "decide_in_flight_requests", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
         )
+        self._in_flight_decisions = Gauge(
+            "decide_in_flight_decisions",
+            "Decisions being waited for, by batches and for L2.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._max_in_flight_decisions = Gauge(
+            "decide_max_in_flight_decisions",
+            "Decisions that may be waited for; requests for more are answered 503.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._pending_loads = Gauge(
             "decide_l2_pending_symbols", "Symbols on their way from L2.", registry=registry, multiprocess_mode="livesum"
         )
@@ -254,6 +266,8 @@ class Meters:
         l1_max_entries: int,
         evictions: int,
         in_flight: int,
+        in_flight_decisions: int,
+        max_in_flight_decisions: int,
         pending_loads: int,
         oldest_ages_s: dict[str, float],
         ready: bool,
@@ -271,6 +285,8 @@ class Meters:
         self._evictions.inc(evictions - self._evictions_seen)
         self._evictions_seen = evictions
         self._in_flight.set(in_flight)
+        self._in_flight_decisions.set(in_flight_decisions)
+        self._max_in_flight_decisions.set(max_in_flight_decisions)
         self._pending_loads.set(pending_loads)
         for name, age_s in oldest_ages_s.items():
             self._oldest_served.labels(name).set(age_s)

@@ -1,4 +1,6 @@
-"""What is counted and logged of a finished request. Successes are sampled, fallbacks and errors are always logged."""
+"""What is counted and logged of a finished request. Fallbacks and errors are always logged, successes and refusals (503) in
+samples: a server with more work than it can do must not write a line for each request that it refuses.
+"""
 
 from collections.abc import Callable
 
@@ -7,6 +9,7 @@ from structlog.stdlib import BoundLogger
 
 _OK_BELOW = 400
 _FAULT_FROM = 500
+_REFUSED = 503
 
 
 class Requests:
@@ -21,6 +24,7 @@ class Requests:
         self._clock = clock
         self._sample_every = sample_every
         self._successes = 0
+        self._refusals = 0
         self._duration_of: dict[tuple[str, int], Histogram] = {}
         self._decision_of: dict[tuple[str, str, str], Counter] = {}
         self.in_flight = 0
@@ -62,9 +66,18 @@ class Requests:
             if self._successes % self._sample_every:
                 return
             facts["sampled_one_in"] = self._sample_every
+        elif status == _REFUSED:
+            # The first is always logged.
+            self._refusals += 1
+            if (self._refusals - 1) % self._sample_every:
+                return
+            facts["sampled_one_in"] = self._sample_every
         if trace_id is not None:
             facts["trace_id"] = trace_id
-        log = self._logger.error if status >= _FAULT_FROM else self._logger.info
+        if status == _REFUSED:
+            log = self._logger.warning
+        else:
+            log = self._logger.error if status >= _FAULT_FROM else self._logger.info
         log(
             "request",
             method=method,

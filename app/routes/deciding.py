@@ -11,6 +11,7 @@ from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Judged, Policy
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Problem
+from app.middleware.admission import Admission
 from app.observe.meters import Meters, OldestServed
 from app.observe.requests import Requests
 from app.payloads import (
@@ -93,6 +94,7 @@ class Decider:
         self,
         *,
         tiers: Tiers,
+        admission: Admission,
         policy: Policy,
         meters: Meters,
         requests: Requests,
@@ -103,6 +105,7 @@ class Decider:
         l2_timeout_s: float,
     ) -> None:
         self.tiers = tiers
+        self.admission = admission
         self.policy = policy
         self.now_ms = now_ms
         self.clock = clock
@@ -126,11 +129,27 @@ class Decider:
         """The answer for a symbol that `try_hit` did not have.
 
         Raises:
-            Problem: 422 for what cannot be a symbol, 404 for a symbol outside the universe.
+            Problem: 422 for what cannot be a symbol, 404 for a symbol outside the universe, 503 if too many are waiting already
+                and L1 has nothing of it.
         """
         symbol = canonical(request.symbol)
-        lookup = await self.tiers.fetch(symbol, self.budget_s(request.deadline_ms, started))
-        return self.answer(request, symbol, lookup, started)
+        return self.answer(request, symbol, await self.look_up(symbol, request.deadline_ms, started), started)
+
+    async def look_up(self, symbol: str, deadline_ms: float | None, started: float) -> Lookup:
+        """What both tiers have of ``symbol``, within the budget; if too many wait already, what L1 has, however stale.
+
+        Raises:
+            Problem: 503 if too many are waiting already and L1 has nothing.
+        """
+        if not self.admission.enter(1):
+            held = self.tiers.held(symbol)
+            if held is None:
+                raise self.admission.refusal()
+            return held
+        try:
+            return await self.tiers.fetch(symbol, self.budget_s(deadline_ms, started))
+        finally:
+            self.admission.leave(1)
 
     def budget_s(self, deadline_ms: float | None, started: float) -> float:
         """How long L2 may take: the setting, or what is left of the caller's deadline if that is less."""

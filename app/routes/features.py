@@ -39,7 +39,7 @@ class FeatureRoutes:
         decider = self._decider
         symbol = canonical(request.path_params["symbol"])
         started = request.scope["arrival"].started
-        lookup = await decider.tiers.fetch(symbol, decider.budget_s(None, started))
+        lookup = await decider.look_up(symbol, None, started)
         if lookup.evidence is None:
             raise unknown_symbol(symbol)
         price, agents = lookup.evidence.price, lookup.evidence.agents
@@ -69,12 +69,17 @@ class FeatureRoutes:
         """A page of the universe: ``limit`` (1 to 10,000, default 1,000) symbols after ``after``."""
         limit = self._limit(request)
         after = request.query_params.get("after", "")
+        admission = self._decider.admission
+        if not admission.enter(1):
+            raise admission.refusal()
         try:
             universe = await wait_for_store(self._store.symbols(), _LIST_S)
         except StoreError as error:
             raise Problem(
                 503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),)
             ) from error
+        finally:
+            admission.leave(1)
         first = bisect.bisect_right(universe, after)
         page = universe[first : first + limit]
         more = first + limit < len(universe)

@@ -25,6 +25,8 @@ def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0, opened: int
         l1_max_entries=10,
         evictions=evictions,
         in_flight=2,
+        in_flight_decisions=5,
+        max_in_flight_decisions=100,
         pending_loads=1,
         oldest_ages_s={"price": 5.0, "agents": 7.0},
         ready=True,

@@ -46,6 +46,14 @@ def test_errors_are_always_logged_with_their_level() -> None:
     assert "trace_id" not in lines[1]
 
 
+def test_refusals_are_sampled_and_the_first_is_logged() -> None:
+    """A server that has too much to do does not write a line for each request it refuses."""
+    lines, _, text = record(10, [503] * 25)
+    assert [(line["request_id"], line["level"]) for line in lines[:-1]] == [(f"r-{n}", "warning") for n in (0, 10, 20)]
+    assert {line["sampled_one_in"] for line in lines[:-1]} == {10}
+    assert 'decide_request_duration_seconds_count{route="/decide",status="503"} 25.0' in text
+
+
 def test_fallbacks_are_always_logged() -> None:
     """A decision that rests on less than it should is never sampled away."""
     lines, _, _ = record(1000, [200, 200], fallback="price_only", reason="agents_absent")
