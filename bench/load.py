@@ -9,6 +9,7 @@ reported (``send lateness``) so that nobody takes it for the server's.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ _SILENCE_S = 30.0
 _CONNECTS_AT_ONCE = 100
 _PROGRESS_S = 0.1
 _TIMER_S = 0.001
+_SENDS_IN_A_ROW = 32
+_UNJUDGED_MAX = 1000
 
 
 class Job:
@@ -66,9 +69,11 @@ class Load:
             self._total = max(1, round(rate_per_s * phase.duration_s))
         self._taken = 0
         self._settled = 0
+        self._patience_s = math.inf if phase.patience_s is None else phase.patience_s
         self._jobs: dict[Connection, Job] = {}
         self._idle: deque[Connection] = deque()
         self._waiting: deque[Job] = deque()
+        self._unjudged: deque[tuple[Job, int, bytes, float]] = deque()
         self._over = False
         self._told_at = 0.0
         self._settled_at = 0.0
@@ -91,8 +96,11 @@ class Load:
             await self._run_open(self._rate_per_s)
         self.elapsed_s = self._clock() - self._started
         self._over = True
+        while self._unjudged:
+            self._judge()
         for task in self._reopening:
             task.cancel()
+        self._give_up(math.inf if math.isfinite(self._patience_s) else -math.inf)
         for job in [*self._jobs.values(), *self._waiting]:
             self.recorder.faulted("no_answer", job.due, self._clock())
         if self._total is not None:
@@ -103,6 +111,11 @@ class Load:
             connection.close()
         await asyncio.sleep(0)
 
+    @property
+    def decisions_per_s(self) -> float:
+        """Decisions that came, over the phase."""
+        return self.recorder.tiers.total() / self.elapsed_s
+
     # What connections tell.
 
     def answered(self, connection: Connection, status: int, body: bytes) -> None:
@@ -110,10 +123,25 @@ class Load:
         finished = self._settled_at = self._clock()
         job = self._jobs.pop(connection)
         self._settled += 1
-        verdict = judge(job.request, status, body)
-        self.recorder.answered(job.request, status, verdict, job.due, job.sent, finished)
+        self._unjudged.append((job, status, body, finished))
         if connection.usable:
             self._next_on(connection)
+        if len(self._unjudged) > _UNJUDGED_MAX:
+            self._judge()
+        elif len(self._unjudged) == 1:
+            asyncio.get_running_loop().call_soon(self._judge_on)
+
+    def _judge_on(self) -> None:
+        """Judge one answer in a turn of the loop: a large one takes milliseconds, and what comes meanwhile has its own time."""
+        if self._unjudged:
+            self._judge()
+            if self._unjudged:
+                asyncio.get_running_loop().call_soon(self._judge_on)
+
+    def _judge(self) -> None:
+        job, status, body, finished = self._unjudged.popleft()
+        verdict = judge(job.request, status, body)
+        self.recorder.answered(job.request, status, verdict, job.due, job.sent, finished)
 
     def failed(self, connection: Connection, fault: str) -> None:
         """A connection ended; another takes its place."""
@@ -148,7 +176,13 @@ class Load:
 
     async def _run_open(self, rate_per_s: float) -> None:
         assert self._total is not None
+        in_a_row = 0
         while self._taken < self._total:
+            in_a_row += 1
+            if in_a_row == _SENDS_IN_A_ROW:
+                # One that is behind must still hear answers, or it would stay behind.
+                in_a_row = 0
+                await asyncio.sleep(0)
             now = self._clock()
             due = self._started + self._taken / rate_per_s
             if due > now:
@@ -177,10 +211,18 @@ class Load:
                 return
             self._taken += 1
             self._start(connection, Job(next(self._requests), self._clock()))
-        elif self._waiting:
+            return
+        self._give_up(self._clock() - self._patience_s)
+        if self._waiting:
             self._start(connection, self._waiting.popleft())
         else:
             self._idle.append(connection)
+
+    def _give_up(self, due_before: float) -> None:
+        """Drop what has waited for a connection since then."""
+        while self._waiting and self._waiting[0].due < due_before:
+            self._waiting.popleft()
+            self.recorder.given_up += 1
 
     def _is_all_taken(self) -> bool:
         return self._closed_is_over() or (self._total is not None and self._taken >= self._total)

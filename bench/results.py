@@ -27,7 +27,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhaseResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a phase came to. Latencies in ms, from when a request was due; ``send_lateness_ms`` is the harness's part of it."""
+    """What a phase came to. Latencies in ms, from when a request was due; ``send_lateness_ms`` is the harness's part of it.
+    ``refusal_ms`` is of answers of 503 and counts from when they were sent; ``single_ms`` is of single decisions. ``given_up``
+    requests waited too long for a connection and were never sent; ``goodput`` is as in `bench.scenario.Checks`.
+    """
 
     name: str
     loop: str
@@ -38,6 +41,11 @@ class PhaseResult(msgspec.Struct, frozen=True, kw_only=True):
     answers: int
     answers_per_s: float
     decisions: int
+    decisions_per_s: float
+    goodput: float | None
+    given_up: int
+    refusal_ms: dict[str, float | None]
+    single_ms: dict[str, float | None]
     latency_ms: dict[str, float | None]
     send_lateness_ms: dict[str, float | None]
     curve: list[tuple[float, float]]
@@ -89,7 +97,7 @@ def check(phase: str, checks: Checks, found: dict[str, float | None]) -> list[Ch
         if limit is None:
             continue
         value = found[name]
-        lower = name == "hit_rate"
+        lower = name in ("hit_rate", "goodput")
         passed = value is not None and (value >= limit if lower else value <= limit)
         rule: Literal["at most", "at least"] = "at least" if lower else "at most"
         made.append(Check(phase=phase, name=name, rule=rule, limit=limit, found=value, passed=passed))

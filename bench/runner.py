@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from hdrh.histogram import HdrHistogram
+
 from bench import machine, scrape
 from bench.capacity import measure
 from bench.load import Load
 from bench.mix import Encoder, Universe, draw
 from bench.results import PhaseResult, Results, check
 from bench.scenario import Phase, Scenario, ScenarioError
-from bench.stats import PERCENTILES, Recorder
+from bench.stats import PERCENTILES
 from bench.wire import Addresses
 
 Progress = Callable[[str, float], None]
@@ -67,6 +69,7 @@ class Runner:
             raise scrape.ServerError(f"{host}: {error.strerror or error}") from error
         self._encoder = Encoder(f"{host}:{port}")
         self._peak_per_s = 0.0
+        self._peak_decisions_per_s = 0.0
 
     async def run(self) -> Results:
         """All phases.
@@ -124,25 +127,35 @@ class Runner:
         cpu_s = time.process_time() - cpu_s
         gc.unfreeze()
         self._progress(phase.name, 1.0)
-        if phase.loop == "closed":
+        if phase.loop == "closed" and phase.measured:
             self._peak_per_s = max(self._peak_per_s, load.recorder.answers / load.elapsed_s)
+            self._peak_decisions_per_s = max(self._peak_decisions_per_s, load.decisions_per_s)
         self._addresses.look_again()
         after = scrape.look(self._addresses.all)
-        return _result(phase, load, rate_per_s, cpu_s / load.elapsed_s, scrape.change(before, after), scrape.memory_bytes(after))
+        goodput = load.decisions_per_s / self._peak_decisions_per_s if self._peak_decisions_per_s else None
+        return _result(
+            phase, load, rate_per_s, goodput, cpu_s / load.elapsed_s, scrape.change(before, after), scrape.memory_bytes(after)
+        )
 
 
-def _percentiles(recorder: Recorder, *, lateness: bool = False) -> dict[str, float | None]:
+def _percentiles(histogram: HdrHistogram) -> dict[str, float | None]:
     names = {percentile: f"p{percentile:g}" if percentile < PERCENTILES[-1] else "max" for percentile in PERCENTILES}
-    if not recorder.answers:
+    if not histogram.get_total_count():
         return dict.fromkeys(names.values())
-    histogram = recorder.lateness if lateness else recorder.histogram
     return {name: histogram.get_value_at_percentile(percentile) / 1000.0 for percentile, name in names.items()}
 
 
 def _result(
-    phase: Phase, load: Load, rate_per_s: float | None, cpu_share: float, grown: scrape.Samples, memory_bytes: float | None
+    phase: Phase,
+    load: Load,
+    rate_per_s: float | None,
+    goodput: float | None,
+    cpu_share: float,
+    grown: scrape.Samples,
+    memory_bytes: float | None,
 ) -> PhaseResult:
     recorder = load.recorder
+    refusal_ms, single_ms = _percentiles(recorder.refusals), _percentiles(recorder.singles)
     hit_rate = scrape.hit_rate(grown)
     errors = max(recorder.server_errors, scrape.server_errors(grown))
     found: dict[str, float | None] = {
@@ -150,6 +163,9 @@ def _result(
         "p95_ms": recorder.percentile_ms(95.0),
         "p99_ms": recorder.percentile_ms(99.0),
         "hit_rate": hit_rate,
+        "goodput": goodput,
+        "refusal_p99_ms": refusal_ms["p99"],
+        "single_p99_ms": single_ms["p99"],
         "server_errors": errors,
         "faults": recorder.faults.total(),
         "invalid": recorder.invalid,
@@ -164,8 +180,13 @@ def _result(
         answers=recorder.answers,
         answers_per_s=round(recorder.answers / load.elapsed_s, 1),
         decisions=recorder.tiers.total(),
-        latency_ms=_percentiles(recorder),
-        send_lateness_ms=_percentiles(recorder, lateness=True),
+        decisions_per_s=round(load.decisions_per_s, 1),
+        goodput=None if goodput is None else round(goodput, 3),
+        given_up=recorder.given_up,
+        refusal_ms=refusal_ms,
+        single_ms=single_ms,
+        latency_ms=_percentiles(recorder.histogram),
+        send_lateness_ms=_percentiles(recorder.lateness),
         curve=recorder.curve(),
         time_line=recorder.time_line(),
         kinds=dict(recorder.kinds),

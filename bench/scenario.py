@@ -35,15 +35,20 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Checks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What must hold after a phase: upper bounds, and ``hit_rate``, a lower one. ``server_errors`` are answers of 5xx by the
-    client's count and by the server's; ``faults`` are requests without a whole answer; ``invalid`` are answers that are not what
-    `app.payloads` says; ``hit_rate`` is that of L1 by the server's ``/metrics``.
+    """What must hold after a phase: upper bounds, and two lower ones, ``hit_rate`` and ``goodput``. ``server_errors`` are answers
+    of 5xx by the client's count and by the server's; ``faults`` are requests without a whole answer; ``invalid`` are answers that
+    are not what `app.payloads` says; ``hit_rate`` is that of L1 by the server's ``/metrics``; ``goodput`` is decisions per second
+    as a share of the best measured closed phase before; ``refusal_p99_ms`` is that of answers of 503, from when the request was
+    sent; ``single_p99_ms`` that of single decisions, from when they were due.
     """
 
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
     hit_rate: float | None = None
+    goodput: float | None = None
+    refusal_p99_ms: float | None = None
+    single_p99_ms: float | None = None
     server_errors: int | None = None
     faults: int | None = None
     invalid: int | None = None
@@ -54,7 +59,8 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``closed``: each connection sends its next request when it has its answer; the server sets the pace. ``open``: requests are
     due at a constant rate, whatever the server does, and latency counts from when they were due. The rate is ``rate_per_s``, or
-    ``share_of_peak`` of the fastest closed phase before it. A phase ends after ``requests`` or ``duration_s``.
+    ``share_of_peak`` of the fastest measured closed phase before it; a request that finds no idle connection for ``patience_s``
+    is given up unsent, as callers do. A phase ends after ``requests`` or ``duration_s``.
     """
 
     name: str
@@ -64,6 +70,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     duration_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     rate_per_s: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     share_of_peak: Annotated[float, Meta(gt=0, le=10)] | None = None
+    patience_s: Annotated[float, Meta(gt=0, le=3600)] | None = None
     measured: bool = True
     mix: Mix = Mix()
     checks: Checks = Checks()
@@ -101,7 +108,7 @@ def load(name: str) -> Scenario:
     peak = False
     for phase in scenario.phases:
         _check(path, phase, peak=peak)
-        peak = peak or phase.loop == "closed"
+        peak = peak or (phase.loop == "closed" and phase.measured)
     return msgspec.structs.replace(scenario, name=scenario.name or path.stem)
 
 
@@ -112,8 +119,10 @@ def _check(path: Path, phase: Phase, *, peak: bool) -> None:
     rates = (phase.rate_per_s is not None) + (phase.share_of_peak is not None)
     if rates != (phase.loop == "open"):
         raise ScenarioError(f"{where}: an open loop needs either rate_per_s or share_of_peak, a closed one neither")
-    if phase.share_of_peak is not None and not peak:
-        raise ScenarioError(f"{where}: share_of_peak needs a closed phase before it")
+    if (phase.share_of_peak is not None or phase.checks.goodput is not None) and not peak:
+        raise ScenarioError(f"{where}: share_of_peak and goodput need a closed phase before it")
+    if phase.patience_s is not None and phase.loop == "closed":
+        raise ScenarioError(f"{where}: in a closed loop no request waits for a connection, so patience_s has no meaning")
     mix = phase.mix
     if mix.cold + mix.unknown + mix.batch > 1:
         raise ScenarioError(f"{where}: cold, unknown and batch are more than all requests")

@@ -12,7 +12,7 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 
 from bench.mix import Prepared
-from bench.validity import SERVER_ERROR, Verdict
+from bench.validity import REFUSED, SERVER_ERROR, Verdict
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 _HIGHEST_US = 120_000_000
@@ -31,8 +31,11 @@ class Second(msgspec.Struct, kw_only=True):
     decisions: int
     hits: int
     fallbacks: int
+    stale: int
+    refusals: int
     p50_ms: float | None
     p95_ms: float | None
+    p99_ms: float | None
     max_ms: float | None
 
 
@@ -47,11 +50,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class _Bucket:
     """A second that is being filled."""
 
-    __slots__ = ("decisions", "fallbacks", "faults", "hits", "latencies_us", "server_errors")
+    __slots__ = ("decisions", "fallbacks", "faults", "hits", "latencies_us", "refusals", "server_errors", "stale")
 
     def __init__(self) -> None:
         self.latencies_us: list[int] = []
-        self.faults = self.server_errors = self.decisions = self.hits = self.fallbacks = 0
+        self.faults = self.server_errors = self.refusals = self.decisions = self.hits = self.fallbacks = self.stale = 0
 
 
 class Recorder:
@@ -61,6 +64,8 @@ class Recorder:
         self._started = started
         self.histogram = HdrHistogram(1, _HIGHEST_US, _DIGITS)
         self.lateness = HdrHistogram(1, _HIGHEST_US, _DIGITS)
+        self.refusals = HdrHistogram(1, _HIGHEST_US, _DIGITS)
+        self.singles = HdrHistogram(1, _HIGHEST_US, _DIGITS)
         self.statuses: Counter[int] = Counter()
         self.kinds: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -68,6 +73,7 @@ class Recorder:
         self.levels: Counter[str] = Counter()
         self.invalid = 0
         self.refused_connections = 0
+        self.given_up = 0
         self.examples: list[str] = []
         self.first_faults: list[Fault] = []
         self._seconds: dict[int, _Bucket] = {}
@@ -83,6 +89,12 @@ class Recorder:
         bucket.latencies_us.append(latency_us)
         if status >= SERVER_ERROR:
             bucket.server_errors += 1
+        if status == REFUSED:
+            bucket.refusals += 1
+            # The server's part of it: while requests wait for a connection they are nobody's to refuse.
+            self.refusals.record_value(min(max(1, round((finished - sent) * 1e6)), _HIGHEST_US))
+        elif request.kind == "decide":
+            self.singles.record_value(min(latency_us, _HIGHEST_US))
         if verdict.fault is not None:
             self.invalid += 1
             if len(self.examples) < _EXAMPLES:
@@ -93,6 +105,7 @@ class Recorder:
             self.levels[decision.fallback.level] += 1
             bucket.hits += decision.cache.hit
             bucket.fallbacks += decision.fallback.used
+            bucket.stale += decision.fallback.level == "stale"
 
     def faulted(self, fault: str, due: float, found: float) -> None:
         """A request that was due at ``due`` has no answer, as was ``found`` out then."""
@@ -143,8 +156,11 @@ class Recorder:
             decisions=bucket.decisions,
             hits=bucket.hits,
             fallbacks=bucket.fallbacks,
+            stale=bucket.stale,
+            refusals=bucket.refusals,
             p50_ms=_rank(ordered, 0.50),
             p95_ms=_rank(ordered, 0.95),
+            p99_ms=_rank(ordered, 0.99),
             max_ms=ordered[-1] / 1000.0 if ordered else None,
         )
 

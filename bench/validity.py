@@ -9,7 +9,7 @@ import msgspec
 from app.payloads import BatchResponse, DecideResponse, ProblemBody
 from bench.mix import Prepared
 
-OK, NOT_FOUND, SERVER_ERROR = 200, 404, 500
+OK, NOT_FOUND, SERVER_ERROR, REFUSED = 200, 404, 500, 503
 
 _decision = msgspec.json.Decoder(DecideResponse).decode
 _batch = msgspec.json.Decoder(BatchResponse).decode

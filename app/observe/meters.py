@@ -99,6 +99,7 @@ class Meters:
             PlatformCollector(registry=registry)
         self._begin_at_zero()
         self.l1_hit = self._cache_gets.labels("l1", "hit")
+        self._cache_get_of: dict[tuple[str, str], Counter] = {}
         self._evictions_seen = 0
         self._dropped_seen = 0
         self._opened_seen = 0
@@ -209,7 +210,10 @@ class Meters:
 
     def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
         """``count`` symbols were asked of ``tier``. A negative answer of L1 counts as a hit of the hit rate: L2 was spared."""
-        self._cache_gets.labels(tier, result).inc(count)
+        child = self._cache_get_of.get((tier, result))
+        if child is None:
+            child = self._cache_get_of[tier, result] = self._cache_gets.labels(tier, result)
+        child.inc(count)
         if tier == "l1":
             if result in ("hit", "negative"):
                 self.hits += count

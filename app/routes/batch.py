@@ -1,11 +1,9 @@
 """POST /decide/batch: many decisions in one request, one read of L2 for all that L1 does not have.
 
 A batch is the only request that costs much more than its refusal, so it is what overload is about: decisions under way are
-limited (`app.middleware.admission`), and batches take turns by slices of about a millisecond, one in each turn of the event loop.
-Whatever else comes, a single decision or a refusal, waits for one slice and not for the batches.
+limited (`app.middleware.admission`), and batches take turns (`app.routes.turns`) by slices of about a millisecond.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import cast
 
@@ -21,6 +19,7 @@ from app.middleware.problems import body_of
 from app.payloads import BatchItem, BatchRequest, BatchResponse, DecideRequest
 from app.routes.deciding import Decider, canonical
 from app.routes.decoding import StrictDecoder, invalid
+from app.routes.turns import Turns
 
 _DECISIONS_IN_A_ROW = 50
 """After so many decisions (about 1 ms) others get their turn."""
@@ -43,7 +42,7 @@ class BatchRoute:
         self._batch_max = batch_max
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._decode = StrictDecoder(BatchRequest).decode
         self._encode = msgspec.json.Encoder().encode
 
@@ -53,14 +52,12 @@ class BatchRoute:
         require_json(arrival.headers)
         body = await read_body(request.receive, arrival.headers, self._max_body_bytes, self._body_timeout_s)
         admission = self._decider.admission
-        if admission.full:
-            # Before it is decoded: a refusal has to be cheap.
-            raise admission.refusal()
         asked, place = self._asked(self._decode(body))
         if not admission.enter(len(asked)):
             raise admission.refusal()
         try:
-            answers, decided = await self._answers(asked, place, arrival.started, arrival.request_id)
+            with self._turns.under_way():
+                answers, decided = await self._answers(asked, place, arrival.started, arrival.request_id)
         finally:
             admission.leave(len(asked))
         latency_ms = round((self._clock() - arrival.started) * 1000.0, 3)
@@ -108,8 +105,7 @@ class BatchRoute:
         found = iter(await self._decider.tiers.fetch_many([name for name in names if isinstance(name, str)], budget_s))
         parts, decided = [], 0
         for first in range(0, len(asked), _DECISIONS_IN_A_ROW):
-            # The lock is fair: with several batches each gets a slice in turn, and no turn of the loop has two.
-            async with self._turn:
+            async with self._turns.slice():
                 for position in range(first, min(first + _DECISIONS_IN_A_ROW, len(asked))):
                     each, name = asked[position], names[position]
                     if isinstance(name, Problem):
@@ -118,7 +114,6 @@ class BatchRoute:
                         item = self._answer(each, name, next(found), place % position, started, request_id)
                     decided += item.decision is not None
                     parts.append(self._encode(item))
-            await asyncio.sleep(0)
         return msgspec.Raw(b"[" + b",".join(parts) + b"]"), decided
 
     def _answer(

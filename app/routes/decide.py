@@ -1,7 +1,8 @@
 """POST /decide: a thin ASGI lane in front of Starlette, which answers everything else.
 
 Starlette's two exception wrappers, router and Request/Response objects cost more than the whole decision. The lane does for
-this one route what they would do, with the same checks in the same order and the same errors.
+this one route what they would do, with the same checks in the same order and the same errors. It also refuses batches that there
+is no room for.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from app.routes.deciding import Decider
 from app.routes.decoding import StrictDecoder
 
 ROUTE = "/decide"
+BATCH_ROUTE = "/decide/batch"
 _JSON = (b"content-type", b"application/json")
 
 # RFC 9211: the cache nearest to the origin comes first.
@@ -54,6 +56,7 @@ class DecideLane:
     ) -> None:
         self._app = app
         self._decider = decider
+        self._admission = decider.admission
         self._requests = requests
         self._drain = drain
         self._clock = clock
@@ -66,7 +69,10 @@ class DecideLane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Bracket one request as `app.middleware.edge.Edge` does."""
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":
-            await self._app(scope, receive, send)
+            if self._admission.full and scope["type"] == "http" and scope["path"] == BATCH_ROUTE and scope["method"] == "POST":
+                await self._refuse_batch(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
             return
         requests = self._requests
         arrival = arrive(scope, self._clock(), self._make_id)
@@ -94,6 +100,17 @@ class DecideLane:
                 await self._refuse(internal_error(), arrival, scope, receive, send)
         finally:
             requests.end("POST", ROUTE, status, arrival.started, arrival.request_id, arrival.trace_id, **facts)
+
+    async def _refuse_batch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """At once, before it is read and routed: what a refusal costs is taken from those who are served."""
+        arrival = arrive(scope, self._clock(), self._make_id)
+        self._requests.begin()
+        problem = self._admission.refusal()
+        try:
+            await self._refuse(problem, arrival, scope, receive, send)
+        finally:
+            ended = arrival.started, arrival.request_id, arrival.trace_id
+            self._requests.end("POST", BATCH_ROUTE, problem.status, *ended)
 
     async def _send(self, response: DecideResponse, arrival: Arrival, send: Send) -> None:
         body = self._encode(response)

@@ -211,3 +211,22 @@ def test_an_answer_that_nobody_asked_for_ends_the_connection() -> None:
     load = _load(chatty, _closed(6, connections=1))
     assert load.recorder.answers + load.recorder.faults.total() == 6
     assert load.recorder.answers >= 3
+
+
+def test_callers_without_patience_give_up_and_are_counted() -> None:
+    """What found no connection in time is never sent; what was sent is answered, and nothing is a fault."""
+    phase = Phase(name="x", loop="open", connections=2, duration_s=1.0, rate_per_s=1.0, patience_s=0.1)
+    load = _load(answering(well, delay_s=0.1), phase, rate_per_s=100)
+    recorder = load.recorder
+    assert recorder.answers + recorder.given_up == 100
+    assert 15 <= recorder.answers <= 30
+    assert recorder.faults == {}
+    assert load.elapsed_s < 3
+
+
+def test_a_harness_that_is_behind_still_hears_its_answers() -> None:
+    """At a rate beyond what it can send, answers keep coming in rather than after the last request."""
+    phase = Phase(name="x", loop="open", connections=4, duration_s=0.5, rate_per_s=1.0, patience_s=0.05)
+    load = _load(answering(well), phase, rate_per_s=1_000_000)
+    assert load.recorder.answers > 100
+    assert load.recorder.answers + load.recorder.given_up == 500_000

@@ -21,6 +21,9 @@ _ENCODER = Encoder("test")
 _FOUND: dict[str, float | None] = {
     "p50_ms": 1.0,
     "p95_ms": 20.0,
+    "goodput": 0.95,
+    "refusal_p99_ms": 4.0,
+    "single_p99_ms": None,
     "p99_ms": 30.0,
     "hit_rate": 0.79,
     "server_errors": 0,
@@ -128,6 +131,11 @@ def _results(name: str) -> Results:
         answers=200,
         answers_per_s=50.0,
         decisions=200,
+        decisions_per_s=50.0,
+        goodput=None,
+        given_up=0,
+        refusal_ms={},
+        single_ms={},
         latency_ms={f"p{each}": 1.0 for each in ("50", "90", "95", "99", "99.9")} | {"max": None},
         send_lateness_ms={},
         curve=recorder.curve(),
@@ -162,6 +170,12 @@ def _results(name: str) -> Results:
         phases=[phase],
         passed=False,
     )
+
+
+def test_goodput_is_a_lower_bound_and_refusals_an_upper_one() -> None:
+    """Less of the one and more of the other fails; what was not found fails."""
+    made = check("p", Checks(goodput=0.96, refusal_p99_ms=4.0, single_p99_ms=10.0), _FOUND)
+    assert {each.name: each.passed for each in made} == {"goodput": False, "refusal_p99_ms": True, "single_p99_ms": False}
 
 
 def test_a_report_is_json_markdown_and_a_picture(tmp_path: Path) -> None:

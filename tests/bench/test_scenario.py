@@ -41,6 +41,12 @@ def test_every_scenario_that_ships_is_valid() -> None:
         ('description = "x"\n' + _PHASE + "rate_per_s = 3", "closed one neither"),
         ('description = "x"\n' + _PHASE.replace("closed", "open"), "either rate_per_s or share_of_peak"),
         ('description = "x"\n' + _PHASE.replace("closed", "open") + "share_of_peak = 0.5", "closed phase before it"),
+        ('description = "x"\n' + _PHASE.replace("closed", "open") + "rate_per_s = 1\nchecks = {goodput = 1}", "goodput need"),
+        (
+            'description = "x"\n' + _PHASE + "measured = false\n" + _PHASE.replace("closed", "open") + "share_of_peak = 0.5",
+            "closed phase before it",
+        ),
+        ('description = "x"\n' + _PHASE + "patience_s = 1", "patience_s has no meaning"),
         ('description = "x"\n' + _PHASE + "mix = { cold = 0.6, batch = 0.6 }", "more than all requests"),
         ('description = "x"\n' + _PHASE + "mix = { cold = 1.6 }", "cold"),
         ("this is no toml", "mine.toml"),

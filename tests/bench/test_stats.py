@@ -47,6 +47,31 @@ def test_the_time_line_has_every_second_by_when_requests_were_due() -> None:
     assert line[0].max_ms is not None
     assert math.isclose(line[0].max_ms, 3700.0, rel_tol=1e-3)
     assert line[1].p95_ms is None
+    assert [each.refusals for each in line] == [0, 0, 1]
+    assert line[2].p99_ms == 100.0
+
+
+def test_refusals_count_from_when_they_were_sent_and_single_decisions_from_when_they_were_due() -> None:
+    """What a request waited for a connection is no fault of who refuses it, and is one of who serves it."""
+    recorder = Recorder(0.0)
+    batch = Encoder("test").prepared("batch", ("AAPL",))
+    recorder.answered(_ASK, 503, Verdict(None), 1.0, 1.5, 1.52)
+    recorder.answered(_ASK, 200, Verdict(None), 1.0, 1.5, 1.6)
+    recorder.answered(batch, 200, Verdict(None), 1.0, 1.5, 9.6)
+    assert math.isclose(recorder.refusals.get_max_value() / 1000, 20.0, rel_tol=2e-3)
+    assert math.isclose(recorder.singles.get_max_value() / 1000, 600.0, rel_tol=2e-3)
+    assert (recorder.refusals.get_total_count(), recorder.singles.get_total_count()) == (1, 1)
+
+
+def test_stale_decisions_are_told_from_other_fallbacks() -> None:
+    """The time line has both."""
+    recorder = Recorder(0.0)
+    plain = decision("AAPL")
+    levels = [msgspec.structs.replace(plain.fallback, used=True, level=level) for level in ("stale", "stale", "neutral")]
+    verdict = Verdict(None, (plain, *(msgspec.structs.replace(plain, fallback=each) for each in levels)))
+    recorder.answered(_ASK, 200, verdict, 0.0, 0.0, 0.1)
+    (second,) = recorder.time_line()
+    assert (second.decisions, second.fallbacks, second.stale) == (4, 3, 2)
 
 
 def test_nothing_recorded_has_no_percentiles() -> None:

@@ -1,0 +1,101 @@
+"""More than the server can do, from real callers: what is served goes on being served, and the rest is told so at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.results import PhaseResult, Results
+from tests.e2e.publishing import publish_universe, workers
+from tests.servers import ROOT, DecideServer, decide_server
+
+_SYMBOLS = [f"S{number:04}" for number in range(1000)]
+_BATCH = 2000
+
+
+def _phase(name: str, loop: str, mix: str, **values: float | str) -> str:
+    lines = [f'name = "{name}"', f'loop = "{loop}"', f"mix = {{ {mix} }}", *(f"{key} = {value}" for key, value in values.items())]
+    return "\n".join(["[[phases]]", *lines, ""])
+
+
+def _scenario(mix: str, connections: int, many: int) -> str:
+    """Peak, two and five times it, and after each an ordinary load."""
+    calm = "{ server_errors = 0, faults = 0, invalid = 0 }"
+    hard = "{ faults = 0, invalid = 0 }"
+    open_calm: dict[str, float | str] = {"connections": 8, "share_of_peak": 0.3, "duration_s": 3, "checks": calm}
+    open_hard: dict[str, float | str] = {"connections": many, "duration_s": 5, "patience_s": 1, "checks": hard}
+    return 'description = "overload"\n' + "\n".join(
+        [
+            _phase("warm-up", "closed", "", connections=8, duration_s=1, measured="false"),
+            _phase("peak", "closed", mix, connections=connections, duration_s=5, checks=calm),
+            _phase("twice", "open", mix, share_of_peak=2, **open_hard),
+            _phase("after it", "open", mix, **open_calm),
+            _phase("five times", "open", mix, share_of_peak=5, **open_hard),
+            _phase("after that", "open", mix, **open_calm),
+        ]
+    )
+
+
+def _run(server: DecideServer, folder: Path, scenario: str) -> dict[str, PhaseResult]:
+    path = folder / "overload.toml"
+    path.write_text(scenario, encoding="utf-8")
+    command = [sys.executable, "-m", "bench", "--scenario", str(path), "--url", server.url, "--out", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    phases = msgspec.json.decode((folder / "overload.json").read_bytes(), type=Results).phases
+    for phase in phases:
+        print(
+            f"{phase.name}: {phase.answers_per_s} answers/s {phase.statuses}, {phase.decisions_per_s} decisions/s, goodput"
+            f" {phase.goodput}, refusals p50 {phase.refusal_ms['p50']} p99 {phase.refusal_ms['p99']} ms, singles p50"
+            f" {phase.single_ms['p50']} p99 {phase.single_ms['p99']} ms, {phase.server_memory_mb} MB"
+        )
+    assert done.returncode == 0, done.stdout
+    return {phase.name: phase for phase in phases}
+
+
+def _hold(phases: dict[str, PhaseResult], server: DecideServer) -> None:
+    """What must hold of both kinds of overload."""
+    for name in ("twice", "five times"):
+        goodput = phases[name].goodput
+        assert goodput is not None
+        assert goodput >= 0.9, name
+    memory_mb = [phases[name].server_memory_mb or 0.0 for name in ("twice", "five times", "after that")]
+    assert max(memory_mb) - memory_mb[0] < 10, memory_mb
+    for name in ("after it", "after that"):
+        # Every second of it, so the first too: what was left to do when the load ended did not outlast a second.
+        assert all(second.refusals == 0 for second in phases[name].time_line), name
+        assert all((second.p95_ms or 1e9) < 250 for second in phases[name].time_line[1:]), name
+    assert len(workers(server)) == 1
+    assert server.status_of("/readyz") == 200
+
+
+@pytest.mark.timeout(300)
+def test_batches_beyond_what_the_server_can_do_are_refused_at_once_and_hits_are_served(tmp_path: Path) -> None:
+    """At five times the peak it serves as many as before, refuses the others in milliseconds, and no hit is refused."""
+    publish_universe(tmp_path / "store.sqlite3", _SYMBOLS)
+    settings = {"CLOCK": "replay", "LOG_LEVEL": "info", "BATCH_MAX": str(_BATCH), "MAX_IN_FLIGHT": str(8 * _BATCH)}
+    with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
+        server.wait_ready()
+        phases = _run(server, tmp_path, _scenario(f"batch = 0.8, batch_size = {_BATCH}", 8, 64))
+        _hold(phases, server)
+        for name in ("twice", "five times"):
+            phase = phases[name]
+            assert phase.statuses["503"] > 20
+            assert (phase.refusal_ms["p95"] or 1e9) < 10, name
+            # Singles are a fifth of what was answered; not one of them was refused.
+            assert (phase.single_ms["p95"] or 1e9) < 50, name
+
+
+@pytest.mark.timeout(300)
+def test_hits_beyond_what_the_server_can_do_are_all_served(tmp_path: Path) -> None:
+    """A hit costs hardly more than its refusal would: none is refused, and connections bound how many wait."""
+    publish_universe(tmp_path / "store.sqlite3", _SYMBOLS)
+    settings = {"CLOCK": "replay", "LOG_LEVEL": "info", "MAX_IN_FLIGHT": "1"}
+    with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
+        server.wait_ready()
+        # What the warm-up leaves cold would be a miss, and one at a time is let through to L2.
+        phases = _run(server, tmp_path, _scenario("symbols = 100", 32, 256))
+        _hold(phases, server)
+        for phase in phases.values():
+            assert set(phase.statuses) == {"200"}, phase.name
