@@ -19,7 +19,7 @@ from typing import Any, cast
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from app.cache.store import Changes, Published, Row, RunInfo, Stored
 from app.domain.vector import AS_OF_MAX_MS
@@ -196,26 +196,34 @@ class RedisStore:
             raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
 
     async def feed_position(self) -> str:
-        """Id of the newest change, ``0-0`` if there was none."""
-        newest = await _answered(self._feed_client.xrevrange(self._changes_key, count=1))
-        return newest[0][0].decode() if newest else "0-0"
+        """Id of the newest change there ever was, trimmed or not; ``0-0`` without a stream."""
+        return str(await _answered(self._newest_change()))
+
+    async def _newest_change(self) -> str:
+        try:
+            found = await self._feed_client.xinfo_stream(self._changes_key)
+        except ResponseError as error:
+            if "no such key" in str(error):
+                return "0-0"
+            raise
+        newest: bytes = found["last-generated-id"]
+        return newest.decode()
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """XREAD BLOCK from ``after``; then see whether ``after`` itself is still there.
 
-        If it is not, entries behind it may be gone too (trimmed, flushed, another Redis): the answer says ``lost``. So it does of
-        the first entries that come after none at all: there is nothing by which to see whether they are the first.
+        If it is not, and is not the newest that there was, entries behind it may be gone too (trimmed, flushed, another Redis):
+        the answer says ``lost``. So it does of the first entries that come where there was no stream: nothing tells whether they
+        are the first.
         """
-        answer = await _answered(
-            self._feed_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=max(1, int(wait_s * 1000)))
-        )
+        # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
+        block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
+        answer = await _answered(self._feed_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=block_ms))
         entries = _entries(answer)
-        if after == "0-0":
-            lost = bool(entries)
-        else:
-            lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
+        lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
         if lost and not entries:
-            return Changes(last_id=await self.feed_position(), symbols=(), lost=True)
+            newest_id = await self.feed_position()
+            return Changes(last_id=newest_id, symbols=(), lost=newest_id != after)
         named = b"\n".join(fields.get(b"symbols", b"") for _, fields in entries)
         try:
             symbols = dict.fromkeys(symbol for symbol in named.decode().split("\n") if symbol)
