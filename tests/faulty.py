@@ -27,7 +27,7 @@ class Chances:
 
 class FaultyStore:
     """A `Store` around another. The same seed and the same calls fail alike. ``chances`` may be changed at any time; ``down``
-    makes every call fail; ``held`` makes reads wait, after they have read, until `release`.
+    makes every call fail; ``held`` makes the next read wait, after it has read, until `release`.
     """
 
     def __init__(self, inner: Store, seed: int = 1, chances: Chances | None = None) -> None:
@@ -50,6 +50,7 @@ class FaultyStore:
         """Spoilt record by record."""
         answers = await self._spoilt(lambda: self.inner.get_many(symbols))
         if self.held:
+            self.held = False
             await self._hang()
         return [each._replace(price=self._value(each.price), agents=self._value(each.agents)) for each in answers]
 
