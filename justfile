@@ -56,6 +56,14 @@ test *arguments: _dev
 acceptance *arguments: _dev
     DECIDE_STACK=1 {{ python }} -m pytest tests/acceptance -v --timeout 600 {{ arguments }}
 
+# spoil Redis in every way under load, and write down what callers saw (ops/FAULTS.md)
+faults: _dev
+    FAULT_TABLE=ops/FAULTS.md {{ python }} -m pytest tests/e2e/test_faults.py -k no_fault -s
+
+# the same for ten minutes (just soak 3600: an hour), with memory and open files watched
+soak seconds="600": _dev
+    SOAK_S={{ seconds }} {{ python }} -m pytest tests/e2e/test_faults.py -k long_time -s
+
 # everything a change must pass: format, lint, types, layers, lock files, tests, coverage
 check: _dev
     {{ python }} -m ruff format --check

@@ -1,4 +1,4 @@
-"""A store that errs, dawdles, hangs and lies by chance: callers always get an answer, in time, and never a record nobody wrote."""
+"""A store that errs, dawdles, hangs and lies by chance: callers always get an answer, and never a record nobody wrote."""
 
 import asyncio
 import os

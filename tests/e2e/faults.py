@@ -1,0 +1,268 @@
+"""Faults of Redis, what begins and ends each, and witnesses who ask the server all the while and know what is true."""
+
+import asyncio
+import http.client
+import os
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import redis
+
+from app.cache.codec import encode
+from app.cache.opening import open_store
+from app.cache.store import Row
+from app.errors import StoreError
+from tests.records import AS_OF_MS, agent_record, agent_view, price_record, run_info
+from tests.servers import RedisServer
+from tests.toxics import ToxicProxy, Toxics
+
+SYMBOLS = [f"S{number:03}" for number in range(40)]
+SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
+SPOILT_S, WELL_S = 3, 6
+"""A fault lasts for so long, if it says nothing else; then there is so long to be as before: five seconds and one to look at."""
+_PUBLISH_EVERY_S = 0.5
+_LARGE_SYMBOLS, _LARGE_BYTES = 4, 10_000_000
+
+
+def _rows(number: int) -> list[Row]:
+    """Publication ``number``: both records of every symbol, of one time, with a view that is positive if the number is even."""
+    as_of_ms, run = AS_OF_MS + number, f"run-{number}"
+    view = agent_view("witness", 0.6 if number % 2 == 0 else -0.6, as_of_ms)
+    return [
+        Row(
+            symbol,
+            as_of_ms,
+            encode(price_record(symbol, as_of_ms, run)),
+            as_of_ms,
+            encode(agent_record(symbol, as_of_ms, run, (view,))),
+        )
+        for symbol in SYMBOLS
+    ]
+
+
+class Publisher:
+    """Publishes all symbols anew twice a second, straight into Redis, unless it is told to pause."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._over = threading.Event()
+        self._running = threading.Event()
+        self._running.set()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._number = 0
+        self.published: list[tuple[float, int]] = []
+        """When which number was there for certain."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self.published:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(30)
+
+    def pause(self) -> None:
+        """What is spoilt stays so."""
+        self._running.clear()
+
+    def go_on(self) -> None:
+        """After `pause`."""
+        self._running.set()
+
+    def newest_by(self, moment: float) -> int:
+        """The number of the newest publication that was there at ``moment``."""
+        return max(number for at, number in self.published if at <= moment)
+
+    async def _run(self) -> None:
+        store = open_store(redis_url=self._url, store_path=Path(), key_prefix="decide:1")
+        while not self._over.is_set():
+            if self._running.is_set():
+                self._number += 1
+                with suppress(StoreError):
+                    info = run_info(f"run-{self._number}", AS_OF_MS + self._number, len(SYMBOLS))
+                    await store.publish(_rows(self._number), info)
+                    self.published.append((time.monotonic(), self._number))
+            await asyncio.sleep(_PUBLISH_EVERY_S)
+        await store.close()
+
+
+class Witness:
+    """Asks for one symbol after the other, and knows whether an answer can be true."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.decisions = 0
+        self.wrong: list[str] = []
+        self.seen: list[tuple[float, int]] = []
+        """When which publication was answered with."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        newest: dict[str, int] = {}
+        while not self._over.is_set():
+            symbol = SYMBOLS[self.decisions % len(SYMBOLS)]
+            asked = time.monotonic()
+            try:
+                connection.request(
+                    "POST",
+                    "/decide",
+                    msgspec.json.encode({"symbol": symbol, "explain": True}),
+                    {"Content-Type": "application/json"},
+                )
+                answer = connection.getresponse()
+                body = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.wrong.append(f"no answer: {error!r}")
+                connection.close()
+                continue
+            if answer.status != 200:
+                self.wrong.append(f"{answer.status}: {body!r}")
+                continue
+            self.decisions += 1
+            self._judge(symbol, dict(msgspec.json.decode(body)), newest, asked)
+            time.sleep(0.02)
+        connection.close()
+
+    def _judge(self, symbol: str, answer: dict[str, Any], newest: dict[str, int], asked: float) -> None:
+        if not answer["views"] or answer["inputs"]["price"]["status"] not in ("present", "stale"):
+            return
+        (view,) = answer["views"]
+        if view["as_of"] != answer["as_of"]:
+            self.wrong.append(f"{symbol}: torn, price of {answer['as_of']} and agents of {view['as_of']}")
+        number = int(answer["cache"]["run"].removeprefix("run-"))
+        if (answer["contributions"]["agents"] > 0) != (number % 2 == 0):
+            self.wrong.append(f"{symbol}: decided {answer['contributions']} from {number}")
+        if number < newest.get(symbol, 0):
+            self.wrong.append(f"{symbol}: went back from {newest[symbol]} to {number}")
+        newest[symbol] = number
+        self.seen.append((asked, number))
+
+
+class Fault(NamedTuple):
+    """What spoils Redis, and what ends it. ``marks`` is whether callers must notice in their answers."""
+
+    name: str
+    begin: Callable[["House"], None]
+    end: Callable[["House"], None]
+    marks: bool
+    spoilt_s: int = SPOILT_S
+
+
+class House:
+    """A Redis, who publishes into it, a proxy in front of it, and a seed."""
+
+    def __init__(self, server: RedisServer, proxy: ToxicProxy, publisher: Publisher) -> None:
+        self.server = server
+        self.proxy = proxy
+        self.publisher = publisher
+        self.random = random.Random(SEED)
+        self.client = redis.Redis.from_url(server.url)
+
+    def warm(self) -> None:
+        """Remove what may have taken the place of records, and have them published again."""
+        self.client.flushall()
+        self.publisher.go_on()
+
+    def flush(self) -> None:
+        """FLUSHALL."""
+        self.publisher.pause()
+        self.client.flushall()
+
+    def toxic(self, toxics: Toxics) -> None:
+        """From now on."""
+        self.proxy.toxics = toxics
+
+    def overwrite(self, value: Callable[[bytes], bytes], symbols: int = len(SYMBOLS)) -> None:
+        """The records of so many symbols become ``value`` of them, without a word in the feed."""
+        self.publisher.pause()
+        time.sleep(0.1)
+        for symbol in SYMBOLS[:symbols]:
+            for kind in ("price", "agents"):
+                key = f"decide:1:{{{symbol}}}:{kind}"
+                before = self.client.get(key)
+                assert isinstance(before, bytes)
+                self.client.set(key, value(before))
+
+    def lists_for_records(self) -> None:
+        """Every record is of another type."""
+        self.publisher.pause()
+        for key in self.client.keys("decide:1:{*}:*"):
+            self.client.delete(key)
+            self.client.lpush(key, "no record")
+
+    def restart_empty(self) -> None:
+        """Kill -9, and a new one without data."""
+        self.publisher.pause()
+        self.server.kill()
+        self.server.start()
+        self.client = redis.Redis.from_url(self.server.url)
+
+    def stop(self) -> None:
+        """SIGSTOP."""
+        self.publisher.pause()
+        self.server.pause()
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self.server.go_on()
+        self.publisher.go_on()
+
+    def kill_clients(self) -> None:
+        """CLIENT KILL of every other connection."""
+        self.client.client_kill_filter(_type="normal", skipme=True)
+
+    def trim(self) -> None:
+        """All of the feed's entries go, while nobody can read them."""
+        self.client.xtrim("decide:1:changes", maxlen=0, approximate=False)
+        self.toxic(Toxics())
+
+
+def _well(house: House) -> None:
+    house.toxic(Toxics())
+
+
+def _silent(house: House) -> None:
+    house.toxic(Toxics(timeout=True))
+
+
+FAULTS = (
+    Fault("latency of 50 ± 20 ms", lambda house: house.toxic(Toxics(latency_s=0.05, jitter_s=0.02)), _well, marks=False),
+    Fault("answers in slices of 3 bytes", lambda house: house.toxic(Toxics(slice_bytes=3)), _well, marks=False),
+    Fault("connections reset", lambda house: house.toxic(Toxics(reset=True)), _well, marks=True),
+    Fault("connections end after 2 kB", lambda house: house.toxic(Toxics(limit_bytes=2048)), _well, marks=False),
+    Fault("no answer at all", _silent, _well, marks=True),
+    Fault("the feed trimmed while it cannot be read", _silent, House.trim, marks=True),
+    Fault("connections cut", lambda house: house.proxy.cut(), lambda _: None, marks=False),
+    Fault("CLIENT KILL", House.kill_clients, lambda _: None, marks=False),
+    Fault("SIGSTOP for 10 s", House.stop, House.go_on, marks=True, spoilt_s=10),
+    Fault("FLUSHALL", House.flush, House.warm, marks=True),
+    Fault("kill -9, back empty", House.restart_empty, House.warm, marks=True),
+    Fault("records of another type", House.lists_for_records, House.warm, marks=True),
+    Fault("truncated records", lambda house: house.overwrite(lambda old: old[: len(old) // 2]), House.warm, marks=True),
+    Fault("random bytes", lambda house: house.overwrite(lambda old: house.random.randbytes(len(old))), House.warm, marks=True),
+    Fault(
+        f"records of 10 MB in {_LARGE_SYMBOLS} of {len(SYMBOLS)} symbols",
+        lambda house: house.overwrite(lambda _: b"\xdc" * _LARGE_BYTES, _LARGE_SYMBOLS),
+        House.warm,
+        marks=True,
+    ),
+)
