@@ -27,7 +27,7 @@ from app.domain.evidence import Evidence, Trouble, unread
 from app.errors import RecordError, StoreEmpty, StoreError
 
 Tier = Literal["l1", "l2", "none"]
-_READ_AT_ONCE = 256
+READ_AT_ONCE = 256
 """Symbols in one read of L2: large enough to share a round trip, small enough to decode (10 µs each) between two requests."""
 
 
@@ -73,6 +73,9 @@ class _Load:
         self.moved = False
         self.given_up = False
 
+
+Begun = Lookup | _Load
+"""A symbol that was looked for: found at once, or on its way."""
 
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
 _UNKNOWN_IN_L2 = Lookup(evidence=None, tier="l2", proven=True, age_s=0.0)
@@ -129,12 +132,19 @@ class Tiers:
 
     async def fetch_many(self, symbols: Sequence[str], budget_s: float) -> list[Lookup]:
         """Answers in the order of ``symbols``; one read for all that L1 does not have."""
+        return await self.finish_many(self.begin_many(symbols), budget_s)
+
+    def begin_many(self, symbols: Sequence[str]) -> list[Begun]:
+        """The part of `fetch_many` that takes time of its own: what L1 has, and loads of what it does not have."""
         now = self._clock()
-        found: list[Lookup | _Load] = [self._begin(symbol, now) for symbol in symbols]
-        waiting = {each.future for each in found if isinstance(each, _Load)}
+        return [self._begin(symbol, now) for symbol in symbols]
+
+    async def finish_many(self, begun: Sequence[Begun], budget_s: float) -> list[Lookup]:
+        """The part of `fetch_many` that waits: answers in the order of ``begun``."""
+        waiting = {each.future for each in begun if isinstance(each, _Load)}
         if waiting:
             await asyncio.wait(waiting, timeout=budget_s)
-        return [self._finish(each) if isinstance(each, _Load) else each for each in found]
+        return [self._finish(each) if isinstance(each, _Load) else each for each in begun]
 
     def held(self, symbol: str) -> Lookup | None:
         """What L1 has of ``symbol``, for want of a read of L2: a stale entry has trouble ``l2_overloaded``. None if nothing."""
@@ -159,7 +169,7 @@ class Tiers:
 
     def prefetch(self, symbols: Iterable[str] | None = None) -> None:
         """Load the hottest of ``symbols`` (of all, if none are given) that L1 holds, in one read, before they are asked for."""
-        for symbol in self.memory.hottest(_READ_AT_ONCE, symbols):
+        for symbol in self.memory.hottest(READ_AT_ONCE, symbols):
             if symbol not in self._loads and not self._load_soon(symbol):
                 return
 
@@ -236,8 +246,8 @@ class Tiers:
 
     def _flush(self) -> None:
         queued, self._queue = self._queue, []
-        for first in range(0, len(queued), _READ_AT_ONCE):
-            task = asyncio.get_running_loop().create_task(self._load(queued[first : first + _READ_AT_ONCE]))
+        for first in range(0, len(queued), READ_AT_ONCE):
+            task = asyncio.get_running_loop().create_task(self._load(queued[first : first + READ_AT_ONCE]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cache.tiers import Lookup
+from app.cache.tiers import READ_AT_ONCE, Begun, Lookup
 from app.errors import Problem
 from app.middleware.bodies import read_body, require_json
 from app.middleware.problems import body_of
@@ -95,14 +95,17 @@ class BatchRoute:
     ) -> tuple[msgspec.Raw, int]:
         """The encoded answers, and how many of them are decisions."""
         names: list[str | Problem] = []
-        for position, each in enumerate(asked):
-            try:
-                names.append(canonical(each.symbol, place % position))
-            except Problem as problem:
-                names.append(problem)
+        begun: list[Begun] = []
+        for first in range(0, len(asked), READ_AT_ONCE):
+            async with self._turns.slice():
+                some = [
+                    self._name(each, place % position) for position, each in enumerate(asked[first : first + READ_AT_ONCE], first)
+                ]
+                begun += self._decider.tiers.begin_many([name for name in some if isinstance(name, str)])
+                names += some
         deadlines = [each.deadline_ms for each in asked if each.deadline_ms is not None]
         budget_s = self._decider.budget_s(min(deadlines, default=None), started)
-        found = iter(await self._decider.tiers.fetch_many([name for name in names if isinstance(name, str)], budget_s))
+        found = iter(await self._decider.tiers.finish_many(begun, budget_s))
         parts, decided = [], 0
         for first in range(0, len(asked), _DECISIONS_IN_A_ROW):
             async with self._turns.slice():
@@ -115,6 +118,13 @@ class BatchRoute:
                     decided += item.decision is not None
                     parts.append(self._encode(item))
         return msgspec.Raw(b"[" + b",".join(parts) + b"]"), decided
+
+    @staticmethod
+    def _name(asked: DecideRequest, field: str) -> str | Problem:
+        try:
+            return canonical(asked.symbol, field)
+        except Problem as problem:
+            return problem
 
     def _answer(
         self, asked: DecideRequest, symbol: str, lookup: Lookup, field: str, started: float, request_id: str

@@ -111,7 +111,7 @@ name = "healthy"
 loop = "open"
 rate_per_s = 300
 connections = 16
-duration_s = 4
+duration_s = 3
 checks = { server_errors = 0, faults = 0, invalid = 0 }
 """,
         encoding="utf-8",
