@@ -117,19 +117,21 @@ def test_version_stands_in_one_place() -> None:
 
 def test_recipes_that_the_documents_name_exist() -> None:
     """Every `just something` in the documents is a recipe."""
-    recipes = set(re.findall(r"^([a-z]+)[^:=\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
-    for name in ("README.md", "ARCHITECTURE.md", "data/README.md", "ops/SLO.md", "ops/RUNBOOK.md"):
+    recipes = set(re.findall(r"^([a-z]+)[^:\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
+    for name in ("README.md", "ARCHITECTURE.md", "data/README.md", "ops/SLO.md", "ops/RUNBOOK.md", "ops/FAULTS.md"):
         named = re.findall(r"(?:`|&& |^|replay )just ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
         assert set(named) <= recipes, name
 
 
 def test_every_setting_that_the_documents_name_exists() -> None:
-    """Capitalised settings in the documents are settings of the server, or variables of the images and the stack."""
+    """Capitalised settings in the documents are settings of the server, or variables of the images, the stack and the tests."""
     from app.settings import SECRETS, Settings  # noqa: PLC0415 - only this test needs it
 
     known = {name.upper() for name in Settings.__struct_fields__} | {f"{name.upper()}_FILE" for name in SECRETS}
     for path in (ROOT / "ops" / "Dockerfile", *(ROOT / "ops").glob("compose*.yaml")):
         known |= set(re.findall(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", path.read_text(encoding="utf-8")))
+    for path in (ROOT / "tests").rglob("*.py"):
+        known |= set(re.findall(r'os\.environ(?:\.get\(|\[)"([A-Z_]+)"', path.read_text(encoding="utf-8")))
     for name in ("README.md", "ARCHITECTURE.md", "ops/SLO.md", "ops/RUNBOOK.md"):
         named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", (ROOT / name).read_text(encoding="utf-8")))
         assert named <= known, name
