@@ -84,12 +84,12 @@ class FaultyStore:
         await self.inner.close()
 
     async def _spoilt(self, call: Callable[[], Awaitable[T]]) -> T:
-        chances = self.chances
-        if self._random.random() < chances.delay:
-            await asyncio.sleep(chances.delay_s * self._random.random())
-        if self._random.random() < chances.hang:
+        if self._random.random() < self.chances.delay:
+            await asyncio.sleep(self.chances.delay_s * self._random.random())
+        # The chances of now, not of before the delay: what has dawdled past the last `release` would hang for ever.
+        if self._random.random() < self.chances.hang:
             await self._hang()
-        if self.down or self._random.random() < chances.error:
+        if self.down or self._random.random() < self.chances.error:
             raise StoreError("l2_error", "told to fail")
         return await call()
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from cachetools import LRUCache
 
 from app.domain.evidence import Evidence, Trouble
+from app.domain.vector import AgentRecord, PriceRecord
 
 UNUSABLE: frozenset[Trouble | None] = frozenset({"corrupt", "schema_mismatch"})
 """Troubles of a record that L2 holds and this server cannot use."""
@@ -56,6 +57,10 @@ class CountingLRU(LRUCache[str, Entry]):
         """Remove the least recently used entry; cachetools calls this when it is full."""
         self.evictions += 1
         return super().popitem()
+
+    def peek(self, symbol: str) -> Entry:
+        """The entry (KeyError without one), looked at without counting as a use: else a bulk change would reorder the LRU."""
+        return super(LRUCache, self).__getitem__(symbol)
 
 
 class Memory:
@@ -160,7 +165,7 @@ class Memory:
         only now given to whoever asked.
         """
         try:
-            held = super(LRUCache, self._entries).__getitem__(symbol)
+            held = self._entries.peek(symbol)
         except KeyError:
             return evidence
         return newest(evidence, held.evidence)
@@ -186,15 +191,14 @@ class Memory:
         for symbol in symbols:
             self._unknown.pop(symbol, None)
             try:
-                # Looking at an entry here must not count as a use, or a bulk change would reorder the LRU.
-                entry = super(LRUCache, self._entries).__getitem__(symbol)
+                entry = self._entries.peek(symbol)
             except KeyError:
                 continue
             entry.fresh_until = 0.0
 
     def hottest(self, most: int, among: Iterable[str] | None = None) -> list[str]:
         """The symbols in L1 that were hit most, at most ``most`` of them (of those ``among``, if it is given)."""
-        peek = super(LRUCache, self._entries).__getitem__
+        peek = self._entries.peek
         held = list(self._entries) if among is None else [symbol for symbol in among if symbol in self._entries]
         return heapq.nlargest(most, held, key=lambda symbol: peek(symbol).hits)
 
@@ -211,9 +215,7 @@ def newest(loaded: Evidence, remembered: Evidence) -> Evidence:
         price = remembered.price
     if agents is not None and remembered.agents is not None and agents.as_of_ms < remembered.agents.as_of_ms:
         agents = remembered.agents
-    if price is loaded.price and agents is loaded.agents:
-        return loaded
-    return Evidence(price, agents, loaded.price_trouble, loaded.agents_trouble)
+    return _with(loaded, price, agents)
 
 
 def usable(loaded: Evidence, remembered: Evidence) -> Evidence:
@@ -223,6 +225,11 @@ def usable(loaded: Evidence, remembered: Evidence) -> Evidence:
         price = remembered.price
     if agents is None and loaded.agents_trouble in UNUSABLE:
         agents = remembered.agents
+    return _with(loaded, price, agents)
+
+
+def _with(loaded: Evidence, price: PriceRecord | None, agents: AgentRecord | None) -> Evidence:
+    """``loaded`` with these records; itself, if they are its own."""
     if price is loaded.price and agents is loaded.agents:
         return loaded
     return Evidence(price, agents, loaded.price_trouble, loaded.agents_trouble)

