@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,12 +24,14 @@ from app.domain.policy import HYBRID_1, Limits, Policy
 from app.domain.vector import SCHEMA
 from app.errors import Problem
 from app.middleware.admission import Admission
+from app.middleware.bodies import Bodies
 from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
 from app.middleware.problems import on_error, on_http_exception, on_problem
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
-from app.observe.meters import Meters, OldestServed
+from app.observe.meters import Meters
+from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
 from app.routes.batch import BatchRoute
 from app.routes.decide import DecideLane
@@ -131,14 +134,13 @@ class Parts:
             now_ms=wall_ms,
             on_run=on_run,
         )
-        self.requests = Requests(self.meters.requests, self.meters.decisions, self.logger, clock, settings.log_sample_every)
+        self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(settings.max_in_flight)
         self.decider = Decider(
             tiers=self.tiers,
             admission=self.admission,
             policy=policy,
             meters=self.meters,
-            requests=self.requests,
             oldest=self.oldest,
             now_ms=self.now_ms,
             clock=clock,
@@ -193,6 +195,7 @@ class Parts:
             await asyncio.wait(tasks)
             await self.tiers.close()
             await self.store.close()
+            self.meters.flush()
             self.logger.info("stopped")
             if self.logs is not None:
                 self.logs.close()
@@ -225,13 +228,13 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         clock_name=settings.clock,
         settings=public_settings(settings),
     )
+    bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
     features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
     batch = BatchRoute(
         decider,
         clock,
         batch_max=settings.batch_max,
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.body_timeout_s,
+        bodies=bodies,
     )
     starlette = Starlette(
         routes=[
@@ -258,8 +261,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         parts.drain,
         clock,
         make_id,
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.body_timeout_s,
+        bodies=bodies,
     )
 
 
@@ -282,4 +284,9 @@ def create_app() -> ASGIApp:
     )
     clock = time.perf_counter
     parts = Parts(settings, store, clock=clock, rng=random.Random(), logs=logs, values_dir=multiprocess_dir())
-    return build(parts, clock)
+    app = build(parts, clock)
+    # What is here now stays: the garbage collector need not look at it again and again. What comes later and stays too, the
+    # entries of L1, is out of its sight by itself.
+    gc.collect()
+    gc.freeze()
+    return app

@@ -11,7 +11,9 @@ import heapq
 import math
 import random
 from collections.abc import Callable, Iterable
+from typing import Any
 
+import msgspec
 from cachetools import LRUCache
 
 from app.domain.evidence import Evidence, Trouble
@@ -21,29 +23,23 @@ UNUSABLE: frozenset[Trouble | None] = frozenset({"corrupt", "schema_mismatch"})
 """Troubles of a record that L2 holds and this server cannot use."""
 
 
-class Entry:
-    """One symbol's evidence and its deadlines, in seconds of the injected monotonic clock."""
+class Entry(msgspec.Struct, gc=False):
+    """One symbol's evidence and its deadlines, in seconds of the injected monotonic clock.
 
-    __slots__ = ("evidence", "fresh_until", "generation", "hits", "loaded_at", "refresh_at", "run", "stale_until")
+    ``prepared`` is for whoever makes something of the evidence that shall last as long as it does; the cache leaves it alone.
+    An entry and all that hangs on it is out of the garbage collector's sight, which would else stop the server to look at each of
+    them: nothing here refers back to its holder.
+    """
 
-    def __init__(
-        self,
-        evidence: Evidence,
-        loaded_at: float,
-        refresh_at: float,
-        fresh_until: float,
-        stale_until: float,
-        generation: int,
-        hits: int,
-    ) -> None:
-        self.evidence = evidence
-        self.refresh_at = refresh_at
-        self.hits = hits
-        self.run = evidence.run
-        self.loaded_at = loaded_at
-        self.fresh_until = fresh_until
-        self.stale_until = stale_until
-        self.generation = generation
+    evidence: Evidence
+    loaded_at: float
+    refresh_at: float
+    fresh_until: float
+    stale_until: float
+    generation: int
+    hits: int
+    run: str | None
+    prepared: Any = None
 
 
 class CountingLRU(LRUCache[str, Entry]):
@@ -155,7 +151,7 @@ class Memory:
             # Reading the same fault again and again must not make what it replaced last for ever.
             stale_until = held_until
             fresh_until = min(fresh_until, held_until)
-        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, self._generation, hits)
+        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, self._generation, hits, evidence.run)
         self._entries[symbol] = entry
         self._unknown.pop(symbol, None)
         return entry

@@ -112,7 +112,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """What to do with a symbol, and on what grounds.
 
     ``as_of_ms`` is the newest used input's time and ``expires_at_ms`` when the first of the used inputs turns stale (both epoch
-    milliseconds, None if nothing was used). ``contributions`` follows `CONTRIBUTIONS`; their sum is atanh(score).
+    milliseconds, None if nothing was used). ``contributions`` follows `CONTRIBUTIONS`; their sum is atanh(score). ``strength`` is
+    the confidence were the inputs new (`faded`).
     """
 
     action: Action
@@ -123,6 +124,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     expires_at_ms: int | None
     judged: Judged
     contributions: tuple[float, ...]
+    strength: float
 
 
 NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0)
@@ -149,12 +151,17 @@ def judge_input(
     return "present", age_s, None
 
 
-def summarise_agents(views: tuple[AgentView, ...], now_ms: int, half_life_ms: float, default_confidence: float) -> AgentsSummary:
-    """Mean view weighted by ``confidence * 0.5 ** (age / half_life)``; abstentions and failures are counted, not averaged."""
+def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_confidence: float) -> AgentsSummary:
+    """Mean view weighted by ``confidence * 0.5 ** (age / half_life)``; abstentions and failures are counted, not averaged.
+
+    Age is the time by which a view is older than the newest of them. Seen from any later moment all weights shrink by one
+    factor, so the mean is the same: it stands for as long as the record does.
+    """
     total = 0.0
     weighted = 0.0
     absolute = 0.0
     used = abstained = failed = 0
+    newest_ms = max((each.as_of_ms for each in views if each.view is not None), default=0)
     for each in views:
         if each.view is None:
             if each.status == "failed":
@@ -163,9 +170,8 @@ def summarise_agents(views: tuple[AgentView, ...], now_ms: int, half_life_ms: fl
                 abstained += 1
             continue
         used += 1
-        age_ms = max(now_ms - each.as_of_ms, 0)
         confidence = default_confidence if each.confidence is None else each.confidence
-        weight = confidence * 0.5 ** (age_ms / half_life_ms)
+        weight = confidence * 0.5 ** ((newest_ms - each.as_of_ms) / half_life_ms)
         total += weight
         weighted += weight * each.view
         absolute += weight * abs(each.view)
@@ -199,6 +205,21 @@ def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[f
         0.0 if histogram is None or atr is None or atr < _NOTHING else tanh(histogram / (atr * table.macd_scale)),
         0.0 if position is None else tanh(2.0 * position - 1.0),
     )
+
+
+def faded(strength: float, now_ms: int, price_ms: int | None, agents_ms: int | None, limits: Limits) -> float:
+    """Confidence: strength times freshness, in [0, 1].
+
+    Freshness halves over each input's maximal age, and the older input counts. The times are those of the inputs used, None where
+    one is not.
+    """
+    ages = 0.0
+    if price_ms is not None and now_ms > price_ms:
+        ages = (now_ms - price_ms) / limits.price_ms
+    if agents_ms is not None and (now_ms - agents_ms) / limits.agents_ms > ages:
+        ages = (now_ms - agents_ms) / limits.agents_ms
+    confidence = strength * math.exp2(-ages)
+    return min(1.0, confidence)
 
 
 class Policy:
@@ -235,16 +256,38 @@ class Policy:
         score = math.tanh(sum(contributions))
         action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
         as_of_ms, expires_at_ms = self._lifetime(judged)
+        strength = self._strength(score, contributions, judged.summary)
+        price_ms = None if judged.price is None else judged.price.as_of_ms
+        agents_ms = None if judged.agents is None else judged.agents.as_of_ms
         return Decision(
             action=action,
             score=score,
-            confidence=self._confidence(score, contributions, judged),
+            confidence=faded(strength, now_ms, price_ms, agents_ms, self.limits),
             target_weight=0.0 if action == "hold" else self._target_weight(score, values),
             as_of_ms=as_of_ms,
             expires_at_ms=expires_at_ms,
             judged=judged,
             contributions=contributions,
+            strength=strength,
         )
+
+    def unchanged(self, evidence: Evidence, now_ms: int) -> tuple[float, float]:
+        """From when until before when (epoch milliseconds) `judge` says of ``evidence`` what it says at ``now_ms``, but for ages:
+        the nearest moments at which an input turns stale or missing. In between a decision differs by its confidence alone.
+        """
+        limits = self.limits
+        since, until = -math.inf, math.inf
+        for record, stale_ms in ((evidence.price, limits.price_ms), (evidence.agents, limits.agents_ms)):
+            if record is None:
+                continue
+            for age_ms in (stale_ms, limits.input_ms):
+                # Ages are whole milliseconds, and one is too old when it is above its limit.
+                turns_at = record.as_of_ms + math.floor(age_ms) + 1
+                if turns_at <= now_ms:
+                    since = max(since, turns_at)
+                else:
+                    until = min(until, turns_at)
+        return since, until
 
     def judge(
         self, evidence: Evidence, now_ms: int, *, max_age_s: float | None = None, unproven: Trouble | None = None
@@ -275,7 +318,7 @@ class Policy:
             if agents_status == "present":
                 agents_status, agents_reason = "stale", unproven
         if agents is not None and agents_status in _USABLE:
-            summary = summarise_agents(agents.views, now_ms, limits.half_life_ms, self.table.default_confidence)
+            summary = summarise_agents(agents.views, limits.half_life_ms, self.table.default_confidence)
         else:
             summary = NO_AGENTS
         # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
@@ -317,23 +360,17 @@ class Policy:
             table.weight_range_position * range_position,
         )
 
-    def _confidence(self, score: float, contributions: tuple[float, ...], judged: Judged) -> float:
-        """Strength times agreement times freshness, in [0, 1].
+    @staticmethod
+    def _strength(score: float, contributions: tuple[float, ...], summary: AgentsSummary) -> float:
+        """Square root of |score|, times agreement.
 
-        Strength is sqrt(|score|). Agreement runs from 0.5 to 1: half of it is how far the contributions point one way, half
-        how far the agents do. Freshness halves over each input's maximal age; the older input counts.
+        Agreement runs from 0.5 to 1: half of it is how far the contributions point one way, half how far the agents do.
         """
         absolute = sum(map(abs, contributions))
         if absolute == 0.0:
             return 0.0
         one_way = abs(sum(contributions)) / absolute
-        agreement = 0.5 + 0.25 * (one_way + judged.summary.agreement)
-        ages = 0.0
-        if judged.price is not None and judged.price_age_s is not None:
-            ages = judged.price_age_s * 1000.0 / self.limits.price_ms
-        if judged.agents is not None and judged.agents_age_s is not None:
-            ages = max(ages, judged.agents_age_s * 1000.0 / self.limits.agents_ms)
-        return min(1.0, math.sqrt(abs(score)) * agreement * math.exp2(-ages))
+        return math.sqrt(abs(score)) * (0.5 + 0.25 * (one_way + summary.agreement))
 
     def _target_weight(self, score: float, values: tuple[float | None, ...] | None) -> float:
         """Share of the portfolio by volatility targeting: ``score * target volatility / own volatility``, clipped."""

@@ -1,10 +1,9 @@
 """Every metric, declared once. Base units, bounded labels, never a symbol.
 
-Label children that the hot path needs are resolved at start-up. With several workers prometheus-client keeps values in files of
-a shared folder (its multiprocess mode); ``multiprocess_dir`` names it.
+What the hot path counts is kept in `app.observe.tallies` and told to the metrics when somebody looks. With several workers
+prometheus-client keeps values in files of a shared folder (its multiprocess mode); ``multiprocess_dir`` names it.
 """
 
-from collections.abc import Callable
 from itertools import product
 from typing import Literal
 
@@ -21,6 +20,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.cache.store import RunInfo
+from app.observe.tallies import BatchedHistogram, Durations, Tally
 
 # A series of its own for each counter's birth doubles what is scraped and tells nothing that is asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -43,16 +43,16 @@ class Meters:
         registry = CollectorRegistry()
         self._registry = registry
         self._multiprocess_dir = multiprocess_dir
-        self.hits = 0
-        self.misses = 0
-        self.requests = Histogram(
+        self._tally_of: dict[tuple[str, ...], Tally] = {}
+        self._durations_of: dict[tuple[str, str], Durations] = {}
+        self._requests = BatchedHistogram(
             "decide_request_duration_seconds",
             "Time from the request's arrival in the app to its last send.",
             ["route", "status"],
             buckets=_REQUEST_BUCKETS_S,
             registry=registry,
         )
-        self.decisions = Counter(
+        self._decisions = Counter(
             "decide_decisions",
             "Decisions made, by action, cache tier and fallback level.",
             ["action", "tier", "level"],
@@ -98,8 +98,9 @@ class Meters:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
         self._begin_at_zero()
-        self.l1_hit = self._cache_gets.labels("l1", "hit")
-        self._cache_get_of: dict[tuple[str, str], Counter] = {}
+        self.l1_hits = self._tally(self._cache_gets, "l1", "hit")
+        self._l1_negatives = self._tally(self._cache_gets, "l1", "negative")
+        self._l1_misses = self._tally(self._cache_gets, "l1", "miss")
         self._evictions_seen = 0
         self._dropped_seen = 0
         self._opened_seen = 0
@@ -204,26 +205,42 @@ class Meters:
         self._store_seconds.labels("read")
         for route in ("/decide", "/decide/batch"):
             for status in ("200", "404", "422", "500", "503"):
-                self.requests.labels(route, status)
+                self._requests.labels(route, status)
         for action, tier, level in product(_ACTIONS, _TIERS, _LEVELS):
-            self.decisions.labels(action, tier, level)
+            self._decisions.labels(action, tier, level)
+
+    def _tally(self, counter: Counter, *labels: str) -> Tally:
+        # No two counters have the same values of their labels.
+        tally = self._tally_of.get(labels)
+        if tally is None:
+            tally = self._tally_of[labels] = Tally(counter.labels(*labels))
+        return tally
+
+    @property
+    def hits(self) -> int:
+        """What was asked of L1 and found there; a negative answer counts, since L2 was spared."""
+        return self.l1_hits.count + self._l1_negatives.count
+
+    @property
+    def misses(self) -> int:
+        """What was asked of L1 and had to be asked of L2."""
+        return self._l1_misses.count
+
+    def decisions(self, action: str, tier: str, level: str) -> Tally:
+        """The count of decisions of this kind."""
+        return self._tally(self._decisions, action, tier, level)
+
+    def durations(self, route: str, status: int) -> Durations:
+        """The durations of requests of ``route`` that were answered with ``status``."""
+        labels = route, str(status)
+        durations = self._durations_of.get(labels)
+        if durations is None:
+            durations = self._durations_of[labels] = Durations(self._requests.labels(*labels), _REQUEST_BUCKETS_S)
+        return durations
 
     def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
-        """``count`` symbols were asked of ``tier``. A negative answer of L1 counts as a hit of the hit rate: L2 was spared."""
-        child = self._cache_get_of.get((tier, result))
-        if child is None:
-            child = self._cache_get_of[tier, result] = self._cache_gets.labels(tier, result)
-        child.inc(count)
-        if tier == "l1":
-            if result in ("hit", "negative"):
-                self.hits += count
-            elif result == "miss":
-                self.misses += count
-
-    def count_l1_hit(self) -> None:
-        """``cache_get("l1", "hit")`` for the hot path."""
-        self.l1_hit.inc()
-        self.hits += 1
+        """``count`` symbols were asked of ``tier``."""
+        self._tally(self._cache_gets, tier, result).count += count
 
     def store_read(self, seconds: float, symbols: int, *, failed: bool) -> None:
         """One read of L2 ended."""
@@ -283,7 +300,8 @@ class Meters:
         newest_input_age_s: float,
         log_lines_dropped: int,
     ) -> None:
-        """Bring the gauges up to date."""
+        """Bring the gauges up to date, and the counters of the hot path."""
+        self.flush()
         self._l1_entries.set(l1_entries)
         self._l1_max_entries.set(l1_max_entries)
         self._evictions.inc(evictions - self._evictions_seen)
@@ -305,41 +323,18 @@ class Meters:
         self._log_dropped.inc(log_lines_dropped - self._dropped_seen)
         self._dropped_seen = log_lines_dropped
 
+    def flush(self) -> None:
+        """Tell the metrics what was counted on the hot path."""
+        for tally in self._tally_of.values():
+            tally.flush()
+        for durations in self._durations_of.values():
+            durations.flush()
+
     def exposition(self) -> bytes:
         """The text format that Prometheus scrapes; with several workers, of all of them together."""
+        self.flush()
         if not self._multiprocess_dir:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
-
-
-class OldestServed:
-    """The oldest ``as_of`` that decisions used, over the current and the last minute. Costs a comparison a decision."""
-
-    def __init__(self, now_ms: Callable[[], int], window_ms: int = 60_000) -> None:
-        self._now_ms = now_ms
-        self._window_ms = window_ms
-        self._window_ends_ms = 0
-        self._current: dict[str, int] = {}
-        self._last: dict[str, int] = {}
-
-    def served(self, name: str, as_of_ms: int) -> None:
-        """A decision used input ``name`` of ``as_of_ms``."""
-        oldest = self._current.get(name)
-        if oldest is None or as_of_ms < oldest:
-            self._current[name] = as_of_ms
-
-    def ages_s(self) -> dict[str, float]:
-        """Age of the oldest used input by name; 0 where nothing was used."""
-        now_ms = self._now_ms()
-        # Also if the clock was set back, as the replay clock is at its start: the window would otherwise last for years.
-        if not self._window_ends_ms - self._window_ms <= now_ms < self._window_ends_ms:
-            self._last = self._current if now_ms < self._window_ends_ms + self._window_ms else {}
-            self._current = {}
-            self._window_ends_ms = now_ms + self._window_ms
-        ages = {}
-        for name in ("price", "agents"):
-            seen = [window[name] for window in (self._current, self._last) if name in window]
-            ages[name] = max(0.0, (now_ms - min(seen)) / 1000.0) if seen else 0.0
-        return ages

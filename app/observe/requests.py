@@ -4,8 +4,9 @@ samples: a server with more work than it can do must not write a line for each r
 
 from collections.abc import Callable
 
-from prometheus_client import Counter, Histogram
 from structlog.stdlib import BoundLogger
+
+from app.observe.tallies import Durations
 
 _OK_BELOW = 400
 _FAULT_FROM = 500
@@ -16,30 +17,28 @@ class Requests:
     """One a process; `begin` and `end` bracket every request."""
 
     def __init__(
-        self, durations: Histogram, decisions: Counter, logger: BoundLogger, clock: Callable[[], float], sample_every: int
+        self, durations: Callable[[str, int], Durations], logger: BoundLogger, clock: Callable[[], float], sample_every: int
     ) -> None:
-        self._durations = durations
-        self._decisions = decisions
+        self.durations = durations
         self._logger = logger
         self._clock = clock
         self._sample_every = sample_every
         self._successes = 0
         self._refusals = 0
-        self._duration_of: dict[tuple[str, int], Histogram] = {}
-        self._decision_of: dict[tuple[str, str, str], Counter] = {}
         self.in_flight = 0
-
-    def decided(self, action: str, tier: str, level: str) -> None:
-        """A decision was made."""
-        key = (action, tier, level)
-        child = self._decision_of.get(key)
-        if child is None:
-            child = self._decision_of[key] = self._decisions.labels(*key)
-        child.inc()
 
     def begin(self) -> None:
         """A request is being answered."""
         self.in_flight += 1
+
+    def end_well(self, durations: Durations, started: float) -> bool:
+        """The hot path's `end` of a success without facts; whether it is one to be logged, which then is `end`'s to do."""
+        if (self._successes + 1) % self._sample_every == 0:
+            return True
+        self._successes += 1
+        self.in_flight -= 1
+        durations.observe(self._clock() - started)
+        return False
 
     def end(
         self,
@@ -49,31 +48,28 @@ class Requests:
         started: float,
         request_id: str,
         trace_id: str | None,
-        **facts: object,
+        facts: dict[str, object] | None = None,
     ) -> None:
-        """It has been answered (or its caller has gone: status 499). ``facts`` go into the log line; one named ``fallback``
-        makes sure that there is a line.
+        """It has been answered (or its caller has gone: status 499). ``facts`` go into the log line, and make sure that there
+        is one.
         """
         self.in_flight -= 1
         seconds = self._clock() - started
-        key = (route, status)
-        child = self._duration_of.get(key)
-        if child is None:
-            child = self._duration_of[key] = self._durations.labels(route, str(status))
-        child.observe(seconds)
-        if status < _OK_BELOW and "fallback" not in facts:
+        self.durations(route, status).observe(seconds)
+        if status < _OK_BELOW and facts is None:
             self._successes += 1
             if self._successes % self._sample_every:
                 return
-            facts["sampled_one_in"] = self._sample_every
+            facts = {"sampled_one_in": self._sample_every}
         elif status == _REFUSED:
             # The first is always logged.
             self._refusals += 1
             if (self._refusals - 1) % self._sample_every:
                 return
-            facts["sampled_one_in"] = self._sample_every
+            facts = {"sampled_one_in": self._sample_every}
+        facts = facts or {}
         if trace_id is not None:
-            facts["trace_id"] = trace_id
+            facts = {**facts, "trace_id": trace_id}
         if status == _REFUSED:
             log = self._logger.warning
         else:

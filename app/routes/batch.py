@@ -14,15 +14,16 @@ from starlette.responses import Response
 
 from app.cache.tiers import READ_AT_ONCE, Begun, Lookup
 from app.errors import Problem
-from app.middleware.bodies import read_body, require_json
+from app.middleware.bodies import Bodies, require_json
 from app.middleware.problems import body_of
 from app.payloads import BatchItem, BatchRequest, BatchResponse, DecideRequest
 from app.routes.deciding import Decider, canonical
 from app.routes.decoding import StrictDecoder, invalid
 from app.routes.turns import Turns
 
-_DECISIONS_IN_A_ROW = 50
-"""After so many decisions (about 1 ms) others get their turn."""
+DECISIONS_IN_A_ROW = 50
+HITS_IN_A_ROW = READ_AT_ONCE
+"""After so many decisions, or prepared answers (about 1 ms either), others get their turn."""
 
 
 class BatchRoute:
@@ -34,14 +35,12 @@ class BatchRoute:
         clock: Callable[[], float],
         *,
         batch_max: int,
-        max_body_bytes: int,
-        body_timeout_s: float,
+        bodies: Bodies,
     ) -> None:
         self._decider = decider
         self._clock = clock
         self._batch_max = batch_max
-        self._max_body_bytes = max_body_bytes
-        self._body_timeout_s = body_timeout_s
+        self._read = bodies.read
         self._turns = Turns()
         self._decode = StrictDecoder(BatchRequest).decode
         self._encode = msgspec.json.Encoder().encode
@@ -50,7 +49,7 @@ class BatchRoute:
         """One answer for each asked, in order; a wrong symbol is a problem in its place, not of the batch."""
         arrival = request.scope["arrival"]
         require_json(arrival.headers)
-        body = await read_body(request.receive, arrival.headers, self._max_body_bytes, self._body_timeout_s)
+        body = await self._read(request.receive, arrival.headers)
         admission = self._decider.admission
         asked, place = self._asked(self._decode(body))
         if not admission.enter(len(asked)):
@@ -94,37 +93,41 @@ class BatchRoute:
         self, asked: tuple[DecideRequest, ...], place: str, started: float, request_id: str
     ) -> tuple[msgspec.Raw, int]:
         """The encoded answers, and how many of them are decisions."""
-        names: list[str | Problem] = []
+        parts: list[bytes] = []
+        later: list[tuple[int, str]] = []
         begun: list[Begun] = []
-        for first in range(0, len(asked), READ_AT_ONCE):
+        decided = 0
+        for first in range(0, len(asked), HITS_IN_A_ROW):
             async with self._turns.slice():
-                some = [
-                    self._name(each, place % position) for position, each in enumerate(asked[first : first + READ_AT_ONCE], first)
-                ]
-                begun += self._decider.tiers.begin_many([name for name in some if isinstance(name, str)])
-                names += some
-        deadlines = [each.deadline_ms for each in asked if each.deadline_ms is not None]
-        budget_s = self._decider.budget_s(min(deadlines, default=None), started)
-        found = iter(await self._decider.tiers.finish_many(begun, budget_s))
-        parts, decided = [], 0
-        for first in range(0, len(asked), _DECISIONS_IN_A_ROW):
-            async with self._turns.slice():
-                for position in range(first, min(first + _DECISIONS_IN_A_ROW, len(asked))):
-                    each, name = asked[position], names[position]
-                    if isinstance(name, Problem):
-                        item = BatchItem(each.symbol, None, body_of(name, request_id))
-                    else:
-                        item = self._answer(each, name, next(found), place % position, started, request_id)
-                    decided += item.decision is not None
-                    parts.append(self._encode(item))
+                missing: list[str] = []
+                rendering = self._decider.rendering(started)
+                for position, each in enumerate(asked[first : first + HITS_IN_A_ROW], first):
+                    part = rendering.item(each)
+                    if part is None:
+                        try:
+                            symbol = canonical(each.symbol, place % position)
+                        except Problem as problem:
+                            part = self._encode(BatchItem(each.symbol, None, body_of(problem, request_id)))
+                        else:
+                            missing.append(symbol)
+                            later.append((position, symbol))
+                            part = b""
+                    parts.append(part)
+                decided += rendering.end()
+                begun += self._decider.tiers.begin_many(missing)
+        if later:
+            deadlines = [each.deadline_ms for each in asked if each.deadline_ms is not None]
+            budget_s = self._decider.budget_s(min(deadlines, default=None), started)
+            found = await self._decider.tiers.finish_many(begun, budget_s)
+            for first in range(0, len(later), DECISIONS_IN_A_ROW):
+                async with self._turns.slice():
+                    for (position, symbol), lookup in zip(
+                        later[first : first + DECISIONS_IN_A_ROW], found[first : first + DECISIONS_IN_A_ROW], strict=True
+                    ):
+                        item = self._answer(asked[position], symbol, lookup, place % position, started, request_id)
+                        decided += item.decision is not None
+                        parts[position] = self._encode(item)
         return msgspec.Raw(b"[" + b",".join(parts) + b"]"), decided
-
-    @staticmethod
-    def _name(asked: DecideRequest, field: str) -> str | Problem:
-        try:
-            return canonical(asked.symbol, field)
-        except Problem as problem:
-            return problem
 
     def _answer(
         self, asked: DecideRequest, symbol: str, lookup: Lookup, field: str, started: float, request_id: str

@@ -10,33 +10,23 @@ from collections.abc import Callable
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.cache.memory import Entry
 from app.errors import Problem
 from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
-from app.middleware.bodies import read_body, require_json
+from app.middleware.bodies import JSON, Bodies, require_json
 from app.middleware.drain import CLOSE, Drain
 from app.middleware.edge import CLIENT_GONE
 from app.middleware.problems import internal_error, response_of
 from app.observe.requests import Requests
-from app.payloads import CacheInfo, DecideRequest, DecideResponse
-from app.routes.deciding import Decider
-from app.routes.decoding import StrictDecoder
+from app.payloads import DecideRequest
+from app.routes.deciding import Answer, Decider, cache_status, is_plain
+from app.routes.decoding import StrictDecoder, keys_at_least
+from app.routes.prepared import facts_of
 
 ROUTE = "/decide"
 BATCH_ROUTE = "/decide/batch"
-_JSON = (b"content-type", b"application/json")
-
-# RFC 9211: the cache nearest to the origin comes first.
-_CACHE_STATUS = {
-    ("l1", True): (b"cache-status", b"decide-l1; hit"),
-    ("l1", False): (b"cache-status", b"decide-l2; fwd=miss; detail=unreachable, decide-l1; hit; detail=stale"),
-    ("l2", False): (b"cache-status", b"decide-l2; hit, decide-l1; fwd=miss"),
-    ("none", False): (b"cache-status", b"decide-l2; fwd=miss; detail=unreachable, decide-l1; fwd=miss"),
-}
-
-
-def cache_status(cache: CacheInfo) -> tuple[bytes, bytes]:
-    """The Cache-Status header of an answer."""
-    return _CACHE_STATUS[cache.tier, cache.hit]
+_JSON = (b"content-type", JSON)
+_OK = 200
 
 
 class DecideLane:
@@ -51,8 +41,7 @@ class DecideLane:
         clock: Callable[[], float],
         make_id: Callable[[], str],
         *,
-        max_body_bytes: int,
-        body_timeout_s: float,
+        bodies: Bodies,
     ) -> None:
         self._app = app
         self._decider = decider
@@ -61,9 +50,10 @@ class DecideLane:
         self._drain = drain
         self._clock = clock
         self._make_id = make_id
-        self._max_body_bytes = max_body_bytes
-        self._body_timeout_s = body_timeout_s
-        self._decode = StrictDecoder(DecideRequest).decode
+        self._read = bodies.read
+        self._hit = decider.tiers.hit
+        self._ok_durations = requests.durations(ROUTE, _OK)
+        self._decode = StrictDecoder(DecideRequest, keys_at_least).decode
         self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,20 +66,31 @@ class DecideLane:
             return
         requests = self._requests
         arrival = arrive(scope, self._clock(), self._make_id)
-        requests.begin()
-        status, facts = CLIENT_GONE, {}
+        requests.in_flight += 1
+        status, facts = CLIENT_GONE, None
         try:
             try:
-                refuse_ambiguous(scope, arrival.headers)
-                require_json(arrival.headers)
-                body = await read_body(receive, arrival.headers, self._max_body_bytes, self._body_timeout_s)
-                request = self._decode(body)
-                response = self._decider.try_hit(request, arrival.started)
-                if response is None:
-                    response = await self._decider.decide(request, arrival.started)
-                if response.fallback.used:
-                    facts = {"fallback": response.fallback.level, "reason": response.fallback.reason}
-                await self._send(response, arrival, send)
+                headers = arrival.headers
+                refuse_ambiguous(scope, headers)
+                if headers.get(b"content-type") != JSON:
+                    require_json(headers)
+                request = self._decode(await self._read(receive, headers))
+                entry = self._hit(request.symbol, arrival.started)
+                if entry is not None and is_plain(request):
+                    body, tiers, latency_ms, facts = self._decider.render(request, entry, arrival.started)
+                else:
+                    body, tiers, latency_ms, facts = await self._answer(request, entry, arrival.started)
+                start = [
+                    _JSON,
+                    (b"content-length", b"%d" % len(body)),
+                    tiers,
+                    (b"server-timing", b"decide;dur=" + latency_ms),
+                    (b"x-request-id", arrival.request_id.encode()),
+                ]
+                if self._drain.on:
+                    start.append(CLOSE)
+                await send({"type": "http.response.start", "status": 200, "headers": start})
+                await send({"type": "http.response.body", "body": body})
                 status = 200
             except Problem as problem:
                 status = problem.status
@@ -99,7 +100,17 @@ class DecideLane:
                 status = 500
                 await self._refuse(internal_error(), arrival, scope, receive, send)
         finally:
-            requests.end("POST", ROUTE, status, arrival.started, arrival.request_id, arrival.trace_id, **facts)
+            if status != _OK or facts is not None or requests.end_well(self._ok_durations, arrival.started):
+                requests.end("POST", ROUTE, status, arrival.started, arrival.request_id, arrival.trace_id, facts)
+
+    async def _answer(self, request: DecideRequest, entry: Entry | None, started: float) -> Answer:
+        """Every answer but the prepared one."""
+        if entry is None:
+            response = await self._decider.decide(request, started)
+        else:
+            response = self._decider.decide_hit(request, entry, started)
+        facts = facts_of(response.fallback.level, response.fallback.reason)
+        return self._encode(response), cache_status(response.cache), b"%.3f" % response.latency_ms, facts
 
     async def _refuse_batch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """At once, before it is read and routed: what a refusal costs is taken from those who are served."""
@@ -111,20 +122,6 @@ class DecideLane:
         finally:
             ended = arrival.started, arrival.request_id, arrival.trace_id
             self._requests.end("POST", BATCH_ROUTE, problem.status, *ended)
-
-    async def _send(self, response: DecideResponse, arrival: Arrival, send: Send) -> None:
-        body = self._encode(response)
-        headers = [
-            _JSON,
-            (b"content-length", b"%d" % len(body)),
-            cache_status(response.cache),
-            (b"server-timing", b"decide;dur=%.3f" % response.latency_ms),
-            (b"x-request-id", arrival.request_id.encode("ascii")),
-        ]
-        if self._drain.on:
-            headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
     async def _refuse(self, problem: Problem, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         response = response_of(problem, arrival.request_id)

@@ -6,14 +6,15 @@ from functools import lru_cache
 
 from msgspec import UNSET, UnsetType
 
+from app.cache.memory import Entry
 from app.cache.tiers import Lookup, Tiers
 from app.domain.evidence import Evidence, Trouble
-from app.domain.policy import CONTRIBUTIONS, Judged, Policy
+from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Problem
 from app.middleware.admission import Admission
-from app.observe.meters import Meters, OldestServed
-from app.observe.requests import Requests
+from app.observe.meters import Meters
+from app.observe.oldest import OldestServed
 from app.payloads import (
     AgentsInput,
     CacheInfo,
@@ -26,6 +27,22 @@ from app.payloads import (
     View,
 )
 from app.routes.decoding import invalid
+from app.routes.prepared import Prepared, prepare
+
+Header = tuple[bytes, bytes]
+Answer = tuple[bytes, Header, bytes, dict[str, object] | None]
+"""Body, Cache-Status header, latency in milliseconds as JSON, and what the log says of a fallback."""
+
+# RFC 9211: the cache nearest to the origin comes first.
+_CACHE_STATUS = {
+    ("l1", True): (b"cache-status", b"decide-l1; hit"),
+    ("l1", False): (b"cache-status", b"decide-l2; fwd=miss; detail=unreachable, decide-l1; hit; detail=stale"),
+    ("l2", False): (b"cache-status", b"decide-l2; hit, decide-l1; fwd=miss"),
+    ("none", False): (b"cache-status", b"decide-l2; fwd=miss; detail=unreachable, decide-l1; fwd=miss"),
+}
+_ID_ROOM = 2**47 - 1
+"""Where ids begin to count: half of the room, so that none overflows."""
+_L1_HIT = _CACHE_STATUS["l1", True]
 
 
 @lru_cache(maxsize=65_536)
@@ -87,6 +104,16 @@ def canonical(symbol: str, field: str = "symbol") -> str:
     return upper
 
 
+def is_plain(request: DecideRequest) -> bool:
+    """Whether it asks for nothing of its own, so that a prepared answer will do. Hits meet no deadline too late."""
+    return request.price is None and request.max_age_s is None and not request.explain
+
+
+def cache_status(cache: CacheInfo) -> Header:
+    """The Cache-Status header of an answer."""
+    return _CACHE_STATUS[cache.tier, cache.hit]
+
+
 class Decider:
     """Looks symbols up and has the policy decide. Wired once, in main."""
 
@@ -97,7 +124,6 @@ class Decider:
         admission: Admission,
         policy: Policy,
         meters: Meters,
-        requests: Requests,
         oldest: OldestServed,
         now_ms: Callable[[], int],
         clock: Callable[[], float],
@@ -111,22 +137,40 @@ class Decider:
         self.clock = clock
         self.model = Model(policy.table.name, policy.table.version, SCHEMA)
         self._meters = meters
-        self._requests = requests
         self._oldest = oldest
-        self._make_id = make_id
+        self.make_id = make_id
         self._l2_timeout_s = l2_timeout_s
 
-    def try_hit(self, request: DecideRequest, started: float) -> DecideResponse | None:
-        """The answer if L1 has the symbol fresh; awaits nothing."""
-        entry = self.tiers.hit(request.symbol, started)
-        if entry is None:
-            return None
-        self._meters.count_l1_hit()
-        cache = CacheInfo(hit=True, tier="l1", age_ms=round((started - entry.loaded_at) * 1000.0, 3), run=entry.run)
-        return self._respond(request, request.symbol, entry.evidence, cache, None, started)
+    def render(self, request: DecideRequest, entry: Entry, started: float) -> Answer:
+        """The answer to a plain request (`is_plain`) that L1 has the symbol fresh for. Awaits nothing."""
+        now_ms = self.now_ms()
+        prepared = self.prepared(request.symbol, entry, now_ms, started)
+        self._meters.l1_hits.count += 1
+        prepared.tally.count += 1
+        self._oldest.served(prepared.price_used_ms, prepared.agents_used_ms)
+        now = self.clock()
+        latency_ms = b"%.3f" % ((now - started) * 1000.0)
+        body = prepared.render(self.make_id().encode(), now_ms, now, latency_ms)
+        return body, _L1_HIT, latency_ms, prepared.facts
+
+    def rendering(self, started: float) -> "Rendering":
+        """For the plain requests of a slice of a batch."""
+        return Rendering(self, self._meters, self._oldest, self.now_ms(), self.clock(), started)
+
+    def prepared(self, symbol: str, entry: Entry, now_ms: int, started: float) -> Prepared:
+        """What plain requests for ``symbol`` are answered from at ``now_ms``."""
+        found: Prepared | None = entry.prepared
+        if found is None or not found.since_ms <= now_ms < found.until_ms:
+            found = entry.prepared = self._prepare(symbol, entry, now_ms, started)
+        return found
+
+    def decide_hit(self, request: DecideRequest, entry: Entry, started: float) -> DecideResponse:
+        """The answer to any request that L1 has the symbol fresh for. Awaits nothing."""
+        self._meters.l1_hits.count += 1
+        return self._respond(request, request.symbol, entry.evidence, _l1_hit(entry, started), None, started)
 
     async def decide(self, request: DecideRequest, started: float) -> DecideResponse:
-        """The answer for a symbol that `try_hit` did not have.
+        """The answer for a symbol that L1 does not have fresh.
 
         Raises:
             Problem: 422 for what cannot be a symbol, 404 for a symbol outside the universe, 503 if too many are waiting already
@@ -171,6 +215,19 @@ class Decider:
         unproven = None if lookup.proven else lookup.trouble
         return self._respond(request, symbol, lookup.evidence, cache, unproven, started)
 
+    def _prepare(self, symbol: str, entry: Entry, now_ms: int, started: float) -> Prepared:
+        evidence = entry.evidence
+        decision = self.policy.decide(evidence, now_ms)
+        return prepare(
+            evidence,
+            decision,
+            self._response(DecideRequest(symbol), symbol, evidence, decision, _l1_hit(entry, started), started),
+            self.policy.unchanged(evidence, now_ms),
+            self.policy.limits,
+            entry.loaded_at,
+            self._meters.decisions(decision.action, "l1", decision.judged.level),
+        )
+
     def _respond(
         self,
         request: DecideRequest,
@@ -180,15 +237,26 @@ class Decider:
         unproven: Trouble | None,
         started: float,
     ) -> DecideResponse:
-        now_ms = self.now_ms()
-        decision = self.policy.decide(evidence, now_ms, price=request.price, max_age_s=request.max_age_s, unproven=unproven)
+        decision = self.policy.decide(
+            evidence, self.now_ms(), price=request.price, max_age_s=request.max_age_s, unproven=unproven
+        )
         judged = decision.judged
-        self._requests.decided(decision.action, cache.tier, judged.level)
-        if judged.price is not None:
-            self._oldest.served("price", judged.price.as_of_ms)
-        if judged.agents is not None:
-            self._oldest.served("agents", judged.agents.as_of_ms)
-        fallback = Fallback(judged.level != "none", judged.level, judged.reason)
+        self._meters.decisions(decision.action, cache.tier, judged.level).count += 1
+        self._oldest.served(
+            None if judged.price is None else judged.price.as_of_ms, None if judged.agents is None else judged.agents.as_of_ms
+        )
+        return self._response(request, symbol, evidence, decision, cache, started)
+
+    def _response(
+        self,
+        request: DecideRequest,
+        symbol: str,
+        evidence: Evidence,
+        decision: Decision,
+        cache: CacheInfo,
+        started: float,
+    ) -> DecideResponse:
+        judged = decision.judged
         as_of_ms, expires_at_ms = decision.as_of_ms, decision.expires_at_ms
         contributions: dict[str, float] | UnsetType = UNSET
         views: tuple[View, ...] | UnsetType = UNSET
@@ -196,7 +264,7 @@ class Decider:
             contributions = dict(zip(CONTRIBUTIONS, decision.contributions, strict=True))
             views = () if evidence.agents is None else views_of(evidence.agents.views)
         return DecideResponse(
-            id=self._make_id(),
+            id=self.make_id(),
             symbol=symbol,
             action=decision.action,
             score=decision.score,
@@ -207,11 +275,16 @@ class Decider:
             model=self.model,
             inputs=inputs_of(judged),
             cache=cache,
-            fallback=fallback,
+            fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((self.clock() - started) * 1000.0, 3),
             contributions=contributions,
             views=views,
         )
+
+
+def _l1_hit(entry: Entry, now: float) -> CacheInfo:
+    """The cache's part of an answer from fresh L1."""
+    return CacheInfo(hit=True, tier="l1", age_ms=round((now - entry.loaded_at) * 1000.0, 3), run=entry.run)
 
 
 def cache_of(lookup: Lookup) -> CacheInfo:
@@ -222,3 +295,43 @@ def cache_of(lookup: Lookup) -> CacheInfo:
         age_ms=round(lookup.age_s * 1000.0, 3),
         run=None if lookup.evidence is None else lookup.evidence.run,
     )
+
+
+class Rendering:
+    """Prepared answers to many requests in a row: they share their moment, most digits of their ids, and the counting."""
+
+    def __init__(self, decider: Decider, meters: Meters, oldest: OldestServed, now_ms: int, now: float, started: float) -> None:
+        self._decider = decider
+        self._hit = decider.tiers.hit
+        self._meters = meters
+        self._oldest = oldest
+        self._now_ms = now_ms
+        self._now = now
+        self._started = started
+        self._latency_ms = b"%.3f" % ((now - started) * 1000.0)
+        # A UUIDv7's last 48 bits are random. The ids of one slice count on from there, as RFC 9562 (6.2, method 2) has it.
+        first = decider.make_id()
+        self._id_start, self._id_end = first[:24].encode(), int(first[24:], 16) & _ID_ROOM
+        self._done = 0
+
+    def item(self, request: DecideRequest) -> bytes | None:
+        """The batch's element, if `Decider.render` has an answer."""
+        if not is_plain(request):
+            return None
+        entry = self._hit(request.symbol, self._now)
+        if entry is None:
+            return None
+        now_ms = self._now_ms
+        prepared: Prepared | None = entry.prepared
+        if prepared is None or not prepared.since_ms <= now_ms < prepared.until_ms:
+            prepared = self._decider.prepared(request.symbol, entry, now_ms, self._started)
+        self._done += 1
+        prepared.tally.count += 1
+        self._oldest.served(prepared.price_used_ms, prepared.agents_used_ms)
+        decision_id = b"%b%012x" % (self._id_start, self._id_end + self._done)
+        return prepared.render(decision_id, now_ms, self._now, self._latency_ms, in_batch=True)
+
+    def end(self) -> int:
+        """How many there were."""
+        self._meters.l1_hits.count += self._done
+        return self._done

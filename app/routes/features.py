@@ -12,8 +12,7 @@ from app.cache.store import RunInfo, Store
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.errors import Problem, StoreError
 from app.payloads import FeaturesResponse, SymbolsResponse
-from app.routes.decide import cache_status
-from app.routes.deciding import Decider, cache_of, canonical, inputs_of, iso, unknown_symbol, views_of
+from app.routes.deciding import Decider, cache_of, cache_status, canonical, inputs_of, iso, unknown_symbol, views_of
 from app.routes.decoding import invalid
 from app.routes.waiting import wait_for_store
 

@@ -98,24 +98,24 @@ def test_views_weigh_by_confidence_and_lose_half_their_weight_in_a_half_life() -
     """A view one half-life older counts half; one without confidence counts as the default."""
     old = agent_view("old", -1.0, AS_OF_MS - int(LIMITS.half_life_ms), confidence=0.8)
     plain = agent_view("plain", 1.0, confidence=None)
-    summary = summarise_agents((old, plain), AS_OF_MS, LIMITS.half_life_ms, HYBRID_1.default_confidence)
+    summary = summarise_agents((old, plain), LIMITS.half_life_ms, HYBRID_1.default_confidence)
     assert summary.view == pytest.approx((0.5 - 0.4) / (0.5 + 0.4))
     assert summary.agreement == pytest.approx(0.1 / 0.9)
     unsure = agent_view("unsure", 1.0, confidence=0.0)
-    assert summarise_agents((unsure,), AS_OF_MS, LIMITS.half_life_ms, 0.5).view == 0.0
+    assert summarise_agents((unsure,), LIMITS.half_life_ms, 0.5).view == 0.0
 
 
 def test_abstentions_and_failures_are_counted_and_not_averaged() -> None:
     """Who says nothing does not pull the mean towards zero."""
     views = (agent_view("a", 0.8), agent_view("b", None), failed_view("c"), failed_view("d"))
-    summary = summarise_agents(views, AS_OF_MS, LIMITS.half_life_ms, HYBRID_1.default_confidence)
+    summary = summarise_agents(views, LIMITS.half_life_ms, HYBRID_1.default_confidence)
     assert (summary.used, summary.abstained, summary.failed) == (1, 1, 2)
     assert summary.view == pytest.approx(0.8)
 
 
 def test_a_neutral_view_is_a_view() -> None:
     """A hold is used and pulls towards zero, unlike an abstention."""
-    summary = summarise_agents((agent_view("a", 0.0), agent_view("b", 1.0)), AS_OF_MS, LIMITS.half_life_ms, 0.5)
+    summary = summarise_agents((agent_view("a", 0.0), agent_view("b", 1.0)), LIMITS.half_life_ms, 0.5)
     assert summary.used == 2
     assert summary.view == pytest.approx(0.5)
 
@@ -286,3 +286,23 @@ def test_a_change_of_the_table_is_a_change_of_its_version() -> None:
     assert (HYBRID_1.name, HYBRID_1.version, digest) == ("hybrid", "1.0.0", "0e1db0ff76edd9bf")
     with pytest.raises(AttributeError):
         HYBRID_1.buy_at = 0.5  # type: ignore[misc]
+
+
+@given(evidence=_evidence, now_ms=_now, later_ms=st.integers(-(40 * _DAY_MS), 40 * _DAY_MS))
+def test_between_its_changes_only_ages_and_confidence_move(evidence: Evidence, now_ms: int, later_ms: int) -> None:
+    """What a decision rests on stays as it is until the moment that `unchanged` names, and moves at it."""
+    since_ms, until_ms = POLICY.unchanged(evidence, now_ms)
+    assert since_ms <= now_ms < until_ms
+
+    def said(at_ms: int) -> tuple[object, ...]:
+        decision = POLICY.decide(evidence, at_ms)
+        judged = decision.judged
+        kept = decision.action, decision.score, decision.target_weight, decision.contributions, decision.strength
+        return *kept, decision.as_of_ms, decision.expires_at_ms, judged.level, judged.price_status, judged.agents_status
+
+    other_ms = now_ms + later_ms
+    if since_ms <= other_ms < until_ms:
+        assert said(other_ms) == said(now_ms)
+    statuses = [said(int(at_ms))[-2:] for at_ms in (until_ms - 1, until_ms) if at_ms != float("inf")]
+    if statuses:
+        assert statuses[0] != statuses[1]

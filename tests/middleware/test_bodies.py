@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Problem
-from app.middleware.bodies import read_body, require_json
+from app.middleware.bodies import Bodies, require_json
 from tests.routes.serving import part
 
 _LIMIT = 1000
@@ -29,7 +29,7 @@ def _read(messages: list[dict[str, Any]], headers: dict[bytes, bytes], timeout_s
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
-    body = asyncio.run(read_body(receive, headers, _LIMIT, timeout_s))
+    body = asyncio.run(Bodies(_LIMIT, timeout_s).read(receive, headers))
     return body, len(messages) - taken
 
 
@@ -90,3 +90,52 @@ def test_no_media_type_breaks_the_check(sent: bytes) -> None:
     is_json = sent.split(b";")[0].strip().lower() == b"application/json" and b"charset" not in sent.lower()
     with nullcontext() if is_json else pytest.raises(Problem, match="allowed: application/json"):
         require_json({b"content-type": sent})
+
+
+def test_slow_bodies_end_in_their_turn_and_quick_ones_are_left_alone() -> None:
+    """One timer watches them all: those that began first end first, and one that began later still has its time."""
+
+    async def work() -> list[str]:
+        bodies, ended = Bodies(_LIMIT, 0.1), []
+
+        async def never() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+        async def soon() -> dict[str, Any]:
+            await asyncio.sleep(0.07)
+            return part(b"x")
+
+        async def one(name: str, receive: Any) -> None:  # noqa: ANN401 - as ASGI has it
+            try:
+                await bodies.read(receive, {b"content-length": b"1"})
+                ended.append(f"{name} read")
+            except Problem as problem:
+                ended.append(f"{name} {problem.status}")
+
+        tasks = [asyncio.create_task(one("first", never)), asyncio.create_task(one("quick", soon))]
+        await asyncio.sleep(0.06)
+        tasks += [asyncio.create_task(one("second", never)), asyncio.create_task(one("later", soon))]
+        await asyncio.gather(*tasks)
+        return ended
+
+    assert asyncio.run(work()) == ["quick read", "first 408", "later read", "second 408"]
+
+
+def test_a_read_that_others_cancel_is_cancelled() -> None:
+    """Its caller's cancellation is not taken for the time being up."""
+
+    async def work() -> bool:
+        bodies = Bodies(_LIMIT, 60.0)
+
+        async def never() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+        task = asyncio.create_task(bodies.read(never, {}))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    assert asyncio.run(work())

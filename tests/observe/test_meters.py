@@ -7,7 +7,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.observe.meters import Meters, OldestServed
+from app.observe.meters import Meters
+from app.observe.oldest import OldestServed
 from tests.cache.fakes import Clock
 from tests.records import AS_OF_MS, run_info
 from tests.servers import ROOT
@@ -59,7 +60,7 @@ def test_series_that_rates_are_taken_of_begin_at_zero() -> None:
 def test_events_are_counted_under_their_names() -> None:
     """Each report of the cache and the feed ends in its metric."""
     meters = make_meters()
-    meters.count_l1_hit()
+    meters.l1_hits.count += 1
     meters.cache_get("l1", "miss", 2)
     meters.cache_get("l1", "negative")
     meters.cache_get("l2", "error", 4)
@@ -114,8 +115,8 @@ def test_only_the_newest_run_has_a_series() -> None:
 def test_no_metric_has_a_label_without_bound() -> None:
     """Symbols, request ids and the like never become labels."""
     meters = make_meters()
-    meters.requests.labels("/decide", "200").observe(0.001)
-    meters.decisions.labels("buy", "l1", "none").inc()
+    meters.durations("/decide", 200).observe(0.001)
+    meters.decisions("buy", "l1", "none").count += 1
     meters.run_seen(run_info())
     refresh(meters)
     names = {label for _, labels in samples(meters) for label, _ in labels}
@@ -130,7 +131,7 @@ from tests.observe.test_meters import refresh
 from tests.records import run_info
 meters = Meters(version="1", policy="1", schema="s", multiprocess_dir=sys.argv[1])
 for _ in range(int(sys.argv[2])):
-    meters.count_l1_hit()
+    meters.l1_hits.count += 1
 meters.run_seen(run_info("r1", symbols=4))
 refresh(meters)
 sys.stdout.write(meters.exposition().decode())
@@ -161,12 +162,12 @@ def test_the_oldest_served_input_is_that_of_the_last_two_minutes() -> None:
     assert oldest.ages_s() == {"price": 0.0, "agents": 0.0}
     now_ms = int(clock.now * 1000)
     for age_ms in (2000, 9000, 4000):
-        oldest.served("price", now_ms - age_ms)
-    oldest.served("agents", now_ms + 500)
+        oldest.served(now_ms - age_ms, None)
+    oldest.served(None, now_ms + 500)
     assert oldest.ages_s() == {"price": 9.0, "agents": 0.0}
     clock.now += 61
     assert oldest.ages_s()["price"] == 70.0
-    oldest.served("price", int(clock.now * 1000) - 1000)
+    oldest.served(int(clock.now * 1000) - 1000, None)
     clock.now += 60
     assert oldest.ages_s()["price"] == 61.0
     clock.now += 200
@@ -181,7 +182,7 @@ def test_a_clock_that_is_set_back_starts_a_new_window() -> None:
     oldest.ages_s()
     clock.now = 1_362_171_600.0
     oldest.ages_s()
-    oldest.served("price", int(clock.now * 1000) - 5000)
+    oldest.served(int(clock.now * 1000) - 5000, None)
     assert oldest.ages_s()["price"] == 5.0
     for _ in range(2):
         clock.now += 61

@@ -14,14 +14,12 @@ def record(sample_every: int, statuses: list[int], **facts: object) -> tuple[lis
     stream, clock = io.StringIO(), Clock()
     logs = Logs(level="info", log_format="json", stream=stream)
     meters = Meters(version="1", policy="1", schema="s")
-    requests = Requests(meters.requests, meters.decisions, get_logger("decide"), clock, sample_every)
+    requests = Requests(meters.durations, get_logger("decide"), clock, sample_every)
     for number, status in enumerate(statuses):
         started = clock.now
         requests.begin()
         clock.now += 0.002
-        requests.end("POST", "/decide", status, started, f"r-{number}", "0af7" if number == 0 else None, **facts)
-    requests.decided("buy", "l1", "none")
-    requests.decided("buy", "l1", "none")
+        requests.end("POST", "/decide", status, started, f"r-{number}", "0af7" if number == 0 else None, dict(facts) or None)
     requests.failed(ValueError("unforeseen"), "r-x")
     logs.close()
     return [json.loads(line) for line in stream.getvalue().splitlines()], requests, meters.exposition().decode()
@@ -34,7 +32,6 @@ def test_successes_are_sampled() -> None:
     assert {line["sampled_one_in"] for line in lines[:-1]} == {10}
     assert requests.in_flight == 0
     assert 'decide_request_duration_seconds_count{route="/decide",status="200"} 35.0' in text
-    assert 'decide_decisions_total{action="buy",level="none",tier="l1"} 2.0' in text
 
 
 def test_errors_are_always_logged_with_their_level() -> None:
