@@ -1,5 +1,7 @@
 """Records to bytes and back: one msgpack array a record, schema fingerprint first."""
 
+from typing import TypeVar
+
 import msgspec
 
 from app.domain.vector import (
@@ -12,6 +14,8 @@ from app.domain.vector import (
 )
 from app.errors import RecordError
 
+T = TypeVar("T", PriceRecord, AgentRecord)
+
 _encoder = msgspec.msgpack.Encoder()
 _header = msgspec.msgpack.Decoder(RecordHeader)
 _price = msgspec.msgpack.Decoder(PriceRecord)
@@ -23,13 +27,25 @@ def encode(record: PriceRecord | AgentRecord) -> bytes:
     return _encoder.encode(record)
 
 
-def _check_header(raw: bytes) -> None:
+def _decoded(decoder: msgspec.msgpack.Decoder[T], raw: bytes) -> T:
+    """The record, if it is of this server's schema.
+
+    What does not fit may be of another schema, which its header tells; it is looked at only then, and whatever fits by chance.
+    """
+    fault = None
+    try:
+        record = decoder.decode(raw)
+        if record.schema == SCHEMA:
+            return record
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        fault = error
     try:
         header = _header.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError("corrupt", str(error)) from error
     if header.schema != SCHEMA:
         raise RecordError("schema_mismatch", f"stored {header.schema[:32]!r}, this server reads {SCHEMA!r}")
+    raise RecordError("corrupt", str(fault)) from fault
 
 
 def decode_price(raw: bytes, symbol: str) -> PriceRecord:
@@ -38,29 +54,20 @@ def decode_price(raw: bytes, symbol: str) -> PriceRecord:
     Raises:
         RecordError: ``schema_mismatch`` if it was written for another vector, ``corrupt`` if it is no valid record.
     """
-    _check_header(raw)
-    try:
-        record = _price.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError("corrupt", str(error)) from error
-    fault = price_record_fault(record)
-    if fault is None and record.symbol != symbol:
-        fault = f"it is a record of {record.symbol[:32]!r}"
-    if fault is not None:
-        raise RecordError("corrupt", fault)
+    record = _decoded(_price, raw)
+    _refuse(price_record_fault(record), record.symbol, symbol)
     return record
 
 
 def decode_agents(raw: bytes, symbol: str) -> AgentRecord:
     """Decode and check an agent record of ``symbol``; raises as `decode_price`."""
-    _check_header(raw)
-    try:
-        record = _agents.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError("corrupt", str(error)) from error
-    fault = agent_record_fault(record)
-    if fault is None and record.symbol != symbol:
-        fault = f"it is a record of {record.symbol[:32]!r}"
+    record = _decoded(_agents, raw)
+    _refuse(agent_record_fault(record), record.symbol, symbol)
+    return record
+
+
+def _refuse(fault: str | None, found: str, symbol: str) -> None:
+    if fault is None and found != symbol:
+        fault = f"it is a record of {found[:32]!r}"
     if fault is not None:
         raise RecordError("corrupt", fault)
-    return record

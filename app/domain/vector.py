@@ -148,9 +148,11 @@ def price_record_fault(record: PriceRecord) -> str | None:
     """What is wrong with a decoded price record, or None. Types are already checked; counts and ranges are not."""
     if len(record.values) != len(PRICE_NAMES):
         return f"{len(record.values)} values where the schema has {len(PRICE_NAMES)}"
-    for name, value in zip(PRICE_NAMES, record.values, strict=True):
-        if value is not None and not math.isfinite(value):
-            return f"{name} is {value}, not a finite number"
+    # What is not finite makes the sum so too. A sum may also overflow by itself, so it only says whether to look closer.
+    if not math.isfinite(sum(filter(None, record.values))):
+        for name, value in zip(PRICE_NAMES, record.values, strict=True):
+            if value is not None and not math.isfinite(value):
+                return f"{name} is {value}, not a finite number"
     if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
         return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
     if record.interval_s <= 0:

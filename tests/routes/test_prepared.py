@@ -77,7 +77,8 @@ def test_a_prepared_answer_is_the_decision_made_anew(evidence: Evidence, moments
     now_ms = AS_OF_MS
     decider = make_decider(now_ms=lambda: now_ms)
     entry = _entry(evidence)
-    for now_ms in moments:
+    for moment in moments:
+        now_ms = moment
         body, _, _, facts = decider.render(DecideRequest("AAPL"), entry, decider.clock())
         quick = msgspec.json.decode(body, type=DecideResponse)
         slow = _long_way(decider, evidence, decider.clock())
