@@ -16,6 +16,8 @@ A sliding sum that adds the new bar and takes off the old one leaves rounding re
 value first, which makes a flat window exactly flat.
 """
 
+from collections.abc import Callable
+
 import polars as pl
 
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES, PRICE_STATE
@@ -116,10 +118,19 @@ def _window_state() -> dict[str, pl.Expr]:
     }
 
 
-def _seeded_average(value: pl.Expr, first: int, count: int, alpha: float) -> pl.Expr:
-    """Exponential average as TA-Lib starts it: null, then the simple mean of ``count`` values from bar ``first`` (counted
-    from 0) at the bar where the last of them ends, then ``average += alpha * (value - average)``.
-    """
+Seeded = Callable[[pl.Expr, int, int, float], pl.Expr]
+"""Makes an exponential average as TA-Lib starts it: null, then the simple mean of so many values (the third argument) from a bar
+on (the second, counted from 0) at the bar where the last of them ends, then ``average += alpha * (value - average)``."""
+
+
+def _average_from_seed(value: pl.Expr, first: int, count: int, alpha: float) -> pl.Expr:
+    """A `Seeded` without its nulls: it begins with the seed. What a group's last value needs, and three times as fast."""
+    seed = _sum(value.slice(first, count)) / count
+    return seed.append(value.slice(first + count)).ewm_mean(alpha=alpha, adjust=False)
+
+
+def _average(value: pl.Expr, first: int, count: int, alpha: float) -> pl.Expr:
+    """A `Seeded` with one value for each bar."""
     bar = pl.int_range(pl.len())
     seed_bar = first + count - 1
     seed = _sum(value.slice(first, count)) / count
@@ -132,8 +143,12 @@ def _seeded_average(value: pl.Expr, first: int, count: int, alpha: float) -> pl.
     )
 
 
-def _recursive_averages() -> dict[str, pl.Expr]:
-    """Exponential averages over all of a symbol's bars, as series.
+_FIRST_BARS = {"gain_14": 15, "loss_14": 15, "atr_14": 15, "ema_12": 26, "ema_26": 26, "ewma_variance": 34, "macd_signal": 34}
+"""How many bars there must be for an average to have its first value."""
+
+
+def _recursive_averages(average: Seeded) -> dict[str, pl.Expr]:
+    """Exponential averages over all of a symbol's bars.
 
     Wilder's averages (RSI, ATR) have alpha 1/14 and a seed of the first 14 changes; an EMA of n has alpha 2/(n+1). The two
     EMAs of MACD are seeded so that both start at bar 25: the slow one with bars 0 to 25, the fast one with 14 to 25.
@@ -142,19 +157,14 @@ def _recursive_averages() -> dict[str, pl.Expr]:
     previous = _CLOSE.shift(1)
     true_range = pl.max_horizontal(_HIGH, previous) - pl.min_horizontal(_LOW, previous)
     return {
-        "gain_14": _seeded_average(change.clip(lower_bound=0), 1, 14, 1 / 14),
-        "loss_14": _seeded_average((-change).clip(lower_bound=0), 1, 14, 1 / 14),
-        "atr_14": _seeded_average(true_range, 1, 14, 1 / 14),
-        "ema_12": _seeded_average(_CLOSE, 14, 12, 2 / 13),
-        "ema_26": _seeded_average(_CLOSE, 0, 26, 2 / 27),
+        "gain_14": average(change.clip(lower_bound=0), 1, 14, 1 / 14),
+        "loss_14": average((-change).clip(lower_bound=0), 1, 14, 1 / 14),
+        "atr_14": average(true_range, 1, 14, 1 / 14),
+        "ema_12": average(_CLOSE, 14, 12, 2 / 13),
+        "ema_26": average(_CLOSE, 0, 26, 2 / 27),
         # λ = 1 - 2/34 = 0.94, the decay of RiskMetrics (J. P. Morgan, 1996) for daily returns.
-        "ewma_variance": _seeded_average((_CLOSE / previous).log().pow(2), 1, 33, 2 / 34),
+        "ewma_variance": average((_CLOSE / previous).log().pow(2), 1, 33, 2 / 34),
     }
-
-
-def _macd_signal() -> pl.Expr:
-    """EMA 9 of MACD, seeded with its first nine values (bars 25 to 33); reads columns ``ema_12`` and ``ema_26``."""
-    return _seeded_average(pl.col("ema_12") - pl.col("ema_26"), 25, 9, 2 / 10)
 
 
 def _from_averages(bars_a_year: float) -> dict[str, pl.Expr]:
@@ -177,15 +187,18 @@ def _named(expressions: dict[str, pl.Expr]) -> list[pl.Expr]:
 def latest(bars: pl.LazyFrame, bars_a_year: float = 252.0) -> pl.LazyFrame:
     """The vector of each symbol after its last bar: columns ``symbol``, ``as_of_ms``, then `PRICE_NAMES`.
 
-    ``bars`` has columns symbol, as_of_ms, high, low, close, volume; each symbol's rows in order of time.
+    ``bars`` has columns symbol, as_of_ms, high, low, close, volume; each symbol's rows together, in order of time.
     """
-    symbols = bars.group_by("symbol", maintain_order=True)
-    averages = _recursive_averages()
-    signal = _seeded_average(averages["ema_12"] - averages["ema_26"], 25, 9, 2 / 10)
+    # Runs of one symbol, numbered: groups of a sorted column are slices of the table, and no row has to be gathered.
+    numbered = bars.with_columns(pl.col("symbol").rle_id().set_sorted().alias("number"))
+    symbols = numbered.group_by("number", maintain_order=True)
+    averages = _recursive_averages(_average_from_seed)
+    # Both begin at bar 25, so their difference does.
+    averages["macd_signal"] = _average_from_seed(averages["ema_12"] - averages["ema_26"], 0, 9, 2 / 10)
     recursive = symbols.agg(
+        pl.col("symbol").last(),
         pl.col("as_of_ms").last(),
-        *[expression.last().alias(name) for name, expression in averages.items()],
-        signal.last().alias("macd_signal"),
+        *[_from_bars(_FIRST_BARS[name], expression.last()).alias(name) for name, expression in averages.items()],
     ).with_columns(_named(_from_averages(bars_a_year)))
     window = (
         symbols.tail(WINDOW_BARS)
@@ -200,10 +213,13 @@ def series(bars: pl.DataFrame, bars_a_year: float = 252.0) -> pl.DataFrame:
 
     Meant for history (tests, training data); it keeps `WINDOW_BARS` windows open and is slower than `latest`.
     """
+    averages = _recursive_averages(_average)
+    # MACD's first nine values stand at bars 25 to 33.
+    signal = _average(pl.col("ema_12") - pl.col("ema_26"), 25, 9, 2 / 10)
     numbered = bars.lazy().with_columns(pl.int_range(pl.len()).over("symbol").alias("bar"))
     recursive = (
-        numbered.with_columns([expression.over("symbol").alias(name) for name, expression in _recursive_averages().items()])
-        .with_columns(_macd_signal().over("symbol").alias("macd_signal"))
+        numbered.with_columns([expression.over("symbol").alias(name) for name, expression in averages.items()])
+        .with_columns(signal.over("symbol").alias("macd_signal"))
         .with_columns(_named(_from_averages(bars_a_year)))
     )
     window = (

@@ -208,13 +208,16 @@ def test_latest_is_the_last_row_of_the_series() -> None:
 
 def test_symbols_do_not_leak_into_each_other() -> None:
     """A symbol's vector is the same, bit for bit, whatever other symbols stand beside it."""
-    bars = made_bars(6, 90)
+    bars = made_bars(60, 90)
     together = latest(bars.lazy()).collect()
+    names = together["symbol"].to_list()
     # Beside one other and not alone: Polars multiplies by the reciprocal where a column has one row, which differs in the
     # last bit from a division.
-    for symbol in together["symbol"][1:]:
-        some = latest(bars.filter(pl.col("symbol").is_in(["S00000", symbol])).lazy()).collect()
-        assert some.equals(together.filter(pl.col("symbol").is_in(["S00000", symbol])))
+    for count in (2, 3, 7, 33):
+        for first in range(0, len(names) - count, count):
+            chosen = names[first : first + count]
+            some = latest(bars.filter(pl.col("symbol").is_in(chosen)).lazy()).collect()
+            assert some.equals(together.filter(pl.col("symbol").is_in(chosen)))
 
 
 def test_annualisation_follows_the_bars_a_year() -> None:
