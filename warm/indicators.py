@@ -125,7 +125,8 @@ on (the second, counted from 0) at the bar where the last of them ends, then ``a
 
 def _average_from_seed(value: pl.Expr, first: int, count: int, alpha: float) -> pl.Expr:
     """A `Seeded` without its nulls: it begins with the seed. What a group's last value needs, and three times as fast."""
-    seed = _sum(value.slice(first, count)) / count
+    # Polars divides by a literal in one of two ways, depending on how many symbols there are; a product is the same in both.
+    seed = _sum(value.slice(first, count)) * (1 / count)
     return seed.append(value.slice(first + count)).ewm_mean(alpha=alpha, adjust=False)
 
 
