@@ -5,6 +5,8 @@ set dotenv-load := false # the programs read .env themselves, and say what is wr
 python := if os_family() == "windows" { ".venv/Scripts/python.exe" } else { ".venv/bin/python" }
 system_python := if os_family() == "windows" { "python" } else { "python3" }
 
+peers_python := if os_family() == "windows" { ".venv-peers/Scripts/python.exe" } else { ".venv-peers/bin/python" }
+
 # list the recipes
 default:
     @just --list --unsorted
@@ -41,12 +43,15 @@ ps *arguments:
 rewarm *arguments:
     {{ system_python }} ops/stack.py warm {{ arguments }}
 
-# measure it, as acceptance; with --url any server, from here (just bench --help)
+# measure it, as acceptance; with --url any server, from here; --scenario peers against others (just bench --help)
 bench *arguments:
-    {{ if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
+    {{ if arguments =~ '--scenario[ =]peers' { just_executable() + " _bench_peers " + arguments } else if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
 
 _bench_here *arguments: _bench
     {{ python }} -m bench {{ arguments }}
+
+_bench_peers *arguments: _peers
+    {{ peers_python }} -m bench {{ arguments }}
 
 # run the tests (just test tests/domain -k ladder)
 test *arguments: _dev
@@ -101,6 +106,13 @@ _runtime:
 _bench:
     @uv venv --quiet --allow-existing .venv
     @uv pip install --quiet --python .venv --require-hashes -r requirements-bench.lock
+
+# what Decide is measured against, and Feast, which does not go with the others
+_peers:
+    @uv venv --quiet --allow-existing .venv-peers
+    @uv pip install --quiet --python .venv-peers --require-hashes -r requirements-peers.lock
+    @uv venv --quiet --allow-existing .venv-feast
+    @uv pip install --quiet --python .venv-feast --require-hashes -r requirements-feast.lock
 
 # what tests and checks need besides
 _dev:

@@ -20,6 +20,8 @@ from bench.scenario import Scenario, ScenarioError, load, names, shortened
 from bench.scrape import ServerError
 
 _QUICK = 0.25
+PEERS = "peers"
+PEERS_DESCRIPTION = "Decide against other servers and against the limits, all started here; writes bench/RESULTS.md."
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
@@ -29,10 +31,10 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--scenario", default="acceptance", help=f"one of {', '.join(names())}, or a .toml file (default acceptance)"
+        "--scenario", default="acceptance", help=f"one of {', '.join([*names(), PEERS])}, or a .toml file (default acceptance)"
     )
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default http://127.0.0.1:8000)")
-    parser.add_argument("--out", type=Path, default=Path("bench/results"), help="folder for results (default bench/results)")
+    parser.add_argument("--out", type=Path, help=f"folder for results (default bench/results; bench for {PEERS})")
     parser.add_argument("--quick", action="store_true", help="a quarter of each duration")
     parser.add_argument("--list", action="store_true", help="say what scenarios there are, and stop")
     return parser
@@ -98,6 +100,16 @@ def tell(results: Results, paths: Sequence[Path], console: Console) -> None:
         console.print(f"[bold red]FAILED[/bold red] {escape(failure.line)}", soft_wrap=True)
 
 
+def _run_peers(arguments: argparse.Namespace) -> int:
+    try:
+        from bench.peers.__main__ import main as run_peers  # noqa: PLC0415 - needs more than the other scenarios
+    except ImportError as error:
+        print(f"bench: {error}; run it as `just bench --scenario {PEERS}`, which installs what it needs", file=sys.stderr)
+        return _USAGE
+    given = [] if arguments.out is None else ["--out", str(arguments.out)]
+    return run_peers([*given, "--quick"] if arguments.quick else given)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     arguments = make_parser().parse_args(argv)
@@ -105,10 +117,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list:
         for name in names():
             console.print(f"{name}: {load(name).description}", soft_wrap=True)
+        console.print(f"{PEERS}: {PEERS_DESCRIPTION}", soft_wrap=True)
         return 0
+    if arguments.scenario == PEERS:
+        return _run_peers(arguments)
+    out = arguments.out or Path("bench/results")
     try:
         scenario = load(arguments.scenario)
-        report.prepare(arguments.out)
+        report.prepare(out)
         if arguments.quick:
             scenario = shortened(scenario, _QUICK)
         results = run(scenario, arguments.url, console)
@@ -118,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; nothing was written", file=sys.stderr)
         return _INTERRUPTED
-    tell(results, report.write(results, arguments.out), console)
+    tell(results, report.write(results, out), console)
     return 0 if results.passed else _FAILED
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from bench.mix import Prepared
 from bench.scenario import Phase
 from bench.stats import Recorder
-from bench.validity import judge
+from bench.validity import Verdict, judge
 from bench.wire import Addresses, Connection
 
 _DRAIN_S = 10.0
@@ -56,7 +56,9 @@ class Load:
         silence_s: float = _SILENCE_S,
         progress: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
+        judge: Callable[[Prepared, int, bytes], Verdict] = judge,
     ) -> None:
+        self._verdict = judge
         self._phase = phase
         self._requests = requests
         self._addresses = addresses
@@ -140,7 +142,7 @@ class Load:
 
     def _judge(self) -> None:
         job, status, body, finished = self._unjudged.popleft()
-        verdict = judge(job.request, status, body)
+        verdict = self._verdict(job.request, status, body)
         self.recorder.answered(job.request, status, verdict, job.due, job.sent, finished)
 
     def failed(self, connection: Connection, fault: str) -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = ("hdrhistogram", "httptools", "matplotlib", "msgspec", "uvloop")
@@ -29,10 +30,10 @@ def machine() -> dict[str, object]:
     return found
 
 
-def versions() -> dict[str, str]:
-    """The harness's own."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Python's, and those of the packages: by default what the harness itself runs on."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

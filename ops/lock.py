@@ -1,9 +1,10 @@
 """Write the lock files from pyproject.toml, or check (``--check``) that they still follow from it.
 
 ``requirements.lock`` is what the server needs, ``-warm`` that and the warm job's, ``-bench`` the harness's alone, ``-ops`` what
-builds the images, ``-dev`` all that tests and checks need. All are universal (any platform, any supported Python) and hashed;
-none may name a host, because where packages come from is the business of whoever installs them. Each later one is held to the
-versions of those before it. ``--upgrade`` takes the newest versions; without it, pins that still fit stay.
+builds the images, ``-dev`` all that tests and checks need, ``-peers`` and ``-feast`` what others' servers need that ours is
+measured against. All are universal (any platform, any supported Python) and hashed; none may name a host, because where packages
+come from is the business of whoever installs them. Each later one is held to the versions of those before it, but for Feast's.
+``--upgrade`` takes the newest versions; without it, pins that still fit stay.
 """
 
 import argparse
@@ -21,14 +22,18 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements-bench.lock": ("--group", "bench"),
     "requirements-ops.lock": ("--group", "ops"),
     "requirements-dev.lock": ("pyproject.toml", "--extra", "warm", "--group", "dev"),
+    "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--group", "peers"),
+    "requirements-feast.lock": ("--group", "feast"),
 }
+APART = {"requirements-feast.lock"}
+"""What is not held to the versions of the others, nor they to its."""
 _HOST = re.compile(r"[a-z]+://|--(extra-)?index-url|--find-links", re.IGNORECASE)
 
 
 def compile_lock(name: str, folder: Path, *, upgrade: bool) -> str:
     """The text of one lock file, resolved in ``folder`` (which holds pyproject.toml and the locks as they are)."""
     names = list(LOCKS)
-    earlier = [part for other in names[: names.index(name)] for part in ("--constraints", other)]
+    earlier = [] if name in APART else [part for other in names[: names.index(name)] for part in ("--constraints", other)]
     command = ["uv", "pip", "compile", *LOCKS[name], *earlier, "--universal", "--generate-hashes", "--quiet"]
     command += ["--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "just lock", "-o", name]
     subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=folder, check=True)

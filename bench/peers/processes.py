@@ -1,0 +1,119 @@
+"""Servers as processes: started, watched from outside through /proc, stopped. Linux only, as CPU time a request needs /proc."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.scenario import ScenarioError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_START_S = 60.0
+_STOP_S = 15.0
+_LOOK_S = 0.005
+_OK = b" 200 "
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _stat(pid: int) -> tuple[int, float] | None:
+    """Parent and CPU seconds of a process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_bytes(pid: int) -> int:
+    """What the process alone would free: its proportional share of shared pages, and all of its own."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss:"))
+
+
+class Process:
+    """One server and its children, listening on ``port``."""
+
+    def __init__(self, command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str]) -> None:
+        self.port = port
+        self.ready_s = 0.0
+        self.started_at = time.perf_counter()
+        self._log = folder / f"server-{port}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, stdout=log, stderr=log
+            )
+
+    def wait_ready(self, path: str) -> None:
+        """Return once a GET of ``path`` answers 200, or anybody listens if there is no path; ``ready_s`` is how long it took.
+
+        Raises:
+            ScenarioError: it ended, or took too long.
+        """
+        while time.perf_counter() - self.started_at < _START_S:
+            if self._process.poll() is not None:
+                break
+            if self._answers(path):
+                self.ready_s = time.perf_counter() - self.started_at
+                return
+            time.sleep(_LOOK_S)
+        self.stop()
+        raise ScenarioError(f"a server did not start; the end of its log:\n{self.log[-2000:]}")
+
+    @property
+    def log(self) -> str:
+        """What it said."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def _answers(self, path: str) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                if not path:
+                    return True
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                return _OK in connection.recv(64)
+        except OSError:
+            return False
+
+    def pids(self) -> list[int]:
+        """The process and all that descend from it."""
+        parents = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+        found = [self._process.pid]
+        for pid in found:
+            found += [child for child, stat in parents.items() if stat is not None and stat[0] == pid]
+        return found
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all of them so far."""
+        return sum(stat[1] for pid in self.pids() if (stat := _stat(pid)) is not None)
+
+    def largest_resident_mb(self) -> float:
+        """Resident memory of the largest of them: the one worker, where there is one."""
+        return max(_resident_bytes(pid) for pid in self.pids()) / 1e6
+
+    def stop(self) -> None:
+        """End it, and whatever of it is left."""
+        pids = self.pids()
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in pids[1:]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue

@@ -1,0 +1,145 @@
+"""What all servers share: one Redis of the run's own, simulated universes that the warm job loaded into it, one reply."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from redis import Redis
+
+from bench.mix import Encoder
+from bench.peers import catalogue
+from bench.peers.judgement import agents_key, features_of, price_key
+from bench.peers.processes import ROOT, Process, free_port
+from bench.scenario import ScenarioError
+
+BARS = 80
+"""Of each symbol: enough for every indicator; a record is as large for any more."""
+_FEAST_SYMBOLS = 1000
+
+
+def symbols_of(count: int) -> list[str]:
+    """The names that ``data/make_universe.py`` gives."""
+    return [f"SIM{number:05d}" for number in range(count)]
+
+
+class World:
+    """Make one, `load` universes, start servers in it, `close` it."""
+
+    def __init__(self, folder: Path) -> None:
+        executable = shutil.which("redis-server")
+        if executable is None:
+            raise ScenarioError("the scenario peers needs a redis-server on the PATH")
+        if not Path("/proc/self/stat").exists():
+            raise ScenarioError("the scenario peers measures CPU time by /proc, which only Linux has")
+        self.folder = folder
+        port = free_port()
+        command = [executable, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder), "--loglevel", "warning"]
+        self._redis = Process(command, folder, port, {})
+        self._redis.wait_ready("")
+        self.redis_url = f"redis://127.0.0.1:{port}"
+        self.redis_port = port
+        self.client = Redis.from_url(self.redis_url)
+        while not self._answers():
+            time.sleep(0.01)
+        self._reply = folder / "reply.json"
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except OSError:
+            return False
+
+    def redis_bytes(self) -> int:
+        """Memory that Redis uses for its data."""
+        return int(self.client.info("memory")["used_memory_dataset"])
+
+    def redis_cpu_s(self) -> float:
+        """CPU seconds of Redis so far."""
+        return self._redis.cpu_s()
+
+    @property
+    def reply(self) -> bytes:
+        """What Decide answered."""
+        return self._reply.read_bytes()
+
+    def record_bytes(self, symbol: str) -> int:
+        """Bytes of both records of a symbol."""
+        return int(self.client.strlen(price_key(symbol))) + int(self.client.strlen(agents_key(symbol)))
+
+    def close(self) -> None:
+        """Stop Redis."""
+        self.client.close()
+        self._redis.stop()
+
+    def load(self, count: int, prefix: str = "decide:1") -> None:
+        """Make ``count`` symbols and have the warm job publish them under ``prefix``."""
+        folder = self.folder / f"universe-{count}"
+        if not folder.exists():
+            command = [sys.executable, str(ROOT / "data" / "make_universe.py"), "--symbols", str(count), "--bars", str(BARS)]
+            self._run([*command, str(folder)], {})
+        paths = ["--prices", str(folder / "prices"), "--agents", str(folder / "agents")]
+        self._run([sys.executable, "-m", "warm", *paths], {"REDIS_URL": self.redis_url, "KEY_PREFIX": prefix})
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> None:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ScenarioError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+
+    def environment(self) -> dict[str, str]:
+        """What servers are told."""
+        newest = self.client.hget("decide:1:run", "newest_as_of_ms")
+        assert newest is not None
+        return {
+            "REDIS_URL": self.redis_url,
+            "PEER_REDIS_URL": self.redis_url,
+            "PEER_NEWEST_AS_OF_MS": newest.decode(),
+            "PEER_REPLY": str(self._reply),
+        }
+
+    def start(self, server: catalogue.Server) -> Process:
+        """Start ``server``."""
+        return catalogue.start(server, self.folder, self.environment())
+
+    def keep_reply(self, process: Process) -> bytes:
+        """Ask Decide for a decision from L1, and let the servers of constant replies say the same."""
+        import http.client  # noqa: PLC0415 - two requests, no load
+
+        request = Encoder("x").prepared("decide", (symbols_of(1)[0],))
+        body = b""
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=10)
+            connection.request("POST", "/decide", request.wire.split(b"\r\n\r\n", 1)[1], {"Content-Type": "application/json"})
+            body = connection.getresponse().read()
+            connection.close()
+        self._reply.write_bytes(body)
+        return body
+
+    def prepare_feast(self) -> bytes:
+        """Load the price features of the first symbols into Feast's store; the body of a request for one of them."""
+        import polars as pl  # noqa: PLC0415 - only here
+
+        folder = self.folder / "feast"
+        folder.mkdir()
+        names = symbols_of(_FEAST_SYMBOLS)
+        rows = []
+        for symbol in names:
+            raw = self.client.get(price_key(symbol))
+            assert raw is not None
+            rows.append({"symbol": symbol, **features_of(symbol, raw)})
+        stamp = pl.lit(time.time_ns() // 1000).cast(pl.Datetime("us", "UTC")).alias("event_timestamp")
+        pl.DataFrame(rows).with_columns(stamp).write_parquet(folder / "features.parquet")
+        script = ROOT / "bench" / "peers" / "servers" / "feast_store.py"
+        self._run([str(catalogue.FEAST_PYTHON), str(script), str(folder), f"127.0.0.1:{self.redis_port}"], {})
+        features = [f"prices:{name}" for name in rows[0] if name != "symbol"]
+        return msgspec.json.encode({"features": features, "entities": {"symbol": ["SYMBOL"]}})
