@@ -213,7 +213,7 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
             writes.append((row.symbol, *price, *agents))
             # A symbol may be named twice, and the second row must not go back behind the first.
             stored[row.symbol] = (price[0] if new_price else price_then, agents[0] if new_agents else agents_then)
-    named = {row.symbol for row in rows}
+    named = {row.symbol for row in rows if row.price is not None or row.agents is not None}
     gone = [symbol for symbol in stored if symbol not in named] if prune else []
     if not writes and not gone:
         return Published(written=0, kept_newer=kept_newer, pruned=0, change_id=str(_newest_change(connection)))

@@ -156,6 +156,17 @@ class Memory:
         self._unknown.pop(symbol, None)
         return entry
 
+    def supersede(self, symbol: str, evidence: Evidence, since: float) -> None:
+        """``evidence``, whose load began at ``since``, has been shown and may be out of date: if there is an entry from before
+        that, it is the newer of the two to fall back on. It is never fresh, and takes no other entry's place.
+        """
+        try:
+            before = self._entries.peek(symbol)
+        except KeyError:
+            return
+        if before.loaded_at < since:
+            self.put(symbol, evidence).fresh_until = 0.0
+
     def not_behind(self, symbol: str, evidence: Evidence) -> Evidence:
         """``evidence``, but for a record of it that is older than the remembered one: it was read before that one was, and is
         only now given to whoever asked.

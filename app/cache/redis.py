@@ -135,13 +135,24 @@ class RedisStore:
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """One round trip: MGET of both records of each symbol, and which of them the universe has."""
+        """One MGET of both records of each symbol. If one of them has neither, all is read anew with what says why.
+
+        A record is there only while its symbol is in the universe, for one script writes or removes both.
+        """
         if not symbols:
             return []
-        keys = [key for symbol in symbols for key in self._record_keys(symbol)]
-        # MULTI: a long read arrives at Redis in pieces, and a publication must not come between its two commands.
+        values = await _answered(cast("Any", self._client.mget(self._keys_of(symbols))))
+        found = [Stored(True, price, agents) for price, agents in zip(values[::2], values[1::2], strict=True)]  # noqa: FBT003
+        if any(each.price is None and each.agents is None for each in found):
+            # An answer is of one moment, so the first one is not mixed with the second.
+            return await self._look_closer(symbols)
+        return found
+
+    async def _look_closer(self, symbols: Sequence[str]) -> list[Stored]:
+        """The records anew, and whether the universe has the symbols, and whether there is one."""
+        # MULTI: a long read arrives at Redis in pieces, and a publication must not come between its commands.
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.mget(keys)
+        pipeline.mget(self._keys_of(symbols))
         pipeline.smismember(self._symbols_key, list(symbols))
         pipeline.exists(self._run_key)
         values, known, published = await _answered(pipeline.execute())
@@ -152,6 +163,9 @@ class RedisStore:
             Stored(known=bool(known[index]), price=values[2 * index], agents=values[2 * index + 1])
             for index in range(len(symbols))
         ]
+
+    def _keys_of(self, symbols: Sequence[str]) -> list[str]:
+        return [key for symbol in symbols for key in self._record_keys(symbol)]
 
     async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """One script for all of it: `_PUBLISH`."""

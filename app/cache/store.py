@@ -24,7 +24,7 @@ UNKNOWN = Stored(known=False, price=None, agents=None)
 
 
 class Row(NamedTuple):
-    """One symbol's part of a publication. A record that is None leaves the stored one as it is."""
+    """One symbol's part of a publication. A record that is None leaves the stored one as it is; a row of none names nothing."""
 
     symbol: str
     price_as_of_ms: int | None

@@ -78,7 +78,9 @@ def main(arguments: Sequence[str]) -> int:
     folder = options.out or (_PAGE_FOLDER / "results" if options.quick else _PAGE_FOLDER)
     console = Console(stderr=True)
     try:
-        findings = measure(QUICK if options.quick else WHOLE, lambda text: console.print(text, highlight=False), quick=options.quick)
+        findings = measure(
+            QUICK if options.quick else WHOLE, lambda text: console.print(text, highlight=False), quick=options.quick
+        )
     except ScenarioError as error:
         print(f"bench: {error}", file=sys.stderr)
         return _USAGE

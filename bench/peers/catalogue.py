@@ -1,6 +1,5 @@
 """The servers that are measured: how each is started, as its own documentation would have it, one worker unless it says so."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -32,7 +31,7 @@ _RAW = "bench.peers.servers.raw_asgi"
 
 def decide(name: str = "decide", title: str = "Decide", **environment: str) -> Server:
     """Decide with these settings."""
-    plain = {"CLOCK": "replay", "LOG_LEVEL": "warning", "PORT": "{port}", "HOST": "127.0.0.1"}
+    plain = {"CLOCK": "replay", "LOG_LEVEL": "warning", "PORT": "{port}", "HOST": "127.0.0.1", "DRAIN_S": "0"}
     return Server(
         name=name, title=title, command=("{python}", "-m", "app"), ready="/readyz", environment={**plain, **environment}
     )
@@ -101,7 +100,7 @@ def peers() -> list[Server]:
 def start(server: Server, folder: Path, environment: dict[str, str]) -> Process:
     """Start it; what it needs is in ``folder`` and ``environment``."""
     port = free_port()
-    values = {"port": str(port), "folder": str(folder), "python": sys.executable, "bin": os.path.dirname(sys.executable)}
+    values = {"port": str(port), "folder": str(folder), "python": sys.executable, "bin": str(Path(sys.executable).parent)}
     if server is NGINX:
         reply = Path(environment["PEER_REPLY"]).read_text(encoding="utf-8")
         (folder / f"nginx-{port}.conf").write_text(_NGINX_CONF.format(reply=reply, **values), encoding="utf-8")

@@ -140,7 +140,14 @@ class Experiments:
         chosen = [catalogue.DECIDE, catalogue.RAW_BODY, catalogue.UVICORN_BODY, catalogue.FASTAPI, catalogue.LITESTAR]
         titles = {1: "One connection: the floor of latency", 1000: "A thousand connections, closed loop"}
         return [
-            table(f"connections_{count}", title, [self._case(each) for each in chosen], self._pace, self._progress, connections=count)
+            table(
+                f"connections_{count}",
+                title,
+                [self._case(each) for each in chosen],
+                self._pace,
+                self._progress,
+                connections=count,
+            )
             for count, title in titles.items()
         ]
 
@@ -217,7 +224,9 @@ class Experiments:
         variants = [
             catalogue.RAW_BODY,
             catalogue.granian("g_mt", "runtime mode mt, 1 thread", "after_body", "--runtime-mode", "mt"),
-            catalogue.granian("g_mt2", "runtime mode mt, 2 threads", "after_body", "--runtime-mode", "mt", "--runtime-threads", "2"),
+            catalogue.granian(
+                "g_mt2", "runtime mode mt, 2 threads", "after_body", "--runtime-mode", "mt", "--runtime-threads", "2"
+            ),
             catalogue.granian("g_rust", "task implementation rust", "after_body", "--task-impl", "rust"),
             catalogue.granian("g_asyncio", "asyncio's loop", "after_body", "--loop", "asyncio"),
             catalogue.granian("g_workers", "2 workers", "after_body", "--workers", "2"),
@@ -234,7 +243,9 @@ class Experiments:
         """Decide with one worker and with two."""
         two = catalogue.decide("decide_2", "Decide, 2 workers", WORKERS="2")
         cases = [self._case(catalogue.DECIDE), self._case(two)]
-        found = table("workers", "Workers, 32 connections; harness and server share the machine", cases, self._pace, self._progress)
+        found = table(
+            "workers", "Workers, 32 connections; harness and server share the machine", cases, self._pace, self._progress
+        )
         self.stop(two.name)
         return found
 

@@ -51,7 +51,15 @@ def servers(table: Table, *, decisions: bool = False) -> str:
 
 def sizes(found: Sequence[Size]) -> str:
     """How costs grow."""
-    head = ["symbols", "start to ready, s", "resident at start, MB", "all in L1, MB", "answers/s", "CPU µs a hit", "Redis bytes a symbol"]
+    head = [
+        "symbols",
+        "start to ready, s",
+        "resident at start, MB",
+        "all in L1, MB",
+        "answers/s",
+        "CPU µs a hit",
+        "Redis bytes a symbol",
+    ]
     rows = [
         [
             f"{size.symbols:,}",
@@ -147,11 +155,13 @@ def _hits(axes: Axes, table: Table) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("CPU time of the server for one answer, µs (light grey: it computes nothing)")
     for position, value in enumerate(values):
-        axes.annotate(f"{value:,.0f} ", (axes.get_xlim()[0], position), xytext=(4, 0), textcoords="offset points", va="center", color="w")
+        axes.annotate(
+            f"{value:,.0f} ", (axes.get_xlim()[0], position), xytext=(4, 0), textcoords="offset points", va="center", color="w"
+        )
 
 
 def _open(axes: Axes, findings: Findings) -> None:
-    shares = [name for name in ("open_50", "open_80")]
+    shares = ("open_50", "open_80")
     rows = findings.table(shares[0]).rows
     for number, row in enumerate(rows):
         at = [number + offset for offset in (-0.2, 0.2)]

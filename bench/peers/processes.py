@@ -88,7 +88,7 @@ class Process:
 
     def pids(self) -> list[int]:
         """The process and all that descend from it."""
-        parents = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+        parents = {int(each.name): _stat(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit()}
         found = [self._process.pid]
         for pid in found:
             found += [child for child, stat in parents.items() if stat is not None and stat[0] == pid]

@@ -20,8 +20,8 @@ _OK = 200
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """``answers`` are those that are as wanted, which alone count for rate and CPU time; ``errors`` are others, ``faults`` requests
-    without any. Latencies are of all.
+    """``answers`` are those that are as wanted, which alone count for rate and CPU time; ``errors`` are others, ``faults``
+    requests without any. Latencies are of all.
     """
 
     answers: int
@@ -48,7 +48,8 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 def wire(port: int, path: str, content: bytes, symbols: tuple[str, ...]) -> Prepared:
     """A POST of JSON."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     return Prepared("decide", symbols, head.encode("ascii") + content)
 
 

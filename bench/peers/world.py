@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from redis import Redis
@@ -37,12 +38,24 @@ class World:
             raise ScenarioError("the scenario peers measures CPU time by /proc, which only Linux has")
         self.folder = folder
         port = free_port()
-        command = [executable, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder), "--loglevel", "warning"]
+        command = [
+            executable,
+            "--port",
+            str(port),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            str(folder),
+            "--loglevel",
+            "warning",
+        ]
         self._redis = Process(command, folder, port, {})
         self._redis.wait_ready("")
         self.redis_url = f"redis://127.0.0.1:{port}"
         self.redis_port = port
-        self.client = Redis.from_url(self.redis_url)
+        self.client: Any = Redis.from_url(self.redis_url)
         while not self._answers():
             time.sleep(0.01)
         self._reply = folder / "reply.json"

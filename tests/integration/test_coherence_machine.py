@@ -60,10 +60,12 @@ class Place:
         """A store of its own connections."""
         return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
 
-    def note(self, symbols: str, records: list[Record], *, prune: bool) -> None:
-        """These records of these symbols are published."""
+    def note(self, records: list[Record], *, prune: bool) -> None:
+        """These records are published."""
         if prune:
-            self._end_lives(key for key in _KEYS if key[0] not in symbols)
+            # A symbol that is named without any record is pruned as one that is not named.
+            named = {record.symbol for record in records}
+            self._end_lives(key for key in _KEYS if key[0] not in named)
         for record in records:
             self.lives[record] = self._gone.get((record.symbol, _kind(record)), 0)
 
@@ -212,7 +214,7 @@ class Machine(RuleBasedStateMachine):
                 )
             )
         if records or prune:
-            self.places[place].note(symbols, records, prune=prune)
+            self.places[place].note(records, prune=prune)
         self.runner.run(self.publishers[place].publish(rows, run_info(run, symbols=len(rows)), prune=prune))
 
     @rule(cache=_caches, symbols=_symbols)

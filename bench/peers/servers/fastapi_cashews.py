@@ -19,7 +19,7 @@ judgement = Judgement(int(os.environ["PEER_NEWEST_AS_OF_MS"]))
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """cashews begins to listen to Redis."""
+    """The cache begins to listen to Redis."""
     await cache.init()
     yield
     await cache.close()

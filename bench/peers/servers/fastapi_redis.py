@@ -34,10 +34,12 @@ async def get_judgement(request: Request) -> Any:  # noqa: ANN401 - as above
     return request.app.state.judgement
 
 
+RedisClient = Annotated[Any, Depends(get_redis)]
+Judge = Annotated[Any, Depends(get_judgement)]
+
+
 @app.post("/decide", response_model=DecideResponse)
-async def decide(
-    asked: DecideRequest, redis: Annotated[Any, Depends(get_redis)], judgement: Annotated[Any, Depends(get_judgement)]
-) -> Any:  # noqa: ANN401 - FastAPI makes the response model of it
+async def decide(asked: DecideRequest, redis: RedisClient, judgement: Judge) -> Any:  # noqa: ANN401 - FastAPI makes the response model of it
     """One MGET of both records, then the policy."""
     price, agents = await redis.mget(price_key(asked.symbol), agents_key(asked.symbol))
     evidence = evidence_of(asked.symbol, price, agents)

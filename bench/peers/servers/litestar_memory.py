@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.payloads import DecideRequest, DecideResponse
 from bench.peers.judgement import Judgement, agents_key, evidence_of, price_key
 
-redis = Redis.from_url(os.environ["PEER_REDIS_URL"])
+redis: Any = Redis.from_url(os.environ["PEER_REDIS_URL"])
 judgement = Judgement(int(os.environ["PEER_NEWEST_AS_OF_MS"]))
 known: TTLCache[str, Any] = TTLCache(100_000, 600.0)
 

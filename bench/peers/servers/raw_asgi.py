@@ -45,7 +45,7 @@ _redis: list[Redis] = []
 
 
 async def one_get(scope: Scope, receive: Receive, send: Send) -> None:
-    """One GET of one of the symbol's two records, and the constant answer: the least that a read of Redis for each request costs."""
+    """One GET of one of the symbol's two records, and the constant answer: the least that reading for each request costs."""
     if scope["type"] == "http":
         symbol = json.loads((await receive())["body"])["symbol"]
         if not _redis:
