@@ -148,23 +148,33 @@ _FIRST_BARS = {"gain_14": 15, "loss_14": 15, "atr_14": 15, "ema_12": 26, "ema_26
 """How many bars there must be for an average to have its first value."""
 
 
-def _recursive_averages(average: Seeded) -> dict[str, pl.Expr]:
-    """Exponential averages over all of a symbol's bars.
+def _moves() -> dict[str, pl.Expr]:
+    """What each bar adds to the averages: its change upwards and downwards, its true range, its squared log return. The first
+    bar of a symbol has none; no average begins with it.
+    """
+    change, previous = _CLOSE.diff(), _CLOSE.shift(1)
+    return {
+        "gain": change.clip(lower_bound=0),
+        "loss": (-change).clip(lower_bound=0),
+        "true_range": pl.max_horizontal(_HIGH, previous) - pl.min_horizontal(_LOW, previous),
+        "squared_return": (_CLOSE / previous).log().pow(2),
+    }
+
+
+def _recursive_averages(average: Seeded, moves: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
+    """Exponential averages over all of a symbol's bars, of ``moves`` (`_moves`, or columns that hold them).
 
     Wilder's averages (RSI, ATR) have alpha 1/14 and a seed of the first 14 changes; an EMA of n has alpha 2/(n+1). The two
     EMAs of MACD are seeded so that both start at bar 25: the slow one with bars 0 to 25, the fast one with 14 to 25.
     """
-    change = _CLOSE.diff()
-    previous = _CLOSE.shift(1)
-    true_range = pl.max_horizontal(_HIGH, previous) - pl.min_horizontal(_LOW, previous)
     return {
-        "gain_14": average(change.clip(lower_bound=0), 1, 14, 1 / 14),
-        "loss_14": average((-change).clip(lower_bound=0), 1, 14, 1 / 14),
-        "atr_14": average(true_range, 1, 14, 1 / 14),
+        "gain_14": average(moves["gain"], 1, 14, 1 / 14),
+        "loss_14": average(moves["loss"], 1, 14, 1 / 14),
+        "atr_14": average(moves["true_range"], 1, 14, 1 / 14),
         "ema_12": average(_CLOSE, 14, 12, 2 / 13),
         "ema_26": average(_CLOSE, 0, 26, 2 / 27),
         # λ = 1 - 2/34 = 0.94, the decay of RiskMetrics (J. P. Morgan, 1996) for daily returns.
-        "ewma_variance": average((_CLOSE / previous).log().pow(2), 1, 33, 2 / 34),
+        "ewma_variance": average(moves["squared_return"], 1, 33, 2 / 34),
     }
 
 
@@ -191,9 +201,11 @@ def latest(bars: pl.LazyFrame, bars_a_year: float = 252.0) -> pl.LazyFrame:
     ``bars`` has columns symbol, as_of_ms, high, low, close, volume; each symbol's rows together, in order of time.
     """
     # Runs of one symbol, numbered: groups of a sorted column are slices of the table, and no row has to be gathered.
-    numbered = bars.with_columns(pl.col("symbol").rle_id().set_sorted().alias("number"))
+    # What bars add is computed for the whole table at once; a symbol's first bar is then compared with another symbol's last.
+    moves = _moves()
+    numbered = bars.with_columns(pl.col("symbol").rle_id().set_sorted().alias("number"), *_named(moves))
     symbols = numbered.group_by("number", maintain_order=True)
-    averages = _recursive_averages(_average_from_seed)
+    averages = _recursive_averages(_average_from_seed, {name: pl.col(name) for name in moves})
     # Both begin at bar 25, so their difference does.
     averages["macd_signal"] = _average_from_seed(averages["ema_12"] - averages["ema_26"], 0, 9, 2 / 10)
     recursive = symbols.agg(
@@ -202,7 +214,9 @@ def latest(bars: pl.LazyFrame, bars_a_year: float = 252.0) -> pl.LazyFrame:
         *[_from_bars(_FIRST_BARS[name], expression.last()).alias(name) for name, expression in averages.items()],
     ).with_columns(_named(_from_averages(bars_a_year)))
     window = (
-        symbols.tail(WINDOW_BARS)
+        numbered.select("number", "symbol", "high", "low", "close", "volume")
+        .group_by("number", maintain_order=True)
+        .tail(WINDOW_BARS)
         .group_by("symbol", maintain_order=True)
         .agg(_named(_window_features(bars_a_year) | _window_state()))
     )
@@ -214,7 +228,7 @@ def series(bars: pl.DataFrame, bars_a_year: float = 252.0) -> pl.DataFrame:
 
     Meant for history (tests, training data); it keeps `WINDOW_BARS` windows open and is slower than `latest`.
     """
-    averages = _recursive_averages(_average)
+    averages = _recursive_averages(_average, _moves())
     # MACD's first nine values stand at bars 25 to 33.
     signal = _average(pl.col("ema_12") - pl.col("ema_26"), 25, 9, 2 / 10)
     numbered = bars.lazy().with_columns(pl.int_range(pl.len()).over("symbol").alias("bar"))
