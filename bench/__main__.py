@@ -36,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default http://127.0.0.1:8000)")
     parser.add_argument("--out", type=Path, help=f"folder for results (default bench/results; bench for {PEERS})")
     parser.add_argument("--quick", action="store_true", help="a quarter of each duration")
+    parser.add_argument("--smoke", action="store_true", help=f"with {PEERS}: one short round, to see that everything runs")
     parser.add_argument("--list", action="store_true", help="say what scenarios there are, and stop")
     return parser
 
@@ -107,7 +108,8 @@ def _run_peers(arguments: argparse.Namespace) -> int:
         print(f"bench: {error}; run it as `just bench --scenario {PEERS}`, which installs what it needs", file=sys.stderr)
         return _USAGE
     given = [] if arguments.out is None else ["--out", str(arguments.out)]
-    return run_peers([*given, "--quick"] if arguments.quick else given)
+    flags = [flag for flag, on in (("--quick", arguments.quick), ("--smoke", arguments.smoke)) if on]
+    return run_peers([*given, *flags])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """``python -m bench --scenario peers``: Decide against others and against the limits, side by side on this machine.
 
 It starts its own Redis and every server itself. The whole takes about a quarter of an hour and writes the page
-``bench/RESULTS.md``; ``--quick`` takes less than five minutes and writes under ``bench/results``.
+``bench/RESULTS.md``; ``--quick`` takes less than five minutes and writes under ``bench/results``; ``--smoke`` only sees that
+everything still runs, and its figures mean nothing.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from bench.peers.world import World
 from bench.scenario import ScenarioError
 
 WHOLE = Pace(rounds=5, seconds=2.0, sizes=(10, 1000, 10_000, 100_000), warm_symbols=10_000, warm_bars=1000, loop_symbols=1000)
+SMOKE = Pace(rounds=1, seconds=0.2, sizes=(10,), warm_symbols=100, warm_bars=100, loop_symbols=50)
 QUICK = Pace(rounds=5, seconds=0.5, sizes=(10, 1000, 10_000), warm_symbols=1000, warm_bars=500, loop_symbols=250)
 PACKAGES = ("granian", "uvicorn", "starlette", "fastapi", "litestar", "cashews", "redis", "msgspec", "uvloop", "polars", "pandas")
 _PAGE_FOLDER = Path(__file__).resolve().parent.parent
@@ -74,13 +76,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="short rounds, smaller universes, less than five minutes")
     parser.add_argument("--out", type=Path, help="folder for the page (default bench, with --quick bench/results)")
+    parser.add_argument("--smoke", action="store_true", help="one short round of everything: does it run?")
     options = parser.parse_args(arguments)
-    folder = options.out or (_PAGE_FOLDER / "results" if options.quick else _PAGE_FOLDER)
+    short = options.quick or options.smoke
+    pace = SMOKE if options.smoke else QUICK if options.quick else WHOLE
+    folder = options.out or (_PAGE_FOLDER / "results" if short else _PAGE_FOLDER)
     console = Console(stderr=True)
     try:
-        findings = measure(
-            QUICK if options.quick else WHOLE, lambda text: console.print(text, highlight=False), quick=options.quick
-        )
+        findings = measure(pace, lambda text: console.print(text, highlight=False), quick=short)
     except ScenarioError as error:
         print(f"bench: {error}", file=sys.stderr)
         return _USAGE

@@ -122,3 +122,23 @@ def test_an_unknown_symbol_is_proven_by_the_tier_that_said_so() -> None:
         assert asked == [Lookup(None, tier, proven=True, age_s=0.0) for tier in ("l2", "l1")]
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("change", _CHANGES, ids=["one", "all"])
+def test_callers_are_not_led_back_behind_an_overtaken_answer(change: Callable[[Tiers], None]) -> None:
+    """It was shown, so an older entry is no longer what to fall back on when L2 fails next; and it is never fresh itself."""
+    house = House("A")
+
+    async def work() -> None:
+        await house.tiers.fetch("A", 30.0)
+        house.clock.now += 61
+        house.store.put(row("A", AS_OF_MS + 5))
+        shown = await house.overtaken(change)
+        assert shown.evidence is not None
+        assert house.tiers.hit("A", house.clock()) is None
+        house.store.failure = BROKEN
+        again = await house.tiers.fetch("A", 30.0)
+        assert (again.tier, again.proven) == ("l1", False)
+        assert again.evidence == shown.evidence
+
+    asyncio.run(work())
