@@ -31,9 +31,12 @@ class Encoder:
         self._host = host
 
     def prepared(self, kind: Kind, symbols: tuple[str, ...], price: float | None = None) -> Prepared:
-        """A request for ``symbols``; a batch if the kind says so."""
+        """A request for ``symbols``, with a live price if there is one; a batch if the kind says so."""
         path, body = "/decide", {"symbol": symbols[0]}
-        if kind == "batch":
+        if kind == "batch" and price is not None:
+            asked = [{"symbol": symbol, "price": price} for symbol in symbols]
+            path, body = "/decide/batch", {"requests": asked}  # type: ignore[dict-item]
+        elif kind == "batch":
             path, body = "/decide/batch", {"symbols": symbols}  # type: ignore[dict-item]
         elif price is not None:
             body["price"] = price  # type: ignore[assignment]
@@ -79,8 +82,13 @@ def draw(mix: Mix, universe: Universe, encoder: Encoder, seed: int) -> Iterator[
             elif mix.cold <= share < mix.cold + mix.unknown:
                 yield rng.choice(unknown)
             elif mix.cold + mix.unknown <= share < mix.cold + mix.unknown + mix.batch:
-                yield encoder.prepared("batch", tuple(rng.choices(popular, cum_weights=cumulative, k=mix.batch_size)))
-            elif mix.live_price and rng.random() < mix.live_price:
-                yield encoder.prepared("decide", (symbol,), round(rng.uniform(10.0, 500.0), 2))
+                chosen = tuple(rng.choices(popular, cum_weights=cumulative, k=mix.batch_size))
+                yield encoder.prepared("batch", chosen, _live(mix, rng))
+            elif (price := _live(mix, rng)) is not None:
+                yield encoder.prepared("decide", (symbol,), price)
             else:
                 yield ready[symbol]
+
+
+def _live(mix: Mix, rng: random.Random) -> float | None:
+    return round(rng.uniform(10.0, 500.0), 2) if mix.live_price and rng.random() < mix.live_price else None

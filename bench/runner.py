@@ -179,7 +179,7 @@ def _result(
         elapsed_s=round(load.elapsed_s, 3),
         answers=recorder.answers,
         answers_per_s=round(recorder.answers / load.elapsed_s, 1),
-        decisions=recorder.tiers.total(),
+        decisions=recorder.decisions,
         decisions_per_s=round(load.decisions_per_s, 1),
         goodput=None if goodput is None else round(goodput, 3),
         given_up=recorder.given_up,

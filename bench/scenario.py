@@ -20,8 +20,9 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Popular symbols are drawn by Zipf's law: the k-th most popular with a weight of k to the power of minus ``zipf_exponent``.
     ``cold``, ``unknown`` and ``batch`` are shares of the requests: a symbol that the run has not asked for yet (as long as there
-    are any), one outside the universe, and ``batch_size`` popular symbols at once. ``live_price`` is the share of single requests
-    that carry a price. ``rotate`` takes ``symbols`` symbols one after the other and draws nothing.
+    are any), one outside the universe, and ``batch_size`` popular symbols at once. ``live_price`` is the share of requests, single
+    ones and batches, that carry prices, so that each decision is made anew. ``rotate`` takes ``symbols`` symbols one after the
+    other and draws nothing.
     """
 
     symbols: Annotated[int, Meta(ge=1)] | None = None
@@ -61,6 +62,9 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     due at a constant rate, whatever the server does, and latency counts from when they were due. The rate is ``rate_per_s``, or
     ``share_of_peak`` of the fastest measured closed phase before it; a request that finds no idle connection for ``patience_s``
     is given up unsent, as callers do. A phase ends after ``requests`` or ``duration_s``.
+
+    Only ``judged_share`` of the answers are held against the contract and asked for their tier, since taking a large batch apart
+    costs the harness what making it costs the server. Others of status 200 are believed to have all decisions asked for.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     share_of_peak: Annotated[float, Meta(gt=0, le=10)] | None = None
     patience_s: Annotated[float, Meta(gt=0, le=3600)] | None = None
     measured: bool = True
+    judged_share: Annotated[float, Meta(gt=0, le=1)] = 1.0
     mix: Mix = Mix()
     checks: Checks = Checks()
 

@@ -74,6 +74,7 @@ class Recorder:
         self.invalid = 0
         self.refused_connections = 0
         self.given_up = 0
+        self.believed = 0
         self.examples: list[str] = []
         self.first_faults: list[Fault] = []
         self._seconds: dict[int, _Bucket] = {}
@@ -118,6 +119,11 @@ class Recorder:
     def answers(self) -> int:
         """How many requests were answered."""
         return self.statuses.total()
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions came, those among them that were not looked at."""
+        return self.tiers.total() + self.believed
 
     @property
     def server_errors(self) -> int:

@@ -113,11 +113,17 @@ class DecideLane:
         return self._encode(response), cache_status(response.cache), b"%.3f" % response.latency_ms, facts
 
     async def _refuse_batch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """At once, before it is read and routed: what a refusal costs is taken from those who are served."""
+        """Before it is routed and decoded: what a refusal costs is taken from those who are served. It is read all the same, for
+        the server would else end the connection under whatever its caller sends next.
+        """
         arrival = arrive(scope, self._clock(), self._make_id)
         self._requests.begin()
         problem = self._admission.refusal()
         try:
+            try:
+                await self._read(receive, arrival.headers)
+            except Problem as unreadable:
+                problem = unreadable
             await self._refuse(problem, arrival, scope, receive, send)
         finally:
             ended = arrival.started, arrival.request_id, arrival.trace_id
