@@ -25,21 +25,20 @@ class Prepared(NamedTuple):
 
 
 class Encoder:
-    """Makes the bytes of requests to one host."""
+    """Makes the bytes of requests to one host, each with ``max_age_s`` if that is given."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, max_age_s: float | None = None) -> None:
         self._host = host
+        self._more = {} if max_age_s is None else {"max_age_s": max_age_s}
 
     def prepared(self, kind: Kind, symbols: tuple[str, ...], price: float | None = None) -> Prepared:
-        """A request for ``symbols``, with a live price if there is one; a batch if the kind says so."""
-        path, body = "/decide", {"symbol": symbols[0]}
-        if kind == "batch" and price is not None:
-            asked = [{"symbol": symbol, "price": price} for symbol in symbols]
-            path, body = "/decide/batch", {"requests": asked}  # type: ignore[dict-item]
-        elif kind == "batch":
-            path, body = "/decide/batch", {"symbols": symbols}  # type: ignore[dict-item]
+        """A request for ``symbols``; a batch if the kind says so."""
+        body: dict[str, object] = dict(self._more)
+        path, body["symbol"] = "/decide", symbols[0]
+        if kind == "batch":
+            path, body = "/decide/batch", {"symbols": symbols, **self._more}
         elif price is not None:
-            body["price"] = price  # type: ignore[assignment]
+            body["price"] = price
         content = msgspec.json.encode(body)
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\n"
@@ -82,13 +81,8 @@ def draw(mix: Mix, universe: Universe, encoder: Encoder, seed: int) -> Iterator[
             elif mix.cold <= share < mix.cold + mix.unknown:
                 yield rng.choice(unknown)
             elif mix.cold + mix.unknown <= share < mix.cold + mix.unknown + mix.batch:
-                chosen = tuple(rng.choices(popular, cum_weights=cumulative, k=mix.batch_size))
-                yield encoder.prepared("batch", chosen, _live(mix, rng))
-            elif (price := _live(mix, rng)) is not None:
-                yield encoder.prepared("decide", (symbol,), price)
+                yield encoder.prepared("batch", tuple(rng.choices(popular, cum_weights=cumulative, k=mix.batch_size)))
+            elif mix.live_price and rng.random() < mix.live_price:
+                yield encoder.prepared("decide", (symbol,), round(rng.uniform(10.0, 500.0), 2))
             else:
                 yield ready[symbol]
-
-
-def _live(mix: Mix, rng: random.Random) -> float | None:
-    return round(rng.uniform(10.0, 500.0), 2) if mix.live_price and rng.random() < mix.live_price else None

@@ -67,7 +67,7 @@ class Runner:
             self._addresses = Addresses(host, port)
         except OSError as error:
             raise scrape.ServerError(f"{host}: {error.strerror or error}") from error
-        self._encoder = Encoder(f"{host}:{port}")
+        self._host = f"{host}:{port}"
         self._peak_per_s = 0.0
         self._peak_decisions_per_s = 0.0
 
@@ -83,7 +83,7 @@ class Runner:
         universe = Universe(symbols, self._scenario.seed)
         server, status = scrape.get_json(address, "/version"), scrape.get_json(address, "/status")
         self._progress("measuring the harness itself", 0.0)
-        first = self._encoder.prepared("decide", (symbols[0],))
+        first = Encoder(self._host).prepared("decide", (symbols[0],))
         capacity = await measure(first, scrape.get(address, "/decide", first.wire.split(b"\r\n\r\n", 1)[1]))
         phases = []
         for number, phase in enumerate(self._scenario.phases):
@@ -110,7 +110,8 @@ class Runner:
         if phase.share_of_peak is not None:
             rate_per_s = max(1.0, phase.share_of_peak * self._peak_per_s)
         allow_connections(phase.connections)
-        requests = draw(phase.mix, universe, self._encoder, seed)
+        encoder = Encoder(self._host, phase.mix.max_age_s)
+        requests = draw(phase.mix, universe, encoder, seed)
         load = Load(
             phase,
             requests,

@@ -20,9 +20,9 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Popular symbols are drawn by Zipf's law: the k-th most popular with a weight of k to the power of minus ``zipf_exponent``.
     ``cold``, ``unknown`` and ``batch`` are shares of the requests: a symbol that the run has not asked for yet (as long as there
-    are any), one outside the universe, and ``batch_size`` popular symbols at once. ``live_price`` is the share of requests, single
-    ones and batches, that carry prices, so that each decision is made anew. ``rotate`` takes ``symbols`` symbols one after the
-    other and draws nothing.
+    are any), one outside the universe, and ``batch_size`` popular symbols at once. ``live_price`` is the share of single
+    requests that carry a price. With ``max_age_s`` every request asks for it, and every decision is made anew. ``rotate`` takes
+    ``symbols`` symbols one after the other and draws nothing.
     """
 
     symbols: Annotated[int, Meta(ge=1)] | None = None
@@ -32,6 +32,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     batch: Share = 0.0
     batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 20
     live_price: Share = 0.0
+    max_age_s: Annotated[float, Meta(ge=0, le=1e10)] | None = None
     rotate: bool = False
 
 

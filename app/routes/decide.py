@@ -27,6 +27,8 @@ ROUTE = "/decide"
 BATCH_ROUTE = "/decide/batch"
 _JSON = (b"content-type", JSON)
 _OK = 200
+_SMALL_BYTES = 16_384
+"""A body of up to so many is taken to come with its head: one of 1,000 symbols, say."""
 
 
 class DecideLane:
@@ -113,17 +115,21 @@ class DecideLane:
         return self._encode(response), cache_status(response.cache), b"%.3f" % response.latency_ms, facts
 
     async def _refuse_batch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Before it is routed and decoded: what a refusal costs is taken from those who are served. It is read all the same, for
-        the server would else end the connection under whatever its caller sends next.
+        """Before it is routed and decoded: what a refusal costs is taken from those who are served.
+
+        A small body has come with its head, and the server passes over it. A larger one is read: the server would else end the
+        connection, under whatever its caller sends next.
         """
         arrival = arrive(scope, self._clock(), self._make_id)
         self._requests.begin()
         problem = self._admission.refusal()
         try:
-            try:
-                await self._read(receive, arrival.headers)
-            except Problem as unreadable:
-                problem = unreadable
+            length = arrival.headers.get(b"content-length", b"")
+            if not (length.isdigit() and int(length[:9]) <= _SMALL_BYTES):
+                try:
+                    await self._read(receive, arrival.headers)
+                except Problem as unreadable:
+                    problem = unreadable
             await self._refuse(problem, arrival, scope, receive, send)
         finally:
             ended = arrival.started, arrival.request_id, arrival.trace_id

@@ -25,7 +25,7 @@ from bench.scenario import ScenarioError
 
 WHOLE = Pace(rounds=5, seconds=2.0, sizes=(10, 1000, 10_000, 100_000), warm_symbols=10_000, warm_bars=1000, loop_symbols=1000)
 SMOKE = Pace(rounds=1, seconds=0.2, sizes=(10,), warm_symbols=100, warm_bars=100, loop_symbols=50)
-QUICK = Pace(rounds=5, seconds=0.5, sizes=(10, 1000, 10_000), warm_symbols=1000, warm_bars=500, loop_symbols=250)
+QUICK = Pace(rounds=5, seconds=0.4, sizes=(10, 1000, 10_000), warm_symbols=1000, warm_bars=500, loop_symbols=250)
 PACKAGES = ("granian", "uvicorn", "starlette", "fastapi", "litestar", "cashews", "redis", "msgspec", "uvloop", "polars", "pandas")
 _PAGE_FOLDER = Path(__file__).resolve().parent.parent
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
@@ -34,6 +34,7 @@ _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 def measure(pace: Pace, progress: Callable[[str], None], *, quick: bool) -> Findings:
     """Everything."""
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+    commit = machine.commit()
     with tempfile.TemporaryDirectory(prefix="decide-peers-") as temporary:
         world = World(Path(temporary))
         experiments = Experiments(world, pace, progress)
@@ -56,7 +57,7 @@ def measure(pace: Pace, progress: Callable[[str], None], *, quick: bool) -> Find
         started_at=started_at,
         took_s=round(time.perf_counter() - started, 1),
         quick=quick,
-        commit=machine.commit(),
+        commit=commit,
         machine=machine.machine(),
         versions=machine.versions(PACKAGES),
         redis_version=redis_version,

@@ -16,7 +16,8 @@ from bench.peers.world import World, symbols_of
 Progress = Callable[[str], None]
 _UNIVERSE = 1000
 _ROTATED = 20_000
-_FRESH = 0.5
+_FRESH = 0.4
+_STARTS = 3
 _MISS_L1 = {"L1_MAX_ENTRIES": "100"}
 
 
@@ -267,10 +268,10 @@ class Experiments:
     def _size(self, count: int, prefix: str, held: float) -> Size:
         server = catalogue.decide(f"size_{count}", "", KEY_PREFIX=prefix, L1_MAX_ENTRIES=str(max(count, 1000)))
         starts = []
-        for _ in range(self._pace.rounds):
+        for number in range(_STARTS):
             process = self._world.start(server)
             starts.append(process.ready_s)
-            if len(starts) < self._pace.rounds:
+            if number < _STARTS - 1:
                 process.stop()
         at_start = process.largest_resident_mb()
         names = symbols_of(count)

@@ -61,8 +61,7 @@ def test_every_request_is_well_formed_http(cold: float, unknown: float, batch: f
         head, body = each.wire.split(b"\r\n\r\n", 1)
         assert b"Content-Length: %d" % len(body) in head
         asked = msgspec.json.decode(body)
-        priced = [one["symbol"] for one in asked.get("requests", ())]
-        assert tuple(priced or asked.get("symbols") or [asked["symbol"]]) == each.symbols
+        assert tuple(asked.get("symbols", [asked.get("symbol")])) == each.symbols
         assert (b"/decide/batch " in head) == (each.kind == "batch")
 
 

@@ -12,8 +12,8 @@ from tests.e2e.publishing import publish_universe, workers
 from tests.servers import ROOT, DecideServer, decide_server
 
 _SYMBOLS = [f"S{number:04}" for number in range(1000)]
-_BATCH = 1000
-"""With prices, so that each decision is made anew: about 25 ms of work, much more than the refusal of a batch."""
+_BATCH = 2000
+"""With max_age_s, so that each decision is made anew: about 30 ms of work, much more than the refusal of a batch."""
 _JUDGED = 0.05
 _GOODPUT, _REFUSED_MS, _LOOKS = 0.9, 10, 3
 
@@ -100,7 +100,7 @@ def test_batches_beyond_what_the_server_can_do_are_refused_at_once_and_hits_are_
     }
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
         server.wait_ready()
-        phases = _run(server, tmp_path, _scenario(f"batch = 0.8, batch_size = {_BATCH}, live_price = 1.0", 8, 64))
+        phases = _run(server, tmp_path, _scenario(f"batch = 0.8, batch_size = {_BATCH}, max_age_s = 1e9", 8, 64))
         _hold(phases, server)
         for name in ("twice", "five times"):
             phase = phases[name]

@@ -89,16 +89,17 @@ def test_beyond_the_limit_a_stale_entry_answers_rather_than_nobody() -> None:
 
 
 def test_a_batch_counts_as_its_decisions() -> None:
-    """One is refused that would go over the limit, whether or not there is room for less; and what is full reads no batch."""
+    """One is refused that would go over the limit, whether or not there is room for less; and what is full decodes no batch."""
     with _hanging(10) as served:
-        eight, three, two, wrong = Crowd(served).ask(
+        eight, three, two, wrong, large = Crowd(served).ask(
             ("/decide/batch", {"symbols": _SYMBOLS[10:18]}),
             ("/decide/batch", {"symbols": _SYMBOLS[20:23]}),
             ("/decide/batch", {"symbols": _SYMBOLS[20:22]}),
             ("/decide/batch", {"nonsense": 1}),
+            ("/decide/batch", {"symbols": ["LONG-SYMBOL-OF-NOBODY"] * 900}),
         )
         assert (eight, two) == (None, None)
-        for each in (three, wrong):
+        for each in (three, wrong, large):
             assert each is not None
             problem_of(each, 503, "overloaded")
 
