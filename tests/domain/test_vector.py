@@ -80,6 +80,13 @@ def test_each_value_may_be_null_and_must_be_finite(name: str) -> None:
         assert fault is None if value is None else (fault or "").startswith(f"{name} is ")
 
 
+def test_values_may_be_so_large_that_their_sum_is_not_finite() -> None:
+    """Each is looked at by itself then."""
+    values = (1e308,) * len(PRICE_NAMES)
+    assert math.isinf(sum(values))
+    assert price_record_fault(msgspec.structs.replace(price_record(), values=values)) is None
+
+
 def test_the_fields_that_the_fingerprint_names_are_those_of_a_view() -> None:
     """A field added to the views without the fingerprint would be misread by older servers."""
     assert AgentView.__struct_fields__ == AGENT_VIEW_FIELDS
