@@ -321,15 +321,12 @@ class Rendering:
         entry = self._hit(request.symbol, self._now)
         if entry is None:
             return None
-        now_ms = self._now_ms
-        prepared: Prepared | None = entry.prepared
-        if prepared is None or not prepared.since_ms <= now_ms < prepared.until_ms:
-            prepared = self._decider.prepared(request.symbol, entry, now_ms, self._started)
+        prepared = self._decider.prepared(request.symbol, entry, self._now_ms, self._started)
         self._done += 1
         prepared.tally.count += 1
         self._oldest.served(prepared.price_used_ms, prepared.agents_used_ms)
         decision_id = b"%b%012x" % (self._id_start, self._id_end + self._done)
-        return prepared.render(decision_id, now_ms, self._now, self._latency_ms, in_batch=True)
+        return prepared.render(decision_id, self._now_ms, self._now, self._latency_ms, in_batch=True)
 
     def end(self) -> int:
         """How many there were."""

@@ -159,7 +159,7 @@ class Experiments:
         for share in (0.5, 0.8):
             cases = []
             for server in chosen:
-                peak = next(row for row in peaks.rows if row.name == server.name).answers_per_s.median
+                peak = peaks.row(server.name).answers_per_s.median
                 cases.append(msgspec.structs.replace(self._case(server), rate_per_s=share * peak))
             title = f"Open loop at {share * 100:.0f} % of each server's own peak, a thousand connections"
             found.append(table(f"open_{share * 100:.0f}", title, cases, self._pace, self._progress, connections=1000))
@@ -195,7 +195,7 @@ class Experiments:
         sample = take(process, singles(process.port, symbols_of(_ROTATED)), seconds=2 * self._pace.seconds)
         redis_s = self._world.redis_cpu_s() - redis_s
         pairs = [self._world.record_bytes(symbol) for symbol in self.names]
-        per_batch = next(row for row in found["batches"].rows if row.name == "batch_1000").cpu_us.median
+        per_batch = found["batches"].row("batch_1000").cpu_us.median
         return Cost(
             bytes_an_answer=len(self._world.reply),
             bytes_a_record_pair=sum(pairs) / len(pairs),

@@ -34,6 +34,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     rows: list[Row]
 
+    def row(self, name: str) -> Row:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Decide with a universe of ``symbols``, all of it in L1."""
@@ -103,4 +107,4 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     def row(self, table: str, name: str) -> Row:
         """A row of it."""
-        return next(row for row in self.table(table).rows if row.name == name)
+        return self.table(table).row(name)

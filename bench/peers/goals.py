@@ -9,7 +9,7 @@ _SYMBOLS = 10_000
 
 
 def _row(table: Table, name: str) -> "tuple[Spread | None, Spread | None]":
-    row = next(each for each in table.rows if each.name == name)
+    row = table.row(name)
     return row.ratio, row.cpu_ratio
 
 
@@ -32,7 +32,7 @@ def _hits(tables: dict[str, Table]) -> list[Goal]:
     raw, body = (_inverse(_row(hits, name)[1]) for name in ("granian_raw", "granian_body"))
     fastapi = _row(hits, "fastapi_redis")[0]
     assert fastapi is not None
-    calm = next(row for row in tables["open_50"].rows if row.name == "decide")
+    calm = tables["open_50"].row("decide")
     return [
         Goal(
             what="CPU of an L1 hit, against a constant reply on raw Granian",
@@ -59,8 +59,8 @@ def _others(tables: dict[str, Table]) -> list[Goal]:
     of = {row.name: row.answers_per_s.median for row in tables["paths"].rows}
     batch = _row(tables["batches"], "batch_1")[0]
     assert batch is not None
-    singles = next(row for row in tables["hits"].rows if row.name == "decide").answers_per_s.median
-    of_thousand = next(row for row in tables["batches"].rows if row.name == "batch_1000").decisions_per_s
+    singles = tables["hits"].row("decide").answers_per_s.median
+    of_thousand = tables["batches"].row("batch_1000").decisions_per_s
     assert of_thousand is not None
     return [
         Goal(

@@ -1,6 +1,6 @@
 """The findings as a page for people: ``RESULTS.md`` and its pictures, made from ``RESULTS.json`` and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.peers import planning
-from bench.peers.findings import Findings, Size, Step, Table
+from bench.peers.findings import Findings, Row, Size, Step, Table
 from bench.peers.sampling import Spread
 
 _OURS, _THEIRS, _LIMIT = "#1f77b4", "#7f7f7f", "#c7c7c7"
@@ -131,27 +131,31 @@ def write(findings: Findings, folder: Path) -> list[Path]:
     json_path, page_path = folder / "RESULTS.json", folder / "RESULTS.md"
     names = [f"RESULTS-{name}.svg" for name in ("hits", "open", "growth")]
     json_path.write_bytes(msgspec.json.format(msgspec.json.encode(findings), indent=1) + b"\n")
-    _draw(folder / names[0], lambda axes: _hits(axes, findings.table("hits")), 1)
-    _draw(folder / names[1], lambda axes: _open(axes, findings), 1)
-    _draw(folder / names[2], lambda axes: _growth(axes, findings.sizes), 1)
+    _draw(folder / names[0], lambda axes: _hits(axes, findings.table("hits")))
+    _draw(folder / names[1], lambda axes: _open(axes, findings))
+    _draw(folder / names[2], lambda axes: _growth(axes, findings.sizes))
     page_path.write_text(markdown(findings, names), encoding="utf-8")
     return [json_path, page_path, *(folder / name for name in names)]
 
 
-def _draw(path: Path, fill: "object", columns: int) -> None:
+def _draw(path: Path, fill: Callable[[Axes], None]) -> None:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "decide", "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(9, 4.5), layout="constrained")
-        axes = figure.subplots(1, columns)
-        fill(axes)  # type: ignore[operator]
+        fill(figure.subplots())
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _colour(row: Row) -> str:
+    if row.name == "decide":
+        return _OURS
+    return _LIMIT if row.limit else _THEIRS
 
 
 def _hits(axes: Axes, table: Table) -> None:
     rows = sorted(table.rows, key=lambda row: -row.cpu_us.median)
     values = [row.cpu_us.median for row in rows]
     errors = [[row.cpu_us.median - row.cpu_us.low for row in rows], [row.cpu_us.high - row.cpu_us.median for row in rows]]
-    colours = [_OURS if row.name == "decide" else _LIMIT if row.limit else _THEIRS for row in rows]
-    axes.barh([row.title for row in rows], values, color=colours, xerr=errors)
+    axes.barh([row.title for row in rows], values, color=[_colour(row) for row in rows], xerr=errors)
     axes.set_xscale("log")
     axes.set_xlabel("CPU time of the server for one answer, µs (light grey: it computes nothing)")
     for position, value in enumerate(values):
@@ -167,8 +171,8 @@ def _open(axes: Axes, findings: Findings) -> None:
         at = [number + offset for offset in (-0.2, 0.2)]
         p50 = [findings.row(share, row.name).p50_ms.median for share in shares]
         p99 = [findings.row(share, row.name).p99_ms.median for share in shares]
-        axes.bar(at, p99, width=0.35, color=_LIMIT if row.limit else _THEIRS if row.name != "decide" else _OURS, alpha=0.5)
-        axes.bar(at, p50, width=0.35, color=_LIMIT if row.limit else _THEIRS if row.name != "decide" else _OURS)
+        axes.bar(at, p99, width=0.35, color=_colour(row), alpha=0.5)
+        axes.bar(at, p50, width=0.35, color=_colour(row))
     axes.set_yscale("log")
     axes.set_ylabel("latency, ms (full: p50, pale: p99)")
     axes.set_xticks(range(len(rows)), [row.title.replace(", ", "\n").replace(" + ", "\n+ ") for row in rows])

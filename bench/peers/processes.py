@@ -34,7 +34,7 @@ def _stat(pid: int) -> tuple[int, float] | None:
 
 
 def _resident_bytes(pid: int) -> int:
-    """What the process alone would free: its proportional share of shared pages, and all of its own."""
+    """Resident memory of the process, pages that it shares with others among it."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
