@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Symbol = Annotated[str, Meta(min_length=1, max_length=32, description="Ticker of the loaded universe; case does not matter.")]
+Symbol = Annotated[
+    str,
+    Meta(min_length=1, max_length=32, description="Loaded symbol in any usual spelling: aapl, BRK-B, BTC/USDT."),
+]
 Price = Annotated[float, Meta(gt=0, le=1e12, description="Live price; indicators that depend on the last close follow it.")]
 MaxAge = Annotated[float, Meta(ge=0, le=1e10, description="Inputs older than this many seconds count as missing.")]
 Deadline = Annotated[float, Meta(gt=0, le=60_000, description="Milliseconds within which an answer must come.")]
@@ -99,13 +102,17 @@ class View(msgspec.Struct, frozen=True, gc=False):
     reasoning: str | None
     reason: str | None
     source: str | None
+    input_hash: str | None
 
 
 class DecideResponse(msgspec.Struct, frozen=True, gc=False):
-    """Answer to POST /decide. ``contributions`` and ``views`` come only with ``explain``."""
+    """Answer to POST /decide: for ``symbol``, the canonical spelling of what was ``requested``. ``contributions`` and ``views``
+    come only with ``explain``.
+    """
 
     id: str
     symbol: str
+    requested: str
     action: Literal["buy", "sell", "hold"]
     score: float
     confidence: float
@@ -153,6 +160,7 @@ class FeaturesResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /features/{symbol}: the hybrid vector as it is now. A null value had not enough bars or no views."""
 
     symbol: str
+    requested: str
     schema: str
     names: tuple[str, ...]
     values: tuple[float | None, ...]

@@ -73,6 +73,7 @@ AGENT_VIEW_FIELDS: tuple[str, ...] = (
     "reasoning",
     "reason",
     "source",
+    "input_hash",
 )
 
 SCHEMA: str = hashlib.sha256(repr(("decide-record-1", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS)).encode()).hexdigest()[:16]
@@ -95,7 +96,8 @@ class AgentView(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One agent's latest word on a symbol.
 
     ``view`` lies in [-1, 1] and is null unless ``status`` is ``view``; ``confidence`` lies in [0, 1], null where the agent
-    gave none; ``reason`` says why it abstained or failed. Field order is `AGENT_VIEW_FIELDS`.
+    gave none; ``reason`` says why it abstained or failed; ``source`` is the file it came from and ``input_hash`` its
+    tool's hash of the prompt or of the data it was asked about. Field order is `AGENT_VIEW_FIELDS`.
     """
 
     agent: str
@@ -107,6 +109,7 @@ class AgentView(msgspec.Struct, array_like=True, frozen=True, gc=False):
     reasoning: str | None = None
     reason: str | None = None
     source: str | None = None
+    input_hash: str | None = None
 
 
 class RecordHeader(msgspec.Struct, array_like=True, frozen=True, gc=False):

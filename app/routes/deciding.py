@@ -10,6 +10,7 @@ from app.cache.memory import Entry
 from app.cache.tiers import Lookup, Tiers
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
+from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Problem
 from app.middleware.admission import Admission
@@ -75,6 +76,7 @@ def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
             reasoning=None if each.reasoning is None else each.reasoning[:REASONING_MAX],
             reason=each.reason,
             source=each.source,
+            input_hash=each.input_hash,
         )
         for each in views
     )
@@ -92,16 +94,16 @@ def unknown_symbol(symbol: str, field: str = "symbol") -> Problem:
 
 
 def canonical(symbol: str, field: str = "symbol") -> str:
-    """``symbol`` as the universe spells it.
+    """``symbol`` as the universe spells it (`domain.symbols`).
 
     Raises:
         Problem: 422 naming ``field`` if it cannot be a symbol.
     """
-    upper = symbol.upper()
+    spelled = canonical_symbol(symbol)
     # Some letters outside ASCII have capitals inside it (ſ, ı, ß): they are not another spelling of a ticker.
-    if not (symbol.isascii() and is_symbol(upper)):
+    if not (symbol.isascii() and is_symbol(spelled)):
         raise invalid(field, f"{field} is {symbol[:40]!r}; allowed: {SYMBOL_RULE}")
-    return upper
+    return spelled
 
 
 def is_plain(request: DecideRequest) -> bool:
@@ -266,6 +268,7 @@ class Decider:
         return DecideResponse(
             id=self.make_id(),
             symbol=symbol,
+            requested=request.symbol,
             action=decision.action,
             score=decision.score,
             confidence=decision.confidence,

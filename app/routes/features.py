@@ -36,7 +36,8 @@ class FeatureRoutes:
     async def features(self, request: Request) -> Response:
         """The hybrid vector of one symbol: price features as of the last bar, agents' features as of now."""
         decider = self._decider
-        symbol = canonical(request.path_params["symbol"])
+        requested = request.path_params["symbol"]
+        symbol = canonical(requested)
         started = request.scope["arrival"].started
         lookup = await decider.look_up(symbol, None, started)
         if lookup.evidence is None:
@@ -52,6 +53,7 @@ class FeatureRoutes:
         cache = cache_of(lookup)
         body = FeaturesResponse(
             symbol=symbol,
+            requested=requested,
             schema=SCHEMA,
             names=PRICE_FEATURES + AGENT_FEATURES,
             values=of_price + of_agents,

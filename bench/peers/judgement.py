@@ -67,6 +67,7 @@ class Judgement:
         return DecideResponse(
             id=str(uuid_utils.uuid7()),
             symbol=symbol,
+            requested=symbol,
             action=decision.action,
             score=decision.score,
             confidence=decision.confidence,

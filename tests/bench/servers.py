@@ -27,6 +27,7 @@ def decision(symbol: str, **changes: Any) -> DecideResponse:  # noqa: ANN401 - a
     whole = DecideResponse(
         id="01",
         symbol=symbol,
+        requested=symbol,
         action="hold",
         score=0.1,
         confidence=0.5,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app.cache.codec import encode
 from app.domain.vector import AgentView
-from app.payloads import DecideResponse
+from app.payloads import BatchResponse, DecideResponse
 from tests.records import AS_OF_MS, agent_record, agent_view, row
-from tests.routes.serving import Served, decoded
+from tests.routes.serving import FakeStore, Served, decoded
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -21,7 +21,7 @@ def test_the_answer_has_exactly_the_members_of_the_contract(served: Served) -> N
     """Names, nesting and order are those the design shows; a client may rely on them."""
     answer = served.post("/decide", {"symbol": "AAPL"}).json()
     assert list(answer) == [
-        *("id", "symbol", "action", "score", "confidence", "target_weight", "as_of", "expires_at"),
+        *("id", "symbol", "requested", "action", "score", "confidence", "target_weight", "as_of", "expires_at"),
         *("model", "inputs", "cache", "fallback", "latency_ms"),
     ]
     assert list(answer["model"]) == ["name", "version", "schema"]
@@ -183,3 +183,16 @@ def test_an_unknown_symbol_is_404_and_remembered_for_a_while(served: Served) -> 
 def test_query_parameters_do_not_change_the_route(served: Served) -> None:
     """A cache-busting parameter is nobody's business."""
     assert decoded(served.post("/decide?x=1", {"symbol": "AAPL"}), DecideResponse).symbol == "AAPL"
+
+
+@pytest.mark.parametrize("spelling", ["BTC-USDT", "btcusdt", "BTC/USDT", "Btc_Usdt"])
+def test_any_spelling_of_a_symbol_is_answered_and_both_are_told(spelling: str) -> None:
+    """The answer names the canonical symbol and what was asked for, from either tier and in a batch."""
+    with Served(FakeStore(["BTC-USDT"])) as served:
+        for _ in range(2):
+            answer = decoded(served.post("/decide", {"symbol": spelling}), DecideResponse)
+            assert (answer.symbol, answer.requested) == ("BTC-USDT", spelling)
+        batch = decoded(served.post("/decide/batch", {"symbols": [spelling]}), BatchResponse)
+        decision = batch.answers[0].decision
+        assert decision is not None
+        assert (decision.symbol, decision.requested) == ("BTC-USDT", spelling)

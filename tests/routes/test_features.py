@@ -75,10 +75,11 @@ def test_features_of_what_is_no_symbol_are_a_problem(path: str, status: int, ser
 
 
 def test_symbols_with_a_slash_have_features() -> None:
-    """A pair such as BTC/USD is one path parameter, encoded or not."""
-    with Served(FakeStore(["BTC/USD"])) as served:
-        assert decoded(served.get("/features/BTC/USD"), FeaturesResponse).symbol == "BTC/USD"
-        assert decoded(served.get("/features/btc%2Fusd"), FeaturesResponse).symbol == "BTC/USD"
+    """A pair in another spelling, such as BTC/USD, is one path parameter, encoded or not; both spellings are in the answer."""
+    with Served(FakeStore(["BTC-USD"])) as served:
+        for path, requested in (("BTC/USD", "BTC/USD"), ("btc%2Fusd", "btc/usd"), ("BTC-USD", "BTC-USD")):
+            answer = decoded(served.get(f"/features/{path}"), FeaturesResponse)
+            assert (answer.symbol, answer.requested) == ("BTC-USD", requested)
 
 
 def test_symbols_lists_the_universe_in_order(served: Served) -> None:

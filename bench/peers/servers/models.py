@@ -69,6 +69,7 @@ class DecideResponse(BaseModel):
 
     id: str
     symbol: str
+    requested: str
     action: Literal["buy", "sell", "hold"]
     score: float
     confidence: float

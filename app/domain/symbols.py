@@ -1,0 +1,44 @@
+"""One spelling for a symbol, whoever wrote it: exchanges, brokers and libraries each have their own.
+
+The canonical spelling is upper case; a pair of currencies is ``BASE-QUOTE`` (``BTC-USD``), with ``:SETTLE`` behind it for a
+contract that settles in that currency (``BTC-USDT:USDT``, a perpetual, is not the spot pair); a class of shares is ``ROOT.CLASS``
+(``BRK.B``). Everything else stays as it is. The warm job writes symbols this way and the server looks them up this way.
+"""
+
+import re
+
+FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "NZD", "TRY", "BRL", "KRW", "MXN", "ZAR", "PLN", "SGD", "HKD"})
+"""State currencies that a pair may be quoted in."""
+
+COINS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "BTC", "ETH", "BNB", "XBT", "SOL"})
+"""Cryptocurrencies that a pair may be quoted in."""
+
+# Longest first: BTCFDUSD is quoted in FDUSD, not in USD.
+_QUOTES = "|".join(sorted(FIAT | COINS, key=lambda quote: (-len(quote), quote)))
+_separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z0-9]{{2,8}}))?").fullmatch
+_joined = re.compile(rf"(?=[A-Z0-9]{{6,20}}$)([A-Z0-9]{{2,}}?)({_QUOTES})").fullmatch
+_share_class = re.compile(r"([A-Z]{1,5})[-/]([A-Z])").fullmatch
+
+
+def canonical_symbol(text: str) -> str:
+    """``text`` in the canonical spelling; what is no symbol at all comes back in upper case. Idempotent.
+
+    ``btcusdt``, ``BTC/USDT`` and ``BTC_USDT`` are ``BTC-USDT``; ``BRK-B`` and ``BRK/B`` are ``BRK.B``. A pair written in one word
+    is taken apart only from six characters on, which no American ticker has.
+    """
+    symbol = text.upper()
+    if found := _separated(symbol):
+        base, quote, settle = found.groups()
+        return f"{base}-{quote}:{settle}" if settle else f"{base}-{quote}"
+    if found := _share_class(symbol):
+        return f"{found[1]}.{found[2]}"
+    if found := _joined(symbol):
+        return f"{found[1]}-{found[2]}"
+    return symbol
+
+
+def never_closes(symbol: str) -> bool:
+    """Whether a canonical ``symbol`` is a pair that trades day and night: not both of its currencies are states'."""
+    base, dash, rest = symbol.partition("-")
+    quote = rest.partition(":")[0]
+    return bool(dash) and quote in FIAT | COINS and not (base in FIAT and quote in FIAT)

@@ -1,0 +1,63 @@
+"""Spellings of symbols: what is the same instrument is spelled the same, and what is not stays apart."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.symbols import COINS, FIAT, canonical_symbol, never_closes
+from app.domain.vector import is_symbol
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("aapl", "AAPL"),
+        ("BTC-USD", "BTC-USD"),
+        ("BTC/USD", "BTC-USD"),
+        ("BTC_USDT", "BTC-USDT"),
+        ("BTCUSDT", "BTC-USDT"),
+        ("btcfdusd", "BTC-FDUSD"),
+        ("ETHBTC", "ETH-BTC"),
+        ("1000PEPEUSDT", "1000PEPE-USDT"),
+        ("EURUSD", "EUR-USD"),
+        ("BTC/USDT:USDT", "BTC-USDT:USDT"),
+        ("BTC_USDT_USDT", "BTC-USDT:USDT"),
+        ("BRK.B", "BRK.B"),
+        ("BRK-B", "BRK.B"),
+        ("brk/b", "BRK.B"),
+        ("VOD.L", "VOD.L"),
+        ("^GSPC", "^GSPC"),
+        ("EURUSD=X", "EURUSD=X"),
+        ("NYSE:IBM", "NYSE:IBM"),
+        ("GOOGL", "GOOGL"),
+        ("600519.SS", "600519.SS"),
+        ("BTCUSDT_240329", "BTCUSDT_240329"),
+    ],
+)
+def test_every_usual_spelling_has_one_canonical_form(written: str, canonical: str) -> None:
+    """Pairs, contracts and classes of shares in the spellings of exchanges, brokers and libraries."""
+    assert canonical_symbol(written) == canonical
+
+
+@given(st.text("ABCUSDTEBNR019-/_:.=^", max_size=16))
+def test_a_canonical_spelling_is_its_own(text: str) -> None:
+    """Spelling twice changes nothing more."""
+    once = canonical_symbol(text)
+    assert canonical_symbol(once) == once
+
+
+@given(st.from_regex(r"[A-Z]{2,8}", fullmatch=True), st.sampled_from(sorted(FIAT | COINS)))
+def test_all_separators_of_a_pair_mean_the_same(base: str, quote: str) -> None:
+    """A pair with a dash, a slash or an underscore is one pair, and a symbol."""
+    spellings = {canonical_symbol(f"{base}{separator}{quote}") for separator in "-/_"}
+    assert spellings == {f"{base}-{quote}"}
+    assert all(is_symbol(each) for each in spellings)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [("BTC-USD", True), ("BTC-USDT:USDT", True), ("ETH-BTC", True), ("EUR-USD", False), ("AAPL", False), ("BRK.B", False)],
+)
+def test_pairs_of_coins_never_close(symbol: str, expected: bool) -> None:  # noqa: FBT001
+    """Coins trade day and night; shares and state currencies do not."""
+    assert never_closes(symbol) is expected
