@@ -10,14 +10,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uuid_utils
+from rich.console import Console
 
 from app.cache.store import Store
 from app.errors import SettingsError
 from warm.errors import InputRefused
-from warm.indicators import BARS_A_YEAR, INTERVAL_S
-from warm.job import INTERRUPTED, USAGE, Options, run_job
+from warm.explain import explain
+from warm.formats import FORMATS, parse_choice
+from warm.intervals import INTERVALS
+from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
 from warm.publish import OpenStore
 from warm.report import open_reporter, write_report
 from warm.sessions import MOMENT_RULE, open_session
@@ -34,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=(__doc__ or "").split("\n\n", 1)[1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--prices", type=Path, help=f"CSV, CSV.gz or Parquet file, or a folder of them (default {PRICES})")
+    parser.add_argument("--prices", type=Path, help=f"price file, or a folder of them (default {PRICES})")
     parser.add_argument(
         "--agents",
         type=Path,
@@ -47,10 +51,25 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", type=Path, help="write the full report to this file as JSON")
     parser.add_argument("--timezone", default="America/New_York", help="the exchange's timezone (default America/New_York)")
     parser.add_argument("--session-close", default="16:00", help="when its session closes, HH:MM to 24:00 (default 16:00)")
-    parser.add_argument("--interval", choices=INTERVAL_S, default="1d", help="length of a bar (default 1d)")
+    parser.add_argument("--interval", choices=INTERVALS, help="take bars of this length only (default: each symbol's longest)")
     parser.add_argument(
-        "--calendar", choices=BARS_A_YEAR, default="equities", help="equities: 252 sessions a year; always: 365 days"
+        "--calendar",
+        choices=("auto", "equities", "always"),
+        default="auto",
+        help="equities: 252 sessions a year; always: 365 days; auto (default): always for pairs of coins",
     )
+    parser.add_argument(
+        "--stamps", choices=("open", "close"), help="what a bar's stamp is (default: as its format has it; open for tables)"
+    )
+    parser.add_argument("--naive-timezone", default="UTC", help="where moments without a time zone are (default UTC)")
+    parser.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        metavar="[PATTERN=]NAME",
+        help=f"format of the files that fit the pattern, or of all; may be repeated. Names: {', '.join(FORMATS)}",
+    )
+    parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
     return parser
 
 
@@ -66,8 +85,13 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     as_of_ms = None
     try:
         session = open_session(arguments.timezone, arguments.session_close, arguments.interval)
+        choices = tuple(parse_choice(each) for each in arguments.format)
     except InputRefused as error:
         parser.error(str(error))
+    try:
+        zone = ZoneInfo(arguments.naive_timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        parser.error(f"--naive-timezone {arguments.naive_timezone!r} is not a known timezone; allowed: IANA names")
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
         if as_of_ms is None:
@@ -80,6 +104,9 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         max_rejects=arguments.max_rejects,
         interval=arguments.interval,
         calendar=arguments.calendar,
+        stamps=arguments.stamps,
+        zone=zone,
+        choices=choices,
         dry_run=arguments.dry_run,
         prune=arguments.prune,
     )
@@ -126,6 +153,10 @@ def main(
     options = parse_options(parser, arguments)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
+    if now_ms is None:
+        now_ms = time.time_ns() // 1_000_000
+    if arguments.explain is not None:
+        return PUBLISHED if explain(arguments.explain, options, now_ms, Console()) else REFUSED
     try:
         opener = _no_store if options.dry_run else open_store or settings_store()
     except SettingsError as error:
@@ -135,7 +166,7 @@ def main(
     try:
         code, report = run_job(
             options,
-            now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
+            now_ms=now_ms,
             run=run or str(uuid_utils.uuid7()),
             open_store=opener,
             reporter=reporter,

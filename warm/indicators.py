@@ -28,18 +28,6 @@ WINDOW_BARS = 60
 RSI_FLAT = 1e-14
 """TA-Lib's TA_EPSILON: below it the sum of average gain and loss counts as zero, and RSI is 0."""
 
-BARS_A_YEAR: dict[str, dict[str, float]] = {
-    "equities": {"1d": 252.0, "1h": 252 * 6.5, "30m": 252 * 13, "15m": 252 * 26, "5m": 252 * 78, "1m": 252 * 390},
-    "always": {"1d": 365.0, "1h": 365 * 24, "30m": 365 * 48, "15m": 365 * 96, "5m": 365 * 288, "1m": 365 * 1440},
-}
-"""Bars a year by calendar and interval, for annualising volatility.
-
-``equities``: 252 sessions of 6.5 hours. ``always``: 365 days of 24 hours, for markets that never close.
-"""
-
-INTERVAL_S: dict[str, int] = {"1d": 86_400, "1h": 3600, "30m": 1800, "15m": 900, "5m": 300, "1m": 60}
-"""Length of a bar in seconds."""
-
 _CLOSE, _HIGH, _LOW, _VOLUME = pl.col("close"), pl.col("high"), pl.col("low"), pl.col("volume")
 
 

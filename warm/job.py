@@ -1,8 +1,10 @@
 """One warm run: files to records to one publication. Clock, run id, store and reporter are given by the caller."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
@@ -11,9 +13,14 @@ from app.cache.store import RunInfo
 from app.errors import StoreError
 from warm.agents.registry import NO_AGENTS, AgentRows, latest_views, read_agents
 from warm.agents.rows import Context
-from warm.errors import InputRefused
-from warm.indicators import BARS_A_YEAR, INTERVAL_S, latest
-from warm.prices import Bars, read_prices
+from warm.bars.reader import Calendar, Reckoning
+from warm.bars.reading import Stamp
+from warm.errors import FilesRefused, InputRefused
+from warm.fates import Fate
+from warm.formats import Choice
+from warm.indicators import latest
+from warm.intervals import INTERVALS, bars_a_year
+from warm.prices import Bars, Market, read_prices
 from warm.publish import OpenStore, publish
 from warm.report import Reporter
 from warm.sessions import Session, iso
@@ -28,17 +35,34 @@ INTERRUPTED = 130
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What to warm from and how. ``agents`` None: no agent outputs; ``max_rejects`` is a share of the price rows."""
+    """What to warm from and how. ``agents`` None: no agent outputs; ``max_rejects`` is a share of the price rows; ``interval``,
+    ``calendar``, ``stamps`` and ``zone`` as in `Reckoning`.
+    """
 
     prices: Path
     agents: Path | None
     session: Session
     as_of_ms: int | None = None
     max_rejects: float = 0.01
-    interval: str = "1d"
-    calendar: str = "equities"
+    interval: str | None = None
+    calendar: Calendar = "auto"
+    stamps: Stamp | None = None
+    zone: ZoneInfo = ZoneInfo("UTC")
+    choices: tuple[Choice, ...] = ()
     dry_run: bool = False
     prune: bool = False
+
+    def reckoning(self, now_ms: int) -> Reckoning:
+        """How stamps of prices become moments in a run at ``now_ms``."""
+        return Reckoning(
+            session=self.session,
+            now_ms=now_ms,
+            as_of_ms=self.as_of_ms,
+            interval=self.interval,
+            calendar=self.calendar,
+            stamps=self.stamps,
+            zone=self.zone,
+        )
 
 
 def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, reporter: Reporter) -> tuple[int, dict[str, Any]]:
@@ -64,6 +88,8 @@ def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, r
                 report["error"] = f"nothing published: all {done.kept_newer} records in the store are newer"
     except InputRefused as refused:
         code = REFUSED
+        if isinstance(refused, FilesRefused):
+            _add_files(report, refused.fates)
         report |= {"status": "refused", "error": str(refused)}
     except StoreError as failed:
         code = STORE_FAILED
@@ -78,25 +104,30 @@ def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, r
 def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report: dict[str, Any]) -> tuple[Vectors, RunInfo]:
     """Everything before the write; adds what it learns to ``report`` as it goes, so that a refusal has it too."""
     reporter.stage("read_prices")
-    bars = read_prices(options.prices, options.session, now_ms, options.as_of_ms)
+    bars = read_prices(options.prices, options.reckoning(now_ms), options.choices)
     report |= _price_report(bars)
+    _add_files(report, bars.fates)
     _check_rejects(bars, options.max_rejects)
     count = bars.frame.height
 
     reporter.stage("indicators")
-    frame = latest(bars.frame.lazy(), BARS_A_YEAR[options.calendar][options.interval]).collect()
+    markets = bars.markets
+    frame = _latest(bars.frame, markets)
     del bars
 
     reporter.stage("read_agents")
     agents = NO_AGENTS
     if options.agents is not None:
-        agents = read_agents(options.agents, Context(options.session, now_ms, options.as_of_ms))
+        context = Context(options.session, now_ms, options.as_of_ms, options.calendar)
+        agents = read_agents(options.agents, context, options.choices)
+        _add_files(report, agents.fates)
     newest_bar_ms = frame.select(pl.col("as_of_ms").max()).item()
     views = latest_views(agents.frame, frame, newest_bar_ms if options.as_of_ms is None else options.as_of_ms)
     report |= _agent_report(agents, views)
 
     reporter.stage("build_records")
-    vectors = build_vectors(frame, views, run=run, loaded_at_ms=now_ms, interval_s=INTERVAL_S[options.interval])
+    intervals_s = {symbol: INTERVALS[market.interval] for symbol, market in markets.items()}
+    vectors = build_vectors(frame, views, run=run, loaded_at_ms=now_ms, intervals_s=intervals_s)
     report |= {
         "symbols": len(vectors.rows),
         "bytes": vectors.bytes,
@@ -111,6 +142,29 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
         bytes=vectors.bytes,
     )
     return vectors, info
+
+
+def _latest(bars: pl.DataFrame, markets: dict[str, Market]) -> pl.DataFrame:
+    """Each symbol's vector after its last bar, annualised by its own interval and market."""
+    kinds = sorted(set(markets.values()))
+    if len(kinds) == 1:
+        return latest(bars.lazy(), _a_year(kinds[0])).collect()
+    of_kind = [pl.DataFrame({"symbol": [name for name, market in markets.items() if market == kind]}) for kind in kinds]
+    parts = [bars.join(symbols, on="symbol", how="semi", maintain_order="left") for symbols in of_kind]
+    return pl.concat([latest(part.lazy(), _a_year(kind)).collect() for part, kind in zip(parts, kinds, strict=True)])
+
+
+def _a_year(market: Market) -> float:
+    return bars_a_year(market.interval, never_closes=market.never_closes)
+
+
+def _add_files(report: dict[str, Any], fates: Sequence[Fate]) -> None:
+    """Tell of files. One that was given as prices and as agents' outputs is told once: as what it is."""
+    told = report.setdefault("files", [])
+    known = {each["file"] for each in told if each["fate"] != "skipped"}
+    fresh = [each.report() for each in fates if not (each.fate == "skipped" and each.file in known)]
+    names = {each["file"] for each in fresh}
+    report["files"] = [each for each in told if not (each["fate"] == "skipped" and each["file"] in names)] + fresh
 
 
 def _check_rejects(bars: Bars, max_rejects: float) -> None:
@@ -130,6 +184,8 @@ def _price_report(bars: Bars) -> dict[str, Any]:
         "unsorted_rows": bars.unsorted,
         "rejects": bars.rejects.total,
         "reject_reasons": bars.rejects.report(),
+        "unfinished": bars.unfinished,
+        "left_out": bars.left_out,
         "price_files": list(bars.files),
     }
 
@@ -137,9 +193,8 @@ def _price_report(bars: Bars) -> dict[str, Any]:
 def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
     statuses = dict(views.group_by("status").len().sort("status").iter_rows())
     return {
-        "agent_rows": sum(each.rows for each in agents.files),
-        "agent_rejects": sum(each.rejects.total for each in agents.files),
-        "agent_files": [each.report() for each in agents.files],
+        "agent_rows": sum(each.rows for each in agents.fates),
+        "agent_rejects": sum(each.rejects.total for each in agents.fates),
         "views": statuses.get("view", 0),
         "abstained": statuses.get("abstained", 0),
         "failed": statuses.get("failed", 0),

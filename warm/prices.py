@@ -1,131 +1,156 @@
 """Price files to one clean frame of bars.
 
-A file is read with typed columns and judged by one expression. Only the rows that fail it are read again, as text, so that the
-report can say what stood where. They are set aside and counted; what remains is sorted by symbol and time, without
-duplicates, and adjusted for splits and dividends.
+Each file is recognised, read with typed columns and judged by one expression (`bars.reader`). Only the rows that fail it are read
+again, as text, so that the report can say what stood where. They are set aside and counted; what remains is sorted by symbol and
+time, without duplicates, of one interval a symbol, and adjusted for splits and dividends.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
-from app.domain.vector import SYMBOL_PATTERN
+from warm.bars.reader import BAR_COLUMNS, PriceFile, Reckoning, read_file
 from warm.errors import InputRefused
-from warm.rejects import EXAMPLES_MAX, Example, Rejects, set_aside
-from warm.rules import NUMBERS, row_rules
-from warm.sessions import Session
-from warm.tables import (
-    TABLE_SUFFIXES,
-    choose_columns,
-    csv_source,
-    find_files,
-    is_parquet,
-    read_header,
-    read_table,
-    read_text,
-)
+from warm.fates import Fate, Fates
+from warm.files import Source
+from warm.flags import flag
+from warm.formats import PRICES, Choice, Format
+from warm.intervals import INTERVALS
+from warm.rejects import EXAMPLES_MAX, Example, Rejects
 
-ALIASES = {"ticker": "symbol", "timestamp": "date", "datetime": "date", "adj close": "adj_close", "adjclose": "adj_close"}
-REQUIRED = ("symbol", "date", "open", "high", "low", "close", "volume")
-OPTIONAL = ("adj_close",)
-BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
+
+class Market(NamedTuple):
+    """What a symbol's bars are: their interval, and whether its market never closes (else it has the exchange's sessions)."""
+
+    interval: str
+    never_closes: bool
 
 
 class Bars(NamedTuple):
     """Clean bars and how they came to be.
 
-    ``frame`` has `BAR_COLUMNS`: prices adjusted, each symbol's rows together and strictly ascending in time. ``rows`` counts
-    rows read up to the cut, ``cut`` those after it; ``unsorted`` those that stood before an older row of their symbol.
+    ``frame`` has `BAR_COLUMNS`: prices adjusted, each symbol's rows together and strictly ascending in time. ``markets`` has each
+    symbol's. ``rows`` counts rows read up to the cut, ``cut`` those after it; ``unsorted`` those that stood before an older row
+    of their symbol; ``unfinished`` bars that were not over yet; ``left_out`` bars of an interval that another of the symbol's won
+    over.
     """
 
     frame: pl.DataFrame
+    markets: dict[str, Market]
     rows: int
     cut: int
     unsorted: int
-    files: tuple[str, ...]
+    unfinished: int
+    left_out: int
+    fates: tuple[Fate, ...]
     rejects: Rejects
 
-
-class _File(NamedTuple):
-    frame: pl.DataFrame
-    rows: int
-    cut: int
-    adjusted: bool
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that bars are from."""
+        return tuple(each.file for each in self.fates if each.fate == "loaded")
 
 
-def read_prices(path: Path, session: Session, now_ms: int, as_of_ms: int | None = None) -> Bars:
-    """Read, validate, sort and adjust every price file at ``path``; bars after ``as_of_ms`` are cut off first.
+def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()) -> Bars:
+    """Read, validate, sort and adjust every price file at ``path``; bars after ``reckoning.as_of_ms`` are cut off first.
 
     Raises:
-        InputRefused: a file that cannot be used at all, or no usable bar in any of them.
+        FilesRefused: a file that cannot be used at all, or none that holds prices.
+        InputRefused: no usable bar in any of them.
     """
-    files = find_files(path, TABLE_SUFFIXES)
+    fates = Fates(path, "prices", PRICES, choices)
+    parts: list[PriceFile] = []
+
+    def read(source: Source, form: Format, fate: Fate) -> None:
+        part = read_file(source, form, len(parts), reckoning)
+        parts.append(part)
+        fate.told |= part.told
+        fate.rows = part.rows
+
+    fates.read(read)
+    loaded = fates.loaded
     rejects = Rejects()
-    parts = [_read_file(file, number, session, now_ms, as_of_ms, rejects) for number, file in enumerate(files)]
+    for part in parts:
+        rejects.merge(part.rejects)
     adjusted = any(part.adjusted for part in parts)
-    frame = pl.concat([part.frame for part in parts], how="vertical", rechunk=False)
     rows, cut = sum(part.rows for part in parts), sum(part.cut for part in parts)
-    del parts
-    frame, unsorted = _in_order(frame, [file.name for file in files], rejects)
+    unfinished = [part.unfinished for part in parts]
+    markets, keep = _markets(parts, reckoning.interval)
+    frame = pl.concat([part.frame for part in parts], how="vertical", rechunk=False)
+    own = [part.rejects for part in parts]
+    parts.clear()
+    frame, left_out = _of_one_interval(frame, keep)
+    frame, unsorted = _in_order(frame, loaded, own, rejects)
+    counts = dict(frame.group_by("file").len().iter_rows())
+    for number, fate in enumerate(loaded):
+        fate.used, fate.rejects = counts.get(number, 0), own[number]
+        fate.told |= {"unfinished": unfinished[number], "left_out": left_out.get(number, 0)}
     if frame.is_empty():
-        why = f"rejected: {rejects.summary()}" if rejects.total else f"{cut} rows are after --as-of" if cut else "no rows"
-        raise InputRefused(f"{path}: no usable bar ({why})")
+        raise fates.refused(_why_empty(path, rejects, cut, sum(unfinished), left_out, reckoning.interval))
+    if adjusted:
+        frame = _adjust(frame)
+    flag(frame, loaded, markets)
     return Bars(
-        _adjust(frame) if adjusted else frame.select(BAR_COLUMNS), rows, cut, unsorted, tuple(f.name for f in files), rejects
+        frame.select(BAR_COLUMNS),
+        markets,
+        rows,
+        cut,
+        unsorted,
+        sum(unfinished),
+        sum(left_out.values()),
+        tuple(fates.all),
+        rejects,
     )
 
 
-def _read_file(path: Path, number: int, session: Session, now_ms: int, as_of_ms: int | None, rejects: Rejects) -> _File:
-    """One file's good rows, with columns file (its number) and row for later examples."""
-    source = path if is_parquet(path) else csv_source(path)
-    columns = choose_columns(path, read_header(path, source), ALIASES, REQUIRED, OPTIONAL)
-    frame = _parsed(read_table(path, source, columns, dict.fromkeys(NUMBERS, pl.Float64())), path, session)
-    total = frame.height
-    if as_of_ms is not None:
-        frame = frame.filter(pl.col("as_of_ms").le(as_of_ms).fill_null(value=True))
-    rows = frame.height
-    bad = pl.any_horizontal(rule.fill_null(value=False) for *_, rule in row_rules(now_ms))
-    suspects = frame.filter(bad)
-    if not suspects.is_empty():
-        frame = frame.filter(~bad)
-        texts = read_text(path, source, columns, suspects.get_column("row"))
-        # A blank line is no row.
-        blank = texts.filter(pl.all_horizontal(pl.exclude("row").is_null())).get_column("row")
-        rows, total = rows - blank.len(), total - blank.len()
-        told = suspects.filter(~pl.col("row").is_in(blank.implode())).join(texts, on="row", how="left", maintain_order="left")
-        if "text_adj_close" not in told.columns:
-            told = told.with_columns(pl.lit(None, dtype=pl.String).alias("text_adj_close"))
-        set_aside(told, row_rules(now_ms, text=True), path.name, rejects)
-    kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
-    return _File(kept, rows, total - rows, "adj_close" in columns.values())
+def _why_empty(
+    path: Path, rejects: Rejects, cut: int, unfinished: int, left_out: dict[int, int], interval: str | None
+) -> InputRefused:
+    why = [f"rejected: {rejects.summary()}"] if rejects.total else []
+    why += [f"{cut} rows are after --as-of"] if cut else []
+    why += [f"{unfinished} bars are not over yet"] if unfinished else []
+    why += [f"{sum(left_out.values())} bars are not of --interval {interval}"] if left_out else []
+    return InputRefused(f"{path}: no usable bar ({', '.join(why) or 'no rows'})")
 
 
-def _parsed(raw: pl.DataFrame, path: Path, session: Session) -> pl.DataFrame:
-    """``raw`` with the stamp as ``as_of_ms`` (null if it cannot be read) and whether the symbol is one (``symbol_ok``)."""
-    kind = raw.schema["date"]
-    if kind not in (pl.String, pl.Date) and not isinstance(kind, pl.Datetime):
-        raise InputRefused(f"{path}: column 'date' holds {kind}; allowed: text, Date or Datetime")
-    if "adj_close" not in raw.columns:
-        raw = raw.with_columns(pl.col("close").alias("adj_close"))
-    # A stamp or a symbol stands in many rows: each is judged once and joined back.
-    stamps = raw.get_column("date").unique()
-    moments = pl.DataFrame(
-        {"date": stamps, "as_of_ms": [None if each is None else session.moment_ms(str(each)) for each in stamps]},
-        schema_overrides={"as_of_ms": pl.Int64},
+def _markets(parts: list[PriceFile], wanted: str | None) -> tuple[dict[str, Market], list[set[str] | None]]:
+    """Each symbol's market; and of each file the symbols whose bars count, None for all of them.
+
+    A symbol has bars of one interval: the one ``wanted``, else the longest that any file has of it.
+    """
+    chosen: dict[str, str] = {}
+    never: dict[str, bool] = {}
+    for part in parts:
+        held = part.frame.get_column("symbol").unique()
+        for symbol, closes_never in (
+            part.symbols.filter(pl.col("symbol").is_in(held.implode())).select("symbol", "never").iter_rows()
+        ):
+            never[symbol] = never.get(symbol, False) or closes_never
+            longest = max(chosen.get(symbol, part.interval), part.interval, key=INTERVALS.__getitem__)
+            chosen[symbol] = wanted or longest
+    if len({part.interval for part in parts} | ({wanted} - {None})) <= 1:
+        keep: list[set[str] | None] = [None for _ in parts]
+    else:
+        keep = [{symbol for symbol, interval in chosen.items() if interval == part.interval} for part in parts]
+    return {symbol: Market(interval, never[symbol]) for symbol, interval in sorted(chosen.items())}, keep
+
+
+def _of_one_interval(frame: pl.DataFrame, keep: list[set[str] | None]) -> tuple[pl.DataFrame, dict[int, int]]:
+    """The rows of the symbols to keep of each file, and how many others there were by file."""
+    if all(each is None for each in keep):
+        return frame, {}
+    wanted = pl.DataFrame(
+        [(number, symbol) for number, symbols in enumerate(keep) for symbol in sorted(symbols or ())],
+        schema={"file": pl.UInt32, "symbol": pl.String},
+        orient="row",
     )
-    frame = raw.lazy().with_columns(pl.col("symbol").cast(pl.String))
-    names = frame.select(pl.col("symbol").unique())
-    names = names.with_columns(pl.col("symbol").str.contains(SYMBOL_PATTERN).alias("symbol_ok"))
-    return (
-        frame.join(moments.lazy(), on="date", how="left", maintain_order="left")
-        .join(names, on="symbol", how="left", maintain_order="left", nulls_equal=True)
-        .drop("date")
-        .collect()
-    )
+    others = frame.join(wanted, on=["file", "symbol"], how="anti").group_by("file").len()
+    return frame.join(wanted, on=["file", "symbol"], how="semi", maintain_order="left"), dict(others.iter_rows())
 
 
-def _in_order(frame: pl.DataFrame, files: list[str], rejects: Rejects) -> tuple[pl.DataFrame, int]:
+def _in_order(frame: pl.DataFrame, fates: list[Fate], own: list[Rejects], rejects: Rejects) -> tuple[pl.DataFrame, int]:
     """Each symbol's rows together, ascending and unique in time; of two rows of one moment the first read is kept.
 
     The order of rows in a file carries no information, so rows out of order are sorted, counted and not rejected.
@@ -144,9 +169,12 @@ def _in_order(frame: pl.DataFrame, files: list[str], rejects: Rejects) -> tuple[
     again = (pl.col("symbol") == pl.col("symbol").shift(1)) & (pl.col("as_of_ms") == pl.col("as_of_ms").shift(1))
     repeated = frame.filter(again)
     if not repeated.is_empty():
-        shown = repeated.sort("file", "row").head(EXAMPLES_MAX).select("file", "row", "symbol", "as_of_ms").rows()
-        examples = [Example(files[file], row, symbol, "date", str(moment)) for file, row, symbol, moment in shown]
-        rejects.add("duplicate_timestamp", repeated.height, examples)
+        for (number,), group in repeated.sort("file", "row").group_by("file", maintain_order=True):
+            of_file = int(str(number))
+            shown = group.head(EXAMPLES_MAX).select("row", "symbol", "as_of_ms").rows()
+            examples = [Example(fates[of_file].file, row, symbol, "date", str(moment)) for row, symbol, moment in shown]
+            for each in (own[of_file], rejects):
+                each.add("duplicate_timestamp", group.height, examples)
         frame = frame.filter(again.not_().fill_null(value=True))
     return frame, unsorted
 
@@ -165,6 +193,6 @@ def _adjust(frame: pl.DataFrame) -> pl.DataFrame:
         .join(last, on="symbol", how="left", maintain_order="left")
         .with_columns((factor / pl.col("last_factor")).alias("factor"))
         .with_columns(pl.col("open", "high", "low", "close") * pl.col("factor"))
-        .select(BAR_COLUMNS)
+        .select(*BAR_COLUMNS, "file")
         .collect()
     )

@@ -39,6 +39,11 @@ class Rejects:
         kept = self.examples.setdefault(reason, [])
         kept.extend(examples[: EXAMPLES_MAX - len(kept)])
 
+    def merge(self, other: "Rejects") -> None:
+        """Count ``other``'s rows too."""
+        for reason, count in other.counts.items():
+            self.add(reason, count, other.examples[reason])
+
     @property
     def total(self) -> int:
         """Rejected rows."""

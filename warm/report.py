@@ -7,12 +7,14 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 STAGES = ("read_prices", "indicators", "read_agents", "build_records", "publish")
 """In this order; ``publish`` is announced right before the write and left out of a dry run."""
@@ -22,6 +24,10 @@ SHOWN = (
     "kept_newer", "pruned",
 )  # fmt: skip
 """The closing table's lines, in order."""
+
+
+FILES_SHOWN = 100
+"""Files of the closing table; a report has all of them."""
 
 
 class Reporter(Protocol):
@@ -92,10 +98,58 @@ class TerminalReporter:
                     value = report[name]
                     table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
             self._console.print(table)
+        files = report.get("files", [])
+        if files:
+            self._console.print(_files_table(files))
+        if len(files) > FILES_SHOWN:
+            self._console.print(f"and {len(files) - FILES_SHOWN:,} more files: --report has them all", markup=False)
         for reason, body in report.get("reject_reasons", {}).items():
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
         if "error" in report:
             self._console.print(f"warm: {report['error']}", style="red", markup=False, soft_wrap=True)
+
+
+_STYLES = {"loaded": "", "skipped": "dim", "refused": "red"}
+_OF_AGENTS = ("views", "abstained", "failed")
+
+
+def _files_table(files: Sequence[dict[str, Any]]) -> Table:
+    """A line a file: its format, what came of it, and why."""
+    table = Table(title="Files")
+    for name in ("file", "format", "fate"):
+        table.add_column(name, overflow="fold")
+    for name in ("rows", "bars", *_OF_AGENTS, "rejected"):
+        table.add_column(name, justify="right")
+    table.add_column("why, what else", overflow="fold")
+    # What needs looking at first.
+    ranked = sorted(files, key=lambda each: ("refused", "loaded", "skipped").index(each["fate"]))
+    for each in ranked[:FILES_SHOWN]:
+        counts = [each.get(name) if each["kind"] == "agents" else None for name in _OF_AGENTS]
+        bars = each["used"] if each["kind"] == "prices" else None
+        cells = [each["file"], each["format"] or "", each["fate"]]
+        cells += ["" if value is None else f"{value:,}" for value in (each["rows"], bars, *counts, each["rejected"])]
+        table.add_row(*[Text(cell) for cell in (*cells, remarks(each))], style=_STYLES[each["fate"]])
+    return table
+
+
+def remarks(file: dict[str, Any]) -> str:
+    """What is to be said of one file besides counts: why it was not loaded, or reasons, interval, gaps, splits."""
+    if file["why"]:
+        return str(file["why"])
+    told = [f"{body['count']:,} {reason}" for reason, body in file["reasons"].items()]
+    if file["kind"] == "prices" and "interval" in file:
+        told.append(f"{file['interval']}, stamped by {file['stamps']}")
+    if "dated_by" in file and file["dated_by"] != "column":
+        told.append(f"dated by {file['dated_by'].replace('_', ' ')}")
+    told += [
+        f"{file[name]:,} {text}"
+        for name, text in (
+            ("unfinished", "not over yet"), ("left_out", "of another interval"), ("cut", "after --as-of"),
+            ("no_trades", "steps without a trade"), ("gaps", "gaps"), ("splits", "jumps like splits"),
+        )
+        if file.get(name)
+    ]  # fmt: skip
+    return "; ".join(told)
 
 
 def open_reporter(stream: TextIO) -> Reporter:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from warm.errors import InputRefused
+from warm.intervals import DAY_S, INTERVALS
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
@@ -22,7 +23,7 @@ class Session(NamedTuple):
     timezone: ZoneInfo
     close_minutes: int
     daily: bool = True
-    """Bars are daily: a stamp at exactly midnight is a date that went through a table library, not a moment."""
+    """Bars are daily or longer: an agent's stamp at midnight is a date that went through a table library, no moment."""
 
     def close_ms(self, day: date) -> int:
         """The close of the session of ``day``, milliseconds UTC; daylight saving time is the timezone's."""
@@ -46,6 +47,10 @@ class Session(NamedTuple):
             return None
 
 
+NEVER_CLOSES = Session(ZoneInfo("UTC"), _DAY_MIN)
+"""The day of a market that trades day and night: it ends at midnight, UTC."""
+
+
 def milliseconds(moment: datetime) -> int:
     """An aware ``moment`` as whole milliseconds since 1970, UTC, without going through a float."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
@@ -57,7 +62,7 @@ def iso(moment_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds" if moment_ms % 1000 else "seconds").replace("+00:00", "Z")
 
 
-def open_session(timezone: str, close: str, interval: str) -> Session:
+def open_session(timezone: str, close: str, interval: str | None) -> Session:
     """The session that ``--timezone``, ``--session-close`` and ``--interval`` describe.
 
     Raises:
@@ -73,4 +78,4 @@ def open_session(timezone: str, close: str, interval: str) -> Session:
     minutes = int(match[1]) * _HOUR_MIN + int(match[2]) if match and int(match[2]) < _HOUR_MIN else -1
     if not 0 <= minutes <= _DAY_MIN:
         raise InputRefused(f"--session-close {close!r} is not a time of day; allowed: HH:MM from 00:00 to 24:00")
-    return Session(zone, minutes, interval == "1d")
+    return Session(zone, minutes, interval is None or INTERVALS[interval] >= DAY_S)

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -20,14 +21,17 @@ class Vectors(NamedTuple):
     bytes: int
 
 
-def build_vectors(latest: pl.DataFrame, views: pl.DataFrame, *, run: str, loaded_at_ms: int, interval_s: int) -> Vectors:
+def build_vectors(
+    latest: pl.DataFrame, views: pl.DataFrame, *, run: str, loaded_at_ms: int, intervals_s: Mapping[str, int]
+) -> Vectors:
     """Encode one price record for each row of ``latest`` (`indicators.latest`) and one agent record for each symbol of
-    ``views`` (`agents.registry.latest_views`). An indicator that is missing or not finite becomes null.
+    ``views`` (`agents.registry.latest_views`). ``intervals_s`` has the length of each symbol's bars. An
+    indicator that is missing or not finite becomes null.
     """
     prices: dict[str, PriceRecord] = {}
     for symbol, as_of_ms, *values in latest.select("symbol", "as_of_ms", *PRICE_NAMES).iter_rows():
         finite = tuple(value if value is not None and math.isfinite(value) else None for value in values)
-        prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, interval_s, finite)
+        prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, intervals_s[symbol], finite)
     agents = _agent_records(views, run, loaded_at_ms)
     rows = []
     for symbol in sorted(prices.keys() | agents.keys()):
@@ -46,6 +50,15 @@ def build_vectors(latest: pl.DataFrame, views: pl.DataFrame, *, run: str, loaded
     return Vectors(rows, max(stamps), size)
 
 
+SOURCE_MAX = 4096
+"""Characters of a path that are looked at."""
+
+
+def _tail(path: str | None) -> str | None:
+    """The end of a path, which tells more than its beginning."""
+    return path if path is None or len(path) <= LABEL_MAX else "…" + path[1 - LABEL_MAX :]
+
+
 def _agent_records(views: pl.DataFrame, run: str, loaded_at_ms: int) -> dict[str, AgentRecord]:
     grouped: defaultdict[str, list[AgentView]] = defaultdict(list)
     for row in views.iter_rows(named=True):
@@ -59,7 +72,8 @@ def _agent_records(views: pl.DataFrame, run: str, loaded_at_ms: int) -> dict[str
                 model=clean_text(row["model"], LABEL_MAX),
                 reasoning=clean_text(row["reasoning"]),
                 reason=clean_text(row["reason"], LABEL_MAX),
-                source=clean_text(row["source"], LABEL_MAX),
+                source=_tail(clean_text(row["source"], SOURCE_MAX)),
+                input_hash=row["input_hash"],
             )
         )
     return {

@@ -12,6 +12,7 @@ from app.cache.store import Changes, Published, Row, RunInfo, Stored
 from app.domain.vector import AgentView, PriceRecord
 from app.errors import StoreError
 from warm.__main__ import main
+from warm.bars.reader import Reckoning
 from warm.sessions import open_session
 
 SAMPLE_PRICES = Path(__file__).parents[2] / "data" / "prices"
@@ -23,6 +24,8 @@ NOW_MS = 1_400_000_000_000
 
 LAST_CLOSE_MS = 1_362_171_600_000
 """2013-03-01T21:00:00Z: the sample's last close."""
+
+RECKONING = Reckoning(session=NEW_YORK, now_ms=NOW_MS)
 
 HEADER = "symbol,date,open,high,low,close,volume\n"
 

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -12,11 +13,19 @@ from app.domain.vector import REASONING_MAX
 from tests.warm.fakes import LAST_CLOSE_MS, NEW_YORK, NOW_MS
 from warm.agents import ai_hedge_fund, native
 from warm.agents.registry import AgentRows, latest_views, read_agents
-from warm.agents.rows import AGENT_SCHEMA, Context, clean_text
+from warm.agents.rows import AGENT_SCHEMA, Context, Imported, clean_text
 from warm.errors import InputRefused
+from warm.files import find_sources
 
 CONTEXT = Context(NEW_YORK, NOW_MS, None)
 HEADER = "symbol,as_of,agent,status,view,signal,confidence,model,reasoning,reason\n"
+
+
+def read_by(importer: ModuleType, path: Path, context: Context) -> Imported:
+    """What one importer makes of a file."""
+    (source,), _ = find_sources(path)
+    imported: Imported = importer.read(source, context)
+    return imported
 
 
 def write_native(path: Path, *rows: str, header: str = HEADER) -> Path:
@@ -27,7 +36,7 @@ def write_native(path: Path, *rows: str, header: str = HEADER) -> Path:
 
 def one_native(tmp_path: Path, row: str) -> dict[str, Any]:
     """The only row of a native table, read."""
-    return native.read(write_native(tmp_path / "n.csv", row), CONTEXT).frame.row(0, named=True)
+    return read_by(native, write_native(tmp_path / "n.csv", row), CONTEXT).frame.row(0, named=True)
 
 
 def write_run(path: Path, signals: dict[str, Any], decisions: dict[str, Any] | None = None) -> Path:
@@ -73,7 +82,7 @@ BAD_NATIVE = {
     "unknown status": ("A,2013-03-01,x,maybe,0.5,,0.8,m,,", "unknown_status"),
     "view without a view": ("A,2013-03-01,x,view,,,0.8,m,,", "view_missing"),
     "failed with a view": ("A,2013-03-01,x,failed,0.5,,0.8,m,,", "view_without_view_status"),
-    "word for a confidence": ("A,2013-03-01,x,view,0.5,,high,m,,", "unparsable_value"),
+    "word for a confidence": ("A,2013-03-01,x,view,0.5,,sure,m,,", "unparsable_value"),
     "confidence in percent": ("A,2013-03-01,x,view,0.5,,80,m,,", "confidence_out_of_range"),
     "NaN confidence": ("A,2013-03-01,x,view,0.5,,nan,m,,", "confidence_out_of_range"),
 }
@@ -84,7 +93,7 @@ def test_a_bad_native_row_is_set_aside_with_its_reason(case: str, tmp_path: Path
     """Each kind of bad row is counted under one reason, with its line, and the good row stays."""
     row, reason = BAD_NATIVE[case]
     path = write_native(tmp_path / "n.csv", "A,2013-03-01,y,view,0.5,,0.8,m,,", row)
-    imported = native.read(path, CONTEXT)
+    imported = read_by(native, path, CONTEXT)
     assert imported.rejects.counts == {reason: 1}
     assert imported.rejects.examples[reason][0].row == 3
     assert imported.frame.get_column("agent").to_list() == ["y"]
@@ -94,7 +103,7 @@ def test_a_bad_native_row_is_set_aside_with_its_reason(case: str, tmp_path: Path
 def test_a_native_table_needs_only_three_columns_and_a_view(tmp_path: Path) -> None:
     """Optional columns may be left out, and ``error`` and ``ticker`` are understood."""
     path = write_native(tmp_path / "n.csv", "A,2013-03-01,x,,timeout", header="Ticker,as_of,agent,view,error\n")
-    assert native.read(path, CONTEXT).frame.row(0, named=True)["reason"] == "timeout"
+    assert read_by(native, path, CONTEXT).frame.row(0, named=True)["reason"] == "timeout"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +148,7 @@ def test_a_signal_that_cannot_be_read_is_set_aside(signal: object, confidence: o
     entry = {"signal": signal, "confidence": confidence, "reasoning": ""}
     good = {"signal": "bullish", "confidence": 60, "reasoning": ""}
     path = write_run(tmp_path / "run-2013-03-01.json", {"x": {"A": entry, "B": good}})
-    imported = ai_hedge_fund.read(path, CONTEXT)
+    imported = read_by(ai_hedge_fund, path, CONTEXT)
     assert imported.rejects.counts == {reason: 1}
     assert imported.rejects.examples[reason][0].symbol == "A"
     assert imported.frame.get_column("symbol").to_list() == ["B"]
@@ -151,7 +160,7 @@ def test_decisions_are_views_of_the_manager_and_limits_are_none(tmp_path: Path) 
                "risk_management_agent": {"A": {"remaining_position_limit": 1.0, "current_price": 2.0}},
                "risk_management_agent_ab12": {"A": {"remaining_position_limit": 1.0}}}  # fmt: skip
     decisions = {"A": {"action": "sell", "quantity": 5, "confidence": 75.0, "reasoning": "down"}}
-    imported = ai_hedge_fund.read(write_run(tmp_path / "r-2013-03-01.json", signals, decisions), CONTEXT)
+    imported = read_by(ai_hedge_fund, write_run(tmp_path / "r-2013-03-01.json", signals, decisions), CONTEXT)
     assert imported.rejects.total == 0
     assert imported.frame.select("agent", "view", "confidence", "reasoning").rows() == [
         ("x", -1.0, 0.6, '{"trend": "down"}'),
@@ -167,9 +176,9 @@ def test_a_run_is_dated_by_its_name_else_by_as_of_else_by_the_files_time(tmp_pat
     told = [
         (imported.frame.item(0, "as_of_ms"), imported.dated_by)
         for imported in (
-            ai_hedge_fund.read(named, Context(NEW_YORK, NOW_MS, LAST_CLOSE_MS)),
-            ai_hedge_fund.read(plain, Context(NEW_YORK, NOW_MS, 5)),
-            ai_hedge_fund.read(plain, CONTEXT),
+            read_by(ai_hedge_fund, named, Context(NEW_YORK, NOW_MS, LAST_CLOSE_MS)),
+            read_by(ai_hedge_fund, plain, Context(NEW_YORK, NOW_MS, 5)),
+            read_by(ai_hedge_fund, plain, CONTEXT),
         )
     ]
     assert told == [(LAST_CLOSE_MS, "file_name"), (5, "as_of"), (1_000_000_000_000, "file_time")]
@@ -202,7 +211,7 @@ def test_a_json_file_that_cannot_be_used_is_refused_in_one_line(case: str, tmp_p
 def test_a_file_that_no_importer_recognises_is_refused(tmp_path: Path) -> None:
     """A table of something else is not silently skipped."""
     (tmp_path / "p.csv").write_text("symbol,date,close\nA,2013-03-01,5\n", encoding="utf-8")
-    with pytest.raises(InputRefused, match="no importer recognises this file; known: native table"):
+    with pytest.raises(InputRefused, match=r"p.csv: no format recognises it .a table of symbol, date, close.; known: native"):
         read_agents(tmp_path, CONTEXT)
 
 

@@ -91,7 +91,7 @@ def test_other_prices_are_not_joined_with_the_samples_agents(tmp_path: Path) -> 
 
 def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
     """Above the share the run is refused, with the reasons; at the share it goes through."""
-    rows = [*good_rows(98), "AAA,2013-02-28,10,9,11,10,5", "aaa,2013-03-01,10,12,9,11,5"]
+    rows = [*good_rows(98), "AAA,2013-02-28,10,9,11,10,5", "A A,2013-03-01,10,12,9,11,5"]
     path = write_csv(tmp_path / "p.csv", rows)
     refused = warm("--prices", path)
     assert refused.code == 1
@@ -108,7 +108,7 @@ def test_bad_agents_stop_the_run_before_anything_is_written(tmp_path: Path) -> N
     (tmp_path / "agents.csv").write_text("hello\n1\n", encoding="utf-8")
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", tmp_path / "agents.csv")
     assert (outcome.code, outcome.store.publications) == (1, 0)
-    assert "no importer recognises" in outcome.report["error"]
+    assert "no format recognises" in outcome.report["error"]
 
 
 def test_a_dry_run_does_everything_but_the_write() -> None:
@@ -185,7 +185,8 @@ def test_the_report_file_has_everything(tmp_path: Path) -> None:
     assert warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, "--report", report).code == 0
     told = json.loads(report.read_text(encoding="utf-8"))
     assert told["rows"] == 12_154
-    assert [each["dated_by"] for each in told["agent_files"]] == ["file_name"] * 4 + ["column"]
+    assert [each["dated_by"] for each in told["files"] if each["kind"] == "agents"] == ["file_name"] * 4 + ["column"]
+    assert (told["files"][0]["file"], told["files"][0]["fate"]) == ("daily.csv.gz", "loaded")
     assert warm("--prices", write_csv(tmp_path / "p.csv", ["AAA,x,1,1,1,1,1"]), "--report", report).code == 1
     assert json.loads(report.read_text(encoding="utf-8"))["status"] == "refused"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["p.csv", "report.json"]

@@ -7,16 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.warm.fakes import HEADER, LAST_CLOSE_MS, NEW_YORK, NOW_MS, SAMPLE_PRICES, good_rows, warm, write_csv
+from tests.warm.fakes import HEADER, LAST_CLOSE_MS, NOW_MS, RECKONING, SAMPLE_PRICES, good_rows, warm, write_csv
+from warm.bars.reader import BAR_COLUMNS, Reckoning
 from warm.errors import InputRefused
-from warm.prices import BAR_COLUMNS, read_prices
+from warm.prices import read_prices
 from warm.sessions import open_session
 
 GOOD = "AAA,2013-03-01,10,12,9,11,500"
 
 BAD_ROWS = {
     "no symbol": (",2013-03-01,10,12,9,11,500", "missing_value", "symbol"),
-    "lower case symbol": ("aaa,2013-03-01,10,12,9,11,500", "bad_symbol", "symbol"),
     "symbol with a space": ("A A,2013-03-01,10,12,9,11,500", "bad_symbol", "symbol"),
     "symbol with a control character": ("A\x07,2013-03-01,10,12,9,11,500", "bad_symbol", "symbol"),
     "symbol too long": (f"{'A' * 33},2013-03-01,10,12,9,11,500", "bad_symbol", "symbol"),
@@ -49,7 +49,7 @@ def test_a_bad_row_is_set_aside_with_its_reason(case: str, tmp_path: Path) -> No
     """Each kind of bad row is counted under one reason and shown with file, line, symbol, column and value."""
     row, reason, column = BAD_ROWS[case]
     path = write_csv(tmp_path / "p.csv", ["AAA,2013-02-27,10,12,9,11,500", row, "AAA,2013-02-28,10,12,9,11,500"])
-    bars = read_prices(path, NEW_YORK, NOW_MS)
+    bars = read_prices(path, RECKONING)
     assert bars.rejects.counts == {reason: 1}
     assert (bars.rows, bars.frame.height) == (3, 2)
     example = bars.rejects.examples[reason][0]
@@ -65,7 +65,7 @@ def test_parquet_rows_are_judged_alike(case: str, tmp_path: Path) -> None:
     rows = [each.split(",") for each in (GOOD, row)]
     frame = pl.DataFrame(rows, schema=HEADER.strip().split(","), orient="row")
     frame.write_parquet(tmp_path / "p.parquet")
-    bars = read_prices(tmp_path / "p.parquet", NEW_YORK, NOW_MS)
+    bars = read_prices(tmp_path / "p.parquet", RECKONING)
     assert bars.rejects.counts == {reason: 1}
     assert bars.rejects.examples[reason][0].row == 2
 
@@ -73,7 +73,7 @@ def test_parquet_rows_are_judged_alike(case: str, tmp_path: Path) -> None:
 def test_only_the_first_five_examples_are_kept(tmp_path: Path) -> None:
     """The report stays small however many rows are bad."""
     path = write_csv(tmp_path / "p.csv", [GOOD, *[f"AAA,2013-02-{day:02},0,12,9,11,5" for day in range(1, 20)]])
-    rejects = read_prices(path, NEW_YORK, NOW_MS).rejects
+    rejects = read_prices(path, RECKONING).rejects
     assert rejects.counts == {"not_positive": 19}
     assert [example.row for example in rejects.examples["not_positive"]] == [3, 4, 5, 6, 7]
 
@@ -82,7 +82,7 @@ def test_duplicates_keep_the_first_read(tmp_path: Path) -> None:
     """Of rows of one symbol and session the first stays, over files in the order of their names; the others are counted."""
     write_csv(tmp_path / "a.csv", [GOOD, GOOD])
     write_csv(tmp_path / "b.csv", [GOOD.replace(",11,", ",10.5,"), "AAA,2013-02-28,10,12,9,11,500"])
-    bars = read_prices(tmp_path, NEW_YORK, NOW_MS)
+    bars = read_prices(tmp_path, RECKONING)
     assert bars.rejects.counts == {"duplicate_timestamp": 2}
     assert [(each.file, each.row) for each in bars.rejects.examples["duplicate_timestamp"]] == [("a.csv", 3), ("b.csv", 2)]
     assert bars.frame.get_column("close").to_list() == [11.0, 11.0]
@@ -91,8 +91,8 @@ def test_duplicates_keep_the_first_read(tmp_path: Path) -> None:
 def test_rows_out_of_order_are_sorted_counted_and_not_rejected(tmp_path: Path) -> None:
     """The order of rows says nothing, so any order gives the same bars."""
     rows = good_rows(40, "AAA") + good_rows(40, "BBB")
-    straight = read_prices(write_csv(tmp_path / "a.csv", rows), NEW_YORK, NOW_MS)
-    mixed = read_prices(write_csv(tmp_path / "b.csv", rows[::-1]), NEW_YORK, NOW_MS)
+    straight = read_prices(write_csv(tmp_path / "a.csv", rows), RECKONING)
+    mixed = read_prices(write_csv(tmp_path / "b.csv", rows[::-1]), RECKONING)
     assert (straight.unsorted, mixed.unsorted) == (0, 78)
     assert mixed.rejects.total == 0
     assert mixed.frame.equals(straight.frame)
@@ -101,7 +101,7 @@ def test_rows_out_of_order_are_sorted_counted_and_not_rejected(tmp_path: Path) -
 def test_symbols_between_each_other_are_put_together(tmp_path: Path) -> None:
     """A file in order of date gives each symbol's rows together, strictly ascending, and counts nothing as unsorted."""
     by_day = [row for pair in zip(good_rows(30, "BBB"), good_rows(30, "AAA"), strict=True) for row in pair]
-    bars = read_prices(write_csv(tmp_path / "p.csv", by_day), NEW_YORK, NOW_MS)
+    bars = read_prices(write_csv(tmp_path / "p.csv", by_day), RECKONING)
     assert bars.unsorted == 0
     assert bars.frame.get_column("symbol").to_list() == ["AAA"] * 30 + ["BBB"] * 30
     assert bars.frame.select((pl.col("as_of_ms").diff().over("symbol").drop_nulls() > 0).all()).item()
@@ -121,14 +121,16 @@ def test_symbols_between_each_other_are_put_together(tmp_path: Path) -> None:
 )
 def test_a_date_means_its_sessions_close(stamp: str, moment: str, tmp_path: Path) -> None:
     """A date, and midnight in a daily file, is the close of that session in UTC with daylight saving; a moment is itself."""
-    bars = read_prices(write_csv(tmp_path / "p.csv", [GOOD.replace("2013-03-01", stamp)]), NEW_YORK, NOW_MS)
+    bars = read_prices(write_csv(tmp_path / "p.csv", [GOOD.replace("2013-03-01", stamp)]), RECKONING)
     expected = datetime.fromisoformat(moment).replace(tzinfo=UTC)
     assert bars.frame.get_column("as_of_ms").to_list() == [int(expected.timestamp() * 1000)]
 
 
 def test_a_close_at_24_is_the_end_of_the_day(tmp_path: Path) -> None:
     """A market that never closes is known for a day only when the day is over."""
-    bars = read_prices(write_csv(tmp_path / "p.csv", [GOOD]), open_session("UTC", "24:00", "1d"), NOW_MS)
+    bars = read_prices(
+        write_csv(tmp_path / "p.csv", [GOOD]), Reckoning(session=open_session("UTC", "24:00", "1d"), now_ms=NOW_MS)
+    )
     assert bars.frame.get_column("as_of_ms").to_list() == [int(datetime(2013, 3, 2, tzinfo=UTC).timestamp() * 1000)]
 
 
@@ -138,7 +140,7 @@ def test_parquet_dates_and_moments_are_understood(stamp: date, tmp_path: Path) -
     prices = {"open": [10], "high": [12], "low": [9], "close": [11]}
     frame = pl.DataFrame({"symbol": ["AAA"], "date": [stamp], **prices, "volume": [5]})
     frame.write_parquet(tmp_path / "p.parquet")
-    assert read_prices(tmp_path, NEW_YORK, NOW_MS).frame.get_column("as_of_ms").to_list() == [LAST_CLOSE_MS]
+    assert read_prices(tmp_path, RECKONING).frame.get_column("as_of_ms").to_list() == [LAST_CLOSE_MS]
 
 
 def test_the_sources_own_spelling_of_columns_is_understood(tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_the_sources_own_spelling_of_columns_is_understood(tmp_path: Path) -> No
     path = tmp_path / "p.csv"
     header = "Adj Close,Note,Ticker,Date,OPEN,High,Low,Close,Volume"
     path.write_text(f"{header}\n5.5,x,AAA,2013-03-01,10,12,9,11,500\n", encoding="utf-8")
-    frame = read_prices(path, NEW_YORK, NOW_MS).frame
+    frame = read_prices(path, RECKONING).frame
     assert tuple(frame.columns) == BAR_COLUMNS
     assert frame.row(0)[2:] == (10.0, 12.0, 9.0, 11.0, 500.0)
 
@@ -155,7 +157,7 @@ def test_splits_are_adjusted_to_the_scale_of_the_last_bar(tmp_path: Path) -> Non
     """A 2:1 split makes no return; the last close is the price that was traded; volume stays as it was."""
     header = HEADER.strip() + ",adj_close\n"
     rows = ["AAA,2013-02-28,100,110,90,100,7,25", "AAA,2013-03-01,50,55,45,50,14,25"]
-    frame = read_prices(write_csv(tmp_path / "p.csv", rows, header), NEW_YORK, NOW_MS).frame
+    frame = read_prices(write_csv(tmp_path / "p.csv", rows, header), RECKONING).frame
     assert frame.rows() == [
         ("AAA", LAST_CLOSE_MS - 86_400_000, 50.0, 55.0, 45.0, 50.0, 7.0),
         ("AAA", LAST_CLOSE_MS, 50.0, 55.0, 45.0, 50.0, 14.0),
@@ -166,19 +168,19 @@ def test_an_unusable_adjusted_close_is_rejected(tmp_path: Path) -> None:
     """Without a factor a row cannot be put on the scale of the others."""
     header = HEADER.strip() + ",adj_close\n"
     rows = [f"{GOOD},5", *[f"AAA,2013-02-2{day},10,12,9,11,500,{text}" for day, text in enumerate(["", "x", "0", "nan"])]]
-    rejects = read_prices(write_csv(tmp_path / "p.csv", rows, header), NEW_YORK, NOW_MS).rejects
+    rejects = read_prices(write_csv(tmp_path / "p.csv", rows, header), RECKONING).rejects
     assert rejects.counts == {"missing_value": 1, "unparsable_value": 1, "not_positive": 1, "not_finite": 1}
 
 
 def test_rounding_of_prices_adjusted_elsewhere_is_no_fault(tmp_path: Path) -> None:
     """A low above the open by less than a billionth is rounding."""
     path = write_csv(tmp_path / "p.csv", ["AAA,2013-03-01,10,12,10.000000000000002,11,500"])
-    assert read_prices(path, NEW_YORK, NOW_MS).rejects.total == 0
+    assert read_prices(path, RECKONING).rejects.total == 0
 
 
 def test_the_sample_is_clean() -> None:
     """All 12,154 rows of the sample pass, and every symbol's last bar is the same session."""
-    bars = read_prices(SAMPLE_PRICES, NEW_YORK, NOW_MS)
+    bars = read_prices(SAMPLE_PRICES, RECKONING)
     assert (bars.rows, bars.frame.height, bars.rejects.total) == (12_154, 12_154, 0)
     assert bars.frame.group_by("symbol").last().get_column("as_of_ms").unique().to_list() == [LAST_CLOSE_MS]
 
@@ -198,7 +200,7 @@ FINE_FILES = {
 def test_harmless_differences_between_files_do_not_matter(case: str, tmp_path: Path) -> None:
     """Byte order marks, line ends, blank lines and quotes change nothing."""
     (tmp_path / "p.csv").write_bytes(FINE_FILES[case])
-    bars = read_prices(tmp_path, NEW_YORK, NOW_MS)
+    bars = read_prices(tmp_path, RECKONING)
     assert (bars.rows, bars.frame.height, bars.rejects.total) == (1, 1, 0)
 
 
@@ -210,7 +212,7 @@ HOSTILE_FILES = {
     "two columns of one meaning": ("p.csv", GOOD_FILE.replace(b"volume", b"ticker"), "two columns mean 'symbol'"),
     "a column twice": ("p.csv", GOOD_FILE.replace(b"volume", b"close"), "two columns mean 'close'"),
     "UTF-16": ("p.csv", GOOD_FILE.decode().encode("utf-16"), "UTF-16"),
-    "Latin-1": ("p.csv", GOOD_FILE.replace(b"AAA", b"\xc4AA"), "utf-8"),
+    "Latin-1": ("p.csv", GOOD_FILE.replace(b"AAA", b"\xc4AA"), "not UTF-8"),
     "too many fields": ("p.csv", GOOD_FILE + GOOD.encode() + b",1,2,3\n", "cannot be read"),
     "open quote": ("p.csv", GOOD_FILE + b'"AAA,2013-03-01,10,12,9,11,500\n', "cannot be read"),
     "not gzip": ("p.csv.gz", GOOD_FILE, "no readable gzip file"),
@@ -241,10 +243,10 @@ def test_a_date_column_of_numbers_is_refused(tmp_path: Path) -> None:
     frame = pl.DataFrame({"symbol": ["A"], "date": [20130301], "open": [1], "high": [1], "low": [1], "close": [1], "volume": [1]})
     frame.write_parquet(tmp_path / "p.parquet")
     with pytest.raises(InputRefused, match="column 'date' holds Int64"):
-        read_prices(tmp_path, NEW_YORK, NOW_MS)
+        read_prices(tmp_path, RECKONING)
 
 
 def test_nothing_at_the_path_is_refused(tmp_path: Path) -> None:
     """A path that is not there is said to be not there."""
     with pytest.raises(InputRefused, match="no such file"):
-        read_prices(tmp_path / "nowhere", NEW_YORK, NOW_MS)
+        read_prices(tmp_path / "nowhere", RECKONING)

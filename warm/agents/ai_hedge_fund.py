@@ -9,58 +9,28 @@ from the file's time. There is no status either: when a model fails, the program
 an answer. `judge` knows those defaults.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from datetime import UTC, date, datetime
+from typing import Any
 
-import polars as pl
+from warm.agents.collecting import PERCENT, Collector, Entry, Judged, Unusable, member, number_in, text_of, word_of
+from warm.agents.rows import LABEL_MAX, Context, Imported, clean_text
+from warm.files import Source
+from warm.sessions import milliseconds
 
-from app.domain.vector import is_symbol
-from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
-from warm.errors import InputRefused
-from warm.rejects import Example, Rejects, cut
-from warm.tables import one_line
-
-NAME = "ai-hedge-fund"
-SUFFIXES = (".json",)
-DESCRIPTION = "ai-hedge-fund result (JSON with decisions and analyst_signals)"
 MANAGER = "portfolio_management_agent"
-CONFIDENCE_MAX = 100
-FILE_MAX_BYTES = 64 * 1024 * 1024
-"""A run's result is some kilobytes; a file beyond this is something else."""
 
 _DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _STAND_IN = re.compile(r"\berror\b.*\bdefault|\bdefaulting to\b|^default decision\b", re.IGNORECASE)
 _NO_TRADE = re.compile(r"^no valid trade available", re.IGNORECASE)
-_is_agent = re.compile(AGENT_PATTERN).fullmatch
 
 
-class Judged(NamedTuple):
-    """A signal as it is meant: status, view, confidence in [0, 1], reason."""
-
-    status: str
-    view: float | None
-    confidence: float | None
-    reason: str | None
-
-
-class Unusable(Exception):
-    """One entry cannot be read: reason and the column it is about."""
-
-    def __init__(self, reason: str, column: str, value: object) -> None:
-        super().__init__(reason)
-        self.reason, self.column, self.value = reason, column, value
-
-
-def detect(path: Path) -> bool:
-    """Whether the file is JSON that speaks of decisions or analysts' signals."""
-    if not path.name.lower().endswith(SUFFIXES) or path.stat().st_size > FILE_MAX_BYTES:
+def detects(document: object) -> bool:
+    """Whether a document is an object of decisions or analysts' signals by ticker."""
+    if not isinstance(document, dict):
         return False
-    content = path.read_bytes()
-    return b'"analyst_signals"' in content or b'"decisions"' in content
+    return "analyst_signals" in document or isinstance(document.get("decisions"), dict)
 
 
 def judge(signal: object, confidence: object, reasoning: str | None) -> Judged:
@@ -74,100 +44,77 @@ def judge(signal: object, confidence: object, reasoning: str | None) -> Judged:
     Raises:
         Unusable: an unknown word, or a confidence that is no number from 0 to 100.
     """
-    word = signal.strip().lower() if isinstance(signal, str) else ""
-    if word not in SIGNALS:
-        raise Unusable("unknown_signal", "signal", signal)
-    if confidence is not None and (isinstance(confidence, bool) or not isinstance(confidence, int | float)):
-        raise Unusable("unparsable_value", "confidence", confidence)
-    if confidence is not None and not 0 <= confidence <= CONFIDENCE_MAX:
-        raise Unusable("confidence_out_of_range", "confidence", confidence)
+    view = word_of(signal, "signal")
+    share = number_in(confidence, "confidence", 0, PERCENT)
     if reasoning and _STAND_IN.search(reasoning):
-        return Judged("failed", None, None, "default_in_place_of_answer")
-    if confidence == 0:
-        if word in ("bullish", "buy"):
-            return Judged("failed", None, None, "default_in_place_of_answer")
-        return Judged("abstained", None, None, "no_confidence")
-    if reasoning and word == "hold" and _NO_TRADE.search(reasoning):
-        return Judged("abstained", None, None, "no_valid_trade")
-    return Judged("view", SIGNALS[word], None if confidence is None else confidence / 100, None)
+        return Judged("failed", reason="default_in_place_of_answer")
+    if share == 0:
+        if view > 0:
+            return Judged("failed", reason="default_in_place_of_answer")
+        return Judged("abstained", reason="no_confidence")
+    if reasoning and view == 0 and _NO_TRADE.search(reasoning):
+        return Judged("abstained", reason="no_valid_trade")
+    return Judged("view", view, None if share is None else share / PERCENT)
 
 
-def read(path: Path, context: Context) -> Imported:
+def read(source: Source, context: Context) -> Imported:
     """The file's entries as rows.
 
     Raises:
         InputRefused: no valid JSON, or not of this shape.
     """
-    result = _load(path)
-    as_of_ms, dated_by = _dated(path, context)
-    entries = list(_entries(path, result))
-    rejects = Rejects()
-    rows: list[tuple[object, ...]] = []
-    if context.as_of_ms is not None and as_of_ms > context.as_of_ms:
-        return Imported(pl.DataFrame(schema=AGENT_SCHEMA), 0, len(entries), dated_by, rejects)
-    for agent, symbol, entry in entries:
+    document = source.json
+    if not isinstance(document, dict):
+        raise source.refuse("not an object with decisions and analyst_signals")
+    day, as_of_ms, dated_by = dated(source, context)
+    collector = Collector(source, context, dated_by)
+    for agent, symbol, entry in _entries(source, document):
+        collector.add(
+            Entry(
+                agent,
+                symbol,
+                as_of_ms if day is None else day,
+                lambda agent=agent, entry=entry: _judged(agent, entry),  # type: ignore[misc]
+                reasoning=member(entry, "reasoning"),
+            )
+        )
+    return collector.imported()
+
+
+def dated(source: Source, context: Context) -> tuple[str | None, int, str]:
+    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
+    for day in _DATE.findall(source.label.rpartition("/")[2]):
         try:
-            if as_of_ms > context.now_ms:
-                raise Unusable("future_view", "as_of", as_of_ms)
-            rows.append((symbol, agent, as_of_ms, *_row(agent, symbol, entry), path.name))
-        except Unusable as error:
-            example = Example(path.name, None, cut(symbol), f"{agent[:LABEL_MAX]}.{error.column}", cut(repr(error.value)))
-            rejects.add(error.reason, 1, [example])
-    frame = pl.DataFrame(rows, schema=AGENT_SCHEMA, orient="row")
-    return Imported(frame, len(entries), 0, dated_by, rejects)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        # NaN is no JSON, but Python writes it: a missing confidence then, not a broken file.
-        result = json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=lambda _: None)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputRefused(f"{path}: no readable JSON ({one_line(error)})") from error
-    if not isinstance(result, dict):
-        raise InputRefused(f"{path}: not an object with decisions and analyst_signals")
-    return result
-
-
-def _dated(path: Path, context: Context) -> tuple[int, str]:
-    """When the run was, and what says so."""
-    for day in _DATE.findall(path.name):
-        moment_ms = context.session.moment_ms(day)
-        if moment_ms is not None:
-            return moment_ms, "file_name"
+            date.fromisoformat(day)
+        except ValueError:
+            continue
+        return day, 0, "file_name"
     if context.as_of_ms is not None:
-        return context.as_of_ms, "as_of"
-    return int(datetime.fromtimestamp(path.stat().st_mtime, UTC).timestamp() * 1000), "file_time"
+        return None, context.as_of_ms, "as_of"
+    written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)
+    return None, milliseconds(written), "file_time"
 
 
-def _entries(path: Path, result: dict[str, Any]) -> Iterator[tuple[str, str, object]]:
+def _entries(source: Source, document: dict[str, Any]) -> Iterator[tuple[str, str, object]]:
     """``(agent, symbol, entry)`` of every signal, then of every decision."""
-    signals, decisions = result.get("analyst_signals") or {}, result.get("decisions") or {}
+    signals, decisions = document.get("analyst_signals") or {}, document.get("decisions") or {}
     for name, part in (("analyst_signals", signals), ("decisions", decisions)):
         if not isinstance(part, dict):
-            raise InputRefused(f"{path}: {name!r} is no object")
+            raise source.refuse(f"{name!r} is no object")
     for agent, by_symbol in signals.items():
         # The web version adds a suffix to names: risk_management_agent_ab12cd.
         if agent.startswith("risk_management_agent"):
             continue
         if not isinstance(by_symbol, dict):
-            raise InputRefused(f"{path}: 'analyst_signals.{agent[:LABEL_MAX]}' is no object")
+            raise source.refuse(f"'analyst_signals.{agent[:LABEL_MAX]}' is no object")
         for symbol, entry in by_symbol.items():
             yield agent, symbol, entry
     for symbol, entry in decisions.items():
         yield MANAGER, symbol, entry
 
 
-def _row(agent: str, symbol: str, entry: object) -> tuple[object, ...]:
-    """Status, view, confidence, model, reasoning, reason of one entry."""
-    if not is_symbol(symbol):
-        raise Unusable("bad_symbol", "symbol", symbol)
-    if not _is_agent(agent):
-        raise Unusable("bad_agent", "agent", agent)
+def _judged(agent: str, entry: object) -> Judged:
     if not isinstance(entry, dict):
         raise Unusable("unparsable_value", "entry", entry)
-    reasoning = entry.get("reasoning")
-    if reasoning is not None and not isinstance(reasoning, str):
-        reasoning = json.dumps(reasoning, ensure_ascii=False)
-    text = clean_text(reasoning)
-    judged = judge(entry.get("action" if agent == MANAGER else "signal"), entry.get("confidence"), text)
-    return judged.status, judged.view, judged.confidence, None, text, judged.reason
+    reasoning = clean_text(text_of(entry.get("reasoning")))
+    return judge(entry.get("action" if agent == MANAGER else "signal"), entry.get("confidence"), reasoning)

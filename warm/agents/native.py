@@ -1,74 +1,104 @@
-"""The native table of agent outputs: CSV (also gzipped) or Parquet, one row for one agent's output on one symbol.
+"""The native table of agent outputs: CSV, Parquet, Arrow, JSON or JSON lines, one row for one agent's output on one symbol.
 
 Columns: ``symbol``, ``as_of`` and ``agent``, then ``status`` (view, abstained or failed), ``view`` (-1 to 1) or ``signal`` (a
-word), ``confidence`` (0 to 1), ``model``, ``reasoning`` and ``reason`` (also called ``error``). Without a status a row with a
-view is a view and a row with a reason a failure; a row with neither says nothing and is rejected. ``data/README.md`` has the
-whole schema.
+word), ``confidence`` (0 to 1, or low, medium, high) or ``confidence_percent`` (0 to 100), ``model``, ``reasoning``,
+``input_hash`` (of the prompt or the data) and ``reason`` (also called ``error``). Without a status a row with a view is a view
+and a row with a reason a failure; a row with neither says nothing and is rejected. ``data/README.md`` has the whole schema.
 """
-
-from pathlib import Path
 
 import polars as pl
 
+from app.domain.symbols import canonical_symbol
 from app.domain.vector import SYMBOL_PATTERN
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, SIGNALS, Context, Imported
+from warm.bars.reading import raw_frame
+from warm.files import Source
 from warm.rejects import Rejects, Rule, set_aside
-from warm.tables import TABLE_SUFFIXES, choose_columns, csv_source, is_parquet, read_header, read_table
+from warm.tables import choose_columns, open_table, plain_name, read_table
 
-NAME = "native"
-SUFFIXES = TABLE_SUFFIXES
-DESCRIPTION = "native table (CSV or Parquet with columns symbol, as_of, agent)"
 REQUIRED = ("symbol", "as_of", "agent")
-OPTIONAL = ("status", "view", "signal", "confidence", "model", "reasoning", "reason")
-ALIASES = {"ticker": "symbol", "error": "reason"}
+OPTIONAL = ("status", "view", "signal", "confidence", "confidence_percent", "model", "reasoning", "reason", "input_hash")
+ALIASES = {
+    "ticker": "symbol",
+    "error": "reason",
+    "date": "as_of",
+    "confidence_pct": "confidence_percent",
+    **dict.fromkeys(("prompt_hash", "prompt_key", "snapshot_hash"), "input_hash"),
+}
 STATUSES = ("view", "abstained", "failed")
+CONFIDENCES = {"low": 0.25, "medium": 0.5, "high": 0.75}
+"""Words for a confidence: the middles of three parts of [0, 1] that overlap a little."""
+
+_PERCENT = 100.0
+_RESEMBLES_MIN = 3
 
 
-def detect(path: Path) -> bool:
-    """Whether the file is a table with a column for the agent."""
-    if not path.name.lower().endswith(SUFFIXES):
-        return False
-    header = read_header(path, path if is_parquet(path) else csv_source(path))
-    return "agent" in {name.strip().lower() for name in header}
+def _plain(header: list[str]) -> set[str]:
+    return {ALIASES.get(plain_name(each), plain_name(each)) for each in header}
 
 
-def read(path: Path, context: Context) -> Imported:
+def detects(header: list[str]) -> bool:
+    """Whether a table has a column for the agent."""
+    return "agent" in _plain(header)
+
+
+def resembles(header: list[str]) -> bool:
+    """Whether a table would be one but for a slip."""
+    return len(_plain(header) & {*REQUIRED, "view", "signal", "confidence", "reasoning"}) >= _RESEMBLES_MIN
+
+
+def read(source: Source, context: Context) -> Imported:
     """The file's rows.
 
     Raises:
         InputRefused: the table cannot be read, or a required column is missing.
     """
-    source = path if is_parquet(path) else csv_source(path)
-    columns = choose_columns(path, read_header(path, source), ALIASES, REQUIRED, OPTIONAL)
-    raw = read_table(path, source, columns)
+    raw = _raw(source)
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in OPTIONAL if name not in raw.columns]
     row, text = pl.col("row"), pl.exclude("row")
     texts = raw.select(row, text.cast(pl.String)).with_columns(absent).select(row, text.str.strip_chars())
     texts = texts.select(row, pl.when(text.str.len_chars() > 0).then(text).name.keep())
     texts = texts.filter(~pl.all_horizontal(text.is_null()))
-    stamps = texts.get_column("as_of").unique().drop_nulls()
-    moments = pl.DataFrame(
-        {"as_of": stamps, "as_of_ms": [context.session.moment_ms(each) for each in stamps]},
-        schema={"as_of": pl.String, "as_of_ms": pl.Int64},
+    texts = texts.with_columns(text.name.prefix("text_")).with_columns(
+        pl.col("symbol").map_elements(canonical_symbol, return_dtype=pl.String, skip_nulls=True)
+    )
+    asked = texts.select("as_of", "symbol").unique(maintain_order=True).drop_nulls()
+    moments = asked.with_columns(
+        pl.Series(
+            "as_of_ms",
+            [context.session_of(symbol).moment_ms(as_of) for as_of, symbol in asked.iter_rows()],
+            dtype=pl.Int64,
+        )
     )
     frame = (
-        texts.with_columns(text.name.prefix("text_"))
-        .join(moments, on="as_of", how="left", maintain_order="left")
+        texts.join(moments, on=["as_of", "symbol"], how="left", maintain_order="left")
         .with_columns(_interpreted())
         .with_columns(
             pl.when(pl.col("status") == "view").then("view").alias("view"),
             pl.when(pl.col("status") == "view").then("confidence").alias("confidence"),
             pl.col("view").alias("given_view"),
-            pl.lit(path.name).alias("source"),
+            pl.lit(source.label).alias("source"),
         )
     )
     total = frame.height
     if context.as_of_ms is not None:
         frame = frame.filter(pl.col("as_of_ms").le(context.as_of_ms).fill_null(value=True))
     rejects = Rejects()
-    good = set_aside(frame, _rules(context.now_ms), path.name, rejects)
+    good = set_aside(frame, _rules(context.now_ms), source.label, rejects)
     outputs = good.select(AGENT_SCHEMA.keys()).match_to_schema(AGENT_SCHEMA)
-    return Imported(outputs, frame.height, total - frame.height, "column", rejects)
+    return Imported(outputs, frame.height, total - frame.height, "column", rejects, {})
+
+
+def _raw(source: Source) -> pl.DataFrame:
+    """The table's columns under their own names, and ``row``."""
+    if source.kind != "json":
+        table = open_table(source)
+        return read_table(table, choose_columns(source, table.header, ALIASES, REQUIRED, OPTIONAL))
+    document = source.json
+    if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
+        raise source.refuse("not an array of objects with symbol, as_of and agent")
+    columns = choose_columns(source, list(document[0]) if document else [], ALIASES, REQUIRED, OPTIONAL)
+    return raw_frame({own: [each.get(theirs) for each in document] for theirs, own in columns.items()})
 
 
 def _interpreted() -> list[pl.Expr]:
@@ -87,7 +117,12 @@ def _interpreted() -> list[pl.Expr]:
         .when(pl.col("reason").is_not_null())
         .then(pl.lit("failed"))
     )
-    return [view.alias("view"), status.alias("status"), pl.col("confidence").cast(pl.Float64, strict=False)]
+    confidence = pl.coalesce(
+        pl.col("confidence").cast(pl.Float64, strict=False),
+        pl.col("confidence").str.to_lowercase().replace_strict(CONFIDENCES, default=None, return_dtype=pl.Float64),
+        pl.col("confidence_percent").str.strip_suffix("%").cast(pl.Float64, strict=False) / _PERCENT,
+    )
+    return [view.alias("view"), status.alias("status"), confidence.alias("confidence")]
 
 
 def _rules(now_ms: int) -> list[Rule]:
@@ -111,9 +146,13 @@ def _rules(now_ms: int) -> list[Rule]:
         ("view_missing", "view", (pl.col("status") == "view") & given.is_null()),
         ("view_without_view_status", "status", (pl.col("status") != "view") & given.is_not_null()),
         (
-            "unparsable_value",
+            "two_confidences",
             "confidence",
-            (pl.col("status") == "view") & pl.col("text_confidence").is_not_null() & confidence.is_null(),
+            pl.col("text_confidence").is_not_null() & pl.col("text_confidence_percent").is_not_null(),
+        ),
+        *(
+            ("unparsable_value", name, (pl.col("status") == "view") & pl.col(f"text_{name}").is_not_null() & confidence.is_null())
+            for name in ("confidence", "confidence_percent")
         ),
         ("confidence_out_of_range", "confidence", confidence.is_nan() | (confidence < 0) | (confidence > 1)),
     ]

@@ -1,66 +1,56 @@
-"""Which importer reads which file, and every agent file to one frame."""
+"""Every agent file to one frame, and the views that count."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-from warm.agents import ai_hedge_fund, native
-from warm.agents.rows import AGENT_SCHEMA, Context
+from warm.agents.rows import AGENT_SCHEMA, Context, Imported
 from warm.errors import InputRefused
-from warm.rejects import Rejects
-from warm.tables import find_files
+from warm.fates import Fate, Fates
+from warm.files import Source
+from warm.formats import AGENTS, Choice, Format
 
-IMPORTERS: tuple[ModuleType, ...] = (native, ai_hedge_fund)
-"""Each module has NAME, SUFFIXES, DESCRIPTION, ``detect(path)`` and ``read(path, context)``. The first that detects reads."""
-
-SUFFIXES = tuple(suffix for importer in IMPORTERS for suffix in importer.SUFFIXES)
-
-
-class AgentFile(NamedTuple):
-    """What one file brought, for the report."""
-
-    file: str
-    importer: str
-    dated_by: str
-    rows: int
-    cut: int
-    rejects: Rejects
-
-    def report(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return self._asdict() | {"rejects": self.rejects.total, "reasons": self.rejects.report()}
+STATUS_NAMES = {"views": "view", "abstained": "abstained", "failed": "failed"}
+"""How reports name the three things that an agent's output can be."""
 
 
 class AgentRows(NamedTuple):
-    """All agent outputs (`AGENT_SCHEMA`), in the order of files and rows, and where they came from."""
+    """All agent outputs (`AGENT_SCHEMA`), in the order of files and rows, and what became of each file."""
 
     frame: pl.DataFrame
-    files: tuple[AgentFile, ...]
+    fates: tuple[Fate, ...]
 
 
 NO_AGENTS = AgentRows(pl.DataFrame(schema=AGENT_SCHEMA), ())
 
 
-def read_agents(path: Path, context: Context) -> AgentRows:
+def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) -> AgentRows:
     """Read every agent file at ``path``.
 
     Raises:
-        InputRefused: a file that no importer recognises, that its importer cannot read, or none of whose rows is usable.
+        FilesRefused: a file that cannot be used, that has rows of which none is usable, or none that holds agents' outputs.
     """
-    frames, files = [], []
-    for file in find_files(path, SUFFIXES):
-        importer = next((each for each in IMPORTERS if each.detect(file)), None)
-        if importer is None:
-            known = "; ".join(each.DESCRIPTION for each in IMPORTERS)
-            raise InputRefused(f"{file}: no importer recognises this file; known: {known}")
-        imported = importer.read(file, context)
+    fates = Fates(path, "agents", AGENTS, choices)
+    frames = []
+
+    def read(source: Source, form: Format, fate: Fate) -> None:
+        imported: Imported = form.read(source, context)
+        fate.rows, fate.used, fate.rejects = imported.rows, imported.frame.height, imported.rejects
+        statuses = dict(imported.frame.group_by("status").len().iter_rows())
+        fate.told |= {
+            "dated_by": imported.dated_by,
+            "cut": imported.cut,
+            **{name: statuses.get(status, 0) for name, status in STATUS_NAMES.items()},
+            **imported.told,
+        }
         if imported.rows and imported.frame.is_empty():
-            raise InputRefused(f"{file}: none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
+            raise InputRefused(f"{source.path}: none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
         frames.append(imported.frame)
-        files.append(AgentFile(file.name, importer.NAME, imported.dated_by, imported.rows, imported.cut, imported.rejects))
-    return AgentRows(pl.concat(frames), tuple(files))
+
+    fates.read(read)
+    return AgentRows(pl.concat(frames), tuple(fates.all))
 
 
 def latest_views(agents: pl.DataFrame, last_bars: pl.DataFrame, otherwise_ms: int) -> pl.DataFrame:

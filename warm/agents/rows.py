@@ -5,13 +5,14 @@ A row's ``status`` keeps three things apart that look alike in many formats: a *
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+from app.domain.symbols import never_closes
 from app.domain.vector import REASONING_MAX
 from warm.rejects import Rejects
-from warm.sessions import Session
+from warm.sessions import NEVER_CLOSES, Session
 
 AGENT_SCHEMA: dict[str, pl.DataType] = {
     "symbol": pl.String(),
@@ -24,9 +25,11 @@ AGENT_SCHEMA: dict[str, pl.DataType] = {
     "reasoning": pl.String(),
     "reason": pl.String(),
     "source": pl.String(),
+    "input_hash": pl.String(),
 }
 """``view`` in [-1, 1], null unless status is ``view``; ``confidence`` in [0, 1] or null; ``reason``: why it abstained or
-failed; ``source``: the file's name."""
+failed; ``source``: the file, by its path inside the folder that was given; ``input_hash``: its tool's hash of the prompt or of
+the data it was asked about."""
 
 AGENT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_ .:/@-]{0,63}$"
 AGENT_RULE = "1 to 64 of A-Z a-z 0-9 _ . : / @ - and space, beginning with a letter, a digit or _"
@@ -47,18 +50,27 @@ SIGNALS: dict[str, float] = {
 
 
 class Context(NamedTuple):
-    """What an importer needs to know beside the file. Outputs after ``as_of_ms`` are cut off before they are judged."""
+    """What an importer needs to know beside the file. Outputs after ``as_of_ms`` are cut off before they are judged.
+
+    ``calendar`` says whose dates are days that end at midnight, UTC: of pairs of coins (``auto``), of all or of none.
+    """
 
     session: Session
     now_ms: int
     as_of_ms: int | None
+    calendar: Literal["auto", "equities", "always"] = "auto"
+
+    def session_of(self, symbol: str) -> Session:
+        """The session that a date on ``symbol`` (canonical) means the close of."""
+        always = never_closes(symbol) if self.calendar == "auto" else self.calendar == "always"
+        return NEVER_CLOSES if always else self.session
 
 
 class Imported(NamedTuple):
     """One file's rows (`AGENT_SCHEMA`), how many there were before rejection, how many were cut off as after ``--as-of``, what
-    dated them, and what was set aside.
+    dated them, what was set aside, and what else is to be told.
 
-    ``dated_by`` is ``column``, ``file_name``, ``as_of`` or ``file_time``.
+    ``dated_by`` is ``column`` (the file itself), ``file_name``, ``as_of`` or ``file_time``.
     """
 
     frame: pl.DataFrame
@@ -66,25 +78,30 @@ class Imported(NamedTuple):
     cut: int
     dated_by: str
     rejects: Rejects
+    told: dict[str, Any]
 
 
 # ECMA-48 control sequences (colours, cursor movement), operating system commands and two-character escapes.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?|\x9b[0-?]*[ -/]*[@-~]")
 # Controls, and what turns the direction of text or hides in it: a record's text is shown in terminals and web pages.
 _HIDDEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+# What a web page or a Markdown reader would act on: brackets of tags become ones that only look like them, and a link's text
+# parts from its address.
+_MARKUP = str.maketrans({"<": "‹", ">": "›"})
+_LINK = re.compile(r"\]\s*([(\[])")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 
 
 def clean_text(text: str | None, limit: int = REASONING_MAX) -> str | None:
-    """``text`` as one line of at most ``limit`` visible characters, with no escapes, control or bidi characters; None if
-    nothing is left. Lone surrogates, which no UTF-8 can carry, are dropped.
+    """``text`` as one line of at most ``limit`` visible characters, with no escapes, control or bidi characters and no markup
+    that acts on a reader; None if nothing is left. Lone surrogates, which no UTF-8 can carry, are dropped.
     """
     if text is None:
         return None
     # Four characters read for one kept bound the work on an agent's endless answer.
     text = text[: 4 * limit].encode("utf-8", "ignore").decode("utf-8")
     text = _HIDDEN.sub("", _ESCAPES.sub("", text))
-    text = _CONTROLS.sub(" ", text).strip()
+    text = _LINK.sub(r"] \1", _CONTROLS.sub(" ", text).translate(_MARKUP)).strip()
     if len(text) > limit:
         text = text[: limit - 1].rstrip() + "…"
     return text or None

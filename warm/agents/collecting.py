@@ -1,0 +1,152 @@
+"""Entries of JSON files to rows: what every importer but the native table's does with a word that it has found."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from app.domain.symbols import canonical_symbol
+from app.domain.vector import is_symbol
+from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
+from warm.files import Source
+from warm.rejects import Example, Rejects, cut
+
+PERCENT = 100.0
+_is_agent = re.compile(AGENT_PATTERN).fullmatch
+
+
+class Judged(NamedTuple):
+    """An entry as it is meant: status, view, confidence in [0, 1], reason."""
+
+    status: str
+    view: float | None = None
+    confidence: float | None = None
+    reason: str | None = None
+
+
+class Unusable(Exception):
+    """One entry cannot be read: reason and the member it is about."""
+
+    def __init__(self, reason: str, column: str, value: object) -> None:
+        super().__init__(reason)
+        self.reason, self.column, self.value = reason, column, value
+
+
+class Entry(NamedTuple):
+    """One agent's word on one symbol, as a file has it. ``as_of`` is text, or milliseconds where the file's own date is known."""
+
+    agent: object
+    symbol: object
+    as_of: object
+    judge: Callable[[], Judged]
+    model: object = None
+    reasoning: object = None
+    input_hash: str | None = None
+
+
+class Collector:
+    """Takes a file's entries one by one: good ones become rows, the others are counted with their reason and place."""
+
+    def __init__(self, source: Source, context: Context, dated_by: str = "column") -> None:
+        self._source, self._context, self._dated_by = source, context, dated_by
+        self._rows: list[tuple[object, ...]] = []
+        self._rejects = Rejects()
+        self._entries = self._cut = 0
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry."""
+        self._entries += 1
+        try:
+            symbol, as_of_ms = self._symbol(entry), self._moment(entry)
+            if self._context.as_of_ms is not None and as_of_ms > self._context.as_of_ms:
+                self._cut += 1
+                return
+            self._rows.append((symbol, *self._row(entry, as_of_ms)))
+        except Unusable as error:
+            label = f"{str(entry.agent)[:LABEL_MAX]}.{error.column}"
+            example = Example(self._source.label, None, cut(text_of(entry.symbol)), label, cut(repr(error.value)))
+            self._rejects.add(error.reason, 1, [example])
+
+    def imported(self, **told: Any) -> Imported:  # noqa: ANN401
+        """All of it."""
+        frame = pl.DataFrame(self._rows, schema=AGENT_SCHEMA, orient="row")
+        return Imported(frame, self._entries - self._cut, self._cut, self._dated_by, self._rejects, told)
+
+    def _symbol(self, entry: Entry) -> str:
+        if not isinstance(entry.symbol, str):
+            raise Unusable("missing_value" if entry.symbol is None else "bad_symbol", "symbol", entry.symbol)
+        symbol = canonical_symbol(entry.symbol.strip())
+        if not (symbol.isascii() and is_symbol(symbol)):
+            raise Unusable("bad_symbol", "symbol", entry.symbol)
+        return symbol
+
+    def _moment(self, entry: Entry) -> int:
+        if isinstance(entry.as_of, int):
+            return entry.as_of
+        if entry.as_of is None:
+            raise Unusable("missing_value", "as_of", None)
+        symbol = canonical_symbol(str(entry.symbol).strip())
+        moment_ms = self._context.session_of(symbol).moment_ms(entry.as_of) if isinstance(entry.as_of, str) else None
+        if moment_ms is None:
+            raise Unusable("unparsable_value", "as_of", entry.as_of)
+        return moment_ms
+
+    def _row(self, entry: Entry, as_of_ms: int) -> tuple[object, ...]:
+        if not (isinstance(entry.agent, str) and _is_agent(entry.agent)):
+            raise Unusable("bad_agent", "agent", entry.agent)
+        if as_of_ms > self._context.now_ms:
+            raise Unusable("future_view", "as_of", entry.as_of)
+        judged = entry.judge()
+        return (
+            entry.agent,
+            as_of_ms,
+            judged.status,
+            judged.view,
+            judged.confidence,
+            clean_text(text_of(entry.model), LABEL_MAX),
+            clean_text(text_of(entry.reasoning)),
+            judged.reason,
+            self._source.label,
+            entry.input_hash,
+        )
+
+
+def text_of(value: object) -> str | None:
+    """Text as it is, anything else as JSON, None as None."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def word_of(value: object, column: str, words: dict[str, float] = SIGNALS) -> float:
+    """The view that a word stands for.
+
+    Raises:
+        Unusable: none of ``words``.
+    """
+    found = words.get(value.strip().lower()) if isinstance(value, str) else None
+    if found is None:
+        raise Unusable("unknown_signal", column, value)
+    return found
+
+
+def number_in(value: object, column: str, least: float, greatest: float) -> float | None:
+    """A number from ``least`` to ``greatest``, or null.
+
+    Raises:
+        Unusable: no number, or beyond them.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unusable("unparsable_value", column, value)
+    if not least <= value <= greatest:
+        raise Unusable(f"{column}_out_of_range", column, value)
+    return float(value)
+
+
+def member(value: object, name: str) -> Any:  # noqa: ANN401
+    """``value[name]`` of an object, None of anything else."""
+    return value.get(name) if isinstance(value, dict) else None

@@ -1,0 +1,86 @@
+"""TradingAgents (https://github.com/TauricResearch/TradingAgents): ``full_states_log*.json``, in any of its three layouts.
+
+Flat (``company_of_interest, trade_date, …, final_trade_decision``), a dated file keyed by its date, or one file keyed by many.
+Only ticker, date and final_trade_decision are needed; the date may be the key, the ticker the folder above
+``TradingAgentsStrategy_logs``. The decision is prose (`prose`); one that cannot be told is a failure and never a hold. There is
+no confidence in it.
+
+The portfolio manager's decision is the view of ``tradingagents:portfolio_manager``. The analysts' own reports are views of their
+own where they carry a ``FINAL TRANSACTION PROPOSAL``; most do not, which is no failure: they report and need not decide.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from warm.agents.collecting import Collector, Entry, Judged, member
+from warm.agents.prose import decision, proposal
+from warm.agents.rows import Context, Imported
+from warm.files import Source
+
+MANAGER = "tradingagents:portfolio_manager"
+ANALYSTS = {
+    "market_report": "tradingagents:market_analyst",
+    "sentiment_report": "tradingagents:sentiment_analyst",
+    "news_report": "tradingagents:news_analyst",
+    "fundamentals_report": "tradingagents:fundamentals_analyst",
+}
+DECISION = "final_trade_decision"
+_FOLDER = "tradingagentsstrategy_logs"
+_is_date = re.compile(r"\d{4}-\d{2}-\d{2}").fullmatch
+
+
+def detects(document: object) -> bool:
+    """Whether a document has a final trade decision, itself or under a date."""
+    if not isinstance(document, dict) or not document:
+        return False
+    return DECISION in document or any(_is_date(key) and isinstance(state, dict) for key, state in document.items())
+
+
+def read(source: Source, context: Context) -> Imported:
+    """The file's decisions and proposals.
+
+    Raises:
+        InputRefused: no valid JSON, or neither a state nor states by date.
+    """
+    document = source.json
+    if not isinstance(document, dict):
+        raise source.refuse(f"not an object with {DECISION}, or of such objects by date")
+    collector = Collector(source, context)
+    for day, state in _states(source, document):
+        symbol = member(state, "company_of_interest") or member(state, "ticker") or _folder(source)
+        # Runs write the day they were asked about in either place.
+        as_of = member(state, "trade_date") or day
+        said = state.get(DECISION)
+        collector.add(Entry(MANAGER, symbol, as_of, lambda said=said: _judged(said), reasoning=said))  # type: ignore[misc]
+        for report, agent in ANALYSTS.items():
+            text = state.get(report)
+            found = proposal(text) if isinstance(text, str) else None
+            if found is not None:
+                view = found[1]
+                collector.add(Entry(agent, symbol, as_of, lambda view=view: Judged("view", view), reasoning=text))  # type: ignore[misc]
+    return collector.imported()
+
+
+def _states(source: Source, document: dict[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    if DECISION in document:
+        yield None, document
+        return
+    for day, state in document.items():
+        if not isinstance(state, dict):
+            raise source.refuse(f"{day[:40]!r} is no object with {DECISION}")
+        yield day, state
+
+
+def _folder(source: Source) -> str | None:
+    """The ticker that a log's folder is named after."""
+    parts = source.path.parts
+    at = next((at for at, part in enumerate(parts) if part.lower() == _FOLDER), 0)
+    return parts[at - 1] if at > 0 else None
+
+
+def _judged(said: object) -> Judged:
+    if not isinstance(said, str) or not said.strip():
+        return Judged("failed", reason="no_decision")
+    found = decision(said)
+    return Judged("failed", reason="no_clear_decision") if found is None else Judged("view", found[1])

@@ -1,0 +1,152 @@
+"""JSON objects: Alpaca's and Polygon's bars (``t o h l c v``), rows with the usual names, and Alpha Vantage's series.
+
+* Alpaca (https://docs.alpaca.markets/reference/stockbars): ``{"bars": {"AAPL": [{t, o, h, l, c, v, n, vw}]}}``, or
+  ``{"symbol": …, "bars": […]}``; ISO stamps of when a bar begins.
+* Polygon (https://polygon.io/docs/rest/stocks/aggregates/custom-bars): ``{"ticker": …, "results": [{v, vw, o, c, h, l, t}]}``; ms.
+* Alpha Vantage (https://www.alphavantage.co/documentation/): ``{"Meta Data": {…}, "Time Series (60min)": {stamp: {…}}}``, newest first, in the time zone that its meta data name. Intraday stamps say when a bar begins; daily, weekly and monthly ones
+  are the date of its last session.
+"""
+
+from collections.abc import Iterator, Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from warm.bars.reading import Reading, Says, from_raw, raw_frame
+from warm.bars.table import ALIASES, REQUIRED, meanings
+from warm.files import Source, parse_json
+from warm.intervals import interval_named
+from warm.names import read_name
+
+_META = "Meta Data"
+_PRICES_MIN = 3
+
+
+def is_alpha_vantage(document: object) -> bool:
+    """Whether a document has Alpha Vantage's meta data and a series."""
+    return isinstance(document, dict) and _META in document and any("Time Series" in str(key) for key in document)
+
+
+def is_rows(document: object) -> bool:
+    """Whether a document holds bars as objects, somewhere that `read_rows` looks."""
+    return any(len(meanings(list(row)) & {"open", "high", "low", "close"}) >= _PRICES_MIN for _, row in _first_row(document))
+
+
+def _first_row(document: object) -> list[tuple[object, Mapping[str, object]]]:
+    for symbol, row in _rows(document):
+        return [(symbol, row)] if isinstance(row, dict) else []
+    return []
+
+
+def _rows(document: object) -> Iterator[tuple[object, object]]:
+    """``(symbol or None, row)`` of every bar."""
+    if isinstance(document, list):
+        yield from ((None, row) for row in document)
+        return
+    if not isinstance(document, dict):
+        return
+    named = document.get("symbol") or document.get("ticker")
+    for key in ("bars", "results", "data", "prices", "candles"):
+        part = document.get(key)
+        if isinstance(part, dict):
+            for symbol, bars in part.items():
+                if isinstance(bars, list):
+                    yield from ((symbol, row) for row in bars)
+        elif isinstance(part, list):
+            yield from ((named, row) for row in part)
+
+
+def read_rows(source: Source) -> Reading:
+    """Bars as objects.
+
+    Raises:
+        InputRefused: a row that is no object, a member missing in the first of them, or nothing tells the symbol.
+    """
+    found = list(_rows(source.json))
+    first = found[0][1] if found else None
+    if not isinstance(first, dict):
+        raise source.refuse("no bars in it")
+    columns = {theirs: own for theirs in first if (own := ALIASES.get(theirs.strip().lower(), theirs.strip().lower())) in _NAMES}
+    missing = [name for name in REQUIRED[1:] if name not in columns.values()]
+    if missing:
+        raise source.refuse(f"member {missing[0]!r} is missing in row 1; required: {', '.join(REQUIRED)}")
+    named = read_name(source.stem)
+    values: dict[str, list[object]] = {own: [] for own in (*columns.values(), "symbol")}
+    for number, (symbol, row) in enumerate(found, 1):
+        if not isinstance(row, dict):
+            raise source.refuse(f"row {number} is no object: {str(row)[:60]}")
+        for theirs, own in columns.items():
+            values[own].append(row.get(theirs))
+        if "symbol" not in columns.values():
+            values["symbol"].append(symbol or named.symbol)
+    says = Says(interval=named.interval, stamps="open")
+    if not any(values["symbol"]):
+        raise source.refuse("no symbol in it, and the file's name tells none (AAPL.json would)")
+    if "symbol" not in columns.values() and not any(symbol for symbol, _ in found):
+        says = says._replace(named_by="file name")
+    return from_raw(raw_frame(values), says, columns, "row")
+
+
+_NAMES = {*REQUIRED, "adj_close"}
+
+
+def read_alpha_vantage(source: Source) -> Reading:
+    """A series of one symbol, or of one a line.
+
+    Raises:
+        InputRefused: another shape, no symbol, an unknown time zone, or several intervals or time zones in one file.
+    """
+    if source.kind == "lines":
+        lines = source.content().decode("utf-8", "replace").splitlines()
+        documents = [parse_json(source, line.encode(), number) for number, line in enumerate(lines, 1) if line.strip()]
+    else:
+        documents = [source.json]
+    values: dict[str, list[object]] = {name: [] for name in REQUIRED}
+    said: set[tuple[str | None, str, str]] = set()
+    for document in documents:
+        if not is_alpha_vantage(document):
+            raise source.refuse("no 'Meta Data' and 'Time Series' in it")
+        symbol, series, says = _series(source, document)
+        said.add(says)
+        for stamp, bar in series.items():
+            if not isinstance(bar, dict):
+                raise source.refuse(f"{stamp[:40]!r} is no object with '1. open' and so on")
+            plain = {key.partition(". ")[2].strip().lower(): value for key, value in bar.items()}
+            for own, theirs in zip(REQUIRED, (symbol, stamp), strict=False):
+                values[own].append(theirs)
+            for own in REQUIRED[2:]:
+                values[own].append(plain.get(own))
+            if "adjusted close" in plain or "adj_close" in values:
+                values.setdefault("adj_close", [None] * (len(values["date"]) - 1)).append(plain.get("adjusted close"))
+    if len(said) != 1:
+        raise source.refuse("several intervals or time zones in one file; allowed: one")
+    interval, zone, stamps = said.pop()
+    columns = {"2. Symbol": "symbol", "(key)": "date", **{f"{at}. {name}": name for at, name in enumerate(REQUIRED[2:], 1)}}
+    return from_raw(
+        raw_frame(values), Says(interval, "open" if stamps == "open" else "close", zone, named_by=_META), columns, "row"
+    )
+
+
+def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str, object], tuple[str | None, str, str]]:
+    """The symbol, the series, and interval, time zone and kind of stamps that meta data and the series' name tell."""
+    meta = document[_META]
+    plain = {key.partition(". ")[2].strip().lower(): str(value) for key, value in meta.items()} if isinstance(meta, dict) else {}
+    if not plain.get("symbol"):
+        raise source.refuse("'Meta Data' names no symbol")
+    name = next(key for key in document if "Time Series" in key)
+    series = document[name]
+    if not isinstance(series, dict):
+        raise source.refuse(f"{name[:40]!r} is no object")
+    told = plain.get("interval") or name.partition("(")[2].strip(") ")
+    interval = interval_named(told) or next((each for word, each in _LONG.items() if word in name.lower()), None)
+    zone = plain.get("time zone", "US/Eastern")
+    zone = _ZONES.get(zone, zone)
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise source.refuse(f"time zone {zone[:40]!r} is not known; allowed: IANA names") from error
+    long = interval in (*_LONG.values(), None)
+    return plain["symbol"], series, (interval, zone, "close" if long else "open")
+
+
+_LONG = {"daily": "1d", "weekly": "1w", "monthly": "1M"}
+_ZONES = {"US/Eastern": "America/New_York", "US/Eastern Time": "America/New_York"}
+"""Names that Alpha Vantage uses and not every system's tables have."""

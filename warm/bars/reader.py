@@ -1,0 +1,216 @@
+"""One price file to clean rows: symbols spelled canonically, the interval found and checked, stamps made ends of bars."""
+
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import polars as pl
+
+from app.domain.symbols import canonical_symbol, never_closes
+from app.domain.vector import is_symbol
+from warm.bars.reading import Reading, Stamp
+from warm.files import Source
+from warm.formats import Format
+from warm.intervals import DAY_S, INTERVALS, SAMPLED_SYMBOLS, Spacing, spacing
+from warm.rejects import Rejects, set_aside
+from warm.rules import row_rules
+from warm.sessions import NEVER_CLOSES, Session
+from warm.stamps import read_stamps
+
+BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
+
+ON_GRID = 0.9
+"""The share of distances between bars that must be whole multiples of the interval; below it nobody can say what a bar is."""
+
+Calendar = Literal["auto", "equities", "always"]
+
+
+class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
+    """How stamps become moments: the exchange's session, and what the caller says where files say nothing.
+
+    ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one; ``stamps`` overrules what
+    formats say; ``calendar`` ``auto`` takes pairs of coins for markets that never close and all else for the exchange's.
+    """
+
+    session: Session
+    now_ms: int
+    as_of_ms: int | None = None
+    interval: str | None = None
+    calendar: Calendar = "auto"
+    stamps: Stamp | None = None
+    zone: ZoneInfo = ZoneInfo("UTC")
+
+
+class PriceFile(NamedTuple):
+    """What one file brought: its rows that passed, and what is told of it. ``frame`` has `BAR_COLUMNS`, ``adj_close``, ``file``
+    and ``row``; ``symbols`` has ``symbol`` (canonical), ``written`` and ``never`` (whether its market never closes).
+    """
+
+    frame: pl.DataFrame
+    symbols: pl.DataFrame
+    rows: int
+    cut: int
+    unfinished: int
+    adjusted: bool
+    interval: str
+    rejects: Rejects
+    told: dict[str, Any]
+
+
+def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -> PriceFile:
+    """Read, understand and judge one file; ``number`` is its own in the frame.
+
+    Raises:
+        InputRefused: it cannot be used at all.
+    """
+    reading: Reading = form.read(source)
+    says, raw = reading.says, reading.frame
+    if "symbol" not in raw.columns:
+        raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
+    raw = raw.with_columns(pl.col("symbol").cast(pl.String))
+    names = _names(raw, reckoning.calendar, says.never_closes)
+    stamps = read_stamps(
+        source, raw.get_column("date"), reckoning.zone if says.zone is None else ZoneInfo(says.zone), reckoning.session.timezone
+    )
+    dates = stamps.table.get_column("day").null_count() == stamps.table.get_column("stamp_ms").null_count()
+    always = bool(names.get_column("never").all())
+    found = _spacing(raw, stamps.table, dates=dates and not always)
+    interval, how = _interval(source, says.interval, found, reckoning.interval, dates=dates)
+    kind: Stamp = reckoning.stamps or says.stamps or ("open" if INTERVALS[interval] < DAY_S or dates else "close")
+    moments = _ends(stamps.table, interval, kind, reckoning.session)
+    frame = (
+        raw.lazy()
+        .join(names.lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
+        .join(moments.lazy(), on="date", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("canonical").alias("symbol"), pl.when("never").then("always_ms").otherwise("session_ms").alias("as_of_ms")
+        )
+        .drop("date", "canonical", "always_ms", "session_ms")
+        .collect()
+    )
+    del raw
+    adjusted = "adj_close" in frame.columns
+    if not adjusted:
+        frame = frame.with_columns(pl.col("close").alias("adj_close"))
+    rejects = Rejects()
+    frame, rows, cut, unfinished = _judge(source, reading, frame, interval, reckoning, rejects)
+    kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
+    told = {
+        "interval": interval,
+        "interval_by": how,
+        "stamps": kind,
+        "zone": stamps.zone or ("own" if not dates else None),
+        "symbol_by": says.named_by or "column",
+        "columns": dict(reading.columns),
+    }
+    symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
+    return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+
+
+def _names(raw: pl.DataFrame, calendar: Calendar, says: bool | None) -> pl.DataFrame:  # noqa: FBT001
+    """Each symbol as written once: its canonical spelling, whether it is one, and whether its market never closes."""
+    written = raw.get_column("symbol").unique(maintain_order=True)
+    canonical = [None if each is None else canonical_symbol(each.strip()) for each in written]
+    if calendar == "auto":
+        never = [bool(each) and (never_closes(each or "") if says is None else says) for each in canonical]
+    else:
+        never = [calendar == "always"] * len(canonical)
+    return pl.DataFrame(
+        {
+            "symbol": written,
+            "canonical": canonical,
+            "symbol_ok": [each is not None and each.isascii() and bool(is_symbol(each)) for each in canonical],
+            "never": never,
+        },
+        schema={"symbol": pl.String, "canonical": pl.String, "symbol_ok": pl.Boolean, "never": pl.Boolean},
+    )
+
+
+def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, *, dates: bool) -> Spacing:
+    symbols = raw.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
+    sample = raw.lazy().select("symbol", "date").join(symbols, on="symbol", how="semi", nulls_equal=True)
+    return spacing(sample.join(stamps.lazy(), on="date", how="left").select("symbol", "stamp_ms").collect(), dates=dates)
+
+
+def _interval(source: Source, said: str | None, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
+    """A file's interval, and what tells it: the file itself, its spacing, or nothing (then the one wanted, or a day).
+
+    Raises:
+        InputRefused: the file says one thing and its spacing another, or the spacing is none of the known ones.
+    """
+    if found.distances == 0 or found.seconds is None:
+        return said or wanted or "1d", "file" if said else "--interval" if wanted else "assumed"
+    apart = f"most of its bars are {_length(found.seconds)} apart"
+    if said is not None:
+        fits = dates or said == "1M" or found.seconds % INTERVALS[said] == 0
+        if not fits or (dates and INTERVALS[said] < DAY_S):
+            raise source.refuse(f"it says its interval is {said}, but {apart}")
+        return said, "file"
+    if found.interval is None:
+        raise source.refuse(f"{apart}, which is no known interval; allowed: {', '.join(INTERVALS)}")
+    if found.share < ON_GRID and found.interval != "1M":
+        raise source.refuse(f"{apart}, but only {found.share:.0%} of the distances are whole multiples of that: no regular bars")
+    return found.interval, "spacing"
+
+
+def _length(seconds: float) -> str:
+    for name, unit in (("days", DAY_S), ("hours", 3600), ("minutes", 60)):
+        if seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} seconds"
+
+
+def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp, session: Session) -> pl.DataFrame:
+    """Each stamp's end of bar, as a moment in milliseconds: ``session_ms`` on the exchange, ``always_ms`` where it never closes.
+
+    A date is its session's close; of a bar of several days that it opens, the close of the last of them.
+    """
+    seconds = INTERVALS[interval]
+    opened_ms = seconds * 1000 if kind == "open" else 0
+    moments = stamps.with_columns((pl.col("stamp_ms") + opened_ms).alias("moment_ms"))
+    if seconds < DAY_S:
+        return moments.select("date", pl.col("moment_ms").alias("session_ms"), pl.col("moment_ms").alias("always_ms"))
+    last = pl.col("day")
+    if kind == "open":
+        last = last.dt.month_end() if interval == "1M" else last.dt.offset_by(f"{seconds // DAY_S - 1}d")
+    days = moments.select(pl.col("day").unique().drop_nulls().alias("day")).with_columns(last.alias("last"))
+    closes = days.with_columns(
+        pl.Series("session_close", [session.close_ms(each) for each in days.get_column("last")], dtype=pl.Int64),
+        pl.Series("always_close", [NEVER_CLOSES.close_ms(each) for each in days.get_column("last")], dtype=pl.Int64),
+    )
+    return moments.join(closes, on="day", how="left", maintain_order="left").select(
+        "date",
+        pl.coalesce("session_close", "moment_ms").alias("session_ms"),
+        pl.coalesce("always_close", "moment_ms").alias("always_ms"),
+    )
+
+
+def _judge(
+    source: Source, reading: Reading, frame: pl.DataFrame, interval: str, reckoning: Reckoning, rejects: Rejects
+) -> tuple[pl.DataFrame, int, int, int]:
+    """The rows that pass, how many there were up to the cut, how many after it, and how many bars are not over yet."""
+    total = frame.height
+    if reckoning.as_of_ms is not None:
+        frame = frame.filter(pl.col("as_of_ms").le(reckoning.as_of_ms).fill_null(value=True))
+    rows = frame.height
+    now_ms, length_ms = reckoning.now_ms, INTERVALS[interval] * 1000
+    begun = (pl.col("as_of_ms") > now_ms) & (pl.col("as_of_ms") - length_ms <= now_ms)
+    frame = frame.filter(begun.not_().fill_null(value=True))
+    unfinished = rows - frame.height
+    bad = pl.any_horizontal(rule.fill_null(value=False) for *_, rule in row_rules(now_ms))
+    suspects = frame.filter(bad)
+    if not suspects.is_empty():
+        frame = frame.filter(~bad)
+        texts = reading.texts(suspects.get_column("row"))
+        # A blank line is no row.
+        blank = texts.filter(pl.all_horizontal(pl.exclude("row").is_null())).get_column("row")
+        rows, total = rows - blank.len(), total - blank.len()
+        told = suspects.filter(~pl.col("row").is_in(blank.implode())).join(
+            texts, on=[name for name in ("row", "group") if name in texts.columns], how="left", maintain_order="left"
+        )
+        missing = [name for name in ("adj_close", "symbol") if f"text_{name}" not in told.columns]
+        told = told.with_columns(
+            (pl.col("symbol") if name == "symbol" else pl.lit(None, dtype=pl.String)).alias(f"text_{name}") for name in missing
+        )
+        set_aside(told, row_rules(now_ms, text=True), source.label, rejects)
+    return frame, rows, total - rows, unfinished

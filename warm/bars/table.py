@@ -1,0 +1,65 @@
+"""Long tables: one row a bar, in CSV, Parquet, Feather (Arrow) or JSON lines, under any of the usual column names."""
+
+import polars as pl
+
+from warm.bars.reading import Reading, Says
+from warm.files import Source
+from warm.names import read_name
+from warm.rules import NUMBERS
+from warm.tables import choose_columns, open_table, plain_name, read_table, read_text
+
+ALIASES = {
+    **dict.fromkeys(("ticker", "sym", "code", "instrument", "s"), "symbol"),
+    **dict.fromkeys(("timestamp", "datetime", "time", "t", "window_start", "open_time", "open time", "unix"), "date"),
+    **{letter: name for name in ("open", "high", "low", "close", "volume") for letter in (name[0],)},
+    "vol": "volume",
+    **dict.fromkeys(("adj close", "adjclose", "adj. close", "adjusted close", "adjusted_close", "adjusted"), "adj_close"),
+}
+"""Column names that mean one of ours: those of pandas, yfinance, Alpaca and Polygon (``t o h l c v``; ``n``, their trades, and
+``vw``, their mean price, are passed over), stooq, Binance."""
+
+REQUIRED = ("symbol", "date", "open", "high", "low", "close", "volume")
+OPTIONAL = ("adj_close",)
+_PRICES = {"open", "high", "low", "close"}
+
+
+def meanings(header: list[str]) -> set[str]:
+    """What the columns of ``header`` mean, of those that a price table has."""
+    plain = (plain_name(each) for each in header)
+    return {ALIASES.get(each, each) for each in plain} & {*REQUIRED, *OPTIONAL}
+
+
+def resembles(header: list[str]) -> bool:
+    """Whether ``header`` is a price table's, or would be but for a slip: most of the four prices are there."""
+    return len(meanings(header) & _PRICES) >= len(_PRICES) - 1
+
+
+def read(source: Source) -> Reading:
+    """The file's rows. Without a column for the symbol the file's name tells it.
+
+    Raises:
+        InputRefused: the table cannot be read, a column is missing, or nothing tells the symbol.
+    """
+    table = open_table(source)
+    named = read_name(source.stem)
+    says = Says(interval=named.interval)
+    header = table.header
+    if "date" not in meanings(header) and header and plain_name(header[0]) in ("", "index", "unnamed: 0"):
+        # What pandas writes of a frame whose index has no name.
+        header = [*header]
+        aliases = {**ALIASES, plain_name(header[0]): "date"}
+    else:
+        aliases = ALIASES
+    if "symbol" in meanings(header):
+        columns = choose_columns(source, header, aliases, REQUIRED, OPTIONAL)
+    else:
+        columns = choose_columns(source, header, aliases, REQUIRED[1:], OPTIONAL)
+        if named.symbol is None:
+            raise source.refuse(
+                "column 'symbol' is missing, and the file's name tells none (as AAPL.csv or BTC-USD-1h.csv would)"
+            )
+        says = says._replace(symbol=named.symbol, named_by="file name")
+    frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
+    return Reading(
+        frame, lambda rows: read_text(table, columns, rows), says, columns, "line" if source.kind in ("csv", "lines") else "row"
+    )

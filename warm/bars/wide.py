@@ -1,0 +1,111 @@
+"""yfinance's wide tables: one row a day, a group of columns a symbol, and two or three lines of header.
+
+``yf.download([...]).to_csv()`` writes a line of prices, a line of tickers and a line with the index's name (or, grouped by
+ticker, tickers first); in Parquet the two become one name, ``('Close', 'AAPL')``. A symbol that has no value at all in a row was
+not traded then: that is no bar, and no fault.
+"""
+
+import csv
+import io
+import re
+
+import polars as pl
+
+from warm.bars.reading import Reading, Says, from_raw
+from warm.bars.table import ALIASES
+from warm.files import Source, one_line
+from warm.tables import first_fields, open_table, plain_name, read_table
+
+_FIELDS = {"open", "high", "low", "close", "volume", "adj_close"}
+_pair = re.compile(r"\('([^']{1,40})', '([^']{1,40})'\)").fullmatch
+_DATES = ("date", "datetime", "timestamp", "")
+
+
+def _field(text: str) -> str | None:
+    plain = plain_name(text)
+    own = ALIASES.get(plain, plain) if len(plain) > 1 else plain
+    return own if own in _FIELDS else None
+
+
+def of_lines(fields: list[list[str]]) -> bool:
+    """Whether a CSV file begins with a line of prices and a line of tickers, in either order."""
+    if len(fields) < 2 or len(fields[0]) < 6 or len(fields[0]) != len(fields[1]):  # noqa: PLR2004
+        return False
+    return any(sum(_field(each) is not None for each in line[1:]) == len(line) - 1 for line in fields[:2])
+
+
+def of_header(header: list[str]) -> bool:
+    """Whether the columns of a Parquet or Arrow file are pairs of price and ticker."""
+    return sum(_pair(each) is not None for each in header) >= 5  # noqa: PLR2004
+
+
+def read(source: Source) -> Reading:
+    """The bars of all its symbols, one after the other.
+
+    Raises:
+        InputRefused: the table cannot be read, or a symbol lacks a column.
+    """
+    if source.kind == "csv":
+        dates, groups, frame, skipped = _from_csv(source)
+    else:
+        dates, groups, frame = _from_pairs(source)
+        skipped = 0
+    bars = []
+    for number, (symbol, names) in enumerate(groups.items()):
+        missing = sorted(_FIELDS - {"adj_close"} - names.keys())
+        if missing:
+            raise source.refuse(f"symbol {symbol[:40]!r} has no column for {missing[0]!r}")
+        part = frame.select(
+            (pl.col("row") + skipped).alias("row"),
+            pl.lit(number, dtype=pl.UInt32).alias("group"),
+            pl.lit(symbol).alias("symbol"),
+            pl.col(dates).alias("date"),
+            *(pl.col(theirs).alias(own) for own, theirs in names.items()),
+        )
+        bars.append(part.filter(~pl.all_horizontal(pl.col(own).is_null() for own in names)))
+    columns = {f"{theirs} ({symbol})": own for symbol, names in list(groups.items())[:1] for own, theirs in names.items()}
+    return from_raw(pl.concat(bars), Says(stamps="open"), columns, "line" if source.kind == "csv" else "row")
+
+
+def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame, int]:
+    fields = first_fields(source, 3)
+    first, second = fields[:2]
+    prices, tickers = (first, second) if _field(first[1]) else (second, first)
+    # The third line holds the index's name alone where the first two do not have it.
+    skipped = 3 if len(fields) > 2 and not any(fields[2][1:]) else 2  # noqa: PLR2004
+    groups: dict[str, dict[str, str]] = {}
+    for number, (price, ticker) in enumerate(zip(prices[1:], tickers[1:], strict=True), 2):
+        own = _field(price)
+        if own is not None:
+            groups.setdefault(ticker.strip(), {})[own] = f"column_{number}"
+    text = source.content().decode("utf-8-sig")
+    body = io.StringIO(text)
+    for _ in range(skipped):
+        body.readline()
+    names = [f"column_{number}" for number in range(1, len(first) + 1)]
+    try:
+        rows = [row for row in csv.reader(body) if row]
+    except csv.Error as error:
+        raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
+    for number, row in enumerate(rows, skipped + 1):
+        if len(row) != len(names):
+            raise source.refuse(f"line {number} has {len(row)} fields where the header has {len(names)}")
+    columns = {name: [row[at].strip() or None for row in rows] for at, name in enumerate(names)}
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String)).with_row_index("row", 1)
+    return names[0], groups, frame, skipped
+
+
+def _from_pairs(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame]:
+    table = open_table(source)
+    groups: dict[str, dict[str, str]] = {}
+    dates = next((name for name in table.header if plain_name(name) in _DATES or plain_name(name) == "__index_level_0__"), None)
+    if dates is None:
+        raise source.refuse("no column of dates; allowed: Date, Datetime, timestamp")
+    for name in table.header:
+        if found := _pair(name):
+            price, ticker = (found[1], found[2]) if _field(found[1]) else (found[2], found[1])
+            own = _field(price)
+            if own is not None:
+                groups.setdefault(ticker, {})[own] = name
+    wanted = {name: name for names in groups.values() for name in names.values()} | {dates: dates}
+    return dates, groups, read_table(table, wanted)

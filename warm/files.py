@@ -1,0 +1,250 @@
+"""Which files there are, and what is in them: folders are walked, archives are opened, and whatever cannot be read is one
+line.
+"""
+
+import gzip
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from warm.errors import InputRefused
+
+KINDS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".feather": "arrow",
+    ".arrow": "arrow",
+    ".json": "json",
+    ".jsonl": "lines",
+    ".ndjson": "lines",
+}
+"""What a file is by its name's ending, before ``.gz``; ``.zip`` holds files of these kinds."""
+
+SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
+
+CONTENT_MAX_BYTES = 4 * 1024**3
+"""Bytes that an archive may unpack to; more is a mistake or an attack."""
+
+JSON_MAX_BYTES = 512 * 1024**2
+"""Bytes of a JSON document, which is held whole, as text and as objects; lines and tables have no such bound."""
+
+_LINE_MAX_BYTES = 16 * 1024**2
+"""Bytes of a JSON line that a file is recognised by."""
+
+MEMBERS_MAX = 10_000
+"""Files of an archive."""
+
+
+def one_line(error: BaseException, length: int = 200) -> str:
+    """The first line of an error, cut to ``length`` characters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:length]
+
+
+class Source:
+    """One file, or one member of a zip archive, unpacked when it is asked for.
+
+    ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive.
+    """
+
+    def __init__(self, path: Path, label: str, member: str | None = None) -> None:
+        self.path, self.label, self._member = path, label, member
+        self.name = Path(label).name.lower().removesuffix(".gz")
+        self.kind = KINDS.get(Path(self.name).suffix)
+        self.packed = member is not None or path.name.lower().endswith(".gz")
+
+    @property
+    def stem(self) -> str:
+        """The name without its endings, in its own case."""
+        name = Path(self.label).name
+        return name[: len(self.name)].rsplit(".", 1)[0]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The names of the folders above it, lower case, the whole path as far as it was given."""
+        return tuple(part.lower() for part in (*self.path.parts[:-1], *Path(self.label).parts[:-1]))
+
+    def refuse(self, why: str) -> InputRefused:
+        """What to raise if it cannot be used."""
+        inside = "" if self._member is None else f"/{self._member}"
+        return InputRefused(f"{self.path}{inside}: {why}")
+
+    def content(self) -> bytes:
+        """All of it, unpacked.
+
+        Raises:
+            InputRefused: it cannot be read, is cut short, or unpacks to more than `CONTENT_MAX_BYTES`.
+        """
+        try:
+            if self._member is not None:
+                with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as packed:
+                    content = packed.read(CONTENT_MAX_BYTES + 1)
+                if self._member.lower().endswith(".gz"):
+                    content = _unzip(io.BytesIO(content))
+            elif self.packed:
+                with self.path.open("rb") as file:
+                    content = _unzip(file)
+            else:
+                return self.path.read_bytes()
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
+            raise self.refuse(f"no readable {what} ({one_line(error)})") from error
+        if len(content) > CONTENT_MAX_BYTES:
+            raise self.refuse(f"it unpacks to more than {CONTENT_MAX_BYTES:,} bytes")
+        return content
+
+    def data(self) -> bytes | Path:
+        """What a table library reads it from: the path, or an archive's content."""
+        return self.content() if self.packed else self.path
+
+    def head(self, length: int = 65_536) -> bytes:
+        """Its first bytes; a packed file is opened no further than they go.
+
+        Raises:
+            InputRefused: it cannot be read.
+        """
+        try:
+            if self._member is not None and not self._member.lower().endswith(".gz"):
+                with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as packed:
+                    return packed.read(length)
+            if self._member is not None:
+                return self.content()[:length]
+            if self.packed:
+                with gzip.open(self.path) as file:
+                    return file.read(length)
+            # Unbuffered: one read, which an interrupt can end.
+            with self.path.open("rb", buffering=0) as plain:
+                return plain.read(length)
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
+            raise self.refuse(f"no readable {what} ({one_line(error)})") from error
+
+    def lines(self, count: int) -> list[str]:
+        """Its first lines that are not blank, of its `head`.
+
+        Raises:
+            InputRefused: empty, or no UTF-8.
+        """
+        head = self.head()
+        if not head.strip(b"\xef\xbb\xbf \t\r\n"):
+            raise self.refuse("the file is empty")
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise self.refuse("the text is UTF-16; allowed: UTF-8")
+        # A character may be cut in two at the end of the head, and only there.
+        try:
+            text = head.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            if error.end < len(head) or error.reason != "unexpected end of data":
+                raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+            text = head[: error.start].decode("utf-8-sig")
+        return [line for line in text.splitlines() if line.strip()][:count]
+
+    @cached_property
+    def json(self) -> Any:  # noqa: ANN401
+        """The document, of whatever shape. NaN and infinities, which Python writes though JSON has none, are null.
+
+        Raises:
+            InputRefused: no JSON, larger than `JSON_MAX_BYTES`, or not UTF-8.
+        """
+        self.lines(1)
+        content = self.content()
+        if len(content) > JSON_MAX_BYTES:
+            raise self.refuse(f"a JSON document of {len(content):,} bytes; allowed: {JSON_MAX_BYTES:,}, or JSON lines")
+        return parse_json(self, content.removeprefix(b"\xef\xbb\xbf"))
+
+    def first_object(self) -> dict[str, Any]:
+        """The first line of a file of JSON lines.
+
+        Raises:
+            InputRefused: it is no object, or longer than `_LINE_MAX_BYTES`.
+        """
+        head = self.head(_LINE_MAX_BYTES)
+        self.lines(1)
+        first = next(line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
+        found = parse_json(self, first, 1)
+        if not isinstance(found, dict):
+            raise self.refuse("line 1 is no JSON object")
+        return found
+
+    def forget(self) -> None:
+        """Give up the parsed document."""
+        self.__dict__.pop("json", None)
+
+
+def _unzip(file: Any) -> bytes:  # noqa: ANN401
+    with gzip.open(file) as packed:
+        content: bytes = packed.read(CONTENT_MAX_BYTES + 1)
+        return content
+
+
+def parse_json(source: Source, content: bytes, line: int | None = None) -> Any:  # noqa: ANN401
+    """``content`` as JSON, errors named after ``source`` and, in a file of lines, its ``line``.
+
+    Raises:
+        InputRefused: it is none.
+    """
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    # Slower, but it takes NaN and says where an error is.
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        at = "" if line is None else f"line {line}: "
+        raise source.refuse(f"{at}no readable JSON ({one_line(error)})") from error
+
+
+def find_sources(path: Path) -> tuple[list[Source], list[str]]:
+    """The files at ``path`` that may be data, sorted by name, and the labels of those whose names say that they are not.
+
+    A folder is walked to the bottom; hidden files and folders are left out. Archives stand for the files in them.
+
+    Raises:
+        InputRefused: nothing there.
+    """
+    if not path.exists():
+        raise InputRefused(f"{path}: no such file or folder")
+    if not path.is_dir():
+        if not path.name.lower().endswith(SUFFIXES):
+            raise InputRefused(f"{path}: not a known kind of file; allowed: {', '.join(SUFFIXES)}")
+        return list(_sources(path, path.name)), []
+    sources: list[Source] = []
+    others: list[str] = []
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        if any(part.startswith(".") for part in inside.parts) or not file.is_file():
+            continue
+        if file.name.lower().endswith(SUFFIXES):
+            sources.extend(_sources(file, inside.as_posix()))
+        else:
+            others.append(inside.as_posix())
+    if not sources:
+        raise InputRefused(f"{path}: no file in this folder ends in {', '.join(SUFFIXES)}")
+    return sources, others
+
+
+def _sources(path: Path, label: str) -> Iterator[Source]:
+    if not path.name.lower().endswith(".zip"):
+        yield Source(path, label)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputRefused(f"{path}: no readable zip archive ({one_line(error)})") from error
+    members = [each for each in members if each.lower().endswith(SUFFIXES) and not each.lower().endswith(".zip")]
+    if not members:
+        raise InputRefused(f"{path}: no file in this archive ends in {', '.join(SUFFIXES)}")
+    if len(members) > MEMBERS_MAX:
+        raise InputRefused(f"{path}: {len(members)} files in one archive; allowed: {MEMBERS_MAX}")
+    for member in members:
+        yield Source(path, f"{label}/{member}", member)

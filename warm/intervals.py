@@ -1,0 +1,113 @@
+"""Lengths of bars: their names, what a file's spacing says, and how many there are in a year."""
+
+import re
+from typing import NamedTuple
+
+import polars as pl
+
+DAY_S = 86_400
+
+INTERVALS: dict[str, int] = {
+    "1s": 1, "1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "4h": 14_400, "6h": 21_600,
+    "8h": 28_800, "12h": 43_200, "1d": DAY_S, "3d": 3 * DAY_S, "1w": 7 * DAY_S, "1M": 2_629_800,
+}  # fmt: skip
+"""Seconds by name. A month is the mean one, a twelfth of 365.25 days."""
+
+SESSION_S = 6.5 * 3600
+"""Length of an American exchange's session."""
+
+SESSIONS_A_YEAR = 252
+"""Its sessions a year."""
+
+_MONTH_DAYS = range(28, 32)
+_BY_SECONDS = {seconds: name for name, seconds in INTERVALS.items()}
+_word = re.compile(r"(\d{1,4}) ?(s|sec|seconds?|m|min|mins|minutes?|h|hr|hours?|d|days?|w|wk|weeks?|mo|mon|months?)").fullmatch
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S}
+
+
+def interval_named(text: str) -> str | None:
+    """The interval that ``text`` means: ``1h``, ``60min``, ``1D``, ``1wk``; ``1M`` and ``1mo`` are months, ``1m`` a minute."""
+    if text == "1M":
+        return "1M"
+    found = _word(text.lower())
+    if found is None:
+        return None
+    unit = found[2]
+    if unit.startswith("mo"):
+        return "1M" if found[1] == "1" else None
+    return _BY_SECONDS.get(int(found[1]) * _UNIT_S[unit[0]])
+
+
+def bars_a_year(interval: str, *, never_closes: bool) -> float:
+    """Bars of ``interval`` in a year, for annualising volatility: of 365 days of 24 hours, or of 252 sessions of 6.5 hours."""
+    seconds = INTERVALS[interval]
+    if interval == "1M":
+        return 12.0
+    if interval == "1w":
+        return 52.0
+    if never_closes:
+        return 365 * DAY_S / seconds
+    if seconds >= DAY_S:
+        return SESSIONS_A_YEAR / (seconds / DAY_S)
+    return SESSIONS_A_YEAR * max(1.0, SESSION_S / seconds)
+
+
+class Spacing(NamedTuple):
+    """What the distances between a file's bars say.
+
+    ``interval`` is the name of the most frequent one, None if it has no name; ``seconds`` is its length, None if no symbol has
+    two bars; ``share`` is the share of distances that are whole multiples of it; ``distances`` how many there are.
+    """
+
+    interval: str | None
+    seconds: float | None
+    share: float
+    distances: int
+
+
+SAMPLED_SYMBOLS = 200
+"""Symbols of a file that its spacing is taken from: they tell it as well as thousands do."""
+
+
+def spacing(frame: pl.DataFrame, *, dates: bool) -> Spacing:
+    """The spacing of ``frame`` (symbol, stamp_ms: starts or ends of bars, in any order). Of ``dates`` of sessions it is a day, a
+    week or a month, because weekends and holidays lie between sessions.
+    """
+    stamps = frame.lazy().filter(pl.col("stamp_ms").is_not_null())
+    if frame.height > SAMPLED_SYMBOLS:
+        sampled = frame.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
+        stamps = stamps.join(sampled, on="symbol", how="semi")
+    distances = (
+        stamps.sort("symbol", "stamp_ms")
+        .select(((pl.col("stamp_ms").diff() / 1000).filter(pl.col("symbol") == pl.col("symbol").shift(1))).alias("seconds"))
+        .filter(pl.col("seconds") > 0)
+        .group_by("seconds")
+        .len()
+        .sort("len", "seconds", descending=[True, False])
+        .collect()
+    )
+    total = int(distances.get_column("len").sum())
+    if total == 0:
+        return Spacing(None, None, 1.0, 0)
+    seconds = float(distances.item(0, "seconds"))
+    if dates:
+        interval = _of_days(round(seconds / DAY_S), total)
+        return Spacing(interval, seconds, 1.0, total)
+    whole = distances.filter(pl.col("seconds") % seconds == 0).get_column("len").sum()
+    name = "1M" if seconds % DAY_S == 0 and seconds // DAY_S in _MONTH_DAYS else _BY_SECONDS.get(int(seconds))
+    return Spacing(name if seconds == int(seconds) else None, seconds, float(whole) / total, total)
+
+
+_FEW = 3
+"""Distances below which dates a week or a month apart are sessions with gaps, not weeks or months."""
+
+_WEEKEND_DAYS = 5
+"""Sessions this far apart are daily ones with a long weekend between them."""
+
+
+def _of_days(days: int, count: int) -> str | None:
+    if days <= _WEEKEND_DAYS or count < _FEW:
+        return "1d"
+    if days == 7:  # noqa: PLR2004
+        return "1w"
+    return "1M" if days in _MONTH_DAYS else None
