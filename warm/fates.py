@@ -87,6 +87,8 @@ class Fates:
         return FilesRefused(str(error), self.all)
 
     def _one(self, source: Source, fate: Fate, read: Callable[[Source, Format, Fate], None]) -> None:
+        if source.fault is not None:
+            raise source.refuse(source.fault)
         form = chosen(source, self._kind, self._choices)
         found = recognise(source) if form is None else form
         if isinstance(found, Unknown):

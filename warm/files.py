@@ -36,6 +36,9 @@ CONTENT_MAX_BYTES = 4 * 1024**3
 JSON_MAX_BYTES = 512 * 1024**2
 """Bytes of a JSON document, which is held whole, as text and as objects; lines and tables have no such bound."""
 
+_MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, which Windows' programs write."""
+
 _LINE_MAX_BYTES = 16 * 1024**2
 """Bytes of a JSON line that a file is recognised by."""
 
@@ -52,11 +55,12 @@ def one_line(error: BaseException, length: int = 200) -> str:
 class Source:
     """One file, or one member of a zip archive, unpacked when it is asked for.
 
-    ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive.
+    ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive. An archive
+    that has none stands for itself, with the ``fault`` that it is to be refused for.
     """
 
-    def __init__(self, path: Path, label: str, member: str | None = None) -> None:
-        self.path, self.label, self._member = path, label, member
+    def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
+        self.path, self.label, self._member, self.fault = path, label, member, fault
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
@@ -103,6 +107,9 @@ class Source:
 
     def data(self) -> bytes | Path:
         """What a table library reads it from: the path, or an archive's content."""
+        # Readers of JSON lines know no byte order mark.
+        if self.kind == "lines" and self.head(3) == _MARK:
+            return self.content().removeprefix(_MARK)
         return self.content() if self.packed else self.path
 
     def head(self, length: int = 65_536) -> bytes:
@@ -158,7 +165,7 @@ class Source:
         content = self.content()
         if len(content) > JSON_MAX_BYTES:
             raise self.refuse(f"a JSON document of {len(content):,} bytes; allowed: {JSON_MAX_BYTES:,}, or JSON lines")
-        return parse_json(self, content.removeprefix(b"\xef\xbb\xbf"))
+        return parse_json(self, content.removeprefix(_MARK))
 
     def first_object(self) -> dict[str, Any]:
         """The first line of a file of JSON lines.
@@ -168,7 +175,7 @@ class Source:
         """
         head = self.head(_LINE_MAX_BYTES)
         self.lines(1)
-        first = next(line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
+        first = next(line for line in head.removeprefix(_MARK).splitlines() if line.strip())
         found = parse_json(self, first, 1)
         if not isinstance(found, dict):
             raise self.refuse("line 1 is no JSON object")
@@ -240,11 +247,13 @@ def _sources(path: Path, label: str) -> Iterator[Source]:
         with zipfile.ZipFile(path) as archive:
             members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputRefused(f"{path}: no readable zip archive ({one_line(error)})") from error
+        yield Source(path, label, fault=f"no readable zip archive ({one_line(error)})")
+        return
     members = [each for each in members if each.lower().endswith(SUFFIXES) and not each.lower().endswith(".zip")]
     if not members:
-        raise InputRefused(f"{path}: no file in this archive ends in {', '.join(SUFFIXES)}")
+        yield Source(path, label, fault=f"no file in this archive ends in {', '.join(SUFFIXES)}")
     if len(members) > MEMBERS_MAX:
-        raise InputRefused(f"{path}: {len(members)} files in one archive; allowed: {MEMBERS_MAX}")
+        yield Source(path, label, fault=f"{len(members)} files in one archive; allowed: {MEMBERS_MAX}")
+        return
     for member in members:
         yield Source(path, f"{label}/{member}", member)

@@ -93,6 +93,8 @@ def recognise(source: Source) -> Format | Unknown:
     Raises:
         InputRefused: it cannot be read at all: empty, cut short, of another encoding.
     """
+    if source.fault is not None:
+        raise source.refuse(source.fault)
     if source.kind == "json":
         return _of_document(source)
     if source.kind == "lines":

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -44,7 +44,7 @@ def open_table(source: Source) -> Table:
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
     line = source.lines(1)[0]
-    separator = max(",;\t|", key=line.count)
+    separator = separator_of(line)
     try:
         header = pl.read_csv(source.data(), n_rows=0, infer_schema=False, separator=separator).columns
     except _READING as error:
@@ -52,12 +52,17 @@ def open_table(source: Source) -> Table:
     return Table(source, header, separator)
 
 
+def separator_of(text: str) -> str:
+    """What separates the fields of a text's first line: of comma, semicolon, tab and bar the most frequent."""
+    line = text.partition("\n")[0]
+    return max(",;\t|", key=line.count)
+
+
 def first_fields(source: Source, count: int) -> list[list[str]]:
     """The fields of a CSV file's first lines."""
     lines = source.lines(count)
-    separator = max(",;\t|", key=lines[0].count)
     try:
-        return list(csv.reader(lines, delimiter=separator))
+        return list(csv.reader(lines, delimiter=separator_of(lines[0])))
     except csv.Error as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
 
@@ -78,12 +83,11 @@ def read_table(table: Table, columns: Mapping[str, str], types: Mapping[str, pl.
             frame = pl.read_csv(
                 source.data(),
                 columns=list(columns),
-                schema_overrides=overrides,
                 infer_schema=False,
                 ignore_errors=True,
                 glob=False,
                 separator=table.separator,
-                has_header=not table.headless,
+                **_names(table, overrides),
             ).rename(dict(columns))
         else:
             frame = _whole(table, list(columns)).rename(dict(columns))
@@ -93,6 +97,13 @@ def read_table(table: Table, columns: Mapping[str, str], types: Mapping[str, pl.
         return frame.with_row_index("row", table.first_row)
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
+
+
+def _names(table: Table, types: Mapping[str, pl.DataType]) -> dict[str, Any]:
+    """How a CSV reader learns of names and ``types`` (by name in the file)."""
+    if not table.headless:
+        return {"schema_overrides": types}
+    return {"has_header": False, "schema": {name: types.get(name, pl.String()) for name in table.header}}
 
 
 def _whole(table: Table, columns: list[str]) -> pl.DataFrame:
@@ -111,8 +122,12 @@ def read_text(table: Table, columns: Mapping[str, str], rows: pl.Series) -> pl.D
     data = table.source.data()
     if table.source.kind == "parquet":
         lazy = pl.scan_parquet(data, glob=False)
+    elif table.headless:
+        # Polars' lazy reader passes over the names that it is given for a table without any.
+        schema = dict.fromkeys(table.header, pl.String())
+        lazy = pl.read_csv(data, has_header=False, schema=schema, glob=False, separator=table.separator).lazy()
     elif table.source.kind == "csv":
-        lazy = pl.scan_csv(data, infer_schema=False, glob=False, separator=table.separator, has_header=not table.headless)
+        lazy = pl.scan_csv(data, infer_schema=False, glob=False, separator=table.separator)
     else:
         lazy = _whole(table, list(columns)).lazy()
     return (

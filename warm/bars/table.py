@@ -60,6 +60,4 @@ def read(source: Source) -> Reading:
             )
         says = says._replace(symbol=named.symbol, named_by="file name")
     frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
-    return Reading(
-        frame, lambda rows: read_text(table, columns, rows), says, columns, "line" if source.kind in ("csv", "lines") else "row"
-    )
+    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, "line" if source.kind == "csv" else "row")

@@ -14,7 +14,7 @@ import polars as pl
 from warm.bars.reading import Reading, Says, from_raw
 from warm.bars.table import ALIASES
 from warm.files import Source, one_line
-from warm.tables import first_fields, open_table, plain_name, read_table
+from warm.tables import first_fields, open_table, plain_name, read_table, separator_of
 
 _FIELDS = {"open", "high", "low", "close", "volume", "adj_close"}
 _pair = re.compile(r"\('([^']{1,40})', '([^']{1,40})'\)").fullmatch
@@ -31,7 +31,13 @@ def of_lines(fields: list[list[str]]) -> bool:
     """Whether a CSV file begins with a line of prices and a line of tickers, in either order."""
     if len(fields) < 2 or len(fields[0]) < 6 or len(fields[0]) != len(fields[1]):  # noqa: PLR2004
         return False
-    return any(sum(_field(each) is not None for each in line[1:]) == len(line) - 1 for line in fields[:2])
+    return any(
+        all(_field(each) for each in prices[1:]) and not any(_field(each) or _number(each) for each in tickers[1:])
+        for prices, tickers in (fields[:2], fields[1::-1])
+    )
+
+
+_number = re.compile(r"\s*[-+]?\d*\.?\d*(?:[eE][-+]?\d+)?\s*").fullmatch
 
 
 def of_header(header: list[str]) -> bool:
@@ -84,7 +90,7 @@ def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFr
         body.readline()
     names = [f"column_{number}" for number in range(1, len(first) + 1)]
     try:
-        rows = [row for row in csv.reader(body) if row]
+        rows = [row for row in csv.reader(body, delimiter=separator_of(text)) if row]
     except csv.Error as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
     for number, row in enumerate(rows, skipped + 1):
