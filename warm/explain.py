@@ -24,7 +24,7 @@ BY = {
     "--interval": "--interval, as there is only one bar",
     "assumed": "assumed, as there is only one bar",
 }
-MOMENT = {"open": "when a bar begins", "close": "when a bar ends"}
+MOMENT = {"open": "when a bar begins", "close": "when a bar ends", "date": "the date of a session, which ends it"}
 
 
 def explain(path: Path, options: Options, now_ms: int, console: Console) -> bool:
@@ -79,7 +79,7 @@ def _prices(source: Source, form: Format, options: Options, now_ms: int) -> tupl
         ("symbols", f"{', '.join(names)}{more} (from the {told['symbol_by']})"),
         ("market", market),
         ("interval", f"{told['interval']} ({BY[told['interval_by']]})"),
-        ("stamps", f"{MOMENT[told['stamps']]}; time zone: {told['zone'] or 'none, they are dates'}"),
+        ("stamps", f"{MOMENT[told['stamps']]}; time zone: {told['zone'] or 'that of the market'}"),
         ("adjusted", "for splits and dividends, by its adj_close" if part.adjusted else "as they are: it has no adj_close"),
         ("rows", f"{part.rows} read, {part.frame.height} good, {part.unfinished} not over yet, {part.cut} after --as-of"),
         *_rejected(part.rejects),

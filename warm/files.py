@@ -30,7 +30,7 @@ KINDS = {
 
 SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
 
-CONTENT_MAX_BYTES = 4 * 1024**3
+CONTENT_MAX_BYTES = 2 * 1024**3
 """Bytes that an archive may unpack to; more is a mistake or an attack."""
 
 JSON_MAX_BYTES = 512 * 1024**2
@@ -55,12 +55,19 @@ def one_line(error: BaseException, length: int = 200) -> str:
 class Source:
     """One file, or one member of a zip archive, unpacked when it is asked for.
 
-    ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive. An archive
-    that has none stands for itself, with the ``fault`` that it is to be refused for.
+    ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive. An
+    archive that has none stands for itself, with the ``fault`` that it is to be refused for.
     """
 
-    def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
-        self.path, self.label, self._member, self.fault = path, label, member, fault
+    def __init__(
+        self,
+        path: Path,
+        label: str,
+        member: str | None = None,
+        fault: str | None = None,
+        max_bytes: int = CONTENT_MAX_BYTES,
+    ) -> None:
+        self.path, self.label, self._member, self.fault, self._max_bytes = path, label, member, fault, max_bytes
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
@@ -90,19 +97,19 @@ class Source:
         try:
             if self._member is not None:
                 with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as packed:
-                    content = packed.read(CONTENT_MAX_BYTES + 1)
+                    content = packed.read(self._max_bytes + 1)
                 if self._member.lower().endswith(".gz"):
-                    content = _unzip(io.BytesIO(content))
+                    content = _unzip(io.BytesIO(content), self._max_bytes)
             elif self.packed:
                 with self.path.open("rb") as file:
-                    content = _unzip(file)
+                    content = _unzip(file, self._max_bytes)
             else:
                 return self.path.read_bytes()
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
             raise self.refuse(f"no readable {what} ({one_line(error)})") from error
-        if len(content) > CONTENT_MAX_BYTES:
-            raise self.refuse(f"it unpacks to more than {CONTENT_MAX_BYTES:,} bytes")
+        if len(content) > self._max_bytes:
+            raise self.refuse(f"it unpacks to more than {self._max_bytes:,} bytes")
         return content
 
     def data(self) -> bytes | Path:
@@ -186,9 +193,9 @@ class Source:
         self.__dict__.pop("json", None)
 
 
-def _unzip(file: Any) -> bytes:  # noqa: ANN401
+def _unzip(file: Any, max_bytes: int) -> bytes:  # noqa: ANN401
     with gzip.open(file) as packed:
-        content: bytes = packed.read(CONTENT_MAX_BYTES + 1)
+        content: bytes = packed.read(max_bytes + 1)
         return content
 
 

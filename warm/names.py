@@ -33,7 +33,7 @@ def read_name(stem: str) -> Named:
     dated = False
     for token in re.split(r"[-_ ]+", stem):
         told = interval_named(token)
-        if told is not None and parts:
+        if told is not None:
             interval = interval or told
         elif _date(token) or (dated and token.isdigit()):
             dated = True

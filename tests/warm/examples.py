@@ -29,8 +29,8 @@ class Bar(NamedTuple):
 
 
 class PriceExample(NamedTuple):
-    """A format's example: the file's name, what writes bars as such a file, its canonical symbol, whether its bars are hours (else
-    sessions), whether its market never closes, whether stamps are text, and whether the file is text.
+    """A format's example: the file's name, what writes bars as such a file, its canonical symbol, whether its bars are hours
+    (else sessions), whether its market never closes, whether stamps are text, and whether the file is text.
     """
 
     file: str
@@ -294,7 +294,7 @@ def hedge_fund_v1(words: Sequence[Word]) -> bytes:
 def _signal(word: Word) -> dict[str, Any]:
     return {
         "model_name": "buffett", "ticker": word.symbol, "date": word.day,
-        "value": word.view * (word.confidence if isinstance(word.confidence, float) else 1), "reasoning": "moat", "components": {},
+        "value": word.view * (word.confidence if isinstance(word.confidence, float) else 1), "reasoning": "moat",
         "metadata": {
             "signal": _SIGNALS[word.view], "confidence": _percent(word.confidence), "model": "gpt", "prompt_key": "0a1b",
             "snapshot_hash": "ffff", "cached": False, "abstained": False,

@@ -171,7 +171,7 @@ def test_stamps_with_and_without_a_zone_in_one_file_are_refused(name: str, tmp_p
 
 def words_of(outcome: Outcome, agent: str) -> dict[str, tuple[str, float | None, float | None]]:
     """Each symbol's status, view and confidence of one agent."""
-    found = {}
+    found: dict[str, tuple[str, float | None, float | None]] = {}
     for symbol in outcome.store.records:
         view = outcome.store.views(symbol).get(agent)
         if view is not None:

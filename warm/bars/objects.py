@@ -2,8 +2,9 @@
 
 * Alpaca (https://docs.alpaca.markets/reference/stockbars): ``{"bars": {"AAPL": [{t, o, h, l, c, v, n, vw}]}}``, or
   ``{"symbol": …, "bars": […]}``; ISO stamps of when a bar begins.
-* Polygon (https://polygon.io/docs/rest/stocks/aggregates/custom-bars): ``{"ticker": …, "results": [{v, vw, o, c, h, l, t}]}``; ms.
-* Alpha Vantage (https://www.alphavantage.co/documentation/): ``{"Meta Data": {…}, "Time Series (60min)": {stamp: {…}}}``, newest first, in the time zone that its meta data name. Intraday stamps say when a bar begins; daily, weekly and monthly ones
+* Polygon (https://polygon.io/docs/rest/stocks/aggregates/custom-bars): ``{"ticker": …, "results": [{t, o, h, l, c, v}]}``; ms.
+* Alpha Vantage (https://www.alphavantage.co/documentation/): ``{"Meta Data": {…}, "Time Series (60min)": {stamp: {…}}}``,
+  newest first, in the time zone that its meta data name. Intraday stamps say when a bar begins; daily, weekly and monthly ones
   are the date of its last session.
 """
 

@@ -98,7 +98,7 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     told = {
         "interval": interval,
         "interval_by": how,
-        "stamps": kind,
+        "stamps": "date" if dates and INTERVALS[interval] == DAY_S else kind,
         "zone": stamps.zone or ("own" if not dates else None),
         "symbol_by": says.named_by or "column",
         "columns": dict(reading.columns),
