@@ -3,11 +3,13 @@
 **It is simulated**, for measuring: prices are random walks, agents are names, and nothing in it says anything about any market.
 It is written as a user's data would be (``FOLDER/prices/simulated.parquet``, ``FOLDER/agents/simulated.csv``), its symbols are
 ``SIM00000`` onwards, and it ends with the sample's last session, so that both can be loaded together and replayed. The same
-arguments give the same data.
+arguments give the same data. ``--logs 1000`` writes so many logs of TradingAgents besides, of 100 KB each, to measure reading
+them.
 """
 
 import argparse
 import csv
+import json
 import math
 import random
 from datetime import date, timedelta
@@ -75,11 +77,40 @@ def agent_rows(symbols: int, seed: int = SEED) -> list[list[str]]:
     return rows
 
 
+LOG_REPORT_BYTES = 24_000
+"""Length of each of a log's four reports, which makes it 100 KB long."""
+
+WORDS = ("revenue", "margin", "growth", "momentum", "debt", "earnings", "quarter", "volume", "trend", "cash", "risk", "demand")
+
+
+def write_logs(folder: Path, count: int, symbols: int, seed: int = SEED) -> None:
+    """``count`` logs, one a symbol and session back from the last; a tenth decides nothing, others say it in three ways."""
+    noise = random.Random(f"{seed} logs")
+    days = sessions_before(LAST_SESSION, -(-count // symbols))[::-1]
+    for number in range(count):
+        symbol, day = symbol_name(number % symbols), days[number // symbols].isoformat()
+        reports = (" ".join(noise.choices(WORDS, k=LOG_REPORT_BYTES // 7)) for _ in range(4))
+        state = dict(zip(("market_report", "sentiment_report", "news_report", "fundamentals_report"), reports, strict=True))
+        word = noise.choice(("Buy", "Hold", "Sell"))
+        said = (
+            "Simulated.",
+            f"**Rating**: {word}",
+            f"FINAL TRANSACTION PROPOSAL: **{word.upper()}**",
+            f"I would {word.lower()}.",
+        )
+        decision = said[0] if noise.random() < 0.1 else noise.choice(said[1:])
+        state |= {"company_of_interest": symbol, "trade_date": day, "final_trade_decision": decision}
+        path = folder / symbol / "TradingAgentsStrategy_logs" / f"full_states_log_{day}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({day: state}), encoding="utf-8")
+
+
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--symbols", type=int, default=1000)
     parser.add_argument("--bars", type=int, default=260)
+    parser.add_argument("--logs", type=int, default=0, help="logs of TradingAgents besides (default none)")
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     if arguments.symbols < 1 or arguments.bars < 1:
@@ -91,6 +122,8 @@ def main() -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(agent_rows(arguments.symbols))
+    if arguments.logs > 0:
+        write_logs(arguments.folder / "agents", arguments.logs, arguments.symbols)
     print(f"{arguments.symbols} symbols x {arguments.bars} bars under {arguments.folder}")
 
 
