@@ -14,8 +14,8 @@ COINS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "BTC", "ETH",
 """Cryptocurrencies that a pair may be quoted in."""
 
 _QUOTES = "|".join(sorted(FIAT | COINS))
-# In one word only the quotes that are told without doubt, the longest first: BTCFDUSD is quoted in FDUSD. FETUSD is quoted in USD,
-# so TUSD is none of them; BNBUSD, so neither is BUSD; and HYUNDAI is a share.
+# In one word only the quotes that are told without doubt, the longest first: BTCFDUSD is quoted in FDUSD. FETUSD is quoted in
+# USD, so TUSD is none of them; BNBUSD, so neither is BUSD; and HYUNDAI is a share.
 _JOINED_QUOTES = "FDUSD|USDT|USDC|USD|EUR|GBP|JPY|AUD|TRY|BRL|BTC|ETH|BNB"
 _separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z0-9]{{2,8}}))?").fullmatch
 _joined = re.compile(rf"(?=[A-Z0-9]{{6,20}}$)([A-Z0-9]{{2,}}?)({_JOINED_QUOTES})").fullmatch

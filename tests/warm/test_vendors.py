@@ -26,11 +26,12 @@ def utc(*moment: int) -> int:
     return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc]
 
 
-def series(name: str, stamps: list[str], *, adjusted: bool = False, **meta: str) -> str:
+def series(name: str, stamps: list[str], *, adjusted: bool = False, interval: str | None = None) -> str:
     """Alpha Vantage's document."""
     bar = {"1. open": "10", "2. high": "12", "3. low": "9", "4. close": "11"}
     bar |= {"5. adjusted close": "5.5", "6. volume": "7"} if adjusted else {"5. volume": "7"}
-    return json.dumps({"Meta Data": {"2. Symbol": "IBM", **meta}, name: dict.fromkeys(stamps, bar)})
+    meta = {"2. Symbol": "IBM"} | ({} if interval is None else {"4. Interval": interval})
+    return json.dumps({"Meta Data": meta, name: dict.fromkeys(stamps, bar)})
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_alpha_vantages_adjusted_closes_adjust(tmp_path: Path) -> None:
 
 def test_alpha_vantages_documents_may_be_lines(tmp_path: Path) -> None:
     """One symbol a line, as AI-Trader merges them."""
-    one = series("Time Series (60min)", ["2024-01-05 15:00:00", "2024-01-05 14:00:00"], **{"4. Interval": "60min"})
+    one = series("Time Series (60min)", ["2024-01-05 15:00:00", "2024-01-05 14:00:00"], interval="60min")
     put(tmp_path / "merged.jsonl", f"{one}\n{one.replace('IBM', 'AAPL')}\n")
     store = run(tmp_path).store
     assert {symbol: store.price(symbol).as_of_ms for symbol in store.records} == dict.fromkeys(
@@ -91,7 +92,7 @@ def test_yfinances_layouts_are_read(by_ticker: bool, zone: str, tmp_path: Path) 
 
 def test_yfinances_table_in_parquet_is_read(tmp_path: Path) -> None:
     """Its columns are written as pairs."""
-    frame = {"Date": [datetime.combine(day, datetime.min.time()) for day in DAYS]}
+    frame: dict[str, list[object]] = {"Date": [datetime.combine(day, datetime.min.time()) for day in DAYS]}
     frame |= {
         str((field, ticker)): [value] * 5 for ticker in ("AAPL", "MSFT") for field, value in zip(FIELDS, VALUES, strict=True)
     }
@@ -114,21 +115,21 @@ def test_a_wide_table_without_a_column_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "symbol", "as_of"),
     [
-        ("flat.csv", "ticker,volume,open,close,high,low,window_start,transactions\n"
-         "AAA,5,10,11,12,9,1704205800000000000,3\nAAA,5,10,11,12,9,1704205860000000000,3\n", "AAA", (2024, 1, 2, 14, 32)),
-        ("futures.csv/ETHUSDT-1m.csv", "open_time,open,high,low,close,volume,close_time,quote_volume,count,a,b,ignore\n"
-         "1704067200000,10,12,9,11,5,1704067259999,1,1,1,1,0\n1704067260000,10,12,9,11,5,1704067319999,1,1,1,1,0\n",
+        ("flat.csv", ("ticker,volume,open,close,high,low,window_start,transactions\n"
+         "AAA,5,10,11,12,9,1704205800000000000,3\nAAA,5,10,11,12,9,1704205860000000000,3\n"), "AAA", (2024, 1, 2, 14, 32)),
+        ("futures.csv/ETHUSDT-1m.csv", ("open_time,open,high,low,close,volume,close_time,quote_volume,count,a,b,ignore\n"
+         "1704067200000,10,12,9,11,5,1704067259999,1,1,1,1,0\n1704067260000,10,12,9,11,5,1704067319999,1,1,1,1,0\n"),
          "ETH-USDT", (2024, 1, 1, 0, 2)),
-        ("stooq.txt.csv", "<TICKER>,<DATE>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\nAAPL.US,20240102,10,12,9,11,5\n"
-         "AAPL.US,20240103,10,12,9,11,5\n", "AAPL.US", (2024, 1, 3, 21)),
+        ("stooq.txt.csv", ("<TICKER>,<DATE>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\nAAPL.US,20240102,10,12,9,11,5\n"
+         "AAPL.US,20240103,10,12,9,11,5\n"), "AAPL.US", (2024, 1, 3, 21)),
         ("NVDA.csv", ",open,high,low,close,volume\n2024-01-02,10,12,9,11,5\n2024-01-03,10,12,9,11,5\n", "NVDA", (2024, 1, 3, 21)),
         ("week.csv", "symbol,date,open,high,low,close,volume\n"
          + "".join(f"AAA,{date(2024, 1, 1) + timedelta(weeks=number)},10,12,9,11,5\n" for number in range(5)), "AAA",
          (2024, 2, 4, 21)),
         ("month.csv", "symbol,date,open,high,low,close,volume\n"
          + "".join(f"AAA,2024-{month:02}-01,10,12,9,11,5\n" for month in range(1, 7)), "AAA", (2024, 6, 30, 20)),
-        ("XBTUSD.json", '{"candles": [{"time": 1704067200, "o": "10", "h": "12", "l": "9", "c": "11", "v": "5"},'
-         ' {"time": 1704153600, "o": "10", "h": "12", "l": "9", "c": "11", "v": "5"}]}', "XBT-USD", (2024, 1, 3)),
+        ("XBTUSD.json", ('{"candles": [{"time": 1704067200, "o": "10", "h": "12", "l": "9", "c": "11", "v": "5"},'
+         ' {"time": 1704153600, "o": "10", "h": "12", "l": "9", "c": "11", "v": "5"}]}'), "XBT-USD", (2024, 1, 3)),
     ],
     ids=["Polygon's flat files", "Binance's futures", "stooq", "pandas' index", "weeks", "months", "a pair in days"],
 )  # fmt: skip
