@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uuid_utils
 from rich.console import Console
@@ -24,7 +23,7 @@ from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
 from warm.publish import OpenStore
 from warm.report import open_reporter, write_report
-from warm.sessions import MOMENT_RULE, open_session
+from warm.sessions import MOMENT_RULE, open_session, open_zone
 
 PRICES = Path("data/prices")
 AGENTS = Path("data/agents")
@@ -61,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stamps", choices=("open", "close"), help="what a bar's stamp is (default: as its format has it; open for tables)"
     )
-    parser.add_argument("--naive-timezone", default="UTC", help="where moments without a time zone are (default UTC)")
+    parser.add_argument("--naive-timezone", help="where prices' moments without one are (default --timezone; UTC for pairs)")
     parser.add_argument(
         "--format",
         action="append",
@@ -86,12 +85,9 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     try:
         session = open_session(arguments.timezone, arguments.session_close, arguments.interval)
         choices = tuple(parse_choice(each) for each in arguments.format)
+        zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
     except InputRefused as error:
         parser.error(str(error))
-    try:
-        zone = ZoneInfo(arguments.naive_timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        parser.error(f"--naive-timezone {arguments.naive_timezone!r} is not a known timezone; allowed: IANA names")
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
         if as_of_ms is None:

@@ -10,7 +10,8 @@ from rich.text import Text
 from warm.agents.rows import Context, Imported
 from warm.bars.reader import read_file
 from warm.errors import InputRefused
-from warm.files import Source, find_sources
+from warm.fates import SPOILT, not_understood
+from warm.files import Source, find_sources, harmless
 from warm.formats import Format, Unknown, chosen, recognise
 from warm.job import Options
 from warm.rejects import Rejects
@@ -41,8 +42,10 @@ def explain(path: Path, options: Options, now_ms: int, console: Console) -> bool
             facts, shown = _one(source, options, now_ms)
         except InputRefused as refused:
             facts, shown, whole = [("refused", str(refused))], None, False
+        except SPOILT as error:
+            facts, shown, whole = [("refused", str(not_understood(source, error)))], None, False
         for name, fact in facts:
-            console.print(Text(f"  {name:<10}{fact}"), soft_wrap=True)
+            console.print(Text(harmless(f"  {name:<10}{fact}")), soft_wrap=True)
         if shown is not None:
             console.print(shown)
         source.forget()
@@ -58,7 +61,7 @@ def _one(source: Source, options: Options, now_ms: int) -> tuple[Facts, Table | 
     said = chosen(source, "prices", options.choices) or chosen(source, "agents", options.choices)
     form = said or recognise(source)
     if isinstance(form, Unknown):
-        raise InputRefused(f"no format recognises it: {form.looks}")
+        raise InputRefused(f"no format recognises it: {form.said}")
     facts = [("format", f"{form.name}: {form.description} ({'--format' if said else 'recognised by its content'})")]
     more, shown = _prices(source, form, options, now_ms) if form.kind == "prices" else _agents(source, form, options, now_ms)
     return facts + more, shown

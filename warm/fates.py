@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import polars as pl
 
 from warm.errors import FilesRefused, InputRefused
-from warm.files import Source, find_sources
+from warm.files import Source, find_sources, one_line
 from warm.formats import Choice, Format, Kind, Unknown, chosen, recognise
 from warm.rejects import Rejects
+
+SPOILT = (Exception, pl.exceptions.PanicException)
+"""What a library may raise on a file that is spoilt in a way nobody thought of; Polars' panics are no `Exception`."""
+
+
+def not_understood(source: Source, error: BaseException) -> InputRefused:
+    """The refusal of a file on which a library failed: one line, in place of a traceback that says nothing of the file."""
+    return source.refuse(f"it cannot be understood ({type(error).__name__}: {one_line(error)})")
 
 
 class Fate(msgspec.Struct, kw_only=True):
@@ -74,6 +83,9 @@ class Fates:
             except InputRefused as refused:
                 fate.fate, fate.why = "refused", str(refused)
                 refusals.append(str(refused))
+            except SPOILT as error:
+                fate.fate, fate.why = "refused", str(not_understood(source, error))
+                refusals.append(fate.why)
             source.forget()
         self.all.extend(Fate(file=each, kind=self._kind, fate="skipped", why="its name is no data file's") for each in others)
         if refusals:
@@ -96,7 +108,7 @@ class Fates:
                 # One slip away from a table of this kind: its reader says what is missing.
                 found = self._formats[0]
             else:
-                fate.fate, fate.why = "skipped", f"no format recognises it ({found.looks})"
+                fate.fate, fate.why = "skipped", f"no format recognises it ({found.said})"
                 return
         fate.format = found.name
         if found.kind != self._kind:

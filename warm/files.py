@@ -5,6 +5,8 @@ line.
 import gzip
 import io
 import json
+import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -39,6 +41,8 @@ JSON_MAX_BYTES = 512 * 1024**2
 _MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which Windows' programs write."""
 
+_odd_name = re.compile(r"[*?\[\]{}]").search
+
 _LINE_MAX_BYTES = 16 * 1024**2
 """Bytes of a JSON line that a file is recognised by."""
 
@@ -46,10 +50,21 @@ MEMBERS_MAX = 10_000
 """Files of an archive."""
 
 
+_UNPACKING = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+"""What reading and unpacking a file may raise."""
+
+
 def one_line(error: BaseException, length: int = 200) -> str:
     """The first line of an error, cut to ``length`` characters."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:length]
+    return harmless(lines[0][:length])
+
+
+def harmless(text: str) -> str:
+    """``text`` on one line and without what acts on a terminal: controls, escapes, what turns its direction, lone surrogates. For
+    names and values out of files, which errors and reports show.
+    """
+    return "".join(each if each.isprintable() else "�" for each in text)
 
 
 class Source:
@@ -67,7 +82,7 @@ class Source:
         fault: str | None = None,
         max_bytes: int = CONTENT_MAX_BYTES,
     ) -> None:
-        self.path, self.label, self._member, self.fault, self._max_bytes = path, label, member, fault, max_bytes
+        self.path, self.label, self._member, self.fault, self._max_bytes = path, harmless(label), member, fault, max_bytes
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
@@ -86,7 +101,7 @@ class Source:
     def refuse(self, why: str) -> InputRefused:
         """What to raise if it cannot be used."""
         inside = "" if self._member is None else f"/{self._member}"
-        return InputRefused(f"{self.path}{inside}: {why}")
+        return InputRefused(harmless(f"{self.path}{inside}: {why}"))
 
     def content(self) -> bytes:
         """All of it, unpacked.
@@ -105,7 +120,7 @@ class Source:
                     content = _unzip(file, self._max_bytes)
             else:
                 return self.path.read_bytes()
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _UNPACKING as error:
             what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
             raise self.refuse(f"no readable {what} ({one_line(error)})") from error
         if len(content) > self._max_bytes:
@@ -117,7 +132,9 @@ class Source:
         # Readers of JSON lines know no byte order mark.
         if self.kind == "lines" and self.head(3) == _MARK:
             return self.content().removeprefix(_MARK)
-        return self.content() if self.packed else self.path
+        # Table libraries take some characters of a name for a pattern, and none that is not UTF-8.
+        odd = _odd_name(str(self.path)) is not None or not str(self.path).isprintable()
+        return self.content() if self.packed or odd else self.path
 
     def head(self, length: int = 65_536) -> bytes:
         """Its first bytes; a packed file is opened no further than they go.
@@ -137,7 +154,7 @@ class Source:
             # Unbuffered: one read, which an interrupt can end.
             with self.path.open("rb", buffering=0) as plain:
                 return plain.read(length)
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _UNPACKING as error:
             what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
             raise self.refuse(f"no readable {what} ({one_line(error)})") from error
 
@@ -148,7 +165,7 @@ class Source:
             InputRefused: empty, or no UTF-8.
         """
         head = self.head()
-        if not head.strip(b"\xef\xbb\xbf \t\r\n"):
+        if not head.removeprefix(_MARK).strip():
             raise self.refuse("the file is empty")
         if head.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise self.refuse("the text is UTF-16; allowed: UTF-8")
@@ -159,7 +176,10 @@ class Source:
             if error.end < len(head) or error.reason != "unexpected end of data":
                 raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
             text = head[: error.start].decode("utf-8-sig")
-        return [line for line in text.splitlines() if line.strip()][:count]
+        found = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()][:count]
+        if not found:
+            raise self.refuse("the file is empty")
+        return found
 
     @cached_property
     def json(self) -> Any:  # noqa: ANN401
@@ -182,7 +202,7 @@ class Source:
         """
         head = self.head(_LINE_MAX_BYTES)
         self.lines(1)
-        first = next(line for line in head.removeprefix(_MARK).splitlines() if line.strip())
+        first = next(line for line in head.removeprefix(_MARK).split(b"\n") if line.strip())
         found = parse_json(self, first, 1)
         if not isinstance(found, dict):
             raise self.refuse("line 1 is no JSON object")
@@ -253,7 +273,7 @@ def _sources(path: Path, label: str) -> Iterator[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    except (OSError, zipfile.BadZipFile) as error:
+    except _UNPACKING as error:
         yield Source(path, label, fault=f"no readable zip archive ({one_line(error)})")
         return
     members = [each for each in members if each.lower().endswith(SUFFIXES) and not each.lower().endswith(".zip")]

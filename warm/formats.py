@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from warm.agents import ai_hedge_fund, ai_hedge_fund_v2, ai_trader, native, tradingagents, tradingagents_cn
 from warm.bars import arrays, lean, objects, table, wide
 from warm.errors import InputRefused
-from warm.files import Source
+from warm.files import Source, harmless
 from warm.names import read_name
 from warm.tables import first_fields, open_table
 
@@ -86,6 +86,14 @@ class Unknown(NamedTuple):
     looks: str
     nearly: Kind | None = None
 
+    @property
+    def said(self) -> str:
+        """What it looks like, as a report may show it."""
+        return harmless(self.looks)
+
+
+_MARKS = Unknown("marks, an index or funding rates in place of trades")
+
 
 def recognise(source: Source) -> Format | Unknown:
     """The format of a file, by its content.
@@ -101,7 +109,7 @@ def recognise(source: Source) -> Format | Unknown:
         return _of_lines(source)
     if source.kind == "csv":
         fields = first_fields(source, 3)
-        if lean.is_quotes(source):
+        if lean.is_quotes(source, fields):
             return Unknown("bids and offers, or open interest, in place of trades")
         if arrays.of_lines(fields):
             return FORMATS["binance"]
@@ -120,6 +128,8 @@ def _of_header(source: Source, header: list[str]) -> Format | Unknown:
     if table.resembles(header):
         named = read_name(source.stem)
         freqtrade = [each.lower() for each in header] == list(arrays.BINANCE) and source.kind != "csv"
+        if freqtrade and arrays.no_trades(source):
+            return _MARKS
         return FORMATS["freqtrade" if freqtrade and named.symbol and named.interval else "table"]
     looks = f"a table of {', '.join(each[:20] for each in header[:8])}"
     if table.meanings(header) & {"open", "high", "low", "close"} and table.meanings(header) & {"symbol", "date"}:
@@ -141,7 +151,7 @@ def _of_lines(source: Source) -> Format | Unknown:
 def _of_document(source: Source) -> Format | Unknown:
     document = source.json
     if name := arrays.of_arrays(document):
-        return FORMATS[name]
+        return _MARKS if arrays.no_trades(source) else FORMATS[name]
     for name, detects in _DOCUMENTS:
         if detects(document):
             return FORMATS[name]

@@ -56,13 +56,16 @@ class Spacing(NamedTuple):
     """What the distances between a file's bars say.
 
     ``interval`` is the name of the most frequent one, None if it has no name; ``seconds`` is its length, None if no symbol has
-    two bars; ``share`` is the share of distances that are whole multiples of it; ``distances`` how many there are.
+    two bars; ``share`` is the share of distances that are whole multiples of it; ``distances`` how many there are; ``least`` is
+    the shortest of them, and ``longest_least`` the longest of the symbols' own shortest, in seconds.
     """
 
     interval: str | None
     seconds: float | None
     share: float
     distances: int
+    least: float = 0.0
+    longest_least: float = 0.0
 
 
 SAMPLED_SYMBOLS = 200
@@ -77,37 +80,48 @@ def spacing(frame: pl.DataFrame, *, dates: bool) -> Spacing:
     if frame.height > SAMPLED_SYMBOLS:
         sampled = frame.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
         stamps = stamps.join(sampled, on="symbol", how="semi")
-    distances = (
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    apart = (
         stamps.sort("symbol", "stamp_ms")
-        .select(((pl.col("stamp_ms").diff() / 1000).filter(pl.col("symbol") == pl.col("symbol").shift(1))).alias("seconds"))
+        .select("symbol", pl.when(same).then(pl.col("stamp_ms").diff() / 1000).alias("seconds"))
         .filter(pl.col("seconds") > 0)
-        .group_by("seconds")
-        .len()
-        .sort("len", "seconds", descending=[True, False])
         .collect()
     )
-    total = int(distances.get_column("len").sum())
+    distances = apart.group_by("seconds").len().sort("len", "seconds", descending=[True, False])
+    total = apart.height
     if total == 0:
         return Spacing(None, None, 1.0, 0)
     seconds = float(distances.item(0, "seconds"))
+    of_symbols = apart.group_by("symbol").agg(pl.col("seconds").min(), pl.len()).filter(pl.col("len") >= _ENOUGH)
+    longest = of_symbols.get_column("seconds").max()
+    least, longest_least = _seconds(distances.get_column("seconds").min()), _seconds(longest)
     if dates:
-        interval = _of_days(round(seconds / DAY_S), total)
-        return Spacing(interval, seconds, 1.0, total)
+        return Spacing(_of_days(round(seconds / DAY_S), round(least / DAY_S), total), seconds, 1.0, total, least, longest_least)
     whole = distances.filter(pl.col("seconds") % seconds == 0).get_column("len").sum()
     name = "1M" if seconds % DAY_S == 0 and seconds // DAY_S in _MONTH_DAYS else _BY_SECONDS.get(int(seconds))
-    return Spacing(name if seconds == int(seconds) else None, seconds, float(whole) / total, total)
+    return Spacing(name if seconds == int(seconds) else None, seconds, float(whole) / total, total, least, longest_least)
 
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+_ENOUGH = 5
+"""Distances from which on a symbol's least one tells what its bars are."""
 
 _FEW = 3
-"""Distances below which dates a week or a month apart are sessions with gaps, not weeks or months."""
+"""Distances below which dates further apart than a long weekend are sessions with gaps, unless none is nearer than a week."""
 
 _WEEKEND_DAYS = 5
 """Sessions this far apart are daily ones with a long weekend between them."""
 
+_WEEK_DAYS = 7
 
-def _of_days(days: int, count: int) -> str | None:
-    if days <= _WEEKEND_DAYS or count < _FEW:
+
+def _of_days(days: int, least: int, count: int) -> str | None:
+    """Dates' interval, from the most frequent and the least distance; of few distances only weeks and months that all are."""
+    if days <= _WEEKEND_DAYS or (least <= _WEEKEND_DAYS and count < _FEW):
         return "1d"
-    if days == 7:  # noqa: PLR2004
+    if days == _WEEK_DAYS:
         return "1w"
     return "1M" if days in _MONTH_DAYS else None

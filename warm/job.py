@@ -47,7 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     interval: str | None = None
     calendar: Calendar = "auto"
     stamps: Stamp | None = None
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo | None = None
     choices: tuple[Choice, ...] = ()
     dry_run: bool = False
     prune: bool = False

@@ -78,6 +78,10 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
     rows, cut = sum(part.rows for part in parts), sum(part.cut for part in parts)
     unfinished = [part.unfinished for part in parts]
     markets, keep = _markets(parts, reckoning.interval)
+    try:
+        _check_adjustment(parts, loaded)
+    except InputRefused as refused:
+        raise fates.refused(refused) from refused
     frame = pl.concat([part.frame for part in parts], how="vertical", rechunk=False)
     own = [part.rejects for part in parts]
     parts.clear()
@@ -118,23 +122,42 @@ def _why_empty(
 def _markets(parts: list[PriceFile], wanted: str | None) -> tuple[dict[str, Market], list[set[str] | None]]:
     """Each symbol's market; and of each file the symbols whose bars count, None for all of them.
 
-    A symbol has bars of one interval: the one ``wanted``, else the longest that any file has of it.
+    A symbol has bars of one interval: the one ``wanted``, else the longest that any file has of it. An interval that is only
+    assumed, because a file has one bar of each symbol, yields to any that is known.
     """
-    chosen: dict[str, str] = {}
+    chosen: dict[str, tuple[bool, int, str]] = {}
     never: dict[str, bool] = {}
     for part in parts:
+        rank = (part.told["interval_by"] != "assumed", INTERVALS[part.interval], part.interval)
         held = part.frame.get_column("symbol").unique()
         for symbol, closes_never in (
             part.symbols.filter(pl.col("symbol").is_in(held.implode())).select("symbol", "never").iter_rows()
         ):
             never[symbol] = never.get(symbol, False) or closes_never
-            longest = max(chosen.get(symbol, part.interval), part.interval, key=INTERVALS.__getitem__)
-            chosen[symbol] = wanted or longest
-    if len({part.interval for part in parts} | ({wanted} - {None})) <= 1:
-        keep: list[set[str] | None] = [None for _ in parts]
-    else:
-        keep = [{symbol for symbol, interval in chosen.items() if interval == part.interval} for part in parts]
-    return {symbol: Market(interval, never[symbol]) for symbol, interval in sorted(chosen.items())}, keep
+            chosen[symbol] = max(chosen.get(symbol, rank), rank)
+    intervals = {symbol: wanted or interval for symbol, (*_, interval) in sorted(chosen.items())}
+    keep: list[set[str] | None] = [None for _ in parts]
+    if len({part.interval for part in parts} | ({wanted} - {None})) > 1:
+        keep = [{symbol for symbol, interval in intervals.items() if interval == part.interval} for part in parts]
+    return {symbol: Market(interval, never[symbol]) for symbol, interval in intervals.items()}, keep
+
+
+def _check_adjustment(parts: list[PriceFile], loaded: list[Fate]) -> None:
+    """See that no symbol is adjusted in one file and not in another: joined, they would have a jump where the files meet.
+
+    Raises:
+        InputRefused: one is.
+    """
+    if len({part.adjusted for part in parts}) < 2:  # noqa: PLR2004
+        return
+    seen: dict[str, tuple[bool, str]] = {}
+    for part, fate in zip(parts, loaded, strict=True):
+        for symbol in part.frame.get_column("symbol").unique():
+            adjusted, file = seen.setdefault(symbol, (part.adjusted, fate.file))
+            if adjusted != part.adjusted:
+                raise InputRefused(
+                    f"{symbol} has adjusted closes in one of {file} and {fate.file} and none in the other; allowed: one kind"
+                )
 
 
 def _of_one_interval(frame: pl.DataFrame, keep: list[set[str] | None]) -> tuple[pl.DataFrame, dict[int, int]]:

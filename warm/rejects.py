@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from warm.files import harmless
+
 EXAMPLES_MAX = 5
 """Examples kept for each reason."""
 
@@ -81,5 +83,5 @@ def set_aside(frame: pl.DataFrame, rules: Sequence[Rule], file: str, rejects: Re
 
 
 def cut(text: str | None) -> str | None:
-    """``text``, shortened to what a report keeps."""
-    return None if text is None else text[:TEXT_MAX]
+    """``text``, shortened to what a report keeps, and acting on nobody's terminal."""
+    return None if text is None else harmless(text[:TEXT_MAX])

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import polars as pl
+
 from warm.errors import InputRefused
 from warm.intervals import DAY_S, INTERVALS
 
@@ -62,18 +64,27 @@ def iso(moment_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds" if moment_ms % 1000 else "seconds").replace("+00:00", "Z")
 
 
+def open_zone(name: str, what: str = "") -> ZoneInfo:
+    """The time zone called ``name``, which Python and Polars both know; ``what`` is said before it if it is none.
+
+    Raises:
+        InputRefused: one of them does not.
+    """
+    try:
+        zone = ZoneInfo(name)
+        pl.Series([datetime(2000, 1, 1, tzinfo=UTC)]).dt.convert_time_zone(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.PolarsError) as error:
+        raise InputRefused(f"{what}{name[:60]!r} is not a known timezone; allowed: IANA names, as in Europe/London") from error
+    return zone
+
+
 def open_session(timezone: str, close: str, interval: str | None) -> Session:
     """The session that ``--timezone``, ``--session-close`` and ``--interval`` describe.
 
     Raises:
         InputRefused: an unknown timezone, or a close that is not HH:MM between 00:00 and 24:00.
     """
-    try:
-        zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InputRefused(
-            f"--timezone {timezone!r} is not a known timezone; allowed: IANA names, as in Europe/London"
-        ) from error
+    zone = open_zone(timezone, "--timezone ")
     match = _CLOSE.fullmatch(close)
     minutes = int(match[1]) * _HOUR_MIN + int(match[2]) if match and int(match[2]) < _HOUR_MIN else -1
     if not 0 <= minutes <= _DAY_MIN:

@@ -22,7 +22,8 @@ class Stamps(NamedTuple):
 
     ``table`` has each one once: ``date`` (as it stands in the file), ``stamp_ms`` (milliseconds since 1970, UTC: of a moment, or
     of the midnight that begins a date; null if it cannot be read), ``day`` (the date that it is or is the midnight of, else
-    null). ``zone`` says what was taken for stamps without one, None if each had its own or all are dates.
+    null), ``utc_day`` (the same of midnights in UTC alone). ``zone`` says what was taken for stamps without one, None if each had
+    its own or all are dates.
     """
 
     table: pl.DataFrame
@@ -80,8 +81,9 @@ def _with_midnights(table: pl.DataFrame, own: ZoneInfo) -> pl.DataFrame:
             "day",
             pl.when(local.dt.time() == midnight).then(local.dt.date()),
             pl.when(moment.dt.time() == midnight).then(moment.dt.date()),
-        ).alias("day")
-    ).select("date", "stamp_ms", "day")
+        ).alias("day"),
+        pl.when(moment.dt.time() == midnight).then(moment.dt.date()).alias("utc_day"),
+    ).select("date", "stamp_ms", "day", "utc_day")
 
 
 def _from_numbers(source: Source, unique: pl.Series) -> pl.DataFrame:
@@ -93,7 +95,8 @@ def _from_numbers(source: Source, unique: pl.Series) -> pl.DataFrame:
         raise source.refuse(f"column 'date' holds {unique.dtype} such as {largest!r}; allowed: {STAMP_RULE}")
     least, greatest, factor = unit
     fits = pl.col("date").is_between(least, greatest)
-    whole = pl.col("date") if unique.dtype.is_integer() else pl.col("date").cast(pl.Int64, strict=False)
+    # In 64 bits: milliseconds of a small type's seconds would not fit it.
+    whole = pl.col("date").cast(pl.Int64, strict=False)
     scaled = whole * int(factor) if factor >= 1 else whole // round(1 / factor)
     return unique.to_frame().with_columns(
         pl.when(fits).then(scaled).cast(pl.Int64).alias("stamp_ms"), pl.lit(None, dtype=pl.Date).alias("day")

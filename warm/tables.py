@@ -9,7 +9,7 @@ import polars as pl
 
 from warm.files import Source, one_line
 
-_READING = (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, ValueError)
+_READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError, ValueError)
 
 
 class Table(NamedTuple):
@@ -36,17 +36,17 @@ def open_table(source: Source) -> Table:
     """
     try:
         if source.kind == "parquet":
-            return Table(source, list(pl.read_parquet_schema(source.data())))
+            return Table(source, list(pl.scan_parquet(source.data(), glob=False).collect_schema()))
         if source.kind == "arrow":
             return Table(source, list(pl.read_ipc_schema(source.data())))
         if source.kind == "lines":
-            return Table(source, list(pl.read_ndjson(source.lines(1)[0].encode()).columns))
+            return Table(source, list(source.first_object()))
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
     line = source.lines(1)[0]
     separator = separator_of(line)
     try:
-        header = pl.read_csv(source.data(), n_rows=0, infer_schema=False, separator=separator).columns
+        header = pl.read_csv(source.data(), n_rows=0, infer_schema=False, separator=separator, glob=False).columns
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
     return Table(source, header, separator)
@@ -109,7 +109,7 @@ def _names(table: Table, types: Mapping[str, pl.DataType]) -> dict[str, Any]:
 def _whole(table: Table, columns: list[str]) -> pl.DataFrame:
     data = table.source.data()
     if table.source.kind == "parquet":
-        return pl.read_parquet(data, columns=columns)
+        return pl.read_parquet(data, columns=columns, glob=False)
     if table.source.kind == "arrow":
         return pl.read_ipc(data, columns=columns)
     return pl.read_ndjson(data, infer_schema_length=None).select(columns)

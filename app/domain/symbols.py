@@ -17,7 +17,7 @@ _QUOTES = "|".join(sorted(FIAT | COINS))
 # In one word only the quotes that are told without doubt, the longest first: BTCFDUSD is quoted in FDUSD. FETUSD is quoted in
 # USD, so TUSD is none of them; BNBUSD, so neither is BUSD; and HYUNDAI is a share.
 _JOINED_QUOTES = "FDUSD|USDT|USDC|USD|EUR|GBP|JPY|AUD|TRY|BRL|BTC|ETH|BNB"
-_separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z0-9]{{2,8}}))?").fullmatch
+_separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z]{{3,5}}))?").fullmatch
 _joined = re.compile(rf"(?=[A-Z0-9]{{6,20}}$)([A-Z0-9]{{2,}}?)({_JOINED_QUOTES})").fullmatch
 _share_class = re.compile(r"([A-Z]{1,5})[-/]([A-Z])").fullmatch
 
@@ -29,7 +29,10 @@ def canonical_symbol(text: str) -> str:
     is taken apart only from six characters on, which no American ticker has.
     """
     symbol = text.upper()
-    if found := _separated(symbol):
+    # Polygon's prefixes of coins and currencies.
+    if symbol.startswith(("X:", "C:")) and (_separated(symbol[2:]) or _joined(symbol[2:])):
+        symbol = symbol[2:]
+    if (found := _separated(symbol)) and (found[3] is None or found[3] in FIAT | COINS | {found[1]}):
         base, quote, settle = found.groups()
         return f"{base}-{quote}:{settle}" if settle else f"{base}-{quote}"
     if found := _share_class(symbol):
@@ -40,7 +43,8 @@ def canonical_symbol(text: str) -> str:
 
 
 def never_closes(symbol: str) -> bool:
-    """Whether a canonical ``symbol`` is a pair that trades day and night: not both of its currencies are states'."""
-    base, dash, rest = symbol.partition("-")
-    quote = rest.partition(":")[0]
-    return bool(dash) and quote in FIAT | COINS and not (base in FIAT and quote in FIAT)
+    """Whether a canonical ``symbol`` is a pair of currencies, which trade day and night. Those of states rest at weekends, but
+    their days end at midnight too.
+    """
+    _, dash, rest = symbol.partition("-")
+    return bool(dash) and rest.partition(":")[0] in FIAT | COINS

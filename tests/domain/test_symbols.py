@@ -31,6 +31,10 @@ from app.domain.vector import is_symbol
         ("VOD.L", "VOD.L"),
         ("^GSPC", "^GSPC"),
         ("EURUSD=X", "EURUSD=X"),
+        ("X:BTCUSD", "BTC-USD"),
+        ("C:EUR-USD", "EUR-USD"),
+        ("X:Y", "X:Y"),
+        ("BTC-USD:BTC", "BTC-USD:BTC"),
         ("NYSE:IBM", "NYSE:IBM"),
         ("GOOGL", "GOOGL"),
         ("600519.SS", "600519.SS"),
@@ -59,8 +63,8 @@ def test_all_separators_of_a_pair_mean_the_same(base: str, quote: str) -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "expected"),
-    [("BTC-USD", True), ("BTC-USDT:USDT", True), ("ETH-BTC", True), ("EUR-USD", False), ("AAPL", False), ("BRK.B", False)],
+    [("BTC-USD", True), ("BTC-USDT:USDT", True), ("ETH-BTC", True), ("EUR-USD", True), ("AAPL", False), ("BRK.B", False)],
 )
-def test_pairs_of_coins_never_close(symbol: str, expected: bool) -> None:  # noqa: FBT001
-    """Coins trade day and night; shares and state currencies do not."""
+def test_pairs_of_currencies_never_close(symbol: str, expected: bool) -> None:  # noqa: FBT001
+    """Their days end at midnight; shares have sessions."""
     assert never_closes(symbol) is expected

@@ -109,8 +109,8 @@ def parquet(made: Sequence[Bar]) -> bytes:
 
 
 def lines(made: Sequence[Bar]) -> bytes:
-    """JSON lines."""
-    rows = ({"symbol": "EEE", "time": bar.at.strftime("%Y-%m-%d %H:%M:%S"), **bar._asdict()} for bar in made)
+    """JSON lines, with moments on New York's clock and no zone."""
+    rows = ({"symbol": "EEE", "time": bar.at.astimezone(NEW_YORK).strftime("%Y-%m-%d %H:%M:%S"), **bar._asdict()} for bar in made)
     return b"".join(_json({name: value for name, value in row.items() if name != "at"}) + b"\n" for row in rows)
 
 

@@ -211,10 +211,13 @@ def test_stamps_are_when_a_bar_begins_unless_it_is_said(stamps: str, hours: int,
 
 
 def test_moments_without_a_zone_are_where_the_caller_says(tmp_path: Path) -> None:
-    """UTC unless said."""
+    """On the exchange's clock unless it is said."""
     put(tmp_path / "rows.jsonl", PRICES["table in JSON lines"].write(bars(hours=True)))
-    utc, tokyo = (run(tmp_path, *more).store.price("EEE").as_of_ms for more in ((), ("--naive-timezone", "Asia/Tokyo")))
-    assert utc - tokyo == 9 * 3_600_000
+    own, utc, tokyo = (
+        run(tmp_path, *more).store.price("EEE").as_of_ms
+        for more in ((), ("--naive-timezone", "UTC"), ("--naive-timezone", "Asia/Tokyo"))
+    )
+    assert (own - utc, utc - tokyo) == (5 * 3_600_000, 9 * 3_600_000)
 
 
 def test_gaps_and_jumps_like_splits_are_told_and_nothing_is_set_aside(tmp_path: Path) -> None:

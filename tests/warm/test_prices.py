@@ -4,6 +4,7 @@ import gzip
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -55,7 +56,7 @@ def test_a_bad_row_is_set_aside_with_its_reason(case: str, tmp_path: Path) -> No
     example = bars.rejects.examples[reason][0]
     assert (example.file, example.row, example.column) == ("p.csv", 3, column)
     fields = dict(zip(HEADER.strip().split(","), row.split(","), strict=False))
-    assert example.value == (fields.get(column, "")[:100] or None)
+    assert example.value == (fields.get(column, "")[:100].replace("\x07", "�") or None)
 
 
 @pytest.mark.parametrize("case", [case for case in BAD_ROWS if case != "too few fields"])
@@ -116,14 +117,27 @@ def test_symbols_between_each_other_are_put_together(tmp_path: Path) -> None:
         ("2013-03-01T00:00:00-05:00", "2013-03-01T21:00:00"),
         ("2013-03-01T15:30:00Z", "2013-03-01T15:30:00"),
         ("2013-03-01T15:30:00+01:00", "2013-03-01T14:30:00"),
-        ("2013-03-01 15:30", "2013-03-01T15:30:00"),
+        ("2013-03-01 15:30", "2013-03-01T20:30:00"),
     ],
 )
 def test_a_date_means_its_sessions_close(stamp: str, moment: str, tmp_path: Path) -> None:
-    """A date, and midnight in a daily file, is the close of that session in UTC with daylight saving; a moment is itself."""
-    bars = read_prices(write_csv(tmp_path / "p.csv", [GOOD.replace("2013-03-01", stamp)]), RECKONING)
+    """A date, and midnight in a daily file, is the close of that session in UTC with daylight saving; a moment that ends a bar is
+    itself, on the exchange's clock if it has no zone.
+    """
+    closes = msgspec.structs.replace(RECKONING, stamps="close")
+    bars = read_prices(write_csv(tmp_path / "p.csv", [GOOD.replace("2013-03-01", stamp)]), closes)
     expected = datetime.fromisoformat(moment).replace(tzinfo=UTC)
     assert bars.frame.get_column("as_of_ms").to_list() == [int(expected.timestamp() * 1000)]
+
+
+def test_a_daily_bars_moment_begins_it_unless_it_is_its_sessions_close(tmp_path: Path) -> None:
+    """Late is no harm, early is: what begins at half past nine is known a day later, what is stamped by the close then."""
+    rows = [GOOD.replace("2013-03-01", f"2013-02-{day}T14:30:00Z") for day in (26, 27, 28)]
+    bars = read_prices(write_csv(tmp_path / "open.csv", rows), RECKONING)
+    assert bars.frame.item(-1, "as_of_ms") == int(datetime(2013, 3, 1, 14, 30, tzinfo=UTC).timestamp() * 1000)
+    rows = [GOOD.replace("2013-03-01", f"2013-02-{day}T21:00:00Z") for day in (26, 27, 28)]
+    bars = read_prices(write_csv(tmp_path / "close.csv", rows), RECKONING)
+    assert bars.frame.item(-1, "as_of_ms") == int(datetime(2013, 2, 28, 21, tzinfo=UTC).timestamp() * 1000)
 
 
 def test_a_close_at_24_is_the_end_of_the_day(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_yfinances_table_in_parquet_is_read(tmp_path: Path) -> None:
 
 def test_a_wide_table_without_a_column_is_refused(tmp_path: Path) -> None:
     """The symbol and what it lacks are named."""
-    head = "Price,Close,High,Low,Open,Close\nTicker,AAA,AAA,AAA,AAA,BBB\nDate,,,,,\n"
+    head = "Price,Close,High,Low,Open,Volume\nTicker,AAA,AAA,AAA,AAA,BBB\nDate,,,,,\n"
     put(tmp_path / "yf.csv", head + "2024-01-02,1,1,1,1,1\n")
     outcome = warm("--prices", tmp_path, now_ms=NOW_MS)
     assert "symbol 'AAA' has no column for 'volume'" in outcome.report["error"]

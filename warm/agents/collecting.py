@@ -10,7 +10,7 @@ import polars as pl
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import is_symbol
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
-from warm.files import Source
+from warm.files import Source, harmless
 from warm.rejects import Example, Rejects, cut
 
 PERCENT = 100.0
@@ -65,7 +65,7 @@ class Collector:
                 return
             self._rows.append((symbol, *self._row(entry, as_of_ms)))
         except Unusable as error:
-            label = f"{str(entry.agent)[:LABEL_MAX]}.{error.column}"
+            label = harmless(f"{str(entry.agent)[:LABEL_MAX]}.{error.column}")
             example = Example(self._source.label, None, cut(text_of(entry.symbol)), label, cut(repr(error.value)))
             self._rejects.add(error.reason, 1, [example])
 

@@ -11,6 +11,7 @@ All are stamped by when a bar begins, in UTC, of markets that never close; the f
 interval.
 """
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -104,7 +105,20 @@ def _says(source: Source) -> Says:
     named = read_name(source.stem)
     if named.symbol is None:
         raise source.refuse("the file's name tells no symbol, and nothing in it does (BTC_USDT-1h.json would)")
-    return Says(named.interval, "open", "UTC", True, named.symbol, "file name")  # noqa: FBT003
+    symbol = named.symbol
+    base, _, quote = symbol.partition("-")
+    if "futures" in source.folders and ":" not in symbol and quote:
+        # Binance's archive has the same names for spot and for both kinds of futures.
+        symbol += f":{quote}" if "um" in source.folders else f":{base}" if "cm" in source.folders else ""
+    return Says(named.interval, "open", "UTC", True, symbol, "file name")  # noqa: FBT003
+
+
+_NO_TRADES = re.compile(r"(?:^|[-_])(?:mark|index|premium|funding_rate|funding)(?:[-_]|$|price)").search
+
+
+def no_trades(source: Source) -> bool:
+    """Whether a file's name says that it has marks, an index or funding rates in place of trades, as futures' do."""
+    return _NO_TRADES(source.stem.lower()) is not None
 
 
 def _rows(source: Source) -> Sequence[Sequence[object]]:

@@ -33,8 +33,10 @@ def of_lines(source: Source, fields: list[list[str]]) -> str | None:
     dated = _dated(source)
     if not (_stamp(first[0]) or (dated and first[0].isdigit() and len(first[0]) < 9)):  # noqa: PLR2004
         return None
-    unscaled = _UNSCALED.intersection(source.folders) or (dated is None and source.stem.endswith("_trade"))
-    return "lean-unscaled" if unscaled else "lean"
+    market = next((each for each in reversed(source.folders) if each == "equity" or each in _UNSCALED), None)
+    if market is None and dated is None and source.path.stem.lower().endswith("_trade"):
+        market = "crypto"
+    return "lean-unscaled" if market in _UNSCALED else "lean"
 
 
 def _dated(source: Source) -> str | None:
@@ -62,7 +64,7 @@ def read(source: Source, *, scaled: bool) -> Reading:
             )
         frame = frame.with_columns(pl.col(*prices) / SCALE)
     if found[1] and not _stamp(first_fields(source, 1)[0][0]):
-        moment = pl.lit(found[1]).str.to_datetime("%Y%m%d", time_unit="ms") + pl.duration(
+        moment = pl.lit(found[1]).str.to_datetime("%Y%m%d", time_unit="ms", strict=False) + pl.duration(
             milliseconds=pl.col("date").cast(pl.Int64, strict=False)
         )
         frame = frame.with_columns(moment.alias("date"))
@@ -78,6 +80,6 @@ def read(source: Source, *, scaled: bool) -> Reading:
     return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns)
 
 
-def is_quotes(source: Source) -> bool:
-    """Whether a file's name says that it has bids and offers, or open interest, in place of trades."""
-    return any(each in source.name for each in _QUOTES)
+def is_quotes(source: Source, fields: list[list[str]]) -> bool:
+    """Whether a file without a header has bids and offers, or open interest, in place of trades, by its name."""
+    return fields[0][0].replace(" ", "").replace(":", "").isdigit() and any(each in source.name for each in _QUOTES)

@@ -9,13 +9,14 @@
 """
 
 from collections.abc import Iterator, Mapping
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from warm.bars.reading import Reading, Says, from_raw, raw_frame
 from warm.bars.table import ALIASES, REQUIRED, meanings
+from warm.errors import InputRefused
 from warm.files import Source, parse_json
 from warm.intervals import interval_named
 from warm.names import read_name
+from warm.sessions import open_zone
 
 _META = "Meta Data"
 _PRICES_MIN = 3
@@ -65,7 +66,7 @@ def read_rows(source: Source) -> Reading:
     first = found[0][1] if found else None
     if not isinstance(first, dict):
         raise source.refuse("no bars in it")
-    columns = {theirs: own for theirs in first if (own := ALIASES.get(theirs.strip().lower(), theirs.strip().lower())) in _NAMES}
+    columns = _columns(first)
     missing = [name for name in REQUIRED[1:] if name not in columns.values()]
     if missing:
         raise source.refuse(f"member {missing[0]!r} is missing in row 1; required: {', '.join(REQUIRED)}")
@@ -84,6 +85,17 @@ def read_rows(source: Source) -> Reading:
     if "symbol" not in columns.values() and not any(symbol for symbol, _ in found):
         says = says._replace(named_by="file name")
     return from_raw(raw_frame(values), says, columns, "row")
+
+
+def _columns(row: Mapping[str, object]) -> dict[str, str]:
+    """Which members of a row mean what; of two that mean the same the first. Polygon's ``T`` is a ticker and its ``t`` a time."""
+    columns: dict[str, str] = {}
+    for theirs in row:
+        plain = theirs.strip().lower()
+        own = "symbol" if theirs == "T" and "t" in row else ALIASES.get(plain, plain)
+        if own in _NAMES and own not in columns.values():
+            columns[theirs] = own
+    return columns
 
 
 _NAMES = {*REQUIRED, "adj_close"}
@@ -130,6 +142,10 @@ def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str,
     """The symbol, the series, and interval, time zone and kind of stamps that meta data and the series' name tell."""
     meta = document[_META]
     plain = {key.partition(". ")[2].strip().lower(): str(value) for key, value in meta.items()} if isinstance(meta, dict) else {}
+    if "digital currency code" in plain:
+        plain["symbol"] = f"{plain['digital currency code']}-{plain.get('market code', 'USD')}"
+    elif "from symbol" in plain:
+        plain["symbol"] = f"{plain['from symbol']}-{plain.get('to symbol', 'USD')}"
     if not plain.get("symbol"):
         raise source.refuse("'Meta Data' names no symbol")
     name = next(key for key in document if "Time Series" in key)
@@ -141,9 +157,9 @@ def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str,
     zone = plain.get("time zone", "US/Eastern")
     zone = _ZONES.get(zone, zone)
     try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise source.refuse(f"time zone {zone[:40]!r} is not known; allowed: IANA names") from error
+        open_zone(zone)
+    except InputRefused as error:
+        raise source.refuse(str(error)) from error
     long = interval in (*_LONG.values(), None)
     return plain["symbol"], series, (interval, zone, "close" if long else "open")
 

@@ -28,8 +28,9 @@ Calendar = Literal["auto", "equities", "always"]
 class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     """How stamps become moments: the exchange's session, and what the caller says where files say nothing.
 
-    ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one; ``stamps`` overrules what
-    formats say; ``calendar`` ``auto`` takes pairs of coins for markets that never close and all else for the exchange's.
+    ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one (None: the exchange's, or
+    UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of coins for markets that never close and all
+    else for the exchange's.
     """
 
     session: Session
@@ -38,7 +39,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     interval: str | None = None
     calendar: Calendar = "auto"
     stamps: Stamp | None = None
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo | None = None
 
 
 class PriceFile(NamedTuple):
@@ -69,15 +70,16 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
         raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
     raw = raw.with_columns(pl.col("symbol").cast(pl.String))
     names = _names(raw, reckoning.calendar, says.never_closes)
-    stamps = read_stamps(
-        source, raw.get_column("date"), reckoning.zone if says.zone is None else ZoneInfo(says.zone), reckoning.session.timezone
-    )
-    dates = stamps.table.get_column("day").null_count() == stamps.table.get_column("stamp_ms").null_count()
     always = bool(names.get_column("never").all())
-    found = _spacing(raw, stamps.table, dates=dates and not always)
+    session = reckoning.session
+    stamps = read_stamps(source, raw.get_column("date"), _zone(says.zone, reckoning, always=always), session.timezone)
+    dates = stamps.table.get_column("day").null_count() == stamps.table.get_column("stamp_ms").null_count()
+    # What lies in the future is no bar, and must not stretch the distances.
+    past = stamps.table.filter(pl.col("stamp_ms") <= reckoning.now_ms)
+    found = _spacing(raw, past, dates=dates and not always)
     interval, how = _interval(source, says.interval, found, reckoning.interval, dates=dates)
-    kind: Stamp = reckoning.stamps or says.stamps or ("open" if INTERVALS[interval] < DAY_S or dates else "close")
-    moments = _ends(stamps.table, interval, kind, reckoning.session)
+    kind = reckoning.stamps or says.stamps
+    moments = _ends(stamps.table, interval, kind, session)
     frame = (
         raw.lazy()
         .join(names.lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
@@ -98,13 +100,25 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     told = {
         "interval": interval,
         "interval_by": how,
-        "stamps": "date" if dates and INTERVALS[interval] == DAY_S else kind,
+        "stamps": "date" if dates and INTERVALS[interval] == DAY_S else kind or "open",
         "zone": stamps.zone or ("own" if not dates else None),
         "symbol_by": says.named_by or "column",
         "columns": dict(reading.columns),
     }
     symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
     return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+
+
+def _zone(said: str | None, reckoning: Reckoning, *, always: bool) -> ZoneInfo:
+    """Where moments without a time zone are: where the format says, else the caller, else on the exchange's clock; in UTC for a
+    market that never closes. The exchange's is the safe mistake: in America its clock is behind UTC, so data would be late, not
+    early.
+    """
+    if said is not None:
+        return ZoneInfo(said)
+    if reckoning.zone is not None:
+        return reckoning.zone
+    return ZoneInfo("UTC") if always else reckoning.session.timezone
 
 
 def _names(raw: pl.DataFrame, calendar: Calendar, says: bool | None) -> pl.DataFrame:  # noqa: FBT001
@@ -129,27 +143,35 @@ def _names(raw: pl.DataFrame, calendar: Calendar, says: bool | None) -> pl.DataF
 def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, *, dates: bool) -> Spacing:
     symbols = raw.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
     sample = raw.lazy().select("symbol", "date").join(symbols, on="symbol", how="semi", nulls_equal=True)
-    return spacing(sample.join(stamps.lazy(), on="date", how="left").select("symbol", "stamp_ms").collect(), dates=dates)
+    return spacing(sample.join(stamps.lazy(), on="date", how="inner").select("symbol", "stamp_ms").collect(), dates=dates)
 
 
 def _interval(source: Source, said: str | None, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
     """A file's interval, and what tells it: the file itself, its spacing, or nothing (then the one wanted, or a day).
 
     Raises:
-        InputRefused: the file says one thing and its spacing another, or the spacing is none of the known ones.
+        InputRefused: the file says one thing and its spacing another, the spacing is none of the known ones, or its symbols
+        differ.
     """
     if found.distances == 0 or found.seconds is None:
         return said or wanted or "1d", "file" if said else "--interval" if wanted else "assumed"
     apart = f"most of its bars are {_length(found.seconds)} apart"
     if said is not None:
-        fits = dates or said == "1M" or found.seconds % INTERVALS[said] == 0
-        if not fits or (dates and INTERVALS[said] < DAY_S):
+        # Where little is traded the most frequent distance may be longer than a bar, but the shortest is one.
+        if found.interval != said and (dates or found.least != INTERVALS[said]):
             raise source.refuse(f"it says its interval is {said}, but {apart}")
         return said, "file"
-    if found.interval is None:
-        raise source.refuse(f"{apart}, which is no known interval; allowed: {', '.join(INTERVALS)}")
-    if found.share < ON_GRID and found.interval != "1M":
+    if found.interval is None or (found.share < ON_GRID and found.interval != "1M"):
+        if wanted is not None and (dates or found.least % INTERVALS[wanted] == 0):
+            return wanted, "--interval"
+        if found.interval is None:
+            raise source.refuse(f"{apart}, which is no known interval; --interval says it: {', '.join(INTERVALS)}")
         raise source.refuse(f"{apart}, but only {found.share:.0%} of the distances are whole multiples of that: no regular bars")
+    long = 2 * DAY_S if dates else DAY_S
+    if INTERVALS[found.interval] < long <= found.longest_least:
+        raise source.refuse(
+            f"{apart}, but those of other symbols are {_length(found.longest_least)} apart; allowed: one interval a file"
+        )
     return found.interval, "spacing"
 
 
@@ -160,28 +182,45 @@ def _length(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
-def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp, session: Session) -> pl.DataFrame:
+def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Session) -> pl.DataFrame:
     """Each stamp's end of bar, as a moment in milliseconds: ``session_ms`` on the exchange, ``always_ms`` where it never closes.
 
-    A date is its session's close; of a bar of several days that it opens, the close of the last of them.
+    A date is its session's close; of a bar of several days that it opens, the close of the last of them. A moment opens its bar
+    unless its format or the caller says that it closes it, or it is the very close of its session.
     """
     seconds = INTERVALS[interval]
-    opened_ms = seconds * 1000 if kind == "open" else 0
+    opened_ms = 0 if kind == "close" else seconds * 1000
     moments = stamps.with_columns((pl.col("stamp_ms") + opened_ms).alias("moment_ms"))
     if seconds < DAY_S:
         return moments.select("date", pl.col("moment_ms").alias("session_ms"), pl.col("moment_ms").alias("always_ms"))
+    local = pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(session.timezone.key).dt.date()
+    moments = moments.with_columns(pl.coalesce("day", local).alias("session_day"))
     last = pl.col("day")
-    if kind == "open":
+    if kind != "close":
         last = last.dt.month_end() if interval == "1M" else last.dt.offset_by(f"{seconds // DAY_S - 1}d")
-    days = moments.select(pl.col("day").unique().drop_nulls().alias("day")).with_columns(last.alias("last"))
-    closes = days.with_columns(
-        pl.Series("session_close", [session.close_ms(each) for each in days.get_column("last")], dtype=pl.Int64),
-        pl.Series("always_close", [NEVER_CLOSES.close_ms(each) for each in days.get_column("last")], dtype=pl.Int64),
+    days = moments.select(pl.concat([pl.col("session_day"), pl.col("utc_day")]).unique().drop_nulls().alias("day"))
+    closes = days.with_columns(last.alias("last"))
+    closes = closes.with_columns(
+        pl.Series("own_close", [session.close_ms(each) for each in closes.get_column("day")], dtype=pl.Int64),
+        pl.Series("session_close", [session.close_ms(each) for each in closes.get_column("last")], dtype=pl.Int64),
+        pl.Series("always_close", [NEVER_CLOSES.close_ms(each) for each in closes.get_column("last")], dtype=pl.Int64),
     )
-    return moments.join(closes, on="day", how="left", maintain_order="left").select(
-        "date",
-        pl.coalesce("session_close", "moment_ms").alias("session_ms"),
-        pl.coalesce("always_close", "moment_ms").alias("always_ms"),
+    of_session = closes.select(pl.col("day").alias("session_day"), "own_close", "session_close")
+    of_utc = closes.select(pl.col("day").alias("utc_day"), "always_close")
+    at_close = pl.col("stamp_ms") == pl.col("own_close")
+    return (
+        moments.join(of_session, on="session_day", how="left", maintain_order="left")
+        .join(of_utc, on="utc_day", how="left", maintain_order="left")
+        .select(
+            "date",
+            pl.when(pl.col("day").is_not_null())
+            .then("session_close")
+            .when(at_close)
+            .then("stamp_ms")
+            .otherwise("moment_ms")
+            .alias("session_ms"),
+            pl.coalesce("always_close", "moment_ms").alias("always_ms"),
+        )
     )
 
 

@@ -2,8 +2,10 @@
 
 import polars as pl
 
+from app.domain.symbols import canonical_symbol
 from warm.bars.reading import Reading, Says
 from warm.files import Source
+from warm.intervals import interval_named
 from warm.names import read_name
 from warm.rules import NUMBERS
 from warm.tables import choose_columns, open_table, plain_name, read_table, read_text
@@ -42,6 +44,11 @@ def read(source: Source) -> Reading:
     """
     table = open_table(source)
     named = read_name(source.stem)
+    for folder in source.label.split("/")[:-1]:
+        # Partitions, as Hive, Spark and Polars write them.
+        key, equals, value = folder.partition("=")
+        if equals and ALIASES.get(key.lower(), key.lower()) == "symbol":
+            named = named._replace(symbol=canonical_symbol(value))
     says = Says(interval=named.interval)
     header = table.header
     if "date" not in meanings(header) and header and plain_name(header[0]) in ("", "index", "unnamed: 0"):
@@ -50,6 +57,11 @@ def read(source: Source) -> Reading:
         aliases = {**ALIASES, plain_name(header[0]): "date"}
     else:
         aliases = ALIASES
+    clock = next((each for each in header if plain_name(each) == "time"), None)
+    if clock is not None and any(plain_name(each) == "date" for each in header):
+        header = [each for each in header if each != clock]
+    else:
+        clock = None
     if "symbol" in meanings(header):
         columns = choose_columns(source, header, aliases, REQUIRED, OPTIONAL)
     else:
@@ -61,3 +73,28 @@ def read(source: Source) -> Reading:
         says = says._replace(symbol=named.symbol, named_by="file name")
     frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
     return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, "line" if source.kind == "csv" else "row")
+
+
+PERIODS = ("per", "interval", "timeframe", "bar_interval", "resolution")
+"""Columns that name the interval of each row."""
+
+
+def _said(source: Source, says: Says, frame: pl.DataFrame) -> Says:
+    """What the file says, with the interval of its column of intervals, if that is one that is known.
+
+    Raises:
+        InputRefused: rows of several intervals.
+    """
+    periods = frame.get_column("period").cast(pl.String).unique().drop_nulls().sort().to_list()
+    if len(periods) > 1:
+        raise source.refuse(f"bars of several intervals in one file ({', '.join(periods[:4])}); allowed: one")
+    told = interval_named(periods[0].lower() if periods[0] != "1M" else "1M") if periods else None
+    return says if told is None else says._replace(interval=told)
+
+
+def _joined() -> pl.Expr:
+    """A column of dates and one of times of day (HHMMSS, HHMM, or with colons) as moments; as dates where every time is zero."""
+    digits = pl.col("clock").cast(pl.String).str.replace_all(":", "").str.slice(0, 6).str.pad_end(6, "0")
+    time = pl.concat_str(digits.str.slice(0, 2), digits.str.slice(2, 2), digits.str.slice(4, 2), separator=":")
+    date = pl.col("date").cast(pl.String)
+    return pl.when((digits == "000000").all()).then(date).otherwise(pl.concat_str(date, time, separator=" ")).alias("date")

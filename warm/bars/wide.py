@@ -8,6 +8,7 @@ not traded then: that is no bar, and no fault.
 import csv
 import io
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -29,13 +30,25 @@ def _field(text: str) -> str | None:
 
 def of_lines(fields: list[list[str]]) -> bool:
     """Whether a CSV file begins with a line of prices and a line of tickers, in either order."""
-    if len(fields) < 2 or len(fields[0]) < 6 or len(fields[0]) != len(fields[1]):  # noqa: PLR2004
+    if len(fields) < 2 or len(fields[0]) < _COLUMNS_MIN or len(fields[0]) != len(fields[1]):  # noqa: PLR2004
         return False
-    return any(
-        all(_field(each) for each in prices[1:]) and not any(_field(each) or _number(each) for each in tickers[1:])
-        for prices, tickers in (fields[:2], fields[1::-1])
-    )
+    prices, tickers = _lines(fields)
+    return len(_fields(prices)) >= _PRICES_MIN and not any(_number(each) for each in tickers[1:])
 
+
+def _fields(line: Sequence[str]) -> set[str]:
+    return {own for each in line[1:] if (own := _field(each)) is not None}
+
+
+def _lines(fields: Sequence[list[str]]) -> tuple[list[str], list[str]]:
+    """The line of prices and the line of tickers. A ticker may be called LOW or OPEN; none of the others is then, though."""
+    first, second = fields[:2]
+    return (first, second) if len(_fields(first)) >= len(_fields(second)) else (second, first)
+
+
+_COLUMNS_MIN = 6
+_PRICES_MIN = 5
+"""Open, high, low, close and volume; dividends, splits and gains may stand beside them."""
 
 _number = re.compile(r"\s*[-+]?\d*\.?\d*(?:[eE][-+]?\d+)?\s*").fullmatch
 
@@ -70,13 +83,17 @@ def read(source: Source) -> Reading:
         )
         bars.append(part.filter(~pl.all_horizontal(pl.col(own).is_null() for own in names)))
     columns = {f"{theirs} ({symbol})": own for symbol, names in list(groups.items())[:1] for own, theirs in names.items()}
+    if not bars:
+        raise source.refuse("no column of a price in it")
     return from_raw(pl.concat(bars), Says(stamps="open"), columns, "line" if source.kind == "csv" else "row")
 
 
 def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame, int]:
     fields = first_fields(source, 3)
-    first, second = fields[:2]
-    prices, tickers = (first, second) if _field(first[1]) else (second, first)
+    if len(fields) < 2 or len(fields[0]) != len(fields[1]):  # noqa: PLR2004
+        raise source.refuse("no line of prices and line of tickers in it")
+    first = fields[0]
+    prices, tickers = _lines(fields)
     # The third line holds the index's name alone where the first two do not have it.
     skipped = 3 if len(fields) > 2 and not any(fields[2][1:]) else 2  # noqa: PLR2004
     groups: dict[str, dict[str, str]] = {}
@@ -84,7 +101,10 @@ def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFr
         own = _field(price)
         if own is not None:
             groups.setdefault(ticker.strip(), {})[own] = f"column_{number}"
-    text = source.content().decode("utf-8-sig")
+    try:
+        text = source.content().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
     body = io.StringIO(text)
     for _ in range(skipped):
         body.readline()
@@ -107,9 +127,11 @@ def _from_pairs(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.Data
     dates = next((name for name in table.header if plain_name(name) in _DATES or plain_name(name) == "__index_level_0__"), None)
     if dates is None:
         raise source.refuse("no column of dates; allowed: Date, Datetime, timestamp")
+    pairs = [found for name in table.header if (found := _pair(name))]
+    price_first = len({_field(each[1]) for each in pairs}) >= len({_field(each[2]) for each in pairs})
     for name in table.header:
         if found := _pair(name):
-            price, ticker = (found[1], found[2]) if _field(found[1]) else (found[2], found[1])
+            price, ticker = (found[1], found[2]) if price_first else (found[2], found[1])
             own = _field(price)
             if own is not None:
                 groups.setdefault(ticker, {})[own] = name
