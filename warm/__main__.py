@@ -55,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--calendar",
         choices=("auto", "equities", "always"),
         default="auto",
-        help="equities: 252 sessions a year; always: 365 days; auto (default): always for pairs of coins",
+        help="equities: 252 sessions a year; always: 365 days; auto (default): always for pairs of currencies",
     )
     parser.add_argument(
         "--stamps", choices=("open", "close"), help="what a bar's stamp is (default: as its format has it; open for tables)"

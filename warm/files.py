@@ -208,6 +208,15 @@ class Source:
             raise self.refuse("line 1 is no JSON object")
         return found
 
+    def objects(self) -> list[Any]:
+        """Every line of a file of JSON lines.
+
+        Raises:
+            InputRefused: one is no JSON, named by its number.
+        """
+        lines = self.content().removeprefix(_MARK).split(b"\n")
+        return [parse_json(self, line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
     def forget(self) -> None:
         """Give up the parsed document."""
         self.__dict__.pop("json", None)

@@ -112,7 +112,8 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
 
     reporter.stage("indicators")
     markets = bars.markets
-    frame = _latest(bars.frame, markets)
+    # What ended before 1970 has no place in a record, whose times begin then.
+    frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
     del bars
 
     reporter.stage("read_agents")

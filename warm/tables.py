@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -10,6 +11,9 @@ import polars as pl
 from warm.files import Source, one_line
 
 _READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError, ValueError)
+
+
+_DEEP = re.compile(rb"(?:[\[{][^\[\]{}\n]{0,200}){64}")
 
 
 class Table(NamedTuple):
@@ -112,7 +116,11 @@ def _whole(table: Table, columns: list[str]) -> pl.DataFrame:
         return pl.read_parquet(data, columns=columns, glob=False)
     if table.source.kind == "arrow":
         return pl.read_ipc(data, columns=columns)
-    return pl.read_ndjson(data, infer_schema_length=None).select(columns)
+    content = data.read_bytes() if isinstance(data, Path) else data
+    if _DEEP.search(content):
+        # Polars' reader ends the process on them.
+        raise table.source.refuse("objects or arrays nested deeper than 64 levels")
+    return pl.read_ndjson(content, infer_schema_length=None).select(columns)
 
 
 def read_text(table: Table, columns: Mapping[str, str], rows: pl.Series) -> pl.DataFrame:

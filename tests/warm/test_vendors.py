@@ -23,7 +23,7 @@ def run(folder: Path, *more: object) -> Outcome:
 
 def utc(*moment: int) -> int:
     """A moment in milliseconds."""
-    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type, misc]
 
 
 def series(name: str, stamps: list[str], *, adjusted: bool = False, interval: str | None = None) -> str:

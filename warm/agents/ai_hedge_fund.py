@@ -23,20 +23,29 @@ MANAGER = "portfolio_management_agent"
 
 _DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _STAND_IN = re.compile(r"\berror\b.*\bdefault|\bdefaulting to\b|^default decision\b", re.IGNORECASE)
+_FILLED_IN = (50, "Insufficient data")
 _NO_TRADE = re.compile(r"^no valid trade available", re.IGNORECASE)
 
 
 def detects(document: object) -> bool:
     """Whether a document is an object of decisions or analysts' signals by ticker."""
+    document = _inner(document)
     if not isinstance(document, dict):
         return False
     return "analyst_signals" in document or isinstance(document.get("decisions"), dict)
+
+
+def _inner(document: object) -> object:
+    """The result itself: the web version sends it as the ``data`` of an event."""
+    data = member(document, "data")
+    return data if isinstance(data, dict) and member(document, "type") is not None else document
 
 
 def judge(signal: object, confidence: object, reasoning: str | None) -> Judged:
     """What an entry means, with the program's stand-ins told from answers.
 
     * "Error in analysis, using default", "defaulting to …", "Default decision: hold": the model failed.
+    * neutral at 50 with "Insufficient data" and no more: what several agents fill in when their model failed.
     * bullish or buy at confidence 0: the first allowed word, filled in by a generic default: failed.
     * "No valid trade available" (hold at 100): no model was asked, as no trade was allowed: abstained.
     * any other word at confidence 0: the agent says that it has nothing to say: abstained.
@@ -46,7 +55,8 @@ def judge(signal: object, confidence: object, reasoning: str | None) -> Judged:
     """
     view = word_of(signal, "signal")
     share = number_in(confidence, "confidence", 0, PERCENT)
-    if reasoning and _STAND_IN.search(reasoning):
+    filled_in = view == 0 and share == _FILLED_IN[0] and reasoning == _FILLED_IN[1]
+    if filled_in or (reasoning and _STAND_IN.search(reasoning)):
         return Judged("failed", reason="default_in_place_of_answer")
     if share == 0:
         if view > 0:
@@ -63,7 +73,7 @@ def read(source: Source, context: Context) -> Imported:
     Raises:
         InputRefused: no valid JSON, or not of this shape.
     """
-    document = source.json
+    document = _inner(source.json)
     if not isinstance(document, dict):
         raise source.refuse("not an object with decisions and analyst_signals")
     day, as_of_ms, dated_by = dated(source, context)
@@ -73,9 +83,10 @@ def read(source: Source, context: Context) -> Imported:
             Entry(
                 agent,
                 symbol,
-                as_of_ms if day is None else day,
+                day,
                 lambda agent=agent, entry=entry: _judged(agent, entry),  # type: ignore[misc]
                 reasoning=member(entry, "reasoning"),
+                moment_ms=as_of_ms if day is None else None,
             )
         )
     return collector.imported()
@@ -97,7 +108,8 @@ def dated(source: Source, context: Context) -> tuple[str | None, int, str]:
 
 def _entries(source: Source, document: dict[str, Any]) -> Iterator[tuple[str, str, object]]:
     """``(agent, symbol, entry)`` of every signal, then of every decision."""
-    signals, decisions = document.get("analyst_signals") or {}, document.get("decisions") or {}
+    signals, decisions = (document.get(name) for name in ("analyst_signals", "decisions"))
+    signals, decisions = {} if signals is None else signals, {} if decisions is None else decisions
     for name, part in (("analyst_signals", signals), ("decisions", decisions)):
         if not isinstance(part, dict):
             raise source.refuse(f"{name!r} is no object")

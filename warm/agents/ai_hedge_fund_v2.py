@@ -18,7 +18,7 @@ from typing import Any
 
 from warm.agents.collecting import PERCENT, Collector, Entry, Judged, Unusable, member, number_in, text_of, word_of
 from warm.agents.rows import LABEL_MAX, Context, Imported, clean_text
-from warm.files import Source, parse_json
+from warm.files import Source
 
 _SIGNAL = {"model_name", "ticker", "value"}
 _CACHED = {"agent", "ticker", "as_of"}
@@ -49,11 +49,7 @@ def read(source: Source, context: Context) -> Imported:
     Raises:
         InputRefused: no valid JSON, or not of this shape.
     """
-    if source.kind == "lines":
-        lines = source.content().removeprefix(b"\xef\xbb\xbf").splitlines()
-        documents = [parse_json(source, line, number) for number, line in enumerate(lines, 1) if line.strip()]
-    else:
-        documents = [source.json]
+    documents = source.objects() if source.kind == "lines" else [source.json]
     collector = Collector(source, context)
     records = 0
     for document in documents:
@@ -78,30 +74,42 @@ def _parts(document: object) -> Iterator[Any]:
 
 
 def _add_record(source: Source, record: dict[str, Any], collector: Collector) -> None:
-    as_of, fund = record["as_of"], f"fund:{record['fund']}"
-    strategies = record.get("strategies") or [{"signals": record.get("signals")}]
-    for part, name in ((strategies, "strategies"), (record.get("skipped") or [], "skipped")):
-        if not isinstance(part, list):
-            raise source.refuse(f"{name!r} is no array")
-    weights = record.get("final_weights") or {}
-    if not isinstance(weights, dict):
+    as_of, name = record["as_of"], record["fund"]
+    fund = f"fund:{name}" if isinstance(name, str) and name else None
+    strategies = _array(source, record, "strategies") or [record]
+    weights = record.get("final_weights")
+    if not isinstance(weights, dict | None):
         raise source.refuse("'final_weights' is no object")
+    spoken: dict[object, bool] = {}
     for strategy in strategies:
-        for signal in member(strategy, "signals") or []:
+        for signal in _array(source, strategy, "signals"):
             if not isinstance(signal, dict):
                 raise source.refuse("a signal is no object")
             collector.add(_signal({"date": as_of, **signal}))
-    for symbol, weight in weights.items():
-        collector.add(Entry(fund, symbol, as_of, lambda weight=weight: _weighed(weight)))  # type: ignore[misc]
-    for skip in record.get("skipped") or []:
+            ticker = text_of(signal.get("ticker"))
+            spoken[ticker] = spoken.get(ticker, False) or not _abstained(signal.get("metadata"))
+    for symbol, weight in (weights or {}).items():
+        silent = not spoken.get(symbol, True)
+        collector.add(Entry(fund, symbol, as_of, lambda weight=weight, silent=silent: _weighed(weight, silent=silent)))  # type: ignore[misc]
+    for skip in _array(source, record, "skipped"):
         reason = clean_text(text_of(member(skip, "reason")), LABEL_MAX)
         collector.add(Entry(fund, member(skip, "ticker"), as_of, lambda reason=reason: Judged("abstained", reason=reason)))  # type: ignore[misc]
 
 
-def _weighed(weight: object) -> Judged:
+def _array(source: Source, holder: object, name: str) -> list[Any]:
+    part = member(holder, name)
+    if not isinstance(part, list | None):
+        raise source.refuse(f"{name!r} is no array")
+    return part or []
+
+
+def _weighed(weight: object, *, silent: bool) -> Judged:
+    """A weight's view; a weight of nothing where every signal abstained (``silent``) is no neutral view."""
     share = number_in(weight, "weight", -1e6, 1e6)
     if share is None:
         raise Unusable("missing_value", "weight", weight)
+    if share == 0 and silent:
+        return Judged("abstained", reason="all_abstained")
     return Judged("view", float((share > 0) - (share < 0)), min(1.0, abs(share)))
 
 
@@ -119,8 +127,11 @@ def _signal(signal: dict[str, Any]) -> Entry:
 
 
 def _judged(signal: dict[str, Any], metadata: object) -> Judged:
-    if member(metadata, "abstained") is True:
-        return Judged("abstained", reason=clean_text(text_of(member(metadata, "abstain_reason")), LABEL_MAX))
+    if _abstained(metadata):
+        reason = clean_text(text_of(member(metadata, "abstain_reason")), LABEL_MAX)
+        # The program calls it an abstention too when its model failed; its own prompt cache calls the same a parse error.
+        failed = reason is not None and reason.lower().startswith(_FAILED)
+        return Judged("failed" if failed else "abstained", reason=reason)
     value = number_in(signal.get("value"), "value", -1, 1)
     if value is None:
         raise Unusable("missing_value", "value", None)
@@ -128,6 +139,13 @@ def _judged(signal: dict[str, Any], metadata: object) -> Judged:
     if word is None or confidence is None:
         return Judged("view", value)
     return Judged("view", word_of(word, "signal"), confidence / PERCENT)
+
+
+def _abstained(metadata: object) -> bool:
+    return member(metadata, "abstained") in (True, 1, "true", "True")
+
+
+_FAILED = ("llm call failed", "parse failed")
 
 
 def _cached(answer: dict[str, Any]) -> Entry:
@@ -144,7 +162,7 @@ def _cached(answer: dict[str, Any]) -> Entry:
 
 
 def _parsed(answer: dict[str, Any], parsed: object) -> Judged:
-    if parsed is None:
+    if parsed is None or answer.get("parse_error") is not None:
         return Judged("failed", reason=clean_text(f"parse error: {text_of(answer.get('parse_error'))}", LABEL_MAX))
     view = word_of(member(parsed, "signal"), "signal")
     confidence = number_in(member(parsed, "confidence"), "confidence", 0, PERCENT)

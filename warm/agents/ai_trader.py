@@ -33,7 +33,7 @@ def read(source: Source, context: Context) -> Imported:
     agent = f"{AGENT}:{model}" if model and _is_agent(f"{AGENT}:{model}") else AGENT
     collector = Collector(source, context)
     no_trades = 0
-    for number, line in enumerate(source.content().removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+    for number, line in enumerate(source.content().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
             continue
         step = parse_json(source, line, number)

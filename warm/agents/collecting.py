@@ -35,7 +35,7 @@ class Unusable(Exception):
 
 
 class Entry(NamedTuple):
-    """One agent's word on one symbol, as a file has it. ``as_of`` is text, or milliseconds where the file's own date is known."""
+    """One agent's word on one symbol, as a file has it; ``moment_ms`` replaces ``as_of`` where the importer knows the moment."""
 
     agent: object
     symbol: object
@@ -44,6 +44,7 @@ class Entry(NamedTuple):
     model: object = None
     reasoning: object = None
     input_hash: str | None = None
+    moment_ms: int | None = None
 
 
 class Collector:
@@ -83,14 +84,16 @@ class Collector:
         return symbol
 
     def _moment(self, entry: Entry) -> int:
-        if isinstance(entry.as_of, int):
-            return entry.as_of
+        if entry.moment_ms is not None:
+            return entry.moment_ms
         if entry.as_of is None:
             raise Unusable("missing_value", "as_of", None)
         symbol = canonical_symbol(str(entry.symbol).strip())
         moment_ms = self._context.session_of(symbol).moment_ms(entry.as_of) if isinstance(entry.as_of, str) else None
         if moment_ms is None:
             raise Unusable("unparsable_value", "as_of", entry.as_of)
+        if moment_ms < 0:
+            raise Unusable("before_1970", "as_of", entry.as_of)
         return moment_ms
 
     def _row(self, entry: Entry, as_of_ms: int) -> tuple[object, ...]:

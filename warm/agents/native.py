@@ -10,6 +10,7 @@ import polars as pl
 
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import SYMBOL_PATTERN
+from warm.agents.collecting import text_of
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, SIGNALS, Context, Imported
 from warm.bars.reading import raw_frame
 from warm.files import Source
@@ -91,14 +92,20 @@ def read(source: Source, context: Context) -> Imported:
 
 def _raw(source: Source) -> pl.DataFrame:
     """The table's columns under their own names, and ``row``."""
-    if source.kind != "json":
+    if source.kind not in ("json", "lines"):
         table = open_table(source)
-        return read_table(table, choose_columns(source, table.header, ALIASES, REQUIRED, OPTIONAL))
-    document = source.json
+        frame = read_table(table, choose_columns(source, table.header, ALIASES, REQUIRED, OPTIONAL))
+        nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind == pl.Binary]
+        if nested:
+            raise source.refuse(f"column {nested[0]!r} holds {frame.schema[nested[0]]}; allowed: text and numbers")
+        return frame
+    # Not by Polars: it takes the members of the first object for those of all, and a deep one ends the process.
+    document = source.objects() if source.kind == "lines" else source.json
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise source.refuse("not an array of objects with symbol, as_of and agent")
-    columns = choose_columns(source, list(document[0]) if document else [], ALIASES, REQUIRED, OPTIONAL)
-    return raw_frame({own: [each.get(theirs) for each in document] for theirs, own in columns.items()})
+    members = list(dict.fromkeys(name for each in document for name in each))
+    columns = choose_columns(source, members, ALIASES, REQUIRED, OPTIONAL)
+    return raw_frame({own: [text_of(each.get(theirs)) for each in document] for theirs, own in columns.items()})
 
 
 def _interpreted() -> list[pl.Expr]:
@@ -137,6 +144,7 @@ def _rules(now_ms: int) -> list[Rule]:
         ("bad_agent", "agent", ~pl.col("agent").str.contains(AGENT_PATTERN)),
         ("missing_value", "as_of", pl.col("text_as_of").is_null()),
         ("unparsable_value", "as_of", pl.col("as_of_ms").is_null()),
+        ("before_1970", "as_of", pl.col("as_of_ms") < 0),
         ("future_view", "as_of", pl.col("as_of_ms") > now_ms),
         ("unparsable_value", "view", view_text & given.is_null()),
         ("unknown_signal", "signal", ~view_text & pl.col("text_signal").is_not_null() & given.is_null()),

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import polars as pl
 
 from warm.agents.rows import AGENT_SCHEMA, Context, Imported
-from warm.errors import InputRefused
 from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.formats import AGENTS, Choice, Format
@@ -46,7 +45,7 @@ def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) ->
             **imported.told,
         }
         if imported.rows and imported.frame.is_empty():
-            raise InputRefused(f"{source.path}: none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
+            raise source.refuse(f"none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
         frames.append(imported.frame)
 
     fates.read(read)

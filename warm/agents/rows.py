@@ -52,7 +52,7 @@ SIGNALS: dict[str, float] = {
 class Context(NamedTuple):
     """What an importer needs to know beside the file. Outputs after ``as_of_ms`` are cut off before they are judged.
 
-    ``calendar`` says whose dates are days that end at midnight, UTC: of pairs of coins (``auto``), of all or of none.
+    ``calendar`` says whose dates are days that end at midnight, UTC: of pairs of currencies (``auto``), of all or of none.
     """
 
     session: Session

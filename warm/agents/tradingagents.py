@@ -65,6 +65,7 @@ def read(source: Source, context: Context) -> Imported:
 def _states(source: Source, document: dict[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
     if DECISION in document:
         yield None, document
+        yield from ((day, state) for day, state in document.items() if _is_date(day) and isinstance(state, dict))
         return
     for day, state in document.items():
         if not isinstance(state, dict):

@@ -19,6 +19,9 @@ _SYMBOLS = ("stock_symbol", "stock_code", "symbol", "ticker", "company_of_intere
 _DATES = ("analysis_date", "trade_date", "date", "as_of", "timestamp")
 _MODELS = ("model", "llm_model", "model_info")
 _STAND_IN = re.compile("默认(?:持有|建议|决策|为持有)|输入信号无效|解析失败|无法解析|分析失败")
+_FILLED_IN = "基于综合分析的投资建议"
+"""The reasoning that its program writes when it could not parse an answer and looked for words in it."""
+
 _WORDS = {**SIGNALS, **RATINGS}
 
 
@@ -46,22 +49,22 @@ def read(source: Source, context: Context) -> Imported:
     document = source.json
     found = document if isinstance(document, list) else [document]
     day, as_of_ms, dated_by = dated(source, context)
-    undated = as_of_ms if day is None else day
     if any(_first(each, _DATES) is not None for each in found):
         dated_by = "column"
     collector = Collector(source, context, dated_by)
     for each in found:
         if not isinstance(each, dict):
             raise source.refuse("no object with a decision")
-        said = _decision(each)
+        said, undated = _decision(each), _first(each, _DATES) is None
         collector.add(
             Entry(
                 AGENT,
                 _first(each, _SYMBOLS),
-                _first(each, _DATES) or undated,
+                day if undated else _first(each, _DATES),
                 lambda said=said: _judged(said),  # type: ignore[misc]
                 _first(each, _MODELS),
                 said.get("reasoning"),
+                moment_ms=as_of_ms if undated and day is None else None,
             )
         )
     return collector.imported()
@@ -74,6 +77,7 @@ def _first(document: object, names: tuple[str, ...]) -> Any:  # noqa: ANN401
 def _judged(said: dict[str, Any]) -> Judged:
     view = word_of(said.get("action"), "action", _WORDS)
     confidence = number_in(said.get("confidence"), "confidence", 0, 1)
-    if _STAND_IN.search(clean_text(text_of(said.get("reasoning"))) or ""):
+    reasoning = clean_text(text_of(said.get("reasoning"))) or ""
+    if view == 0 and (_STAND_IN.search(reasoning) or reasoning == _FILLED_IN):
         return Judged("failed", reason="default_in_place_of_answer")
     return Judged("view", view, confidence)

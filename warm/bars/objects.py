@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from warm.bars.reading import Reading, Says, from_raw, raw_frame
 from warm.bars.table import ALIASES, REQUIRED, meanings
 from warm.errors import InputRefused
-from warm.files import Source, parse_json
+from warm.files import Source
 from warm.intervals import interval_named
 from warm.names import read_name
 from warm.sessions import open_zone
@@ -107,11 +107,7 @@ def read_alpha_vantage(source: Source) -> Reading:
     Raises:
         InputRefused: another shape, no symbol, an unknown time zone, or several intervals or time zones in one file.
     """
-    if source.kind == "lines":
-        lines = source.content().decode("utf-8", "replace").splitlines()
-        documents = [parse_json(source, line.encode(), number) for number, line in enumerate(lines, 1) if line.strip()]
-    else:
-        documents = [source.json]
+    documents = source.objects() if source.kind == "lines" else [source.json]
     values: dict[str, list[object]] = {name: [] for name in REQUIRED}
     said: set[tuple[str | None, str, str]] = set()
     for document in documents:

@@ -79,7 +79,7 @@ def raw_frame(columns: Mapping[str, Sequence[object]], first_row: int = 1) -> pl
         elif kinds <= {int, float}:
             series.append(pl.Series(name, [None if each is None else _float(each) for each in values], dtype=pl.Float64))
         else:
-            texts = [each if each is None or isinstance(each, str) else _text(each) for each in values]
+            texts = [None if each is None else _text(each) for each in values]
             series.append(pl.Series(name, texts, dtype=pl.String))
     return pl.DataFrame(series).with_row_index("row", first_row)
 
@@ -94,6 +94,7 @@ def _float(value: object) -> float:
 
 def _text(value: object) -> str:
     try:
-        return str(value)
+        # Lone surrogates, which JSON can spell and UTF-8 cannot, are no text.
+        return str(value).encode("utf-8", "replace").decode("utf-8")
     except ValueError:  # a number of more digits than Python writes out
         return "inf"

@@ -53,7 +53,6 @@ def read(source: Source) -> Reading:
     header = table.header
     if "date" not in meanings(header) and header and plain_name(header[0]) in ("", "index", "unnamed: 0"):
         # What pandas writes of a frame whose index has no name.
-        header = [*header]
         aliases = {**ALIASES, plain_name(header[0]): "date"}
     else:
         aliases = ALIASES
@@ -71,7 +70,13 @@ def read(source: Source) -> Reading:
                 "column 'symbol' is missing, and the file's name tells none (as AAPL.csv or BTC-USD-1h.csv would)"
             )
         says = says._replace(symbol=named.symbol, named_by="file name")
-    frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
+    period = next((each for each in header if plain_name(each) in PERIODS), None)
+    beside = {name: own for name, own in ((clock, "clock"), (period, "period")) if name is not None}
+    frame = read_table(table, columns | beside, dict.fromkeys(NUMBERS, pl.Float64()))
+    if clock is not None:
+        frame = frame.with_columns(_joined()).drop("clock")
+    if period is not None:
+        says, frame = _said(source, says, frame), frame.drop("period")
     return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, "line" if source.kind == "csv" else "row")
 
 
