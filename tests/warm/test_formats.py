@@ -65,7 +65,7 @@ def test_a_good_price_file_is_recognised_and_gives_its_bars(name: str, tmp_path:
 
 @pytest.mark.parametrize("name", PRICES)
 def test_volatility_is_annualised_by_the_market_of_the_symbol(name: str, tmp_path: Path) -> None:
-    """A pair of coins has 365 days of 24 hours a year, everything else 252 sessions of six and a half hours."""
+    """A pair of currencies has 365 days of 24 hours a year, everything else 252 sessions of six and a half hours."""
     example = PRICES[name]
     content = example.write(made_of(example))
     auto, equities = (

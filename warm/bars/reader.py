@@ -29,8 +29,8 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     """How stamps become moments: the exchange's session, and what the caller says where files say nothing.
 
     ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one (None: the exchange's, or
-    UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of currencies for markets that never close and all
-    else for the exchange's.
+    UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of currencies for markets that never close and
+    all else for the exchange's.
     """
 
     session: Session
