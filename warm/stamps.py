@@ -45,14 +45,10 @@ def read_stamps(source: Source, column: pl.Series, zone: ZoneInfo, own: ZoneInfo
         table, naive = unique.to_frame().with_columns(pl.col("date").alias("day"), _midnight("date")), False
     elif isinstance(kind, pl.Datetime):
         naive = kind.time_zone is None
-        moment = pl.col("date").dt.cast_time_unit("ms").dt.replace_time_zone(None if not naive else "UTC")
-        if naive and zone.key != "UTC":
-            moment = _in_zone(pl.col("date").dt.cast_time_unit("ms"), zone)
-        else:
-            moment = pl.col("date").dt.cast_time_unit("ms")
-        table = unique.to_frame().with_columns(moment.dt.epoch("ms").alias("stamp_ms"))
-        local = pl.col("date")
-        table = table.with_columns(pl.when(local.dt.time() == pl.time(0)).then(local.dt.date()).alias("day"))
+        local = pl.col("date").dt.cast_time_unit("ms")
+        moment = _in_zone(local, zone) if naive else local
+        day = pl.when(local.dt.time() == pl.time(0)).then(local.dt.date())
+        table = unique.to_frame().with_columns(moment.dt.epoch("ms").alias("stamp_ms"), day.alias("day"))
     elif kind.is_numeric():
         table, naive = _from_numbers(source, unique), False
     else:

@@ -1,5 +1,6 @@
 """Files that were once misread, or ended the job with a traceback: each stands for a kind of them."""
 
+import functools
 import io
 import json
 import zipfile
@@ -184,6 +185,7 @@ def test_yfinances_actions_and_odd_tickers_are_read(tmp_path: Path) -> None:
     assert sorted(run(tmp_path).store.records) == ["FFF", "LOW"]
 
 
+@functools.cache
 def spoilt_tables() -> dict[str, tuple[str, bytes]]:
     """Files on which a library fails, each in its own way, by what is wrong."""
     good = long_csv(bars())
