@@ -9,7 +9,6 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -258,38 +257,38 @@ def find_sources(path: Path) -> tuple[list[Source], list[str]]:
         raise InputRefused(f"{path}: no such file or folder")
     if not path.is_dir():
         if not path.name.lower().endswith(SUFFIXES):
-            raise InputRefused(f"{path}: not a known kind of file; allowed: {', '.join(SUFFIXES)}")
-        return list(_sources(path, path.name)), []
-    sources: list[Source] = []
-    others: list[str] = []
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path)
-        if any(part.startswith(".") for part in inside.parts) or not file.is_file():
-            continue
-        if file.name.lower().endswith(SUFFIXES):
-            sources.extend(_sources(file, inside.as_posix()))
-        else:
-            others.append(inside.as_posix())
+            raise InputRefused(harmless(f"{path}: not a known kind of file; allowed: {', '.join(SUFFIXES)}"))
+        sources, others = _opened(path, path.name)
+    else:
+        sources, others = [], []
+        for file in sorted(path.rglob("*")):
+            inside = file.relative_to(path)
+            if any(part.startswith(".") for part in inside.parts) or not file.is_file():
+                continue
+            found, besides = _opened(file, inside.as_posix())
+            sources += found
+            others += besides
     if not sources:
-        raise InputRefused(f"{path}: no file in this folder ends in {', '.join(SUFFIXES)}")
+        where = "folder" if path.is_dir() else "archive"
+        raise InputRefused(harmless(f"{path}: no file in this {where} ends in {', '.join(SUFFIXES)}"))
     return sources, others
 
 
-def _sources(path: Path, label: str) -> Iterator[Source]:
+def _opened(path: Path, label: str) -> tuple[list[Source], list[str]]:
+    """The sources that one file holds, and the labels of what in it is no data: itself, or other members of an archive."""
+    if not path.name.lower().endswith(SUFFIXES):
+        return [], [harmless(label)]
     if not path.name.lower().endswith(".zip"):
-        yield Source(path, label)
-        return
+        return [Source(path, label)], []
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
     except _UNPACKING as error:
-        yield Source(path, label, fault=f"no readable zip archive ({one_line(error)})")
-        return
-    members = [each for each in members if each.lower().endswith(SUFFIXES) and not each.lower().endswith(".zip")]
-    if not members:
-        yield Source(path, label, fault=f"no file in this archive ends in {', '.join(SUFFIXES)}")
+        return [Source(path, label, fault=f"no readable zip archive ({one_line(error)})")], []
     if len(members) > MEMBERS_MAX:
-        yield Source(path, label, fault=f"{len(members)} files in one archive; allowed: {MEMBERS_MAX}")
-        return
-    for member in members:
-        yield Source(path, f"{label}/{member}", member)
+        return [Source(path, label, fault=f"{len(members)} files in one archive; allowed: {MEMBERS_MAX}")], []
+    data = [each for each in members if each.lower().endswith(SUFFIXES) and not each.lower().endswith(".zip")]
+    others = [harmless(f"{label}/{each}") for each in sorted(set(members).difference(data))]
+    if not members:
+        others = [harmless(label)]
+    return [Source(path, f"{label}/{each}", each) for each in data], others

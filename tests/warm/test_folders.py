@@ -279,6 +279,20 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
         assert source.head(10) == b"x" * 10
 
 
+def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
+    """Notes beside the data, archives in archives; an archive without any data is no more than one more file of no use."""
+    for name, members in (("a.zip", ("b.csv", "notes.txt", "c.zip")), ("docs.zip", ("manual.pdf",)), ("empty.zip", ())):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for member in members:
+                archive.writestr(member, long_csv(bars()))
+    assert {file: fate for file, (_, fate) in fates(run(tmp_path)).items()} == {
+        "a.zip/b.csv": "loaded", "a.zip/notes.txt": "skipped", "a.zip/c.zip": "skipped", "docs.zip/manual.pdf": "skipped",
+        "empty.zip": "skipped",
+    }  # fmt: skip
+    with pytest.raises(InputRefused, match="no file in this archive ends in"):
+        find_sources(tmp_path / "docs.zip")
+
+
 def test_a_folder_is_walked_to_the_bottom_and_hidden_files_are_left_out(tmp_path: Path) -> None:
     """In the order of names, whatever the file system gives."""
     for name in ("b.csv", "a/c.csv", "a/d/e.json.gz", ".git/x.csv", "a/.x.csv", "notes.md"):
