@@ -26,6 +26,10 @@ _HEAD = b"POST /decide HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 _number = itertools.count()
 
 
+_PATIENCE_S = 3
+"""Seconds that the server waits for a body."""
+
+
 class Nuisance:
     """So many connections that each do the same thing, in a thread of their own, until the end of the ``with``."""
 
@@ -35,6 +39,8 @@ class Nuisance:
         self._port = port
         self._count = count
         self._work = work
+        # Spread over the server's patience: slow clients of the world do not all give up in one moment.
+        self._apart_s = _PATIENCE_S / count
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self.open = 0
@@ -51,13 +57,14 @@ class Nuisance:
     async def _run(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         gate = asyncio.Semaphore(_OPENED_AT_ONCE)
-        tasks = [asyncio.create_task(self._one(gate)) for _ in range(self._count)]
+        tasks = [asyncio.create_task(self._one(gate, number * self._apart_s)) for number in range(self._count)]
         await self._over.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _one(self, gate: asyncio.Semaphore) -> None:
+    async def _one(self, gate: asyncio.Semaphore, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         while True:
             with suppress(OSError, asyncio.IncompleteReadError):
                 async with gate:
@@ -149,7 +156,7 @@ def files() -> None:
 def test_slow_and_idle_clients_at_most_double_what_others_wait(tmp_path: Path) -> None:
     """The 99th percentile of healthy clients, beside that of the same server without the others; three looks for the noise."""
     publish_universe(tmp_path / "store.sqlite3", [f"S{number:03}" for number in range(100)])
-    settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "BODY_TIMEOUT_S": "3"}
+    settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "BODY_TIMEOUT_S": str(_PATIENCE_S)}
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
         server.wait_ready()
         _p99_ms(server, tmp_path)
