@@ -12,7 +12,7 @@ from warm.bars.reader import read_file
 from warm.errors import InputRefused
 from warm.fates import SPOILT, not_understood
 from warm.files import Source, find_sources, harmless
-from warm.formats import Format, Unknown, chosen, recognise
+from warm.formats import Format, Unknown, identify
 from warm.job import Options
 from warm.rejects import Rejects
 from warm.sessions import iso
@@ -58,8 +58,7 @@ Facts = list[tuple[str, str]]
 
 
 def _one(source: Source, options: Options, now_ms: int) -> tuple[Facts, Table | None]:
-    said = chosen(source, "prices", options.choices) or chosen(source, "agents", options.choices)
-    form = said or recognise(source)
+    form, said = identify(source, ("prices", "agents"), options.choices)
     if isinstance(form, Unknown):
         raise InputRefused(f"no format recognises it: {form.said}")
     facts = [("format", f"{form.name}: {form.description} ({'--format' if said else 'recognised by its content'})")]
@@ -92,7 +91,7 @@ def _prices(source: Source, form: Format, options: Options, now_ms: int) -> tupl
         .head(ROWS_SHOWN)
         .select("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
     )
-    return facts, _table(rows.columns, rows.iter_rows(), at=1)
+    return facts, _table(rows.columns, rows.iter_rows())
 
 
 def _agents(source: Source, form: Format, options: Options, now_ms: int) -> tuple[Facts, Table]:
@@ -109,7 +108,7 @@ def _agents(source: Source, form: Format, options: Options, now_ms: int) -> tupl
         *_rejected(imported.rejects),
     ]
     columns = ["symbol", "as_of_ms", "agent", "status", "view", "confidence", "reason"]
-    return facts, _table(columns, imported.frame.head(ROWS_SHOWN).select(columns).iter_rows(), at=1)
+    return facts, _table(columns, imported.frame.head(ROWS_SHOWN).select(columns).iter_rows())
 
 
 _STATUSES = (("view", "views"), ("abstained", "abstained"), ("failed", "failed"))
@@ -124,12 +123,12 @@ def _rejected(rejects: Rejects) -> Facts:
     return facts
 
 
-def _table(columns: list[str], rows: Iterable[tuple[object, ...]], at: int) -> Table:
-    """The first rows; the column at ``at`` is a moment."""
+def _table(columns: list[str], rows: Iterable[tuple[object, ...]]) -> Table:
+    """The first rows; their second column is a moment."""
     table = Table(*[name.removesuffix("_ms") for name in columns])
     for row in rows:
         cells = ["" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in row]
-        moment = row[at]
-        cells[at] = iso(moment) if isinstance(moment, int) else ""
+        moment = row[1]
+        cells[1] = iso(moment) if isinstance(moment, int) else ""
         table.add_row(*[Text(cell) for cell in cells])
     return table

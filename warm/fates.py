@@ -9,7 +9,7 @@ import polars as pl
 
 from warm.errors import FilesRefused, InputRefused
 from warm.files import Source, find_sources, one_line
-from warm.formats import Choice, Format, Kind, Unknown, chosen, recognise
+from warm.formats import Choice, Format, Kind, Unknown, identify
 from warm.rejects import Rejects
 
 SPOILT = (Exception, pl.exceptions.PanicException)
@@ -99,10 +99,7 @@ class Fates:
         return FilesRefused(str(error), self.all)
 
     def _one(self, source: Source, fate: Fate, read: Callable[[Source, Format, Fate], None]) -> None:
-        if source.fault is not None:
-            raise source.refuse(source.fault)
-        form = chosen(source, self._kind, self._choices)
-        found = recognise(source) if form is None else form
+        found, _ = identify(source, (self._kind,), self._choices)
         if isinstance(found, Unknown):
             if found.nearly == self._kind:
                 # One slip away from a table of this kind: its reader says what is missing.

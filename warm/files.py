@@ -3,12 +3,12 @@ line.
 """
 
 import gzip
-import io
 import json
 import lzma
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ class Source:
         max_bytes: int = CONTENT_MAX_BYTES,
     ) -> None:
         self.path, self.label, self._member, self.fault, self._max_bytes = path, harmless(label), member, fault, max_bytes
+        self._data: bytes | None = None
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
@@ -106,34 +107,27 @@ class Source:
         """All of it, unpacked.
 
         Raises:
-            InputRefused: it cannot be read, is cut short, or unpacks to more than `CONTENT_MAX_BYTES`.
+            InputRefused: it cannot be read, is cut short, or unpacks to more than it may.
         """
         try:
-            if self._member is not None:
-                with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as packed:
-                    content = packed.read(self._max_bytes + 1)
-                if self._member.lower().endswith(".gz"):
-                    content = _unzip(io.BytesIO(content), self._max_bytes)
-            elif self.packed:
-                with self.path.open("rb") as file:
-                    content = _unzip(file, self._max_bytes)
-            else:
-                return self.path.read_bytes()
+            content = self._unpacked(self._max_bytes + 1) if self.packed else self.path.read_bytes()
         except _UNPACKING as error:
-            what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
-            raise self.refuse(f"no readable {what} ({one_line(error)})") from error
-        if len(content) > self._max_bytes:
+            raise self._unreadable(error) from error
+        if self.packed and len(content) > self._max_bytes:
             raise self.refuse(f"it unpacks to more than {self._max_bytes:,} bytes")
         return content
 
     def data(self) -> bytes | Path:
-        """What a table library reads it from: the path, or an archive's content."""
-        # Readers of JSON lines know no byte order mark.
-        if self.kind == "lines" and self.head(3) == _MARK:
-            return self.content().removeprefix(_MARK)
-        # Table libraries take some characters of a name for a pattern, and none that is not UTF-8.
-        odd = _odd_name(str(self.path)) is not None or not str(self.path).isprintable()
-        return self.content() if self.packed or odd else self.path
+        """What a table library reads it from: the path, or what is packed, which is unpacked once and kept until `forget`."""
+        # Readers of JSON lines know no byte order mark; table libraries take some characters of a name for a pattern, and know no
+        # name that is not UTF-8.
+        marked = self.kind == "lines" and self.head(3) == _MARK
+        if not (self.packed or marked or _odd_name(str(self.path)) or not str(self.path).isprintable()):
+            return self.path
+        if self._data is None:
+            content = self.content()
+            self._data = content.removeprefix(_MARK) if marked else content
+        return self._data
 
     def head(self, length: int = 65_536) -> bytes:
         """Its first bytes; a packed file is opened no further than they go.
@@ -142,20 +136,28 @@ class Source:
             InputRefused: it cannot be read.
         """
         try:
-            if self._member is not None and not self._member.lower().endswith(".gz"):
-                with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as packed:
-                    return packed.read(length)
-            if self._member is not None:
-                return self.content()[:length]
             if self.packed:
-                with gzip.open(self.path) as file:
-                    return file.read(length)
+                return self._unpacked(length)
             # Unbuffered: one read, which an interrupt can end.
             with self.path.open("rb", buffering=0) as plain:
                 return plain.read(length)
         except _UNPACKING as error:
-            what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
-            raise self.refuse(f"no readable {what} ({one_line(error)})") from error
+            raise self._unreadable(error) from error
+
+    def _unpacked(self, length: int) -> bytes:
+        """The first ``length`` bytes of a member of an archive, of a gzip file, or of a gzip file in an archive."""
+        if self._member is None:
+            with gzip.open(self.path) as file:
+                return file.read(length)
+        with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as member:
+            if not self._member.lower().endswith(".gz"):
+                return member.read(length)
+            with gzip.GzipFile(fileobj=member) as file:
+                return file.read(length)
+
+    def _unreadable(self, error: BaseException) -> InputRefused:
+        what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
+        return self.refuse(f"no readable {what} ({one_line(error)})")
 
     def lines(self, count: int) -> list[str]:
         """Its first lines that are not blank, of its `head`.
@@ -207,24 +209,28 @@ class Source:
             raise self.refuse("line 1 is no JSON object")
         return found
 
-    def objects(self) -> list[Any]:
-        """Every line of a file of JSON lines.
+    def objects(self) -> Iterator[tuple[int, Any]]:
+        """Every line of a file of JSON lines that is not blank, with its number.
 
         Raises:
             InputRefused: one is no JSON, named by its number.
         """
-        lines = self.content().removeprefix(_MARK).split(b"\n")
-        return [parse_json(self, line, number) for number, line in enumerate(lines, 1) if line.strip()]
+        for number, line in enumerate(self.content().removeprefix(_MARK).split(b"\n"), 1):
+            if line.strip():
+                yield number, parse_json(self, line, number)
+
+    def documents(self) -> list[Any]:
+        """The document, or those of every line.
+
+        Raises:
+            InputRefused: no JSON.
+        """
+        return [each for _, each in self.objects()] if self.kind == "lines" else [self.json]
 
     def forget(self) -> None:
-        """Give up the parsed document."""
+        """Give up the parsed document and what was unpacked."""
         self.__dict__.pop("json", None)
-
-
-def _unzip(file: Any, max_bytes: int) -> bytes:  # noqa: ANN401
-    with gzip.open(file) as packed:
-        content: bytes = packed.read(max_bytes + 1)
-        return content
+        self._data = None
 
 
 def parse_json(source: Source, content: bytes, line: int | None = None) -> Any:  # noqa: ANN401

@@ -1,15 +1,10 @@
 """What is odd about bars that are right by themselves: gaps between them, and jumps that look like splits."""
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-from warm.intervals import DAY_S, INTERVALS, SESSION_S
+from warm.fates import Fate
+from warm.intervals import DAY_S, INTERVALS, SESSION_S, Market
 from warm.sessions import iso
-
-if TYPE_CHECKING:
-    from warm.fates import Fate
-    from warm.prices import Market
 
 SPLITS = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)
 """New shares for an old one, or old ones for a new one, of usual splits; 3:2 is too near to a bad day."""
@@ -23,7 +18,7 @@ LONG_WEEKEND_S = 5.5 * DAY_S
 SHOWN_MAX = 5
 
 
-def flag(frame: pl.DataFrame, fates: "list[Fate]", markets: "dict[str, Market]") -> None:
+def flag(frame: pl.DataFrame, fates: list[Fate], markets: dict[str, Market]) -> None:
     """Tell each file's fate of gaps and jumps among its bars in ``frame`` (adjusted, in order, with ``file``): counts, and the
     first few. Nothing is set aside for them: a gap may be a holiday and a jump a crash.
     """
@@ -54,7 +49,7 @@ def flag(frame: pl.DataFrame, fates: "list[Fate]", markets: "dict[str, Market]")
             fates[int(str(number))].told |= {f"{name}s": group.height, f"{name}s_shown": _shown(group, name)}
 
 
-def _gap_ms(market: "Market") -> tuple[int, int]:
+def _gap_ms(market: Market) -> tuple[int, int]:
     """Bars further apart than the first leave one out, unless they are further apart than the second: that is a night."""
     length_s = INTERVALS[market.interval]
     longest_ms = 1 << 62

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from warm.agents import ai_hedge_fund, ai_hedge_fund_v2, ai_trader, native, tradingagents, tradingagents_cn
 from warm.bars import arrays, lean, objects, table, wide
+from warm.bars.reading import BAR
 from warm.errors import InputRefused
 from warm.files import Source, harmless
 from warm.names import read_name
@@ -69,17 +70,6 @@ def parse_choice(text: str) -> Choice:
     return Choice(pattern if equals else "*", FORMATS[name])
 
 
-def chosen(source: Source, kind: Kind, choices: Sequence[Choice]) -> Format | None:
-    """The format that ``--format`` says; of several the last. One without a pattern is for files of its own kind only."""
-    fitting = [
-        each.format
-        for each in choices
-        if (each.pattern == "*" and each.format.kind == kind)
-        or (each.pattern != "*" and (fnmatch.fnmatch(source.label, each.pattern) or fnmatch.fnmatch(source.name, each.pattern)))
-    ]
-    return fitting[-1] if fitting else None
-
-
 class Unknown(NamedTuple):
     """A file of no format: what it looks like, and the kind that it nearly is, if it misses one by a slip."""
 
@@ -92,6 +82,29 @@ class Unknown(NamedTuple):
         return harmless(self.looks)
 
 
+def identify(source: Source, kinds: Sequence[Kind], choices: Sequence[Choice]) -> tuple[Format | Unknown, bool]:
+    """The format of a file that is wanted for what it holds of ``kinds``, and whether ``--format`` says it.
+
+    Raises:
+        InputRefused: it cannot be read at all.
+    """
+    if source.fault is not None:
+        raise source.refuse(source.fault)
+    said = _chosen(source, kinds, choices)
+    return (recognise(source), False) if said is None else (said, True)
+
+
+def _chosen(source: Source, kinds: Sequence[Kind], choices: Sequence[Choice]) -> Format | None:
+    """The format that ``--format`` says; of several the last. One without a pattern is for files of its own kind only."""
+    fitting = [
+        each.format
+        for each in choices
+        if (each.pattern == "*" and each.format.kind in kinds)
+        or (each.pattern != "*" and (fnmatch.fnmatch(source.label, each.pattern) or fnmatch.fnmatch(source.name, each.pattern)))
+    ]
+    return fitting[-1] if fitting else None
+
+
 _MARKS = Unknown("marks, an index or funding rates in place of trades")
 
 
@@ -101,8 +114,6 @@ def recognise(source: Source) -> Format | Unknown:
     Raises:
         InputRefused: it cannot be read at all: empty, cut short, of another encoding.
     """
-    if source.fault is not None:
-        raise source.refuse(source.fault)
     if source.kind == "json":
         return _of_document(source)
     if source.kind == "lines":
@@ -127,12 +138,12 @@ def _of_header(source: Source, header: list[str]) -> Format | Unknown:
         return FORMATS["native"]
     if table.resembles(header):
         named = read_name(source.stem)
-        freqtrade = [each.lower() for each in header] == list(arrays.BINANCE) and source.kind != "csv"
+        freqtrade = [each.lower() for each in header] == list(BAR) and source.kind != "csv"
         if freqtrade and arrays.no_trades(source):
             return _MARKS
         return FORMATS["freqtrade" if freqtrade and named.symbol and named.interval else "table"]
     looks = f"a table of {', '.join(each[:20] for each in header[:8])}"
-    if table.meanings(header) & {"open", "high", "low", "close"} and table.meanings(header) & {"symbol", "date"}:
+    if table.hints(header):
         return Unknown(looks, "prices")
     return Unknown(looks, "agents" if native.resembles(header) else None)
 

@@ -52,6 +52,13 @@ def bars_a_year(interval: str, *, never_closes: bool) -> float:
     return SESSIONS_A_YEAR * max(1.0, SESSION_S / seconds)
 
 
+class Market(NamedTuple):
+    """What a symbol's bars are: their interval, and whether its market never closes (else it has the exchange's sessions)."""
+
+    interval: str
+    never_closes: bool
+
+
 class Spacing(NamedTuple):
     """What the distances between a file's bars say.
 
@@ -68,18 +75,11 @@ class Spacing(NamedTuple):
     longest_least: float = 0.0
 
 
-SAMPLED_SYMBOLS = 200
-"""Symbols of a file that its spacing is taken from: they tell it as well as thousands do."""
-
-
 def spacing(frame: pl.DataFrame, *, dates: bool) -> Spacing:
     """The spacing of ``frame`` (symbol, stamp_ms: starts or ends of bars, in any order). Of ``dates`` of sessions it is a day, a
     week or a month, because weekends and holidays lie between sessions.
     """
     stamps = frame.lazy().filter(pl.col("stamp_ms").is_not_null())
-    if frame.height > SAMPLED_SYMBOLS:
-        sampled = frame.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
-        stamps = stamps.join(sampled, on="symbol", how="semi")
     same = pl.col("symbol") == pl.col("symbol").shift(1)
     apart = (
         stamps.sort("symbol", "stamp_ms")

@@ -19,8 +19,8 @@ from warm.errors import FilesRefused, InputRefused
 from warm.fates import Fate
 from warm.formats import Choice
 from warm.indicators import latest
-from warm.intervals import INTERVALS, bars_a_year
-from warm.prices import Bars, Market, read_prices
+from warm.intervals import INTERVALS, Market, bars_a_year
+from warm.prices import Bars, read_prices
 from warm.publish import OpenStore, publish
 from warm.report import Reporter
 from warm.sessions import Session, iso

@@ -9,7 +9,7 @@ from warm.intervals import interval_named
 
 _NOISE = frozenset({
     "prices", "price", "bars", "bar", "ohlcv", "ohlc", "candles", "candle", "klines", "kline", "data", "history",
-    "historical", "quotes", "stock", "stocks", "market", "trade", "trades", "futures", "spot", "perp", "swap",
+    "historical", "quotes", "stock", "stocks", "market", "trade", "trades", "futures", "spot",
     "coinbase", "binance", "kraken", "alpaca", "polygon", "yfinance", "yahoo", "alphavantage", "freqtrade", "full",
     "adjusted", "adj", "usa", "us", "equity", "crypto", "export", "download", "sample", "test", "table", "long", "wide",
     "all", "part", "file", "daily", "day", "hourly", "hour", "minute", "second", "weekly", "monthly", "intraday", "max",

@@ -17,15 +17,8 @@ from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.flags import flag
 from warm.formats import PRICES, Choice, Format
-from warm.intervals import INTERVALS
+from warm.intervals import INTERVALS, Market
 from warm.rejects import EXAMPLES_MAX, Example, Rejects
-
-
-class Market(NamedTuple):
-    """What a symbol's bars are: their interval, and whether its market never closes (else it has the exchange's sessions)."""
-
-    interval: str
-    never_closes: bool
 
 
 class Bars(NamedTuple):
@@ -66,33 +59,31 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
     def read(source: Source, form: Format, fate: Fate) -> None:
         part = read_file(source, form, len(parts), reckoning)
         parts.append(part)
-        fate.told |= part.told
-        fate.rows = part.rows
+        fate.told |= part.told | {"unfinished": part.unfinished}
+        fate.rows, fate.rejects = part.rows, part.rejects
 
     fates.read(read)
     loaded = fates.loaded
-    rejects = Rejects()
-    for part in parts:
-        rejects.merge(part.rejects)
     adjusted = any(part.adjusted for part in parts)
     rows, cut = sum(part.rows for part in parts), sum(part.cut for part in parts)
-    unfinished = [part.unfinished for part in parts]
+    unfinished = sum(part.unfinished for part in parts)
     markets, keep = _markets(parts, reckoning.interval)
     try:
         _check_adjustment(parts, loaded)
     except InputRefused as refused:
         raise fates.refused(refused) from refused
     frame = pl.concat([part.frame for part in parts], how="vertical", rechunk=False)
-    own = [part.rejects for part in parts]
     parts.clear()
     frame, left_out = _of_one_interval(frame, keep)
-    frame, unsorted = _in_order(frame, loaded, own, rejects)
+    frame, unsorted = _in_order(frame, loaded)
+    rejects = Rejects()
     counts = dict(frame.group_by("file").len().iter_rows())
     for number, fate in enumerate(loaded):
-        fate.used, fate.rejects = counts.get(number, 0), own[number]
-        fate.told |= {"unfinished": unfinished[number], "left_out": left_out.get(number, 0)}
+        fate.used = counts.get(number, 0)
+        fate.told["left_out"] = left_out.get(number, 0)
+        rejects.merge(fate.rejects)
     if frame.is_empty():
-        raise fates.refused(_why_empty(path, rejects, cut, sum(unfinished), left_out, reckoning.interval))
+        raise fates.refused(_why_empty(path, rejects, cut, unfinished, left_out, reckoning.interval))
     if adjusted:
         frame = _adjust(frame)
     flag(frame, loaded, markets)
@@ -102,7 +93,7 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
         rows,
         cut,
         unsorted,
-        sum(unfinished),
+        unfinished,
         sum(left_out.values()),
         tuple(fates.all),
         rejects,
@@ -173,7 +164,7 @@ def _of_one_interval(frame: pl.DataFrame, keep: list[set[str] | None]) -> tuple[
     return frame.join(wanted, on=["file", "symbol"], how="semi", maintain_order="left"), dict(others.iter_rows())
 
 
-def _in_order(frame: pl.DataFrame, fates: list[Fate], own: list[Rejects], rejects: Rejects) -> tuple[pl.DataFrame, int]:
+def _in_order(frame: pl.DataFrame, fates: list[Fate]) -> tuple[pl.DataFrame, int]:
     """Each symbol's rows together, ascending and unique in time; of two rows of one moment the first read is kept.
 
     The order of rows in a file carries no information, so rows out of order are sorted, counted and not rejected.
@@ -193,11 +184,10 @@ def _in_order(frame: pl.DataFrame, fates: list[Fate], own: list[Rejects], reject
     repeated = frame.filter(again)
     if not repeated.is_empty():
         for (number,), group in repeated.sort("file", "row").group_by("file", maintain_order=True):
-            of_file = int(str(number))
+            fate = fates[int(str(number))]
             shown = group.head(EXAMPLES_MAX).select("row", "symbol", "as_of_ms").rows()
-            examples = [Example(fates[of_file].file, row, symbol, "date", str(moment)) for row, symbol, moment in shown]
-            for each in (own[of_file], rejects):
-                each.add("duplicate_timestamp", group.height, examples)
+            examples = [Example(fate.file, row, symbol, "date", str(moment)) for row, symbol, moment in shown]
+            fate.rejects.add("duplicate_timestamp", group.height, examples)
         frame = frame.filter(again.not_().fill_null(value=True))
     return frame, unsorted
 

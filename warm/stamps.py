@@ -47,8 +47,7 @@ def read_stamps(source: Source, column: pl.Series, zone: ZoneInfo, own: ZoneInfo
         naive = kind.time_zone is None
         local = pl.col("date").dt.cast_time_unit("ms")
         moment = _in_zone(local, zone) if naive else local
-        day = pl.when(local.dt.time() == pl.time(0)).then(local.dt.date())
-        table = unique.to_frame().with_columns(moment.dt.epoch("ms").alias("stamp_ms"), day.alias("day"))
+        table = unique.to_frame().with_columns(moment.dt.epoch("ms").alias("stamp_ms"), _if_midnight(local).alias("day"))
     elif kind.is_numeric():
         table, naive = _from_numbers(source, unique), False
     else:
@@ -62,6 +61,11 @@ def _midnight(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.Datetime("ms")).dt.epoch("ms").alias("stamp_ms")
 
 
+def _if_midnight(moment: pl.Expr) -> pl.Expr:
+    """The date of a moment that is midnight."""
+    return pl.when(moment.dt.time() == pl.time(0)).then(moment.dt.date())
+
+
 def _in_zone(naive: pl.Expr, zone: ZoneInfo) -> pl.Expr:
     """A local time as a moment: of two in autumn the earlier, and none for an hour that spring leaves out."""
     return naive.dt.replace_time_zone(zone.key, ambiguous="earliest", non_existent="null")
@@ -71,15 +75,10 @@ def _with_midnights(table: pl.DataFrame, own: ZoneInfo) -> pl.DataFrame:
     """``day`` also for midnight at the exchange, then for midnight in UTC."""
     moment = pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC")
     local = moment.dt.convert_time_zone(own.key)
-    midnight = pl.time(0)
-    return table.with_columns(
-        pl.coalesce(
-            "day",
-            pl.when(local.dt.time() == midnight).then(local.dt.date()),
-            pl.when(moment.dt.time() == midnight).then(moment.dt.date()),
-        ).alias("day"),
-        pl.when(moment.dt.time() == midnight).then(moment.dt.date()).alias("utc_day"),
-    ).select("date", "stamp_ms", "day", "utc_day")
+    utc_day = _if_midnight(moment)
+    return table.with_columns(pl.coalesce("day", _if_midnight(local), utc_day).alias("day"), utc_day.alias("utc_day")).select(
+        "date", "stamp_ms", "day", "utc_day"
+    )
 
 
 def _from_numbers(source: Source, unique: pl.Series) -> pl.DataFrame:
@@ -105,10 +104,9 @@ def _from_text(source: Source, unique: pl.Series, zone: ZoneInfo) -> tuple[pl.Da
     digits = unique.str.strip_chars().drop_nulls()
     digits = digits.filter(digits.str.len_bytes() > 0)
     if digits.len() and digits.str.contains(r"^\d{9,19}(\.\d+)?$").all():
-        numbers = unique.to_frame().with_columns(text.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False).alias("number"))
-        whole = text.cast(pl.Int64, strict=False).fill_null(pl.col("number"))
-        numbers = numbers.with_columns(whole.alias("number"))
-        table = _from_numbers(source, numbers.get_column("number").rename("date"))
+        # Through 64 bits: a float has too few digits for nanoseconds.
+        number = pl.coalesce(text.cast(pl.Int64, strict=False), text.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False))
+        table = _from_numbers(source, unique.to_frame().select(number).to_series())
         return table.with_columns(unique.alias("date")), False
     plain = text.str.extract(_DATE, 1).str.replace_all("-", "")
     groups = [text.str.extract(_ISO, number) for number in range(1, 6)]
@@ -143,5 +141,5 @@ def _from_text(source: Source, unique: pl.Series, zone: ZoneInfo) -> tuple[pl.Da
             "zoned_ms",
             pl.when(pl.col("offset").is_not_null()).then(pl.col("local").dt.epoch("ms") - pl.col("ahead_ms")),
         ).alias("stamp_ms"),
-        pl.coalesce("day", pl.when(pl.col("local").dt.time() == pl.time(0)).then(pl.col("local").dt.date())).alias("day"),
+        pl.coalesce("day", _if_midnight(pl.col("local"))).alias("day"),
     ), naive.height > 0

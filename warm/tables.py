@@ -12,7 +12,7 @@ from warm.files import Source, one_line
 
 _READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError, ValueError)
 
-
+# Sixty-four openings without a closing between them.
 _DEEP = re.compile(rb"(?:[\[{][^\[\]{}\n]{0,200}){64}")
 
 
@@ -50,10 +50,16 @@ def open_table(source: Source) -> Table:
     line = source.lines(1)[0]
     separator = separator_of(line)
     try:
-        header = pl.read_csv(source.data(), n_rows=0, infer_schema=False, separator=separator, glob=False).columns
+        # Of the first line alone: a packed table need not be unpacked for it.
+        header = pl.read_csv(line.encode(), n_rows=0, infer_schema=False, separator=separator).columns
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
     return Table(source, header, separator)
+
+
+def headless_table(source: Source, count: int) -> Table:
+    """The table in a CSV file of ``count`` columns without a line of names."""
+    return Table(source, [f"column_{number}" for number in range(1, count + 1)], headless=True)
 
 
 def separator_of(text: str) -> str:

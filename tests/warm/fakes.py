@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,18 @@ def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_M
         code = main([str(each) for each in arguments], now_ms=now_ms, run=run, open_store=lambda: store)
     text = stream.getvalue()
     return Outcome(code, [json.loads(line) for line in text.splitlines()], text, store)
+
+
+def put(path: Path, content: bytes | str) -> Path:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def utc(*moment: int) -> int:
+    """A moment in milliseconds."""
+    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type, misc]
 
 
 def good_rows(count: int, symbol: str = "AAA") -> list[str]:

@@ -10,20 +10,13 @@ import pytest
 from rich.console import Console
 
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.fakes import Outcome, warm
+from tests.warm.fakes import Outcome, put, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files import Source, find_sources
 from warm.report import TerminalReporter, remarks
 
 NOW_MS = 1_800_000_000_000
-
-
-def put(path: Path, content: bytes | str) -> Path:
-    """Write a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def run(folder: Path, *more: object) -> Outcome:

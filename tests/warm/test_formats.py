@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.vector import PRICE_NAMES
 from tests.warm.examples import AGENTS, PRICES, WORDS, Bar, PriceExample, Word, bars, format_of
-from tests.warm.fakes import Outcome, warm
+from tests.warm.fakes import Outcome, put, warm
 from warm.formats import AGENTS as AGENT_FORMATS
 from warm.formats import PRICES as PRICE_FORMATS
 
@@ -16,17 +16,9 @@ NOW_MS = 1_800_000_000_000
 """2027-01-15: after everything in the examples."""
 
 
-def put(folder: Path, file: str, content: bytes) -> Path:
-    """Write ``content`` at ``file`` in ``folder``."""
-    path = folder / file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
-
-
 def run(folder: Path, file: str, content: bytes, *more: object) -> Outcome:
     """Warm from one price file."""
-    put(folder, file, content)
+    put(folder / file, content)
     return warm("--prices", folder, "--max-rejects", "0.5", *more, now_ms=NOW_MS)
 
 
@@ -184,7 +176,7 @@ def ask(folder: Path, file: str, content: bytes) -> Outcome:
     prices = folder / "prices.csv"
     rows = "".join(f"{symbol},2024-01-{day:02},10,11,9,10,5\n" for symbol in ("AAA", "BBB") for day in range(2, 32))
     prices.write_text("symbol,date,open,high,low,close,volume\n" + rows, encoding="utf-8")
-    put(folder / "agents", file, content)
+    put(folder / "agents" / file, content)
     return warm("--prices", prices, "--agents", folder / "agents", now_ms=NOW_MS)
 
 

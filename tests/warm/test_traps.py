@@ -12,20 +12,14 @@ import polars as pl
 import pytest
 
 from tests.warm.examples import PRICES, alpha_vantage, bars, long_csv, yfinance_wide
-from tests.warm.fakes import LAST_CLOSE_MS, SAMPLE_PRICES, Outcome, warm
-from tests.warm.test_folders import fates, put, run
+from tests.warm.fakes import LAST_CLOSE_MS, SAMPLE_PRICES, Outcome, put, utc, warm
+from tests.warm.test_folders import fates, run
 from tests.warm.test_importers import STATE, read, result, signal, told
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.names import read_name
 
 HEAD = "symbol,date,open,high,low,close,volume\n"
-HOUR_MS = 3_600_000
-
-
-def ms(*moment: int) -> int:
-    """A moment in milliseconds."""
-    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type, misc]
 
 
 def hourly(symbol: str, start: datetime, count: int) -> str:
@@ -40,7 +34,7 @@ def test_seconds_of_a_small_type_do_not_overflow(tmp_path: Path) -> None:
     out = io.BytesIO()
     frame.write_parquet(out)
     put(tmp_path / "BTC-USD.parquet", out.getvalue())
-    assert run(tmp_path).store.price("BTC-USD").as_of_ms == ms(2024, 1, 1, 5)
+    assert run(tmp_path).store.price("BTC-USD").as_of_ms == utc(2024, 1, 1, 5)
 
 
 def test_an_assumed_interval_yields_to_a_known_one(tmp_path: Path) -> None:
@@ -86,7 +80,7 @@ def test_an_interval_that_does_not_fit_is_refused(name: str, rows: list[object],
 def test_three_months_are_months(tmp_path: Path) -> None:
     """Dates that are all a month apart are no sessions."""
     put(tmp_path / "AAPL.csv", "date,open,high,low,close,volume\n" + "".join(f"2024-0{n}-01,10,12,9,11,5\n" for n in (1, 2, 3)))
-    assert run(tmp_path).store.price("AAPL").as_of_ms == ms(2024, 3, 31, 20)
+    assert run(tmp_path).store.price("AAPL").as_of_ms == utc(2024, 3, 31, 20)
 
 
 def test_a_pattern_in_a_files_name_is_only_a_name(tmp_path: Path) -> None:
@@ -150,7 +144,7 @@ def test_a_day_of_coins_that_begins_elsewhere_ends_a_day_later(tmp_path: Path) -
     """Midnight in New York is no date of a market whose days end in UTC."""
     rows = "".join(f"BTC-USD,2024-01-0{day} 00:00:00-05:00,10,12,9,11,5\n" for day in (2, 3, 4))
     put(tmp_path / "p.csv", HEAD + rows)
-    assert run(tmp_path).store.price("BTC-USD").as_of_ms == ms(2024, 1, 5, 5)
+    assert run(tmp_path).store.price("BTC-USD").as_of_ms == utc(2024, 1, 5, 5)
 
 
 def test_adjusted_and_unadjusted_files_of_one_symbol_are_refused(tmp_path: Path) -> None:
@@ -173,8 +167,8 @@ def test_dates_and_times_may_stand_in_two_columns(tmp_path: Path) -> None:
     put(tmp_path / "h.csv", head + "".join(f"AAPL.US,60,20240102,{hour}0000,10,12,9,11,5\n" for hour in (10, 11, 12)))
     put(tmp_path / "d.csv", head + "".join(f"MSFT.US,D,2024010{day},000000,10,12,9,11,5\n" for day in (2, 3, 4)))
     store = run(tmp_path).store
-    assert store.price("AAPL.US").as_of_ms == ms(2024, 1, 2, 18)
-    assert store.price("MSFT.US").as_of_ms == ms(2024, 1, 4, 21)
+    assert store.price("AAPL.US").as_of_ms == utc(2024, 1, 2, 18)
+    assert store.price("MSFT.US").as_of_ms == utc(2024, 1, 4, 21)
 
 
 def test_yfinances_actions_and_odd_tickers_are_read(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 import io
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.warm.fakes import Outcome, warm
-from tests.warm.test_folders import put
+from tests.warm.fakes import Outcome, put, utc, warm
 
 NOW_MS = 1_800_000_000_000
 
@@ -19,11 +18,6 @@ def run(folder: Path, *more: object) -> Outcome:
     outcome = warm("--prices", folder, *more, now_ms=NOW_MS)
     assert outcome.code == 0, outcome.report["error"]
     return outcome
-
-
-def utc(*moment: int) -> int:
-    """A moment in milliseconds."""
-    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type, misc]
 
 
 def series(name: str, stamps: list[str], *, adjusted: bool = False, interval: str | None = None) -> str:

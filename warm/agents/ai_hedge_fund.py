@@ -11,19 +11,16 @@ an answer. `judge` knows those defaults.
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
 from typing import Any
 
-from warm.agents.collecting import PERCENT, Collector, Entry, Judged, Unusable, member, number_in, text_of, word_of
+from warm.agents.collecting import Collector, Entry, Judged, Unusable, dated, member, percent_in, text_of, word_of
 from warm.agents.rows import LABEL_MAX, Context, Imported, clean_text
 from warm.files import Source
-from warm.sessions import milliseconds
 
 MANAGER = "portfolio_management_agent"
 
-_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _STAND_IN = re.compile(r"\berror\b.*\bdefault|\bdefaulting to\b|^default decision\b", re.IGNORECASE)
-_FILLED_IN = (50, "Insufficient data")
+_FILLED_IN = (0.5, "Insufficient data")
 _NO_TRADE = re.compile(r"^no valid trade available", re.IGNORECASE)
 
 
@@ -54,7 +51,7 @@ def judge(signal: object, confidence: object, reasoning: str | None) -> Judged:
         Unusable: an unknown word, or a confidence that is no number from 0 to 100.
     """
     view = word_of(signal, "signal")
-    share = number_in(confidence, "confidence", 0, PERCENT)
+    share = percent_in(confidence)
     filled_in = view == 0 and share == _FILLED_IN[0] and reasoning == _FILLED_IN[1]
     if filled_in or (reasoning and _STAND_IN.search(reasoning)):
         return Judged("failed", reason="default_in_place_of_answer")
@@ -64,7 +61,7 @@ def judge(signal: object, confidence: object, reasoning: str | None) -> Judged:
         return Judged("abstained", reason="no_confidence")
     if reasoning and view == 0 and _NO_TRADE.search(reasoning):
         return Judged("abstained", reason="no_valid_trade")
-    return Judged("view", view, None if share is None else share / PERCENT)
+    return Judged("view", view, share)
 
 
 def read(source: Source, context: Context) -> Imported:
@@ -76,7 +73,7 @@ def read(source: Source, context: Context) -> Imported:
     document = _inner(source.json)
     if not isinstance(document, dict):
         raise source.refuse("not an object with decisions and analyst_signals")
-    day, as_of_ms, dated_by = dated(source, context)
+    day, moment_ms, dated_by = dated(source, context)
     collector = Collector(source, context, dated_by)
     for agent, symbol, entry in _entries(source, document):
         collector.add(
@@ -86,24 +83,10 @@ def read(source: Source, context: Context) -> Imported:
                 day,
                 lambda agent=agent, entry=entry: _judged(agent, entry),  # type: ignore[misc]
                 reasoning=member(entry, "reasoning"),
-                moment_ms=as_of_ms if day is None else None,
+                moment_ms=moment_ms,
             )
         )
     return collector.imported()
-
-
-def dated(source: Source, context: Context) -> tuple[str | None, int, str]:
-    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
-    for day in _DATE.findall(source.label.rpartition("/")[2]):
-        try:
-            date.fromisoformat(day)
-        except ValueError:
-            continue
-        return day, 0, "file_name"
-    if context.as_of_ms is not None:
-        return None, context.as_of_ms, "as_of"
-    written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)
-    return None, milliseconds(written), "file_time"
 
 
 def _entries(source: Source, document: dict[str, Any]) -> Iterator[tuple[str, str, object]]:

@@ -16,7 +16,7 @@ that it puts there; what it skipped it abstained from.
 from collections.abc import Iterator
 from typing import Any
 
-from warm.agents.collecting import PERCENT, Collector, Entry, Judged, Unusable, member, number_in, text_of, word_of
+from warm.agents.collecting import Collector, Entry, Judged, Unusable, member, number_in, percent_in, text_of, word_of
 from warm.agents.rows import LABEL_MAX, Context, Imported, clean_text
 from warm.files import Source
 
@@ -49,10 +49,9 @@ def read(source: Source, context: Context) -> Imported:
     Raises:
         InputRefused: no valid JSON, or not of this shape.
     """
-    documents = source.objects() if source.kind == "lines" else [source.json]
     collector = Collector(source, context)
     records = 0
-    for document in documents:
+    for document in source.documents():
         for part in _parts(document):
             if not detects(part):
                 raise source.refuse("no cycle record, signal or cached answer (fund and as_of; model_name, ticker and value; …)")
@@ -135,10 +134,10 @@ def _judged(signal: dict[str, Any], metadata: object) -> Judged:
     value = number_in(signal.get("value"), "value", -1, 1)
     if value is None:
         raise Unusable("missing_value", "value", None)
-    word, confidence = member(metadata, "signal"), number_in(member(metadata, "confidence"), "confidence", 0, PERCENT)
+    word, confidence = member(metadata, "signal"), percent_in(member(metadata, "confidence"))
     if word is None or confidence is None:
         return Judged("view", value)
-    return Judged("view", word_of(word, "signal"), confidence / PERCENT)
+    return Judged("view", word_of(word, "signal"), confidence)
 
 
 def _abstained(metadata: object) -> bool:
@@ -165,8 +164,7 @@ def _parsed(answer: dict[str, Any], parsed: object) -> Judged:
     if parsed is None or answer.get("parse_error") is not None:
         return Judged("failed", reason=clean_text(f"parse error: {text_of(answer.get('parse_error'))}", LABEL_MAX))
     view = word_of(member(parsed, "signal"), "signal")
-    confidence = number_in(member(parsed, "confidence"), "confidence", 0, PERCENT)
-    return Judged("view", view, None if confidence is None else confidence / PERCENT)
+    return Judged("view", view, percent_in(member(parsed, "confidence")))
 
 
 def _hash(prompt: object, snapshot: object) -> str | None:

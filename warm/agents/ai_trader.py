@@ -6,12 +6,13 @@ acted is told by the folder alone (``MODEL/position/position.jsonl``): the agent
 """
 
 import re
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from warm.agents.collecting import Collector, Entry, Judged, member, word_of
 from warm.agents.rows import AGENT_PATTERN, Context, Imported
-from warm.files import Source, parse_json
+from warm.files import Source
 
 AGENT = "ai-trader"
 _NONE = ("no_trade", "none", "")
@@ -33,10 +34,7 @@ def read(source: Source, context: Context) -> Imported:
     agent = f"{AGENT}:{model}" if model and _is_agent(f"{AGENT}:{model}") else AGENT
     collector = Collector(source, context)
     no_trades = 0
-    for number, line in enumerate(source.content().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
-            continue
-        step = parse_json(source, line, number)
+    for number, step in source.objects():
         if not isinstance(step, dict) or "date" not in step:
             raise source.refuse(f"line {number} is no step with a date")
         action = step.get("this_action")
@@ -58,8 +56,6 @@ def _judged(word: object) -> Judged:
 
 def _local(stamp: object, zone: ZoneInfo) -> object:
     """A local moment with its offset; a date, and what is no stamp, as it is."""
-    from datetime import datetime  # noqa: PLC0415
-
     if not isinstance(stamp, str) or len(stamp.strip()) <= len("2025-10-01"):
         return stamp
     try:

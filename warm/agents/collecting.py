@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -12,8 +13,10 @@ from app.domain.vector import is_symbol
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
 from warm.files import Source, harmless
 from warm.rejects import Example, Rejects, cut
+from warm.sessions import milliseconds
 
 PERCENT = 100.0
+_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _is_agent = re.compile(AGENT_PATTERN).fullmatch
 
 
@@ -148,6 +151,30 @@ def number_in(value: object, column: str, least: float, greatest: float) -> floa
     if not least <= value <= greatest:
         raise Unusable(f"{column}_out_of_range", column, value)
     return float(value)
+
+
+def percent_in(value: object) -> float | None:
+    """A confidence from 0 to 100 as one from 0 to 1, or null.
+
+    Raises:
+        Unusable: no number, or beyond them.
+    """
+    share = number_in(value, "confidence", 0, PERCENT)
+    return None if share is None else share / PERCENT
+
+
+def dated(source: Source, context: Context) -> tuple[str | None, int | None, str]:
+    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
+    for day in _DATE.findall(source.label.rpartition("/")[2]):
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            continue
+        return day, None, "file_name"
+    if context.as_of_ms is not None:
+        return None, context.as_of_ms, "as_of"
+    written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)
+    return None, milliseconds(written), "file_time"
 
 
 def member(value: object, name: str) -> Any:  # noqa: ANN401

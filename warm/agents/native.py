@@ -100,7 +100,7 @@ def _raw(source: Source) -> pl.DataFrame:
             raise source.refuse(f"column {nested[0]!r} holds {frame.schema[nested[0]]}; allowed: text and numbers")
         return frame
     # Not by Polars: it takes the members of the first object for those of all, and a deep one ends the process.
-    document = source.objects() if source.kind == "lines" else source.json
+    document = source.documents() if source.kind == "lines" else source.json
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise source.refuse("not an array of objects with symbol, as_of and agent")
     members = list(dict.fromkeys(name for each in document for name in each))

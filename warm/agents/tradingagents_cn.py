@@ -8,8 +8,7 @@ at 0.5 with a reasoning that says so: a failure. Its ``full_states_log`` files a
 import re
 from typing import Any
 
-from warm.agents.ai_hedge_fund import dated
-from warm.agents.collecting import Collector, Entry, Judged, member, number_in, text_of, word_of
+from warm.agents.collecting import Collector, Entry, Judged, dated, member, number_in, text_of, word_of
 from warm.agents.prose import RATINGS
 from warm.agents.rows import SIGNALS, Context, Imported, clean_text
 from warm.files import Source
@@ -48,7 +47,7 @@ def read(source: Source, context: Context) -> Imported:
     """
     document = source.json
     found = document if isinstance(document, list) else [document]
-    day, as_of_ms, dated_by = dated(source, context)
+    day, moment_ms, dated_by = dated(source, context)
     if any(_first(each, _DATES) is not None for each in found):
         dated_by = "column"
     collector = Collector(source, context, dated_by)
@@ -64,7 +63,7 @@ def read(source: Source, context: Context) -> Imported:
                 lambda said=said: _judged(said),  # type: ignore[misc]
                 _first(each, _MODELS),
                 said.get("reasoning"),
-                moment_ms=as_of_ms if undated and day is None else None,
+                moment_ms=moment_ms if undated else None,
             )
         )
     return collector.imported()

@@ -16,13 +16,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from warm.bars.reading import Reading, Says, from_lists
+from warm.bars.reading import BAR, Reading, Says, from_lists, from_table
 from warm.files import Source
 from warm.names import read_name
-from warm.rules import NUMBERS
-from warm.tables import Table, choose_columns, first_fields, open_table, read_table, read_text
+from warm.tables import choose_columns, first_fields, headless_table, open_table
 
-BINANCE = ("date", "open", "high", "low", "close", "volume")
 COINBASE = ("date", "low", "high", "open", "close", "volume")
 BINANCE_LENGTH = 12
 OTHERS_LENGTH = 6
@@ -59,16 +57,15 @@ def read_binance(source: Source) -> Reading:
     """
     says = _says(source)
     if source.kind == "json":
-        return from_lists(source, _rows(source), BINANCE, says, _numbered(BINANCE), "row")
-    if not first_fields(source, 1)[0][0].strip().isdigit():
-        table = open_table(source)
-        aliases = {"open_time": "date", "open time": "date"}
-        columns = choose_columns(source, table.header, aliases, BINANCE, ())
-    else:
-        table = Table(source, [f"column_{number}" for number in range(1, BINANCE_LENGTH + 1)], headless=True)
-        columns = dict(zip(table.header, BINANCE, strict=False))
-    frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
-    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns)
+        return _read_arrays(source, BAR, says)
+    if first_fields(source, 1)[0][0].strip().isdigit():
+        table = headless_table(source, BINANCE_LENGTH)
+        return from_table(table, dict(zip(table.header, BAR, strict=False)), says)
+    table = open_table(source)
+    return from_table(table, choose_columns(source, table.header, _OPEN_TIME, BAR, ()), says)
+
+
+_OPEN_TIME = {"open_time": "date", "open time": "date"}
 
 
 def read_coinbase(source: Source) -> Reading:
@@ -77,7 +74,7 @@ def read_coinbase(source: Source) -> Reading:
     Raises:
         InputRefused: another shape, another order of prices, or the file's name tells no symbol.
     """
-    reading = from_lists(source, _rows(source), COINBASE, _says(source), _numbered(COINBASE), "row")
+    reading = _read_arrays(source, COINBASE, _says(source))
     between = pl.all_horizontal(pl.col(name).is_between("low", "high") for name in ("open", "close"))
     if 2 * reading.frame.filter(between).height < reading.frame.height:
         raise source.refuse(
@@ -94,11 +91,9 @@ def read_freqtrade(source: Source) -> Reading:
     """
     says = _says(source)
     if source.kind == "json":
-        return from_lists(source, _rows(source), BINANCE, says, _numbered(BINANCE), "row")
+        return _read_arrays(source, BAR, says)
     table = open_table(source)
-    columns = choose_columns(source, table.header, {}, BINANCE, ())
-    frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
-    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, "row")
+    return from_table(table, choose_columns(source, table.header, {}, BAR, ()), says, "row")
 
 
 def _says(source: Source) -> Says:
@@ -121,12 +116,8 @@ def no_trades(source: Source) -> bool:
     return _NO_TRADES(source.stem.lower()) is not None
 
 
-def _rows(source: Source) -> Sequence[Sequence[object]]:
+def _read_arrays(source: Source, names: Sequence[str], says: Says) -> Reading:
     document = source.json
     if not isinstance(document, list):
         raise source.refuse("not an array of arrays")
-    return document
-
-
-def _numbered(names: Sequence[str]) -> dict[str, str]:
-    return {f"[{at}]": name for at, name in enumerate(names)}
+    return from_lists(source, document, names, says, {f"[{at}]": name for at, name in enumerate(names)}, "row")

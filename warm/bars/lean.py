@@ -11,12 +11,11 @@ import re
 import polars as pl
 
 from app.domain.symbols import canonical_symbol
-from warm.bars.reading import Reading, Says
+from warm.bars.reading import BAR, Reading, Says, from_table
 from warm.files import Source
-from warm.rules import NUMBERS
-from warm.tables import Table, first_fields, read_table, read_text
+from warm.rules import PRICES
+from warm.tables import first_fields, headless_table
 
-NAMES = ("date", "open", "high", "low", "close", "volume")
 SCALE = 10_000
 _UNSCALED = {"crypto", "cryptofuture", "forex", "cfd"}
 _stamp = re.compile(r"\d{8} \d{2}:\d{2}").fullmatch
@@ -28,7 +27,7 @@ _INTERVALS = {"daily": "1d", "hour": "1h", "minute": "1m", "second": "1s"}
 def of_lines(source: Source, fields: list[list[str]]) -> str | None:
     """Lean's format, scaled or not, if a file's first line is one of its rows."""
     first = fields[0]
-    if len(first) != len(NAMES):
+    if len(first) != len(BAR):
         return None
     dated = _dated(source)
     if not (_stamp(first[0]) or (dated and first[0].isdigit() and len(first[0]) < 9)):  # noqa: PLR2004
@@ -53,16 +52,15 @@ def read(source: Source, *, scaled: bool) -> Reading:
     found = _name(source.stem.lower())
     if found is None:
         raise source.refuse("the file's name tells no symbol (aapl.csv in aapl.zip would)")
-    table = Table(source, [f"column_{number}" for number in range(1, len(NAMES) + 1)], headless=True)
-    columns = dict(zip(table.header, NAMES, strict=True))
-    frame = read_table(table, columns, dict.fromkeys(NUMBERS, pl.Float64()))
-    prices = ("open", "high", "low", "close")
+    table = headless_table(source, len(BAR))
+    reading = from_table(table, dict(zip(table.header, BAR, strict=True)), Says())
+    frame = reading.frame
     if scaled:
-        if frame.select(pl.any_horizontal((pl.col(name) % 1 != 0).any() for name in prices)).item():
+        if frame.select(pl.any_horizontal((pl.col(name) % 1 != 0).any() for name in PRICES)).item():
             raise source.refuse(
                 "equity prices times 10,000 are whole numbers and these are not; --format lean-unscaled takes them"
             )
-        frame = frame.with_columns(pl.col(*prices) / SCALE)
+        frame = frame.with_columns(pl.col(*PRICES) / SCALE)
     if found[1] and not _stamp(first_fields(source, 1)[0][0]):
         moment = pl.lit(found[1]).str.to_datetime("%Y%m%d", time_unit="ms", strict=False) + pl.duration(
             milliseconds=pl.col("date").cast(pl.Int64, strict=False)
@@ -77,7 +75,7 @@ def read(source: Source, *, scaled: bool) -> Reading:
         canonical_symbol(found[2]),
         "file name",
     )
-    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns)
+    return reading._replace(frame=frame, says=says)
 
 
 def is_quotes(source: Source, fields: list[list[str]]) -> bool:

@@ -10,8 +10,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from warm.bars.reading import Reading, Says, from_raw, raw_frame
-from warm.bars.table import ALIASES, REQUIRED, meanings
+from warm.bars.reading import BAR, Reading, Says, Stamp, from_raw, raw_frame
+from warm.bars.table import ALIASES, OPTIONAL, REQUIRED, resembles
 from warm.errors import InputRefused
 from warm.files import Source
 from warm.intervals import interval_named
@@ -19,7 +19,6 @@ from warm.names import read_name
 from warm.sessions import open_zone
 
 _META = "Meta Data"
-_PRICES_MIN = 3
 
 
 def is_alpha_vantage(document: object) -> bool:
@@ -29,13 +28,8 @@ def is_alpha_vantage(document: object) -> bool:
 
 def is_rows(document: object) -> bool:
     """Whether a document holds bars as objects, somewhere that `read_rows` looks."""
-    return any(len(meanings(list(row)) & {"open", "high", "low", "close"}) >= _PRICES_MIN for _, row in _first_row(document))
-
-
-def _first_row(document: object) -> list[tuple[object, Mapping[str, object]]]:
-    for symbol, row in _rows(document):
-        return [(symbol, row)] if isinstance(row, dict) else []
-    return []
+    first = next(_rows(document), None)
+    return first is not None and isinstance(first[1], dict) and resembles(list(first[1]))
 
 
 def _rows(document: object) -> Iterator[tuple[object, object]]:
@@ -67,7 +61,7 @@ def read_rows(source: Source) -> Reading:
     if not isinstance(first, dict):
         raise source.refuse("no bars in it")
     columns = _columns(first)
-    missing = [name for name in REQUIRED[1:] if name not in columns.values()]
+    missing = [name for name in BAR if name not in columns.values()]
     if missing:
         raise source.refuse(f"member {missing[0]!r} is missing in row 1; required: {', '.join(REQUIRED)}")
     named = read_name(source.stem)
@@ -98,7 +92,7 @@ def _columns(row: Mapping[str, object]) -> dict[str, str]:
     return columns
 
 
-_NAMES = {*REQUIRED, "adj_close"}
+_NAMES = {*REQUIRED, *OPTIONAL}
 
 
 def read_alpha_vantage(source: Source) -> Reading:
@@ -107,10 +101,9 @@ def read_alpha_vantage(source: Source) -> Reading:
     Raises:
         InputRefused: another shape, no symbol, an unknown time zone, or several intervals or time zones in one file.
     """
-    documents = source.objects() if source.kind == "lines" else [source.json]
     values: dict[str, list[object]] = {name: [] for name in REQUIRED}
-    said: set[tuple[str | None, str, str]] = set()
-    for document in documents:
+    said: set[tuple[str | None, str, Stamp]] = set()
+    for document in source.documents():
         if not is_alpha_vantage(document):
             raise source.refuse("no 'Meta Data' and 'Time Series' in it")
         symbol, series, says = _series(source, document)
@@ -119,22 +112,18 @@ def read_alpha_vantage(source: Source) -> Reading:
             if not isinstance(bar, dict):
                 raise source.refuse(f"{stamp[:40]!r} is no object with '1. open' and so on")
             plain = {key.partition(". ")[2].strip().lower(): value for key, value in bar.items()}
-            for own, theirs in zip(REQUIRED, (symbol, stamp), strict=False):
-                values[own].append(theirs)
-            for own in REQUIRED[2:]:
-                values[own].append(plain.get(own))
+            for own, value in ({name: plain.get(name) for name in BAR} | {"symbol": symbol, "date": stamp}).items():
+                values[own].append(value)
             if "adjusted close" in plain or "adj_close" in values:
                 values.setdefault("adj_close", [None] * (len(values["date"]) - 1)).append(plain.get("adjusted close"))
     if len(said) != 1:
         raise source.refuse("several intervals or time zones in one file; allowed: one")
     interval, zone, stamps = said.pop()
-    columns = {"2. Symbol": "symbol", "(key)": "date", **{f"{at}. {name}": name for at, name in enumerate(REQUIRED[2:], 1)}}
-    return from_raw(
-        raw_frame(values), Says(interval, "open" if stamps == "open" else "close", zone, named_by=_META), columns, "row"
-    )
+    columns = {"2. Symbol": "symbol", "(key)": "date", **{f"{at}. {name}": name for at, name in enumerate(BAR[1:], 1)}}
+    return from_raw(raw_frame(values), Says(interval, stamps, zone, named_by=_META), columns, "row")
 
 
-def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str, object], tuple[str | None, str, str]]:
+def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str, object], tuple[str | None, str, Stamp]]:
     """The symbol, the series, and interval, time zone and kind of stamps that meta data and the series' name tell."""
     meta = document[_META]
     plain = {key.partition(". ")[2].strip().lower(): str(value) for key, value in meta.items()} if isinstance(meta, dict) else {}

@@ -11,13 +11,16 @@ from app.domain.vector import is_symbol
 from warm.bars.reading import Reading, Stamp
 from warm.files import Source
 from warm.formats import Format
-from warm.intervals import DAY_S, INTERVALS, SAMPLED_SYMBOLS, Spacing, spacing
+from warm.intervals import DAY_S, INTERVALS, Spacing, spacing
 from warm.rejects import Rejects, set_aside
 from warm.rules import row_rules
 from warm.sessions import NEVER_CLOSES, Session
 from warm.stamps import read_stamps
 
 BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
+
+SAMPLED_SYMBOLS = 200
+"""Symbols of a file that its spacing is taken from: they tell it as well as thousands do."""
 
 ON_GRID = 0.9
 """The share of distances between bars that must be whole multiples of the interval; below it nobody can say what a bar is."""

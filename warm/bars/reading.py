@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from warm.files import Source
-from warm.rules import NUMBERS
+from warm.rules import NUMBERS, PRICES
+from warm.tables import Table, read_table, read_text
 
 Stamp = Literal["open", "close"]
 """Whether a bar's stamp is when it began or when it ended."""
@@ -41,6 +42,22 @@ class Reading(NamedTuple):
     says: Says
     columns: Mapping[str, str]
     place: str = "line"
+
+
+BAR = ("date", *PRICES, "volume")
+"""A bar's own names, in the order in which most formats without names have them."""
+
+
+def from_table(
+    table: Table, columns: Mapping[str, str], says: Says, place: str = "line", beside: Mapping[str, str] | None = None
+) -> Reading:
+    """A reading of some columns of a table; ``beside`` are further ones for the frame alone.
+
+    Raises:
+        InputRefused: it cannot be read.
+    """
+    frame = read_table(table, {**columns, **(beside or {})}, dict.fromkeys(NUMBERS, pl.Float64()))
+    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, place)
 
 
 def from_raw(raw: pl.DataFrame, says: Says, columns: Mapping[str, str], place: str) -> Reading:

@@ -3,12 +3,12 @@
 import polars as pl
 
 from app.domain.symbols import canonical_symbol
-from warm.bars.reading import Reading, Says
+from warm.bars.reading import BAR, Reading, Says, from_table
 from warm.files import Source
 from warm.intervals import interval_named
 from warm.names import read_name
-from warm.rules import NUMBERS
-from warm.tables import choose_columns, open_table, plain_name, read_table, read_text
+from warm.rules import PRICES
+from warm.tables import choose_columns, open_table, plain_name
 
 ALIASES = {
     **dict.fromkeys(("ticker", "sym", "code", "instrument", "s"), "symbol"),
@@ -20,9 +20,8 @@ ALIASES = {
 """Column names that mean one of ours: those of pandas, yfinance, Alpaca and Polygon (``t o h l c v``; ``n``, their trades, and
 ``vw``, their mean price, are passed over), stooq, Binance."""
 
-REQUIRED = ("symbol", "date", "open", "high", "low", "close", "volume")
+REQUIRED = ("symbol", *BAR)
 OPTIONAL = ("adj_close",)
-_PRICES = {"open", "high", "low", "close"}
 
 
 def meanings(header: list[str]) -> set[str]:
@@ -33,7 +32,12 @@ def meanings(header: list[str]) -> set[str]:
 
 def resembles(header: list[str]) -> bool:
     """Whether ``header`` is a price table's, or would be but for a slip: most of the four prices are there."""
-    return len(meanings(header) & _PRICES) >= len(_PRICES) - 1
+    return len(meanings(header) & {*PRICES}) >= len(PRICES) - 1
+
+
+def hints(header: list[str]) -> bool:
+    """Whether ``header`` speaks of a price and of a symbol or a date: too little to be a price table, too much to be none."""
+    return bool(meanings(header) & {*PRICES} and meanings(header) & {"symbol", "date"})
 
 
 def read(source: Source) -> Reading:
@@ -64,7 +68,7 @@ def read(source: Source) -> Reading:
     if "symbol" in meanings(header):
         columns = choose_columns(source, header, aliases, REQUIRED, OPTIONAL)
     else:
-        columns = choose_columns(source, header, aliases, REQUIRED[1:], OPTIONAL)
+        columns = choose_columns(source, header, aliases, BAR, OPTIONAL)
         if named.symbol is None:
             raise source.refuse(
                 "column 'symbol' is missing, and the file's name tells none (as AAPL.csv or BTC-USD-1h.csv would)"
@@ -72,12 +76,13 @@ def read(source: Source) -> Reading:
         says = says._replace(symbol=named.symbol, named_by="file name")
     period = next((each for each in header if plain_name(each) in PERIODS), None)
     beside = {name: own for name, own in ((clock, "clock"), (period, "period")) if name is not None}
-    frame = read_table(table, columns | beside, dict.fromkeys(NUMBERS, pl.Float64()))
+    reading = from_table(table, columns, says, "line" if source.kind == "csv" else "row", beside)
+    frame = reading.frame
     if clock is not None:
         frame = frame.with_columns(_joined()).drop("clock")
     if period is not None:
         says, frame = _said(source, says, frame), frame.drop("period")
-    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, "line" if source.kind == "csv" else "row")
+    return reading._replace(frame=frame, says=says)
 
 
 PERIODS = ("per", "interval", "timeframe", "bar_interval", "resolution")
