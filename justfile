@@ -100,21 +100,21 @@ lock *arguments: _dev
 # what serving and warming need, hashes required
 _runtime:
     @uv venv --quiet --allow-existing .venv
-    @uv pip install --quiet --python .venv --require-hashes -r requirements-warm.lock
+    @uv pip install --quiet --no-deps --python .venv --require-hashes -r requirements-warm.lock
 
 # what the benchmark needs
 _bench:
     @uv venv --quiet --allow-existing .venv
-    @uv pip install --quiet --python .venv --require-hashes -r requirements-bench.lock
+    @uv pip install --quiet --no-deps --python .venv --require-hashes -r requirements-bench.lock
 
 # what Decide is measured against, and Feast, which does not go with the others
 _peers:
     @uv venv --quiet --allow-existing .venv-peers
-    @uv pip install --quiet --python .venv-peers --require-hashes -r requirements-peers.lock
+    @uv pip install --quiet --no-deps --python .venv-peers --require-hashes -r requirements-peers.lock
     @uv venv --quiet --allow-existing .venv-feast
-    @uv pip install --quiet --python .venv-feast --require-hashes -r requirements-feast.lock
+    @uv pip install --quiet --no-deps --python .venv-feast --require-hashes -r requirements-feast.lock
 
 # what tests and checks need besides
 _dev:
     @uv venv --quiet --allow-existing .venv
-    @uv pip install --quiet --python .venv --require-hashes -r requirements-dev.lock
+    @uv pip install --quiet --no-deps --python .venv --require-hashes -r requirements-dev.lock

@@ -24,7 +24,8 @@ from app.cache.opening import open_store, refusal
 from app.cache.store import Store
 from app.errors import SettingsError
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
-from app.settings import MULTIPROCESS_VARIABLE, Settings, load_settings
+from app.options import Settings
+from app.settings import MULTIPROCESS_VARIABLE, load_settings
 
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0

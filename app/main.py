@@ -33,12 +33,13 @@ from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
+from app.options import Settings
 from app.routes.batch import BatchRoute
 from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.features import FeatureRoutes
 from app.routes.status import StatusRoutes
-from app.settings import Settings, load_settings, multiprocess_dir, public_settings
+from app.settings import load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
 
 _REFRESH_S = 1.0

@@ -1,4 +1,4 @@
-"""The only reader of the environment. Every setting: name, type, default, range, effect.
+"""The only reader of the environment. Every setting stands in `app.options`.
 
 `load_settings` merges a ``.env`` file (lower precedence) with the process environment and refuses to go on if any value is
 wrong, with one line for each. ``.env.example`` is rendered from this table (``python -m app.settings``), so the two cannot
@@ -12,207 +12,24 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from dotenv.parser import parse_stream
-from msgspec import Meta
 from redis.connection import parse_url
 
 from app.errors import SettingsError
+from app.options import Settings
 
-_KEY_PREFIX_RULE = r"^[A-Za-z0-9:_.-]{1,64}$"
 _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "PYTHON", "UV_")
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server and the warm job can be told. Field ``l1_ttl_s`` is the environment variable ``L1_TTL_S``."""
-
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port to listen on.")] = 8000
-    workers: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=64,
-            description="Server processes. Scale by replicas first: one worker keeps one L1 and /metrics needs no merging.",
-        ),
-    ] = 1
-    loop: Annotated[
-        Literal["auto", "uvloop", "asyncio"], Meta(description="Event loop; auto takes uvloop where it is installed.")
-    ] = "auto"
-    max_connections: Annotated[
-        int,
-        Meta(
-            ge=16,
-            le=65536,
-            description="Connections a worker accepts at once. Idle keep-alive ones count, so keep it above what you serve.",
-        ),
-    ] = 16_384
-    max_in_flight: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Decisions being waited for at once, by batches and for L2; more get 503. Hits in memory always pass.",
-        ),
-    ] = 10_000
-    keep_alive_s: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=3600,
-            description="Seconds a connection may be idle, or take to send a request's head. Keep it above your proxy's own.",
-        ),
-    ] = 75
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")] = (
-        "info"
-    )
-    log_format: Annotated[
-        Literal["auto", "json", "console"],
-        Meta(description="JSON lines or coloured text; auto means console on a terminal and json elsewhere."),
-    ] = "auto"
-    log_sample_every: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="One successful request in this many is logged; errors and fallbacks always are.",
-        ),
-    ] = 100
-    redis_url: Annotated[
-        str,
-        Meta(
-            description="L2 on Redis (redis://, rediss:// or unix://). Empty: L2 on SQLite at STORE_PATH.",
-        ),
-    ] = ""
-    redis_password: Annotated[
-        str,
-        Meta(description="Redis's password, if REDIS_URL does not have it. REDIS_PASSWORD_FILE names a file that holds it."),
-    ] = ""
-    store_path: Annotated[
-        str,
-        Meta(min_length=1, description="SQLite file of the embedded L2. Its folder must be on a local disk (WAL mode)."),
-    ] = ".decide/store.sqlite3"
-    key_prefix: Annotated[
-        str,
-        Meta(
-            pattern=_KEY_PREFIX_RULE,
-            description="First part of every Redis key; give each universe on a shared Redis its own.",
-        ),
-    ] = "decide:1"
-    clock: Annotated[
-        Literal["wall", "replay"],
-        Meta(description="replay starts at the newest as_of of the loaded data and runs on, to serve history as if live."),
-    ] = "wall"
-    l1_max_entries: Annotated[
-        int,
-        Meta(ge=1, le=1_000_000, description="Symbols kept in process memory, about 4 KB each; the least recently used goes."),
-    ] = 20_000
-    l1_ttl_s: Annotated[
-        float,
-        Meta(
-            ge=0.1,
-            le=86_400,
-            description="Seconds an L1 entry counts as fresh. The change feed replaces entries sooner when data changes.",
-        ),
-    ] = 60.0
-    l1_ttl_jitter: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=0.5,
-            description="Share by which each entry's lifetime is shortened at random, so they do not expire together.",
-        ),
-    ] = 0.1
-    l1_stale_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=604_800,
-            description="Seconds past its lifetime that an entry may still answer, marked stale, while L2 cannot.",
-        ),
-    ] = 3600.0
-    l1_lease_s: Annotated[
-        float,
-        Meta(
-            ge=0.5,
-            le=3600,
-            description="Seconds without word from the change feed after which nothing in L1 counts as fresh.",
-        ),
-    ] = 5.0
-    l1_refresh_share: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=1,
-            description="Share of an entry's lifetime after which a hit has it loaded anew; hot ones never expire. 1: never.",
-        ),
-    ] = 0.8
-    negative_ttl_s: Annotated[
-        float, Meta(ge=0, le=3600, description="Seconds an unknown symbol is remembered as unknown; 0 asks L2 each time.")
-    ] = 5.0
-    negative_max_entries: Annotated[int, Meta(ge=1, le=1_000_000, description="Unknown symbols remembered at once.")] = 10_000
-    l2_timeout_ms: Annotated[
-        float,
-        Meta(gt=0, le=60_000, description="How long a request waits for L2 before it falls back; deadline_ms can only lower it."),
-    ] = 100.0
-    breaker_failures: Annotated[
-        int, Meta(ge=1, le=1000, description="Failures of L2 in a row after which requests fall back without waiting for it.")
-    ] = 5
-    breaker_pause_s: Annotated[
-        float, Meta(ge=0.1, le=60, description="Longest time between two probes of an L2 that does not answer.")
-    ] = 2.0
-    l2_max_pending: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Symbols being loaded from L2 at once; more are answered by fallback.")
-    ] = 20_000
-    l2_max_connections: Annotated[int, Meta(ge=1, le=1000, description="Redis connections of one worker.")] = 16
-    feed_wait_ms: Annotated[
-        float,
-        Meta(ge=1, le=60_000, description="Longest wait of one read of the change feed; SQLite is looked at this often."),
-    ] = 100.0
-    batch_max: Annotated[int, Meta(ge=1, le=10_000, description="Decisions one POST /decide/batch may ask for.")] = 1000
-    max_body_bytes: Annotated[
-        int, Meta(ge=256, le=16_777_216, description="Largest request body in bytes; more is answered 413.")
-    ] = 262_144
-    body_timeout_s: Annotated[
-        float, Meta(gt=0, le=300, description="Seconds a request body may take to arrive; more is answered 408.")
-    ] = 5.0
-    price_max_age_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=31_536_000,
-            description="Age in seconds past which price inputs are stale. 4 days carry a daily bar over a long weekend.",
-        ),
-    ] = 345_600.0
-    agents_max_age_s: Annotated[
-        float, Meta(gt=0, le=31_536_000, description="Age in seconds past which agents' views are stale.")
-    ] = 604_800.0
-    input_limit_s: Annotated[
-        float,
-        Meta(gt=0, le=3_153_600_000, description="Age in seconds past which an input is not used at all, but counts as missing."),
-    ] = 2_592_000.0
-    agent_half_life_s: Annotated[
-        float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
-    ] = 432_000.0
-    drain_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=300,
-            description="Seconds after SIGTERM in which /readyz says 503 and answers close their connections, before the stop.",
-        ),
-    ] = 2.0
-    shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
+_ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", "UV_")
 
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable; `app.__main__` sets it for several workers."""
-SECRETS = frozenset({"redis_url", "redis_password"})
+SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
 
@@ -383,8 +200,9 @@ def render_env_example() -> str:
     for name, annotation in _fields().items():
         description = next(meta.description for meta in get_args(annotation)[1:])
         default = getattr(defaults, name)
+        shown_default = "empty" if default == "" else default
         parts.append(
-            f"# {description}\n# Allowed: {_allowed(annotation)}. Default: {default or 'empty'}\n# {name.upper()}={default}\n"
+            f"# {description}\n# Allowed: {_allowed(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
         )
     return "\n".join(parts)
 

@@ -21,7 +21,8 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements-warm.lock": ("pyproject.toml", "--extra", "warm"),
     "requirements-bench.lock": ("--group", "bench"),
     "requirements-ops.lock": ("--group", "ops"),
-    "requirements-dev.lock": ("pyproject.toml", "--extra", "warm", "--group", "dev"),
+    "requirements-traces.lock": ("pyproject.toml", "--extra", "traces"),
+    "requirements-dev.lock": ("pyproject.toml", "--extra", "warm", "--extra", "traces", "--group", "dev"),
     "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--group", "peers"),
     "requirements-feast.lock": ("--group", "feast"),
 }

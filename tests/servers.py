@@ -91,7 +91,7 @@ def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without any setting of Decide, and with ``settings``."""
-    from app.settings import Settings  # noqa: PLC0415 - servers are needed before the package is, in some tests
+    from app.options import Settings  # noqa: PLC0415 - servers are needed before the package is, in some tests
 
     ours = {name.upper() + end for name in Settings.__struct_fields__ for end in ("", "_FILE")}
     return {key: value for key, value in os.environ.items() if key not in ours} | dict(settings)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SettingsError
-from app.settings import SECRETS, Settings, load_settings, public_settings, render_env_example
+from app.options import Settings
+from app.settings import SECRETS, load_settings, public_settings, render_env_example
 from tests.servers import ROOT
 
 _NO_FILE = Path("no-such-file")

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import SettingsError
-from app.settings import SECRETS, Settings, load_settings
+from app.options import Settings
+from app.settings import SECRETS, load_settings
 from tests.test_settings import env_file
 
 _NO_FILE = Path("no-such-file")

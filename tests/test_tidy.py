@@ -17,7 +17,7 @@ _FUNCTION_LINES = 70
 _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
-    *(f"requirements{group}.lock" for group in ("", "-warm", "-bench", "-ops", "-dev", "-peers", "-feast")),
+    *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-ops", "-dev", "-peers", "-feast")),
     *(".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml"),
 }
 # Written so that this file does not hold what it looks for.
@@ -125,7 +125,8 @@ def test_recipes_that_the_documents_name_exist() -> None:
 
 def test_every_setting_that_the_documents_name_exists() -> None:
     """Capitalised settings in the documents are settings of the server, or variables of the images, the stack and the tests."""
-    from app.settings import SECRETS, Settings  # noqa: PLC0415 - only this test needs it
+    from app.options import Settings  # noqa: PLC0415 - only this test needs it
+    from app.settings import SECRETS  # noqa: PLC0415 - only this test needs it
 
     known = {name.upper() for name in Settings.__struct_fields__} | {f"{name.upper()}_FILE" for name in SECRETS}
     for path in (ROOT / "ops" / "Dockerfile", *(ROOT / "ops").glob("compose*.yaml")):

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.text import harmless
 from warm.agents.rows import Context, Imported
 from warm.bars.reader import read_file
 from warm.errors import InputRefused
 from warm.fates import SPOILT, not_understood
-from warm.files import Source, find_sources, harmless
+from warm.files import Source, find_sources
 from warm.formats import Format, Unknown, identify
 from warm.job import Options
 from warm.rejects import Rejects

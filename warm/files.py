@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from app.domain.text import harmless
 from warm.errors import InputRefused
 
 KINDS = {
@@ -57,13 +58,6 @@ def one_line(error: BaseException, length: int = 200) -> str:
     """The first line of an error, cut to ``length`` characters."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return harmless(lines[0][:length])
-
-
-def harmless(text: str) -> str:
-    """``text`` on one line and without what acts on a terminal: controls, escapes, what turns its direction, lone surrogates. For
-    names and values out of files, which errors and reports show.
-    """
-    return "".join(each if each.isprintable() else "�" for each in text)
 
 
 class Source:

@@ -4,11 +4,12 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from app.domain.text import harmless
 from warm.agents import ai_hedge_fund, ai_hedge_fund_v2, ai_trader, native, tradingagents, tradingagents_cn
 from warm.bars import arrays, lean, objects, table, wide
 from warm.bars.reading import BAR
 from warm.errors import InputRefused
-from warm.files import Source, harmless
+from warm.files import Source
 from warm.names import read_name
 from warm.tables import first_fields, open_table
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from warm.files import harmless
+from app.domain.text import harmless
 
 EXAMPLES_MAX = 5
 """Examples kept for each reason."""

@@ -16,8 +16,8 @@ from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
 from app.errors import StoreError
 from app.main import Parts, build
 from app.observe.logs import Logs
+from app.options import Settings
 from app.payloads import DecideResponse, ProblemBody
-from app.settings import Settings
 from tests.records import row, run_info
 
 T = TypeVar("T")

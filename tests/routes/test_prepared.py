@@ -16,9 +16,9 @@ from app.main import make_id, make_policy, make_tiers
 from app.middleware.admission import Admission
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
+from app.options import Settings
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from app.routes.deciding import Decider
-from app.settings import Settings
 from tests.records import AS_OF_MS, agent_record, agent_view, price_record
 from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from app.domain.symbols import canonical_symbol
+from app.domain.text import harmless
 from app.domain.vector import is_symbol
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
-from warm.files import Source, harmless
+from warm.files import Source
 from warm.rejects import Example, Rejects, cut
 from warm.sessions import milliseconds
 
