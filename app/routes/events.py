@@ -1,4 +1,4 @@
-"""Server-sent events as the HTML standard has them (9.2, "Server-sent events"): their framing, and what such an answer is sent with."""
+"""Server-sent events, as the HTML standard has them (9.2): their framing, and what such an answer is sent with."""
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
