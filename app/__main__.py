@@ -25,7 +25,7 @@ from app.cache.store import Store
 from app.errors import SettingsError
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
-from app.settings import MULTIPROCESS_VARIABLE, load_settings
+from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, load_settings
 
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0
@@ -189,6 +189,7 @@ def main() -> int:
     """Entry point."""
     try:
         settings = load_settings()
+        keys_wanted(settings)
     except SettingsError as error:
         for line in error.lines:
             print(f"settings: {line}", file=sys.stderr)
@@ -207,5 +208,14 @@ def main() -> int:
     return 0
 
 
+def run() -> int:
+    """What the arguments ask for: nothing means serving."""
+    if sys.argv[1:2] == ["keys"]:
+        from app.commands import keys  # noqa: PLC0415 - only who asks for a command pays for it
+
+        return keys.main(sys.argv[2:])
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -7,8 +7,10 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import uuid_utils
+from granian.utils.proxies import wrap_asgi_with_proxy_headers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -16,17 +18,21 @@ from starlette.types import ASGIApp
 
 from app.cache.breaker import Breaker
 from app.cache.feed import Feed
+from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
 from app.cache.opening import open_store
-from app.cache.store import RunInfo, Store
+from app.cache.store import KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Limits, Policy
 from app.domain.vector import SCHEMA
 from app.errors import Problem
+from app.middleware.access import Gate, Guard
 from app.middleware.admission import Admission
 from app.middleware.bodies import Bodies
+from app.middleware.buckets import Buckets
 from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
+from app.middleware.limits import Limiter
 from app.middleware.problems import on_error, on_http_exception, on_problem
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
@@ -39,7 +45,7 @@ from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.features import FeatureRoutes
 from app.routes.status import StatusRoutes
-from app.settings import load_settings, multiprocess_dir, public_settings
+from app.settings import keys_wanted, load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
 
 _REFRESH_S = 1.0
@@ -95,6 +101,32 @@ def make_tiers(settings: Settings, store: Store, meters: Meters, clock: Callable
     )
 
 
+def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: Callable[[], float]) -> Gate:
+    """Who may call what, and how often."""
+    ring, limiter = None, None
+    if keys is not None and keys_wanted(settings):
+        ring = KeyRing(
+            keys,
+            settings.api_key_secret.encode(),
+            meters,
+            clock=clock,
+            now_ms=wall_ms,
+            lease_s=settings.l1_lease_s,
+            grace_s=settings.access_grace_s,
+        )
+    if settings.rate_limit_per_s:
+        buckets = Buckets(
+            per_s=settings.rate_limit_per_s,
+            burst=settings.rate_limit_burst,
+            redis_url=settings.redis_url,
+            redis_password=settings.redis_password,
+            key_prefix=settings.key_prefix,
+            timeout_s=settings.l2_timeout_ms / 1000.0,
+        )
+        limiter = Limiter(buckets, meters, per_s=settings.rate_limit_per_s, burst=settings.rate_limit_burst, clock=clock)
+    return Gate(ring, limiter, meters.access_refused)
+
+
 class Parts:
     """Everything one worker is made of."""
 
@@ -107,6 +139,7 @@ class Parts:
         rng: random.Random,
         logs: Logs | None,
         values_dir: str = "",
+        keys: KeyStore | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -137,6 +170,7 @@ class Parts:
         )
         self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(settings.max_in_flight)
+        self.gate = make_gate(settings, keys, self.meters, clock)
         self.decider = Decider(
             tiers=self.tiers,
             admission=self.admission,
@@ -185,6 +219,11 @@ class Parts:
         """Run the feed while the server serves; give everything back afterwards."""
         self._await_drain_signal()
         tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self.run_refresh())]
+        ring, limiter = self.gate.ring, self.gate.limiter
+        if ring is not None:
+            # So that the first callers are known. A store that does not answer holds the start up no longer than a read may take.
+            await ring.read()
+            tasks.append(asyncio.create_task(ring.run()))
         for task in tasks:
             task.add_done_callback(self._task_ended)
         self.logger.info("started", version=VERSION, store=self.store.kind, settings=public_settings(self.settings))
@@ -194,6 +233,8 @@ class Parts:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            if limiter is not None:
+                await limiter.close()
             await self.tiers.close()
             await self.store.close()
             self.meters.flush()
@@ -236,6 +277,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         clock,
         batch_max=settings.batch_max,
         bodies=bodies,
+        charge=parts.gate.charge,
     )
     starlette = Starlette(
         routes=[
@@ -255,15 +297,22 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         lifespan=parts.lifespan,
     )
     starlette.router.redirect_slashes = False
-    return DecideLane(
-        Edge(starlette, parts.requests, parts.drain, clock, make_id),
+    gate = parts.gate
+    guard = Guard(starlette, gate, metrics=settings.metrics_access, probes=settings.probes_access)
+    lane = DecideLane(
+        Edge(guard, parts.requests, parts.drain, clock, make_id),
         decider,
         parts.requests,
         parts.drain,
         clock,
         make_id,
         bodies=bodies,
+        gate=None if gate.ring is None and gate.limiter is None else gate,
     )
+    if settings.trusted_proxies:
+        trusted = [each.strip() for each in settings.trusted_proxies.split(",") if each.strip()]
+        return cast("ASGIApp", wrap_asgi_with_proxy_headers(lane, trusted_hosts=trusted))
+    return lane
 
 
 async def _never(_: object) -> None:
@@ -284,7 +333,7 @@ def create_app() -> ASGIApp:
         feed_wait_s=settings.feed_wait_ms / 1000.0,
     )
     clock = time.perf_counter
-    parts = Parts(settings, store, clock=clock, rng=random.Random(), logs=logs, values_dir=multiprocess_dir())
+    parts = Parts(settings, store, clock=clock, rng=random.Random(), logs=logs, values_dir=multiprocess_dir(), keys=store)
     app = build(parts, clock)
     # What is here now stays: the garbage collector need not look at it again and again. What comes later and stays too, the
     # entries of L1, is out of its sight by itself.

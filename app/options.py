@@ -193,6 +193,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " names a file that holds it.",
         ),
     ] = ""
+    access_grace_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="Seconds past L1_LEASE_S that known keys stay good while the store that could revoke them is silent.",
+        ),
+    ] = 3600.0
     metrics_access: Annotated[
         Literal["open", "keys"], Meta(description="Whether GET /metrics wants a key (of scope read) where calls do.")
     ] = "open"

@@ -7,6 +7,7 @@ drift.
 
 import difflib
 import io
+import ipaddress
 import os
 import re
 import sys
@@ -172,6 +173,29 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     if lines:
         raise SettingsError(lines)
     return msgspec.convert(values, Settings)
+
+
+def keys_wanted(settings: Settings) -> bool:
+    """Whether callers need an API key: as ``access`` says; ``auto`` asks for one wherever others than this machine may call.
+
+    Raises:
+        SettingsError: they do, and there is no secret to know keys by.
+    """
+    if settings.access == "off" or (settings.access == "auto" and is_loopback(settings.host)):
+        return False
+    if not settings.api_key_secret:
+        why = "ACCESS is keys" if settings.access == "keys" else f"HOST is {settings.host!r}, where others may call"
+        allowed = "at least 32 characters (`openssl rand -hex 32`), or ACCESS=off if everybody who reaches the server may call it"
+        raise SettingsError([f"API_KEY_SECRET is empty and {why}; allowed: {allowed}"])
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def multiprocess_dir() -> str:

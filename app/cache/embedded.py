@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS records (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
 _READ = """
@@ -121,6 +122,20 @@ class EmbeddedStore:
     async def ping(self) -> None:
         """Reads one row."""
         await self._in_thread(lambda: self._reader().execute("SELECT 1").fetchone())
+
+    async def keys(self) -> dict[str, bytes]:
+        """All rows."""
+        return await self._in_thread(lambda: dict(self._reader().execute("SELECT id, record FROM keys").fetchall()))
+
+    async def put_key(self, key_id: str, record: bytes) -> None:
+        """One row."""
+        await self._in_thread(
+            lambda: self._reader().execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?, ?)", (key_id, record))
+        )
+
+    async def remove_key(self, key_id: str) -> bool:
+        """One row."""
+        return await self._in_thread(lambda: self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0)
 
     async def close(self) -> None:
         """Close the connection in the thread it belongs to, then end the thread."""

@@ -18,7 +18,7 @@ def open_store(
     max_connections: int = 16,
     read_timeout_s: float = 2.0,
     feed_wait_s: float = 1.0,
-) -> Store:
+) -> RedisStore | EmbeddedStore:
     """Redis where there is a ``redis_url``, SQLite otherwise. Connects at the first use, not here.
 
     ``feed_wait_s`` is the longest that a read of the feed will be told to wait. ``read_timeout_s`` bounds one command on a

@@ -7,6 +7,7 @@ Keys, with the prefix ``decide:1``::
     decide:1:symbols         set of the loaded universe
     decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms, symbols, bars, bytes
     decide:1:changes         stream of run and changed symbols, at most about 10,000 entries
+    decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
 A publication is one Lua script, which Redis runs to its end before it serves anybody else, and which it starts only when all
 of the command has arrived. One script touches keys of all symbols, so the store needs one Redis (with replicas if you like),
@@ -127,6 +128,7 @@ class RedisStore:
         self._symbols_key = f"{prefix}:symbols"
         self._run_key = f"{prefix}:run"
         self._changes_key = f"{prefix}:changes"
+        self._keys_key = f"{prefix}:keys"
         self._read_timeout_s = read_timeout_s
         self._client = _client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
@@ -252,6 +254,19 @@ class RedisStore:
     async def ping(self) -> None:
         """PING."""
         await _answered(cast("Any", self._client.ping()))
+
+    async def keys(self) -> dict[str, bytes]:
+        """HGETALL. What has no text for a name is no key of ours."""
+        found = await _answered(cast("Any", self._client.hgetall(self._keys_key)))
+        return {key_id.decode("ascii", "replace"): record for key_id, record in found.items()}
+
+    async def put_key(self, key_id: str, record: bytes) -> None:
+        """HSET."""
+        await _answered(cast("Any", self._client.hset(self._keys_key, key_id, cast("str", record))))
+
+    async def remove_key(self, key_id: str) -> bool:
+        """HDEL."""
+        return bool(await _answered(cast("Any", self._client.hdel(self._keys_key, key_id))))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -109,3 +109,19 @@ class Store(Protocol):
     async def close(self) -> None:
         """Give back connections and threads."""
         ...
+
+
+class KeyStore(Protocol):
+    """Where API keys are kept. Both stores are one; raises as `Store` does."""
+
+    async def keys(self) -> dict[str, bytes]:
+        """What is stored of API keys (`app.domain.keys`), by their ids."""
+        ...
+
+    async def put_key(self, key_id: str, record: bytes) -> None:
+        """Store a key's record."""
+        ...
+
+    async def remove_key(self, key_id: str) -> bool:
+        """Forget a key; whether there was one."""
+        ...

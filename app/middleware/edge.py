@@ -9,6 +9,7 @@ from app.errors import Problem
 from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
 from app.middleware.drain import CLOSE, Drain
 from app.middleware.problems import internal_error, response_of
+from app.middleware.security import secured
 from app.observe.requests import Requests
 
 CLIENT_GONE = 499
@@ -61,7 +62,7 @@ class Edge:
 
 
 class _Answer:
-    """``send``, with the request id added (and, while draining, the connection's end) and the status noted."""
+    """``send``, with request id and security headers added (and, while draining, the connection's end) and the status noted."""
 
     def __init__(self, send: Callable[[Message], Awaitable[None]], arrival: Arrival, drain: Drain) -> None:
         self._send = send
@@ -72,7 +73,8 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), self._request_id]
+            headers = secured([*message.get("headers", ()), self._request_id])
             if self._drain.on:
-                message["headers"] = [each for each in message["headers"] if each[0] != CLOSE[0]] + [CLOSE]
+                headers = [each for each in headers if each[0] != CLOSE[0]] + [CLOSE]
+            message["headers"] = headers
         await self._send(message)

@@ -4,12 +4,13 @@ A batch is the only request that costs much more than its refusal, so it is what
 limited (`app.middleware.admission`), and batches take turns (`app.routes.turns`) by slices of about a millisecond.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from app.cache.tiers import READ_AT_ONCE, Begun, Lookup
 from app.errors import Problem
@@ -35,11 +36,13 @@ class BatchRoute:
         *,
         batch_max: int,
         bodies: Bodies,
+        charge: Callable[[Scope, int], Awaitable[None]],
     ) -> None:
         self._decider = decider
         self._clock = clock
         self._batch_max = batch_max
         self._read = bodies.read
+        self._charge = charge
         self._turns = Turns()
         self._decode = StrictDecoder(BatchRequest).decode
         self._encode = msgspec.json.Encoder().encode
@@ -51,6 +54,7 @@ class BatchRoute:
         body = await self._read(request.receive, arrival.headers)
         admission = self._decider.admission
         asked, place = self._asked(self._decode(body))
+        await self._charge(request.scope, len(asked))
         if not admission.enter(len(asked)):
             raise admission.refusal()
         try:

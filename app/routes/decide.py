@@ -12,11 +12,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.cache.memory import Entry
 from app.errors import Problem
+from app.middleware.access import Gate
 from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
 from app.middleware.bodies import JSON, Bodies, require_json
 from app.middleware.drain import CLOSE, Drain
 from app.middleware.edge import CLIENT_GONE
 from app.middleware.problems import internal_error, response_of
+from app.middleware.security import NOSNIFF, SERVER, secured
 from app.observe.requests import Requests
 from app.payloads import DecideRequest
 from app.routes.deciding import Answer, Decider, cache_status, is_plain
@@ -44,6 +46,7 @@ class DecideLane:
         make_id: Callable[[], str],
         *,
         bodies: Bodies,
+        gate: Gate | None = None,
     ) -> None:
         self._app = app
         self._decider = decider
@@ -53,6 +56,7 @@ class DecideLane:
         self._clock = clock
         self._make_id = make_id
         self._read = bodies.read
+        self._gate = gate
         self._hit = decider.tiers.hit
         self._ok_durations = requests.durations(ROUTE, _OK)
         self._decode = StrictDecoder(DecideRequest, keys_at_least).decode
@@ -74,6 +78,7 @@ class DecideLane:
             try:
                 headers = arrival.headers
                 refuse_ambiguous(scope, headers)
+                limits = None if self._gate is None else await self._gate.let_in(scope, headers, "decide")
                 if headers.get(b"content-type") != JSON:
                     require_json(headers)
                 request = self._decode(await self._read(receive, headers))
@@ -88,7 +93,11 @@ class DecideLane:
                     tiers,
                     (b"server-timing", b"decide;dur=" + latency_ms),
                     (b"x-request-id", arrival.request_id.encode()),
+                    SERVER,
+                    NOSNIFF,
                 ]
+                if limits is not None:
+                    start += limits
                 if self._drain.on:
                     start.append(CLOSE)
                 await send({"type": "http.response.start", "status": 200, "headers": start})
@@ -138,6 +147,7 @@ class DecideLane:
     async def _refuse(self, problem: Problem, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         response = response_of(problem, arrival.request_id)
         response.headers["x-request-id"] = arrival.request_id
+        response.raw_headers[:] = secured(response.raw_headers)
         if self._drain.on:
             response.headers["connection"] = "close"
         await response(scope, receive, send)

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.cache.store import RunInfo, Store
+from app.cache.waiting import wait_for_store
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.errors import Problem, StoreError
 from app.payloads import FeaturesResponse, SymbolsResponse
 from app.routes.deciding import Decider, cache_of, cache_status, canonical, inputs_of, iso, unknown_symbol, views_of
 from app.routes.decoding import invalid
-from app.routes.waiting import wait_for_store
 
 _PAGE_MAX = 10_000
 _PAGE = 1000

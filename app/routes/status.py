@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from app.cache.feed import Feed
 from app.cache.store import Store
+from app.cache.waiting import wait_for_store
 from app.errors import StoreError
 from app.middleware.drain import Drain
 from app.observe.meters import CONTENT_TYPE, Meters
@@ -28,7 +29,6 @@ from app.payloads import (
     VersionResponse,
 )
 from app.routes.deciding import Decider, iso
-from app.routes.waiting import wait_for_store
 from app.version import VERSION
 
 _PING_S = 0.5

@@ -1,0 +1,167 @@
+"""``python -m app keys``: make, list and revoke API keys, in the store that the settings name.
+
+A new key is printed once, alone, on standard output; everything else goes to standard error. Running servers take to it, and
+leave a revoked one, within a second, and at the latest within their lease (L1_LEASE_S).
+Exit codes: 0 done, 1 there is no such key, 2 a setting or an argument is wrong, 3 the store does not answer.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from app.cache.opening import open_store
+from app.cache.store import KeyStore
+from app.domain.keys import NAME_RULE, SCOPES, SECRET_BYTES, Scope, decode_key, encode_key, is_key_id, is_name, make_key
+from app.domain.text import harmless
+from app.errors import SettingsError, StoreError
+from app.options import Settings
+from app.settings import load_settings
+
+_DAY_MS = 86_400_000
+_DAYS_MAX = 36_500
+_READ_S = 5.0
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no name; allowed: {NAME_RULE}")
+    return text
+
+
+def _scopes(text: str) -> tuple[Scope, ...]:
+    wanted = dict.fromkeys(text.split(","))
+    for each in wanted:
+        if each not in SCOPES:
+            raise argparse.ArgumentTypeError(f"{each[:80]!r} is no scope; allowed: {', '.join(SCOPES)}, by commas")
+    return cast("tuple[Scope, ...]", tuple(wanted))
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= _DAYS_MAX:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of days; allowed: above 0 and at most {_DAYS_MAX:,}")
+    return days
+
+
+def _key_id(text: str) -> str:
+    if not is_key_id(text):
+        # Perhaps the key itself, which is then not repeated.
+        raise argparse.ArgumentTypeError("that is no key's id; allowed: the 12 digits that `keys list` shows")
+    return text
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = argparse.ArgumentParser(
+        prog="python -m app keys", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = made.add_subparsers(dest="command", required=True)
+    new = commands.add_parser("new", help="make a key and print it, once")
+    new.add_argument("--name", type=_name, required=True, help=f"whose it is; {NAME_RULE}")
+    new.add_argument(
+        "--scopes",
+        type=_scopes,
+        default=("decide", "read"),
+        help="what it is for, by commas: decide, read (what is loaded), admin (all, and /status); default: decide,read",
+    )
+    new.add_argument("--expires-days", type=_days, help="days after which it is not taken any more; default: never")
+    commands.add_parser("list", help="show what keys there are; never the keys themselves")
+    revoke = commands.add_parser("revoke", help="forget a key")
+    revoke.add_argument("id", type=_key_id, help="its 12 digits, which also stand in the key behind decide_")
+    return made
+
+
+def _date(time_ms: int | None) -> str:
+    return "never" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+async def _new(store: KeyStore, secret: bytes, arguments: argparse.Namespace) -> int:
+    now_ms = time.time_ns() // 1_000_000
+    days: float | None = arguments.expires_days
+    key, record = make_key(
+        secret,
+        secrets.token_hex(6),
+        secrets.token_urlsafe(SECRET_BYTES),
+        name=arguments.name,
+        scopes=arguments.scopes,
+        created_at_ms=now_ms,
+        expires_at_ms=None if days is None else now_ms + int(days * _DAY_MS),
+    )
+    await store.put_key(record.key_id, encode_key(record))
+    told = f"made key {record.key_id} ({record.name}) for {', '.join(record.scopes)}, expires {_date(record.expires_at_ms)};"
+    print(told, "it is shown only now:", file=sys.stderr)
+    print(key)
+    return 0
+
+
+async def _list(store: KeyStore, secret: bytes, _: argparse.Namespace) -> int:
+    stored = await store.keys()
+    rows = [("id", "name", "scopes", "made (UTC)", "expires")]
+    for key_id, raw in sorted(stored.items()):
+        record = decode_key(secret, key_id, raw)
+        if record is None:
+            rows.append((harmless(key_id)[:40], "-", "not made with this API_KEY_SECRET: not taken", "", ""))
+        else:
+            made, ends = _date(record.created_at_ms), _date(record.expires_at_ms)
+            rows.append((record.key_id, record.name, ",".join(record.scopes), made, ends))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+async def _revoke(store: KeyStore, _: bytes, arguments: argparse.Namespace) -> int:
+    if not await store.remove_key(arguments.id):
+        print(f"there is no key {arguments.id}", file=sys.stderr)
+        return 1
+    print(f"revoked {arguments.id}", file=sys.stderr)
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[KeyStore, bytes, argparse.Namespace], Awaitable[int]]] = {
+    "new": _new,
+    "list": _list,
+    "revoke": _revoke,
+}
+
+
+async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+    store = open_store(
+        redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+        read_timeout_s=_READ_S,
+    )
+    try:
+        return await _COMMANDS[arguments.command](store, settings.api_key_secret.encode(), arguments)
+    except StoreError as error:
+        print(f"the store does not answer: {error}", file=sys.stderr)
+        return 3
+    finally:
+        await store.close()
+
+
+def main(given: Sequence[str]) -> int:
+    """Entry point."""
+    arguments = parser().parse_args(given)
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"settings: {line}", file=sys.stderr)
+        return 2
+    if not settings.api_key_secret:
+        allowed = "at least 32 characters (`openssl rand -hex 32`), the same for all servers"
+        print(f"settings: API_KEY_SECRET is empty; allowed: {allowed}", file=sys.stderr)
+        return 2
+    return asyncio.run(_run(settings, arguments))

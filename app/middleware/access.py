@@ -1,0 +1,177 @@
+"""Who may call what, and how often.
+
+A caller is an API key where keys are wanted, an address otherwise. `Gate` knows them all; `Guard` stands in front of everything
+but POST /decide, whose lane asks the gate itself (`app.routes.decide`).
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.cache.keyring import KeyRing
+from app.domain.keys import Scope as KeyScope
+from app.errors import Problem
+from app.middleware.limits import Header, Limiter
+
+Need = KeyScope | Literal["any", "open"]
+"""What a key must allow: a scope of its own, anything at all, or no key needed."""
+
+CALLER, LIMIT = "caller", "limit_headers"
+"""Where a request's scope says who calls, and what its answer says of the limit."""
+
+_DECIDE = frozenset({"/decide", "/decide/batch", "/stream", "/ws"})
+_ADMIN = frozenset({"/status"})
+_PROBES = frozenset({"/livez", "/readyz", "/health"})
+_METRICS = "/metrics"
+# They hold no data: the pages ask for it with the caller's own key.
+_is_page = re.compile(r"/|/openapi\.json|/(console|docs)(/.*)?").fullmatch
+_BEARER = b"bearer "
+_CHALLENGE = (("WWW-Authenticate", 'Bearer realm="decide"'),)
+_NETWORK_BITS = 64
+_FAULT_FROM = 500
+
+
+@lru_cache(maxsize=65_536)
+def caller_at(address: str) -> str:
+    """Who calls from ``address``: an IPv6 network of 64 bits is one caller, since one host has as many addresses as it likes."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return f"address:{address[:64]}"
+    if found.version == 6:  # noqa: PLR2004 - the version's number is its name
+        if found.ipv4_mapped is not None:
+            return f"address:{found.ipv4_mapped}"
+        return f"address:{ipaddress.ip_network((found, _NETWORK_BITS), strict=False).network_address}/{_NETWORK_BITS}"
+    return f"address:{found}"
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return caller_at(client[0] if client else "unknown")
+
+
+def need_of(path: str, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]) -> Need:
+    """What ``path`` asks of a key. What is not known is asked the least that has data, so that nothing is open by mistake."""
+    if path in _DECIDE:
+        return "decide"
+    if path in _ADMIN:
+        return "admin"
+    if path == _METRICS:
+        return "read" if metrics == "keys" else "open"
+    if path in _PROBES:
+        return "any" if probes == "keys" else "open"
+    return "open" if _is_page(path) else "read"
+
+
+def is_limited(path: str) -> bool:
+    """Whether requests for ``path`` count: all but those of probes, of Prometheus, and of pages."""
+    return path != _METRICS and path not in _PROBES and not _is_page(path)
+
+
+class Gate:
+    """Tells callers apart and holds them to what they may. ``ring`` is None where nobody needs a key, ``limiter`` where there is
+    no limit; ``refused`` counts by reason.
+    """
+
+    def __init__(self, ring: KeyRing | None, limiter: Limiter | None, refused: Callable[[str], None]) -> None:
+        self.ring = ring
+        self.limiter = limiter
+        self._refused = refused
+
+    async def let_in(self, scope: Scope, headers: dict[bytes, bytes], need: Need, *, limited: bool = True) -> list[Header] | None:
+        """What the answer is to say of the limit, None if there is none. Awaits nothing while the caller has tokens at hand.
+
+        Raises:
+            Problem: 401 without a key that is good, 403 if it does not allow ``need``, 503 if that cannot be known, 429 if the
+                caller has asked too often.
+        """
+        limiter = self.limiter
+        try:
+            caller = self._caller(scope, headers, need)
+        except Problem as problem:
+            if limiter is not None and problem.status < _FAULT_FROM:
+                # Who has no good key pays from the address: guesses and noise are limited like everything else.
+                await limiter.draw(_address(scope))
+            raise
+        scope[CALLER] = caller
+        if limiter is None or not limited:
+            return None
+        return limiter.spend(caller) or await limiter.draw(caller)
+
+    def _caller(self, scope: Scope, headers: dict[bytes, bytes], need: Need) -> str:
+        if self.ring is None or need == "open":
+            return _address(scope)
+        presented = headers.get(b"x-api-key")
+        if presented is None:
+            authorization = headers.get(b"authorization", b"")
+            if authorization[:7].lower() != _BEARER:
+                self._refused("missing")
+                raise Problem(
+                    401,
+                    "unauthorized",
+                    "Unauthorized",
+                    "an API key is needed: X-API-Key: KEY or Authorization: Bearer KEY",
+                    headers=_CHALLENGE,
+                )
+            presented = authorization[7:].strip()
+        key = self.ring.find(presented)
+        if isinstance(key, str):
+            self._refused(key)
+            if key == "unproven":
+                raise Problem(
+                    503,
+                    "keys-unavailable",
+                    "Keys unavailable",
+                    "the store that holds the API keys did not answer for too long",
+                    headers=(("Retry-After", "1"),),
+                )
+            detail = "the API key has expired" if key == "expired" else "the API key is not known"
+            raise Problem(401, "unauthorized", "Unauthorized", detail, headers=_CHALLENGE)
+        if need != "any" and not key.allows(need):
+            self._refused("scope")
+            raise Problem(403, "forbidden", "Forbidden", f"the API key is for {', '.join(key.scopes)}; this needs {need}")
+        return f"key:{key.key_id}"
+
+    async def charge(self, scope: Scope, tokens: int) -> None:
+        """A request that has paid for one decision pays for ``tokens`` of them; a whole bucket pays for any number.
+
+        Raises:
+            Problem: 429.
+        """
+        if self.limiter is not None and tokens > 1:
+            scope[LIMIT] = await self.limiter.draw(scope[CALLER], min(tokens, self.limiter.burst) - 1)
+
+
+class Guard:
+    """Middleware: lets in who may, inside `app.middleware.edge`, which answers what it raises."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, *, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]) -> None:
+        self._app = app
+        self._gate = gate
+        self._metrics: Literal["open", "keys"] = metrics
+        self._probes: Literal["open", "keys"] = probes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or one websocket; lifespan passes."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        need = need_of(path, self._metrics, self._probes)
+        headers = await self._gate.let_in(scope, dict(scope["headers"]), need, limited=is_limited(path))
+        if headers is None:
+            await self._app(scope, receive, send)
+            return
+        # What a batch pays besides replaces it.
+        scope[LIMIT] = headers
+
+        async def limited(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *scope[LIMIT]]
+            await send(message)
+
+        await self._app(scope, receive, limited)
