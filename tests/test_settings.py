@@ -14,7 +14,7 @@ from tests.servers import ROOT
 
 _NO_FILE = Path("no-such-file")
 _NAMES = sorted(name.upper() for name in Settings.__struct_fields__)
-_SECRET_URL = "redis://:hunter2@localhost:6379/0"  # noqa: S105 - it is one, so that a test can see it hidden
+_SECRET_URL = "redis://:hunter2@localhost:6379/0"
 
 
 def env_file(folder: Path, text: str) -> Path:

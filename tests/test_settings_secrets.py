@@ -21,8 +21,8 @@ def test_a_password_is_read_from_its_file_without_the_last_lines_end(tmp_path: P
     """What editors and `echo` put at the end is no part of it; a space is."""
     path = _secret(tmp_path, b"pass word " + end)
     settings = load_settings({"REDIS_PASSWORD_FILE": path, "REDIS_URL": "redis://h"}, _NO_FILE)
-    assert settings.redis_password == "pass word "  # noqa: S105 - a test's
-    assert public_settings(settings)["redis_password"] == "set"  # noqa: S105 - that it is there is no secret
+    assert settings.redis_password == "pass word "
+    assert public_settings(settings)["redis_password"] == "set"
 
 
 def test_a_url_may_come_from_a_file_too(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_file_named_in_the_env_file_counts(tmp_path: Path) -> None:
     """As any setting there does."""
     env = tmp_path / ".env"
     env.write_text(f"REDIS_PASSWORD_FILE={_secret(tmp_path, b'hidden')}\n", encoding="utf-8")
-    assert load_settings({}, env).redis_password == "hidden"  # noqa: S105 - it is one
+    assert load_settings({}, env).redis_password == "hidden"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ worker has buckets of its own.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -31,10 +32,10 @@ class Buckets:
         quota = rate_limiter.per_duration(timedelta(seconds=_PERIOD_S), max(1, round(per_s * _PERIOD_S)), burst=burst)
         self._prefix = f"{key_prefix}:limit:"
         self._timeout_s = timeout_s
-        self._shared = bool(redis_url)
+        self._redis: store.RedisStore | None = None
         backend: store.BaseStore
         if redis_url:
-            backend = store.RedisStore(server=redis_url, options=_options(redis_password, timeout_s))
+            backend = self._redis = store.RedisStore(server=redis_url, options=_options(redis_password, timeout_s))
         else:
             backend = store.MemoryStore(options={"MAX_SIZE": _CALLERS})
         self._limiter = RateLimiterRegistry.get(RateLimiterType.GCRA.value)(quota, backend)
@@ -47,11 +48,17 @@ class Buckets:
         """
         work = self._limiter.limit(self._prefix + caller, tokens)
         try:
-            result = await (wait_for_store(work, self._timeout_s) if self._shared else work)
+            result = await (wait_for_store(work, self._timeout_s) if self._redis is not None else work)
         except (RedisError, BaseThrottledError, OSError, TimeoutError, ValueError) as error:
             raise StoreError("limit_error", f"{type(error).__name__}: {error}") from error
         state = result.state
         return Drawn(not result.limited, int(state.remaining), float(state.reset_after), float(state.retry_after))
+
+    async def close(self) -> None:
+        """Close the connections; the library has no word for it."""
+        if self._redis is not None:
+            client: Any = self._redis._backend.get_client()  # noqa: SLF001
+            await client.connection_pool.disconnect()
 
 
 def _options(password: str, timeout_s: float) -> dict[str, object]:

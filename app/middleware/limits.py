@@ -44,6 +44,10 @@ class Bucket(Protocol):
         """Take ``tokens`` out, or none. Raises `app.errors.StoreError` if it cannot be asked."""
         ...
 
+    async def close(self) -> None:
+        """Give back connections."""
+        ...
+
 
 class LimitMeters(Protocol):
     """What the limiter reports."""
@@ -119,14 +123,19 @@ class Limiter:
             while not self._at_hand(account, tokens):
                 if self._clock() < self._let_in_until:
                     return [self._policy]
-                await self._fill(caller, account, tokens)
+                try:
+                    await self._fill(caller, account, tokens)
+                except Problem:
+                    self._meters.limit_refused()
+                    raise
             account.left -= tokens
         return [self._policy, (b"ratelimit", b'"default";r=%d;t=%d' % (account.remaining + account.left, account.full_in_s))]
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what is under way, and let the bucket go."""
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._bucket.close()
 
     def _at_hand(self, account: _Account, tokens: int) -> bool:
         if self._clock() - account.drawn_at > _KEPT_S:
@@ -182,7 +191,6 @@ class Limiter:
         account.drawn_at = now
 
     def _refusal(self, retry_in_s: float) -> Problem:
-        self._meters.limit_refused()
         wait_s = max(1, math.ceil(retry_in_s))
         policy_name, policy = (each.decode() for each in self._policy)
         return Problem(

@@ -86,7 +86,7 @@ def test_every_line_of_the_log_is_json_and_requests_can_be_found_by_id(tmp_path:
 
 def test_no_secret_is_logged_or_shown(tmp_path: Path) -> None:
     """With a password in a Redis URL on which nobody listens: fallbacks, errors and status, but no password."""
-    secret = "hunter2-and-more"  # noqa: S105 - the secret that must not be found
+    secret = "hunter2-and-more"
     url = f"redis://user:{secret}@127.0.0.1:{free_port()}/0"
     with decide_server(tmp_path, REDIS_URL=url, LOG_LEVEL="debug", LOG_FORMAT="json") as server:
         shown = [httpx.get(server.url + path, timeout=20).text for path in ("/status", "/health", "/metrics", "/symbols")]

@@ -14,7 +14,7 @@ from app.cache.store import Store
 from app.errors import StoreRefused
 from tests.servers import ROOT, RedisServer, clean_environment, decide_server, free_port
 
-_PASSWORD = "the-right-password"  # noqa: S105 - a test's
+_PASSWORD = "the-right-password"
 
 
 @pytest.fixture

@@ -41,7 +41,8 @@ def test_the_request_id_joins_the_headers_of_the_answer(served: Served) -> None:
         await send({"type": "http.response.body", "body": b"ok"})
 
     heard = _talk(_around(served, inner))
-    assert (heard.status, heard.headers, heard.body) == (200, {"x-own": "1", "x-request-id": "made-id"}, b"ok")
+    assert (heard.status, heard.body) == (200, b"ok")
+    assert heard.headers.items() >= {"x-own": "1", "x-request-id": "made-id"}.items()
 
 
 def test_an_error_before_the_answer_is_a_500(served: Served) -> None:

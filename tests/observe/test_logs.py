@@ -63,7 +63,7 @@ def test_secrets_are_hidden_by_key_in_urls_and_in_tracebacks(log_format: str) ->
     stream = io.StringIO()
     with logs_to(stream, log_format=log_format):
         log = get_logger("decide")
-        log.info("a", password="hunter2", api_key="hunter2", redis_url="redis://x", Authorization="Bearer hunter2")  # noqa: S106
+        log.info("a", password="hunter2", api_key="hunter2", redis_url="redis://x", Authorization="Bearer hunter2")
         log.info("b", detail="cannot reach rediss://user:hunter2@host:6379/0 now", other="redis://:hunter2@host")
         log.error("c", exc_info=OSError("redis://:hunter2@host refused"))
         logging.getLogger("a.library").error("lost redis://:hunter2@host")

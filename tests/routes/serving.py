@@ -12,7 +12,7 @@ import httpx
 import msgspec
 from starlette.applications import Starlette
 
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
+from app.cache.store import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
 from app.errors import StoreError
 from app.main import Parts, build
 from app.observe.logs import Logs
@@ -112,17 +112,21 @@ def down() -> StoreError:
 class Served:
     """The application, its parts, and a client of it. Use it in a ``with``."""
 
-    def __init__(self, store: FakeStore | None = None, *, warmed: bool = True, **settings: object) -> None:
+    def __init__(
+        self, store: FakeStore | None = None, *, warmed: bool = True, keys: KeyStore | None = None, **settings: object
+    ) -> None:
         self.store = FakeStore() if store is None else store
         self.clock = FakeClock()
         self._log = io.StringIO()
         self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)
         self.settings = msgspec.convert(PLAIN_SETTINGS | settings, Settings)
-        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=self._logs)
+        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=self._logs, keys=keys)
         self.app = build(self.parts, self.clock)
         self.runner = asyncio.Runner()
         if warmed:
             self.runner.run(self.parts.feed.step())
+        if self.parts.gate.ring is not None:
+            self.runner.run(self.parts.gate.ring.read())
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,54 @@
+"""API keys for tests, and a store that holds them in a dict."""
+
+import secrets
+
+from app.domain.keys import SECRET_BYTES, Scope, encode_key, make_key
+from app.errors import StoreError
+
+SECRET = "a-secret-of-tests-that-is-32-characters-or-more"
+
+
+class FakeKeys:
+    """A `KeyStore`. ``fault`` makes every call raise it."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, bytes] = {}
+        self.fault: Exception | None = None
+
+    def make(self, *scopes: Scope, expires_at_ms: int | None = None, secret: str = SECRET) -> str:
+        """A key, stored."""
+        key, record = make_key(
+            secret.encode(),
+            secrets.token_hex(6),
+            secrets.token_urlsafe(SECRET_BYTES),
+            name="test",
+            scopes=scopes,
+            created_at_ms=0,
+            expires_at_ms=expires_at_ms,
+        )
+        self.records[record.key_id] = encode_key(record)
+        return key
+
+    async def keys(self) -> dict[str, bytes]:
+        """All of them."""
+        if self.fault is not None:
+            raise self.fault
+        return dict(self.records)
+
+    async def put_key(self, key_id: str, record: bytes) -> None:
+        """Hold it."""
+        self.records[key_id] = record
+
+    async def remove_key(self, key_id: str) -> bool:
+        """Forget it."""
+        return self.records.pop(key_id, None) is not None
+
+
+def key_id(key: str) -> str:
+    """The public part of ``key``."""
+    return key.split("_")[1]
+
+
+def silent() -> StoreError:
+    """What a store raises that cannot be reached."""
+    return StoreError("l2_error", "refused")
