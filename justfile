@@ -23,6 +23,10 @@ serve: _runtime
 warm *arguments: _runtime
     {{ python }} -m warm {{ arguments }}
 
+# make, list and revoke API keys in the store that the settings name (just keys --help)
+keys *arguments: _runtime
+    {{ python }} -m app keys {{ arguments }}
+
 # start the Compose stack and wait until it is healthy: just up, just up dev
 up *mode:
     {{ system_python }} ops/stack.py up {{ mode }}
@@ -38,6 +42,10 @@ logs *arguments:
 # what of it is running
 ps *arguments:
     {{ system_python }} ops/stack.py ps {{ arguments }}
+
+# API keys of the running stack: just stack-keys new --name bot
+stack-keys *arguments:
+    {{ system_python }} ops/stack.py keys {{ arguments }}
 
 # load data into it anew while it runs
 rewarm *arguments:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from bench.credentials import key_headers
 from bench.scenario import Mix, ScenarioError
 
 Kind = Literal["decide", "batch", "unknown"]
@@ -25,10 +26,11 @@ class Prepared(NamedTuple):
 
 
 class Encoder:
-    """Makes the bytes of requests to one host, each with ``max_age_s`` if that is given."""
+    """Makes the bytes of requests to one host, each with ``max_age_s`` if that is given, and with the key of the environment."""
 
     def __init__(self, host: str, max_age_s: float | None = None) -> None:
         self._host = host
+        self._key = "".join(f"{name}: {value}\r\n" for name, value in key_headers().items())
         self._more = {} if max_age_s is None else {"max_age_s": max_age_s}
 
     def prepared(self, kind: Kind, symbols: tuple[str, ...], price: float | None = None) -> Prepared:
@@ -42,7 +44,7 @@ class Encoder:
         content = msgspec.json.encode(body)
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            f"Content-Type: application/json\r\n{self._key}Content-Length: {len(content)}\r\n\r\n"
         )
         return Prepared(kind, symbols, head.encode("ascii") + content)
 

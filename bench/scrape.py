@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.credentials import key_headers
 from bench.wire import Address
 
 _TIMEOUT_S = 10.0
@@ -26,7 +27,7 @@ def get(address: Address, path: str, body: bytes | None = None) -> bytes:
     method = "GET" if body is None else "POST"
     connection = http.client.HTTPConnection(*address, timeout=_TIMEOUT_S)
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        connection.request(method, path, body, key_headers() | ({"Content-Type": "application/json"} if body else {}))
         response = connection.getresponse()
         answer = response.read()
     except (OSError, http.client.HTTPException) as error:

@@ -1,63 +1,77 @@
-"""The Compose stack: ``python3 ops/stack.py up|down|logs|ps|warm|bench`` (what `just up` and its kin call).
+"""The Compose stack: ``python3 ops/stack.py up|down|logs|ps|warm|keys|bench`` (what `just up` and its kin call).
 
 It needs Docker with Compose 2.24 or newer and nothing but Python's standard library. What it adds to `docker compose`: it checks
-the production secret and says what is wrong with it, knows which files the running stack was started with, picks the clock that
-fits the data, shows the log of what did not start, and brings the benchmark's results out of its container.
+the production secrets and says what is wrong with them, keeps an API key that the servers know, knows which files the running
+stack was started with, picks the clock that fits the data, shows the log of what did not start, and brings the benchmark's
+results out of its container.
 """
 
 import argparse
+import http
 import json
 import os
 import re
 import secrets
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 OPS = Path(__file__).resolve().parent
 ROOT = OPS.parent
-SECRET = OPS / "secrets" / "redis_password"
+SECRETS = OPS / "secrets"
+SECRET_NAMES = ("redis_password", "api_key_secret")
+API_KEY = "api_key"
 MODES = ("prod", "dev")
 RESULTS = ROOT / "bench" / "results"
-_PASSWORD = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
-_ALLOWED = "at least 16 characters of letters, digits and _.~+/=-"
+_PASSWORD = re.compile(r"[A-Za-z0-9_.~+/=-]+")
+_LEAST = {"redis_password": 16, "api_key_secret": 32}
 _WAIT_S = 300
+_KEY_S = 10.0
 
 
 class Refused(Exception):
     """What keeps the stack from starting, for people."""
 
 
-def check_secret() -> None:
-    """See that production's password is there and usable.
+def check_secrets() -> None:
+    """See that production's secrets are there and usable.
 
-    In a fresh clone, where the folder of secrets is not there yet, one is made. From then on it is the user's: one that is gone
-    or spoiled is not replaced in silence, because the Redis that runs may still want it.
+    In a fresh clone, where the folder of secrets is not there yet, they are made. From then on they are the user's: one that is
+    gone or spoiled is not replaced in silence, because the Redis that runs may still want it, and API keys are known by the other.
 
     Raises:
-        Refused: it is missing or cannot be a password.
+        Refused: one is missing or cannot be what it is for.
     """
-    where = SECRET.relative_to(ROOT)
-    if not SECRET.parent.exists():
-        SECRET.parent.mkdir(mode=0o700)
-        # Readable by the containers' users, who are not ours; on this machine the folder keeps others out.
-        SECRET.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
-        SECRET.chmod(0o644)
-        print(f"made a random Redis password: {where}")
+    if not SECRETS.exists():
+        SECRETS.mkdir(mode=0o700)
+        for name in SECRET_NAMES:
+            # Readable by the containers' users, who are not ours; on this machine the folder keeps others out.
+            (SECRETS / name).write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+            (SECRETS / name).chmod(0o644)
+            print(f"made a random {name}: {(SECRETS / name).relative_to(ROOT)}")
         return
+    for name in SECRET_NAMES:
+        _check_secret(name, SECRETS / name)
+
+
+def _check_secret(name: str, path: Path) -> None:
+    where = path.relative_to(ROOT)
     make = f"python3 -c 'import secrets; print(secrets.token_urlsafe(32))' > {where}"
-    if not SECRET.is_file():
-        raise Refused(f"secret redis_password is missing: there is no file {where}; make one with\n  {make}")
+    if not path.is_file():
+        raise Refused(f"secret {name} is missing: there is no file {where}; make one with\n  {make}")
     try:
-        password = SECRET.read_text(encoding="utf-8").removesuffix("\n")
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"secret redis_password cannot be read from {where}: {error}") from error
-    if not _PASSWORD.fullmatch(password):
-        what = "empty" if not password else "no usable password"
-        raise Refused(f"secret redis_password in {where} is {what}; allowed: {_ALLOWED}; make one with\n  {make}")
-    if not SECRET.stat().st_mode & 0o004:
-        raise Refused(f"secret redis_password: {where} must be readable by the containers' users: chmod 644 {where}")
+        raise Refused(f"secret {name} cannot be read from {where}: {error}") from error
+    if not _PASSWORD.fullmatch(text) or len(text) < _LEAST[name]:
+        what = "empty" if not text else "no usable password"
+        allowed = f"at least {_LEAST[name]} characters of letters, digits and _.~+/=-"
+        raise Refused(f"secret {name} in {where} is {what}; allowed: {allowed}; make one with\n  {make}")
+    if not path.stat().st_mode & 0o004:
+        raise Refused(f"secret {name}: {where} must be readable by the containers' users: chmod 644 {where}")
 
 
 def check_mounts() -> None:
@@ -128,7 +142,7 @@ def up(mode: str, services: Sequence[str] = ()) -> int:
     """Build, start, and wait until everything is healthy; show the log of what is not."""
     check_mounts()
     if mode == "prod":
-        check_secret()
+        check_secrets()
     files = files_of(mode)
     before = running_files()
     if before and before != files:
@@ -137,8 +151,52 @@ def up(mode: str, services: Sequence[str] = ()) -> int:
     if code:
         show_failures(files)
         return 1
-    print(f"up ({mode}); the API is at http://{address(files)}; `just ps`, `just logs`, `just bench`, `just down`")
+    at = address(files)
+    if mode == "prod":
+        keep_api_key(files, at)
+        print(f"an API key of scope admin is in {(SECRETS / API_KEY).relative_to(ROOT)}; more by `just stack-keys new --name …`")
+    print(f"up ({mode}); the API is at http://{at}; `just ps`, `just logs`, `just bench`, `just down`")
     return 0
+
+
+def keys(files: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m app keys`` in the stack."""
+    given = [part for each in files for part in ("--file", each)]
+    command = ["docker", "compose", *given, "exec", "--no-TTY", "app", "python", "-m", "app", "keys", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def keep_api_key(files: Sequence[str], at: str) -> None:
+    """See that the key in the folder of secrets is one that the servers know; make one if it is not, as after `just down -v`.
+
+    Raises:
+        Refused: none can be made, or the servers do not take it.
+    """
+    path = SECRETS / API_KEY
+    known = keys(files, "list")
+    parts = path.read_text(encoding="ascii").split("_") if path.is_file() else []
+    if known.returncode == 0 and len(parts) > 1 and re.search(rf"(?m)^{re.escape(parts[1])} .*admin", known.stdout):
+        return
+    made = keys(files, "new", "--name", "stack", "--scopes", "admin")
+    if made.returncode:
+        raise Refused(f"no API key could be made: {made.stderr.strip()}")
+    path.touch(mode=0o600)
+    path.write_text(made.stdout, encoding="ascii")
+    deadline = time.monotonic() + _KEY_S
+    while not takes_key(at, made.stdout.strip()):
+        if time.monotonic() > deadline:
+            raise Refused(f"the server at {at} does not take the key that was made for it")
+        time.sleep(0.1)
+
+
+def takes_key(at: str, key: str) -> bool:
+    """Whether the server lets the key in."""
+    request = urllib.request.Request(f"http://{at}/version", headers={"X-API-Key": key})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+            return bool(answer.status == http.HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 def address(files: Sequence[str]) -> str:
@@ -196,6 +254,11 @@ def bench(arguments: Sequence[str]) -> int:
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
     outputs = ["--url", "http://app:8000", "--out", "/results"]
     mounts, arguments = scenario_file(arguments)
+    if files == files_of("prod"):
+        keep_api_key(files, address(files))
+        # By name alone: its value is taken from the environment, and stands in no list of processes.
+        os.environ["DECIDE_API_KEY"] = (SECRETS / API_KEY).read_text(encoding="ascii").strip()
+        mounts += ["--env", "DECIDE_API_KEY"]
     try:
         code = compose(files, "run", "--no-deps", "--name", name, *terminal, *mounts, "bench", *outputs, *arguments)
         RESULTS.mkdir(exist_ok=True)
@@ -213,7 +276,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="build and start it, and wait until it is healthy")
     start.add_argument("mode", nargs="?", choices=MODES, default=MODES[0])
-    for command in ("down", "logs", "ps", "warm", "bench"):
+    for command in ("down", "logs", "ps", "warm", "keys", "bench"):
         commands.add_parser(command, add_help=False)
     arguments, rest = parser.parse_known_args()
     if arguments.command == "up" and rest:
@@ -230,6 +293,11 @@ def main() -> int:
                 return compose(base, "--profile", "*", "logs", "--tail", "100", *follow, *rest)
             case "ps":
                 return compose(base, "--profile", "*", "ps", "--all", *rest)
+            case "keys":
+                done = keys(running_files() or files_of("prod"), *rest)
+                print(done.stderr, end="", file=sys.stderr)
+                print(done.stdout, end="")
+                return done.returncode
             case "warm":
                 return compose(running_files() or files_of("prod"), "run", "--rm", "warm", *rest)
             case _:

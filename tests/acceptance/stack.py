@@ -117,9 +117,15 @@ def results(scenario: str, folder: Path = ROOT / "bench" / "results") -> Results
     return msgspec.json.decode((folder / f"{scenario}.json").read_bytes(), type=Results)
 
 
+def key_headers() -> dict[str, str]:
+    """The key that `just up` keeps; where no keys are wanted, it is not looked at."""
+    path = ROOT / "ops" / "secrets" / "api_key"
+    return {"X-API-Key": path.read_text(encoding="ascii").strip()} if path.is_file() else {}
+
+
 def decide(body: dict[str, object], url: str = URL) -> dict[str, Any]:
     """One decision."""
-    answer = httpx.post(url + "/decide", json=body, timeout=10)
+    answer = httpx.post(url + "/decide", json=body, headers=key_headers(), timeout=10)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 

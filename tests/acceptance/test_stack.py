@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from tests.acceptance.stack import URL, Stack, decide, finished, results, run, until
+from tests.acceptance.stack import URL, Stack, decide, finished, key_headers, results, run, until
 from tests.servers import ROOT
 
 LONG_RUNNING = ("redis", "app", "prometheus")
@@ -21,7 +21,7 @@ def test_a_fresh_stack_answers_from_redis_and_then_from_memory(stack: Stack) -> 
     # Some milliseconds lie between them, in which views lose weight; that tiers decide alike to the bit has tests of its own.
     assert first["score"] == pytest.approx(second["score"], rel=1e-6)
     assert first["fallback"] == {"used": False, "level": "none", "reason": None}
-    status = httpx.get(URL + "/status", timeout=10).json()
+    status = httpx.get(URL + "/status", headers=key_headers(), timeout=10).json()
     assert status["store"] == {"kind": "redis", "state": "ok", "detail": None}
     assert status["run"]["run"] == first["cache"]["run"]
     assert stack.inspect("warm")["State"]["ExitCode"] == 0
@@ -77,7 +77,7 @@ def test_redis_wants_its_password_and_tells_it_to_nobody(stack: Stack) -> None:
     seen = "".join(json.dumps(stack.inspect(service)) for service in (*LONG_RUNNING, "warm"))
     seen += run("docker", "top", redis, "-o", "pid,args")
     seen += "".join(run("docker", "logs", stack.container(service)) for service in (*LONG_RUNNING, "warm"))
-    seen += httpx.get(URL + "/status", timeout=10).text
+    seen += httpx.get(URL + "/status", headers=key_headers(), timeout=10).text
     assert password not in seen
 
 

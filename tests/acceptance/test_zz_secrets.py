@@ -60,7 +60,16 @@ def test_server_and_warm_job_refuse_a_wrong_password_and_say_which(stack: Stack,
     wrong.write_text("not-the-right-password\n", encoding="utf-8")
     wrong.chmod(0o644)
     for service, arguments, code in (("app", (), 2), ("warm", ("--prices", "/srv/prices", "--agents", "/srv/agents"), 3)):
-        command = ["docker", "run", "--network", f"{PROJECT}_default", "--volume", f"{wrong}:/run/secrets/wrong:ro"]
+        command = [
+            "docker",
+            "run",
+            "--env",
+            "ACCESS=off",
+            "--network",
+            f"{PROJECT}_default",
+            "--volume",
+            f"{wrong}:/run/secrets/wrong:ro",
+        ]
         command += ["--env", "REDIS_URL=redis://redis:6379/0", "--env", "REDIS_PASSWORD_FILE=/run/secrets/wrong"]
         name = f"{PROJECT}-wrong-{service}"
         try:

@@ -18,49 +18,56 @@ def load_stack(folder: Path) -> ModuleType:
     spec.loader.exec_module(module)
     module.ROOT = folder  # type: ignore[attr-defined]
     module.OPS = folder / "ops"  # type: ignore[attr-defined]
-    module.SECRET = folder / "ops" / "secrets" / "redis_password"  # type: ignore[attr-defined]
+    module.SECRETS = folder / "ops" / "secrets"  # type: ignore[attr-defined]
     (folder / "ops").mkdir()
     return module
 
 
-def test_a_fresh_clone_gets_a_random_password(tmp_path: Path) -> None:
-    """Long, in a folder only its owner can look into, readable by the containers; the next start keeps it."""
+def test_a_fresh_clone_gets_random_secrets(tmp_path: Path) -> None:
+    """Long, in a folder only its owner can look into, readable by the containers; the next start keeps them."""
     stack = load_stack(tmp_path)
-    stack.check_secret()
-    first = stack.SECRET.read_text()
-    assert len(first.strip()) >= 32
-    assert stack.SECRET.parent.stat().st_mode & 0o777 == 0o700
-    assert stack.SECRET.stat().st_mode & 0o004
-    stack.check_secret()
-    assert stack.SECRET.read_text() == first
+    stack.check_secrets()
+    paths = [stack.SECRETS / name for name in ("redis_password", "api_key_secret")]
+    first = [path.read_text() for path in paths]
+    assert first[0] != first[1]
+    assert all(len(text.strip()) >= 32 for text in first)
+    assert stack.SECRETS.stat().st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o004 for path in paths)
+    stack.check_secrets()
+    assert [path.read_text() for path in paths] == first
 
 
+@pytest.mark.parametrize("name", ["redis_password", "api_key_secret"])
 @pytest.mark.parametrize(
     ("content", "mode", "says"),
     [
         (None, 0o644, "is missing"),
         (b"", 0o644, "is empty"),
         (b"short", 0o644, "no usable password"),
-        (b"with spaces in between it", 0o644, "no usable password"),
+        (b"with spaces in between it, and longer than 32", 0o644, "no usable password"),
         (b"two-lines-of-password\nsecond\n", 0o644, "no usable password"),
-        (b"\xff" * 20, 0o644, "cannot be read"),
-        (b"a-good-long-password", 0o600, "must be readable by the containers' users"),
+        (b"\xff" * 40, 0o644, "cannot be read"),
+        (b"a-good-long-password-of-more-than-32", 0o600, "must be readable by the containers' users"),
     ],
 )
-def test_a_spoiled_secret_is_refused_and_not_replaced(tmp_path: Path, content: bytes | None, mode: int, says: str) -> None:
+def test_a_spoiled_secret_is_refused_and_not_replaced(
+    tmp_path: Path, name: str, content: bytes | None, mode: int, says: str
+) -> None:
     """The error names the secret and its file, and never shows what is in it."""
     stack = load_stack(tmp_path)
-    stack.SECRET.parent.mkdir()
+    stack.check_secrets()
+    path = stack.SECRETS / name
+    path.unlink()
     if content is not None:
-        stack.SECRET.write_bytes(content)
-        stack.SECRET.chmod(mode)
+        path.write_bytes(content)
+        path.chmod(mode)
     with pytest.raises(stack.Refused, match=says) as caught:
-        stack.check_secret()
-    assert "secret redis_password" in str(caught.value)
-    assert "ops/secrets/redis_password" in str(caught.value)
+        stack.check_secrets()
+    assert f"secret {name}" in str(caught.value)
+    assert f"ops/secrets/{name}" in str(caught.value)
     if content:
         assert content.decode("latin-1") not in str(caught.value)
-    assert stack.SECRET.is_file() == (content is not None)
+    assert path.is_file() == (content is not None)
 
 
 def test_configuration_that_containers_cannot_read_is_refused(tmp_path: Path) -> None:
