@@ -55,6 +55,10 @@ rewarm *arguments:
 bench *arguments:
     {{ if arguments =~ '--scenario[ =]peers' { just_executable() + " _bench_peers " + arguments } else if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
 
+# what keys, limits and traces cost a decision from memory (Linux)
+overhead *arguments: _dev
+    {{ python }} -m bench.overhead {{ arguments }}
+
 _bench_here *arguments: _bench
     {{ python }} -m bench {{ arguments }}
 

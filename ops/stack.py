@@ -40,7 +40,7 @@ def check_secrets() -> None:
     """See that production's secrets are there and usable.
 
     In a fresh clone, where the folder of secrets is not there yet, they are made. From then on they are the user's: one that is
-    gone or spoiled is not replaced in silence, because the Redis that runs may still want it, and API keys are known by the other.
+    gone or spoiled is not replaced in silence: the Redis that runs may still want the one, and API keys are known by the other.
 
     Raises:
         Refused: one is missing or cannot be what it is for.

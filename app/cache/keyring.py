@@ -53,6 +53,7 @@ class KeyRing:
         self._good_for_s = lease_s + grace_s
         self._sleep = sleep
         self._keys: dict[bytes, StoredKey] = {}
+        self._lately: dict[bytes, StoredKey] = {}
         self._good_until = 0.0
         # Compared with where there is no key of an id, so that such a one is looked at as all others are.
         self._nobody = StoredKey(0, "", "", (), 0, None, secrets.token_bytes(32))
@@ -60,14 +61,18 @@ class KeyRing:
     def find(self, presented: bytes) -> StoredKey | Refusal:
         """The key that was presented, or why it is not taken.
 
-        Whatever is presented takes the same way: one HMAC over all of it, one look for the id, which is public, one comparison of
-        32 bytes in constant time. Only who has the whole key learns more.
+        Whatever wrong is presented takes the same way: one HMAC over all of it, one look for the id, which is public, one
+        comparison of 32 bytes in constant time. A key that was right is remembered until the keys are read again, a second at
+        most: it is found by a hash that is seeded at random, so nobody learns from that look how near they are.
         """
-        digest = digest_of(self._secret, presented)
-        key = self._keys.get(key_id_of(presented), self._nobody)
-        if not hmac.compare_digest(digest, key.digest):
-            # Without keys nothing can be said of any.
-            return "unknown" if self._good_until > self._clock() else "unproven"
+        key = self._lately.get(presented)
+        if key is None:
+            digest = digest_of(self._secret, presented)
+            key = self._keys.get(key_id_of(presented), self._nobody)
+            if not hmac.compare_digest(digest, key.digest):
+                # Without keys nothing can be said of any.
+                return "unknown" if self._good_until > self._clock() else "unproven"
+            self._lately[presented] = key
         if self._good_until <= self._clock():
             return "unproven"
         if key.expires_at_ms is not None and key.expires_at_ms <= self._now_ms():
@@ -87,6 +92,7 @@ class KeyRing:
             if key is not None:
                 keys[key_id.encode()] = key
         self._keys = keys
+        self._lately.clear()
         self._good_until = started + self._good_for_s
         self._meters.keys_read(len(keys), len(stored) - len(keys))
         return True
