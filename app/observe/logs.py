@@ -28,6 +28,8 @@ _URL_HEAD = r"(?P<head>(?<![a-z])[a-z][a-z0-9+.-]{0,15}://[^\s:/@]{0,200}:)"
 _URL_PASSWORD = re.compile(_URL_HEAD + r"\S{1,500}(?=@)", re.IGNORECASE)
 _CUT_URL_PASSWORD = re.compile(_URL_HEAD + r"\S{1,500}\Z", re.IGNORECASE)
 _ASSIGNED = re.compile(r"(?P<head>(?:password|passwd|secret|token|api_?key)=)[^\s&,;]{1,500}", re.IGNORECASE)
+# See app.domain.keys; the public id stays.
+_API_KEY = re.compile(r"(?P<head>decide_[0-9a-f]{12}_)[A-Za-z0-9_-]{1,500}")
 _WHETHER = ("set", "not set")
 """What `settings.public_settings` says of a secret; it gives nothing away."""
 _VALUE_MAX = 500
@@ -55,7 +57,8 @@ def _public(key: str, value: object, most: int, depth: int = 0) -> object:
         }
     if depth < _DEPTH_MAX and isinstance(value, list | tuple | set | frozenset):
         return [_public("", each, most, depth + 1) for each in itertools.islice(value, _ITEMS_MAX)]
-    return _public_text(_text(value), most)
+    # A traceback has lines of its own; whatever else had would begin a line that we did not write.
+    return _public_text(_text(value), most, lines=key == "exception")
 
 
 def _text(value: object) -> str:
@@ -65,13 +68,21 @@ def _text(value: object) -> str:
         return f"(a {type(value).__name__} without text)"
 
 
-def _public_text(text: str, most: int) -> str:
+def _shown(text: str) -> str:
+    """``text`` with escapes in the place of what acts on a terminal (controls, what turns its direction) and of lone surrogates,
+    for which the stream would refuse the whole line.
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def _public_text(text: str, most: int, *, lines: bool = False) -> str:
     if len(text) > most:
         # The end of a URL may be what is cut off, and the @ after its password with it.
         text = _CUT_URL_PASSWORD.sub(r"\g<head>(hidden)", text[:most]) + "..."
-    if not text.isascii():
-        # A lone surrogate (a file name's, say) is no UTF-8, and the stream would refuse the whole line.
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if not text.isprintable():
+        text = "\n".join(map(_shown, text.split("\n"))) if lines else _shown(text)
+    if "decide_" in text:
+        text = _API_KEY.sub(r"\g<head>(hidden)", text)
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\g<head>(hidden)", text)
     return _ASSIGNED.sub(r"\g<head>(hidden)", text) if "=" in text else text

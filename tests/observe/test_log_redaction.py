@@ -39,9 +39,10 @@ class BrokenStream(io.StringIO):
         "redis://user:hun@hunter2@host",
         "redis://:hun/hunter2@host",
         "redis://host?password=hunter2",
+        "X-API-Key: decide_0123456789ab_hunter2hunter2",
         "y" * 480 + " redis://:hunter2hunter2hunter2@host",
     ],
-    ids=["error", "dict", "nested", "list", "bytes", "at", "slash", "query", "cut"],
+    ids=["error", "dict", "nested", "list", "bytes", "at", "slash", "query", "key", "cut"],
 )
 def test_secrets_are_hidden_in_whatever_holds_them(value: object, log_format: str) -> None:
     """In objects, collections, bytes, unquoted passwords, options of a URL, and URLs that are cut in the middle."""
@@ -64,6 +65,25 @@ def test_no_value_costs_its_line(value: object, log_format: str) -> None:
     stream.flush()
     assert b"kept" in raw.getvalue()
     assert logs.dropped == 0
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_nothing_in_a_value_acts_on_a_terminal_or_begins_a_line(log_format: str) -> None:
+    """Escapes, controls and what turns the direction of text are shown as what they are, in nested values and tracebacks too."""
+    hostile = "\x1b[31mred\x07\r\nforged=1\u202egnp.exe\u2066"
+    stream = io.StringIO()
+    with logs_to(stream, log_format=log_format):
+        get_logger("decide").info("kept", value=hostile, nested={"of": [hostile]})
+        try:
+            raise ValueError(hostile)
+        except ValueError:
+            get_logger("decide").exception("failed")
+    text = stream.getvalue()
+    assert not any(mark in text for mark in ("\x1b[31mred", "\x07", "\r", "\u202e", "\u2066"))
+    assert "\\u202egnp.exe" in text.replace("\\\\", "\\")
+    kept = text.split("failed")[0]
+    assert len(kept.strip().splitlines()) <= 2
+    assert "\nforged=1" not in kept
 
 
 def test_a_line_that_cannot_be_written_is_counted_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
