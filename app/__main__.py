@@ -25,7 +25,7 @@ from app.cache.store import Store
 from app.errors import SettingsError
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
-from app.settings import MULTIPROCESS_VARIABLE, load_settings
+from app.settings import MULTIPROCESS_VARIABLE, lend_to_opentelemetry, load_settings
 
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0
@@ -175,6 +175,18 @@ def serve(settings: Settings, address: str) -> None:
             shutil.rmtree(values_dir, ignore_errors=True)
 
 
+def _traces_refusal() -> str | None:
+    """Why there can be no traces, if so; asked before any worker is started."""
+    lend_to_opentelemetry()
+    try:
+        from app.observe.traces import refusal as traces_refusal  # noqa: PLC0415 - OpenTelemetry is an extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        return "TRACES is 'on' and OpenTelemetry is not installed; allowed: off, or on with requirements-traces.lock installed"
+    return traces_refusal()
+
+
 def _store(settings: Settings) -> Store:
     return open_store(
         redis_url=settings.redis_url,
@@ -200,6 +212,8 @@ def main() -> int:
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
         return 2
     refused = refusal(_store(settings)) if settings.redis_url else None
+    if refused is None and settings.traces == "on":
+        refused = _traces_refusal()
     if refused is not None:
         print(f"settings: {refused}", file=sys.stderr)
         return 2
