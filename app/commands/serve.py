@@ -181,7 +181,7 @@ def _traces_refusal() -> str | None:
     """Why there can be no traces, if so; asked before any worker is started."""
     lend_to_opentelemetry()
     try:
-        from app.observe.traces import refusal as traces_refusal  # noqa: PLC0415 - OpenTelemetry is an extra
+        from app.observe.exporting import refusal as traces_refusal  # noqa: PLC0415 - OpenTelemetry is an extra
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "opentelemetry":
             raise

@@ -7,30 +7,23 @@ collector that is slow or gone costs spans, which are counted, and nothing else.
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import msgspec
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import Counter, Meter, NoOpCounter, NoOpMeter, NoOpMeterProvider
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.util.types import Attributes
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.policy import Limits, PolicyTable
+from app.observe.exporting import open_provider
 from app.observe.meters import Meters
 from app.observe.spans import TracedPolicy, TracedTiers, Trail
 from app.version import VERSION
 
-_PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_PROTOCOL = "http/protobuf"
 _UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 """What is asked every few seconds by machines that want no trace of it."""
 _LANE = "/decide"
@@ -41,9 +34,6 @@ _PATH_MAX = 256
 _OK, _FAULT_FROM = 200, 500
 _FLUSH_S = 2.0
 """How long the end of a worker waits for the last spans to be sent."""
-
-_DROPS = {"otel.sdk.processor.span.processed": "queue_full", "otel.sdk.exporter.span.exported": "export_failed"}
-"""The SDK's counters of spans that are done with, and why those that have an error are lost."""
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -69,32 +59,9 @@ class _Told(msgspec.Struct):
 _told = msgspec.json.Decoder(_Told).decode
 
 
-def refusal() -> str | None:
-    """What is wrong with OpenTelemetry's variables, so that no worker could begin; for the start of the server."""
-    for name in _PROTOCOL_VARIABLES:
-        given = os.environ.get(name, "")
-        if given not in ("", _PROTOCOL):
-            return f"{name} is {given[:40]!r}; allowed: {_PROTOCOL}"
-    try:
-        BatchSpanProcessor(OTLPSpanExporter()).shutdown()  # type: ignore[no-untyped-call]
-    except Exception as error:  # noqa: BLE001 - whatever the SDK raises over a value, it would end every worker
-        return f"TRACES is 'on' and OpenTelemetry does not take its variables (OTEL_…): {error}"
-    return None
-
-
 def open_traces(meters: Meters) -> "Traces":
     """This process's traces, as the environment has them."""
-    resource = Resource.create()
-    if str(resource.attributes["service.name"]).startswith("unknown_service"):
-        resource = resource.merge(Resource({"service.name": "decide"}))
-    resource = Resource({"service.version": VERSION}).merge(resource)
-    # The lifespan ends it, within a bound; at the exit of the process there would be none.
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    counting = _Counting(meters.spans_dropped)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(meter_provider=counting), meter_provider=counting))
-    for reason in _DROPS.values():
-        meters.spans_dropped(reason, 0)
-    return Traces(provider, meters)
+    return Traces(open_provider(meters.spans_dropped), meters)
 
 
 class Traces:
@@ -236,38 +203,3 @@ def _hand_on(scope: Scope, span: Span) -> None:
     parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
     headers = [each for each in scope["headers"] if each[0] != b"traceparent"]
     scope["headers"] = [*headers, (b"traceparent", parent.encode())]
-
-
-class _Counting(NoOpMeterProvider):
-    """The SDK counts what it does with a meter of OpenTelemetry's; this one hears what it dropped."""
-
-    def __init__(self, dropped: Callable[[str, int], None]) -> None:
-        self._dropped = dropped
-
-    def get_meter(self, name: str, *_: object, **__: object) -> Meter:
-        """The one there is."""
-        return _CountingMeter(name, self._dropped)
-
-
-class _CountingMeter(NoOpMeter):
-    def __init__(self, name: str, dropped: Callable[[str, int], None]) -> None:
-        super().__init__(name)
-        self._dropped = dropped
-
-    def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
-        if name in _DROPS:
-            return _Drops(name, self._dropped)
-        return super().create_counter(name, unit, description)
-
-
-class _Drops(NoOpCounter):
-    """The SDK's count of spans that it is done with, whichever way: those with an error are lost."""
-
-    def __init__(self, name: str, dropped: Callable[[str, int], None]) -> None:
-        super().__init__(name)
-        self._reason = _DROPS[name]
-        self._dropped = dropped
-
-    def add(self, amount: float, attributes: Attributes = None, *_: object, **__: object) -> None:
-        if attributes is not None and "error.type" in attributes:
-            self._dropped(self._reason, int(amount))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from tests.servers import ROOT, DecideServer, clean_environment, decide_server, 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CALLER = "00f067aa0ba902b7"
 _HEADERS = {"traceparent": f"00-{_TRACE}-{_CALLER}-01"}
+_COUNTED = 'decide_request_duration_seconds_count{route="/decide",status="200"} 20.0'
 _ON = {"TRACES": "on", "CLOCK": "replay", "LOG_FORMAT": "json", "LOG_SAMPLE_EVERY": "1", "OTEL_BSP_SCHEDULE_DELAY": "100"}
 
 
@@ -83,6 +85,29 @@ def test_the_last_spans_are_sent_at_the_stop(tmp_path: Path) -> None:
             assert server.stop() == 0
         assert _is_whole(collecting.spans)
         assert collecting.resource["service.name"] == "decide"
+
+
+def test_several_workers_trace_and_keep_their_metrics(tmp_path: Path) -> None:
+    """Each sends its own spans; the merged metrics are whole, in either format, and have no exemplars."""
+    publish_universe(tmp_path / "store.sqlite3")
+    with collector() as collecting:
+        endpoint = collecting.url
+        settings = {**_ON, "STORE_PATH": str(tmp_path / "store.sqlite3"), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "WORKERS": "2"}
+        with decide_server(tmp_path, **settings) as server:
+            server.wait_ready()
+            for _ in range(20):
+                assert _decide(server).status_code == 200
+            collecting.wait(lambda spans: sum(each.name == "POST /decide" for each in spans) == 20)
+            # A worker tells its counts once a second, and when it is asked itself.
+            deadline = time.monotonic() + 20
+            text = ""
+            while _COUNTED not in text and time.monotonic() < deadline:
+                text = httpx.get(server.url + "/metrics", timeout=20).text
+            metrics = httpx.get(server.url + "/metrics", headers={"accept": "application/openmetrics-text"}, timeout=20).text
+    assert _COUNTED in text
+    samples = [each for family in open_metric_families(metrics) for each in family.samples]  # type: ignore[no-untyped-call]
+    assert "decide_l1_entries" in {each.name for each in samples}
+    assert not any(each.exemplar for each in samples)
 
 
 def test_a_dead_collector_changes_no_answer_and_its_losses_are_counted(tmp_path: Path) -> None:
