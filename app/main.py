@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import uuid_utils
 from granian.utils.proxies import wrap_asgi_with_proxy_headers
@@ -23,7 +23,7 @@ from app.cache.memory import Memory
 from app.cache.opening import open_store
 from app.cache.store import KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
-from app.domain.policy import HYBRID_1, Limits, Policy
+from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
 from app.domain.vector import SCHEMA
 from app.errors import Problem
 from app.middleware.access import Gate, Guard
@@ -45,8 +45,12 @@ from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.features import FeatureRoutes
 from app.routes.status import StatusRoutes
-from app.settings import keys_wanted, load_settings, multiprocess_dir, public_settings
+from app.settings import keys_wanted, lend_to_opentelemetry, load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
+
+if TYPE_CHECKING:
+    # Imported where traces are on alone: OpenTelemetry is an extra.
+    from app.observe.traces import Traces
 
 _REFRESH_S = 1.0
 _FIRST_PAUSE_S = 0.1
@@ -57,9 +61,9 @@ def make_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def make_policy(settings: Settings) -> Policy:
+def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy] = Policy) -> Policy:
     """The policy with the settings' ages."""
-    return Policy(
+    return make(
         HYBRID_1,
         Limits(
             price_ms=settings.price_max_age_s * 1000.0,
@@ -70,7 +74,14 @@ def make_policy(settings: Settings) -> Policy:
     )
 
 
-def make_tiers(settings: Settings, store: Store, meters: Meters, clock: Callable[[], float], rng: random.Random) -> Tiers:
+def make_tiers(
+    settings: Settings,
+    store: Store,
+    meters: Meters,
+    clock: Callable[[], float],
+    rng: random.Random,
+    make: Callable[..., Tiers] = Tiers,
+) -> Tiers:
     """L1 in front of ``store``, with the breaker between them."""
     memory = Memory(
         max_entries=settings.l1_max_entries,
@@ -90,7 +101,7 @@ def make_tiers(settings: Settings, store: Store, meters: Meters, clock: Callable
         clock=clock,
         rng=rng,
     )
-    return Tiers(
+    return make(
         memory,
         store,
         meters,
@@ -140,6 +151,7 @@ class Parts:
         logs: Logs | None,
         values_dir: str = "",
         keys: KeyStore | None = None,
+        open_traces: "Callable[[Meters], Traces] | None" = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -151,12 +163,13 @@ class Parts:
             replay = ReplayClock(clock)
             self.now_ms = replay
             on_run = lambda info: replay.start_at(info.newest_as_of_ms)  # noqa: E731
-        policy = make_policy(settings)
-        self.meters = Meters(version=VERSION, policy=policy.table.version, schema=SCHEMA, multiprocess_dir=values_dir)
+        self.meters = Meters(version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir)
+        self.traces = None if open_traces is None else open_traces(self.meters)
+        policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
         self.meters.limits_set(price_max_age_s=settings.price_max_age_s, agents_max_age_s=settings.agents_max_age_s)
         self.oldest = OldestServed(self.now_ms)
         self.drain = Drain()
-        self.tiers = make_tiers(settings, store, self.meters, clock, rng)
+        self.tiers = make_tiers(settings, store, self.meters, clock, rng, Tiers if self.traces is None else self.traces.tiers)
         self.feed = Feed(
             store,
             self.tiers,
@@ -237,6 +250,8 @@ class Parts:
                 await limiter.close()
             await self.tiers.close()
             await self.store.close()
+            if self.traces is not None:
+                await self.traces.close()
             self.meters.flush()
             self.logger.info("stopped")
             if self.logs is not None:
@@ -299,7 +314,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     starlette.router.redirect_slashes = False
     gate = parts.gate
     guard = Guard(starlette, gate, metrics=settings.metrics_access, probes=settings.probes_access)
-    lane = DecideLane(
+    app: ASGIApp = DecideLane(
         Edge(guard, parts.requests, parts.drain, clock, make_id),
         decider,
         parts.requests,
@@ -309,14 +324,26 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         bodies=bodies,
         gate=None if gate.ring is None and gate.limiter is None else gate,
     )
+    if parts.traces is not None:
+        app = parts.traces.around(app, clock)
     if settings.trusted_proxies:
         trusted = [each.strip() for each in settings.trusted_proxies.split(",") if each.strip()]
-        return cast("ASGIApp", wrap_asgi_with_proxy_headers(lane, trusted_hosts=trusted))
-    return lane
+        app = cast("ASGIApp", wrap_asgi_with_proxy_headers(app, trusted_hosts=trusted))
+    return app
 
 
 async def _never(_: object) -> None:
     raise AssertionError("the lane answers POST /decide")
+
+
+def _traces(settings: Settings) -> "Callable[[Meters], Traces] | None":
+    """What opens the traces of a worker, if it is to have any."""
+    if settings.traces == "off":
+        return None
+    lend_to_opentelemetry()
+    from app.observe.traces import open_traces  # noqa: PLC0415 - OpenTelemetry is an extra, and takes 0.2 s to import
+
+    return open_traces
 
 
 def create_app() -> ASGIApp:
@@ -333,7 +360,16 @@ def create_app() -> ASGIApp:
         feed_wait_s=settings.feed_wait_ms / 1000.0,
     )
     clock = time.perf_counter
-    parts = Parts(settings, store, clock=clock, rng=random.Random(), logs=logs, values_dir=multiprocess_dir(), keys=store)
+    parts = Parts(
+        settings,
+        store,
+        clock=clock,
+        rng=random.Random(),
+        logs=logs,
+        values_dir=multiprocess_dir(),
+        keys=store,
+        open_traces=_traces(settings),
+    )
     app = build(parts, clock)
     # What is here now stays: the garbage collector need not look at it again and again. What comes later and stays too, the
     # entries of L1, is out of its sight by itself.

@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -29,7 +29,7 @@ _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", 
 
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client's own variable; `app.__main__` sets it for several workers."""
+"""prometheus-client's own variable; `app.commands.serve` sets it for several workers."""
 SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
@@ -201,6 +201,17 @@ def is_loopback(host: str) -> bool:
 def multiprocess_dir() -> str:
     """Folder of the metrics that several workers share, empty with one worker."""
     return os.environ.get(MULTIPROCESS_VARIABLE, "")
+
+
+def lend_to_opentelemetry(environ: MutableMapping[str, str] | None = None, env_file: Path | None = None) -> None:
+    """OpenTelemetry's SDK reads its variables (``OTEL_…``) itself, from the process's environment: put there what ``env_file``
+    has of them besides, and have the SDK count what it drops.
+    """
+    environ = os.environ if environ is None else environ
+    for name, value in _read_env_file(env_file or Path(".env"), []).items():
+        if name.startswith("OTEL_") and value:
+            environ.setdefault(name, value)
+    environ.setdefault("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
 
 
 def public_settings(settings: Settings) -> dict[str, object]:

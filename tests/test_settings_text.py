@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.errors import SettingsError
 from app.options import Settings
-from app.settings import SECRETS, load_settings
+from app.settings import SECRETS, lend_to_opentelemetry, load_settings
 from tests.test_settings import env_file
 
 _NO_FILE = Path("no-such-file")
@@ -69,3 +69,16 @@ def test_any_characters_give_settings_or_a_settings_error(name: str, text: str) 
         assert name.lower() not in SECRETS or line.startswith(f"{name} is (hidden)")
     else:
         assert isinstance(settings, Settings)
+
+
+def test_opentelemetrys_variables_of_a_file_go_where_its_sdk_reads_them(tmp_path: Path) -> None:
+    """Into the process's environment, which wins; nothing else of the file does."""
+    path = tmp_path / ".env"
+    path.write_text("OTEL_SERVICE_NAME=file\nOTEL_EXPORTER_OTLP_ENDPOINT=http://file\nOTEL_EMPTY=\nTRACES=on\n")
+    environ = {"OTEL_SERVICE_NAME": "process"}
+    lend_to_opentelemetry(environ, path)
+    assert environ == {
+        "OTEL_SERVICE_NAME": "process",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://file",
+        "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true",
+    }

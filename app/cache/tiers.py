@@ -62,7 +62,7 @@ class TierMeters(Protocol):
         ...
 
 
-class _Load:
+class Load:
     """One symbol on its way from L2; ``found`` when it is here."""
 
     __slots__ = ("found", "given_up", "moved", "started", "symbol", "waiting")
@@ -103,7 +103,7 @@ class _Waiting:
             self._future.set_result(None)
 
 
-Begun = Lookup | _Load
+Begun = Lookup | Load
 """A symbol that was looked for: found at once, or on its way."""
 
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
@@ -138,9 +138,9 @@ class Tiers:
         self._meters = meters
         self._clock = clock
         self._max_pending = max_pending
-        self._loads: dict[str, _Load] = {}
+        self._loads: dict[str, Load] = {}
         self._running = 0
-        self._queue: list[_Load] = []
+        self._queue: list[Load] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -170,13 +170,13 @@ class Tiers:
 
     async def finish_many(self, begun: Sequence[Begun], budget_s: float) -> list[Lookup]:
         """The part of `fetch_many` that waits: answers in the order of ``begun``."""
-        loads = {each for each in begun if isinstance(each, _Load) and each.found is None}
+        loads = {each for each in begun if isinstance(each, Load) and each.found is None}
         if loads:
             await self._wait(loads, budget_s)
-        return [self._finish(each) if isinstance(each, _Load) else each for each in begun]
+        return [self._finish(each) if isinstance(each, Load) else each for each in begun]
 
     @staticmethod
-    async def _wait(loads: Collection[_Load], budget_s: float) -> None:
+    async def _wait(loads: Collection[Load], budget_s: float) -> None:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         waiting = _Waiting(len(loads), future)
@@ -232,7 +232,7 @@ class Tiers:
         self._meters.cache_get("l1", "miss")
         return None
 
-    def _begin(self, symbol: str, now: float) -> Lookup | _Load:
+    def _begin(self, symbol: str, now: float) -> Lookup | Load:
         known = self._in_l1(symbol, now)
         if known is not None:
             return known
@@ -244,11 +244,11 @@ class Tiers:
             return self._degrade(symbol, "l2_overloaded")
         return self._load_soon(symbol) or self._degrade(symbol, "l2_open")
 
-    def _load_soon(self, symbol: str) -> _Load | None:
+    def _load_soon(self, symbol: str) -> Load | None:
         """A load of its own for ``symbol``, with the others of this turn of the loop; None if L2 is to be left alone."""
         if self._running >= self._max_pending or not self.breaker.allows():
             return None
-        load = _Load(symbol, self._clock())
+        load = Load(symbol, self._clock())
         self._loads[symbol] = load
         self._running += 1
         if not self._queue:
@@ -263,7 +263,7 @@ class Tiers:
         if symbol not in self._loads:
             self._load_soon(symbol)
 
-    def _finish(self, load: _Load) -> Lookup:
+    def _finish(self, load: Load) -> Lookup:
         found = load.found
         if found is None:
             if not load.given_up and self._clock() - load.started >= self._slow_s:
@@ -293,7 +293,7 @@ class Tiers:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _load(self, loads: list[_Load]) -> None:
+    async def _load(self, loads: list[Load]) -> None:
         started = self._clock()
         stored: list[Stored] | None = None
         unread = _UNREAD
@@ -323,14 +323,14 @@ class Tiers:
                     del self._loads[load.symbol]
                 load.end(unread if stored is None else self._kept(load, stored[position]))
 
-    def _kept(self, load: _Load, stored: Stored) -> Lookup:
+    def _kept(self, load: Load, stored: Stored) -> Lookup:
         try:
             return self._keep(load, stored)
         except Exception as error:  # noqa: BLE001 - as in _load: one record must not stop the others
             _report(error)
             return _UNREAD
 
-    def _keep(self, load: _Load, stored: Stored) -> Lookup:
+    def _keep(self, load: Load, stored: Stored) -> Lookup:
         if not stored.known:
             self._meters.cache_get("l2", "miss")
             if not load.moved:

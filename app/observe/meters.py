@@ -4,6 +4,7 @@ What the hot path counts is kept in `app.observe.tallies` and told to the metric
 prometheus-client keeps values in files of a shared folder (its multiprocess mode); ``multiprocess_dir`` names it.
 """
 
+import time
 from itertools import product
 from typing import Literal
 
@@ -18,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.cache.store import RunInfo
 from app.observe.tallies import BatchedHistogram, Durations, Tally
@@ -34,6 +36,7 @@ _ACTIONS = ("buy", "sell", "hold")
 _TIERS = ("l1", "l2", "none")
 _LEVELS = ("none", "stale", "price_only", "agents_only", "neutral")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPEN_METRICS_CONTENT_TYPE = openmetrics.CONTENT_TYPE_LATEST
 
 
 class Meters:
@@ -88,12 +91,8 @@ class Meters:
             registry=registry,
         )
         self._breaker_opened = Counter("decide_l2_breaker_opened", "Times the circuit breaker of L2 opened.", registry=registry)
-        self._log_dropped = Counter(
-            "decide_log_lines_dropped",
-            "Log lines lost: their queue was full, or they could not be written.",
-            registry=registry,
-        )
         self._declare_access(registry)
+        self._declare_losses(registry)
         self._declare_gauges(registry, version, policy, schema)
         if not multiprocess_dir:
             ProcessCollector(registry=registry)
@@ -126,6 +125,19 @@ class Meters:
         self._limit_failures = Counter(
             "decide_rate_limit_failures",
             "Times the rate limit could not be asked, so that everybody was let in for a second.",
+            registry=registry,
+        )
+
+    def _declare_losses(self, registry: CollectorRegistry) -> None:
+        self._log_dropped = Counter(
+            "decide_log_lines_dropped",
+            "Log lines lost: their queue was full, or they could not be written.",
+            registry=registry,
+        )
+        self._spans_dropped = Counter(
+            "decide_trace_spans_dropped",
+            "Spans lost: their queue was full, or their export failed.",
+            ["reason"],
             registry=registry,
         )
 
@@ -323,6 +335,17 @@ class Meters:
             self._run.clear()
             self._run.labels(info.run).set(1)
 
+    def exemplify(self, route: str, status: int, seconds: float, trace_id: str) -> None:
+        """This trace is an example of a request so answered, and of how long that takes. Not with several workers: their files
+        have no room for it.
+        """
+        if not self._multiprocess_dir:
+            self._requests.labels(route, str(status)).exemplify(seconds, {"trace_id": trace_id}, time.time())
+
+    def spans_dropped(self, reason: str, count: int) -> None:
+        """So many spans of a trace were lost."""
+        self._spans_dropped.labels(reason).inc(count)
+
     def refresh(
         self,
         *,
@@ -373,11 +396,21 @@ class Meters:
         for durations in self._durations_of.values():
             durations.flush()
 
-    def exposition(self) -> bytes:
-        """The text format that Prometheus scrapes; with several workers, of all of them together."""
+    def exposition(self, *, open_metrics: bool = False) -> bytes:
+        """The text format that Prometheus scrapes, or OpenMetrics, which has exemplars; with several workers, of all of them
+        together.
+        """
         self.flush()
-        if not self._multiprocess_dir:
-            return generate_latest(self._registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call]
+        registry = self._registry
+        if self._multiprocess_dir:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call]
+        if open_metrics:
+            text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return text
         return generate_latest(registry)
+
+
+def wants_open_metrics(accept: str) -> bool:
+    """Whether a scraper's Accept header names OpenMetrics, as Prometheus's own does before the text format."""
+    return any(each.partition(";")[0].strip().lower() == "application/openmetrics-text" for each in accept.split(","))

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
+from prometheus_client.samples import Exemplar
 
 
 class BatchedHistogram(Histogram):
@@ -19,6 +20,10 @@ class BatchedHistogram(Histogram):
             if count:
                 bucket.inc(count)
         self._sum.inc(total)
+
+    def exemplify(self, value: float, labels: dict[str, str], timestamp_s: float) -> None:
+        """Give the bucket of ``value`` this example of what is in it; the one before is forgotten."""
+        self._buckets[bisect_left(self._upper_bounds, value)].set_exemplar(Exemplar(labels, value, timestamp_s))
 
 
 class Tally:

@@ -17,7 +17,7 @@ from app.cache.store import Store
 from app.cache.waiting import wait_for_store
 from app.errors import StoreError
 from app.middleware.drain import Drain
-from app.observe.meters import CONTENT_TYPE, Meters
+from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
 from app.payloads import (
     HealthResponse,
@@ -145,9 +145,11 @@ class StatusRoutes:
         return _json(VersionResponse("decide", VERSION, self._decider.model, platform.python_version()))
 
     async def metrics(self, request: Request) -> Response:
-        """The Prometheus text format."""
-        del request
+        """The Prometheus text format; to those who ask for it OpenMetrics, which has exemplars."""
         self._refresh()
+        if wants_open_metrics(request.headers.get("accept", "")):
+            text = self._meters.exposition(open_metrics=True)
+            return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE})
         return Response(self._meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _store_state(self) -> StoreState:

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import random
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,6 +16,8 @@ from app.cache.store import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo,
 from app.errors import StoreError
 from app.main import Parts, build
 from app.observe.logs import Logs
+from app.observe.meters import Meters
+from app.observe.traces import Traces
 from app.options import Settings
 from app.payloads import DecideResponse, ProblemBody
 from tests.records import row, run_info
@@ -113,14 +115,28 @@ class Served:
     """The application, its parts, and a client of it. Use it in a ``with``."""
 
     def __init__(
-        self, store: FakeStore | None = None, *, warmed: bool = True, keys: KeyStore | None = None, **settings: object
+        self,
+        store: FakeStore | None = None,
+        *,
+        warmed: bool = True,
+        keys: KeyStore | None = None,
+        open_traces: Callable[[Meters], Traces] | None = None,
+        **settings: object,
     ) -> None:
         self.store = FakeStore() if store is None else store
         self.clock = FakeClock()
         self._log = io.StringIO()
         self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)
         self.settings = msgspec.convert(PLAIN_SETTINGS | settings, Settings)
-        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=self._logs, keys=keys)
+        self.parts = Parts(
+            self.settings,
+            self.store,
+            clock=self.clock,
+            rng=random.Random(1),
+            logs=self._logs,
+            keys=keys,
+            open_traces=open_traces,
+        )
         self.app = build(self.parts, self.clock)
         self.runner = asyncio.Runner()
         if warmed:
@@ -179,6 +195,11 @@ class Served:
         self.runner.run(run())
         # The lifespan has ended the logging itself.
         self._logs = None
+
+    def log_text(self) -> str:
+        """All that was logged, by libraries too. Ends the logging."""
+        self.log_lines()
+        return self._log.getvalue()
 
     def log_lines(self) -> list[dict[str, Any]]:
         """All that the application logged, in order. Ends the logging."""

@@ -1,0 +1,228 @@
+"""``python -m app`` and ``python -m app serve``: check the settings, then start Granian.
+
+Exit codes: 0 stopped, 2 a setting is wrong, its port is taken, Redis does not accept its password, or there can be no traces.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
+
+from app.cache.opening import open_store, refusal
+from app.cache.store import Store
+from app.errors import SettingsError
+from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
+from app.options import Settings
+from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, load_settings
+
+_SIGNAL_LOOK_S = 0.2
+_CREDENTIALS_S = 1.0
+
+
+def _log_dictconfig(log_format: str) -> dict[str, Any]:
+    """Granian's own lines in the same shape as the workers'."""
+    if log_format == "auto":
+        log_format = "console" if sys.stdout.isatty() else "json"
+    return {
+        "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "decide"}},
+        "loggers": {"_granian": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+    }
+
+
+def _loop(name: str) -> Loops:
+    if name != "auto":
+        return Loops(name)
+    try:
+        import uvloop  # noqa: F401, PLC0415 - only to see whether it is there
+    except ImportError:
+        return Loops.asyncio
+    return Loops.uvloop
+
+
+def _address(host: str, port: int) -> str:
+    """The IP address of ``host`` (Granian takes no names), on which ``port`` is free.
+
+    Granian sets SO_REUSEPORT: without this look a second server on a taken port would silently get part of the first's requests.
+
+    Raises:
+        OSError: nobody can listen there.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A name with addresses of both kinds (localhost, on many machines) means the one that callers try for certain.
+    family, kind, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    with socket.socket(family, kind) as probe:
+        if os.name == "posix":
+            # A port whose last connections are still winding down is free; elsewhere the option means something else.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    return str(address[0])
+
+
+class _PatientEvent(threading.Event):
+    """An event whose waiter wakes up now and then.
+
+    Of two signals that come at once (Ctrl-C and SIGTERM, say) the kernel gives the second to another thread; CPython's main
+    thread, waiting for a lock without a time limit, then may run the handler of neither. Any bytecode it runs lets it.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(_SIGNAL_LOOK_S):
+            pass
+        return True
+
+
+class _Server(Server):  # type: ignore[misc, valid-type]
+    """Granian, with a stop that may be asked for twice at once, and that lets the workers drain first.
+
+    SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, go deaf
+    ``drain_s`` later, and are stopped. Anything else (Ctrl-C), and a second signal, stops at once.
+    """
+
+    def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:  # noqa: ANN401 - Granian's own
+        super().__init__(*arguments, **options)
+        self.main_loop_interrupt = _PatientEvent()
+        self._drain_s = drain_s
+        self._draining = False
+
+    def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
+        if arguments[:1] == (signal.SIGTERM,) and self._drain_s and not self._draining and self._tell_workers():
+            self._draining = True
+            threading.Thread(target=self._drain, daemon=True).start()
+            return
+        # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
+        if not self.interrupt_signal:
+            super().signal_handler_interrupt(*arguments, **options)
+
+    def _drain(self) -> None:
+        time.sleep(self._drain_s)
+        self._tell_workers()
+        time.sleep(DEAF_S)
+        self.signal_handler_interrupt()
+
+    def _tell_workers(self) -> bool:
+        """Whether there was a worker to tell."""
+        told = False
+        if DRAIN_SIGNAL is None:
+            return told
+        for worker in self.wrks:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.inner.pid, DRAIN_SIGNAL)
+                told = True
+        return told
+
+
+def _raise_open_files() -> None:
+    """Let a worker have as many connections as the system allows it: many systems start processes with 1,024 open files."""
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows, nor such a limit
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says there is no limit and takes none above its own.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def serve(settings: Settings, address: str) -> None:
+    """Run the server on ``address`` until it is told to stop."""
+    values_dir = ""
+    if settings.workers > 1:
+        # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
+        values_dir = os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="decide-metrics-")
+    if DRAIN_SIGNAL is not None:
+        # Inherited by the workers, which it would otherwise end while they are not yet listening for it.
+        signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
+    _raise_open_files()
+    try:
+        _Server(
+            "app.main:create_app",
+            factory=True,
+            address=address,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=settings.workers,
+            loop=_loop(settings.loop),
+            # Not "auto": while it waits to see whether HTTP/2 is spoken, and in HTTP/2, no timeout for headers holds, so that a
+            # connection that says nothing stays for ever.
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=min(settings.max_connections * settings.workers, 65_535),
+            backpressure=settings.max_connections,
+            http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_s * 1000),
+            log_level=LogLevels(settings.log_level),
+            log_dictconfig=_log_dictconfig(settings.log_format),
+            # One unfinished upload would otherwise hold up the stop for ever.
+            workers_kill_timeout=settings.shutdown_grace_s,
+            drain_s=settings.drain_s,
+        ).serve()
+    finally:
+        if values_dir:
+            shutil.rmtree(values_dir, ignore_errors=True)
+
+
+def _traces_refusal() -> str | None:
+    """Why there can be no traces, if so; asked before any worker is started."""
+    lend_to_opentelemetry()
+    try:
+        from app.observe.exporting import refusal as traces_refusal  # noqa: PLC0415 - OpenTelemetry is an extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        return "TRACES is 'on' and OpenTelemetry is not installed; allowed: off, or on with requirements-traces.lock installed"
+    return traces_refusal()
+
+
+def _store(settings: Settings) -> Store:
+    return open_store(
+        redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+        read_timeout_s=_CREDENTIALS_S,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry point."""
+    described = (
+        "Start the server. It takes no arguments but its settings: environment variables, or a file .env (see .env.example)."
+    )
+    argparse.ArgumentParser("python -m app serve", description=described).parse_args(arguments)
+    try:
+        settings = load_settings()
+        keys_wanted(settings)
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"settings: {line}", file=sys.stderr)
+        return 2
+    try:
+        address = _address(settings.host, settings.port)
+    except OSError as error:
+        where = f"HOST is {settings.host!r} and PORT is {settings.port}"
+        print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
+        return 2
+    refused = refusal(_store(settings)) if settings.redis_url else None
+    if refused is None and settings.traces == "on":
+        refused = _traces_refusal()
+    if refused is not None:
+        print(f"settings: {refused}", file=sys.stderr)
+        return 2
+    serve(settings, address)
+    return 0
