@@ -37,7 +37,9 @@ from app.options import Settings
 from app.routes.batch import BatchRoute
 from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
+from app.routes.docs import docs_routes
 from app.routes.features import FeatureRoutes
+from app.routes.openapi import openapi_route
 from app.routes.status import StatusRoutes
 from app.settings import load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
@@ -255,6 +257,9 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         lifespan=parts.lifespan,
     )
     starlette.router.redirect_slashes = False
+    starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
+    if settings.pages == "on":
+        starlette.router.routes += docs_routes()
     return DecideLane(
         Edge(starlette, parts.requests, parts.drain, clock, make_id),
         decider,
