@@ -244,7 +244,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
             Route("/decide", _never, methods=["POST"]),
             Route("/decide/batch", batch.post, methods=["POST"]),
-            Route("/features/{symbol:path}", features.features),
+            Route("/features/{symbol:any}", features.features),
             Route("/symbols", features.symbols),
             Route("/health", status.health),
             Route("/livez", status.livez),
