@@ -37,7 +37,6 @@ _HEADERS: dict[str, tuple[str, Document, bool]] = {
         {"type": "string", "pattern": "decide-l1; (hit|fwd=miss)"},
         True,
     ),
-    "Connection": ("The connection ends with this answer.", {"const": "close"}, True),
     "ETag": ("Changes when the content does.", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, True),
     "RateLimit": ("What is left of the limit, and when there is more.", {"type": "string"}, False),
     "RateLimit-Policy": ("The limit.", {"type": "string"}, False),
@@ -62,9 +61,10 @@ Decisions on symbols, made from what LLM agents said of them and from their pric
 
 * A number without a unit in its name is a ratio. Times are ISO 8601 in UTC.
 * HEAD is answered wherever GET is.
-* Errors are problem details (RFC 9457) in `application/problem+json`. `type` is stable, `field` names what is wrong:
+* Errors are problem details (RFC 9457) in `application/problem+json`. `field` names what is wrong; `type` is stable, and is
+  `urn:decide:problem:` with one of these behind it:
 
-| type | status | when |
+| status | type | when |
 |---|---|---|
 """
 
@@ -76,7 +76,7 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
     for each in operations:
         paths.setdefault(each.path, {})[each.method] = _operation(each)
     slugs = {slugs for each in operations for slugs in _by_status(each.slugs).values()}
-    kinds = "".join(f"| `{TYPE_PREFIX}{slug}` | {kind.status} | {kind.when} |\n" for slug, kind in sorted(KINDS.items()))
+    kinds = "".join(f"| {kind.status} | `{slug}` | {kind.when} |\n" for slug, kind in KINDS.items())
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,7 +86,7 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
             "description": _INTRODUCTION + kinds,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/", "description": "The server that this document is from."}],
+        "servers": [{"url": "/", "description": "This server."}],
         # Whether keys are asked for is the operator's choice, so the document allows for both.
         "security": [{}, {"apiKey": []}, {"bearer": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
@@ -211,9 +211,7 @@ def _problem_response(slugs: tuple[str, ...]) -> Document:
         "content": {
             MEDIA_TYPE: {
                 "schema": {"allOf": [{"$ref": _SCHEMAS + ProblemBody.__name__}, exactly]},
-                "examples": {
-                    slug: {"summary": KINDS[slug].when, "value": msgspec.to_builtins(example_of(slug))} for slug in slugs
-                },
+                "examples": {slug: {"value": msgspec.to_builtins(example_of(slug))} for slug in slugs},
             }
         },
     }

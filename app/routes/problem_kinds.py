@@ -72,14 +72,12 @@ KINDS: dict[str, Kind] = {
         "Request timeout",
         "The body took too long; the connection is closed.",
         "the body did not arrive within 5 s",
-        headers=("Connection",),
     ),
     "body-too-large": Kind(
         413,
         "Body too large",
         "The body is larger than the server takes; the connection is closed.",
         "the body is larger than 262144 bytes",
-        headers=("Connection",),
     ),
     "unsupported-media-type": Kind(
         415,
