@@ -34,14 +34,12 @@ def docs_routes() -> list[Route]:
     if spec is None or spec.origin is None:
         raise RuntimeError(f"{_PACKAGE} is not installed, and /docs needs its files; install requirements.lock, or set PAGES=off")
     theirs = Path(spec.origin).parent / "dist"
-    page = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-    plain = {"X-Content-Type-Options": "nosniff"}
     assets = {
-        "": Asset((_OURS / "index.html").read_bytes(), "text/html", page),
-        "/docs.js": Asset((_OURS / "docs.js").read_bytes(), _SCRIPT, plain),
-        "/docs.css": Asset((_OURS / "docs.css").read_bytes(), _STYLE, plain),
-        "/swagger-ui-bundle.js": Asset((theirs / "swagger-ui-bundle.js").read_bytes(), _SCRIPT, plain),
-        "/swagger-ui.css": Asset((theirs / "swagger-ui.css").read_bytes(), _STYLE, plain),
-        "/favicon.png": Asset((theirs / "favicon-32x32.png").read_bytes(), "image/png", plain),
+        "": Asset((_OURS / "index.html").read_bytes(), "text/html", {"Content-Security-Policy": POLICY}),
+        "/docs.js": Asset((_OURS / "docs.js").read_bytes(), _SCRIPT),
+        "/docs.css": Asset((_OURS / "docs.css").read_bytes(), _STYLE),
+        "/swagger-ui-bundle.js": Asset((theirs / "swagger-ui-bundle.js").read_bytes(), _SCRIPT),
+        "/swagger-ui.css": Asset((theirs / "swagger-ui.css").read_bytes(), _STYLE),
+        "/favicon.png": Asset((theirs / "favicon-32x32.png").read_bytes(), "image/png"),
     }
     return [Route(PATH + name, asset.get) for name, asset in assets.items()]

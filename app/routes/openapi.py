@@ -21,6 +21,7 @@ from app.version import VERSION
 
 PATH = "/openapi.json"
 _SCHEMAS = "#/components/schemas/"
+_LIMITS = ("RateLimit", "RateLimit-Policy")
 _NOWHERE = "not-found"
 """The problem of paths that no operation has."""
 
@@ -38,8 +39,12 @@ _HEADERS: dict[str, tuple[str, Document, bool]] = {
         True,
     ),
     "ETag": ("Changes when the content does.", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, True),
-    "RateLimit": ("What is left of the limit, and when there is more.", {"type": "string"}, False),
-    "RateLimit-Policy": ("The limit.", {"type": "string"}, False),
+    "RateLimit": (
+        "Where there is a limit: what is left of it (r), and seconds until all is there (t).",
+        {"type": "string"},
+        False,
+    ),
+    "RateLimit-Policy": ("Where there is a limit: how much (q) in how many seconds (w).", {"type": "string"}, False),
     "Retry-After": ("Seconds after which to try again.", {"type": "integer", "minimum": 0}, True),
     "Server-Timing": (
         "Milliseconds from the request's head to the answer, in the server.",
@@ -75,7 +80,12 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
     paths: Document = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method] = _operation(each)
-    slugs = {slugs for each in operations for slugs in _by_status(each.slugs).values()}
+    alone = {
+        slugs
+        for each in operations
+        for status, slugs in _by_status(each.slugs).items()
+        if int(status) not in (answer.status for answer in each.answers)
+    }
     kinds = "".join(f"| {kind.status} | `{slug}` | {kind.when} |\n" for slug, kind in KINDS.items())
     return {
         "openapi": "3.1.0",
@@ -87,15 +97,13 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "This server."}],
-        # Whether keys are asked for is the operator's choice, so the document allows for both.
-        "security": [{}, {"apiKey": []}, {"bearer": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": _schemas(operations, batch_max),
             "responses": {
                 _response_name(each): _problem_response(each)
-                for each in sorted(slugs | {(_NOWHERE,)}, key=lambda each: (KINDS[each[0]].status, each))
+                for each in sorted(alone | {(_NOWHERE,)}, key=lambda each: (KINDS[each[0]].status, each))
             },
             "headers": {
                 name: {"description": description, "required": required, "schema": schema}
@@ -107,7 +115,7 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
-                    "description": "An API key, where the server asks for one.",
+                    "description": "An API key, where the server wants one.",
                 },
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The same key, as a bearer token."},
             },
@@ -136,9 +144,17 @@ def _operation(operation: Operation) -> Document:
     }
     if operation.request is not None:
         found["requestBody"] = {"required": True, "content": {JSON: _content(operation.request, operation.request_examples)}}
-    responses = {str(answer.status): _response(answer) for answer in operation.answers}
+    # Whether keys are wanted is the operator's choice, so the document allows for both. The names are scopes of keys.
+    scopes = [] if operation.needs == "any" else [operation.needs]
+    found["security"] = [] if operation.needs == "none" else [{}, {"apiKey": scopes}, {"bearer": scopes}]
+    limits = _LIMITS if operation.limited else ()
+    responses = {str(answer.status): _response(answer, limits) for answer in operation.answers}
     for status, slugs in _by_status(operation.slugs).items():
-        responses[status] = {"$ref": f"#/components/responses/{_response_name(slugs)}"}
+        if status in responses:
+            # It has an answer of its own under this status too; the media type tells them apart.
+            responses[status]["content"] |= _problem_response(slugs)["content"]
+        else:
+            responses[status] = {"$ref": f"#/components/responses/{_response_name(slugs)}"}
     found["responses"] = dict(sorted(responses.items()))
     return found
 
@@ -180,8 +196,8 @@ def _content(body: Body, examples: dict[str, object]) -> Document:
     return found
 
 
-def _response(answer: Answer) -> Document:
-    found: Document = {"description": answer.description, "headers": _headers(answer.headers)}
+def _response(answer: Answer, limits: Iterable[str]) -> Document:
+    found: Document = {"description": answer.description, "headers": _headers((*answer.headers, *limits))}
     if answer.body is not None:
         found["content"] = {answer.media_type: _content(answer.body, answer.examples)}
     for link in answer.links:

@@ -38,7 +38,12 @@ SPELLED: Schema = {
     "examples": ["AAPL", "brk-b", "BTC/USDT"],
 }
 
-_EVERYWHERE = ("bad-request", "unauthorized", "forbidden", "method-not-allowed", "internal")
+Need = Literal["decide", "read", "admin", "any", "none"]
+"""The scope that a key must have where keys are wanted; any key will do; or none is ever wanted."""
+
+_EVERYWHERE = ("bad-request", "method-not-allowed", "internal")
+_OF_A_KEY = ("unauthorized", "keys-unavailable", "rate-limited")
+_OF_A_SCOPE = (*_OF_A_KEY, "forbidden")
 _OF_A_BODY = (
     "bad-json",
     "incomplete-body",
@@ -82,7 +87,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """``name`` is its operationId, ``problems`` are slugs of `app.routes.problem_kinds.KINDS` beyond those that all can have."""
+    """``name`` is its operationId; ``problems`` are slugs of `app.routes.problem_kinds.KINDS`, beyond those that follow from what
+    it ``needs`` and those that all can have. Whether it is ``limited``, its answers say what is left of the limit.
+    """
 
     name: str
     method: Literal["get", "post"]
@@ -90,6 +97,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     tag: Literal["decisions", "data", "server"]
     summary: str
     description: str
+    needs: Need
+    limited: bool = True
     answers: tuple[Answer, ...]
     problems: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
@@ -99,7 +108,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def slugs(self) -> tuple[str, ...]:
         """All problems that it can answer with."""
-        return _EVERYWHERE + self.problems
+        of_keys = () if self.needs == "none" else _OF_A_KEY if self.needs == "any" else _OF_A_SCOPE
+        return _EVERYWHERE + of_keys + self.problems
 
 
 TAGS = {
@@ -113,6 +123,7 @@ _FEATURES_OF = Link("features", "The vector that the decision was made on.", {"s
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="decide",
+        needs="decide",
         method="post",
         path="/decide",
         tag="decisions",
@@ -133,10 +144,11 @@ OPERATIONS: tuple[Operation, ...] = (
                 links=(_FEATURES_OF,),
             ),
         ),
-        problems=(*_OF_A_BODY, "unknown-symbol", "rate-limited", "overloaded"),
+        problems=(*_OF_A_BODY, "unknown-symbol", "overloaded"),
     ),
     Operation(
         name="decideBatch",
+        needs="decide",
         method="post",
         path="/decide/batch",
         tag="decisions",
@@ -148,10 +160,11 @@ OPERATIONS: tuple[Operation, ...] = (
         request=BatchRequest,
         request_examples=shown.BATCH_REQUESTS,
         answers=(Answer(200, "An answer for each asked.", BatchResponse, shown.BATCH, ("Server-Timing",)),),
-        problems=(*_OF_A_BODY, "rate-limited", "overloaded"),
+        problems=(*_OF_A_BODY, "overloaded"),
     ),
     Operation(
         name="features",
+        needs="read",
         method="get",
         path="/features/{symbol}",
         tag="data",
@@ -168,10 +181,11 @@ OPERATIONS: tuple[Operation, ...] = (
                 links=(Link("decide", "A decision on it.", body={"symbol": _NAMED_SYMBOL}),),
             ),
         ),
-        problems=("invalid-request", "unknown-symbol", "rate-limited", "overloaded"),
+        problems=("invalid-request", "unknown-symbol", "overloaded"),
     ),
     Operation(
         name="symbols",
+        needs="read",
         method="get",
         path="/symbols",
         tag="data",
@@ -200,6 +214,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="health",
+        needs="any",
+        limited=False,
         method="get",
         path="/health",
         tag="server",
@@ -209,6 +225,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="livez",
+        needs="any",
+        limited=False,
         method="get",
         path="/livez",
         tag="server",
@@ -218,6 +236,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="readyz",
+        needs="any",
+        limited=False,
         method="get",
         path="/readyz",
         tag="server",
@@ -230,6 +250,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="status",
+        needs="admin",
         method="get",
         path="/status",
         tag="server",
@@ -239,6 +260,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="version",
+        needs="read",
         method="get",
         path="/version",
         tag="server",
@@ -248,6 +270,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="metrics",
+        needs="read",
+        limited=False,
         method="get",
         path="/metrics",
         tag="server",
@@ -257,6 +281,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="openapi",
+        needs="none",
+        limited=False,
         method="get",
         path="/openapi.json",
         tag="server",

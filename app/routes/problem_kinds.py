@@ -48,10 +48,10 @@ KINDS: dict[str, Kind] = {
         401,
         "Unauthorized",
         "Access is by key, and the request has none that is valid.",
-        "there is no API key; send it in X-API-Key, or in Authorization as a Bearer token",
+        "an API key is needed: X-API-Key: KEY or Authorization: Bearer KEY",
         headers=("WWW-Authenticate",),
     ),
-    "forbidden": Kind(403, "Forbidden", "The key is valid and not for this.", "the key has not the scope that this asks for"),
+    "forbidden": Kind(403, "Forbidden", "The key is valid and not for this.", "the API key is for read; this needs decide"),
     "not-found": Kind(404, "Not Found", "Nothing is at this path.", "there is no /decisions"),
     "unknown-symbol": Kind(
         404,
@@ -97,8 +97,8 @@ KINDS: dict[str, Kind] = {
     "rate-limited": Kind(
         429,
         "Too many requests",
-        "The key, or the address, asks for more decisions than it may.",
-        "more than 100 decisions at once or 50 a second; try again in 1 s",
+        "The key, or the address, asks for more than it may.",
+        "more decisions were asked for than this caller may have; try again in 1 s",
         headers=_LIMITED,
     ),
     "internal": Kind(
@@ -106,6 +106,13 @@ KINDS: dict[str, Kind] = {
         "Internal error",
         "The server failed; its log has the details under the request's id.",
         "the server failed; the log has the details under this request id",
+    ),
+    "keys-unavailable": Kind(
+        503,
+        "Keys unavailable",
+        "Access is by key, and the store that holds the keys has not answered for too long.",
+        "the store that holds the API keys did not answer for too long",
+        headers=("Retry-After",),
     ),
     "overloaded": Kind(
         503,

@@ -16,8 +16,10 @@ import pytest
 
 from tests.e2e.publishing import publish
 from tests.records import row, run_info
+from tests.routes.contract import Contract
 from tests.servers import ROOT, DecideServer, decide_server
 
+JSON = "application/json"
 LEAST_CASES = 5000
 LEAST_DECISIONS = 500
 _CHECKS = (
@@ -29,13 +31,14 @@ _CHECKS = (
 _ANSWERED = re.compile(r'decide_request_duration_seconds_count\{route="([^"]+)",status="(\d+)"\} (\S+)')
 
 
-@pytest.fixture
-def varied_server(tmp_path: Path) -> Iterator[DecideServer]:
+@pytest.fixture(scope="module")
+def varied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideServer]:
     """A server on SQLite whose symbols have both records, or either alone, on the replay clock."""
+    folder = tmp_path_factory.mktemp("varied")
     rows = [row(symbol) for symbol in ("AAPL", "IBM", "MSFT")]
     rows += [row("BRK.B")._replace(agents=None), row("BTC-USDT")._replace(price=None)]
-    publish(tmp_path / "store.sqlite3", rows, run_info(symbols=len(rows)))
-    with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), CLOCK="replay", LOG_FORMAT="json") as running:
+    publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))
+    with decide_server(folder, STORE_PATH=str(folder / "store.sqlite3"), CLOCK="replay", LOG_FORMAT="json") as running:
         running.wait_ready()
         yield running
 
@@ -58,6 +61,24 @@ def answered(server: DecideServer) -> dict[tuple[str, int], int]:
     """How often each route answered with each status, by the server's metrics."""
     text = httpx.get(server.url + "/metrics").text
     return {(route, int(status)): int(float(count)) for route, status, count in _ANSWERED.findall(text)}
+
+
+def test_every_example_request_is_answered_as_the_document_says(varied_server: DecideServer) -> None:
+    """Copied from the document as they are, they work: 200, and an answer of the documented shape."""
+    with httpx.Client(base_url=varied_server.url) as client:
+        contract = Contract(client.get("/openapi.json").json())
+        sent = 0
+        for (method, path), operation in contract.operations.items():
+            for example in operation.get("requestBody", {"content": {JSON: {}}})["content"][JSON].get("examples", {}).values():
+                answer = client.request(method, path, json=example["value"])
+                assert answer.status_code == 200, answer.text
+                contract.check(answer, path)
+                sent += 1
+            if method == "GET":
+                answer = client.get(path.replace("{symbol}", "AAPL"))
+                assert answer.status_code == 200, answer.text
+                contract.check(answer, path)
+        assert sent >= 5
 
 
 @pytest.mark.timeout(600)

@@ -15,9 +15,11 @@ from app.middleware.problems import _STATUS_SLUGS, TYPE_PREFIX
 from app.routes.docs import PATH as DOCS
 from app.routes.openapi import documented
 from app.routes.problem_kinds import KINDS
-from tests.routes.contract import Contract
+from tests.routes.contract import Contract, Json
 from tests.routes.serving import FakeStore, Served, down, problem_of
 from tests.servers import ROOT
+
+_PROBES = ("/health", "/livez", "/readyz")
 
 
 @pytest.fixture
@@ -80,18 +82,27 @@ def test_every_request_and_answer_with_a_body_has_an_example(contract: Contract)
 
 def test_every_operation_shows_an_example_of_each_problem_it_names(contract: Contract) -> None:
     """Each kind of a status with its own example, under its own type and status."""
-    for where, operation in contract.operations.items():
-        statuses = {400, 401, 403, 405, 500} | ({408, 413, 415, 422, 429, 503} if "requestBody" in operation else set())
+    for (method, path), operation in contract.operations.items():
         responses = contract.responses(operation)
-        assert statuses <= set(responses), where
+        statuses = {400, 405, 500}
+        if path != "/openapi.json":
+            statuses |= {401, 429, 503} | (set() if path in _PROBES else {403})
+        if method == "POST":
+            statuses |= {408, 413, 415, 422}
+        assert {status for status in responses if status >= 400} - {404} == statuses | ({422} if _takes(operation) else set())
         for status, response in responses.items():
-            for media_type, content in response.get("content", {}).items():
-                if media_type != "application/problem+json":
-                    continue
+            content = response.get("content", {}).get("application/problem+json")
+            assert (content is not None) == (status >= 400), path
+            if content is not None:
                 kinds = content["schema"]["allOf"][1]["properties"]["type"]["enum"]
                 shown = [example["value"] for example in content["examples"].values()]
                 assert [each["type"] for each in shown] == kinds
                 assert {each["status"] for each in shown} == {status}
+
+
+def _takes(operation: Json) -> bool:
+    """Whether it has parameters of its own that can be wrong."""
+    return any(parameter.get("in") in ("path", "query") for parameter in operation["parameters"])
 
 
 def raised_kinds() -> Iterator[tuple[str, int, str]]:
@@ -125,9 +136,17 @@ def test_every_problem_that_the_code_makes_stands_in_the_document_under_its_stat
 
 
 def test_keys_are_optional_in_the_document_because_the_operator_decides(contract: Contract) -> None:
-    """Without a key, with it in a header of its own, or as a bearer token."""
-    assert contract.document["security"] == [{}, {"apiKey": []}, {"bearer": []}]
+    """Without a key, with it in a header of its own, or as a bearer token; each operation names the scope it needs."""
     assert set(contract.document["components"]["securitySchemes"]) == {"apiKey", "bearer"}
+    for (_, path), operation in contract.operations.items():
+        if path == "/openapi.json":
+            assert operation["security"] == []
+            continue
+        without, in_header, as_token = operation["security"]
+        assert without == {}
+        assert in_header["apiKey"] == as_token["bearer"]
+        assert in_header["apiKey"] in ([], ["decide"], ["read"], ["admin"])
+        assert (in_header["apiKey"] == []) == (path in _PROBES)
 
 
 def test_the_document_is_the_same_bytes_each_time_and_answers_304_to_who_has_it() -> None:
