@@ -43,7 +43,9 @@ from app.options import Settings
 from app.routes.batch import BatchRoute
 from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
+from app.routes.docs import docs_routes
 from app.routes.features import FeatureRoutes
+from app.routes.openapi import openapi_route
 from app.routes.status import StatusRoutes
 from app.settings import keys_wanted, lend_to_opentelemetry, load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
@@ -299,7 +301,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
             Route("/decide", _never, methods=["POST"]),
             Route("/decide/batch", batch.post, methods=["POST"]),
-            Route("/features/{symbol:path}", features.features),
+            Route("/features/{symbol:any}", features.features),
             Route("/symbols", features.symbols),
             Route("/health", status.health),
             Route("/livez", status.livez),
@@ -312,6 +314,9 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         lifespan=parts.lifespan,
     )
     starlette.router.redirect_slashes = False
+    starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
+    if settings.pages == "on":
+        starlette.router.routes += docs_routes()
     gate = parts.gate
     guard = Guard(starlette, gate, metrics=settings.metrics_access, probes=settings.probes_access)
     app: ASGIApp = DecideLane(

@@ -10,11 +10,29 @@ from msgspec import UNSET, Meta, UnsetType
 
 Symbol = Annotated[
     str,
-    Meta(min_length=1, max_length=32, description="Loaded symbol in any usual spelling: aapl, BRK-B, BTC/USDT."),
+    Meta(
+        min_length=1,
+        max_length=32,
+        description="Loaded symbol in any usual spelling: aapl, BRK-B, BTC/USDT.",
+        examples=["AAPL", "brk-b", "BTC/USDT"],
+    ),
 ]
 Price = Annotated[float, Meta(gt=0, le=1e12, description="Live price; indicators that depend on the last close follow it.")]
 MaxAge = Annotated[float, Meta(ge=0, le=1e10, description="Inputs older than this many seconds count as missing.")]
 Deadline = Annotated[float, Meta(gt=0, le=60_000, description="Milliseconds within which an answer must come.")]
+
+# What answers hold. Nobody decodes them on the way out, so that these bounds cost nothing; they tell callers what to expect.
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Count = Annotated[int, Meta(ge=0)]
+Signed = Annotated[float, Meta(ge=-1, le=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Age = Annotated[float, Meta(ge=0)]
+Latency = Annotated[float, Meta(ge=0, description="Milliseconds from the request's head to its answer.")]
+Canonical = Annotated[str, Meta(min_length=1, max_length=32, description="The symbol as the universe spells it.")]
+Spelled = Annotated[str, Meta(description="The symbol as the caller spelled it.")]
+Run = Annotated[str, Meta(description="The warm run that the data is of.")]
+Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="Fingerprint of the vector's names and their order.")]
+Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
 
 Status = Literal["present", "stale", "missing", "error"]
 
@@ -44,24 +62,24 @@ class Model(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     version: str
-    schema: str
+    schema: Fingerprint
 
 
 class PriceInput(msgspec.Struct, frozen=True, gc=False):
     """State of the price input; ``age_s`` is null if there is none."""
 
     status: Status
-    age_s: float | None
+    age_s: Age | None
 
 
 class AgentsInput(msgspec.Struct, frozen=True, gc=False):
     """State of the agents' input: how many views were used, how many agents abstained, how many failed."""
 
     status: Status
-    age_s: float | None
-    used: int
-    abstained: int
-    failed: int
+    age_s: Age | None
+    used: Count
+    abstained: Count
+    failed: Count
 
 
 class Inputs(msgspec.Struct, frozen=True, gc=False):
@@ -78,8 +96,8 @@ class CacheInfo(msgspec.Struct, frozen=True, gc=False):
 
     hit: bool
     tier: Literal["l1", "l2", "none"]
-    age_ms: float
-    run: str | None
+    age_ms: Age
+    run: Run | None
 
 
 class Fallback(msgspec.Struct, frozen=True, gc=False):
@@ -95,9 +113,9 @@ class View(msgspec.Struct, frozen=True, gc=False):
 
     agent: str
     status: Literal["view", "abstained", "failed"]
-    view: float | None
-    confidence: float | None
-    as_of: str
+    view: Signed | None
+    confidence: Share | None
+    as_of: Moment
     model: str | None
     reasoning: str | None
     reason: str | None
@@ -110,20 +128,20 @@ class DecideResponse(msgspec.Struct, frozen=True, gc=False):
     come only with ``explain``.
     """
 
-    id: str
-    symbol: str
-    requested: str
+    id: Annotated[str, Meta(extra_json_schema={"format": "uuid"}, description="UUIDv7 of this decision.")]
+    symbol: Canonical
+    requested: Spelled
     action: Literal["buy", "sell", "hold"]
-    score: float
-    confidence: float
-    target_weight: float
-    as_of: str | None
-    expires_at: str | None
+    score: Annotated[float, Meta(ge=-1, le=1, description="From sell (-1) over nothing (0) to buy (1).")]
+    confidence: Annotated[float, Meta(ge=0, le=1, description="How far the evidence points one way, and how fresh it is.")]
+    target_weight: Annotated[float, Meta(ge=-0.5, le=0.5, description="Share of the portfolio; 0 for a hold.")]
+    as_of: Annotated[Moment, Meta(description="Time of the newest input used; null if none was.")] | None
+    expires_at: Annotated[Moment, Meta(description="When the first of the inputs used turns stale.")] | None
     model: Model
     inputs: Inputs
     cache: CacheInfo
     fallback: Fallback
-    latency_ms: float
+    latency_ms: Latency
     contributions: dict[str, float] | UnsetType = UNSET
     views: tuple[View, ...] | UnsetType = UNSET
 
@@ -133,7 +151,7 @@ class ProblemBody(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     type: str
     title: str
-    status: int
+    status: Annotated[int, Meta(ge=400, le=599)]
     detail: str
     field: str | None = None
     request_id: str | None = None
@@ -142,7 +160,7 @@ class ProblemBody(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class BatchItem(msgspec.Struct, frozen=True, gc=False):
     """One answer of a batch: a decision or a problem, never both."""
 
-    symbol: str
+    symbol: Annotated[str, Meta(description="Canonical, or as the caller spelled it where it is no symbol.")]
     decision: DecideResponse | None
     problem: ProblemBody | None
 
@@ -151,21 +169,21 @@ class BatchResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to POST /decide/batch: one element for each asked, in order."""
 
     answers: tuple[BatchItem, ...]
-    decided: int
-    failed: int
-    latency_ms: float
+    decided: Count
+    failed: Count
+    latency_ms: Latency
 
 
 class FeaturesResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /features/{symbol}: the hybrid vector as it is now. A null value had not enough bars or no views."""
 
-    symbol: str
-    requested: str
-    schema: str
+    symbol: Canonical
+    requested: Spelled
+    schema: Fingerprint
     names: tuple[str, ...]
     values: tuple[float | None, ...]
-    price_as_of: str | None
-    agents_as_of: str | None
+    price_as_of: Moment | None
+    agents_as_of: Moment | None
     inputs: Inputs
     cache: CacheInfo
     views: tuple[View, ...]
@@ -174,10 +192,10 @@ class FeaturesResponse(msgspec.Struct, frozen=True, gc=False):
 class SymbolsResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /symbols: a page of the loaded universe in alphabetical order; ``total`` counts all of it."""
 
-    symbols: tuple[str, ...]
-    total: int
-    next_after: str | None
-    run: str | None
+    symbols: tuple[Canonical, ...]
+    total: Count
+    next_after: Annotated[str, Meta(description="What the next page's ``after`` is; null on the last.")] | None
+    run: Run | None
 
 
 class ReadyResponse(msgspec.Struct, frozen=True, gc=False):
@@ -202,53 +220,53 @@ class HealthResponse(msgspec.Struct, frozen=True, gc=False):
     ready: bool
     store: StoreState
     feed_connected: bool
-    run: str | None
-    data_age_s: float | None
+    run: Run | None
+    data_age_s: Age | None
 
 
 class RunState(msgspec.Struct, frozen=True, gc=False):
     """The warm run that L2 holds."""
 
-    run: str
-    warmed_at: str
-    newest_as_of: str
-    symbols: int
-    bars: int
-    bytes: int
+    run: Run
+    warmed_at: Moment
+    newest_as_of: Moment
+    symbols: Count
+    bars: Count
+    bytes: Count
 
 
 class L1State(msgspec.Struct, frozen=True, gc=False):
     """The in-process tier; ``hit_rate`` is null before the first request."""
 
-    entries: int
-    max_entries: int
-    unknown_entries: int
-    evictions: int
-    hits: int
-    misses: int
-    hit_rate: float | None
+    entries: Count
+    max_entries: Count
+    unknown_entries: Count
+    evictions: Count
+    hits: Count
+    misses: Count
+    hit_rate: Share | None
 
 
 class StatusResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /status."""
 
     version: str
-    uptime_s: float
-    now: str
-    clock: str
+    uptime_s: Age
+    now: Moment
+    clock: Literal["wall", "replay"]
     ready: bool
     run: RunState | None
     store: StoreState
     l1: L1State
-    pending_loads: int
-    in_flight: int
-    settings: dict[str, object]
+    pending_loads: Count
+    in_flight: Count
+    settings: dict[str, Setting]
 
 
 class VersionResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /version."""
 
-    name: str
+    name: Literal["decide"]
     version: str
     model: Model
     python: str

@@ -64,7 +64,7 @@ async def on_problem(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for what its router raises: 404 and 405 (with Allow)."""
     assert isinstance(error, HTTPException)
-    slug = _STATUS_SLUGS.get(error.status_code, "http")
+    slug = _STATUS_SLUGS[error.status_code]
     path, method = request.scope["path"][:_SHOWN_MAX], request.scope["method"][:_SHOWN_MAX]
     detail = f"there is no {path}" if error.status_code == HTTPStatus.NOT_FOUND else f"{method} is not for {path}"
     problem = Problem(error.status_code, slug, error.detail, detail, headers=tuple((error.headers or {}).items()))

@@ -169,7 +169,7 @@ class Decider:
     def decide_hit(self, request: DecideRequest, entry: Entry, started: float) -> DecideResponse:
         """The answer to any request that L1 has the symbol fresh for. Awaits nothing."""
         self._meters.l1_hits.count += 1
-        return self._respond(request, request.symbol, entry.evidence, _l1_hit(entry, started), None, started)
+        return self._respond(request, request.symbol, entry.evidence, _l1_hit(entry, self.clock()), None, started)
 
     async def decide(self, request: DecideRequest, started: float) -> DecideResponse:
         """The answer for a symbol that L1 does not have fresh.

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import msgspec
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +24,15 @@ _LIST_S = 2.0
 
 _is_number = re.compile(r"[0-9]{1,5}").fullmatch
 _encode = msgspec.json.Encoder().encode
+
+
+class _AnyText(PathConvertor):
+    """The rest of a path, whatever it is: Starlette's own stops at a line's end, so that ``AAPL%0A`` would be AAPL."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", _AnyText())
 
 
 class FeatureRoutes:
@@ -94,9 +104,12 @@ class FeatureRoutes:
         return Response(_encode(body), media_type="application/json")
 
     def _limit(self, request: Request) -> int:
-        for name in request.query_params:
+        given = [name for name, _ in request.query_params.multi_items()]
+        for name in given:
             if name not in ("limit", "after"):
                 raise invalid(name[:40], f"query parameter {name[:40]!r} is unknown; allowed: limit, after")
+            if given.count(name) > 1:
+                raise invalid(name, f"query parameter {name!r} is there {given.count(name)} times; allowed: once")
         text = request.query_params.get("limit", str(_PAGE))
         if not (_is_number(text) and 1 <= int(text) <= _PAGE_MAX):
             raise invalid("limit", f"limit is {text[:40]!r}; allowed: a whole number from 1 to {_PAGE_MAX}")

@@ -53,7 +53,7 @@ class StatusRoutes:
         requests: Requests,
         drain: Drain,
         refresh: Callable[[], None],
-        clock_name: str,
+        clock_name: Literal["wall", "replay"],
         settings: dict[str, object],
     ) -> None:
         self._decider = decider

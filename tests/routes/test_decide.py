@@ -1,9 +1,13 @@
 """POST /decide: what comes back for a request that can be answered."""
 
+import asyncio
 import math
 import re
 import uuid
+from collections.abc import MutableMapping
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +16,7 @@ from app.cache.codec import encode
 from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse
 from tests.records import AS_OF_MS, agent_record, agent_view, row
-from tests.routes.serving import FakeStore, Served, decoded
+from tests.routes.serving import FakeStore, Served, decoded, http_scope, part, talk
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -196,3 +200,26 @@ def test_any_spelling_of_a_symbol_is_answered_and_both_are_told(spelling: str) -
         decision = batch.answers[0].decision
         assert decision is not None
         assert (decision.symbol, decision.requested) == ("BTC-USDT", spelling)
+
+
+def test_no_age_is_negative_of_an_entry_that_came_while_the_body_did(served: Served) -> None:
+    """A body takes its time; meanwhile somebody else has the symbol loaded, after this request began."""
+    body = b'{"symbol":"AAPL","explain":true}'
+
+    async def run() -> list[MutableMapping[str, Any]]:
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> MutableMapping[str, Any]:
+            served.clock.now += 5.0
+            await asyncio.create_task(talk(served.app, http_scope(), part(b'{"symbol":"AAPL"}')))
+            served.clock.now += 1.0
+            return part(body)
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        await served.app(http_scope(), receive, send)
+        return sent
+
+    answer = msgspec.json.decode(served.runner.run(run())[1]["body"], type=DecideResponse)
+    assert (answer.cache.tier, answer.cache.age_ms, answer.latency_ms) == ("l1", 1000.0, 6000.0)

@@ -139,3 +139,15 @@ def test_symbols_before_the_first_run_are_none() -> None:
     with Served(FakeStore([])) as served:
         answer = decoded(served.get("/symbols"), SymbolsResponse)
     assert (answer.symbols, answer.total, answer.next_after, answer.run) == ((), 0, None, None)
+
+
+@pytest.mark.parametrize("path", ["/features/AAPL%0A", "/features/AA%0APL", "/features/%0A", "/features/"])
+def test_a_symbol_in_a_path_is_looked_at_whole(served: Served, path: str) -> None:
+    """A line's end in it is neither cut off, so that another symbol is answered, nor makes it a path that is not there."""
+    assert "allowed: 1 to 32 of" in problem_of(served.get(path), 422, "invalid-request", "symbol").detail
+
+
+def test_a_query_parameter_that_comes_twice_is_refused(served: Served) -> None:
+    """Whoever stands in front may go by the first, and the server by the last."""
+    detail = problem_of(served.get("/symbols?limit=nonsense&limit=1"), 422, "invalid-request", "limit").detail
+    assert detail == "query parameter 'limit' is there 2 times; allowed: once"

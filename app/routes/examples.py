@@ -1,0 +1,144 @@
+"""Examples of requests and responses for the OpenAPI document: made as the payloads' own types, so that they cannot be of another
+shape. The requests give the statuses that the document says, wherever AAPL is loaded; a test sends them.
+"""
+
+from app.domain.policy import CONTRIBUTIONS, HYBRID_1
+from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
+from app.payloads import (
+    AgentsInput,
+    BatchItem,
+    BatchResponse,
+    CacheInfo,
+    DecideResponse,
+    Fallback,
+    FeaturesResponse,
+    HealthResponse,
+    Inputs,
+    L1State,
+    Model,
+    PriceInput,
+    ReadyResponse,
+    RunState,
+    StatusResponse,
+    StoreState,
+    SymbolsResponse,
+    VersionResponse,
+    View,
+)
+from app.routes.problem_kinds import example_of
+from app.version import VERSION
+
+Examples = dict[str, object]
+"""By name; values are Structs or plain JSON."""
+
+_CLOSE, _RUN, _SYMBOL = "2013-03-01T21:00:00Z", "20130301T220000Z-5f1c", "AAPL"
+_MODEL = Model(HYBRID_1.name, HYBRID_1.version, SCHEMA)
+_INPUTS = Inputs(PriceInput("present", 3600.0), AgentsInput("present", 3600.0, 2, 1, 0))
+_L1 = CacheInfo(hit=True, tier="l1", age_ms=812.4, run=_RUN)
+_VIEWS = (
+    View("technical_analyst", "view", 0.6, 0.8, _CLOSE, "a-model", "Higher lows on rising volume.", None, "run.json", "9f2c41d0"),
+    View("news_analyst", "abstained", None, None, _CLOSE, "a-model", None, "no news today", "run.json", None),
+)
+_DECISION = DecideResponse(
+    id="0192d3b4-7c3a-7f10-8b1e-5a3f0c9d2e70",
+    symbol=_SYMBOL,
+    requested="aapl",
+    action="buy",
+    score=0.643,
+    confidence=0.785,
+    target_weight=0.344,
+    as_of=_CLOSE,
+    expires_at="2013-03-05T21:00:00Z",
+    model=_MODEL,
+    inputs=_INPUTS,
+    cache=_L1,
+    fallback=Fallback(used=False, level="none", reason=None),
+    latency_ms=0.031,
+)
+_EXPLAINED = DecideResponse(
+    id="0192d3b4-7c3a-7f10-8b1e-5a3f0c9d2e72",
+    symbol=_SYMBOL,
+    requested=_SYMBOL,
+    action="buy",
+    score=0.667,
+    confidence=0.796,
+    target_weight=0.358,
+    as_of=_CLOSE,
+    expires_at="2013-03-05T21:00:00Z",
+    model=_MODEL,
+    inputs=_INPUTS,
+    cache=_L1,
+    fallback=Fallback(used=False, level="none", reason=None),
+    latency_ms=0.058,
+    contributions=dict(zip(CONTRIBUTIONS, (0.36, 0.14, 0.175, -0.046, 0.115, 0.062), strict=True)),
+    views=_VIEWS,
+)
+_PRICE_VALUES = (443.5, -0.0249, -0.0435, -0.0512, 38.7, -7.91, -7.02, -0.89, 9.84, 0.948, 0.21, 0.29, 0.31, 0.62, 0.09, -0.19)
+_STORE = StoreState("sqlite", "ok")
+
+DECIDE_REQUESTS: Examples = {
+    "plain": {"symbol": "aapl"},
+    "live": {"symbol": _SYMBOL, "price": 431.2, "explain": True},
+    "bounded": {"symbol": "AAPL", "max_age_s": 86_400, "deadline_ms": 20},
+}
+DECISIONS: Examples = {"plain": _DECISION, "explained": _EXPLAINED}
+BATCH_REQUESTS: Examples = {
+    "symbols": {"symbols": [_SYMBOL, "NOPE"]},
+    "requests": {"requests": [{"symbol": _SYMBOL, "price": 431.2}, {"symbol": "BTC/USDT", "explain": True}]},
+}
+BATCH: Examples = {
+    "mixed": BatchResponse(
+        (BatchItem(_SYMBOL, _DECISION, None), BatchItem("NOPE", None, example_of("unknown-symbol"))), 1, 1, 0.084
+    )
+}
+FEATURES: Examples = {
+    "vector": FeaturesResponse(
+        symbol=_SYMBOL,
+        requested="aapl",
+        schema=SCHEMA,
+        names=PRICE_FEATURES + AGENT_FEATURES,
+        values=(*_PRICE_VALUES, 0.6, 1.0, 1.0, 1.0, 0.0),
+        price_as_of=_CLOSE,
+        agents_as_of=_CLOSE,
+        inputs=_INPUTS,
+        cache=_L1,
+        views=_VIEWS,
+    )
+}
+SYMBOLS: Examples = {
+    "page": SymbolsResponse(("AAPL", "BRK.B"), 3, "BRK.B", _RUN),
+    "last": SymbolsResponse(("BTC-USDT",), 3, None, _RUN),
+}
+ALIVE: Examples = {"ok": ReadyResponse("ok")}
+NOT_READY: Examples = {
+    "cold": ReadyResponse("not_ready", "no warm run was seen yet: run the warm job"),
+    "draining": ReadyResponse("not_ready", "draining: this worker is about to stop"),
+}
+HEALTH: Examples = {
+    "ok": HealthResponse("ok", ready=True, store=_STORE, feed_connected=True, run=_RUN, data_age_s=3600.0),
+    "degraded": HealthResponse(
+        "degraded",
+        ready=True,
+        store=StoreState("redis", "unreachable", "l2_timeout"),
+        feed_connected=False,
+        run=_RUN,
+        data_age_s=3600.0,
+    ),
+}
+STATUS: Examples = {
+    "warm": StatusResponse(
+        version=VERSION,
+        uptime_s=86_400.0,
+        now="2013-03-01T22:00:00Z",
+        clock="replay",
+        ready=True,
+        run=RunState(_RUN, "2013-03-01T21:59:58Z", _CLOSE, 3, 7500, 4200),
+        store=_STORE,
+        l1=L1State(3, 20_000, 0, 0, 1990, 10, 0.995),
+        pending_loads=0,
+        in_flight=1,
+        settings={"l1_ttl_s": 60.0, "redis_url": "not set", "workers": 1},
+    )
+}
+VERSIONS: Examples = {"this": VersionResponse("decide", VERSION, _MODEL, "3.13.1")}
+METRICS: Examples = {"ready": "# HELP decide_ready Whether this worker is ready.\n# TYPE decide_ready gauge\ndecide_ready 1.0\n"}

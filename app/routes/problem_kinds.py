@@ -1,0 +1,137 @@
+"""Every kind of problem that a caller can meet: what its `type` ends with, its status, when it comes, and an example of it.
+
+`app.routes.openapi` shows them; a test holds that every kind that the code raises stands here with its status.
+"""
+
+import msgspec
+
+from app.middleware.problems import TYPE_PREFIX
+from app.payloads import ProblemBody
+
+EXAMPLE_ID = "0192d3b4-7c3a-7f10-8b1e-5a3f0c9d2e71"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """``when`` is for people; ``detail`` and ``field`` are an example's; ``headers`` are those it always comes with."""
+
+    status: int
+    title: str
+    when: str
+    detail: str
+    field: str | None = None
+    headers: tuple[str, ...] = ()
+
+
+_LIMITED = ("RateLimit", "RateLimit-Policy", "Retry-After")
+
+KINDS: dict[str, Kind] = {
+    "bad-request": Kind(
+        400,
+        "Bad request",
+        "The request is ambiguous: HTTP/1.1 without Host or with two, two lengths of one body, a length that is no number.",
+        "there is more than one Host header",
+        "Host",
+    ),
+    "bad-json": Kind(
+        400,
+        "Bad JSON",
+        "The body is no JSON, or has a key twice.",
+        "the body is not JSON: Input data was truncated",
+    ),
+    "incomplete-body": Kind(
+        400,
+        "Bad request",
+        "The connection closed before the end of the body.",
+        "the connection closed before the end of the body",
+    ),
+    "unauthorized": Kind(
+        401,
+        "Unauthorized",
+        "Access is by key, and the request has none that is valid.",
+        "an API key is needed: X-API-Key: KEY or Authorization: Bearer KEY",
+        headers=("WWW-Authenticate",),
+    ),
+    "forbidden": Kind(403, "Forbidden", "The key is valid and not for this.", "the API key is for read; this needs decide"),
+    "not-found": Kind(404, "Not Found", "Nothing is at this path.", "there is no /decisions"),
+    "unknown-symbol": Kind(
+        404,
+        "Unknown symbol",
+        "The symbol is not in the loaded universe.",
+        "symbol NOPE is not in the loaded universe (GET /symbols lists it)",
+        "symbol",
+    ),
+    "method-not-allowed": Kind(
+        405,
+        "Method Not Allowed",
+        "The path is for other methods, which Allow lists.",
+        "PATCH is not for this path",
+        headers=("Allow",),
+    ),
+    "body-timeout": Kind(
+        408,
+        "Request timeout",
+        "The body took too long; the connection is closed.",
+        "the body did not arrive within 5 s",
+    ),
+    "body-too-large": Kind(
+        413,
+        "Body too large",
+        "The body is larger than the server takes; the connection is closed.",
+        "the body is larger than 262144 bytes",
+    ),
+    "unsupported-media-type": Kind(
+        415,
+        "Unsupported media type",
+        "The body is said to be something other than JSON in UTF-8.",
+        "Content-Type is 'text/plain'; allowed: application/json",
+        "Content-Type",
+        ("Accept",),
+    ),
+    "invalid-request": Kind(
+        422,
+        "Invalid request",
+        "The request can be read, and a value in it is not allowed; `field` says which.",
+        "price is -1; Expected `float` > 0.0",
+        "price",
+    ),
+    "rate-limited": Kind(
+        429,
+        "Too many requests",
+        "The key, or the address, asks for more than it may.",
+        "more decisions were asked for than this caller may have; try again in 1 s",
+        headers=_LIMITED,
+    ),
+    "internal": Kind(
+        500,
+        "Internal error",
+        "The server failed; its log has the details under the request's id.",
+        "the server failed; the log has the details under this request id",
+    ),
+    "keys-unavailable": Kind(
+        503,
+        "Keys unavailable",
+        "Access is by key, and the store that holds the keys has not answered for too long.",
+        "the store that holds the API keys did not answer for too long",
+        headers=("Retry-After",),
+    ),
+    "overloaded": Kind(
+        503,
+        "Overloaded",
+        "Too many decisions are under way.",
+        "10000 decisions are under way, of at most 10000; try again in 1 s",
+        headers=("Retry-After",),
+    ),
+    "store-unavailable": Kind(
+        503,
+        "Store unavailable",
+        "L2, which lists the universe, does not answer.",
+        "L2 did not answer",
+        headers=("Retry-After",),
+    ),
+}
+
+
+def example_of(slug: str) -> ProblemBody:
+    """A problem of this kind."""
+    kind = KINDS[slug]
+    return ProblemBody(TYPE_PREFIX + slug, kind.title, kind.status, kind.detail, kind.field, EXAMPLE_ID)

@@ -1,0 +1,121 @@
+"""The API's page in a real browser, against a real server: what is drawn, what can be tried out, and that nothing leaves it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.servers import DecideServer
+
+_ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. In CI there must be one; elsewhere its tests are skipped loudly without."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no Chromium on the PATH: in CI the tests of pages are never skipped")
+        pytest.skip("NO CHROMIUM: none is on the PATH; the tests of pages did not run")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        yield running
+        running.close()
+
+
+class Watched:
+    """A page, and all that it said and asked for."""
+
+    def __init__(self, browser: Browser, server: DecideServer, width: int) -> None:
+        self.page: Page = browser.new_page(viewport={"width": width, "height": 900})
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.sent: list[dict[str, str]] = []
+        # Violations of the content security policy are errors on the console.
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("request", lambda request: self.sent.append(request.headers))
+        self.page.goto(server.url + "/docs")
+
+    def open(self, operation: str) -> None:
+        """Unfold an operation."""
+        self.page.locator(f"[id$='-{operation}'] .opblock-summary").click()
+
+    def execute(self) -> str:
+        """Try the unfolded operation out as it stands; the status that came."""
+        self.page.get_by_role("button", name="Try it out").click()
+        self.page.get_by_role("button", name="Execute", exact=True).click()
+        status = self.page.locator(".live-responses-table tbody .response-col_status").first
+        expect(status).to_be_visible()
+        return status.inner_text().split()[0]
+
+
+@pytest.fixture(params=[1280, 360], ids=["wide", "narrow"])
+def watched(browser: Browser, server: DecideServer, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The page, on a screen and on a telephone; nothing may be wrong with it in the end, and nobody else be asked."""
+    each = Watched(browser, server, request.param)
+    yield each
+    width = each.page.evaluate("document.documentElement.scrollWidth")
+    each.page.close()
+    assert width <= request.param
+    assert each.said == []
+    origins = {urlsplit(url).netloc for url in each.asked if not url.startswith("data:")}
+    assert origins == {urlsplit(server.url).netloc}
+
+
+def test_the_page_shows_every_operation_of_the_document(watched: Watched, server: DecideServer) -> None:
+    """Each with its method and path."""
+    paths = httpx.get(server.url + "/openapi.json").json()["paths"]
+    documented = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    expect(watched.page.locator(".opblock")).to_have_count(len(documented))
+    shown = set()
+    for block in watched.page.locator(".opblock").all():
+        path = block.locator(".opblock-summary-path").get_attribute("data-path") or ""
+        shown.add((block.locator(".opblock-summary-method").inner_text(), path))
+    assert shown == documented
+
+
+def test_a_decision_can_be_tried_out(watched: Watched) -> None:
+    """With the example as it stands, the real server answers 200, and the page shows the decision."""
+    watched.open("decide")
+    assert watched.execute() == "200"
+    body = watched.page.locator(".live-responses-table .highlight-code").first.inner_text()
+    assert '"symbol": "AAPL"' in body
+
+
+def test_a_symbol_can_be_looked_up_and_a_problem_is_shown(watched: Watched) -> None:
+    """What is answered with a problem is shown as one."""
+    watched.open("features")
+    watched.page.get_by_role("button", name="Try it out").click()
+    watched.page.get_by_placeholder("symbol").fill("NOPE")
+    watched.page.get_by_role("button", name="Execute", exact=True).click()
+    expect(watched.page.locator(".live-responses-table")).to_contain_text("urn:decide:problem:unknown-symbol")
+    # The browser itself says on the console that an answer was 404.
+    assert [line for line in watched.said if "404" not in line] == []
+    watched.said.clear()
+
+
+def test_a_key_that_is_entered_is_sent_and_not_kept(watched: Watched) -> None:
+    """It goes with each request, and is gone after a reload."""
+    page = watched.page
+    page.get_by_role("button", name="Authorize").click()
+    page.locator(".auth-container").filter(has_text="X-API-Key").locator("input").fill("key-1")
+    page.locator(".auth-container").filter(has_text="X-API-Key").get_by_role("button", name="Apply credentials").click()
+    page.get_by_role("button", name="Close").first.click()
+    watched.open("version")
+    assert watched.execute() == "200"
+    assert watched.sent[-1]["x-api-key"] == "key-1"
+    page.reload()
+    # The address says which operation is unfolded.
+    assert watched.execute() == "200"
+    assert "x-api-key" not in watched.sent[-1]
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
