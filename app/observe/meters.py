@@ -20,6 +20,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.cache.store import RunInfo
+from app.observe.streams import StreamMeters
 from app.observe.tallies import BatchedHistogram, Durations, Tally
 
 # A series of its own for each counter's birth doubles what is scraped and tells nothing that is asked for.
@@ -93,6 +94,7 @@ class Meters:
             "Log lines lost: their queue was full, or they could not be written.",
             registry=registry,
         )
+        self.streams = StreamMeters(registry)
         self._declare_gauges(registry, version, policy, schema)
         if not multiprocess_dir:
             ProcessCollector(registry=registry)
