@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from starlette.types import Scope
+
 Peer = tuple[str, int]
 
 _COLLECT_S = 0.1
@@ -27,9 +29,13 @@ class HangUps:
         self._wanted: set[Peer] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def ask(self, peer: Peer) -> None:
-        """End the connection to ``peer``, soon."""
-        self._wanted.add(peer)
+    def ask(self, scope: Scope) -> None:
+        """End the connection that ``scope`` came over, soon."""
+        if scope.get("client") is None:
+            return
+        host, port = scope["client"]
+        # Granian gives the port as text.
+        self._wanted.add((host, int(port)))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._soon())
 

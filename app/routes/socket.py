@@ -106,7 +106,7 @@ class _Talk:
         except asyncio.CancelledError:
             if not subscriber.cut_off():
                 raise
-            hang_ups.ask(tuple(self._scope["client"]))
+            hang_ups.ask(self._scope)
         finally:
             subscriber.finish()
             self._hub.leave(subscriber)

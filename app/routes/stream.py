@@ -100,7 +100,7 @@ class _Stream(Response):
         except asyncio.CancelledError:
             if not subscriber.cut_off():
                 raise
-            self._hang_ups.ask(tuple(scope["client"]))
+            self._hang_ups.ask(scope)
         finally:
             subscriber.finish()
             self._hub.leave(subscriber)
