@@ -1,10 +1,10 @@
 """``python -m bench.streams``: how soon many subscribers of GET /stream learn of a publication, and what that costs the others.
 
 It connects subscribers to a running server, each to symbols of the universe in turn, has a command publish (the warm job, say)
-again and again, and prints: how long after the publication, by the id that Redis gave it (on SQLite, after its first receipt), each
-subscriber had its decision; how long POST /decide took a caller in a process of its own, while nothing was published and while
-decisions were given out; CPU time and memory of the server by its own metrics. The command runs on the machine of Redis, or on one
-whose clock is as exact.
+again and again, and prints: how long after the publication, by the id that Redis gave it (on SQLite, after its first receipt),
+each subscriber had its decision; how long POST /decide took a caller in a process of its own, while nothing was published and
+while decisions were given out; CPU time and memory of the server by its own metrics. The command runs on the machine of Redis, or
+on one whose clock is as exact.
 
 Exit codes: 0 all subscribers were told of every publication, 1 some were not, 2 wrong usage, or no server to measure.
 """

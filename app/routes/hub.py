@@ -33,8 +33,8 @@ from app.routes.telling import Told, Topic, heartbeat
 from app.routes.turns import Turns
 
 DECIDED_IN_A_ROW = 25
-GIVEN_IN_A_ROW = 20
-"""After so many decisions, or subscribers given something (about 1 ms either, their sending included), others get their turn."""
+GIVEN_IN_A_ROW = 5
+"""After so many decisions, or subscribers given something (under 1 ms either, their sending included), others get their turn."""
 AGAIN_S = 1.0
 """How soon a symbol is decided again that could not be for want of L2; and the hub's pause after a fault."""
 PAGES_MAX = 10
@@ -306,7 +306,7 @@ class Hub:
                 if subscriber in left:
                     left[subscriber] += 1
                     subscriber.settled = True
-            if len(topic.followers) > GIVEN_IN_A_ROW:
+            if len(topic.followers) > 40 * GIVEN_IN_A_ROW:
                 await asyncio.sleep(0)
         for first in range(0, len(topics), DECIDED_IN_A_ROW):
             some = topics[first : first + DECIDED_IN_A_ROW]
@@ -381,7 +381,7 @@ class Hub:
                 subscriber.end("idle")
             elif silent_s >= self._heartbeat_s and subscriber.follows:
                 self._beat(subscriber)
-            if count % (10 * GIVEN_IN_A_ROW) == 0:
+            if count % (40 * GIVEN_IN_A_ROW) == 0:
                 await asyncio.sleep(0)
 
     def _beat(self, subscriber: Subscriber) -> None:
