@@ -13,7 +13,7 @@ import uuid_utils
 from granian.utils.proxies import wrap_asgi_with_proxy_headers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from app.cache.breaker import Breaker
@@ -32,6 +32,7 @@ from app.middleware.bodies import Bodies
 from app.middleware.buckets import Buckets
 from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
+from app.middleware.hangup import HangUps
 from app.middleware.limits import Limiter
 from app.middleware.problems import on_error, on_http_exception, on_problem
 from app.observe.clocks import ReplayClock, wall_ms
@@ -45,8 +46,12 @@ from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.docs import docs_routes
 from app.routes.features import FeatureRoutes
+from app.routes.hub import Hub
 from app.routes.openapi import openapi_route
+from app.routes.socket import SocketRoute
 from app.routes.status import StatusRoutes
+from app.routes.stream import StreamRoute
+from app.routes.turns import Turns
 from app.settings import keys_wanted, lend_to_opentelemetry, load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
 
@@ -140,6 +145,22 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
     return Gate(ring, limiter, meters.access_refused)
 
 
+def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:
+    """The hub of live decisions."""
+    return Hub(
+        decider,
+        store,
+        meters.streams,
+        turns,
+        max_clients=settings.stream_max_clients,
+        max_symbols=settings.stream_max_symbols,
+        max_events=settings.stream_queue,
+        heartbeat_s=settings.stream_heartbeat_s,
+        wall_ms=wall_ms,
+        rng=rng,
+    )
+
+
 class Parts:
     """Everything one worker is made of."""
 
@@ -182,6 +203,7 @@ class Parts:
             clock=clock,
             now_ms=wall_ms,
             on_run=on_run,
+            on_changes=lambda changes: self.hub.on_changes(changes),  # noqa: PLW0108 - the hub is made later
         )
         self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(settings.max_in_flight)
@@ -197,6 +219,9 @@ class Parts:
             make_id=make_id,
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
         )
+        self.turns = Turns()
+        self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
+        self.drain.listeners.append(self.hub.drain)
 
     def refresh(self) -> None:
         """Bring the gauges up to date."""
@@ -233,7 +258,7 @@ class Parts:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Run the feed while the server serves; give everything back afterwards."""
         self._await_drain_signal()
-        tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self.run_refresh())]
+        tasks = [asyncio.create_task(each) for each in (self.feed.run(), self.run_refresh(), self.hub.run())]
         ring, limiter = self.gate.ring, self.gate.limiter
         if ring is not None:
             # So that the first callers are known. A store that does not answer holds the start up no longer than a read may take.
@@ -295,7 +320,11 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         batch_max=settings.batch_max,
         bodies=bodies,
         charge=parts.gate.charge,
+        turns=parts.turns,
     )
+    hang_ups = HangUps()
+    stream = StreamRoute(parts.hub, hang_ups)
+    sockets = SocketRoute(parts.hub, hang_ups, max_bytes=settings.max_body_bytes)
     starlette = Starlette(
         routes=[
             # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
@@ -303,6 +332,8 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             Route("/decide/batch", batch.post, methods=["POST"]),
             Route("/features/{symbol:any}", features.features),
             Route("/symbols", features.symbols),
+            Route("/stream", stream.get),
+            WebSocketRoute("/ws", sockets.connect),
             Route("/health", status.health),
             Route("/livez", status.livez),
             Route("/readyz", status.readyz),

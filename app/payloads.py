@@ -33,6 +33,7 @@ Spelled = Annotated[str, Meta(description="The symbol as the caller spelled it."
 Run = Annotated[str, Meta(description="The warm run that the data is of.")]
 Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="Fingerprint of the vector's names and their order.")]
 Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
+ChangeId = Annotated[str, Meta(min_length=1, max_length=40, description="Id of an event, as /stream and /ws gave it.")]
 
 Status = Literal["present", "stale", "missing", "error"]
 
@@ -270,3 +271,81 @@ class VersionResponse(msgspec.Struct, frozen=True, gc=False):
     version: str
     model: Model
     python: str
+
+
+class Gone(msgspec.Struct, frozen=True, gc=False):
+    """A followed symbol that is no longer in the loaded universe. It stays followed: should it come back, its decision comes."""
+
+    symbol: str
+    requested: str
+    problem: ProblemBody
+
+
+class Subscribe(msgspec.Struct, frozen=True, gc=False, tag="subscribe", forbid_unknown_fields=True):
+    """To /ws: follow these symbols. With ``after``, an id seen before, only what changed since comes first, and not all."""
+
+    symbols: tuple[Symbol, ...]
+    after: ChangeId | None = None
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, gc=False, tag="unsubscribe", forbid_unknown_fields=True):
+    """To /ws: follow these symbols no longer."""
+
+    symbols: tuple[Symbol, ...]
+
+
+class Ping(msgspec.Struct, frozen=True, gc=False, tag="ping", forbid_unknown_fields=True):
+    """To /ws: answered with `Pong`."""
+
+
+class Subscribed(msgspec.Struct, frozen=True, gc=False, tag="subscribed"):
+    """From /ws: these symbols, canonical, are followed now; their decisions come next."""
+
+    symbols: tuple[str, ...]
+
+
+class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag="unsubscribed"):
+    """From /ws: these symbols are not followed any more."""
+
+    symbols: tuple[str, ...]
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False, tag="decision"):
+    """From /ws: a new decision. All changes up to ``id`` have been told; null where more of them are under way."""
+
+    id: str | None
+    decision: DecideResponse
+
+
+class WentAway(msgspec.Struct, frozen=True, gc=False, tag="gone"):
+    """From /ws: a followed symbol is no longer in the universe; ``id`` as in a decision."""
+
+    id: str | None
+    gone: Gone
+
+
+class Heartbeat(msgspec.Struct, frozen=True, gc=False, tag="heartbeat"):
+    """From /ws: nothing happened for a while; ``id`` as in a decision."""
+
+    id: str | None
+
+
+class Pong(msgspec.Struct, frozen=True, gc=False, tag="pong"):
+    """From /ws: the answer to `Ping`."""
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False, tag="error"):
+    """From /ws: the last message was not obeyed; nothing of it was done."""
+
+    problem: ProblemBody
+
+
+class Dropped(msgspec.Struct, frozen=True, gc=False, tag="dropped"):
+    """The last word of /stream and /ws: why the server ends them. Connect again with the last id to go on."""
+
+    reason: Literal["slow", "draining", "idle", "refused", "failed"]
+    detail: str
+
+
+SocketRequest = Subscribe | Unsubscribe | Ping
+SocketMessage = Subscribed | Unsubscribed | Decided | WentAway | Heartbeat | Pong | Refused | Dropped

@@ -74,6 +74,10 @@ class FaultyStore:
         """Spoilt."""
         return await self._spoilt(lambda: self.inner.changes(after, wait_s))
 
+    async def history(self, after: str) -> Changes:
+        """Spoilt."""
+        return await self._spoilt(lambda: self.inner.history(after))
+
     async def ping(self) -> None:
         """Spoilt."""
         await self._spoilt(self.inner.ping)

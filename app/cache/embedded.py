@@ -6,6 +6,7 @@ one thread of the store's own, so that a slow disk delays its callers up to thei
 """
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,7 @@ ON CONFLICT (symbol) DO UPDATE SET
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _POLL_S = 0.02
+_is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
 
 
@@ -119,6 +121,17 @@ class EmbeddedStore:
                 return found or Changes(last_id=after, symbols=(), lost=False)
             await asyncio.sleep(min(_POLL_S, left_s))
 
+    async def history(self, after: str) -> Changes:
+        """The same, with nothing noted. That the file is another one now is the feed's to find out."""
+
+        def read() -> Changes:
+            reader = self._reader()
+            if self._file_now() != self._file:
+                return Changes(last_id=after, symbols=(), lost=True)
+            return _changes_after(reader, int(after))[0]
+
+        return await self._in_thread(read) if _is_change_id(after) else Changes(after, (), lost=True)
+
     async def ping(self) -> None:
         """Reads one row."""
         await self._in_thread(lambda: self._reader().execute("SELECT 1").fetchone())
@@ -190,18 +203,24 @@ class EmbeddedStore:
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None
-        # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
-        newest_id = _newest_change(connection)
-        found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
-        if newest_id < after or (newest_id > after and not found):
-            return Changes(last_id=str(newest_id), symbols=(), lost=True)
-        if len(found) < _CHANGES_READ:
-            self._seen = (version, found[-1][0] if found else after)
-        if not found:
-            return None
-        symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
-        lost = found[0][0] != after + 1
-        return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2])
+        changes, count = _changes_after(connection, after)
+        if changes.lost and not count:
+            return changes
+        if count < _CHANGES_READ:
+            self._seen = (version, int(changes.last_id))
+        return changes if count else None
+
+
+def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, int]:
+    """What came after it, of how many entries."""
+    # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
+    newest_id = _newest_change(connection)
+    found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+    if not found:
+        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), 0
+    symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
+    lost = found[0][0] != after + 1
+    return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2]), len(found)
 
 
 def _newest_change(connection: sqlite3.Connection) -> int:

@@ -3,7 +3,8 @@
 One task a worker tails the store's changes from the last id it saw. A change turns the L1 entries of its symbols stale and
 fences off loads under way. Where the feed says that entries are gone (trimmed, flushed), everything in L1 turns stale. It never
 gives up: while the store does not answer it tries again, ever more slowly, up to `_LONGEST_PAUSE_S`; after a fault that nobody
-foresaw it starts over from the newest entry with all of L1 stale.
+foresaw it starts over from the newest entry with all of L1 stale. Whoever else must know of changes hears of them when L1 has
+(`on_changes`).
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from app.cache.store import RunInfo, Store
+from app.cache.store import Changes, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.errors import StoreError
 
@@ -51,6 +52,7 @@ class Feed:
         now_ms: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_run: Callable[[RunInfo], None] = lambda _: None,
+        on_changes: Callable[[Changes], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._tiers = tiers
@@ -60,6 +62,7 @@ class Feed:
         self._clock = clock
         self._sleep = sleep
         self._on_run = on_run
+        self._on_changes = on_changes
         self._position: str | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._run_is_due = False
@@ -102,6 +105,7 @@ class Feed:
                 # Whatever L1 read before this position was known may have changed in between.
                 self._tiers.invalidate_all()
                 self._position = position
+                self._on_changes(Changes(last_id=position, symbols=(), lost=True))
                 self._proved(started)
                 self._run_is_due = True
             elif await self._apply(self._position):
@@ -142,6 +146,7 @@ class Feed:
         delay_s = None if changes.published_ms is None else max(0.0, (self._now_ms() - changes.published_ms) / 1000.0)
         self._meters.feed_applied(len(changes.symbols), lost=changes.lost, delay_s=delay_s)
         self._run_is_due = True
+        self._on_changes(changes)
         return True
 
     async def _look_at_run(self) -> None:

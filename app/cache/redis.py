@@ -14,6 +14,7 @@ of the command has arrived. One script touches keys of all symbols, so the store
 not a Redis Cluster; Redis 6.2 or newer.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _SYMBOLS_A_CHANGE = 1000
 _PUBLISH_S = 120.0
+_is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 # KEYS: the set, the hash, the stream, then a key for each record.
 # ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms and
@@ -250,6 +252,10 @@ class RedisStore:
         published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
         last_id = entries[-1][0].decode() if entries else after
         return Changes(last_id=last_id, symbols=tuple(symbols), lost=lost, published_ms=published_ms)
+
+    async def history(self, after: str) -> Changes:
+        """The same; here the feed keeps nothing in the store that another reader could take from it."""
+        return await self.changes(after, 0.0) if _is_change_id(after) else Changes(after, (), lost=True)
 
     async def ping(self) -> None:
         """PING."""

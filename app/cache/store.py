@@ -102,6 +102,12 @@ class Store(Protocol):
         """Entries after ``after``; waits up to ``wait_s`` seconds for one if there is none."""
         ...
 
+    async def history(self, after: str) -> Changes:
+        """As `changes`, for whoever is not the feed: waits for nothing, and takes from the feed nothing that it must learn of.
+        An id that this store cannot have given is one whose entries are gone (``lost``).
+        """
+        ...
+
     async def ping(self) -> None:
         """Returns if L2 answers."""
         ...

@@ -31,6 +31,8 @@ from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemet
 
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0
+_FAREWELL_S = 0.2
+"""How long answers that have no end of their own have for their last word, where the server stops at once."""
 
 
 def _log_dictconfig(log_format: str) -> dict[str, Any]:
@@ -92,7 +94,8 @@ class _Server(Server):  # type: ignore[misc, valid-type]
     """Granian, with a stop that may be asked for twice at once, and that lets the workers drain first.
 
     SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, go deaf
-    ``drain_s`` later, and are stopped. Anything else (Ctrl-C), and a second signal, stops at once.
+    ``drain_s`` later, and are stopped. Anything else (Ctrl-C), and a second signal, stops at once; but workers are
+    told a moment before, or answers that have no end of their own would hold up the stop until the workers are killed.
     """
 
     def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:  # noqa: ANN401 - Granian's own
@@ -108,6 +111,9 @@ class _Server(Server):  # type: ignore[misc, valid-type]
             return
         # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
         if not self.interrupt_signal:
+            if not self._draining and self._tell_workers():
+                self._draining = True
+                time.sleep(_FAREWELL_S)
             super().signal_handler_interrupt(*arguments, **options)
 
     def _drain(self) -> None:
@@ -162,7 +168,7 @@ def serve(settings: Settings, address: str) -> None:
             # Not "auto": while it waits to see whether HTTP/2 is spoken, and in HTTP/2, no timeout for headers holds, so that a
             # connection that says nothing stays for ever.
             http=HTTPModes.http1,
-            websockets=False,
+            websockets=True,
             backlog=min(settings.max_connections * settings.workers, 65_535),
             backpressure=settings.max_connections,
             http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_s * 1000),

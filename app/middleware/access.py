@@ -16,7 +16,6 @@ from app.cache.keyring import KeyRing
 from app.domain.keys import Scope as KeyScope
 from app.errors import Problem
 from app.middleware.limits import Header, Limiter
-from app.middleware.problems import refuse_websocket
 
 Need = KeyScope | Literal["any", "open"]
 """What a key must allow: a scope of its own, anything at all, or no key needed."""
@@ -163,13 +162,7 @@ class Guard:
             return
         path = scope["path"]
         need = need_of(path, self._metrics, self._probes)
-        try:
-            headers = await self._gate.let_in(scope, dict(scope["headers"]), need, limited=is_limited(path))
-        except Problem as problem:
-            if scope["type"] == "http":
-                raise
-            await refuse_websocket(problem, receive, send)
-            return
+        headers = await self._gate.let_in(scope, dict(scope["headers"]), need, limited=is_limited(path))
         if headers is None:
             await self._app(scope, receive, send)
             return

@@ -10,7 +10,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 DRAIN_SIGNAL = getattr(signal, "SIGUSR1", None)
@@ -29,10 +29,12 @@ _LISTEN_AGAIN_S = (0.02, 0.1, 0.25)
 class Drain:
     """One a worker; ``on`` is looked at for every answer."""
 
-    __slots__ = ("on",)
+    __slots__ = ("listeners", "on")
 
     def __init__(self) -> None:
         self.on = False
+        self.listeners: list[Callable[[], None]] = []
+        """Called once, when it begins: answers that have no end of their own must be ended."""
 
     def signalled(self) -> None:
         """The main process told this worker that the end is near, or nearer. Called in the event loop."""
@@ -40,7 +42,10 @@ class Drain:
             go_deaf()
             for delay_s in _LISTEN_AGAIN_S:
                 asyncio.get_running_loop().call_later(delay_s, hear_those_taken)
+            return
         self.on = True
+        for listener in self.listeners:
+            listener()
 
 
 def go_deaf() -> int:

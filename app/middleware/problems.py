@@ -6,10 +6,8 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Send
 
 from app.errors import Problem
-from app.middleware.security import secured
 from app.payloads import ProblemBody
 
 TYPE_PREFIX = "urn:decide:problem:"
@@ -45,14 +43,6 @@ def response_of(problem: Problem, request_id: str | None) -> Response:
 def internal_error() -> Problem:
     """What a caller learns of a fault of ours: nothing but that it was one."""
     return Problem(500, "internal", "Internal error", "the server failed; the log has the details under this request id")
-
-
-async def refuse_websocket(problem: Problem, receive: Receive, send: Send) -> None:
-    """Answer a websocket's handshake as a request would be (ASGI's extension ``websocket.http.response``, which Granian has)."""
-    await receive()
-    response = response_of(problem, None)
-    await send({"type": "websocket.http.response.start", "status": problem.status, "headers": secured(response.raw_headers)})
-    await send({"type": "websocket.http.response.body", "body": response.body})
 
 
 async def on_problem(request: Request, error: Exception) -> Response:

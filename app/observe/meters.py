@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.cache.store import RunInfo
+from app.observe.streams import StreamMeters
 from app.observe.tallies import BatchedHistogram, Durations, Tally
 
 # A series of its own for each counter's birth doubles what is scraped and tells nothing that is asked for.
@@ -93,6 +94,7 @@ class Meters:
         self._breaker_opened = Counter("decide_l2_breaker_opened", "Times the circuit breaker of L2 opened.", registry=registry)
         self._declare_access(registry)
         self._declare_losses(registry)
+        self.streams = StreamMeters(registry)
         self._declare_gauges(registry, version, policy, schema)
         if not multiprocess_dir:
             ProcessCollector(registry=registry)

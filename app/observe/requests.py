@@ -49,12 +49,15 @@ class Requests:
         request_id: str,
         trace_id: str | None,
         facts: dict[str, object] | None = None,
+        begun: float | None = None,
     ) -> None:
         """It has been answered (or its caller has gone: status 499). ``facts`` go into the log line, and make sure that there
-        is one.
+        is one. An answer that went on for as long as its caller liked counts with the time until it had ``begun``.
         """
         self.in_flight -= 1
-        seconds = self._clock() - started
+        now = self._clock()
+        lasted = {} if begun is None else {"lasted_s": round(now - begun, 3)}
+        seconds = (now if begun is None else begun) - started
         self.durations(route, status).observe(seconds)
         if status < _OK_BELOW and facts is None:
             self._successes += 1
@@ -81,6 +84,7 @@ class Requests:
             status=status,
             duration_ms=round(seconds * 1000.0, 3),
             request_id=request_id,
+            **lasted,
             **facts,
         )
 

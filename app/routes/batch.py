@@ -37,13 +37,14 @@ class BatchRoute:
         batch_max: int,
         bodies: Bodies,
         charge: Callable[[Scope, int], Awaitable[None]],
+        turns: Turns,
     ) -> None:
         self._decider = decider
         self._clock = clock
         self._batch_max = batch_max
         self._read = bodies.read
         self._charge = charge
-        self._turns = Turns()
+        self._turns = turns
         self._decode = StrictDecoder(BatchRequest).decode
         self._encode = msgspec.json.Encoder().encode
 

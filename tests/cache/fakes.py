@@ -81,6 +81,10 @@ class FakeStore:
             raise found
         return found
 
+    async def history(self, after: str) -> Changes:
+        """Nobody but the feed asks here."""
+        raise NotImplementedError
+
     async def ping(self) -> None:
         """Answers unless it is to fail."""
         self._fail()

@@ -21,6 +21,7 @@ class House:
         self.tiers = make_tiers(self.store, self.meters, self.clock)
         self.pauses_s: list[float] = []
         self.runs: list[str] = []
+        self.heard: list[tuple[Changes, list[str]]] = []
         self.feed = Feed(
             self.store,
             self.tiers,
@@ -32,6 +33,7 @@ class House:
             now_ms=lambda: 1_000_500,
             sleep=self._sleep,
             on_run=self._on_run,
+            on_changes=lambda changes: self.heard.append((changes, self.fresh())),
         )
 
     async def _sleep(self, seconds: float) -> None:
@@ -159,6 +161,24 @@ def test_what_nobody_foresaw_does_not_end_the_feed() -> None:
 
     asyncio.run(work())
     assert reported == ["no entry of ours"]
+
+
+def test_whoever_else_must_know_hears_of_changes_when_l1_has() -> None:
+    """Of the position at the start as of a loss, of changes and losses in order, and of nothing where nothing came."""
+
+    async def work() -> None:
+        house = House()
+        house.store.position = "7"
+        await house.fill()
+        await house.feed.step()
+        await house.fill()
+        changed, lost = Changes("8", ("A",), lost=False), Changes("9", (), lost=True)
+        house.store.feed = [changed, Changes("8", (), lost=False), lost]
+        for _ in range(3):
+            await house.feed.step()
+        assert house.heard == [(Changes("7", (), lost=True), []), (changed, ["B"]), (lost, [])]
+
+    asyncio.run(work())
 
 
 async def until(reached: Callable[[], bool]) -> None:

@@ -97,6 +97,11 @@ class FakeStore:
         await asyncio.sleep(wait_s)
         return Changes(last_id=after, symbols=(), lost=False)
 
+    async def history(self, after: str) -> Changes:
+        """It keeps none."""
+        await self._answer()
+        return Changes(last_id=after, symbols=(), lost=True)
+
     async def ping(self) -> None:
         """Answers."""
         await self._answer()

@@ -88,6 +88,10 @@ class FakeStore:
         """Not asked by the warm job."""
         raise NotImplementedError
 
+    async def history(self, after: str) -> Changes:
+        """Not asked by the warm job."""
+        raise NotImplementedError
+
     async def ping(self) -> None:
         """Always there."""
 

@@ -1,0 +1,129 @@
+"""GET /stream: live decisions as server-sent events."""
+
+import asyncio
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.middleware.hangup import HangUps
+from app.routes.deciding import canonical
+from app.routes.decoding import invalid
+from app.routes.events import HEADERS, MEDIA_TYPE, frame
+from app.routes.hub import Hub
+from app.routes.subscriber import Subscriber
+
+_PARAMETERS = ("symbols",)
+_SHOWN_MAX = 40
+_NOTHING: MutableMapping[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def asked_of(symbols: list[str] | tuple[str, ...], most: int) -> dict[str, str]:
+    """The symbols as the universe spells them, each with how it was asked for (first, if it was more than once).
+
+    Raises:
+        Problem: 422 naming the field.
+    """
+    if not 1 <= len(symbols) <= most:
+        raise invalid("symbols", f"symbols has {len(symbols)} elements; allowed: 1 to {most}")
+    asked: dict[str, str] = {}
+    for position, symbol in enumerate(symbols):
+        asked.setdefault(canonical(symbol, f"symbols[{position}]"), symbol)
+    return asked
+
+
+class StreamRoute:
+    """The endpoint."""
+
+    def __init__(self, hub: Hub, hang_ups: HangUps) -> None:
+        self._hub = hub
+        self._hang_ups = hang_ups
+
+    async def get(self, request: Request) -> Response:
+        """What refuses it comes before the stream begins; then a decision for each symbol, and a new one whenever it changes."""
+        arrival = request.scope["arrival"]
+        asked = self._asked(request)
+        if request.method == "HEAD":
+            return Response(media_type=MEDIA_TYPE, headers=HEADERS)
+        subscriber = self._hub.enter("sse")
+        try:
+            await self._hub.require_known(asked, "symbols", arrival.started)
+        except BaseException:
+            subscriber.end("refused")
+            self._hub.leave(subscriber)
+            raise
+        # A header of Latin letters; whatever else somebody sends is no id of ours.
+        after = arrival.headers.get(b"last-event-id", b"").decode("latin-1") or None
+        return _Stream(self._hub, self._hang_ups, subscriber, asked, after)
+
+    def _asked(self, request: Request) -> dict[str, str]:
+        parameters = request.query_params.multi_items()
+        for name, _ in parameters:
+            if name not in _PARAMETERS:
+                raise invalid(name[:_SHOWN_MAX], f"query parameter {name[:_SHOWN_MAX]!r} is unknown; allowed: symbols")
+        text = ",".join(value for _, value in parameters)
+        if not text:
+            raise invalid("symbols", "symbols is missing; allowed: symbols by commas, as in /stream?symbols=AAPL,GOOG")
+        if text.count(",") >= self._hub.max_symbols:
+            raise invalid("symbols", f"symbols has {text.count(',') + 1} elements; allowed: 1 to {self._hub.max_symbols}")
+        return asked_of(text.split(","), self._hub.max_symbols)
+
+
+class _Stream(Response):
+    """The answer: as long as the client listens."""
+
+    def __init__(self, hub: Hub, hang_ups: HangUps, subscriber: Subscriber, asked: Mapping[str, str], after: str | None) -> None:
+        super().__init__(media_type=MEDIA_TYPE, headers=HEADERS)
+        del self.headers["content-length"]
+        self._hub = hub
+        self._hang_ups = hang_ups
+        self._subscriber = subscriber
+        self._asked = asked
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until there is a reason not to."""
+        subscriber = self._subscriber
+        subscriber.begin()
+        listening = asyncio.create_task(self._listen(receive))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send(_part(b"retry: %d\n\n" % self._hub.retry_ms()))
+            while events := await subscriber.next():
+                await send(_part(b"".join(events)))  # type: ignore[arg-type]
+                self._hub.meters.sent("sse", len(events))
+            if subscriber.reason != "left":
+                await send(_part(frame(subscriber.last_word(), "dropped")))
+            await send(_NOTHING)
+        except asyncio.CancelledError:
+            if not subscriber.cut_off():
+                raise
+            self._hang_ups.ask(scope)
+        finally:
+            subscriber.finish()
+            self._hub.leave(subscriber)
+            listening.cancel()
+
+    async def _listen(self, receive: Receive) -> None:
+        """Have the hub tell what comes first, then see whether the client goes."""
+        subscriber = self._subscriber
+        try:
+            await self._hub.join(subscriber, self._asked, self._after)
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    subscriber.end("left")
+                    return
+                if message.get("body"):
+                    # A GET has none. Whatever it is for, it is not read on.
+                    subscriber.end("refused")
+                    return
+        except Exception as error:  # noqa: BLE001 - its end must be told, whatever it is; it is reported, not hidden
+            asyncio.get_running_loop().call_exception_handler({"message": "a stream failed unforeseen", "exception": error})
+            subscriber.end("failed")
+
+
+def _part(body: bytes) -> MutableMapping[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}

@@ -1,0 +1,130 @@
+"""One caller of /stream or /ws: what waits to be sent, and why it ends.
+
+``send`` of the server waits while the client does not read. So whoever has an event puts it into the bounded queue of each
+subscriber and waits for none of them, and a task of each subscriber's own sends. Who falls behind by more than the queue is
+dropped: told so, if the connection takes that within `LAST_WORD_S`, and hung up on otherwise.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from app.observe.streams import Reason, Transport
+from app.payloads import Dropped
+
+LAST_WORD_S = 2.0
+"""How long the end of a subscriber may take."""
+EVENTS_AT_ONCE = 64
+"""So many events, at most, are on their way to the server out of the queue."""
+
+_encode = msgspec.json.Encoder().encode
+_DETAILS: dict[Reason, str] = {
+    "slow": "events came faster than they were read",
+    "draining": "this worker is about to stop; connect again",
+    "idle": "no symbol is subscribed to",
+    "refused": "too many messages were refused",
+    "failed": "the server failed; the log has the details",
+}
+
+
+class Follow:
+    """One symbol of one subscriber: how it spelled it, and the version it was told last."""
+
+    __slots__ = ("requested", "seen")
+
+    def __init__(self, requested: str) -> None:
+        self.requested = requested
+        self.seen = 0
+
+
+class Subscriber:
+    """Its queue. ``follows`` and what stands below it are the hub's, which tells what they mean."""
+
+    def __init__(self, transport: Transport, max_events: int, now: float) -> None:
+        self.transport = transport
+        self.reason: Reason | None = None
+        self.follows: dict[str, Follow] = {}
+        self.joining = 0
+        self.settled = True
+        self.busy_at = now
+        self._max_events = max_events
+        self._queue: deque[bytes | str] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._task: asyncio.Task[Any] | None = None
+        self._last_word: asyncio.TimerHandle | None = None
+        self.was_cut = False
+
+    def give(self, *frames: bytes | str, bounded: bool = True) -> None:
+        """Queue these. What is of the subscriber's own asking (``bounded`` is false) is bounded by who gives it."""
+        if self.reason is not None or not frames:
+            return
+        if bounded and len(self._queue) + len(frames) > self._max_events:
+            self.end("slow")
+            return
+        self._queue += frames
+        self._room.clear()
+        self._wake()
+
+    def end(self, reason: Reason) -> None:
+        """It ends; the first reason is the one that counts."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        # Nobody will read these; and whoever waits for room shall not wait any longer.
+        self._queue.clear()
+        self._room.set()
+        self._last_word = self._loop.call_later(LAST_WORD_S, self._cut)
+        self._wake()
+
+    def last_word(self) -> bytes:
+        """JSON of why it ends."""
+        assert self.reason is not None
+        assert self.reason != "left"
+        return _encode(Dropped(self.reason, _DETAILS[self.reason]))
+
+    async def room(self) -> None:
+        """Wait until the queue is empty."""
+        await self._room.wait()
+
+    async def next(self) -> list[bytes | str]:
+        """The next events to send, as soon as there are any; none at the end. For the one task that sends."""
+        while not self._queue and self.reason is None:
+            self._waiting = self._loop.create_future()
+            await self._waiting
+        if len(self._queue) <= EVENTS_AT_ONCE:
+            found = list(self._queue)
+            self._queue.clear()
+            self._room.set()
+            return found
+        return [self._queue.popleft() for _ in range(EVENTS_AT_ONCE)]
+
+    def begin(self) -> None:
+        """The running task is the one that sends; it must `finish`."""
+        self._task = asyncio.current_task()
+
+    def finish(self) -> None:
+        """It does not send any more."""
+        self._task = None
+        if self._last_word is not None:
+            self._last_word.cancel()
+
+    def cut_off(self) -> bool:
+        """Whether the CancelledError in the task that sends is this subscriber's own; it then counts no more as cancelled."""
+        if not self.was_cut or self._task is None:
+            return False
+        # Somebody else may have cancelled it at the same time; that stands.
+        return self._task.uncancel() == 0
+
+    def _cut(self) -> None:
+        if self._task is not None:
+            self.was_cut = True
+            self._task.cancel()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

@@ -1,0 +1,83 @@
+"""What is told of a followed symbol, encoded once for all who follow it."""
+
+import msgspec
+
+from app.domain.evidence import Evidence
+from app.middleware.problems import body_of
+from app.observe.streams import Transport
+from app.payloads import DecideResponse, Gone, Heartbeat
+from app.routes.deciding import unknown_symbol
+from app.routes.events import frame
+from app.routes.subscriber import Follow, Subscriber
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Event:
+    """Something to tell many: encoded once for each transport, with the id that makes it a point to resume from, or without."""
+
+    __slots__ = ("_forms", "json", "name", "version")
+
+    def __init__(self, name: str, json: bytes, version: int) -> None:
+        self.name = name
+        self.json = json
+        self.version = version
+        self._forms: dict[tuple[Transport, str | None], bytes | str] = {}
+
+    def form(self, transport: Transport, event_id: str | None) -> bytes | str:
+        """The same object for all subscribers."""
+        found = self._forms.get((transport, event_id))
+        if found is None:
+            found = self._sse(event_id) if transport == "sse" else self._text(event_id)
+            self._forms[transport, event_id] = found
+        return found
+
+    def _sse(self, event_id: str | None) -> bytes:
+        return frame(self.json, self.name, event_id)
+
+    def _text(self, event_id: str | None) -> str:
+        name = self.name.encode()
+        return (b'{"type":"%b","id":%b,"%b":%b}' % (name, _encode(event_id), name, self.json)).decode()
+
+
+class Topic:
+    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided."""
+
+    __slots__ = ("evidence", "followers", "owed", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.followers: dict[Subscriber, Follow] = {}
+        self.evidence: Evidence | None = None
+        self.owed = False
+
+
+class Told:
+    """One decision, or a symbol's end, for all its followers: encoded once for each spelling that it was asked for by."""
+
+    def __init__(self, symbol: str, decision: DecideResponse | None, version: int, *, proven: bool) -> None:
+        self.version = version
+        self.proven = proven
+        self._symbol = symbol
+        self._decision = decision
+        self._events: dict[str, Event] = {}
+
+    def event(self, requested: str) -> Event:
+        """The same for all who spell it so."""
+        found = self._events.get(requested)
+        if found is None:
+            if self._decision is None:
+                gone = Gone(self._symbol, requested, body_of(unknown_symbol(self._symbol), None))
+                found = Event("gone", _encode(gone), self.version)
+            else:
+                decision = msgspec.structs.replace(self._decision, requested=requested)
+                found = Event("decision", _encode(decision), self.version)
+            self._events[requested] = found
+        return found
+
+
+def heartbeat(transport: Transport, event_id: str | None) -> bytes | str:
+    """A comment, which clients pass over but for the id in it; over a websocket a message."""
+    if transport == "sse":
+        return b":\n\n" if event_id is None else b":\nid: %b\n\n" % event_id.encode()
+    return _encode(Heartbeat(event_id)).decode()
