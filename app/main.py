@@ -126,7 +126,7 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
         ring = KeyRing(
             keys,
             settings.api_key_secret.encode(),
-            meters,
+            meters.access,
             clock=clock,
             now_ms=wall_ms,
             lease_s=settings.l1_lease_s,
@@ -141,8 +141,8 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             key_prefix=settings.key_prefix,
             timeout_s=settings.l2_timeout_ms / 1000.0,
         )
-        limiter = Limiter(buckets, meters, per_s=settings.rate_limit_per_s, burst=settings.rate_limit_burst, clock=clock)
-    return Gate(ring, limiter, meters.access_refused)
+        limiter = Limiter(buckets, meters.access, per_s=settings.rate_limit_per_s, burst=settings.rate_limit_burst, clock=clock)
+    return Gate(ring, limiter, meters.access.access_refused)
 
 
 def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:

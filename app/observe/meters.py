@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.cache.store import RunInfo
+from app.observe.access import AccessMeters
 from app.observe.streams import StreamMeters
 from app.observe.tallies import BatchedHistogram, Durations, Tally
 
@@ -92,7 +93,7 @@ class Meters:
             registry=registry,
         )
         self._breaker_opened = Counter("decide_l2_breaker_opened", "Times the circuit breaker of L2 opened.", registry=registry)
-        self._declare_access(registry)
+        self.access = AccessMeters(registry)
         self._declare_losses(registry)
         self.streams = StreamMeters(registry)
         self._declare_gauges(registry, version, policy, schema)
@@ -106,29 +107,6 @@ class Meters:
         self._evictions_seen = 0
         self._dropped_seen = 0
         self._opened_seen = 0
-
-    def _declare_access(self, registry: CollectorRegistry) -> None:
-        self._access_refused = Counter(
-            "decide_access_refused",
-            "Requests refused for their API key (missing, unknown, expired, scope, unproven).",
-            ["reason"],
-            registry=registry,
-        )
-        self._keys_known = Gauge(
-            "decide_api_keys", "API keys that are known and good.", registry=registry, multiprocess_mode="livemax"
-        )
-        self._keys_unsealed = Gauge(
-            "decide_api_keys_unsealed",
-            "Records of API keys in the store that were not made with this server's secret, and are not used.",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._limit_refused = Counter("decide_rate_limit_refused", "Requests refused by the rate limit (429).", registry=registry)
-        self._limit_failures = Counter(
-            "decide_rate_limit_failures",
-            "Times the rate limit could not be asked, so that everybody was let in for a second.",
-            registry=registry,
-        )
 
     def _declare_losses(self, registry: CollectorRegistry) -> None:
         self._log_dropped = Counter(
@@ -238,8 +216,6 @@ class Meters:
             self._cache_gets.labels("l1", result)
         for result in ("hit", "miss", "error"):
             self._cache_gets.labels("l2", result)
-        for reason in ("missing", "unknown", "expired", "scope", "unproven"):
-            self._access_refused.labels(reason)
         for operation in ("read", "feed"):
             self._store_errors.labels(operation)
         self._store_seconds.labels("read")
@@ -292,23 +268,6 @@ class Meters:
     def record_fault(self, reason: str) -> None:
         """A stored record could not be used."""
         self._record_faults.labels(reason).inc()
-
-    def access_refused(self, reason: str) -> None:
-        """A request was refused for its key."""
-        self._access_refused.labels(reason).inc()
-
-    def keys_read(self, known: int, unsealed: int) -> None:
-        """The API keys were read: so many are good, so many records are not sealed with our secret."""
-        self._keys_known.set(known)
-        self._keys_unsealed.set(unsealed)
-
-    def limit_refused(self) -> None:
-        """A request was refused by the rate limit."""
-        self._limit_refused.inc()
-
-    def limit_failed(self) -> None:
-        """The rate limit could not be asked."""
-        self._limit_failures.inc()
 
     def limits_set(self, *, price_max_age_s: float, agents_max_age_s: float) -> None:
         """The ages the policy goes by."""
