@@ -53,6 +53,8 @@ class KeyRing:
         self._good_for_s = lease_s + grace_s
         self._sleep = sleep
         self._keys: dict[bytes, StoredKey] = {}
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each reading: what lasts longer than a request must see whether its key is still good."""
         self._lately: dict[bytes, StoredKey] = {}
         self._good_until = 0.0
         # Compared with where there is no key of an id, so that such a one is looked at as all others are.
@@ -75,9 +77,12 @@ class KeyRing:
             self._lately[presented] = key
         if self._good_until <= self._clock():
             return "unproven"
-        if key.expires_at_ms is not None and key.expires_at_ms <= self._now_ms():
-            return "expired"
-        return key
+        return "expired" if self._has_expired(key) else key
+
+    def is_good(self, key_id: str) -> bool:
+        """Whether the key of this id, which was found before, would be found still."""
+        key = self._keys.get(key_id.encode())
+        return key is not None and self._good_until > self._clock() and not self._has_expired(key)
 
     async def read(self) -> bool:
         """Read all keys once; whether L2 answered."""
@@ -97,11 +102,16 @@ class KeyRing:
         self._meters.keys_read(len(keys), len(stored) - len(keys))
         return True
 
+    def _has_expired(self, key: StoredKey) -> bool:
+        return key.expires_at_ms is not None and key.expires_at_ms <= self._now_ms()
+
     async def run(self) -> None:
         """Read for ever; ends by cancellation."""
         while True:
             try:
                 await self.read()
+                for listener in self.listeners:
+                    listener()
             except Exception as error:  # noqa: BLE001 - as the feed: it must outlive what nobody foresaw
                 asyncio.get_running_loop().call_exception_handler({"message": "reading the keys failed", "exception": error})
             await self._sleep(self._pause_s)

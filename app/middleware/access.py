@@ -6,7 +6,8 @@ but POST /decide, whose lane asks the gate itself (`app.routes.decide`).
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
 
@@ -30,6 +31,7 @@ _METRICS = "/metrics"
 # They hold no data: the pages ask for it with the caller's own key.
 _is_page = re.compile(r"/|/openapi\.json|/(console|docs)(/.*)?").fullmatch
 _BEARER = b"bearer "
+_KEY = "key:"
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="decide"'),)
 _NETWORK_BITS = 64
 _FAULT_FROM = 500
@@ -81,6 +83,9 @@ class Gate:
         self.ring = ring
         self.limiter = limiter
         self._refused = refused
+        self._holders: dict[str, set[Callable[[], None]]] = {}
+        if ring is not None:
+            ring.listeners.append(self._end_those_revoked)
 
     async def let_in(self, scope: Scope, headers: dict[bytes, bytes], need: Need, *, limited: bool = True) -> list[Header] | None:
         """What the answer is to say of the limit, None if there is none. Awaits nothing while the caller has tokens at hand.
@@ -101,6 +106,29 @@ class Gate:
         if limiter is None or not limited:
             return None
         return limiter.spend(caller) or await limiter.draw(caller)
+
+    @contextmanager
+    def hold(self, scope: Scope, end: Callable[[], None]) -> Iterator[None]:
+        """For answers that last: ``end`` is called if the caller's key is no longer good meanwhile."""
+        caller = scope.get(CALLER, "")
+        if self.ring is None or not caller.startswith(_KEY):
+            yield
+            return
+        holders = self._holders.setdefault(caller, set())
+        holders.add(end)
+        try:
+            yield
+        finally:
+            holders.discard(end)
+            if not holders:
+                self._holders.pop(caller, None)
+
+    def _end_those_revoked(self) -> None:
+        assert self.ring is not None
+        for caller, holders in tuple(self._holders.items()):
+            if not self.ring.is_good(caller.removeprefix(_KEY)):
+                for end in tuple(holders):
+                    end()
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes], need: Need) -> str:
         if self.ring is None or need == "open":
@@ -134,7 +162,7 @@ class Gate:
         if need != "any" and not key.allows(need):
             self._refused("scope")
             raise Problem(403, "forbidden", "Forbidden", f"the API key is for {', '.join(key.scopes)}; this needs {need}")
-        return f"key:{key.key_id}"
+        return _KEY + key.key_id
 
     async def charge(self, scope: Scope, tokens: int) -> None:
         """A request that has paid for one decision pays for ``tokens`` of them; a whole bucket pays for any number.

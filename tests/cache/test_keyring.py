@@ -107,6 +107,22 @@ def test_keys_outlive_a_silent_store_for_lease_and_grace(world: _World) -> None:
     assert world.find(key) == key_id(key)
 
 
+def test_what_lasts_is_told_again_and_again_and_can_see_whether_its_key_is_good(world: _World) -> None:
+    """Revoked, expired and unproven keys are good no more, without being presented anew."""
+    kept, revoked = world.keys.make("decide"), world.keys.make("decide")
+    expiring = world.keys.make("decide", expires_at_ms=world.now_ms + 10)
+    world.read()
+    seen: list[list[bool]] = []
+    world.ring.listeners.append(lambda: seen.append([world.ring.is_good(key_id(key)) for key in (kept, revoked, expiring)]))
+    del world.keys.records[key_id(revoked)]
+    world.now_ms += 10
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(world.ring.run())
+    assert seen == [[True, False, False]] * 3
+    world.now += _LEASE_S + _GRACE_S
+    assert not world.ring.is_good(key_id(kept))
+
+
 def test_before_the_first_reading_nothing_is_known() -> None:
     """A worker whose store is away from the start lets nobody in."""
     world = _World()
