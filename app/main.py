@@ -38,6 +38,7 @@ from app.routes.batch import BatchRoute
 from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.features import FeatureRoutes
+from app.routes.history import HistoryRoute
 from app.routes.status import StatusRoutes
 from app.settings import load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
@@ -230,6 +231,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         settings=public_settings(settings),
     )
     bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
+    history = HistoryRoute(decider, parts.store, parts.meters)
     features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
     batch = BatchRoute(
         decider,
@@ -244,6 +246,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             Route("/decide/batch", batch.post, methods=["POST"]),
             Route("/features/{symbol:path}", features.features),
             Route("/symbols", features.symbols),
+            Route("/history/{symbol:path}", history.history),
             Route("/health", status.health),
             Route("/livez", status.livez),
             Route("/readyz", status.readyz),

@@ -24,13 +24,17 @@ UNKNOWN = Stored(known=False, price=None, agents=None)
 
 
 class Row(NamedTuple):
-    """One symbol's part of a publication. A record that is None leaves the stored one as it is; a row of none names nothing."""
+    """One symbol's part of a publication. A record that is None leaves the stored one as it is; a row of none names nothing.
+
+    ``history`` is a part of the price record: it is written when that is, and what stands there goes when that brings none.
+    """
 
     symbol: str
     price_as_of_ms: int | None
     price: bytes | None
     agents_as_of_ms: int | None
     agents: bytes | None
+    history: bytes | None = None
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -84,6 +88,10 @@ class Store(Protocol):
         A record whose ``as_of`` is older than the stored one's is left out (never backwards) and counted. ``prune`` removes
         symbols that ``rows`` does not name.
         """
+        ...
+
+    async def history(self, symbol: str) -> bytes | None:
+        """The raw history of ``symbol``; None if there is none, whether or not the symbol is known."""
         ...
 
     async def run_info(self) -> RunInfo | None:
