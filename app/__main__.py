@@ -106,6 +106,8 @@ class _Server(Server):  # type: ignore[misc, valid-type]
             return
         # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
         if not self.interrupt_signal:
+            # A stop waits for all that is under way: streams must hear of it, or they would hold it up.
+            self._tell_workers()
             super().signal_handler_interrupt(*arguments, **options)
 
     def _drain(self) -> None:

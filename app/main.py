@@ -39,6 +39,7 @@ from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
+from app.routes.live import LiveRoute
 from app.routes.status import StatusRoutes
 from app.settings import load_settings, multiprocess_dir, public_settings
 from app.version import VERSION
@@ -232,6 +233,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     )
     bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
     history = HistoryRoute(decider, parts.store, parts.meters)
+    live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain)
     features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
     batch = BatchRoute(
         decider,
@@ -247,6 +249,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             Route("/features/{symbol:path}", features.features),
             Route("/symbols", features.symbols),
             Route("/history/{symbol:path}", history.history),
+            Route("/live", live.live),
             Route("/health", status.health),
             Route("/livez", status.livez),
             Route("/readyz", status.readyz),
