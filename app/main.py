@@ -35,6 +35,7 @@ from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
 from app.options import Settings
 from app.routes.batch import BatchRoute
+from app.routes.console import ConsoleRoutes
 from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.features import FeatureRoutes
@@ -256,6 +257,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             Route("/status", status.status),
             Route("/version", status.version),
             Route("/metrics", status.metrics),
+            *(ConsoleRoutes().routes() if settings.pages == "on" else ()),
         ],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
         lifespan=parts.lifespan,
