@@ -70,8 +70,12 @@ function fail(error) {
   const told = error instanceof Failure ? error : new Failure(0, "This page failed", error.message);
   if (told.status === 401) askForKey();
   for (const id of ["symbol", "price"]) {
-    if (told.field === id) byId(id).setAttribute("aria-invalid", "true");
-    else byId(id).removeAttribute("aria-invalid");
+    if (told.field === id) {
+      byId(id).setAttribute("aria-invalid", "true");
+      byId(id).focus();
+    } else {
+      byId(id).removeAttribute("aria-invalid");
+    }
   }
   const facts = [
     told.status ? `status ${told.status}` : null,

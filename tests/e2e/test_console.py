@@ -290,6 +290,7 @@ def test_a_problem_is_told_in_words_at_the_field(symbol: str, price: str, words:
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text(words)
     assert page.locator(f"#{field}").get_attribute("aria-invalid") == "true"
+    expect(page.locator(f"#{field}")).to_be_focused()
     assert page.locator("#result").is_hidden()
     if symbol not in ("", "AAPL"):
         assert re.search(r"status 4\d\d · field symbol · request \S+", alert.inner_text())
