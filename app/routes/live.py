@@ -83,10 +83,12 @@ class LiveRoute:
         """
         if request.method == "HEAD":
             return Response(headers={"Content-Type": MEDIA_TYPE, **HEADERS})
-        if self._entered >= MAX_CLIENTS or self._drain.on:
-            why = "this worker is about to stop" if self._drain.on else f"there are {MAX_CLIENTS} clients, the most there may be"
-            retry = (("Retry-After", str(_RETRY_S)),)
-            raise Problem(503, "too-many-clients", "Too many clients", f"{why}; try again in {_RETRY_S} s", headers=retry)
+        retry = (("Retry-After", str(_RETRY_S)),)
+        if self._drain.on:
+            raise Problem(503, "draining", "Draining", "this worker is about to stop: ask another one", headers=retry)
+        if self._entered >= MAX_CLIENTS:
+            why = f"there are {MAX_CLIENTS} clients, the most there may be; try again in {_RETRY_S} s"
+            raise Problem(503, "too-many-clients", "Too many clients", why, headers=retry)
         return _Stream(self._serve)
 
     async def _serve(self, receive: Receive, send: Send) -> None:
@@ -98,12 +100,14 @@ class LiveRoute:
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            left = gone.done()
             self._clients.discard(sending)
             self._entered -= 1
             for task in (sending, gone):
                 task.cancel()
             await asyncio.wait({sending, gone})
-        if not sending.cancelled():
+        # What cannot be sent to somebody who has left is no fault.
+        if not left and not sending.cancelled():
             sending.result()
 
     async def _send_frames(self, send: Send) -> None:
@@ -121,9 +125,9 @@ class LiveRoute:
 
     def _begin(self) -> None:
         """There is a client where there was none."""
-        self._over = False
         window = Window(WINDOW_TICKS + 1)
         self._show(window)
+        self._over = False
         task = asyncio.ensure_future(self._tick(window))
         # Kept by the loop alone, a task may be collected.
         self._ticking = task

@@ -258,6 +258,27 @@ def test_numbers_that_cannot_be_had_end_the_streams_and_are_told() -> None:
         _watch(served, work)
 
 
+def test_numbers_that_cannot_be_had_at_first_fail_that_request_alone(served: Served) -> None:
+    """Its caller learns it, and the next one is served."""
+
+    async def work(route: LiveRoute, seconds: Seconds) -> None:
+        meters = served.parts.meters
+        hits = meters.l1_hits
+        del meters.l1_hits
+        client = Client(route)
+        with pytest.raises(AttributeError):
+            await client.task
+        assert route.clients == 0
+        meters.l1_hits = hits
+        later = Client(route)
+        await seconds.tick()
+        assert len(later.stats) == 2
+        later.leave()
+        await later.task
+
+    _watch(served, work)
+
+
 def test_the_streams_themselves_are_not_counted_as_in_flight(served: Served) -> None:
     """As a request they would be there for as long as somebody looks."""
 
