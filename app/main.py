@@ -42,11 +42,14 @@ from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
 from app.options import Settings
 from app.routes.batch import BatchRoute
+from app.routes.console import ConsoleRoutes
 from app.routes.decide import DecideLane
 from app.routes.deciding import Decider
 from app.routes.docs import docs_routes
 from app.routes.features import FeatureRoutes
+from app.routes.history import HistoryRoute
 from app.routes.hub import Hub
+from app.routes.live import LiveRoute
 from app.routes.openapi import openapi_route
 from app.routes.socket import SocketRoute
 from app.routes.status import StatusRoutes
@@ -313,6 +316,8 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         settings=public_settings(settings),
     )
     bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
+    history = HistoryRoute(decider, parts.store, parts.meters)
+    live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain)
     features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
     batch = BatchRoute(
         decider,
@@ -332,6 +337,8 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             Route("/decide/batch", batch.post, methods=["POST"]),
             Route("/features/{symbol:any}", features.features),
             Route("/symbols", features.symbols),
+            Route("/history/{symbol:any}", history.history),
+            Route("/live", live.live),
             Route("/stream", stream.get),
             WebSocketRoute("/ws", sockets.connect),
             Route("/health", status.health),
@@ -340,6 +347,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
             Route("/status", status.status),
             Route("/version", status.version),
             Route("/metrics", status.metrics),
+            *(ConsoleRoutes().routes() if settings.pages == "on" else ()),
         ],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
         lifespan=parts.lifespan,

@@ -199,6 +199,44 @@ class SymbolsResponse(msgspec.Struct, frozen=True, gc=False):
     run: Run | None
 
 
+class HistoryResponse(msgspec.Struct, frozen=True, gc=False):
+    """Answer to GET /history/{symbol}: the last closes that its price record came from, oldest first, adjusted as that is.
+    ``times`` are the ends of their bars, of ``interval_s`` seconds each; the last one is ``as_of``.
+    """
+
+    symbol: str
+    requested: str
+    interval_s: int
+    times: tuple[str, ...]
+    closes: tuple[float, ...]
+    as_of: str
+    run: str
+
+
+class LiveStats(msgspec.Struct, frozen=True, gc=False):
+    """One event of GET /live: one worker's numbers. Rates and percentiles are of the last ``window_s`` seconds, 10 once somebody
+    has watched for so long. Percentiles are those of POST /decide, interpolated in the buckets of
+    ``decide_request_duration_seconds`` as Prometheus' histogram_quantile does; they, and hit rates, are null without requests.
+    """
+
+    worker: int
+    version: str
+    uptime_s: float
+    run: str | None
+    window_s: float
+    requests_per_s: float
+    decisions_per_s: float
+    hit_rate: float | None
+    hit_rate_since_start: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    l1_entries: int
+    in_flight: int
+    feed_connected: bool
+    feed_lag_s: float
+
+
 class ReadyResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /livez and /readyz."""
 

@@ -58,6 +58,10 @@ class FaultyStore:
         """Untouched."""
         return await self.inner.publish(rows, info, prune=prune)
 
+    async def history(self, symbol: str) -> bytes | None:
+        """Spoilt as a record is."""
+        return self._value(await self._spoilt(lambda: self.inner.history(symbol)))
+
     async def run_info(self) -> RunInfo | None:
         """Spoilt."""
         return await self._spoilt(self.inner.run_info)
@@ -74,9 +78,9 @@ class FaultyStore:
         """Spoilt."""
         return await self._spoilt(lambda: self.inner.changes(after, wait_s))
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """Spoilt."""
-        return await self._spoilt(lambda: self.inner.history(after))
+        return await self._spoilt(lambda: self.inner.changes_since(after))
 
     async def ping(self) -> None:
         """Spoilt."""

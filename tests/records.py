@@ -2,7 +2,7 @@
 
 from app.cache.codec import encode
 from app.cache.store import Row, RunInfo
-from app.domain.vector import PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from app.domain.vector import HISTORY_SCHEMA, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, HistoryRecord, PriceRecord
 
 AS_OF_MS = 1_362_171_600_000
 """2013-03-01T21:00:00Z, the sample's last close."""
@@ -78,10 +78,22 @@ def agent_record(
     return AgentRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, views)
 
 
+def history_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1", bars: int = 40) -> HistoryRecord:
+    """A history of daily closes that ends with the plain price record's; fewer ``bars`` where time does not reach back so far."""
+    times_ms = tuple(as_of_ms - 86_400_000 * back for back in reversed(range(bars)) if back * 86_400_000 <= as_of_ms)
+    closes = tuple(100.0 - 0.5 * back - 2.0 * (back % 3) for back in reversed(range(len(times_ms))))
+    return HistoryRecord(HISTORY_SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, times_ms, closes)
+
+
 def row(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1") -> Row:
-    """Both records of a symbol, ready to publish."""
+    """All records of a symbol, ready to publish."""
     return Row(
-        symbol, as_of_ms, encode(price_record(symbol, as_of_ms, run)), as_of_ms, encode(agent_record(symbol, as_of_ms, run))
+        symbol,
+        as_of_ms,
+        encode(price_record(symbol, as_of_ms, run)),
+        as_of_ms,
+        encode(agent_record(symbol, as_of_ms, run)),
+        encode(history_record(symbol, as_of_ms, run)),
     )
 
 

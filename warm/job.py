@@ -24,7 +24,7 @@ from warm.prices import Bars, read_prices
 from warm.publish import OpenStore, publish
 from warm.report import Reporter
 from warm.sessions import Session, iso
-from warm.vectors import Vectors, build_vectors
+from warm.vectors import Vectors, build_vectors, last_closes
 
 PUBLISHED = 0
 REFUSED = 1
@@ -114,6 +114,7 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
     markets = bars.markets
     # What ended before 1970 has no place in a record, whose times begin then.
     frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
+    closes = last_closes(bars.frame)
     del bars
 
     reporter.stage("read_agents")
@@ -128,7 +129,7 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
 
     reporter.stage("build_records")
     intervals_s = {symbol: INTERVALS[market.interval] for symbol, market in markets.items()}
-    vectors = build_vectors(frame, views, run=run, loaded_at_ms=now_ms, intervals_s=intervals_s)
+    vectors = build_vectors(frame, closes, views, run=run, loaded_at_ms=now_ms, intervals_s=intervals_s)
     report |= {
         "symbols": len(vectors.rows),
         "bytes": vectors.bytes,

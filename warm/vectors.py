@@ -1,4 +1,4 @@
-"""Indicator and agent frames to the records that L2 holds, encoded."""
+"""Bars, indicators and agents' views to the records that L2 holds, encoded."""
 
 import math
 from collections import defaultdict
@@ -9,7 +9,16 @@ import polars as pl
 
 from app.cache.codec import encode
 from app.cache.store import Row
-from app.domain.vector import PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from app.domain.vector import (
+    HISTORY_BARS,
+    HISTORY_SCHEMA,
+    PRICE_NAMES,
+    SCHEMA,
+    AgentRecord,
+    AgentView,
+    HistoryRecord,
+    PriceRecord,
+)
 from warm.agents.rows import LABEL_MAX, clean_text
 
 
@@ -21,17 +30,38 @@ class Vectors(NamedTuple):
     bytes: int
 
 
+def last_closes(bars: pl.DataFrame) -> pl.DataFrame:
+    """Each symbol's last `HISTORY_BARS` closes and the ends of their bars, oldest first, as lists ``closes`` and ``times_ms``.
+
+    ``bars`` has each symbol's rows together, in order of time. As in a record, times begin in 1970.
+    """
+    # As in `indicators.latest`: groups that are slices of the table.
+    numbered = bars.filter(pl.col("as_of_ms") >= 0).with_columns(pl.col("symbol").rle_id().set_sorted().alias("number"))
+    last = pl.col("as_of_ms").tail(HISTORY_BARS).alias("times_ms"), pl.col("close").tail(HISTORY_BARS).alias("closes")
+    return numbered.group_by("number", maintain_order=True).agg(pl.col("symbol").last(), *last).drop("number")
+
+
 def build_vectors(
-    latest: pl.DataFrame, views: pl.DataFrame, *, run: str, loaded_at_ms: int, intervals_s: Mapping[str, int]
+    latest: pl.DataFrame,
+    closes: pl.DataFrame,
+    views: pl.DataFrame,
+    *,
+    run: str,
+    loaded_at_ms: int,
+    intervals_s: Mapping[str, int],
 ) -> Vectors:
-    """Encode one price record for each row of ``latest`` (`indicators.latest`) and one agent record for each symbol of
-    ``views`` (`agents.registry.latest_views`). ``intervals_s`` has the length of each symbol's bars. An
-    indicator that is missing or not finite becomes null.
+    """Encode one price record for each row of ``latest`` (`indicators.latest`), with its history from ``closes``
+    (`last_closes`), and one agent record for each symbol of ``views`` (`agents.registry.latest_views`). ``intervals_s`` has the
+    length of each symbol's bars. An indicator that is missing or not finite becomes null.
     """
     prices: dict[str, PriceRecord] = {}
     for symbol, as_of_ms, *values in latest.select("symbol", "as_of_ms", *PRICE_NAMES).iter_rows():
         finite = tuple(value if value is not None and math.isfinite(value) else None for value in values)
         prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, intervals_s[symbol], finite)
+    histories: dict[str, bytes] = {}
+    for symbol, times_ms, last in closes.select("symbol", "times_ms", "closes").iter_rows():
+        head = HISTORY_SCHEMA, times_ms[-1], loaded_at_ms, run, symbol, intervals_s[symbol]
+        histories[symbol] = encode(HistoryRecord(*head, tuple(times_ms), tuple(last)))
     agents = _agent_records(views, run, loaded_at_ms)
     rows = []
     for symbol in sorted(prices.keys() | agents.keys()):
@@ -43,10 +73,11 @@ def build_vectors(
                 encode(price) if price else None,
                 agent.as_of_ms if agent else None,
                 encode(agent) if agent else None,
+                histories.get(symbol),
             )
         )
     stamps = [stamp for row in rows for stamp in (row.price_as_of_ms, row.agents_as_of_ms) if stamp is not None]
-    size = sum(len(row.price or b"") + len(row.agents or b"") for row in rows)
+    size = sum(len(row.price or b"") + len(row.agents or b"") + len(row.history or b"") for row in rows)
     return Vectors(rows, max(stamps), size)
 
 

@@ -5,37 +5,41 @@ from typing import TypeVar
 import msgspec
 
 from app.domain.vector import (
+    HISTORY_SCHEMA,
     SCHEMA,
     AgentRecord,
+    HistoryRecord,
     PriceRecord,
     RecordHeader,
     agent_record_fault,
+    history_record_fault,
     price_record_fault,
 )
 from app.errors import RecordError
 
-T = TypeVar("T", PriceRecord, AgentRecord)
+T = TypeVar("T", PriceRecord, AgentRecord, HistoryRecord)
 
 _encoder = msgspec.msgpack.Encoder()
 _header = msgspec.msgpack.Decoder(RecordHeader)
 _price = msgspec.msgpack.Decoder(PriceRecord)
 _agents = msgspec.msgpack.Decoder(AgentRecord)
+_history = msgspec.msgpack.Decoder(HistoryRecord)
 
 
-def encode(record: PriceRecord | AgentRecord) -> bytes:
+def encode(record: PriceRecord | AgentRecord | HistoryRecord) -> bytes:
     """One msgpack array: schema, as_of_ms, loaded_at_ms, run, then the record's own fields."""
     return _encoder.encode(record)
 
 
-def _decoded(decoder: msgspec.msgpack.Decoder[T], raw: bytes) -> T:
-    """The record, if it is of this server's schema.
+def _decoded(decoder: msgspec.msgpack.Decoder[T], raw: bytes, schema: str = SCHEMA) -> T:
+    """The record, if it is of this server's ``schema``.
 
     What does not fit may be of another schema, which its header tells; it is looked at only then, and whatever fits by chance.
     """
     fault = None
     try:
         record = decoder.decode(raw)
-        if record.schema == SCHEMA:
+        if record.schema == schema:
             return record
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fault = error
@@ -43,8 +47,8 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], raw: bytes) -> T:
         header = _header.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError("corrupt", str(error)) from error
-    if header.schema != SCHEMA:
-        raise RecordError("schema_mismatch", f"stored {header.schema[:32]!r}, this server reads {SCHEMA!r}")
+    if header.schema != schema:
+        raise RecordError("schema_mismatch", f"stored {header.schema[:32]!r}, this server reads {schema!r}")
     raise RecordError("corrupt", str(fault)) from fault
 
 
@@ -63,6 +67,13 @@ def decode_agents(raw: bytes, symbol: str) -> AgentRecord:
     """Decode and check an agent record of ``symbol``; raises as `decode_price`."""
     record = _decoded(_agents, raw)
     _refuse(agent_record_fault(record), record.symbol, symbol)
+    return record
+
+
+def decode_history(raw: bytes, symbol: str) -> HistoryRecord:
+    """Decode and check a history record of ``symbol``; raises as `decode_price`."""
+    record = _decoded(_history, raw, HISTORY_SCHEMA)
+    _refuse(history_record_fault(record), record.symbol, symbol)
     return record
 
 

@@ -2,7 +2,8 @@
 
 One row a symbol holds both its records, so a read never sees one of an old run and one of a new. WAL mode lets readers go on
 while the warm job writes; its one transaction is either wholly there or not at all, whenever the job is killed. Reads run in
-one thread of the store's own, so that a slow disk delays its callers up to their budget and never the event loop.
+one thread of the store's own, so that a slow disk delays its callers up to their budget and never the event loop. Histories
+have a table of their own: a file of an earlier version is completed, and pages that decisions read hold nothing else.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS records (
     price_as_of_ms INTEGER, price BLOB,
     agents_as_of_ms INTEGER, agents BLOB
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS histories (symbol TEXT PRIMARY KEY, history BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
@@ -92,6 +94,15 @@ class EmbeddedStore:
 
         return await self._in_thread(write)
 
+    async def history(self, symbol: str) -> bytes | None:
+        """One row."""
+
+        def read() -> bytes | None:
+            row = self._reader().execute("SELECT history FROM histories WHERE symbol = ?", (symbol,)).fetchone()
+            return None if row is None else bytes(row[0])
+
+        return await self._in_thread(read)
+
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
 
@@ -121,7 +132,7 @@ class EmbeddedStore:
                 return found or Changes(last_id=after, symbols=(), lost=False)
             await asyncio.sleep(min(_POLL_S, left_s))
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
 
         def read() -> Changes:
@@ -233,6 +244,7 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
         row[0]: (row[1], row[2]) for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
     }
     written, kept_newer, changed = 0, 0, []
+    histories: dict[str, bytes | None] = {}
     writes: list[tuple[str, int | None, bytes | None, int | None, bytes | None]] = []
     for row in rows:
         price_then, agents_then = stored.get(row.symbol, (None, None))
@@ -245,6 +257,8 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
             price = (row.price_as_of_ms, row.price) if new_price else (None, None)
             agents = (row.agents_as_of_ms, row.agents) if new_agents else (None, None)
             writes.append((row.symbol, *price, *agents))
+            if new_price:
+                histories[row.symbol] = row.history
             # A symbol may be named twice, and the second row must not go back behind the first.
             stored[row.symbol] = (price[0] if new_price else price_then, agents[0] if new_agents else agents_then)
     named = {row.symbol for row in rows if row.price is not None or row.agents is not None}
@@ -252,7 +266,9 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
     if not writes and not gone:
         return Published(written=0, kept_newer=kept_newer, pruned=0, change_id=str(_newest_change(connection)))
     connection.executemany(_WRITE, writes)
-    connection.executemany("DELETE FROM records WHERE symbol = ?", ((symbol,) for symbol in gone))
+    for table in ("records", "histories"):
+        connection.executemany(f"DELETE FROM {table} WHERE symbol = ?", ((symbol,) for symbol in gone))  # noqa: S608 - as below
+    _write_histories(connection, histories)
     at_ms = time.time_ns() // 1_000_000
     cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
     change_id = int(cursor.lastrowid or 0)
@@ -266,3 +282,13 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
     info = msgspec.structs.replace(info, newest_as_of_ms=newest_ms or info.newest_as_of_ms, symbols=count)
     connection.execute("INSERT OR REPLACE INTO run (only_one, info) VALUES (1, ?)", (msgspec.msgpack.encode(info),))
     return Published(written=written, kept_newer=kept_newer, pruned=len(gone), change_id=str(change_id))
+
+
+def _write_histories(connection: sqlite3.Connection, histories: dict[str, bytes | None]) -> None:
+    """Each in the place of what stood there, None too."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO histories (symbol, history) VALUES (?, ?)",
+        (each for each in histories.items() if each[1] is not None),
+    )
+    bare = ((symbol,) for symbol, history in histories.items() if history is None)
+    connection.executemany("DELETE FROM histories WHERE symbol = ?", bare)

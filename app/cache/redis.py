@@ -1,9 +1,10 @@
-"""L2 on Redis: two string keys a symbol, a set of the known symbols, a hash about the newest run, a stream of changes.
+"""L2 on Redis: three string keys a symbol, a set of the known symbols, a hash about the newest run, a stream of changes.
 
 Keys, with the prefix ``decide:1``::
 
     decide:1:{AAPL}:price    msgpack array, see app.domain.vector.PriceRecord
     decide:1:{AAPL}:agents   msgpack array, AgentRecord
+    decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
     decide:1:symbols         set of the loaded universe
     decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms, symbols, bars, bytes
     decide:1:changes         stream of run and changed symbols, at most about 10,000 entries
@@ -34,9 +35,9 @@ _PUBLISH_S = 120.0
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 # KEYS: the set, the hash, the stream, then a key for each record.
-# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms and
-# value for each record. Everything that can fail (a key of another type) is looked at before the first write, because Redis
-# does not undo the writes of a script that stops half way.
+# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms,
+# value and history for each record (empty: none; it is a part of the price record, and not counted). Everything that can fail
+# (a key of another type) is looked at before the first write, because Redis does not undo what a script that stops has written.
 _PUBLISH = """
 for index, wanted in ipairs({'set', 'hash', 'stream'}) do
   local found = redis.call('TYPE', KEYS[index]).ok
@@ -64,7 +65,7 @@ end
 
 local written, kept, newest, changed, named = 0, 0, tonumber(ARGV[3]), {}, {}
 for index = 4, #KEYS do
-  local at = 9 + (index - 4) * 3
+  local at = 9 + (index - 4) * 4
   local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
   local stored = stored_as_of(KEYS[index])
   named[symbol] = true
@@ -74,6 +75,10 @@ for index = 4, #KEYS do
   else
     redis.call('SET', KEYS[index], ARGV[at + 3])
     written = written + 1
+    if string.sub(KEYS[index], -6) == ':price' then
+      local history = ARGV[9] .. ':{' .. symbol .. '}:history'
+      if ARGV[at + 4] == '' then redis.call('DEL', history) else redis.call('SET', history, ARGV[at + 4]) end
+    end
     if changed[#changed] ~= symbol then
       changed[#changed + 1] = symbol
       redis.call('SADD', KEYS[1], symbol)
@@ -85,7 +90,8 @@ local pruned = 0
 if ARGV[6] == '1' then
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if not named[symbol] then
-      redis.call('DEL', ARGV[9] .. ':{' .. symbol .. '}:price', ARGV[9] .. ':{' .. symbol .. '}:agents')
+      local key = ARGV[9] .. ':{' .. symbol .. '}'
+      redis.call('DEL', key .. ':price', key .. ':agents', key .. ':history')
       redis.call('SREM', KEYS[1], symbol)
       pruned = pruned + 1
       changed[#changed + 1] = symbol
@@ -182,14 +188,18 @@ class RedisStore:
             price_key, agents_key = self._record_keys(row.symbol)
             if row.price is not None and row.price_as_of_ms is not None:
                 keys.append(price_key)
-                arguments += [row.symbol, row.price_as_of_ms, row.price]
+                arguments += [row.symbol, row.price_as_of_ms, row.price, row.history or b""]
             if row.agents is not None and row.agents_as_of_ms is not None:
                 keys.append(agents_key)
-                arguments += [row.symbol, row.agents_as_of_ms, row.agents]
+                arguments += [row.symbol, row.agents_as_of_ms, row.agents, b""]
         written, kept_newer, pruned, last_id = await _answered(
             cast("Any", self._publish_client.eval(_PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
+
+    async def history(self, symbol: str) -> bytes | None:
+        """One GET."""
+        return cast("bytes | None", await _answered(cast("Any", self._client.get(f"{self._prefix}:{{{symbol}}}:history"))))
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
@@ -253,7 +263,7 @@ class RedisStore:
         last_id = entries[-1][0].decode() if entries else after
         return Changes(last_id=last_id, symbols=tuple(symbols), lost=lost, published_ms=published_ms)
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""
         return await self.changes(after, 0.0) if _is_change_id(after) else Changes(after, (), lost=True)
 

@@ -24,13 +24,17 @@ UNKNOWN = Stored(known=False, price=None, agents=None)
 
 
 class Row(NamedTuple):
-    """One symbol's part of a publication. A record that is None leaves the stored one as it is; a row of none names nothing."""
+    """One symbol's part of a publication. A record that is None leaves the stored one as it is; a row of none names nothing.
+
+    ``history`` is a part of the price record: it is written when that is, and what stands there goes when that brings none.
+    """
 
     symbol: str
     price_as_of_ms: int | None
     price: bytes | None
     agents_as_of_ms: int | None
     agents: bytes | None
+    history: bytes | None = None
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -86,6 +90,10 @@ class Store(Protocol):
         """
         ...
 
+    async def history(self, symbol: str) -> bytes | None:
+        """The raw history of ``symbol``; None if there is none, whether or not the symbol is known."""
+        ...
+
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info; None if nothing was ever published."""
         ...
@@ -102,7 +110,7 @@ class Store(Protocol):
         """Entries after ``after``; waits up to ``wait_s`` seconds for one if there is none."""
         ...
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """As `changes`, for whoever is not the feed: waits for nothing, and takes from the feed nothing that it must learn of.
         An id that this store cannot have given is one whose entries are gone (``lost``).
         """

@@ -1,12 +1,14 @@
 """The hybrid vector: its names, their order, its schema fingerprint, and the two records it is stored as.
 
 A symbol has two records because its inputs age differently: a `PriceRecord` (refreshed with every bar) and an
-`AgentRecord` (refreshed whenever agents ran). Times are integer milliseconds since the Unix epoch, UTC.
+`AgentRecord` (refreshed whenever agents ran). A `HistoryRecord` stands beside the price record and decides nothing. Times are
+integer milliseconds since the Unix epoch, UTC.
 """
 
 import hashlib
 import math
 import re
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -76,8 +78,16 @@ AGENT_VIEW_FIELDS: tuple[str, ...] = (
     "input_hash",
 )
 
+HISTORY_FIELDS: tuple[str, ...] = ("as_of_ms", "loaded_at_ms", "run", "symbol", "interval_s", "times_ms", "closes")
+
 SCHEMA: str = hashlib.sha256(repr(("decide-record-1", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS)).encode()).hexdigest()[:16]
 """Fingerprint of names and order (16 hex digits). A stored record with another one is never read as this one."""
+
+HISTORY_BARS = 120
+"""Closes that a `HistoryRecord` has at most."""
+
+HISTORY_SCHEMA: str = hashlib.sha256(repr(("decide-history-1", HISTORY_FIELDS)).encode()).hexdigest()[:16]
+"""Fingerprint of `HistoryRecord`, by itself: histories can change without a vector having to be warmed again."""
 
 SYMBOL_PATTERN = r"^[A-Z0-9^][A-Z0-9._:/=^-]{0,31}$"
 SYMBOL_RULE = "1 to 32 of A-Z 0-9 . _ : / = ^ -, beginning with a letter, a digit or ^"
@@ -147,6 +157,22 @@ class AgentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     views: tuple[AgentView, ...]
 
 
+class HistoryRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A symbol's last closes, oldest first, as adjusted as its price record's own; ``times_ms`` are the ends of the bars.
+
+    It belongs to the price record of the same ``as_of_ms`` and is replaced with it. Field order is `HISTORY_FIELDS`.
+    """
+
+    schema: str
+    as_of_ms: int
+    loaded_at_ms: int
+    run: str
+    symbol: str
+    interval_s: int
+    times_ms: tuple[int, ...]
+    closes: tuple[float, ...]
+
+
 def price_record_fault(record: PriceRecord) -> str | None:
     """What is wrong with a decoded price record, or None. Types are already checked; counts and ranges are not."""
     if len(record.values) != len(PRICE_NAMES):
@@ -175,4 +201,24 @@ def agent_record_fault(record: AgentRecord) -> str | None:
             return f"agent {each.agent!r} has view {each.view}, outside [-1, 1]"
         if each.confidence is not None and not 0.0 <= each.confidence <= 1.0:
             return f"agent {each.agent!r} has confidence {each.confidence}, outside [0, 1]"
+    return None
+
+
+def history_record_fault(record: HistoryRecord) -> str | None:
+    """What is wrong with a decoded history record, or None."""
+    times_ms, closes = record.times_ms, record.closes
+    if not 1 <= len(times_ms) <= HISTORY_BARS:
+        return f"{len(times_ms)} bars where 1 to {HISTORY_BARS} are allowed"
+    if len(closes) != len(times_ms):
+        return f"{len(closes)} closes for {len(times_ms)} times"
+    if any(later <= earlier for earlier, later in pairwise(times_ms)):
+        return "times_ms do not ascend"
+    if times_ms[0] < 0 or times_ms[-1] >= AS_OF_MAX_MS:
+        return f"times_ms run from {times_ms[0]} to {times_ms[-1]}, outside the years 1970 to 9000"
+    if times_ms[-1] != record.as_of_ms:
+        return f"as_of_ms is {record.as_of_ms}, not the last bar's {times_ms[-1]}"
+    if not all(map(math.isfinite, closes)):
+        return "a close is not a finite number"
+    if record.interval_s <= 0:
+        return f"interval_s is {record.interval_s}, not positive"
     return None

@@ -25,11 +25,12 @@ from app.cache.store import RunInfo
 from app.observe.access import AccessMeters
 from app.observe.streams import StreamMeters
 from app.observe.tallies import BatchedHistogram, Durations, Tally
+from app.observe.window import Totals
 
 # A series of its own for each counter's birth doubles what is scraped and tells nothing that is asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_REQUEST_BUCKETS_S = (
+REQUEST_BUCKETS_S = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 10.0),
 )
 _STORE_BUCKETS_S = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1.0, 2.5)
@@ -54,7 +55,7 @@ class Meters:
             "decide_request_duration_seconds",
             "Time from the request's arrival in the app to its last send.",
             ["route", "status"],
-            buckets=_REQUEST_BUCKETS_S,
+            buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
         self._decisions = Counter(
@@ -251,8 +252,20 @@ class Meters:
         labels = route, str(status)
         durations = self._durations_of.get(labels)
         if durations is None:
-            durations = self._durations_of[labels] = Durations(self._requests.labels(*labels), _REQUEST_BUCKETS_S)
+            durations = self._durations_of[labels] = Durations(self._requests.labels(*labels), REQUEST_BUCKETS_S)
         return durations
+
+    def totals(self) -> Totals:
+        """What this worker has counted since its start."""
+        of_decide = [0] * (len(REQUEST_BUCKETS_S) + 1)
+        requests = 0
+        for (route, _), durations in self._durations_of.items():
+            counts = durations.so_far()
+            requests += sum(counts)
+            if route == "/decide":
+                of_decide = [so_far + count for so_far, count in zip(of_decide, counts, strict=True)]
+        decisions = sum(tally.count for (kind, *_), tally in self._tally_of.items() if kind in _ACTIONS)
+        return Totals(self.hits, self.misses, requests, decisions, tuple(of_decide))
 
     def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
         """``count`` symbols were asked of ``tier``."""

@@ -47,11 +47,12 @@ class Tally:
 class Durations:
     """What one histogram, of buckets up to ``bounds_s``, observes."""
 
-    __slots__ = ("_bounds_s", "_counts", "_histogram", "_total_s")
+    __slots__ = ("_bounds_s", "_counts", "_histogram", "_told", "_total_s")
 
     def __init__(self, histogram: BatchedHistogram, bounds_s: Sequence[float]) -> None:
         self._histogram = histogram
         self._bounds_s = tuple(bounds_s)
+        self._told = [0] * (len(self._bounds_s) + 1)
         self._start()
 
     def _start(self) -> None:
@@ -67,4 +68,9 @@ class Durations:
         """Tell the histogram."""
         if any(self._counts):
             self._histogram.add(self._counts, self._total_s)
+            self._told = self.so_far()
             self._start()
+
+    def so_far(self) -> list[int]:
+        """How many there were since the start, by bucket, told or not."""
+        return [told + count for told, count in zip(self._told, self._counts, strict=True)]

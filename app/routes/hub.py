@@ -244,7 +244,7 @@ class Hub:
         found: set[str] = set()
         position = after
         for _ in range(PAGES_MAX):
-            changes = await self._store.history(position)
+            changes = await self._store.changes_since(position)
             if changes.lost:
                 return None
             if not changes.symbols:

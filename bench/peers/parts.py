@@ -116,8 +116,8 @@ def _publish(url: str, prefix: str) -> Callable[[], int]:
     symbols = sorted(name.decode() for name in client.smembers("decide:1:symbols"))
     rows = []
     for symbol in symbols:
-        price, agents = client.mget(f"decide:1:{{{symbol}}}:price", f"decide:1:{{{symbol}}}:agents")
-        rows.append(Row(symbol, 1, price, None if agents is None else 1, agents))
+        price, agents, history = client.mget([f"decide:1:{{{symbol}}}:{part}" for part in ("price", "agents", "history")])
+        rows.append(Row(symbol, 1, price, None if agents is None else 1, agents, history))
     client.close()
     info = RunInfo(run="bench", warmed_at_ms=1, newest_as_of_ms=1, symbols=len(rows), bars=1, bytes=1)
 

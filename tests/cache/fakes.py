@@ -55,6 +55,10 @@ class FakeStore:
         self.info = info
         return Published(2 * len(rows), 0, 0, "1")
 
+    async def history(self, symbol: str) -> bytes | None:
+        """Not asked by the tiers."""
+        raise NotImplementedError
+
     async def run_info(self) -> RunInfo | None:
         """As it was set."""
         self._fail()
@@ -81,7 +85,7 @@ class FakeStore:
             raise found
         return found
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """Nobody but the feed asks here."""
         raise NotImplementedError
 

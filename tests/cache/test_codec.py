@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cache.codec import decode_agents, decode_price, encode
-from app.domain.vector import AS_OF_MAX_MS, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from app.cache.codec import decode_agents, decode_history, decode_price, encode
+from app.domain.vector import (
+    AS_OF_MAX_MS,
+    HISTORY_SCHEMA,
+    PRICE_NAMES,
+    SCHEMA,
+    AgentRecord,
+    AgentView,
+    HistoryRecord,
+    PriceRecord,
+    history_record_fault,
+)
 from app.errors import RecordError
-from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record
+from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, history_record, price_record
 
 _times = st.integers(0, AS_OF_MAX_MS - 1)
 _text = st.text(max_size=20)
@@ -36,16 +46,25 @@ _agent_records = st.builds(
 )
 
 
-@given(_price_records, _agent_records)
-def test_what_was_encoded_is_decoded(price: PriceRecord, agents: AgentRecord) -> None:
+@st.composite
+def _histories(draw: st.DrawFn) -> HistoryRecord:
+    times_ms = tuple(sorted(draw(st.sets(_times, min_size=1, max_size=120))))
+    closes = tuple(draw(st.floats(allow_nan=False, allow_infinity=False)) for _ in times_ms)
+    interval_s = draw(st.integers(1, 10**7))
+    return HistoryRecord(HISTORY_SCHEMA, times_ms[-1], draw(_times), draw(_text), "AAPL", interval_s, times_ms, closes)
+
+
+@given(_price_records, _agent_records, _histories())
+def test_what_was_encoded_is_decoded(price: PriceRecord, agents: AgentRecord, history: HistoryRecord) -> None:
     """Every valid record survives the way to bytes and back, bit for bit."""
+    assert decode_history(encode(history), "AAPL") == history
     assert decode_price(encode(price), "AAPL") == price
     assert decode_agents(encode(agents), "AAPL") == agents
 
 
 def _must_be_refused(raw: bytes) -> str:
     reasons = set()
-    for decode in (decode_price, decode_agents):
+    for decode in (decode_price, decode_agents, decode_history):
         with pytest.raises(RecordError) as refused:
             decode(raw, "AAPL")
         reasons.add(refused.value.reason)
@@ -55,7 +74,7 @@ def _must_be_refused(raw: bytes) -> str:
 
 def test_every_truncation_is_corrupt() -> None:
     """A record cut anywhere is refused, never read in part."""
-    for whole in (encode(price_record()), encode(agent_record())):
+    for whole in (encode(price_record()), encode(agent_record()), encode(history_record(bars=3))):
         for length in range(len(whole)):
             assert _must_be_refused(whole[:length]) == "corrupt"
 
@@ -64,6 +83,19 @@ def test_every_truncation_is_corrupt() -> None:
 def test_random_bytes_are_refused(raw: bytes) -> None:
     """Nothing but RecordError comes of bytes that are no record."""
     _must_be_refused(raw)
+
+
+@given(st.data())
+def test_a_damaged_history_is_refused_or_still_valid(data: st.DataObject) -> None:
+    """As the other records."""
+    raw = bytearray(encode(history_record()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        record = decode_history(bytes(raw), "AAPL")
+    except RecordError:
+        return
+    assert (record.symbol, record.schema, history_record_fault(record)) == ("AAPL", HISTORY_SCHEMA, None)
 
 
 @given(st.sampled_from([encode(price_record()), encode(agent_record())]), st.data())
@@ -131,3 +163,19 @@ def test_an_agent_record_that_breaks_a_rule_is_corrupt(record: AgentRecord) -> N
 def test_names_and_order_have_this_fingerprint() -> None:
     """If this fails, stored records must be warmed again: say so in the CHANGELOG, and put the new fingerprint here."""
     assert SCHEMA == "fb073dc7a583ba06"
+
+
+def test_a_history_of_another_layout_is_a_mismatch_and_leaves_the_vector_alone() -> None:
+    """It has a fingerprint of its own: if this fails, histories are missing until the next warm, and nothing else is."""
+    assert HISTORY_SCHEMA == "39ed2f9016b7040c"
+    foreign = msgspec.structs.replace(history_record(), schema=SCHEMA)
+    assert _must_be_refused_as_history(encode(foreign)) == "schema_mismatch"
+    assert _must_be_refused_as_history(encode(history_record(symbol="MSFT"))) == "corrupt"
+    with pytest.raises(RecordError, match="schema_mismatch"):
+        decode_price(encode(history_record()), "AAPL")
+
+
+def _must_be_refused_as_history(raw: bytes) -> str:
+    with pytest.raises(RecordError) as refused:
+        decode_history(raw, "AAPL")
+    return refused.value.reason

@@ -9,13 +9,17 @@ import pytest
 from app.domain.vector import (
     AGENT_VIEW_FIELDS,
     AS_OF_MAX_MS,
+    HISTORY_BARS,
+    HISTORY_FIELDS,
     PRICE_NAMES,
     AgentView,
+    HistoryRecord,
     agent_record_fault,
+    history_record_fault,
     is_symbol,
     price_record_fault,
 )
-from tests.records import AS_OF_MS, agent_record, agent_view, price_record
+from tests.records import AS_OF_MS, agent_record, agent_view, history_record, price_record
 
 
 def test_the_last_time_can_be_shown_as_a_date_with_room_for_every_age() -> None:
@@ -104,3 +108,44 @@ def test_tickers_are_symbols(symbol: str) -> None:
 def test_what_could_break_a_key_or_a_line_is_no_symbol(symbol: str) -> None:
     """Neither spaces, line ends, braces, small letters nor more than 32 characters."""
     assert not is_symbol(symbol)
+
+
+def _history(*times_ms: int, closes: tuple[float, ...] | None = None, interval_s: int = 1) -> HistoryRecord:
+    closes = tuple(float(each) for each in times_ms) if closes is None else closes
+    as_of_ms = times_ms[-1] if times_ms else 0
+    return msgspec.structs.replace(history_record(), as_of_ms=as_of_ms, times_ms=times_ms, closes=closes, interval_s=interval_s)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [history_record(), _history(0), _history(AS_OF_MAX_MS - 1), _history(*range(HISTORY_BARS)), _history(5, closes=(-1.0,))],
+)
+def test_histories_up_to_the_bounds_are_valid(record: HistoryRecord) -> None:
+    """One bar or as many as there may be, at the first and the last time."""
+    assert history_record_fault(record) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "fault"),
+    [
+        (_history(), "0 bars"),
+        (_history(*range(HISTORY_BARS + 1)), "121 bars"),
+        (_history(1, 2, closes=(1.0,)), "1 closes for 2 times"),
+        (_history(1, 1), "ascend"),
+        (_history(1, 3, 2, 4), "ascend"),
+        (_history(-1, 1), "outside"),
+        (_history(1, AS_OF_MAX_MS), "outside"),
+        (msgspec.structs.replace(_history(1, 2), as_of_ms=3), "not the last bar's 2"),
+        (_history(1, 2, closes=(1.0, math.nan)), "finite"),
+        (_history(1, 2, closes=(math.inf, 1.0)), "finite"),
+        (_history(1, interval_s=0), "interval_s is 0"),
+    ],
+)
+def test_a_history_that_breaks_a_rule_is_told_which(record: HistoryRecord, fault: str) -> None:
+    """Counts, order, times, the end and the numbers."""
+    assert fault in (history_record_fault(record) or "")
+
+
+def test_a_history_has_its_fields_in_the_order_of_its_fingerprint() -> None:
+    """Behind the fingerprint itself."""
+    assert ("schema", *HISTORY_FIELDS) == HistoryRecord.__struct_fields__

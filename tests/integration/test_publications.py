@@ -15,7 +15,7 @@ from app.cache.codec import encode
 from app.cache.opening import open_store
 from app.cache.store import Row, RunInfo, Store, Stored
 from app.domain.vector import AS_OF_MAX_MS
-from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
+from tests.records import AS_OF_MS, agent_record, history_record, price_record, row, run_info
 from tests.servers import RedisServer
 
 # Around every length that msgpack has for an integer, and about the two ends.
@@ -26,14 +26,16 @@ _prefixes = (f"examples:{number}" for number in itertools.count())
 
 
 class Publication(NamedTuple):
-    """The times of price and agents by symbol (None: no such record in it), and whether to prune."""
+    """The times of price and agents by symbol (None: no such record in it), whether to prune, whether prices have histories."""
 
     times: dict[str, tuple[int | None, int | None]]
     prune: bool
+    histories: bool
 
 
 _publications = st.lists(
-    st.builds(Publication, st.dictionaries(st.sampled_from("ABC"), _both_or_one, min_size=1), st.booleans()), max_size=6
+    st.builds(Publication, st.dictionaries(st.sampled_from("ABC"), _both_or_one, min_size=1), st.booleans(), st.booleans()),
+    max_size=6,
 )
 
 
@@ -42,6 +44,7 @@ class Model:
 
     def __init__(self) -> None:
         self.records: dict[str, list[tuple[int, bytes] | None]] = {}
+        self.histories: dict[str, bytes | None] = {}
         self.info: RunInfo | None = None
 
     def publish(self, rows: list[Row], info: RunInfo, *, prune: bool) -> tuple[int, int, int, set[str]]:
@@ -58,11 +61,14 @@ class Model:
                     kept += 1
                     continue
                 held[place] = (as_of_ms, raw)
+                if place == 0:
+                    self.histories[each.symbol] = each.history
                 written += 1
                 changed.add(each.symbol)
         gone = self.records.keys() - {each.symbol for each in rows} if prune else set()
         for symbol in gone:
             del self.records[symbol]
+            self.histories.pop(symbol, None)
         if changed or gone:
             times = [record[0] for held in self.records.values() for record in held if record is not None]
             self.info = RunInfo(info.run, info.warmed_at_ms, max(times), len(self.records), info.bars, info.bytes)
@@ -82,6 +88,7 @@ def _rows(publication: Publication, run: str) -> list[Row]:
             None if price_ms is None else encode(price_record(symbol, price_ms, run)),
             agents_ms,
             None if agents_ms is None else encode(agent_record(symbol, agents_ms, run)),
+            encode(history_record(symbol, price_ms or 0, run)) if publication.histories else None,
         )
         for symbol, (price_ms, agents_ms) in publication.times.items()
     ]
@@ -100,6 +107,7 @@ async def _check(store: Store, publications: list[Publication]) -> None:
             assert (published.written, published.kept_newer, published.pruned) == (written, kept, pruned)
             assert await store.symbols() == sorted(model.records)
             assert await store.get_many("ABCD") == [model.stored(symbol) for symbol in "ABCD"]
+            assert [await store.history(symbol) for symbol in "ABCD"] == [model.histories.get(symbol) for symbol in "ABCD"]
             assert await store.run_info() == model.info
             changes = await store.changes(position, 0.0)
             # Nothing tells whether the first entries that a Redis stream ever shows are its first.

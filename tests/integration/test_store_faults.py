@@ -52,6 +52,26 @@ def test_a_file_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
+def test_a_file_without_histories_is_completed_and_its_records_stay(tmp_path: Path) -> None:
+    """One that an earlier version wrote is read as before; its symbols have no history until the next run."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info())
+        await store.close()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DROP TABLE histories")
+        store = EmbeddedStore(path)
+        assert (await store.get_many(["A"]))[0].price == row("A").price
+        assert await store.history("A") is None
+        await store.publish([row("A")], run_info())
+        assert await store.history("A") == row("A").history
+        await store.close()
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("key", ["symbols", "run", "changes"])
 def test_a_publication_that_cannot_be_whole_is_not_begun(key: str, redis_url: str) -> None:
     """If one of the store's own keys is of another type, nothing is written at all."""
@@ -74,6 +94,7 @@ async def _all_fail(store: Store) -> None:
         lambda: store.publish([row("A")], run_info()),
         store.run_info,
         store.symbols,
+        lambda: store.history("A"),
         store.feed_position,
         lambda: store.changes("0-0" if store.kind == "redis" else "0", 0.01),
         store.ping,

@@ -121,6 +121,41 @@ def test_a_symbol_named_twice_does_not_go_backwards(place: Place) -> None:
     place.run(work)
 
 
+def test_a_history_is_replaced_exactly_when_its_price_record_is(place: Place) -> None:
+    """Not by an older run, not by agents alone; by a price without one it is removed, and with its symbol."""
+    old, new, same = row("A", AS_OF_MS - _DAY_MS, "r0"), row("A", AS_OF_MS, "r1"), row("A", AS_OF_MS, "r2")
+
+    async def work(store: Store) -> None:
+        first = await store.publish([new, row("B")], run_info("r1"))
+        assert (first.written, await store.history("A"), await store.history("NOPE")) == (4, new.history, None)
+        await store.publish([old], run_info("r0"))
+        assert await store.history("A") == new.history
+        agents_alone = same._replace(price=None, price_as_of_ms=None)
+        assert (await store.publish([agents_alone], run_info("r2"))).written == 1
+        assert await store.history("A") == new.history
+        crossed = same._replace(agents=old.agents, agents_as_of_ms=old.agents_as_of_ms)
+        published = await store.publish([crossed], run_info("r2"))
+        assert (published.written, published.kept_newer, await store.history("A")) == (1, 1, same.history)
+        await store.publish([same._replace(history=None)], run_info("r2"))
+        assert (await store.history("A"), await store.history("B")) == (None, row("B").history)
+        await store.publish([row("A")], run_info("r3"), prune=True)
+        assert (await store.history("A"), await store.history("B")) == (row("A").history, None)
+
+    place.run(work)
+
+
+def test_of_a_symbol_named_twice_the_history_is_that_of_the_price_that_stays(place: Place) -> None:
+    """Whichever comes first, and if the newer one has none, none."""
+    old, new = row("A", AS_OF_MS, "old"), row("A", AS_OF_MS + 1, "new")
+    crossed = [row("B", AS_OF_MS, "old"), row("B", AS_OF_MS + 1, "new")._replace(history=None)]
+
+    async def work(store: Store) -> None:
+        await store.publish([new, old, *crossed], run_info())
+        assert (await store.history("A"), await store.history("B")) == (new.history, None)
+
+    place.run(work)
+
+
 def test_the_newest_time_is_that_of_all_runs_until_it_is_pruned(place: Place) -> None:
     """An older run beside a newer one does not turn the clock back; one that removes the newer symbols does."""
 

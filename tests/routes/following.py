@@ -34,7 +34,7 @@ class HistoryStore(FakeStore):
         self.pages: dict[str, Changes] = {}
         self.looks: list[str] = []
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """The page after it, or nothing where there is none; lost where it was never given."""
         self.looks.append(after)
         await self._answer()

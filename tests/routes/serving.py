@@ -46,6 +46,7 @@ class FakeStore:
 
     def __init__(self, symbols: Sequence[str] = UNIVERSE, info: RunInfo | None = None) -> None:
         self.stored: dict[str, Stored] = {}
+        self.histories: dict[str, bytes] = {}
         self.info = info
         self.fault: Exception | None = None
         self.hangs = False
@@ -59,6 +60,8 @@ class FakeStore:
     def put(self, row: Row) -> None:
         """Hold ``row``."""
         self.stored[row.symbol] = Stored(known=True, price=row.price, agents=row.agents)
+        if row.history is not None:
+            self.histories[row.symbol] = row.history
 
     async def _answer(self) -> None:
         if self.hangs:
@@ -75,6 +78,11 @@ class FakeStore:
     async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """Nothing here publishes through the store."""
         raise NotImplementedError
+
+    async def history(self, symbol: str) -> bytes | None:
+        """As it was put."""
+        await self._answer()
+        return self.histories.get(symbol)
 
     async def run_info(self) -> RunInfo | None:
         """The run, if there is one."""
@@ -97,7 +105,7 @@ class FakeStore:
         await asyncio.sleep(wait_s)
         return Changes(last_id=after, symbols=(), lost=False)
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """It keeps none."""
         await self._answer()
         return Changes(last_id=after, symbols=(), lost=True)

@@ -237,7 +237,7 @@ def test_a_content_length_of_nothing_is_an_empty_body(served: Served) -> None:
     assert (heard.status, heard.problem.type) == (400, "urn:decide:problem:bad-json")
 
 
-@pytest.mark.parametrize("path", ["/", "/decid", "/decide/", "//decide", "/Decide", "/decide/x", "/features", "/favicon.ico"])
+@pytest.mark.parametrize("path", ["/decid", "/decide/", "//decide", "/Decide", "/decide/x", "/features", "/favicon.ico"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_not_there_is_404(method: str, path: str, served: Served) -> None:
     """No redirects, no guesses."""

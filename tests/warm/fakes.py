@@ -51,16 +51,17 @@ class FakeStore:
         written = kept_newer = pruned = 0
         for row in rows:
             old = self.records.get(row.symbol, Row(row.symbol, None, None, None, None))
-            price, agents = old[1:3], old[3:5]
+            price, agents, history = old[1:3], old[3:5], old.history
             if row.price_as_of_ms is not None:
                 newer = old.price_as_of_ms is not None and old.price_as_of_ms > row.price_as_of_ms
                 kept_newer, written = kept_newer + newer, written + (not newer)
                 price = price if newer else row[1:3]
+                history = history if newer else row.history
             if row.agents_as_of_ms is not None:
                 newer = old.agents_as_of_ms is not None and old.agents_as_of_ms > row.agents_as_of_ms
                 kept_newer, written = kept_newer + newer, written + (not newer)
                 agents = agents if newer else row[3:5]
-            self.records[row.symbol] = Row(row.symbol, *price, *agents)
+            self.records[row.symbol] = Row(row.symbol, *price, *agents, history)
         if prune:
             for symbol in self.records.keys() - {row.symbol for row in rows}:
                 del self.records[symbol]
@@ -71,6 +72,10 @@ class FakeStore:
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Not asked by the warm job."""
         raise NotImplementedError
+
+    async def history(self, symbol: str) -> bytes | None:
+        """As it was published."""
+        return self.records[symbol].history
 
     async def run_info(self) -> RunInfo | None:
         """The last publication's."""
@@ -88,7 +93,7 @@ class FakeStore:
         """Not asked by the warm job."""
         raise NotImplementedError
 
-    async def history(self, after: str) -> Changes:
+    async def changes_since(self, after: str) -> Changes:
         """Not asked by the warm job."""
         raise NotImplementedError
 

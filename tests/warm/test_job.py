@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from app.cache.codec import decode_agents, decode_price
+from app.cache.codec import decode_agents, decode_history, decode_price
 from app.cache.store import Row
 from app.domain.vector import PRICE_NAMES
 from tests.warm.fakes import (
@@ -64,6 +64,42 @@ def test_the_last_close_is_the_price_that_was_traded() -> None:
     store = warm("--prices", SAMPLE_PRICES).store
     closes = {symbol: store.price(symbol).values[PRICE_NAMES.index("close")] for symbol in store.records}
     assert closes == {"AAPL": 430.47, "FB": 27.78, "GOOG": 806.19, "IBM": 202.91, "MSFT": 27.95}
+
+
+def test_a_history_has_the_last_120_bars_that_are_over() -> None:
+    """Their closes as the record's own, adjusted; they end with the bar that the record is as of."""
+    store = warm("--prices", SAMPLE_PRICES).store
+    for symbol, published in store.records.items():
+        assert published.history is not None
+        history, price = decode_history(published.history, symbol), store.price(symbol)
+        assert (history.as_of_ms, history.run, history.interval_s) == (price.as_of_ms, "run-1", 86_400)
+        assert (len(history.times_ms), history.times_ms[-1]) == (120, price.as_of_ms)
+        values = dict(zip(PRICE_NAMES, price.values, strict=True))
+        assert history.closes[-1] == values["close"]
+        assert history.closes[-5] == values["close_lag_4"]
+        assert max(history.closes[-60:]) == pytest.approx(values["close"] / (1 + (values["drawdown_60"] or 0.0)))
+    aapl = decode_history(store.records["AAPL"].history or b"", "AAPL")
+    assert datetime.fromtimestamp(aapl.times_ms[0] / 1000, UTC).date().isoformat() == "2012-09-06"
+
+
+def test_a_history_of_few_bars_has_them_all_and_none_of_the_future(tmp_path: Path) -> None:
+    """Bars after --as-of are in no history; a young symbol has a short one; each symbol has its own."""
+    path = write_csv(tmp_path / "p.csv", good_rows(150, "AAA") + good_rows(7, "BBB"))
+    store = warm("--prices", path, "--as-of", "2012-01-05").store
+    for symbol in ("AAA", "BBB"):
+        history = decode_history(store.records[symbol].history or b"", symbol)
+        assert [datetime.fromtimestamp(each / 1000, UTC).day for each in history.times_ms] == [1, 2, 3, 4, 5]
+        assert history.closes == (100.0, 100.0, 100.0, 103.0, 103.0)
+    whole = decode_history(warm("--prices", path).store.records["AAA"].history or b"", "AAA")
+    assert len(whole.times_ms) == 120
+
+
+def test_a_history_counts_in_bytes_and_not_as_a_record() -> None:
+    """What a run takes in L2 is all of it; a symbol still has two records at most."""
+    outcome = warm("--prices", SAMPLE_PRICES)
+    rows = outcome.store.records.values()
+    assert outcome.report["written"] == 5
+    assert outcome.report["bytes"] == sum(len(each.price or b"") + len(each.history or b"") for each in rows)
 
 
 def test_abstentions_failures_and_neutral_views_reach_the_record_apart() -> None:

@@ -1,0 +1,77 @@
+"""GET /history/{symbol}: the closes behind a symbol's price record, for people to look at. No decision reads them."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.cache.codec import decode_history
+from app.cache.store import Store
+from app.cache.waiting import wait_for_store
+from app.errors import Problem, RecordError, StoreError
+from app.observe.meters import Meters
+from app.payloads import HistoryResponse
+from app.routes.deciding import Decider, canonical, iso, unknown_symbol
+
+_READ_S = 2.0
+"""Seconds that L2 may take to read one."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _unavailable() -> Problem:
+    return Problem(503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),))
+
+
+class HistoryRoute:
+    """The endpoint."""
+
+    def __init__(self, decider: Decider, store: Store, meters: Meters) -> None:
+        self._decider = decider
+        self._store = store
+        self._meters = meters
+
+    async def history(self, request: Request) -> Response:
+        """The last closes of one symbol, straight from L2."""
+        requested = request.path_params["symbol"]
+        symbol = canonical(requested)
+        raw = await self._read(symbol)
+        if raw is None:
+            raise await self._why_none(symbol, request.scope["arrival"].started)
+        try:
+            record = decode_history(raw, symbol)
+        except RecordError as error:
+            self._meters.record_fault(error.reason)
+            raise _missing(symbol, f"has a history that cannot be read ({error.reason})") from error
+        body = HistoryResponse(
+            symbol=symbol,
+            requested=requested,
+            interval_s=record.interval_s,
+            times=tuple(map(iso, record.times_ms)),
+            closes=record.closes,
+            as_of=iso(record.as_of_ms),
+            run=record.run,
+        )
+        return Response(_encode(body), media_type="application/json")
+
+    async def _read(self, symbol: str) -> bytes | None:
+        admission = self._decider.admission
+        if not admission.enter(1):
+            raise admission.refusal()
+        try:
+            return await wait_for_store(self._store.history(symbol), _READ_S)
+        except StoreError as error:
+            raise _unavailable() from error
+        finally:
+            admission.leave(1)
+
+    async def _why_none(self, symbol: str, started: float) -> Problem:
+        """Whether there is no such symbol, or no history of it, or nothing that could tell."""
+        lookup = await self._decider.look_up(symbol, None, started)
+        if lookup.evidence is None:
+            return unknown_symbol(symbol)
+        return _missing(symbol, "is loaded without a history") if lookup.proven else _unavailable()
+
+
+def _missing(symbol: str, why: str) -> Problem:
+    """The symbol is loaded and its history is not, as after a run of an earlier version."""
+    return Problem(404, "history-missing", "History missing", f"{symbol} {why}: run the warm job", "symbol")
