@@ -120,7 +120,7 @@ def test_no_metric_has_a_label_without_bound() -> None:
     meters.run_seen(run_info())
     refresh(meters)
     names = {label for _, labels in samples(meters) for label, _ in labels}
-    known = {"action", "tier", "level", "route", "status", "result", "operation", "reason", "input", "le"}
+    known = {"action", "tier", "level", "route", "status", "result", "operation", "reason", "input", "le", "transport"}
     assert names <= known | {"run", "version", "policy", "schema", "implementation", "major", "minor", "patchlevel"}
 
 
