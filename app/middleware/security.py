@@ -3,7 +3,9 @@
 SERVER = (b"server", b"")
 """Granian names itself where the application does not."""
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-_DATA = (
+_ALWAYS = (
+    SERVER,
+    NOSNIFF,
     # Whatever an answer is taken for, it runs nothing, loads nothing and stands in nobody's frame.
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
@@ -17,4 +19,4 @@ Header = tuple[bytes, bytes]
 def secured(headers: list[Header]) -> list[Header]:
     """``headers`` with those of security; what an answer says for itself, as a page does, stands."""
     own = {name.lower() for name, _ in headers}
-    return [*headers, SERVER, NOSNIFF, *(each for each in _DATA if each[0] not in own)]
+    return [*headers, *(each for each in _ALWAYS if each[0] not in own)]

@@ -1,0 +1,68 @@
+"""Ending connections whose clients do not read."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+
+import pytest
+
+from app.middleware.hangup import HangUps, hang_up
+
+_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: nothing else says which sockets a process has")
+
+
+def _pair(listener: socket.socket) -> tuple[socket.socket, socket.socket]:
+    client = socket.create_connection(listener.getsockname(), timeout=10)
+    served, _ = listener.accept()
+    return client, served
+
+
+def _read_all(client: socket.socket) -> None:
+    while client.recv(65_536):
+        pass
+
+
+def _fill(served: socket.socket) -> None:
+    served.settimeout(0.0)
+    with contextlib.suppress(BlockingIOError):
+        while served.send(b"x" * 65_536):
+            pass
+
+
+@_LINUX
+def test_the_connection_to_a_peer_is_ended_and_no_other() -> None:
+    """Its client meets a reset as soon as the server has let go too; what was not read is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (client, served), (other, others) = _pair(listener), _pair(listener)
+        _fill(served)
+        assert hang_up([client.getsockname(), ("192.0.2.1", 1)]) == 1
+        with pytest.raises(BrokenPipeError):
+            served.sendall(b"more")
+        served.close()
+        others.sendall(b"fine")
+        assert other.recv(10) == b"fine"
+        with pytest.raises(ConnectionResetError):
+            _read_all(client)
+        for each in (client, other, others):
+            each.close()
+
+
+@_LINUX
+def test_those_asked_for_within_a_moment_are_ended_together() -> None:
+    """Ports come as text from Granian; a connection without an address (of a test, of a Unix socket) is left alone."""
+
+    async def work() -> None:
+        hang_ups = HangUps()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            pairs = [_pair(listener) for _ in range(3)]
+            for client, _ in pairs:
+                host, port = client.getsockname()
+                hang_ups.ask({"type": "http", "client": (host, str(port))})
+            hang_ups.ask({"type": "http", "client": None})
+            for client, served in pairs:
+                assert await asyncio.to_thread(client.recv, 10) == b""
+                client.close()
+                served.close()
+
+    asyncio.run(work())

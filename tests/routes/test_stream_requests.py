@@ -1,0 +1,270 @@
+"""GET /stream and WS /ws by ASGI: what is refused before anything is sent, and what ends a websocket."""
+
+import asyncio
+import json
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.applications import Starlette
+
+from app.payloads import SocketMessage
+from app.routes.socket import REFUSED_MAX, is_own_origin
+from tests.routes.serving import Served, http_scope, problem_of
+
+Message = MutableMapping[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "symbols"),
+        ("?symbols=", "symbols"),
+        ("?symbols=AAPL&limit=3", "limit"),
+        ("?symbols=AAPL,", "symbols[1]"),
+        ("?symbols=AAPL,IBM,%20", "symbols[2]"),
+        ("?symbols=AAPL,IBM,MSFT,AAPL", "symbols"),
+        ("?symbols=AAPL,IBM&symbols=MSFT,AAPL", "symbols"),
+        ("?symbols=%C5%BF", "symbols[0]"),
+    ],
+)
+def test_what_is_wrong_with_a_request_for_a_stream_is_named(query: str, field: str) -> None:
+    """Before it begins, as of every other request."""
+    with Served(stream_max_symbols=3) as served:
+        problem_of(served.get(f"/stream{query}"), 422, "invalid-request", field)
+
+
+def test_a_stream_of_a_symbol_outside_the_universe_is_refused() -> None:
+    """404, and the room that it took is given back."""
+    with Served(stream_max_clients=1) as served:
+        for _ in range(3):
+            problem_of(served.get("/stream?symbols=AAPL,NOPE"), 404, "unknown-symbol", "symbols")
+        assert len(served.parts.hub) == 0
+
+
+def test_where_there_are_to_be_no_streams_they_are_refused_with_a_time_to_try_again() -> None:
+    """503; HEAD says what there would be."""
+    with Served(stream_max_clients=0) as served:
+        answer = served.get("/stream?symbols=AAPL")
+        problem_of(answer, 503, "no-room-for-streams")
+        assert answer.headers["retry-after"] == "5"
+        head = served.request("HEAD", "/stream?symbols=AAPL")
+        assert (head.status_code, head.headers["cache-control"]) == (200, "no-store")
+        assert served.request("POST", "/stream?symbols=AAPL").status_code == 405
+
+
+class Client:
+    """One connection to the application, which runs with all its background tasks."""
+
+    def __init__(self, served: Served, scope: Message) -> None:
+        self._incoming: asyncio.Queue[Message] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        self.task = asyncio.ensure_future(served.app(scope, self._incoming.get, self._outgoing.put))
+
+    def say(self, message: Message | str) -> None:
+        """Something of the client's."""
+        self._incoming.put_nowait({"type": "websocket.receive", "text": message} if isinstance(message, str) else message)
+
+    async def hear(self) -> Message:
+        """What the application sends next."""
+        return await asyncio.wait_for(self._outgoing.get(), 10)
+
+    async def message(self) -> dict[str, Any]:
+        """The next message of a websocket, held against the contract."""
+        heard = await self.hear()
+        assert heard["type"] == "websocket.send", heard
+        msgspec.json.decode(heard["text"], type=SocketMessage)
+        return dict(json.loads(heard["text"]))
+
+
+def _talk(work: Callable[[Served, Client], Any], scope: Message, **settings: object) -> Served:
+    served = Served(**settings)  # type: ignore[arg-type]
+
+    async def run() -> None:
+        async with served.parts.lifespan(Starlette()):
+            await served.parts.hub._wake.wait()
+            client = Client(served, scope)
+            await work(served, client)
+            await asyncio.wait_for(client.task, 10)
+            assert len(served.parts.hub) == 0
+
+    with served:
+        served.runner.run(run())
+        served._logs = None
+    return served
+
+
+def _socket_scope(*headers: tuple[bytes, bytes]) -> Message:
+    scope = http_scope(path="/ws", headers=((b"host", b"decide.test"), *headers))
+    del scope["method"]
+    extensions: dict[str, object] = {"websocket.http.response": {}}
+    return scope | {"type": "websocket", "scheme": "ws", "subprotocols": [], "extensions": extensions, "client": None}
+
+
+async def _accepted(client: Client) -> None:
+    client.say({"type": "websocket.connect"})
+    heard = await client.hear()
+    assert heard["type"] == "websocket.accept"
+    assert any(name == b"x-request-id" for name, _ in heard["headers"])
+
+
+def test_a_socket_obeys_and_answers() -> None:
+    """Subscriptions in any spelling, twice too, and their end; every message is of the contract."""
+
+    async def work(_: Served, client: Client) -> None:
+        await _accepted(client)
+        client.say('{"type":"subscribe","symbols":["aapl","AAPL","IBM"]}')
+        assert (await client.message())["symbols"] == ["AAPL", "IBM"]
+        assert [(await client.message())["decision"]["requested"] for _ in range(2)] == ["aapl", "IBM"]
+        client.say('{"type":"subscribe","symbols":["AAPL"],"after":"nonsense"}')
+        assert (await client.message())["type"] == "subscribed"
+        assert (await client.message())["decision"]["requested"] == "AAPL"
+        client.say('{"type":"unsubscribe","symbols":["IBM","MSFT"]}')
+        assert await client.message() == {"type": "unsubscribed", "symbols": ["IBM"]}
+        client.say({"type": "websocket.disconnect", "code": 1000})
+
+    _talk(work, _socket_scope())
+
+
+@pytest.mark.parametrize(
+    ("text", "slug", "field"),
+    [
+        ("{", "bad-json", None),
+        ('{"type":"unsubscribe","symbols":["IBM"],"symbols":["A"]}', "bad-json", "symbols"),
+        ("[]", "invalid-request", None),
+        ('{"type":"dance"}', "invalid-request", "type"),
+        ('{"type":"ping","x":1}', "invalid-request", "x"),
+        ('{"type":"subscribe","symbols":[]}', "invalid-request", "symbols"),
+        ('{"type":"subscribe","symbols":["A","?"]}', "invalid-request", "symbols[1]"),
+        ('{"type":"subscribe","symbols":["NOPE"]}', "unknown-symbol", "symbols"),
+        ('{"type":"subscribe","symbols":["AAPL","IBM","MSFT"]}', "invalid-request", "symbols"),
+        ('{"type":"subscribe","symbols":["AAPL"],"after":7}', "invalid-request", "after"),
+    ],
+)
+def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: str, slug: str, field: str | None) -> None:
+    """With the problem that a request would meet; nothing of it was done."""
+
+    async def work(served: Served, client: Client) -> None:
+        await _accepted(client)
+        client.say(text)
+        refused = await client.message()
+        assert (refused["type"], refused["problem"]["type"]) == ("error", f"urn:decide:problem:{slug}")
+        assert refused["problem"].get("field") == field
+        assert served.parts.hub.symbols == 0
+        client.say('{"type":"ping"}')
+        assert await client.message() == {"type": "pong"}
+        client.say({"type": "websocket.disconnect", "code": 1000})
+
+    _talk(work, _socket_scope(), stream_max_symbols=2)
+
+
+def test_symbols_of_several_subscriptions_count_together() -> None:
+    """The limit is one of the connection's."""
+
+    async def work(_: Served, client: Client) -> None:
+        await _accepted(client)
+        client.say('{"type":"subscribe","symbols":["AAPL","IBM"]}')
+        assert [(await client.message())["type"] for _ in range(3)] == ["subscribed", "decision", "decision"]
+        client.say('{"type":"subscribe","symbols":["MSFT"]}')
+        assert "3 symbols" in (await client.message())["problem"]["detail"]
+        client.say({"type": "websocket.disconnect", "code": 1000})
+
+    _talk(work, _socket_scope(), stream_max_symbols=2)
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ([{"type": "websocket.receive", "bytes": b"{}"}], 1003),
+        (["x" * 300], 1009),
+        (["é" * 200], 1009),
+        (["{"] * (REFUSED_MAX + 1), 1008),
+    ],
+)
+def test_what_is_not_to_be_borne_ends_the_socket_with_a_reason(messages: list[Any], code: int) -> None:
+    """Bytes, a message that is too long, too many that are refused: the last word, then the code."""
+
+    async def work(_: Served, client: Client) -> None:
+        await _accepted(client)
+        for each in messages:
+            client.say(each)
+        while (heard := await client.hear())["type"] != "websocket.close":
+            last = json.loads(heard["text"])
+        assert (last["type"], last["reason"]) == ("dropped", "refused")
+        assert heard["code"] == code
+
+    _talk(work, _socket_scope(), max_body_bytes=256)
+
+
+def test_a_draining_worker_ends_streams_and_sockets_and_takes_no_more() -> None:
+    """With a last word each; a handshake is then refused as a request is."""
+
+    async def work(served: Served, client: Client) -> None:
+        await _accepted(client)
+        stream = Client(served, http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"})
+        assert (await stream.hear())["status"] == 200
+        assert b"retry: " in (await stream.hear())["body"]
+        assert b"event: decision" in (await stream.hear())["body"]
+        served.parts.drain.signalled()
+        assert (await client.message())["reason"] == "draining"
+        assert await client.hear() == {"type": "websocket.close", "code": 1001, "reason": "draining"}
+        assert b"event: dropped" in (await stream.hear())["body"]
+        assert (await stream.hear())["more_body"] is False
+        late = Client(served, _socket_scope())
+        late.say({"type": "websocket.connect"})
+        assert (await late.hear())["status"] == 503
+        await asyncio.gather(stream.task, late.task)
+
+    served = _talk(work, _socket_scope())
+    lines = [line for line in served.log_lines() if line["event"] == "request"]
+    assert [(line["route"], line["status"]) for line in lines] == [("/ws", 503)]
+
+
+def test_a_stream_ends_when_its_client_goes_or_sends_a_body() -> None:
+    """Nobody is told anything any more."""
+
+    async def work(served: Served, client: Client) -> None:
+        assert (await client.hear())["status"] == 200
+        client.say({"type": "http.request", "body": b"", "more_body": False})
+        client.say({"type": "http.disconnect"})
+        other = Client(served, http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"})
+        other.say({"type": "http.request", "body": b"x", "more_body": True})
+        await asyncio.wait_for(other.task, 10)
+        assert 'decide_stream_ended_total{reason="refused",transport="sse"} 1.0' in served.parts.meters.exposition().decode()
+
+    _talk(work, http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"})
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "own"),
+    [
+        (b"http://decide.test:8000", b"decide.test:8000", True),
+        (b"https://Decide.Test", b"decide.test", True),
+        (b"http://decide.test", b"decide.test:80", True),
+        (b"https://decide.test:443", b"decide.test", True),
+        (b"http://decide.test:8001", b"decide.test:8000", False),
+        (b"http://evil.test", b"decide.test", False),
+        (b"http://decide.test.evil.test", b"decide.test", False),
+        (b"http://decide.test@evil.test", b"decide.test", False),
+        (b"null", b"decide.test", False),
+        (b"file://", b"", False),
+        (b"http://[", b"decide.test", False),
+        (b"http://d\xff.test", b"d\xff.test", False),
+    ],
+)
+def test_only_pages_of_the_server_itself_may_open_a_socket(origin: bytes, host: bytes, own: bool) -> None:  # noqa: FBT001
+    """By scheme, name and port, with the ports that go without saying."""
+    assert is_own_origin(origin, host) is own
+
+
+def test_a_socket_of_a_foreign_page_is_refused_before_it_is_accepted() -> None:
+    """403 as a problem, in the answer to the handshake."""
+
+    async def work(_: Served, client: Client) -> None:
+        client.say({"type": "websocket.connect"})
+        heard = await client.hear()
+        assert (heard["type"], heard["status"]) == ("websocket.http.response.start", 403)
+        assert json.loads((await client.hear())["body"])["field"] == "Origin"
+
+    _talk(work, _socket_scope((b"origin", b"http://evil.test")))
