@@ -317,7 +317,9 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     )
     bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
     history = HistoryRoute(decider, parts.store, parts.meters)
-    live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain)
+    live = LiveRoute(
+        decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=parts.gate
+    )
     features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
     batch = BatchRoute(
         decider,
@@ -328,8 +330,8 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         turns=parts.turns,
     )
     hang_ups = HangUps()
-    stream = StreamRoute(parts.hub, hang_ups)
-    sockets = SocketRoute(parts.hub, hang_ups, max_bytes=settings.max_body_bytes)
+    stream = StreamRoute(parts.hub, hang_ups, parts.gate)
+    sockets = SocketRoute(parts.hub, hang_ups, parts.gate, max_bytes=settings.max_body_bytes)
     starlette = Starlette(
         routes=[
             # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.

@@ -381,7 +381,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False, tag="error"):
 class Dropped(msgspec.Struct, frozen=True, gc=False, tag="dropped"):
     """The last word of /stream and /ws: why the server ends them. Connect again with the last id to go on."""
 
-    reason: Literal["slow", "draining", "idle", "refused", "failed"]
+    reason: Literal["slow", "draining", "idle", "refused", "revoked", "failed"]
     detail: str
 
 

@@ -5,8 +5,8 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Transport = Literal["sse", "ws"]
-Reason = Literal["slow", "draining", "idle", "refused", "failed", "left"]
-REASONS: tuple[Reason, ...] = ("slow", "draining", "idle", "refused", "failed", "left")
+Reason = Literal["slow", "draining", "idle", "refused", "revoked", "failed", "left"]
+REASONS: tuple[Reason, ...] = ("slow", "draining", "idle", "refused", "revoked", "failed", "left")
 _DELAY_BUCKETS_S = (2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 

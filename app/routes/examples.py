@@ -2,6 +2,8 @@
 shape. The requests give the statuses that the document says, wherever AAPL is loaded; a test sends them.
 """
 
+import msgspec
+
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import (
@@ -13,8 +15,10 @@ from app.payloads import (
     Fallback,
     FeaturesResponse,
     HealthResponse,
+    HistoryResponse,
     Inputs,
     L1State,
+    LiveStats,
     Model,
     PriceInput,
     ReadyResponse,
@@ -142,3 +146,35 @@ STATUS: Examples = {
 }
 VERSIONS: Examples = {"this": VersionResponse("decide", VERSION, _MODEL, "3.13.1")}
 METRICS: Examples = {"ready": "# HELP decide_ready Whether this worker is ready.\n# TYPE decide_ready gauge\ndecide_ready 1.0\n"}
+HISTORY: Examples = {
+    "three days": HistoryResponse(
+        symbol=_SYMBOL,
+        requested="aapl",
+        interval_s=86_400,
+        times=("2013-02-27T21:00:00Z", "2013-02-28T21:00:00Z", _CLOSE),
+        closes=(444.57, 441.4, 430.47),
+        as_of=_CLOSE,
+        run=_RUN,
+    )
+}
+_EVENT = f"event: decision\nid: 1362171600000-0\ndata: {msgspec.json.encode(_DECISION).decode()}\n\n"
+STREAM: Examples = {"a decision and a sign of life": f"retry: 3000\n\n{_EVENT}:\n\n"}
+_STATS = LiveStats(
+    worker=17,
+    version=VERSION,
+    uptime_s=86.4,
+    run=_RUN,
+    window_s=10.0,
+    requests_per_s=812.4,
+    decisions_per_s=812.4,
+    hit_rate=0.97,
+    hit_rate_since_start=0.96,
+    p50_ms=0.031,
+    p95_ms=0.048,
+    p99_ms=0.095,
+    l1_entries=505,
+    in_flight=3,
+    feed_connected=True,
+    feed_lag_s=0.021,
+)
+LIVE: Examples = {"one second": f"data: {msgspec.json.encode(_STATS).decode()}\n\n"}

@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.cache.feed import Feed
 from app.errors import Problem
+from app.middleware.access import Gate
 from app.middleware.drain import Drain
 from app.observe.meters import REQUEST_BUCKETS_S, Meters
 from app.observe.requests import Requests
@@ -55,6 +56,7 @@ class LiveRoute:
         meters: Meters,
         requests: Requests,
         drain: Drain,
+        gate: Gate,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._decider = decider
@@ -62,6 +64,7 @@ class LiveRoute:
         self._meters = meters
         self._requests = requests
         self._drain = drain
+        self._gate = gate
         self._sleep = sleep
         self._started = decider.clock()
         self._clients: set[asyncio.Task[None]] = set()
@@ -91,14 +94,15 @@ class LiveRoute:
             raise Problem(503, "too-many-clients", "Too many clients", why, headers=retry)
         return _Stream(self._serve)
 
-    async def _serve(self, receive: Receive, send: Send) -> None:
-        """One client, to its end or the worker's."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One client, to its end, its key's or the worker's."""
         self._entered += 1
         sending = asyncio.ensure_future(self._send_frames(send))
         gone = asyncio.ensure_future(_gone(receive))
         self._clients.add(sending)
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            with self._gate.hold(scope, lambda: _cancel(gone)):
+                await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             left = gone.done()
             self._clients.discard(sending)
@@ -195,13 +199,16 @@ class LiveRoute:
 class _Stream(Response):
     """A response that a function of the application sends."""
 
-    def __init__(self, serve: Callable[[Receive, Send], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, serve: Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]) -> None:
         super().__init__()
         self._serve = serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
-        await self._serve(receive, send)
+        await self._serve(scope, receive, send)
+
+
+def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
 
 
 async def _gone(receive: Receive) -> None:

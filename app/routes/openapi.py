@@ -7,13 +7,13 @@ a route checks it (a symbol's letters, a batch's two forms) is added in `_enrich
 import copy
 import re
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from starlette.routing import BaseRoute, Route
 
 from app.middleware.problems import MEDIA_TYPE, TYPE_PREFIX
-from app.payloads import ProblemBody
+from app.payloads import ProblemBody, SocketMessage, SocketRequest
 from app.routes.assets import Asset
 from app.routes.operations import JSON, OPERATIONS, SPELLED_PATTERN, TAGS, Answer, Body, Operation, Parameter
 from app.routes.problem_kinds import KINDS, example_of
@@ -26,6 +26,10 @@ _NOWHERE = "not-found"
 """The problem of paths that no operation has."""
 
 _CONVERTER = re.compile(r":[a-z]+}")
+
+_SOCKET_REQUESTS: tuple[type[msgspec.Struct], ...] = get_args(SocketRequest)
+_SOCKET_REFUSALS = ("unauthorized", "forbidden", "foreign-origin", "rate-limited", "no-room-for-streams", "keys-unavailable")
+_SOCKET_MESSAGES: tuple[type[msgspec.Struct], ...] = get_args(SocketMessage)
 
 Document = dict[str, Any]
 
@@ -99,6 +103,15 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
         "servers": [{"url": "/", "description": "This server."}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
+        # OpenAPI has no word for them.
+        "x-websockets": {
+            "/ws": {
+                "description": "Live decisions as on `/stream`, with symbols that may change; text messages of JSON either way.",
+                "from-client": {"oneOf": [_schema_of(each) for each in _SOCKET_REQUESTS]},
+                "from-server": {"oneOf": [_schema_of(each) for each in _SOCKET_MESSAGES]},
+                "refused-by": [msgspec.to_builtins(example_of(slug)) for slug in _SOCKET_REFUSALS],
+            }
+        },
         "components": {
             "schemas": _schemas(operations, batch_max),
             "responses": {
@@ -163,7 +176,7 @@ def _parameter(parameter: Parameter) -> Document:
     return {
         "name": parameter.name,
         "in": parameter.place,
-        "required": parameter.place == "path",
+        "required": parameter.required or parameter.place == "path",
         "description": parameter.description,
         "schema": parameter.schema,
     }
@@ -200,6 +213,10 @@ def _response(answer: Answer, limits: Iterable[str]) -> Document:
     found: Document = {"description": answer.description, "headers": _headers((*answer.headers, *limits))}
     if answer.body is not None:
         found["content"] = {answer.media_type: _content(answer.body, answer.examples)}
+        if answer.other_media_type is not None:
+            found["content"][answer.other_media_type] = _content(answer.body, answer.examples)
+        if answer.events:
+            found["content"][answer.media_type]["x-events"] = {name: _schema_of(data) for name, data in answer.events.items()}
     for link in answer.links:
         shown: Document = {"operationId": link.operation, "description": link.description}
         if link.parameters is not None:
@@ -234,9 +251,10 @@ def _problem_response(slugs: tuple[str, ...]) -> Document:
 
 
 def _schemas(operations: Iterable[Operation], batch_max: int) -> Document:
-    structs: list[type[msgspec.Struct]] = [ProblemBody]
+    structs: list[type[msgspec.Struct]] = [ProblemBody, *_SOCKET_REQUESTS, *_SOCKET_MESSAGES]
     for operation in operations:
-        bodies = [operation.request, *(answer.body for answer in operation.answers)]
+        events = [data for answer in operation.answers for data in answer.events.values()]
+        bodies = [operation.request, *(answer.body for answer in operation.answers), *events]
         structs += [body for body in bodies if isinstance(body, type) and body not in structs]
     _, found = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     for schema in found.values():

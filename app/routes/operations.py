@@ -8,19 +8,25 @@ import msgspec
 
 from app.domain.vector import SYMBOL_RULE
 from app.observe.meters import CONTENT_TYPE as METRICS_TYPE
+from app.observe.meters import OPEN_METRICS_CONTENT_TYPE as OPEN_METRICS_TYPE
 from app.payloads import (
     BatchRequest,
     BatchResponse,
     DecideRequest,
     DecideResponse,
+    Dropped,
     FeaturesResponse,
+    Gone,
     HealthResponse,
+    HistoryResponse,
+    LiveStats,
     ReadyResponse,
     StatusResponse,
     SymbolsResponse,
     VersionResponse,
 )
 from app.routes import examples as shown
+from app.routes.events import MEDIA_TYPE as EVENTS_TYPE
 from app.routes.examples import Examples
 
 SPELLED_PATTERN = "^[A-Za-z0-9^][A-Za-z0-9._:/=^-]{0,31}$"
@@ -63,6 +69,7 @@ class Parameter(msgspec.Struct, frozen=True):
     place: Literal["path", "query", "header"]
     schema: Schema
     description: str
+    required: bool = False
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -75,7 +82,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One that is no problem; ``body`` is None where it has none."""
+    """One that is no problem; ``body`` is None where it has none. Where it is a stream, ``events`` say what their data is."""
 
     status: int
     description: str
@@ -83,6 +90,8 @@ class Answer(msgspec.Struct, frozen=True):
     examples: Examples = {}
     headers: tuple[str, ...] = ()
     media_type: str = JSON
+    other_media_type: str | None = None
+    events: dict[str, type[msgspec.Struct]] = {}
     links: tuple[Link, ...] = ()
 
 
@@ -213,6 +222,60 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=("invalid-request", "overloaded", "store-unavailable"),
     ),
     Operation(
+        name="history",
+        needs="read",
+        method="get",
+        path="/history/{symbol}",
+        tag="data",
+        summary="A symbol's last closes",
+        description="The closes that its price record was made of, 120 at most.",
+        parameters=(Parameter("symbol", "path", SPELLED, f"In any usual spelling: {SYMBOL_RULE}; small letters too."),),
+        answers=(Answer(200, "The closes, oldest first.", HistoryResponse, shown.HISTORY),),
+        problems=("invalid-request", "unknown-symbol", "history-missing", "overloaded", "store-unavailable"),
+    ),
+    Operation(
+        name="stream",
+        needs="decide",
+        method="get",
+        path="/stream",
+        tag="decisions",
+        summary="Live decisions",
+        description=(
+            "Server-sent events without end: a `decision` (data: what `/decide` answers) for each symbol, and another whenever "
+            "its inputs change; `gone` when it leaves the universe; `dropped` with the reason, before the server ends it. "
+            "Comments are signs of life. Whoever falls too far behind is dropped. "
+            "`WS /ws` is the same with symbols that may change."
+        ),
+        parameters=(
+            Parameter("symbols", "query", {"type": "string", "minLength": 1}, "By commas, in any usual spelling.", required=True),
+            Parameter(
+                "Last-Event-ID", "header", {"type": "string"}, "An event's id: what changed since comes first, in place of all."
+            ),
+        ),
+        answers=(
+            Answer(
+                200,
+                "Events.",
+                {"type": "string"},
+                shown.STREAM,
+                media_type=EVENTS_TYPE,
+                events={"decision": DecideResponse, "gone": Gone, "dropped": Dropped},
+            ),
+        ),
+        problems=("invalid-request", "unknown-symbol", "overloaded", "no-room-for-streams"),
+    ),
+    Operation(
+        name="live",
+        needs="read",
+        method="get",
+        path="/live",
+        tag="server",
+        summary="How this worker does, second by second",
+        description="Server-sent events without end; data: `LiveStats`. For people who watch; programs scrape `/metrics`.",
+        answers=(Answer(200, "Events.", {"type": "string"}, shown.LIVE, media_type=EVENTS_TYPE, events={"message": LiveStats}),),
+        problems=("draining", "too-many-clients"),
+    ),
+    Operation(
         name="health",
         needs="any",
         limited=False,
@@ -276,8 +339,12 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/metrics",
         tag="server",
         summary="Metrics",
-        description="In Prometheus's text format.",
-        answers=(Answer(200, "Samples.", {"type": "string"}, shown.METRICS, media_type=METRICS_TYPE),),
+        description="In Prometheus's text format, or in OpenMetrics, with exemplars, for those who accept that.",
+        answers=(
+            Answer(
+                200, "Samples.", {"type": "string"}, shown.METRICS, media_type=METRICS_TYPE, other_media_type=OPEN_METRICS_TYPE
+            ),
+        ),
     ),
     Operation(
         name="openapi",

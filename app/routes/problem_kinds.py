@@ -52,12 +52,26 @@ KINDS: dict[str, Kind] = {
         headers=("WWW-Authenticate",),
     ),
     "forbidden": Kind(403, "Forbidden", "The key is valid and not for this.", "the API key is for read; this needs decide"),
+    "foreign-origin": Kind(
+        403,
+        "Foreign origin",
+        "A page of another origin asked for a websocket.",
+        "a page of 'https://example.org' may not connect",
+        "Origin",
+    ),
     "not-found": Kind(404, "Not Found", "Nothing is at this path.", "there is no /decisions"),
     "unknown-symbol": Kind(
         404,
         "Unknown symbol",
         "The symbol is not in the loaded universe.",
         "symbol NOPE is not in the loaded universe (GET /symbols lists it)",
+        "symbol",
+    ),
+    "history-missing": Kind(
+        404,
+        "History missing",
+        "The symbol is loaded, and its last closes are not: it has no prices, or an older warm job loaded it.",
+        "symbol AAPL is loaded without price history",
         "symbol",
     ),
     "method-not-allowed": Kind(
@@ -114,6 +128,20 @@ KINDS: dict[str, Kind] = {
         "the store that holds the API keys did not answer for too long",
         headers=("Retry-After",),
     ),
+    "draining": Kind(
+        503,
+        "Draining",
+        "This worker is about to stop.",
+        "this worker is about to stop: ask another one",
+        headers=("Retry-After",),
+    ),
+    "no-room-for-streams": Kind(
+        503,
+        "No room",
+        "There are as many callers of /stream and /ws as there may be, or the worker is about to stop.",
+        "there are 2000 subscribers, the most there may be; try again",
+        headers=("Retry-After",),
+    ),
     "overloaded": Kind(
         503,
         "Overloaded",
@@ -124,8 +152,15 @@ KINDS: dict[str, Kind] = {
     "store-unavailable": Kind(
         503,
         "Store unavailable",
-        "L2, which lists the universe, does not answer.",
+        "L2, which lists the universe and holds the histories, does not answer.",
         "L2 did not answer",
+        headers=("Retry-After",),
+    ),
+    "too-many-clients": Kind(
+        503,
+        "Too many clients",
+        "As many watch /live as may.",
+        "there are 64 clients, the most there may be; try again in 5 s",
         headers=("Retry-After",),
     ),
 }

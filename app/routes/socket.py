@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.errors import Problem
+from app.middleware.access import Gate
 from app.middleware.arrival import Arrival
 from app.middleware.hangup import HangUps
 from app.middleware.problems import body_of, response_of
@@ -22,7 +23,15 @@ from app.routes.subscriber import Subscriber
 
 REFUSED_MAX = 10
 """So many messages may be refused before the connection ends."""
-_CODES: dict[Reason, int] = {"slow": 1013, "draining": 1001, "idle": 1008, "refused": 1008, "failed": 1011, "left": 1000}
+_CODES: dict[Reason, int] = {
+    "slow": 1013,
+    "draining": 1001,
+    "idle": 1008,
+    "refused": 1008,
+    "revoked": 1008,
+    "failed": 1011,
+    "left": 1000,
+}
 _TOO_LARGE, _NO_TEXT = 1009, 1003
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -45,9 +54,10 @@ def is_own_origin(origin: bytes, host: bytes) -> bool:
 class SocketRoute:
     """The endpoint."""
 
-    def __init__(self, hub: Hub, hang_ups: HangUps, *, max_bytes: int) -> None:
+    def __init__(self, hub: Hub, hang_ups: HangUps, gate: Gate, *, max_bytes: int) -> None:
         self._hub = hub
         self._hang_ups = hang_ups
+        self._gate = gate
         self._max_bytes = max_bytes
 
     async def connect(self, websocket: WebSocket) -> None:
@@ -64,14 +74,19 @@ class SocketRoute:
         except Problem as problem:
             await response_of(problem, scope["arrival"].request_id)(scope, receive, send)
             return
-        await _Talk(self._hub, subscriber, scope, receive, send, self._max_bytes).run(self._hang_ups)
+        talk = _Talk(self._hub, self._gate, subscriber, scope, receive, send, self._max_bytes)
+        with self._gate.hold(scope, lambda: subscriber.end("revoked")):
+            await talk.run(self._hang_ups)
 
 
 class _Talk:
     """One connection."""
 
-    def __init__(self, hub: Hub, subscriber: Subscriber, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+    def __init__(
+        self, hub: Hub, gate: Gate, subscriber: Subscriber, scope: Scope, receive: Receive, send: Send, max_bytes: int
+    ) -> None:
         self._hub = hub
+        self._gate = gate
         self._subscriber = subscriber
         self._scope = scope
         self._receive = receive
@@ -165,6 +180,8 @@ class _Talk:
         count = len(subscriber.follows.keys() | asked.keys())
         if count > hub.max_symbols:
             raise invalid("symbols", f"{count} symbols would be followed; allowed: up to {hub.max_symbols}")
+        # The handshake has paid for one.
+        await self._gate.charge(self._scope, len(asked) + 1)
         await hub.require_known(asked, "symbols", hub.decider.clock())
         self._reply(Subscribed(tuple(asked)))
         await hub.join(subscriber, asked, request.after)

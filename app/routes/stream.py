@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.middleware.access import Gate
 from app.middleware.hangup import HangUps
 from app.routes.deciding import canonical
 from app.routes.decoding import invalid
@@ -37,9 +38,10 @@ def asked_of(symbols: list[str] | tuple[str, ...], most: int) -> dict[str, str]:
 class StreamRoute:
     """The endpoint."""
 
-    def __init__(self, hub: Hub, hang_ups: HangUps) -> None:
+    def __init__(self, hub: Hub, hang_ups: HangUps, gate: Gate) -> None:
         self._hub = hub
         self._hang_ups = hang_ups
+        self._gate = gate
 
     async def get(self, request: Request) -> Response:
         """What refuses it comes before the stream begins; then a decision for each symbol, and a new one whenever it changes."""
@@ -47,6 +49,8 @@ class StreamRoute:
         asked = self._asked(request)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE, headers=HEADERS)
+        # It is told as many decisions at once as a batch would be.
+        await self._gate.charge(request.scope, len(asked))
         subscriber = self._hub.enter("sse")
         try:
             await self._hub.require_known(asked, "symbols", arrival.started)
@@ -56,7 +60,7 @@ class StreamRoute:
             raise
         # A header of Latin letters; whatever else somebody sends is no id of ours.
         after = arrival.headers.get(b"last-event-id", b"").decode("latin-1") or None
-        return _Stream(self._hub, self._hang_ups, subscriber, asked, after)
+        return _Stream(self._hub, self._hang_ups, self._gate, subscriber, asked, after)
 
     def _asked(self, request: Request) -> dict[str, str]:
         parameters = request.query_params.multi_items()
@@ -74,17 +78,30 @@ class StreamRoute:
 class _Stream(Response):
     """The answer: as long as the client listens."""
 
-    def __init__(self, hub: Hub, hang_ups: HangUps, subscriber: Subscriber, asked: Mapping[str, str], after: str | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        hang_ups: HangUps,
+        gate: Gate,
+        subscriber: Subscriber,
+        asked: Mapping[str, str],
+        after: str | None,
+    ) -> None:
         super().__init__(media_type=MEDIA_TYPE, headers=HEADERS)
         del self.headers["content-length"]
         self._hub = hub
         self._hang_ups = hang_ups
+        self._gate = gate
         self._subscriber = subscriber
         self._asked = asked
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until there is a reason not to."""
+        with self._gate.hold(scope, lambda: self._subscriber.end("revoked")):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         subscriber = self._subscriber
         subscriber.begin()
         listening = asyncio.create_task(self._listen(receive))

@@ -25,6 +25,7 @@ _DETAILS: dict[Reason, str] = {
     "draining": "this worker is about to stop; connect again",
     "idle": "no symbol is subscribed to",
     "refused": "too many messages were refused",
+    "revoked": "the API key is not good any more",
     "failed": "the server failed; the log has the details",
 }
 

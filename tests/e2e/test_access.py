@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from tests.e2e.publishing import publish_universe
 from tests.keys import SECRET
@@ -75,6 +77,56 @@ def test_a_key_is_made_used_and_revoked_in_every_instance_within_the_lease(tmp_p
         assert {_ask(url, key) for url in (one.url, other.url) for _ in range(20)} == {401}
         _, told = _keys(tmp_path, settings, "revoke", key_id, code=1)
         assert told == f"there is no key {key_id}\n"
+
+
+def test_what_lasts_ends_with_its_key(tmp_path: Path) -> None:
+    """Streams, sockets and the console's numbers of a revoked key end within the lease, with a reason where there is one to give."""
+    publish_universe(tmp_path / "store.sqlite3")
+    settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "CLOCK": "replay", "ACCESS": "keys", "API_KEY_SECRET": SECRET}
+    with decide_server(tmp_path, **settings) as server:
+        server.wait_ready()
+        for path in ("/stream?symbols=AAPL", "/live"):
+            assert httpx.get(server.url + path).status_code == 401
+        with pytest.raises(InvalidStatus) as refused:
+            connect(server.url.replace("http", "ws") + "/ws")
+        assert refused.value.response.status_code == 401
+        assert b"urn:decide:problem:unauthorized" in refused.value.response.body
+        key = _keys(tmp_path, settings, "new", "--name", "bot")[0].strip()
+        _until(server.url, key, 200, 2.0)
+        headers = {"X-API-Key": key}
+        with (
+            httpx.stream("GET", server.url + "/stream?symbols=AAPL", headers=headers, timeout=10) as stream,
+            httpx.stream("GET", server.url + "/live", headers=headers, timeout=10) as live,
+            connect(server.url.replace("http", "ws") + "/ws", additional_headers=headers) as socket,
+        ):
+            socket.send('{"type":"subscribe","symbols":["AAPL"]}')
+            assert "subscribed" in str(socket.recv(timeout=5))
+            revoked_at = time.monotonic()
+            _keys(tmp_path, settings, "revoke", key.split("_")[1])
+            told = [line for line in stream.iter_lines() if line]
+            assert (told[-2], '"reason":"revoked"' in told[-1]) == ("event: dropped", True)
+            assert all(line.startswith("data: ") for line in live.iter_lines() if line)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    socket.recv(timeout=5)
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "revoked")
+            assert time.monotonic() - revoked_at < 5.0
+
+
+def test_a_stream_pays_for_what_it_is_told_at_once(tmp_path: Path) -> None:
+    """As a batch does, and so does a subscription."""
+    publish_universe(tmp_path / "store.sqlite3")
+    settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "CLOCK": "replay"}
+    with decide_server(tmp_path, **settings, RATE_LIMIT_PER_S="0.001", RATE_LIMIT_BURST="5") as server:
+        server.wait_ready()
+        with httpx.stream("GET", server.url + "/stream?symbols=AAPL,IBM,MSFT", timeout=10) as stream:
+            assert (stream.status_code, stream.headers["ratelimit"].split(";")[1]) == (200, "r=2")
+        with connect(server.url.replace("http", "ws") + "/ws") as socket:
+            socket.send('{"type":"subscribe","symbols":["AAPL","IBM"]}')
+            assert "urn:decide:problem:rate-limited" in str(socket.recv(timeout=5))
+            socket.send('{"type":"subscribe","symbols":["AAPL"]}')
+            assert "subscribed" in str(socket.recv(timeout=5))
 
 
 def test_all_instances_share_a_callers_limit_and_none_holds_anybody_when_redis_is_gone(tmp_path: Path, redis_url: str) -> None:

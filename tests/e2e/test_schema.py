@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.publishing import publish
 from tests.records import row, run_info
-from tests.routes.contract import Contract
+from tests.routes.contract import ENDLESS, Contract
 from tests.servers import ROOT, DecideServer, decide_server
 
 JSON = "application/json"
@@ -68,7 +68,8 @@ def test_every_example_request_is_answered_as_the_document_says(varied_server: D
     with httpx.Client(base_url=varied_server.url) as client:
         contract = Contract(client.get("/openapi.json").json())
         sent = 0
-        for (method, path), operation in contract.operations.items():
+        for method, path in contract.answering:
+            operation = contract.operations[method, path]
             for example in operation.get("requestBody", {"content": {JSON: {}}})["content"][JSON].get("examples", {}).values():
                 answer = client.request(method, path, json=example["value"])
                 assert answer.status_code == 200, answer.text
@@ -97,7 +98,9 @@ def test_no_answer_to_thousands_of_generated_requests_contradicts_the_document(
     assert set(report["phases"]) == {"examples", "coverage", "fuzzing", "stateful"}
     assert {kind: found for kind, found in report["warnings"].items() if found} == {}, printed
     assert report["complete"]
-    assert operations["tested"] == operations["total"] == len(json.loads((tmp_path / "openapi.json").read_text())["paths"])
+    # Two answers never end, which it would wait for; tests/e2e/test_streams.py and test_live.py ask for those.
+    assert operations["tested"] == operations["total"] - len(ENDLESS)
+    assert operations["total"] == len(json.loads((tmp_path / "openapi.json").read_text())["paths"])
     assert cases["generated"] >= LEAST_CASES
     # It got past the door: symbols that are loaded were asked for, and ones that are not, and nonsense.
     for route in ("/decide", "/decide/batch", "/features/{symbol:any}"):

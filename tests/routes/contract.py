@@ -8,6 +8,8 @@ import httpx
 import jsonschema_rs
 
 Json = dict[str, Any]
+ENDLESS = frozenset({"/live", "/stream"})
+"""Paths whose answers have no end: who asks for them must know when to stop."""
 
 
 class Contract:
@@ -20,6 +22,11 @@ class Contract:
             for path, methods in document["paths"].items()
             for method, operation in methods.items()
         }
+
+    @property
+    def answering(self) -> list[tuple[str, str]]:
+        """Methods and paths of the operations whose answers end."""
+        return [(method, path) for method, path in self.operations if path not in ENDLESS]
 
     def resolved(self, found: Json) -> Json:
         """``found``, or what it refers to."""

@@ -92,6 +92,7 @@ def _watch(served: Served, work: Callable[[LiveRoute, Seconds], Awaitable[None]]
             meters=parts.meters,
             requests=parts.requests,
             drain=parts.drain,
+            gate=parts.gate,
             sleep=seconds.sleep,
         )
         await work(route, seconds)

@@ -10,7 +10,7 @@ from app.errors import StoreError
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
 from app.version import VERSION
 from tests.records import AS_OF_MS, run_info
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.routes.serving import FakeStore, Served, decoded, down, http_scope
 
 
 def test_livez_is_200_whatever_the_store_does() -> None:
@@ -220,17 +220,17 @@ def test_a_feed_that_fails_unforeseen_is_logged_and_goes_on() -> None:
     assert "nobody foresaw this" in failed[0]["exception"]
 
 
-def test_websockets_are_not_for_this_server(served: Served) -> None:
-    """Another kind of connection goes past the checks of HTTP and is turned away by the router."""
-    sent: list[str] = []
+def test_a_websocket_to_another_path_is_turned_away(served: Served) -> None:
+    """As a request would be, before it is one: 404, and nothing is accepted."""
+    sent: list[dict[str, object]] = []
 
     async def receive() -> dict[str, str]:
         return {"type": "websocket.connect"}
 
     async def send(message: object) -> None:
         assert isinstance(message, dict)
-        sent.append(message["type"])
+        sent.append(message)
 
-    scope = {"type": "websocket", "path": "/decide", "headers": [], "query_string": b"", "root_path": "", "subprotocols": []}
+    scope = http_scope("GET", "/decide") | {"type": "websocket", "subprotocols": []}
     served.runner.run(served.app(scope, receive, send))  # type: ignore[arg-type]
-    assert sent == ["websocket.close"]
+    assert [message["type"] for message in sent] == ["websocket.close"]
