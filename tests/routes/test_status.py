@@ -220,8 +220,8 @@ def test_a_feed_that_fails_unforeseen_is_logged_and_goes_on() -> None:
     assert "nobody foresaw this" in failed[0]["exception"]
 
 
-def test_websockets_are_not_for_this_server(served: Served) -> None:
-    """Another kind of connection goes past the checks of HTTP and is turned away by the router."""
+def test_a_websocket_to_another_place_is_turned_away(served: Served) -> None:
+    """It passes the checks of every request and ends at the router; only /ws is for websockets."""
     sent: list[str] = []
 
     async def receive() -> dict[str, str]:
@@ -231,6 +231,8 @@ def test_websockets_are_not_for_this_server(served: Served) -> None:
         assert isinstance(message, dict)
         sent.append(message["type"])
 
-    scope = {"type": "websocket", "path": "/decide", "headers": [], "query_string": b"", "root_path": "", "subprotocols": []}
+    scope = {"type": "websocket", "path": "/decide", "headers": [(b"host", b"x")], "query_string": b"", "root_path": ""}
+    scope |= {"http_version": "1.1", "subprotocols": []}
     served.runner.run(served.app(scope, receive, send))  # type: ignore[arg-type]
     assert sent == ["websocket.close"]
+    assert 'count{route="unmatched",status="403"} 1.0' in served.get("/metrics").text
