@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import multiprocessing
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -232,6 +234,9 @@ class Parts:
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.signalled)
+            if multiprocessing.parent_process() is not None:
+                # Ctrl-C at a terminal reaches workers too. The main process stops them, when streams have had their last word.
+                asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
