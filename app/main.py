@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import multiprocessing
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -32,7 +34,7 @@ from app.middleware.bodies import Bodies
 from app.middleware.buckets import Buckets
 from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
-from app.middleware.hangup import HangUps
+from app.middleware.hangup import HangUps, keep_peer
 from app.middleware.limits import Limiter
 from app.middleware.problems import on_error, on_http_exception, on_problem
 from app.observe.clocks import ReplayClock, wall_ms
@@ -293,6 +295,9 @@ class Parts:
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.signalled)
+            if multiprocessing.parent_process() is not None:
+                # Ctrl-C at a terminal reaches workers too. The main process stops them, when streams have had their last word.
+                asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -374,7 +379,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         app = parts.traces.around(app, clock)
     if settings.trusted_proxies:
         trusted = [each.strip() for each in settings.trusted_proxies.split(",") if each.strip()]
-        app = cast("ASGIApp", wrap_asgi_with_proxy_headers(app, trusted_hosts=trusted))
+        app = keep_peer(cast("ASGIApp", wrap_asgi_with_proxy_headers(app, trusted_hosts=trusted)))
     return app
 
 

@@ -113,6 +113,9 @@ class _Server(Server):  # type: ignore[misc, valid-type]
         if not self.interrupt_signal:
             if not self._draining and self._tell_workers():
                 self._draining = True
+                for worker in self.wrks:
+                    # Ctrl-C at a terminal reaches workers too: one that ends of it is no fault.
+                    worker.interrupt_by_parent = True
                 time.sleep(_FAREWELL_S)
             super().signal_handler_interrupt(*arguments, **options)
 

@@ -14,12 +14,24 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Peer = tuple[str, int]
 
+PEER = "peer"
+"""Where a scope says who has its connection, if that is another than its client."""
 _COLLECT_S = 0.1
 _RESET = struct.pack("ii", 1, 0)
+
+
+def keep_peer(app: ASGIApp) -> ASGIApp:
+    """Outside of what makes a proxy's word the client: has ``scope`` remember who has the connection."""
+
+    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[PEER] = scope.get("client")
+        await app(scope, receive, send)
+
+    return kept
 
 
 class HangUps:
@@ -31,9 +43,11 @@ class HangUps:
 
     def ask(self, scope: Scope) -> None:
         """End the connection that ``scope`` came over, soon."""
-        if scope.get("client") is None:
+        # Behind a proxy that is trusted, the client is somebody else than who has the connection.
+        peer = scope.get(PEER, scope.get("client"))
+        if peer is None:
             return
-        host, port = scope["client"]
+        host, port = peer
         # Granian gives the port as text.
         self._wanted.add((host, int(port)))
         if self._task is None:

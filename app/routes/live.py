@@ -6,6 +6,7 @@ because a stop waits for what is under way.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -41,6 +42,7 @@ _HEAD = [
     (b"content-type", MEDIA_TYPE.encode()),
     *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
 ]
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 _encode = msgspec.json.Encoder().encode
 Sleep = Callable[[float], Coroutine[Any, Any, None]]
 
@@ -110,6 +112,10 @@ class LiveRoute:
             for task in (sending, gone):
                 task.cancel()
             await asyncio.wait({sending, gone})
+        if gone.cancelled() and left:
+            # Its key is no longer good: the end is said, to who listens.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(send(_END), _LAST_FRAME_S)
         # What cannot be sent to somebody who has left is no fault.
         if not left and not sending.cancelled():
             sending.result()
@@ -125,7 +131,7 @@ class LiveRoute:
                 await send({"type": "http.response.body", "body": sent, "more_body": True})
             else:
                 await self._next.wait()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send(_END)
 
     def _begin(self) -> None:
         """There is a client where there was none."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.e2e.publishing import publish, publish_universe
+from tests.e2e.publishing import publish, publish_universe, workers
 from tests.e2e.streaming import EventSource
 from tests.records import AS_OF_MS, row, run_info
 from tests.servers import DecideServer, decide_server
@@ -219,15 +220,24 @@ def _metric(server: DecideServer, series: str) -> float:
     raise AssertionError(f"no {series}")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_of_the_server_ends_streams_with_a_last_word(tmp_path: Path, how: signal.Signals) -> None:
-    """So that clients connect elsewhere, and the server need not be killed: on SIGTERM as on Ctrl-C."""
+def _at_a_terminal(server: DecideServer) -> None:
+    for pid in (*workers(server), server.process.pid):
+        os.kill(pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [lambda server: server.process.terminate(), lambda server: server.process.send_signal(signal.SIGINT), _at_a_terminal],
+    ids=["SIGTERM", "SIGINT", "Ctrl-C"],
+)
+def test_the_end_of_the_server_ends_streams_with_a_last_word(tmp_path: Path, stop: Callable[[DecideServer], None]) -> None:
+    """So that clients connect elsewhere, and the server need not be killed. A terminal's Ctrl-C reaches workers, too."""
 
     async def talk(server: DecideServer) -> tuple[int | None, str]:
         async with connect(f"ws://127.0.0.1:{server.port}/ws") as socket:
             await socket.send('{"type":"subscribe","symbols":["AAPL"]}')
             await _until(socket, "decision")
-            server.process.send_signal(how)
+            stop(server)
             last = await _until(socket, "dropped")
             with pytest.raises(websockets.ConnectionClosed):
                 await socket.recv()

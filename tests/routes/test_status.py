@@ -10,7 +10,7 @@ from app.errors import StoreError
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
 from app.version import VERSION
 from tests.records import AS_OF_MS, run_info
-from tests.routes.serving import FakeStore, Served, decoded, down, http_scope
+from tests.routes.serving import FakeStore, Served, decoded, down
 
 
 def test_livez_is_200_whatever_the_store_does() -> None:
@@ -220,17 +220,19 @@ def test_a_feed_that_fails_unforeseen_is_logged_and_goes_on() -> None:
     assert "nobody foresaw this" in failed[0]["exception"]
 
 
-def test_a_websocket_to_another_path_is_turned_away(served: Served) -> None:
-    """As a request would be, before it is one: 404, and nothing is accepted."""
-    sent: list[dict[str, object]] = []
+def test_a_websocket_to_another_place_is_turned_away(served: Served) -> None:
+    """It passes the checks of every request and ends at the router; only /ws is for websockets."""
+    sent: list[str] = []
 
     async def receive() -> dict[str, str]:
         return {"type": "websocket.connect"}
 
     async def send(message: object) -> None:
         assert isinstance(message, dict)
-        sent.append(message)
+        sent.append(message["type"])
 
-    scope = http_scope("GET", "/decide") | {"type": "websocket", "subprotocols": []}
+    scope = {"type": "websocket", "path": "/decide", "headers": [(b"host", b"x")], "query_string": b"", "root_path": ""}
+    scope |= {"http_version": "1.1", "subprotocols": []}
     served.runner.run(served.app(scope, receive, send))  # type: ignore[arg-type]
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert sent == ["websocket.close"]
+    assert 'count{route="unmatched",status="403"} 1.0' in served.get("/metrics").text

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from app.cache.store import Changes
 from app.payloads import SocketMessage
 from app.routes.socket import REFUSED_MAX, is_own_origin
 from tests.routes.serving import Served, http_scope, problem_of
@@ -268,3 +269,103 @@ def test_a_socket_of_a_foreign_page_is_refused_before_it_is_accepted() -> None:
         assert json.loads((await client.hear())["body"])["field"] == "Origin"
 
     _talk(work, _socket_scope((b"origin", b"http://evil.test")))
+
+
+class Stuck(Client):
+    """A client that reads nothing after the beginning of the answer."""
+
+    def __init__(self, served: Served, scope: Message) -> None:
+        super().__init__(served, scope)
+        self.task.cancel()
+        self.began = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            if message["type"] not in ("http.response.start", "websocket.accept"):
+                self.began.set()
+                await asyncio.Event().wait()
+
+        self.task = asyncio.ensure_future(served.app(scope, self._incoming.get, send))
+
+
+@pytest.mark.parametrize("kind", ["sse", "ws"])
+def test_who_reads_nothing_is_let_go_of_within_a_bounded_time(kind: str) -> None:
+    """There is no last word to somebody who does not listen, and nothing that is left behind."""
+    scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL", "client": None}
+
+    async def work(served: Served, client: Client) -> None:
+        client.task.cancel()
+        stuck = Stuck(served, scope)
+        stuck.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
+        if kind == "ws":
+            stuck.say('{"type":"subscribe","symbols":["AAPL"]}')
+        await asyncio.wait_for(stuck.began.wait(), 10)
+        for _ in range(60):
+            served.parts.tiers.invalidate(["AAPL"])
+            served.parts.hub.on_changes(Changes("9", ("AAPL",), lost=False))
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(stuck.task, 10)
+        reason = f'decide_stream_ended_total{{reason="slow",transport="{kind}"}} 1.0'
+        assert reason in served.parts.meters.exposition().decode()
+        client.task = stuck.task
+
+    _talk(work, _socket_scope(), stream_queue=3)
+
+
+@pytest.mark.parametrize("kind", ["sse", "ws"])
+def test_a_request_that_the_server_cancels_is_cancelled(kind: str) -> None:
+    """It is not taken for a client that was dropped."""
+    scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
+
+    async def work(served: Served, client: Client) -> None:
+        client.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
+        await client.hear()
+        client.task.cancel()
+        await asyncio.wait([client.task])
+        assert client.task.cancelled()
+        assert len(served.parts.hub) == 0
+        client.task = asyncio.ensure_future(asyncio.sleep(0))
+
+    _talk(work, scope)
+
+
+@pytest.mark.parametrize("kind", ["sse", "ws"])
+def test_a_fault_of_ours_ends_the_stream_with_a_last_word_and_is_logged(kind: str) -> None:
+    """The client learns that it was one, and nothing more."""
+    scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
+
+    async def work(_: Served, client: Client) -> None:
+        client.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
+        await client.hear()
+        # No server says this.
+        client.say({})
+        text = ""
+        while '"failed"' not in text:
+            heard = await client.hear()
+            text = heard.get("text") or heard.get("body", b"").decode()
+        if kind == "ws":
+            assert (await client.hear())["code"] == 1011
+
+    served = _talk(work, scope)
+    assert [line["event"] for line in served.log_lines() if line["level"] == "error"]
+
+
+def test_a_server_that_says_that_the_client_left_is_believed() -> None:
+    """As ASGI has it since 2.4: sending to nobody is an error."""
+
+    async def work(served: Served, client: Client) -> None:
+        client.task.cancel()
+        sent: list[str] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message["type"])
+            if message["type"] == "websocket.send":
+                raise OSError("gone")
+
+        client.say({"type": "websocket.connect"})
+        client.say('{"type":"ping"}')
+        client.task = asyncio.ensure_future(served.app(_socket_scope(), client._incoming.get, send))
+        await asyncio.wait_for(asyncio.wait([client.task]), 10)
+        assert sent == ["websocket.accept", "websocket.send"]
+        assert 'decide_stream_ended_total{reason="left",transport="ws"} 1.0' in served.parts.meters.exposition().decode()
+
+    _talk(work, _socket_scope())
