@@ -1,309 +1,45 @@
-"""Composition root: settings -> parts -> routes. Nothing else wires anything."""
+"""Composition root: settings -> parts -> routes. Nothing but this and `app.parts` wires anything."""
 
-import asyncio
-import contextlib
 import gc
-import multiprocessing
 import random
-import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import uuid_utils
 from granian.utils.proxies import wrap_asgi_with_proxy_headers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from app.cache.breaker import Breaker
-from app.cache.feed import Feed
-from app.cache.keyring import KeyRing
-from app.cache.memory import Memory
 from app.cache.opening import open_store
-from app.cache.store import KeyStore, RunInfo, Store
-from app.cache.tiers import Tiers
-from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
-from app.domain.vector import SCHEMA
 from app.errors import Problem
-from app.middleware.access import Gate, Guard
-from app.middleware.admission import Admission
+from app.middleware.access import Guard
 from app.middleware.bodies import Bodies
-from app.middleware.buckets import Buckets
-from app.middleware.drain import DRAIN_SIGNAL, Drain
 from app.middleware.edge import Edge
 from app.middleware.hangup import HangUps, keep_peer
-from app.middleware.limits import Limiter
 from app.middleware.problems import on_error, on_http_exception, on_problem
-from app.observe.clocks import ReplayClock, wall_ms
-from app.observe.logs import Logs, get_logger
+from app.observe.logs import Logs
 from app.observe.meters import Meters
-from app.observe.oldest import OldestServed
-from app.observe.requests import Requests
 from app.options import Settings
+from app.parts import Parts, make_id
 from app.routes.batch import BatchRoute
 from app.routes.console import ConsoleRoutes
 from app.routes.decide import DecideLane
-from app.routes.deciding import Decider
 from app.routes.docs import docs_routes
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
-from app.routes.hub import Hub
 from app.routes.live import LiveRoute
 from app.routes.openapi import openapi_route
 from app.routes.socket import SocketRoute
 from app.routes.status import StatusRoutes
 from app.routes.stream import StreamRoute
-from app.routes.turns import Turns
-from app.settings import keys_wanted, lend_to_opentelemetry, load_settings, multiprocess_dir, public_settings
-from app.version import VERSION
+from app.settings import lend_to_opentelemetry, load_settings, multiprocess_dir, public_settings
 
 if TYPE_CHECKING:
     # Imported where traces are on alone: OpenTelemetry is an extra.
     from app.observe.traces import Traces
-
-_REFRESH_S = 1.0
-_FIRST_PAUSE_S = 0.1
-
-
-def make_id() -> str:
-    """A UUIDv7: unique, and in the order of time."""
-    return str(uuid_utils.uuid7())
-
-
-def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy] = Policy) -> Policy:
-    """The policy with the settings' ages."""
-    return make(
-        HYBRID_1,
-        Limits(
-            price_ms=settings.price_max_age_s * 1000.0,
-            agents_ms=settings.agents_max_age_s * 1000.0,
-            input_ms=settings.input_limit_s * 1000.0,
-            half_life_ms=settings.agent_half_life_s * 1000.0,
-        ),
-    )
-
-
-def make_tiers(
-    settings: Settings,
-    store: Store,
-    meters: Meters,
-    clock: Callable[[], float],
-    rng: random.Random,
-    make: Callable[..., Tiers] = Tiers,
-) -> Tiers:
-    """L1 in front of ``store``, with the breaker between them."""
-    memory = Memory(
-        max_entries=settings.l1_max_entries,
-        ttl_s=settings.l1_ttl_s,
-        ttl_jitter=settings.l1_ttl_jitter,
-        stale_s=settings.l1_stale_s,
-        negative_max_entries=settings.negative_max_entries,
-        negative_ttl_s=settings.negative_ttl_s,
-        clock=clock,
-        rng=rng,
-        refresh_share=settings.l1_refresh_share,
-    )
-    breaker = Breaker(
-        failures=settings.breaker_failures,
-        first_pause_s=_FIRST_PAUSE_S,
-        longest_pause_s=settings.breaker_pause_s,
-        clock=clock,
-        rng=rng,
-    )
-    return make(
-        memory,
-        store,
-        meters,
-        clock,
-        breaker,
-        max_pending=settings.l2_max_pending,
-        slow_s=settings.l2_timeout_ms / 1000.0,
-    )
-
-
-def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: Callable[[], float]) -> Gate:
-    """Who may call what, and how often."""
-    ring, limiter = None, None
-    if keys is not None and keys_wanted(settings):
-        ring = KeyRing(
-            keys,
-            settings.api_key_secret.encode(),
-            meters.access,
-            clock=clock,
-            now_ms=wall_ms,
-            lease_s=settings.l1_lease_s,
-            grace_s=settings.access_grace_s,
-        )
-    if settings.rate_limit_per_s:
-        buckets = Buckets(
-            per_s=settings.rate_limit_per_s,
-            burst=settings.rate_limit_burst,
-            redis_url=settings.redis_url,
-            redis_password=settings.redis_password,
-            key_prefix=settings.key_prefix,
-            timeout_s=settings.l2_timeout_ms / 1000.0,
-        )
-        limiter = Limiter(buckets, meters.access, per_s=settings.rate_limit_per_s, burst=settings.rate_limit_burst, clock=clock)
-    return Gate(ring, limiter, meters.access.access_refused)
-
-
-def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:
-    """The hub of live decisions."""
-    return Hub(
-        decider,
-        store,
-        meters.streams,
-        turns,
-        max_clients=settings.stream_max_clients,
-        max_symbols=settings.stream_max_symbols,
-        max_events=settings.stream_queue,
-        heartbeat_s=settings.stream_heartbeat_s,
-        wall_ms=wall_ms,
-        rng=rng,
-    )
-
-
-class Parts:
-    """Everything one worker is made of."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        *,
-        clock: Callable[[], float],
-        rng: random.Random,
-        logs: Logs | None,
-        values_dir: str = "",
-        keys: KeyStore | None = None,
-        open_traces: "Callable[[Meters], Traces] | None" = None,
-    ) -> None:
-        self.settings = settings
-        self.store = store
-        self.logs = logs
-        self.logger = get_logger("decide")
-        self.now_ms: Callable[[], int] = wall_ms
-        on_run: Callable[[RunInfo], None] = lambda _: None  # noqa: E731 - the wall clock has no use for it
-        if settings.clock == "replay":
-            replay = ReplayClock(clock)
-            self.now_ms = replay
-            on_run = lambda info: replay.start_at(info.newest_as_of_ms)  # noqa: E731
-        self.meters = Meters(version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir)
-        self.traces = None if open_traces is None else open_traces(self.meters)
-        policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
-        self.meters.limits_set(price_max_age_s=settings.price_max_age_s, agents_max_age_s=settings.agents_max_age_s)
-        self.oldest = OldestServed(self.now_ms)
-        self.drain = Drain()
-        self.tiers = make_tiers(settings, store, self.meters, clock, rng, Tiers if self.traces is None else self.traces.tiers)
-        self.feed = Feed(
-            store,
-            self.tiers,
-            self.meters,
-            wait_s=settings.feed_wait_ms / 1000.0,
-            lease_s=settings.l1_lease_s,
-            rng=rng,
-            clock=clock,
-            now_ms=wall_ms,
-            on_run=on_run,
-            on_changes=lambda changes: self.hub.on_changes(changes),  # noqa: PLW0108 - the hub is made later
-        )
-        self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
-        self.admission = Admission(settings.max_in_flight)
-        self.gate = make_gate(settings, keys, self.meters, clock)
-        self.decider = Decider(
-            tiers=self.tiers,
-            admission=self.admission,
-            policy=policy,
-            meters=self.meters,
-            oldest=self.oldest,
-            now_ms=self.now_ms,
-            clock=clock,
-            make_id=make_id,
-            l2_timeout_s=settings.l2_timeout_ms / 1000.0,
-        )
-        self.turns = Turns()
-        self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
-        self.drain.listeners.append(self.hub.drain)
-
-    def refresh(self) -> None:
-        """Bring the gauges up to date."""
-        self.meters.refresh(
-            l1_entries=len(self.tiers.memory),
-            l1_max_entries=self.tiers.memory.max_entries,
-            evictions=self.tiers.memory.evictions,
-            in_flight=self.requests.in_flight,
-            in_flight_decisions=self.admission.in_flight,
-            max_in_flight_decisions=self.admission.max_in_flight,
-            pending_loads=self.tiers.pending,
-            oldest_ages_s=self.oldest.ages_s(),
-            ready=self.feed.run_info is not None and not self.drain.on,
-            draining=self.drain.on,
-            feed_connected=self.feed.connected,
-            feed_lag_s=self.feed.lag_s(),
-            breaker_closed=self.tiers.breaker.state == "closed",
-            breaker_opened=self.tiers.breaker.opened,
-            newest_input_age_s=self._newest_input_age_s(),
-            log_lines_dropped=0 if self.logs is None else self.logs.dropped,
-        )
-
-    def _newest_input_age_s(self) -> float:
-        info = self.feed.run_info
-        return 0.0 if info is None else max(0.0, (self.now_ms() - info.newest_as_of_ms) / 1000.0)
-
-    async def run_refresh(self) -> None:
-        """Refresh once a second, for those who scrape another worker's merged values."""
-        while True:
-            self.refresh()
-            await asyncio.sleep(_REFRESH_S)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Run the feed while the server serves; give everything back afterwards."""
-        self._await_drain_signal()
-        tasks = [asyncio.create_task(each) for each in (self.feed.run(), self.run_refresh(), self.hub.run())]
-        ring, limiter = self.gate.ring, self.gate.limiter
-        if ring is not None:
-            # So that the first callers are known. A store that does not answer holds the start up no longer than a read may take.
-            await ring.read()
-            tasks.append(asyncio.create_task(ring.run()))
-        for task in tasks:
-            task.add_done_callback(self._task_ended)
-        self.logger.info("started", version=VERSION, store=self.store.kind, settings=public_settings(self.settings))
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            if limiter is not None:
-                await limiter.close()
-            await self.tiers.close()
-            await self.store.close()
-            if self.traces is not None:
-                await self.traces.close()
-            self.meters.flush()
-            self.logger.info("stopped")
-            if self.logs is not None:
-                self.logs.close()
-
-    def _await_drain_signal(self) -> None:
-        if DRAIN_SIGNAL is None:
-            return
-        # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.signalled)
-            if multiprocessing.parent_process() is not None:
-                # Ctrl-C at a terminal reaches workers too. The main process stops them, when streams have had their last word.
-                asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self.logger.error("background_task_died", exc_info=task.exception())
-            # Whoever looks must not be told that changes still arrive.
-            self.feed.connected = False
 
 
 def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from app.cache.store import Changes
 from app.cache.tiers import Lookup
-from app.main import Parts
 from app.observe.clocks import ReplayClock
 from app.observe.streams import StreamMeters
 from app.options import Settings
+from app.parts import Parts
 from app.payloads import DecideRequest, DecideResponse
 from app.routes.deciding import Decider
 from app.routes.hub import Hub

@@ -14,11 +14,12 @@ from starlette.applications import Starlette
 
 from app.cache.store import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
 from app.errors import StoreError
-from app.main import Parts, build
+from app.main import build
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.observe.traces import Traces
 from app.options import Settings
+from app.parts import Parts
 from app.payloads import DecideResponse, ProblemBody
 from tests.records import row, run_info
 

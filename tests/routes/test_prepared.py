@@ -12,11 +12,11 @@ from app.cache.memory import Entry
 from app.cache.tiers import Lookup
 from app.domain.evidence import Evidence
 from app.domain.vector import AgentView
-from app.main import make_id, make_policy, make_tiers
 from app.middleware.admission import Admission
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.options import Settings
+from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from app.routes.deciding import Decider
 from tests.records import AS_OF_MS, agent_record, agent_view, price_record
