@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, cast
 from granian.utils.proxies import wrap_asgi_with_proxy_headers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from app.cache.opening import open_store
 from app.errors import Problem
-from app.middleware.access import Guard
+from app.middleware.access import Guard, trusted_forms
 from app.middleware.bodies import Bodies
 from app.middleware.edge import Edge
 from app.middleware.hangup import HangUps, keep_peer
@@ -44,7 +44,39 @@ if TYPE_CHECKING:
 
 def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     """The ASGI application of ``parts``."""
-    settings, decider = parts.settings, parts.decider
+    settings, gate = parts.settings, parts.gate
+    bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
+    starlette = Starlette(
+        routes=_routes(parts, clock, bodies),
+        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
+        lifespan=parts.lifespan,
+    )
+    starlette.router.redirect_slashes = False
+    starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
+    if settings.pages == "on":
+        starlette.router.routes += [*ConsoleRoutes().routes(), *docs_routes()]
+    guard = Guard(starlette, gate, bodies, metrics=settings.metrics_access, probes=settings.probes_access)
+    app: ASGIApp = DecideLane(
+        Edge(guard, parts.requests, parts.drain, clock, make_id),
+        parts.decider,
+        parts.requests,
+        parts.drain,
+        clock,
+        make_id,
+        bodies=bodies,
+        gate=None if gate.ring is None and gate.limiter is None else gate,
+    )
+    if parts.traces is not None:
+        app = parts.traces.around(app, clock)
+    if settings.trusted_proxies:
+        trusted = trusted_forms(settings.trusted_proxies)
+        app = keep_peer(cast("ASGIApp", wrap_asgi_with_proxy_headers(app, trusted_hosts=trusted)))
+    return app
+
+
+def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[BaseRoute]:
+    """All but pages and the document."""
+    settings, decider, gate = parts.settings, parts.decider, parts.gate
     status = StatusRoutes(
         decider=decider,
         store=parts.store,
@@ -56,67 +88,30 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         clock_name=settings.clock,
         settings=public_settings(settings),
     )
-    bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
     history = HistoryRoute(decider, parts.store, parts.meters)
-    live = LiveRoute(
-        decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=parts.gate
-    )
+    live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
     features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
-    batch = BatchRoute(
-        decider,
-        clock,
-        batch_max=settings.batch_max,
-        bodies=bodies,
-        charge=parts.gate.charge,
-        turns=parts.turns,
-    )
+    batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     hang_ups = HangUps()
-    stream = StreamRoute(parts.hub, hang_ups, parts.gate)
-    sockets = SocketRoute(parts.hub, hang_ups, parts.gate, max_bytes=settings.max_body_bytes)
-    starlette = Starlette(
-        routes=[
-            # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
-            Route("/decide", _never, methods=["POST"]),
-            Route("/decide/batch", batch.post, methods=["POST"]),
-            Route("/features/{symbol:any}", features.features),
-            Route("/symbols", features.symbols),
-            Route("/history/{symbol:any}", history.history),
-            Route("/live", live.live),
-            Route("/stream", stream.get),
-            WebSocketRoute("/ws", sockets.connect),
-            Route("/health", status.health),
-            Route("/livez", status.livez),
-            Route("/readyz", status.readyz),
-            Route("/status", status.status),
-            Route("/version", status.version),
-            Route("/metrics", status.metrics),
-            *(ConsoleRoutes().routes() if settings.pages == "on" else ()),
-        ],
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
-        lifespan=parts.lifespan,
-    )
-    starlette.router.redirect_slashes = False
-    starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
-    if settings.pages == "on":
-        starlette.router.routes += docs_routes()
-    gate = parts.gate
-    guard = Guard(starlette, gate, metrics=settings.metrics_access, probes=settings.probes_access)
-    app: ASGIApp = DecideLane(
-        Edge(guard, parts.requests, parts.drain, clock, make_id),
-        decider,
-        parts.requests,
-        parts.drain,
-        clock,
-        make_id,
-        bodies=bodies,
-        gate=None if gate.ring is None and gate.limiter is None else gate,
-    )
-    if parts.traces is not None:
-        app = parts.traces.around(app, clock)
-    if settings.trusted_proxies:
-        trusted = [each.strip() for each in settings.trusted_proxies.split(",") if each.strip()]
-        app = keep_peer(cast("ASGIApp", wrap_asgi_with_proxy_headers(app, trusted_hosts=trusted)))
-    return app
+    stream = StreamRoute(parts.hub, hang_ups, gate)
+    sockets = SocketRoute(parts.hub, hang_ups, gate, max_bytes=settings.max_body_bytes)
+    return [
+        # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
+        Route("/decide", _never, methods=["POST"]),
+        Route("/decide/batch", batch.post, methods=["POST"]),
+        Route("/features/{symbol:any}", features.features),
+        Route("/symbols", features.symbols),
+        Route("/history/{symbol:any}", history.history),
+        Route("/live", live.live),
+        Route("/stream", stream.get),
+        WebSocketRoute("/ws", sockets.connect),
+        Route("/health", status.health),
+        Route("/livez", status.livez),
+        Route("/readyz", status.readyz),
+        Route("/status", status.status),
+        Route("/version", status.version),
+        Route("/metrics", status.metrics),
+    ]
 
 
 async def _never(_: object) -> None:

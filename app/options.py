@@ -205,7 +205,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["open", "keys"], Meta(description="Whether GET /metrics wants a key (of scope read) where calls do.")
     ] = "open"
     probes_access: Annotated[
-        Literal["open", "keys"], Meta(description="Whether /livez, /readyz and /health want a key (any) where calls do.")
+        Literal["open", "keys"],
+        Meta(description="Whether /livez, /readyz and /health want a key (any) where calls do; the image sends DECIDE_API_KEY."),
     ] = "open"
     rate_limit_per_s: Annotated[
         float,
@@ -213,7 +214,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0.0
     rate_limit_burst: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Decisions that it may ask for at once, before RATE_LIMIT_PER_S holds it back.")
-    ] = 100
+    ] = 1000
     trusted_proxies: Annotated[
         str,
         Meta(

@@ -24,6 +24,11 @@ from app.options import Settings
 
 _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
+_LEAST_RATE_PER_S = 0.001
+_MORE_RULES = {
+    "rate_limit_per_s": ", or 0.001 and more; 0 is no limit",
+    "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8",
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", "UV_")
 
@@ -79,6 +84,11 @@ def _read(name: str, annotation: object, text: str) -> object:
             raise ValueError("not a Redis URL")
         # The client's own reading of it: a wrong port or option would otherwise end the workers, with its text in a traceback.
         parse_url(text)  # type: ignore[no-untyped-call]
+    elif name == "rate_limit_per_s" and 0 < float(text) < _LEAST_RATE_PER_S:
+        raise ValueError("less than the least rate")
+    elif name == "trusted_proxies":
+        for each in filter(None, map(str.strip, text.split(","))):
+            ipaddress.ip_network(each)
     elif name == "host":
         # What the resolver does first; it refuses labels that are empty or too long.
         text.encode("idna")
@@ -165,6 +175,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
             values[name] = _read(name, annotation, text)
         except ValueError:
             allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(annotation)
+            allowed += _MORE_RULES.get(name, "")
             if not text.isprintable():
                 allowed += "; printable characters only"
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")

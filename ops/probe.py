@@ -15,7 +15,10 @@ def main() -> int:
     address = ("127.0.0.1", int(os.environ.get("PORT") or 8000))
     try:
         with socket.create_connection(address, timeout=_TIMEOUT_S) as connection:
-            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            # With PROBES_ACCESS=keys.
+            key = os.environ.get("DECIDE_API_KEY", "")
+            head = f"X-API-Key: {key}\r\n" if key else ""
+            connection.sendall(f"GET /readyz HTTP/1.1\r\nHost: localhost\r\n{head}Connection: close\r\n\r\n".encode())
             answer = connection.recv(64)
     except OSError as error:
         print(f"nobody answers at {address[0]}:{address[1]}: {error}")

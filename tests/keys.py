@@ -1,9 +1,12 @@
 """API keys for tests, and a store that holds them in a dict."""
 
+import asyncio
 import secrets
 
+from app.cache.store import RunInfo
 from app.domain.keys import SECRET_BYTES, Scope, encode_key, make_key
 from app.errors import StoreError
+from tests.records import run_info
 
 SECRET = "a-secret-of-tests-that-is-32-characters-or-more"
 
@@ -14,6 +17,12 @@ class FakeKeys:
     def __init__(self) -> None:
         self.records: dict[str, bytes] = {}
         self.fault: Exception | None = None
+        self.info: RunInfo | None = run_info()
+        self.hangs = False
+
+    async def run_info(self) -> RunInfo | None:
+        """As it was set."""
+        return self.info
 
     def make(self, *scopes: Scope, expires_at_ms: int | None = None, secret: str = SECRET) -> str:
         """A key, stored."""
@@ -31,6 +40,8 @@ class FakeKeys:
 
     async def keys(self) -> dict[str, bytes]:
         """All of them."""
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.fault is not None:
             raise self.fault
         return dict(self.records)

@@ -1,5 +1,6 @@
 """Settings: one table for the code, the errors and .env.example."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.errors import SettingsError
 from app.options import Settings
-from app.settings import SECRETS, load_settings, public_settings, render_env_example
+from app.settings import SECRETS, keys_wanted, load_settings, public_settings, render_env_example
 from tests.servers import ROOT
 
 _NO_FILE = Path("no-such-file")
@@ -40,6 +41,48 @@ def test_env_example_names_every_setting_with_effect_range_and_default() -> None
         assert allowed.startswith("# Allowed: ")
         assert "Default: " in allowed
         assert default == f"# {name.upper()}={getattr(Settings(), name)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "networks without bits behind their mask"),
+        ("TRUSTED_PROXIES", "300.1.1.1", "IP addresses"),
+        ("TRUSTED_PROXIES", "1.2.3.4 5.6.7.8", "networks without"),
+        ("RATE_LIMIT_PER_S", "0.0004", "0.001 and more; 0 is no limit"),
+        ("RATE_LIMIT_PER_S", "nan", "a number"),
+        ("API_KEY_SECRET", "too-short", "API_KEY_SECRET is (hidden)"),
+    ],
+)
+def test_what_access_and_limits_are_told_is_checked_whole(name: str, value: str, says: str) -> None:
+    """A mask with bits behind it, or a rate that the bucket cannot have, would hold in silence for something else."""
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        load_settings({name: value}, _NO_FILE)
+    allowed = {"TRUSTED_PROXIES": " 10.0.0.0/8, ::1,", "RATE_LIMIT_PER_S": "0.001"}
+    assert load_settings(allowed, _NO_FILE).rate_limit_per_s == 0.001
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("127.0.0.1", False),
+        ("127.0.0.2", False),
+        ("::1", False),
+        ("localhost", False),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("box", True),
+    ],
+)
+def test_keys_are_wanted_by_themselves_wherever_others_can_call(host: str, wanted: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """And asking for none there takes a word."""
+    secret = {"API_KEY_SECRET": "x" * 32, "HOST": host}
+    assert keys_wanted(load_settings(secret, _NO_FILE)) is wanted
+    assert keys_wanted(load_settings(secret | {"ACCESS": "keys"}, _NO_FILE))
+    assert not keys_wanted(load_settings(secret | {"ACCESS": "off"}, _NO_FILE))
+    if wanted:
+        with pytest.raises(SettingsError, match="API_KEY_SECRET is empty and HOST"):
+            keys_wanted(load_settings({"HOST": host}, _NO_FILE))
 
 
 def test_env_example_with_all_defaults_set_gives_the_defaults(tmp_path: Path) -> None:

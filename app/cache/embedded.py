@@ -149,7 +149,11 @@ class EmbeddedStore:
 
     async def keys(self) -> dict[str, bytes]:
         """All rows."""
-        return await self._in_thread(lambda: dict(self._reader().execute("SELECT id, record FROM keys").fetchall()))
+        # As bytes, whatever somebody has put there: a row that is no key must not hide the others.
+        rows = await self._in_thread(
+            lambda: self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
+        )
+        return {key_id.decode("ascii", "replace"): record for key_id, record in rows}
 
     async def put_key(self, key_id: str, record: bytes) -> None:
         """One row."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from app.cache.store import KeyStore
+from app.cache.waiting import wait_for_store
 from app.domain.keys import StoredKey, decode_key, digest_of, key_id_of
 from app.errors import StoreError
 
@@ -88,7 +89,10 @@ class KeyRing:
         """Read all keys once; whether L2 answered."""
         started = self._clock()
         try:
-            stored = await self._store.keys()
+            stored = await wait_for_store(self._store.keys(), self._pause_s)
+            if self._keys and not stored and await wait_for_store(self._store.run_info(), self._pause_s) is None:
+                # Emptied, or another store: that says nothing of the keys, as it says nothing of symbols.
+                return False
         except StoreError:
             return False
         keys = {}

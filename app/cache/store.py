@@ -128,6 +128,10 @@ class Store(Protocol):
 class KeyStore(Protocol):
     """Where API keys are kept. Both stores are one; raises as `Store` does."""
 
+    async def run_info(self) -> RunInfo | None:
+        """As `Store` has it."""
+        ...
+
     async def keys(self) -> dict[str, bytes]:
         """What is stored of API keys (`app.domain.keys`), by their ids."""
         ...

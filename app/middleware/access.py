@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.cache.keyring import KeyRing
 from app.domain.keys import Scope as KeyScope
 from app.errors import Problem
+from app.middleware.bodies import Bodies
 from app.middleware.limits import Header, Limiter
 
 Need = KeyScope | Literal["any", "open"]
@@ -25,11 +26,13 @@ CALLER, LIMIT = "caller", "limit_headers"
 """Where a request's scope says who calls, and what its answer says of the limit."""
 
 _DECIDE = frozenset({"/decide", "/decide/batch", "/stream", "/ws"})
+_BY_NUMBER = frozenset({"/decide/batch", "/stream"})
 _ADMIN = frozenset({"/status"})
 _PROBES = frozenset({"/livez", "/readyz", "/health"})
 _METRICS = "/metrics"
 # They hold no data: the pages ask for it with the caller's own key.
 _is_page = re.compile(r"/|/openapi\.json|/(console|docs)(/.*)?").fullmatch
+_with_port = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?").fullmatch
 _BEARER = b"bearer "
 _KEY = "key:"
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="decide"'),)
@@ -40,8 +43,10 @@ _FAULT_FROM = 500
 @lru_cache(maxsize=65_536)
 def caller_at(address: str) -> str:
     """Who calls from ``address``: an IPv6 network of 64 bits is one caller, since one host has as many addresses as it likes."""
+    # Some proxies write the port too, and it would make each connection a caller.
+    with_port = _with_port(address)
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(with_port[1] or with_port[2] if with_port else address)
     except ValueError:
         return f"address:{address[:64]}"
     if found.version == 6:  # noqa: PLR2004 - the version's number is its name
@@ -49,6 +54,17 @@ def caller_at(address: str) -> str:
             return f"address:{found.ipv4_mapped}"
         return f"address:{ipaddress.ip_network((found, _NETWORK_BITS), strict=False).network_address}/{_NETWORK_BITS}"
     return f"address:{found}"
+
+
+def trusted_forms(proxies: str) -> list[str]:
+    """The addresses and networks of ``proxies``, and as a socket of both families shows those of IPv4 (::ffff:10.0.0.1)."""
+    found = []
+    for each in filter(None, map(str.strip, proxies.split(","))):
+        network = ipaddress.ip_network(each)
+        found.append(str(network))
+        if network.version == 4:  # noqa: PLR2004 - the version's number is its name
+            found.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return found
 
 
 def _address(scope: Scope) -> str:
@@ -70,8 +86,10 @@ def need_of(path: str, metrics: Literal["open", "keys"], probes: Literal["open",
 
 
 def is_limited(path: str) -> bool:
-    """Whether requests for ``path`` count: all but those of probes, of Prometheus, and of pages."""
-    return path != _METRICS and path not in _PROBES and not _is_page(path)
+    """Whether requests for ``path`` pay for one decision: all but those of probes, of Prometheus and of pages, which pay nothing,
+    and those that pay by how many they ask for (`Gate.charge`).
+    """
+    return path != _METRICS and path not in _PROBES and path not in _BY_NUMBER and not _is_page(path)
 
 
 class Gate:
@@ -164,22 +182,34 @@ class Gate:
             raise Problem(403, "forbidden", "Forbidden", f"the API key is for {', '.join(key.scopes)}; this needs {need}")
         return _KEY + key.key_id
 
-    async def charge(self, scope: Scope, tokens: int) -> None:
-        """A request that has paid for one decision pays for ``tokens`` of them; a whole bucket pays for any number.
+    async def charge(self, scope: Scope, decisions: int, field: str | None = None) -> None:
+        """The request pays for so many decisions, which ``field`` of it asks for.
 
         Raises:
-            Problem: 429.
+            Problem: 429 if the caller does not have so many now, 422 if nobody ever does.
         """
-        if self.limiter is not None and tokens > 1:
-            scope[LIMIT] = await self.limiter.draw(scope[CALLER], min(tokens, self.limiter.burst) - 1)
+        if self.limiter is None:
+            return
+        if decisions > self.limiter.burst:
+            raise Problem(
+                422,
+                "invalid-request",
+                "Invalid request",
+                f"{decisions} decisions at once are more than the rate limit's burst; allowed: up to {self.limiter.burst}",
+                field,
+            )
+        scope[LIMIT] = await self.limiter.draw(scope[CALLER], decisions)
 
 
 class Guard:
     """Middleware: lets in who may, inside `app.middleware.edge`, which answers what it raises."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, *, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]) -> None:
+    def __init__(
+        self, app: ASGIApp, gate: Gate, bodies: Bodies, *, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]
+    ) -> None:
         self._app = app
         self._gate = gate
+        self._bodies = bodies
         self._metrics: Literal["open", "keys"] = metrics
         self._probes: Literal["open", "keys"] = probes
 
@@ -190,16 +220,18 @@ class Guard:
             return
         path = scope["path"]
         need = need_of(path, self._metrics, self._probes)
-        headers = await self._gate.let_in(scope, dict(scope["headers"]), need, limited=is_limited(path))
-        if headers is None:
+        headers = dict(scope["headers"])
+        try:
+            scope[LIMIT] = await self._gate.let_in(scope, headers, need, limited=is_limited(path))
+        except Problem as refusal:
+            raise await self._bodies.passed_over(refusal, receive, headers) from None
+        if self._gate.limiter is None:
             await self._app(scope, receive, send)
             return
-        # What a batch pays besides replaces it.
-        scope[LIMIT] = headers
 
         async def limited(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *scope[LIMIT]]
+                message["headers"] = [*message.get("headers", ()), *(scope[LIMIT] or ())]
             await send(message)
 
         await self._app(scope, receive, limited)

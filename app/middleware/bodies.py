@@ -144,6 +144,17 @@ class Bodies:
         finally:
             self._watch.end(task)
 
+    async def passed_over(self, refusal: Problem, receive: Receive, headers: dict[bytes, bytes]) -> Problem:
+        """``refusal``, once the body of its request has come: one that is left unread would end the connection under the next
+        request. If it does not come, the refusal says that the connection ends.
+        """
+        if b"content-length" in headers or b"transfer-encoding" in headers:
+            try:
+                await self.read(receive, headers)
+            except Problem:
+                refusal.headers += (("Connection", "close"),)
+        return refusal
+
     async def _rest(self, message: MutableMapping[str, Any], receive: Receive, declared: int | None) -> bytes:
         body = bytearray()
         while True:

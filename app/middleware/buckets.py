@@ -4,6 +4,7 @@ On Redis one script takes the tokens out, by Redis's clock, and the entry goes w
 worker has buckets of its own.
 """
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +31,6 @@ class Buckets:
         self, *, per_s: float, burst: int, redis_url: str, redis_password: str, key_prefix: str, timeout_s: float
     ) -> None:
         quota = rate_limiter.per_duration(timedelta(seconds=_PERIOD_S), max(1, round(per_s * _PERIOD_S)), burst=burst)
-        self._prefix = f"{key_prefix}:limit:"
         self._timeout_s = timeout_s
         self._redis: store.RedisStore | None = None
         backend: store.BaseStore
@@ -38,7 +38,9 @@ class Buckets:
             backend = self._redis = store.RedisStore(server=redis_url, options=_options(redis_password, timeout_s))
         else:
             backend = store.MemoryStore(options={"MAX_SIZE": _CALLERS})
-        self._limiter = RateLimiterRegistry.get(RateLimiterType.GCRA.value)(quota, backend)
+        # The library wants no colon at either end; it puts its own behind.
+        prefix = f"{key_prefix.strip(':') or 'decide'}:limit"
+        self._limiter = RateLimiterRegistry.get(RateLimiterType.GCRA.value)(quota, backend, key_prefix=prefix)
 
     async def draw(self, caller: str, tokens: int) -> Drawn:
         """Take ``tokens`` out, or none.
@@ -46,13 +48,15 @@ class Buckets:
         Raises:
             StoreError: Redis did not answer in time, or with an error.
         """
-        work = self._limiter.limit(self._prefix + caller, tokens)
+        work = self._limiter.limit(caller, tokens)
         try:
             result = await (wait_for_store(work, self._timeout_s) if self._redis is not None else work)
-        except (RedisError, BaseThrottledError, OSError, TimeoutError, ValueError) as error:
+        except (RedisError, BaseThrottledError, OSError, TimeoutError, ValueError, ArithmeticError) as error:
             raise StoreError("limit_error", f"{type(error).__name__}: {error}") from error
         state = result.state
-        return Drawn(not result.limited, int(state.remaining), float(state.reset_after), float(state.retry_after))
+        if not (math.isfinite(state.reset_after) and math.isfinite(state.retry_after)):
+            raise StoreError("limit_error", f"the bucket of {caller} holds what is no time")
+        return Drawn(not result.limited, max(0, int(state.remaining)), max(0.0, state.reset_after), max(0.0, state.retry_after))
 
     async def close(self) -> None:
         """Close the connections; the library has no word for it."""

@@ -3,16 +3,18 @@
 The bucket itself is a library's (`app.middleware.buckets`). Asking it takes microseconds in the process and a round trip on
 Redis, and a decision from memory waits for nothing; so each worker takes tokens out in advance and spends them by itself. How
 many follows from what the caller does: one at first, twice as many whenever they were spent within half a second, a tenth of the
-bucket at most. What is not spent within a second is given up, so the workers together never let more pass than the bucket holds.
-When few are left, more are fetched in the background.
+bucket at most. When few are left, more are fetched in the background. Tokens taken out are kept for as long as the bucket would
+have room for them; then they are given up one by one, as an overflowing bucket gives them up. So with one worker a caller is held
+to the bucket exactly, and each further one can let a tenth more through at once.
 
-When the bucket cannot be asked, whoever comes is let in for a second, and counted: an outage of Redis must not be one of ours.
+When the bucket cannot be asked, whoever comes is let in, and counted, until a look in the background finds it again: an outage of
+Redis must not be one of ours.
 """
 
 import asyncio
 import math
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple, Protocol
 
 from cachetools import FIFOCache
 
@@ -20,8 +22,9 @@ from app.errors import Problem, StoreError
 
 _CALLERS = 65_536
 _SPENT_SOON_S = 0.5
-_KEPT_S = 1.0
-_LET_IN_S = 1.0
+_REFUSED_S = 1.0
+_LOOK_S = 1.0
+_LONG_AGO = -1e9
 _SHARE = 10
 """A worker takes out at most a tenth of a bucket at once."""
 
@@ -62,18 +65,30 @@ class LimitMeters(Protocol):
 
 
 class _Account:
-    """What one caller has in this worker: tokens ``left`` of those taken out at ``drawn_at``, when the bucket was left with
-    ``remaining``. ``block`` is how many are taken out next, ``refused`` how many were not to be had until ``refused_until``.
+    """What one caller has in this worker: tokens ``left`` of those taken out up to ``drawn_at``, when the bucket was left with
+    ``remaining``. ``block`` is how many are taken out next. ``refused`` tokens were not to be had: they will be at ``retry_at``,
+    and until ``refused_until`` the bucket is not asked for as many again.
     """
 
-    __slots__ = ("ahead", "block", "drawn_at", "full_in_s", "left", "lock", "low", "refused", "refused_until", "remaining")
+    __slots__ = (
+        "ahead",
+        "block",
+        "drawn_at",
+        "full_in_s",
+        "left",
+        "lock",
+        "low",
+        "refused",
+        "refused_until",
+        "remaining",
+        "retry_at",
+    )
 
     def __init__(self) -> None:
-        self.left = self.low = self.remaining = 0
+        self.left = self.low = self.remaining = self.refused = 0
         self.block = 1
-        self.drawn_at = self.refused_until = -math.inf
+        self.drawn_at = self.refused_until = self.retry_at = _LONG_AGO
         self.full_in_s = 0.0
-        self.refused = 0
         self.ahead = False
         self.lock = asyncio.Lock()
 
@@ -84,14 +99,25 @@ Header = tuple[bytes, bytes]
 class Limiter:
     """One a worker."""
 
-    def __init__(self, bucket: Bucket, meters: LimitMeters, *, per_s: float, burst: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        meters: LimitMeters,
+        *,
+        per_s: float,
+        burst: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._bucket = bucket
         self._meters = meters
+        self._per_s = per_s
         self.burst = burst
         self._clock = clock
+        self._sleep = sleep
         self._most = max(1, burst // _SHARE)
         self._accounts: FIFOCache[str, _Account] = FIFOCache(_CALLERS)
-        self._let_in_until = -math.inf
+        self._looking: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._policy = (b"ratelimit-policy", b'"default";q=%d;w=%d' % (burst, math.ceil(burst / per_s)))
 
@@ -101,27 +127,26 @@ class Limiter:
             account = self._accounts[caller]
         except KeyError:
             return None
-        if account.left < 1 or self._clock() - account.drawn_at > _KEPT_S:
+        if self._held(account) < 1:
             return None
         account.left -= 1
         if account.left == account.low and not account.ahead and account.block > 1:
             self._draw_ahead(caller, account)
-        return [self._policy, (b"ratelimit", b'"default";r=%d;t=%d' % (account.remaining + account.left, account.full_in_s))]
+        return self._headers(account)
 
     async def draw(self, caller: str, tokens: int = 1) -> list[Header]:
-        """Pay ``tokens``, with what is at hand or from the bucket; more than a whole bucket counts as one. The answer's headers.
+        """Pay ``tokens``, at most a whole bucket's, with what is at hand or from the bucket. The headers of the answer.
 
         Raises:
             Problem: 429 if they are not to be had.
         """
-        tokens = min(tokens, self.burst)
         try:
             account = self._accounts[caller]
         except KeyError:
             account = self._accounts[caller] = _Account()
         async with account.lock:
-            while not self._at_hand(account, tokens):
-                if self._clock() < self._let_in_until:
+            while self._held(account) < tokens:
+                if self._looking is not None:
                     return [self._policy]
                 try:
                     await self._fill(caller, account, tokens)
@@ -129,29 +154,41 @@ class Limiter:
                     self._meters.limit_refused()
                     raise
             account.left -= tokens
-        return [self._policy, (b"ratelimit", b'"default";r=%d;t=%d' % (account.remaining + account.left, account.full_in_s))]
+        return self._headers(account)
 
     async def close(self) -> None:
         """Wait for what is under way, and let the bucket go."""
+        if self._looking is not None:
+            self._looking.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._bucket.close()
 
-    def _at_hand(self, account: _Account, tokens: int) -> bool:
-        if self._clock() - account.drawn_at > _KEPT_S:
-            account.left = 0
-        return account.left >= tokens
+    def _held(self, account: _Account) -> int:
+        """Tokens at hand: no more than a bucket that has filled up since would have room for."""
+        room = self.burst - account.remaining - (self._clock() - account.drawn_at) * self._per_s
+        if room < account.left:
+            account.left = max(0, int(room))
+        return account.left
+
+    def _headers(self, account: _Account) -> list[Header]:
+        return [self._policy, (b"ratelimit", b'"default";r=%d;t=%d' % (account.remaining + account.left, account.full_in_s))]
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _draw_ahead(self, caller: str, account: _Account) -> None:
         account.ahead = True
-        task = asyncio.get_running_loop().create_task(self._ahead(caller, account))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._ahead(caller, account))
 
     async def _ahead(self, caller: str, account: _Account) -> None:
         try:
             async with account.lock:
-                await self._fill(caller, account, account.left + 1)
+                if self._looking is None:
+                    await self._fill(caller, account, self._held(account) + 1)
         except Problem:
             # Whoever comes after the last one is told.
             pass
@@ -168,7 +205,7 @@ class Limiter:
         need = tokens - account.left
         if now < account.refused_until and need >= account.refused:
             # The bucket has said so: who asks again and again is no burden to it.
-            raise self._refusal(account.refused_until - now)
+            raise self._refusal(account.retry_at - now)
         block = min(self._most, 2 * account.block) if now - account.drawn_at < _SPENT_SOON_S else 1
         want = max(need, block)
         try:
@@ -178,17 +215,36 @@ class Limiter:
                 drawn = await self._bucket.draw(caller, want)
         except StoreError:
             self._meters.limit_failed()
-            self._let_in_until = now + _LET_IN_S
+            if self._looking is None:
+                self._looking = self._start(self._look(caller))
             return
-        account.remaining = drawn.remaining
-        account.full_in_s = drawn.full_in_s
+        now = self._clock()
         if not drawn.given:
-            account.refused, account.refused_until = want, now + drawn.retry_in_s
-            raise self._refusal(drawn.retry_in_s)
+            # Never longer than an empty bucket takes, whatever stands in it.
+            retry_in_s = min(drawn.retry_in_s, self.burst / self._per_s)
+            account.refused, account.retry_at = want, now + retry_in_s
+            account.refused_until = now + min(retry_in_s, _REFUSED_S)
+            raise self._refusal(retry_in_s)
+        # What is held counts against the bucket as it is now.
+        self._held(account)
+        account.remaining, account.full_in_s, account.drawn_at = drawn.remaining, drawn.full_in_s, now
         account.left += want
         account.low = account.left // 4
         account.block = block
-        account.drawn_at = now
+
+    async def _look(self, caller: str) -> None:
+        """Until the bucket answers again, everybody is let in."""
+        try:
+            while True:
+                await self._sleep(_LOOK_S)
+                try:
+                    await self._bucket.draw(caller, 1)
+                except StoreError:
+                    self._meters.limit_failed()
+                else:
+                    return
+        finally:
+            self._looking = None
 
     def _refusal(self, retry_in_s: float) -> Problem:
         wait_s = max(1, math.ceil(retry_in_s))

@@ -10,7 +10,9 @@ from app.observe.tallies import Durations
 
 _OK_BELOW = 400
 _FAULT_FROM = 500
-_REFUSED = 503
+_REFUSED = frozenset({401, 403, 404, 429, 503})
+"""Who is refused can ask again at once, and as often as the network allows."""
+_OVERLOADED = 503
 
 
 class Requests:
@@ -24,7 +26,7 @@ class Requests:
         self._clock = clock
         self._sample_every = sample_every
         self._successes = 0
-        self._refusals = 0
+        self._refusals: dict[int, int] = {}
         self.in_flight = 0
 
     def begin(self) -> None:
@@ -64,16 +66,17 @@ class Requests:
             if self._successes % self._sample_every:
                 return
             facts = {"sampled_one_in": self._sample_every}
-        elif status == _REFUSED:
+        elif status in _REFUSED:
             # The first is always logged.
-            self._refusals += 1
-            if (self._refusals - 1) % self._sample_every:
+            before = self._refusals.get(status, 0)
+            self._refusals[status] = before + 1
+            if before % self._sample_every:
                 return
             facts = {"sampled_one_in": self._sample_every}
         facts = facts or {}
         if trace_id is not None:
             facts = {**facts, "trace_id": trace_id}
-        if status == _REFUSED:
+        if status == _OVERLOADED:
             log = self._logger.warning
         else:
             log = self._logger.error if status >= _FAULT_FROM else self._logger.info

@@ -36,7 +36,7 @@ class BatchRoute:
         *,
         batch_max: int,
         bodies: Bodies,
-        charge: Callable[[Scope, int], Awaitable[None]],
+        charge: Callable[[Scope, int, str | None], Awaitable[None]],
         turns: Turns,
     ) -> None:
         self._decider = decider
@@ -54,8 +54,12 @@ class BatchRoute:
         require_json(arrival.headers)
         body = await self._read(request.receive, arrival.headers)
         admission = self._decider.admission
-        asked, place = self._asked(self._decode(body))
-        await self._charge(request.scope, len(asked))
+        try:
+            asked, place = self._asked(self._decode(body))
+        except Problem:
+            await self._charge(request.scope, 1, None)
+            raise
+        await self._charge(request.scope, len(asked), place.partition("[")[0])
         if not admission.enter(len(asked)):
             raise admission.refusal()
         try:

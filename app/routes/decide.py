@@ -5,7 +5,7 @@ this one route what they would do, with the same checks in the same order and th
 is no room for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +17,7 @@ from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
 from app.middleware.bodies import JSON, Bodies, require_json
 from app.middleware.drain import CLOSE, Drain
 from app.middleware.edge import CLIENT_GONE
+from app.middleware.limits import Header
 from app.middleware.problems import internal_error, response_of
 from app.middleware.security import NOSNIFF, SERVER, secured
 from app.observe.requests import Requests
@@ -55,6 +56,7 @@ class DecideLane:
         self._drain = drain
         self._clock = clock
         self._make_id = make_id
+        self._bodies = bodies
         self._read = bodies.read
         self._gate = gate
         self._hit = decider.tiers.hit
@@ -74,11 +76,13 @@ class DecideLane:
         arrival = arrive(scope, self._clock(), self._make_id)
         requests.in_flight += 1
         status, facts = CLIENT_GONE, None
+        limits: Sequence[Header] = ()
         try:
             try:
                 headers = arrival.headers
                 refuse_ambiguous(scope, headers)
-                limits = None if self._gate is None else await self._gate.let_in(scope, headers, "decide")
+                if self._gate is not None:
+                    limits = await self._let_in(self._gate, scope, receive, headers)
                 if headers.get(b"content-type") != JSON:
                     require_json(headers)
                 request = self._decode(await self._read(receive, headers))
@@ -95,9 +99,8 @@ class DecideLane:
                     (b"x-request-id", arrival.request_id.encode()),
                     SERVER,
                     NOSNIFF,
+                    *limits,
                 ]
-                if limits is not None:
-                    start += limits
                 if self._drain.on:
                     start.append(CLOSE)
                 await send({"type": "http.response.start", "status": 200, "headers": start})
@@ -105,7 +108,7 @@ class DecideLane:
                 status = 200
             except Problem as problem:
                 status = problem.status
-                await self._refuse(problem, arrival, scope, receive, send)
+                await self._refuse(problem, arrival, scope, receive, send, limits)
             except Exception as error:  # noqa: BLE001 - the last stop, as in Edge
                 requests.failed(error, arrival.request_id)
                 status = 500
@@ -113,6 +116,12 @@ class DecideLane:
         finally:
             if status != _OK or facts is not None or requests.end_well(self._ok_durations, arrival.started):
                 requests.end("POST", ROUTE, status, arrival.started, arrival.request_id, arrival.trace_id, facts)
+
+    async def _let_in(self, gate: Gate, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Sequence[Header]:
+        try:
+            return await gate.let_in(scope, headers, "decide") or ()
+        except Problem as refusal:
+            raise await self._bodies.passed_over(refusal, receive, headers) from None
 
     async def _answer(self, request: DecideRequest, entry: Entry | None, started: float) -> Answer:
         """Every answer but the prepared one."""
@@ -133,6 +142,12 @@ class DecideLane:
         self._requests.begin()
         problem = self._admission.refusal()
         try:
+            if self._gate is not None:
+                # Who may not ask at all is told that, however much there is to do.
+                try:
+                    await self._gate.let_in(scope, arrival.headers, "decide", limited=False)
+                except Problem as refusal:
+                    problem = refusal
             length = arrival.headers.get(b"content-length", b"")
             if not (length.isdigit() and int(length[:9]) <= _SMALL_BYTES):
                 try:
@@ -144,10 +159,18 @@ class DecideLane:
             ended = arrival.started, arrival.request_id, arrival.trace_id
             self._requests.end("POST", BATCH_ROUTE, problem.status, *ended)
 
-    async def _refuse(self, problem: Problem, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self,
+        problem: Problem,
+        arrival: Arrival,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        limits: Sequence[Header] = (),
+    ) -> None:
         response = response_of(problem, arrival.request_id)
         response.headers["x-request-id"] = arrival.request_id
-        response.raw_headers[:] = secured(response.raw_headers)
+        response.raw_headers[:] = secured([*response.raw_headers, *limits])
         if self._drain.on:
             response.headers["connection"] = "close"
         await response(scope, receive, send)

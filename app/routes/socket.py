@@ -180,8 +180,7 @@ class _Talk:
         count = len(subscriber.follows.keys() | asked.keys())
         if count > hub.max_symbols:
             raise invalid("symbols", f"{count} symbols would be followed; allowed: up to {hub.max_symbols}")
-        # The handshake has paid for one.
-        await self._gate.charge(self._scope, len(asked) + 1)
+        await self._gate.charge(self._scope, len(asked), "symbols")
         await hub.require_known(asked, "symbols", hub.decider.clock())
         self._reply(Subscribed(tuple(asked)))
         await hub.join(subscriber, asked, request.after)

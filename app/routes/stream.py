@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.errors import Problem
 from app.middleware.access import Gate
 from app.middleware.hangup import HangUps
 from app.routes.deciding import canonical
@@ -46,11 +47,15 @@ class StreamRoute:
     async def get(self, request: Request) -> Response:
         """What refuses it comes before the stream begins; then a decision for each symbol, and a new one whenever it changes."""
         arrival = request.scope["arrival"]
-        asked = self._asked(request)
+        try:
+            asked = self._asked(request)
+        except Problem:
+            await self._gate.charge(request.scope, 1)
+            raise
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE, headers=HEADERS)
         # It is told as many decisions at once as a batch would be.
-        await self._gate.charge(request.scope, len(asked))
+        await self._gate.charge(request.scope, len(asked), "symbols")
         subscriber = self._hub.enter("sse")
         try:
             await self._hub.require_known(asked, "symbols", arrival.started)

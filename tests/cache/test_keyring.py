@@ -9,6 +9,7 @@ import pytest
 
 from app.cache.keyring import KeyRing
 from tests.keys import SECRET, FakeKeys, key_id, silent
+from tests.records import run_info
 
 _LEASE_S, _GRACE_S = 5.0, 60.0
 
@@ -73,6 +74,28 @@ def test_a_revoked_key_is_unknown_from_the_next_reading_on(world: _World) -> Non
     del world.keys.records[key_id(key)]
     world.read()
     assert world.find(key) == "unknown"
+
+
+def test_an_emptied_store_takes_nobodys_key_away(world: _World) -> None:
+    """Flushed, or another store: as with a silent one they stay good for the time of grace, and one that is revoked is not."""
+    key = world.keys.make("decide")
+    world.read()
+    world.keys.records.clear()
+    world.keys.info = None
+    assert not world.read()
+    assert world.find(key) == key_id(key)
+    world.keys.info = run_info()
+    assert world.read()
+    assert world.find(key) == "unknown"
+
+
+def test_a_store_that_hangs_is_not_waited_for(world: _World) -> None:
+    """A reading that does not come holds up the next one no longer than a pause."""
+    key = world.keys.make("decide")
+    world.read()
+    world.keys.hangs = True
+    assert not world.read()
+    assert world.find(key) == key_id(key)
 
 
 def test_an_expired_key_is_told_so(world: _World) -> None:

@@ -1,16 +1,20 @@
 """Keys in both stores, and token buckets on a real Redis."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from app.cache.embedded import EmbeddedStore
 from app.cache.opening import open_store
 from app.cache.redis import RedisStore
+from app.domain.keys import decode_key
 from app.errors import StoreError
 from app.middleware.buckets import Buckets
+from tests.keys import SECRET, FakeKeys, key_id
 from tests.servers import RedisServer, free_port, redis_executable
 
 Opened = RedisStore | EmbeddedStore
@@ -121,6 +125,47 @@ def test_a_redis_that_hangs_or_is_gone_is_an_error_in_time() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("rubbish", ["inf", "nan", "-inf", "1e308", "garbage", ""])
+def test_rubbish_in_a_bucket_is_an_error_and_no_refusal(redis_url: str, rubbish: str) -> None:
+    """Of whatever kind: nobody is held, or told to come back never, for what somebody has written to Redis."""
+
+    async def run() -> None:
+        buckets = _buckets(redis_url)
+        with redis.Redis.from_url(redis_url) as client:
+            client.set("decide:1:limit:v1:gcra:a", rubbish)
+        try:
+            drawn = await buckets.draw("a", 1)
+        except StoreError:
+            drawn = None
+        assert drawn is None or (drawn.retry_in_s >= 0.0 and drawn.full_in_s >= 0.0)
+        await buckets.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "row", [("zz", "text"), (b"\xff\xfe", b"x"), (1, 2), ("a" * 100_000, b"")], ids=["text", "id", "numbers", "long"]
+)
+def test_a_row_that_is_no_key_hides_no_other(tmp_path: Path, row: tuple[object, object]) -> None:
+    """Whatever somebody has put into the table, the keys are read."""
+    keys = FakeKeys()
+    key = keys.make("decide")
+
+    async def run() -> None:
+        store = EmbeddedStore(tmp_path / "store.sqlite3")
+        await store.put_key(key_id(key), keys.records[key_id(key)])
+        connection = sqlite3.connect(tmp_path / "store.sqlite3")
+        with connection:
+            connection.execute("INSERT INTO keys (id, record) VALUES (?, ?)", row)
+        connection.close()
+        stored = await store.keys()
+        assert [name for name, raw in stored.items() if decode_key(SECRET.encode(), name, raw) is not None] == [key_id(key)]
+        assert len(stored) == 2
+        await store.close()
+
+    asyncio.run(run())
+
+
 def test_a_buckets_entry_on_redis_goes_when_the_bucket_is_full(redis_url: str) -> None:
     """So callers who come once leave nothing behind."""
 
@@ -131,8 +176,7 @@ def test_a_buckets_entry_on_redis_goes_when_the_bucket_is_full(redis_url: str) -
         store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="d", read_timeout_s=5)
         assert isinstance(store, RedisStore)
         names = await store._client.keys("*limit*")
-        assert len(names) == 1
-        assert b"decide:1:limit:a" in names[0]
+        assert names == [b"decide:1:limit:v1:gcra:a"]
         assert 0 < await store._client.ttl(names[0]) <= 1
         await store.close()
 

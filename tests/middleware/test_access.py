@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.middleware.access import caller_at, is_limited, need_of
+from app.middleware.access import caller_at, is_limited, need_of, trusted_forms
 from tests.keys import SECRET, FakeKeys, key_id, silent
-from tests.routes.serving import Served
+from tests.routes.serving import Served, http_scope
 
 _SETTINGS: dict[str, Any] = {"access": "keys", "api_key_secret": SECRET}
 _READ = ("/features/AAPL", "/symbols", "/version")
@@ -161,14 +161,22 @@ def test_without_keys_addresses_are_held_to_the_limit() -> None:
 
 
 def test_a_batch_pays_for_each_of_its_decisions() -> None:
-    """And a whole bucket pays for any number, or a large one could never be asked for."""
+    """All at once, so that it does not pay for some and then be refused; one that could never be paid says so."""
     with Served(rate_limit_per_s=0.001, rate_limit_burst=5) as served:
         first = served.post("/decide/batch", {"symbols": ["AAPL"] * 3})
         assert (first.status_code, first.headers["ratelimit"].split(";")[1]) == (200, "r=2")
         assert served.post("/decide/batch", {"symbols": ["AAPL"] * 3}).status_code == 429
-    with Served(rate_limit_per_s=0.001, rate_limit_burst=5) as served:
-        assert served.post("/decide/batch", {"symbols": ["AAPL"] * 50}).status_code == 200
-        assert served.post("/decide", {"symbol": "AAPL"}).status_code == 429
+        assert served.post("/decide/batch", {"symbols": ["AAPL"] * 2}).status_code == 200
+        refused = served.post("/decide/batch", {"symbols": ["AAPL"] * 6})
+        assert (refused.status_code, refused.json()["field"]) == (422, "symbols")
+        assert "allowed: up to 5" in refused.json()["detail"]
+
+
+def test_a_batch_that_is_no_batch_pays_for_one() -> None:
+    """Or nonsense would be free."""
+    with Served(rate_limit_per_s=0.001, rate_limit_burst=2) as served:
+        bodies = [b"{", b"{}", b"{}"]
+        assert [served.post("/decide/batch", body).status_code for body in bodies] == [400, 422, 429]
 
 
 def test_each_key_has_a_limit_of_its_own_and_guesses_pay_from_their_address(keys: FakeKeys) -> None:
@@ -194,6 +202,9 @@ def test_with_keys_off_a_key_is_not_looked_at() -> None:
         ("2001:db8:1:2:ffff::1", "address:2001:db8:1:2::/64"),
         ("::ffff:10.1.2.3", "address:10.1.2.3"),
         ("unknown", "address:unknown"),
+        ("203.0.113.7:5001", "address:203.0.113.7"),
+        ("[2001:db8:1:2::7]:5001", "address:2001:db8:1:2::/64"),
+        ("2001:db8::1", "address:2001:db8::/64"),
     ],
 )
 def test_an_address_is_one_caller_and_an_ipv6_network_is_too(address: str, caller: str) -> None:
@@ -203,17 +214,50 @@ def test_an_address_is_one_caller_and_an_ipv6_network_is_too(address: str, calle
 
 def test_everything_with_data_is_limited() -> None:
     """But for what watches the server, and pages."""
-    assert all(is_limited(path) for path in ("/decide", "/stream", "/ws", "/history/A", "/nothing"))
+    assert all(is_limited(path) for path in ("/decide", "/ws", "/history/A", "/nothing"))
+    # They pay by how much they ask for.
+    assert not any(is_limited(path) for path in ("/decide/batch", "/stream"))
     assert not any(is_limited(path) for path in ("/", "/docs", "/metrics", "/livez", "/console/a.js"))
 
 
 def test_behind_a_trusted_proxy_callers_are_told_apart_by_what_it_says() -> None:
     """And by nobody else: without the setting the header is the caller's own word."""
     headers = [{"X_Forwarded_For": f"203.0.113.{host}"} for host in range(4)]
-    with Served(rate_limit_per_s=0.001, rate_limit_burst=1, trusted_proxies="127.0.0.1") as served:
-        assert {_post(served, **each) for each in headers} == {200}
+    for trusted in ("127.0.0.1", "10.0.0.1, 127.0.0.0/8", "::1,127.0.0.1"):
+        with Served(rate_limit_per_s=0.001, rate_limit_burst=1, trusted_proxies=trusted) as served:
+            assert {_post(served, **each) for each in headers} == {200}
     with Served(rate_limit_per_s=0.001, rate_limit_burst=1) as served:
         assert [_post(served, **each) for each in headers] == [200, 429, 429, 429]
+
+
+def test_a_proxy_is_trusted_in_either_form_of_its_address() -> None:
+    """A socket of both families shows an IPv4 address inside an IPv6 one."""
+    assert trusted_forms("127.0.0.1, 10.0.0.0/8, ::1") == [
+        *("127.0.0.1/32", "::ffff:127.0.0.1/128", "10.0.0.0/8", "::ffff:10.0.0.0/104", "::1/128"),
+    ]
+    assert trusted_forms("") == []
+
+
+def test_a_refusal_has_read_the_body_it_refuses(served: Served) -> None:
+    """Else the connection would end under the caller's next request; one that does not come ends it, and says so."""
+    scope = http_scope(headers=((b"host", b"x"), (b"content-type", b"application/json"), (b"content-length", b"4")))
+    for path in ("/decide", "/decide/batch", "/nothing"):
+        sent: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b"12", "more_body": True},
+            {"type": "http.request", "body": b"34"},
+        ]
+        heard = served.asgi(scope | {"path": path}, *sent)
+        assert (heard.status, "connection" in heard.headers) == (401, False)
+        heard = served.asgi(scope | {"path": path}, {"type": "http.disconnect"})
+        assert (heard.status, heard.headers["connection"]) == (401, "close")
+
+
+def test_who_may_not_ask_is_told_that_whatever_there_is_to_do(served: Served, keys: FakeKeys) -> None:
+    """401 and 403 come before 503."""
+    served.parts.admission.enter(served.settings.max_in_flight)
+    assert _post(served, "/decide/batch") == 401
+    assert _post(served, "/decide/batch", X_API_Key=_know(served, keys, "read")) == 403
+    assert _post(served, "/decide/batch", X_API_Key=_know(served, keys, "decide")) == 503
 
 
 def test_key_ids_are_what_callers_are_known_by(served: Served, keys: FakeKeys) -> None:

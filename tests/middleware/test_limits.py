@@ -47,7 +47,15 @@ class _World:
         self.now, self.burst, self.per_s = 0.0, burst, per_s
         self.refused = self.failed = 0
         self.buckets = _Buckets(self)
-        self.limiters = [Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=lambda: self.now) for _ in range(workers)]
+        self.looks = asyncio.Event()
+        self.limiters = [
+            Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=lambda: self.now, sleep=self._sleep)
+            for _ in range(workers)
+        ]
+
+    async def _sleep(self, _: float) -> None:
+        await self.looks.wait()
+        self.looks.clear()
 
     def limit_refused(self) -> None:
         self.refused += 1
@@ -154,23 +162,24 @@ def test_callers_do_not_pay_for_each_other() -> None:
     asyncio.run(run())
 
 
-def test_many_tokens_are_paid_at_once_and_more_than_a_bucket_counts_as_one() -> None:
-    """As a batch pays. One that could never pass would be refused for ever."""
+def test_many_tokens_are_paid_at_once_and_a_refusal_says_when_there_will_be_so_many() -> None:
+    """As a batch pays: who comes back then, having asked for nothing meanwhile, is let in."""
 
     async def run() -> None:
-        world = _World(burst=100, per_s=10.0)
-        assert isinstance(await world.ask(tokens=60), dict)
-        assert isinstance(await world.ask(tokens=60), Problem)
-        assert isinstance(await world.ask(tokens=40), dict)
-        world.now += 10.0
-        assert isinstance(await world.ask(tokens=1000), dict)
-        assert isinstance(await world.ask(), Problem)
+        world = _World(burst=10, per_s=0.5)
+        await world.passed(10)
+        refused = await world.ask(tokens=8)
+        assert isinstance(refused, Problem)
+        wait_s = int(dict(refused.headers)["Retry-After"])
+        assert wait_s == 16
+        world.now += wait_s
+        assert isinstance(await world.ask(tokens=8), dict)
 
     asyncio.run(run())
 
 
-def test_without_its_bucket_everybody_is_let_in_and_it_is_counted() -> None:
-    """For a second at a time, in which nobody waits for it."""
+def test_without_its_bucket_everybody_is_let_in_and_nobody_waits_until_it_is_found_again() -> None:
+    """One look in the background at a time; each that fails is counted."""
 
     async def run() -> None:
         world = _World(burst=5, per_s=1.0)
@@ -180,9 +189,44 @@ def test_without_its_bucket_everybody_is_let_in_and_it_is_counted() -> None:
         headers = await world.ask()
         assert isinstance(headers, dict)
         assert set(headers) == {b"ratelimit-policy"}
-        world.now += 1.1
+        world.looks.set()
+        await asyncio.sleep(0.01)
+        assert (world.failed, len(world.buckets.draws)) == (2, 2)
         world.buckets.fault = None
-        assert await world.passed(50) == 5
+        world.looks.set()
+        await asyncio.sleep(0.01)
+        # The look has taken one.
+        assert await world.passed(50) == 4
+        await world.limiters[0].close()
+
+    asyncio.run(run())
+
+
+def test_an_outage_ends_with_the_limiter() -> None:
+    """A worker that stops while it looks does not wait."""
+
+    async def run() -> None:
+        world = _World()
+        world.buckets.fault = StoreError("limit_error", "down")
+        await world.passed(1)
+        await world.limiters[0].close()
+
+    asyncio.run(run())
+
+
+def test_a_refusal_is_remembered_for_a_second_and_never_longer_than_an_empty_bucket_takes() -> None:
+    """Whatever stands in the bucket: a clock that jumped, or somebody's rubbish."""
+
+    async def run() -> None:
+        world = _World(burst=10, per_s=1.0)
+        world.buckets.tokens[_CALLER], world.buckets.at[_CALLER] = -3600.0, 0.0
+        refused = await world.ask()
+        assert isinstance(refused, Problem)
+        assert int(dict(refused.headers)["Retry-After"]) == 10
+        world.buckets.tokens.clear()
+        assert isinstance(await world.ask(), Problem)
+        world.now += 1.0
+        assert isinstance(await world.ask(), dict)
 
     asyncio.run(run())
 
@@ -205,10 +249,10 @@ def test_a_fault_while_drawing_ahead_hurts_nobody() -> None:
     st.integers(1, 60),
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30), st.floats(0.0, 0.8)), min_size=1, max_size=40),
 )
-def test_several_workers_together_never_let_more_pass_than_the_bucket_holds(
+def test_several_workers_together_let_a_tenth_of_the_bucket_more_through_for_each_further_one(
     burst: int, rounds: list[tuple[int, int, float]]
 ) -> None:
-    """Whatever is asked of whom and when: at most a bucket and what has run into it since."""
+    """Whatever is asked of whom and when: at most that, a bucket, and what has run into it since."""
 
     async def run() -> None:
         world = _World(burst=burst, per_s=7.0, workers=3)
@@ -216,9 +260,36 @@ def test_several_workers_together_never_let_more_pass_than_the_bucket_holds(
         for worker, requests, pause_s in rounds:
             world.now += pause_s
             passed += await world.passed(requests, worker)
-            assert passed <= burst + 7.0 * world.now + 1e-6
+            assert passed <= burst + 2 * max(1, burst // 10) + 7.0 * world.now + 1e-6
         for limiter in world.limiters:
             await limiter.close()
+
+    asyncio.run(run())
+
+
+@given(
+    st.integers(1, 200),
+    st.floats(0.1, 100.0),
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0.0, 3.0)), min_size=1, max_size=60),
+)
+def test_one_worker_holds_a_caller_to_the_bucket_and_to_nothing_less(
+    burst: int, per_s: float, rounds: list[tuple[int, float]]
+) -> None:
+    """Against a bucket that is asked for each token by itself: nobody is refused who has one, but for a token of rounding."""
+
+    async def run() -> None:
+        world = _World(burst=burst, per_s=per_s)
+        held = float(burst)
+        for requests, pause_s in rounds:
+            world.now += pause_s
+            held = min(burst, held + pause_s * per_s)
+            for _ in range(requests):
+                if isinstance(await world.ask(), Problem):
+                    assert held < 2.0
+                else:
+                    assert held > -1e-6
+                    held -= 1.0
+        await world.limiters[0].close()
 
     asyncio.run(run())
 
