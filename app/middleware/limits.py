@@ -165,10 +165,10 @@ class Limiter:
         await self._bucket.close()
 
     def _held(self, account: _Account) -> int:
-        """Tokens at hand: no more than a bucket that has filled up since would have room for."""
-        room = self.burst - account.remaining - (self._clock() - account.drawn_at) * self._per_s
+        """Tokens at hand: no more than the bucket has room for, which has filled up since; a part of a token counts as one."""
+        room = (account.full_in_s - (self._clock() - account.drawn_at)) * self._per_s
         if room < account.left:
-            account.left = max(0, int(room))
+            account.left = max(0, math.ceil(room))
         return account.left
 
     def _headers(self, account: _Account) -> list[Header]:
