@@ -31,7 +31,11 @@ Latency = Annotated[float, Meta(ge=0, description="Milliseconds from the request
 Canonical = Annotated[str, Meta(min_length=1, max_length=32, description="The symbol as the universe spells it.")]
 Spelled = Annotated[str, Meta(description="The symbol as the caller spelled it.")]
 Run = Annotated[str, Meta(description="The warm run that the data is of.")]
-Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="Fingerprint of the vector's names and their order.")]
+Fingerprint = Annotated[
+    str,
+    # Told to callers, and not asked of answers: theirs is to compare it, whatever it looks like.
+    Meta(extra_json_schema={"pattern": "^[0-9a-f]{16}$"}, description="Fingerprint of the vector's names and their order."),
+]
 Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
 ChangeId = Annotated[str, Meta(min_length=1, max_length=40, description="Id of an event, as /stream and /ws gave it.")]
 

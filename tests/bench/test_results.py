@@ -87,7 +87,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
         ("decide", 200, decision("AAPL"), None),
         ("decide", 404, problem(404), "answered 404"),
         ("decide", 200, b"not json", "no such payload"),
-        ("decide", 200, decision("AAPL", score=1.5), "out of range"),
+        ("decide", 200, decision("AAPL", score=1.5), "Expected `float` <= 1.0 - at `$.score`"),
         ("decide", 200, decision("AAPL", cache=msgspec.structs.replace(decision("A").cache, tier="l2")), "a hit of tier l2"),
         ("decide", 500, problem(500), None),
         ("decide", 500, b"Internal Server Error", "no such payload"),
