@@ -48,13 +48,20 @@ def check_secrets() -> None:
     if not SECRETS.exists():
         SECRETS.mkdir(mode=0o700)
         for name in SECRET_NAMES:
-            # Readable by the containers' users, who are not ours; on this machine the folder keeps others out.
-            (SECRETS / name).write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
-            (SECRETS / name).chmod(0o644)
-            print(f"made a random {name}: {(SECRETS / name).relative_to(ROOT)}")
+            _make_secret(name, SECRETS / name)
         return
+    if not (SECRETS / "api_key_secret").exists() and not (SECRETS / API_KEY).exists():
+        # A folder of an earlier version, which had no keys: nobody can want the old one back.
+        _make_secret("api_key_secret", SECRETS / "api_key_secret")
     for name in SECRET_NAMES:
         _check_secret(name, SECRETS / name)
+
+
+def _make_secret(name: str, path: Path) -> None:
+    # Readable by the containers' users, who are not ours; on this machine the folder keeps others out.
+    path.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+    path.chmod(0o644)
+    print(f"made a random {name}: {path.relative_to(ROOT)}")
 
 
 def _check_secret(name: str, path: Path) -> None:

@@ -57,6 +57,7 @@ def test_a_spoiled_secret_is_refused_and_not_replaced(
     stack = load_stack(tmp_path)
     stack.check_secrets()
     path = stack.SECRETS / name
+    (stack.SECRETS / "api_key").write_text("decide_key", encoding="ascii")
     path.unlink()
     if content is not None:
         path.write_bytes(content)
@@ -68,6 +69,17 @@ def test_a_spoiled_secret_is_refused_and_not_replaced(
     if content:
         assert content.decode("latin-1") not in str(caught.value)
     assert path.is_file() == (content is not None)
+
+
+def test_a_folder_of_an_earlier_version_gets_the_secret_that_it_lacks(tmp_path: Path) -> None:
+    """There were no keys then; Redis's password stays as it is."""
+    stack = load_stack(tmp_path)
+    stack.check_secrets()
+    password = (stack.SECRETS / "redis_password").read_text()
+    (stack.SECRETS / "api_key_secret").unlink()
+    stack.check_secrets()
+    assert (stack.SECRETS / "redis_password").read_text() == password
+    assert len((stack.SECRETS / "api_key_secret").read_text()) > 32
 
 
 def test_configuration_that_containers_cannot_read_is_refused(tmp_path: Path) -> None:
