@@ -230,7 +230,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_queue: Annotated[
         int,
         Meta(ge=1, le=100_000, description="Events that may wait for one of them; who falls further behind is dropped."),
-    ] = 1000
+    ] = 10_000
     stream_heartbeat_s: Annotated[
         float, Meta(ge=0.1, le=3600, description="Seconds without an event after which /stream and /ws send a sign of life.")
     ] = 15.0

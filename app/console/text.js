@@ -1,7 +1,10 @@
 // Text and numbers for people. Everything that comes from elsewhere goes through `foreign`.
 
 // Controls, formats (bidi overrides, zero width, tags), lone surrogates, private use, line and paragraph separators.
-const ODD = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u;
+// What is printable by its category and seen by nobody: fillers, joiners, selectors, and the blank of Braille.
+const ODD = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
+// More marks than these on one letter would be painted over its neighbours.
+const TOWER = /(\p{M}{3})\p{M}+/gu;
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(element, attributes, children) {
@@ -33,7 +36,7 @@ export function foreign(text) {
     if (plain) element.append(plain);
     plain = "";
   };
-  for (const character of String(text).replace(/\r\n|[\t\n\r]/g, " ")) {
+  for (const character of String(text).replace(/\r\n|[\t\n\r]/g, " ").replace(TOWER, "$1")) {
     if (ODD.test(character)) {
       flush();
       const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
@@ -88,8 +91,9 @@ export function age(seconds) {
 }
 
 export function price(value) {
-  const digits = Math.abs(value) >= 1 ? 2 : 6;
-  return value.toLocaleString("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: digits });
+  // A coin may cost a millionth of a cent.
+  if (Math.abs(value) < 1) return value.toLocaleString("en-GB", { minimumSignificantDigits: 2, maximumSignificantDigits: 5 });
+  return value.toLocaleString("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 }
 
 const DAY = { day: "numeric", month: "short", timeZone: "UTC" };

@@ -49,7 +49,7 @@ class HangUps:
             return
         host, port = peer
         # Granian gives the port as text.
-        self._wanted.add((host, int(port)))
+        self._wanted.add((_plain(host), int(port)))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._soon())
 
@@ -79,4 +79,9 @@ def hang_up(peers: Iterable[Peer]) -> int:
 
 def _peer_of(found: socket.socket) -> Peer:
     host, port = found.getpeername()[:2]
-    return host.removeprefix("::ffff:"), port
+    return _plain(host), port
+
+
+def _plain(host: str) -> str:
+    """An IPv4 address as such, also where a socket of both families shows it."""
+    return host.removeprefix("::ffff:")

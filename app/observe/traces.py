@@ -30,6 +30,7 @@ _LANE = "/decide"
 _LANE_ROUTES = frozenset({_LANE, "/decide/batch"})
 """What may be answered before it is routed: the lane's own, and batches that it refuses."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+_ENDLESS_ROUTES = ("/live", "/stream")
 _PATH_MAX = 256
 _OK, _FAULT_FROM = 200, 500
 _FLUSH_S = 2.0
@@ -159,7 +160,8 @@ class TracedApp:
                 span.set_attribute("error.type", str(status))
                 span.set_status(Status(StatusCode.ERROR))
             context = span.get_span_context()
-            if context.trace_flags.sampled:
+            # A stream counts with the time until it began, and its span ends with it.
+            if context.trace_flags.sampled and route not in _ENDLESS_ROUTES:
                 self._meters.exemplify(route or "unmatched", status, seconds, f"{context.trace_id:032x}")
         if answer.told is not None:
             span.set_attribute("decide.tier", answer.told.cache.tier)

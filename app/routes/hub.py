@@ -27,7 +27,7 @@ from app.errors import Problem, StoreError
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
 from app.routes.deciding import Decider, unknown_symbol
-from app.routes.recent import Recent
+from app.routes.recent import Recent, look_back
 from app.routes.subscriber import Follow, Subscriber
 from app.routes.telling import Told, Topic, heartbeat
 from app.routes.turns import Turns
@@ -37,8 +37,6 @@ GIVEN_IN_A_ROW = 5
 """After so many decisions, or subscribers given something (under 1 ms either, their sending included), others get their turn."""
 AGAIN_S = 1.0
 """How soon a symbol is decided again that could not be for want of L2; and the hub's pause after a fault."""
-PAGES_MAX = 10
-"""So many reads of the store's changes for one who comes back; who was away for longer is told everything."""
 SILENT_S = 10.0
 """How long a subscriber may follow nothing."""
 _RETRY_AFTER_S = 5
@@ -193,7 +191,8 @@ class Hub:
                 if subscriber.reason is not None:
                     return
                 last = first + DECIDED_IN_A_ROW >= len(untold)
-                whole = await self._tell_one(subscriber, untold[first : first + DECIDED_IN_A_ROW], last=last)
+                with self._turns.under_way():
+                    whole = await self._tell_one(subscriber, untold[first : first + DECIDED_IN_A_ROW], last=last)
         finally:
             subscriber.joining -= 1
         if not whole:
@@ -204,22 +203,29 @@ class Hub:
         started = self.decider.clock()
         found = await self.decider.tiers.fetch_many(symbols, self.decider.budget_s(None, started))
         forms, event_id = [], None
-        for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
-            follow = subscriber.follows.get(symbol)
-            # What came live meanwhile is as new as this, or newer; what was unsubscribed meanwhile is nobody's.
-            if follow is None or follow.seen:
-                continue
-            told = self._told(self._topics[symbol], lookup, started)
-            if not told.proven:
-                subscriber.settled = False
-                self._due[symbol] = None
-                self._soon()
-            follow.seen = told.version
-            if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
-                event_id = self._settled
-            forms.append(told.event(follow.requested).form(subscriber.transport, event_id))
-        subscriber.busy_at = self.decider.clock()
-        subscriber.give(*forms, bounded=False)
+        # A thousand who come at once take turns with each other, and with batches: requests wait for one slice.
+        async with self._turns.slice():
+            now = self.decider.clock()
+            for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
+                follow = subscriber.follows.get(symbol)
+                # What came live meanwhile is as new as this, or newer; what was unsubscribed meanwhile is nobody's.
+                if follow is None or follow.seen:
+                    continue
+                # By its turn it may have been overtaken.
+                entry = self.decider.tiers.hit(symbol, now)
+                if entry is not None:
+                    lookup = Lookup(entry.evidence, "l1", proven=True, age_s=now - entry.loaded_at)  # noqa: PLW2901 - the same, newer
+                told = self._told(self._topics[symbol], lookup, started)
+                if not told.proven:
+                    subscriber.settled = False
+                    self._due[symbol] = None
+                    self._soon()
+                follow.seen = told.version
+                if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
+                    event_id = self._settled
+                forms.append(told.event(follow.requested).form(subscriber.transport, event_id))
+            subscriber.busy_at = now
+            subscriber.give(*forms, bounded=False)
         return event_id is not None
 
     async def _changed_since(self, after: str, symbols: Iterable[str]) -> list[str] | None:
@@ -231,27 +237,17 @@ class Hub:
             changed = self._recent.since(after, symbols)
             if changed is not None:
                 return changed
+            beginning = self._recent.beginning
             try:
-                earlier = await self._look_back(after)
+                earlier = await look_back(self._store, after)
             except StoreError:
+                return None
+            if self._recent.beginning != beginning:
+                # The feed has lost something meanwhile: what was read may be from before the gap.
                 return None
             if earlier is not None:
                 self._recent.add_earlier(after, earlier)
             return self._recent.since(after, symbols)
-
-    async def _look_back(self, after: str) -> set[str] | None:
-        """What changed after it by the store's own account; None if that does not reach back, or is too long."""
-        found: set[str] = set()
-        position = after
-        for _ in range(PAGES_MAX):
-            changes = await self._store.changes_since(position)
-            if changes.lost:
-                return None
-            if not changes.symbols:
-                return found
-            found.update(changes.symbols)
-            position = changes.last_id
-        return None
 
     # What the hub does by itself.
 

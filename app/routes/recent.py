@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from app.cache.store import Store
+
 _POSITIONS_MAX = 10_000
 _SYMBOLS_MAX = 200_000
 _EARLIER_MAX = 64
+PAGES_MAX = 10
+"""So many reads of the store's changes for one who comes back; who was away for longer is told everything."""
 
 
 class Recent:
@@ -15,6 +19,8 @@ class Recent:
         self._changed: dict[str, int] = {}
         self._earlier: dict[str, frozenset[str]] = {}
         self._number = 0
+        self.beginning = 0
+        """Counts the starts."""
 
     def start(self, position: str) -> None:
         """Nothing is known of what came before ``position``."""
@@ -22,6 +28,7 @@ class Recent:
         self._changed = {}
         self._earlier = {}
         self._number = 0
+        self.beginning += 1
 
     def add(self, position: str, symbols: Sequence[str]) -> None:
         """``symbols`` changed on the way to ``position``."""
@@ -49,3 +56,22 @@ class Recent:
         if earlier is None:
             return None
         return [symbol for symbol in symbols if symbol in earlier or symbol in self._changed]
+
+
+async def look_back(store: Store, after: str) -> set[str] | None:
+    """What changed after it by the store's own account; None if that does not reach back, or is too long.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    found: set[str] = set()
+    position = after
+    for _ in range(PAGES_MAX):
+        changes = await store.changes_since(position)
+        if changes.lost:
+            return None
+        if not changes.symbols:
+            return found
+        found.update(changes.symbols)
+        position = changes.last_id
+    return None

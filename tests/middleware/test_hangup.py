@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import socket
 import sys
+from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from app.middleware.hangup import HangUps, hang_up
+from app.middleware.hangup import HangUps, hang_up, keep_peer
 
 _LINUX = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: nothing else says which sockets a process has")
 
@@ -46,6 +48,52 @@ def test_the_connection_to_a_peer_is_ended_and_no_other() -> None:
             _read_all(client)
         for each in (client, other, others):
             each.close()
+
+
+@_LINUX
+def test_a_client_of_ipv4_is_found_on_a_socket_of_both_families() -> None:
+    """There its address stands inside one of IPv6, in the scope as in the kernel."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("NO IPV6: this machine has no sockets of both families")
+
+    async def work() -> None:
+        hang_ups = HangUps()
+        with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+            client = socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=10)
+            served, peer = listener.accept()
+            assert peer[0] == "::ffff:127.0.0.1"
+            hang_ups.ask({"type": "http", "client": (peer[0], str(peer[1]))})
+            assert await asyncio.to_thread(client.recv, 10) == b""
+            client.close()
+            served.close()
+
+    asyncio.run(work())
+
+
+@_LINUX
+def test_behind_a_trusted_proxy_the_proxys_connection_is_ended() -> None:
+    """The client is somebody else, who has none."""
+
+    async def work() -> None:
+        hang_ups = HangUps()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            proxy, served = _pair(listener)
+
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                del receive, send
+                hang_ups.ask({**scope, "client": ("203.0.113.7", 0)})
+
+            host, port = proxy.getsockname()
+            await keep_peer(app)({"type": "http", "client": (host, port)}, _never, _never)
+            assert await asyncio.to_thread(proxy.recv, 10) == b""
+            proxy.close()
+            served.close()
+
+    asyncio.run(work())
+
+
+async def _never(*_: object) -> Any:  # noqa: ANN401 - as ASGI has it
+    raise AssertionError
 
 
 @_LINUX

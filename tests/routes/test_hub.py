@@ -8,7 +8,8 @@ import pytest
 from app.cache.store import Changes, Stored
 from app.errors import Problem
 from app.routes import hub as hub_module
-from app.routes.hub import PAGES_MAX, SILENT_S
+from app.routes.hub import SILENT_S
+from app.routes.recent import PAGES_MAX
 from tests.records import AS_OF_MS, row
 from tests.routes.following import SYMBOLS, HistoryStore, House, queued, run, told, until
 from tests.routes.serving import FakeStore, down
