@@ -35,6 +35,8 @@ from app.routes.turns import Turns
 DECIDED_IN_A_ROW = 25
 GIVEN_IN_A_ROW = 5
 """After so many decisions, or subscribers given something (under 1 ms either, their sending included), others get their turn."""
+TURNS_WAITED = 3
+"""So often a newcomer's decisions are looked up anew because a change came while they waited for their turn."""
 AGAIN_S = 1.0
 """How soon a symbol is decided again that could not be for want of L2; and the hub's pause after a fault."""
 SILENT_S = 10.0
@@ -81,6 +83,7 @@ class Hub:
         self._position: str | None = None
         self._settled: str | None = None
         self._version = 0
+        self._heard = 0
         self._draining: asyncio.Task[None] | None = None
         self._left: dict[Subscriber, int] = {}
 
@@ -96,6 +99,7 @@ class Hub:
 
     def on_changes(self, changes: Changes) -> None:
         """L1 knows of these. Awaits nothing, decides nothing."""
+        self._heard += 1
         self._position = changes.last_id
         if changes.lost:
             self._recent.start(changes.last_id)
@@ -200,32 +204,36 @@ class Hub:
 
     async def _tell_one(self, subscriber: Subscriber, symbols: list[str], *, last: bool) -> bool:
         """Whether it has been told everything with that, and has the id of it."""
+        for _ in range(TURNS_WAITED):
+            heard, started = self._heard, self.decider.clock()
+            found = await self.decider.tiers.fetch_many(symbols, self.decider.budget_s(None, started))
+            # A thousand who come at once take turns with each other, and with batches: requests wait for one slice.
+            async with self._turns.slice():
+                if self._heard == heard:
+                    return self._tell_these(subscriber, symbols, found, started, last=last)
+        # It was overtaken by a change each time: so there is no turn to wait for.
         started = self.decider.clock()
         found = await self.decider.tiers.fetch_many(symbols, self.decider.budget_s(None, started))
+        return self._tell_these(subscriber, symbols, found, started, last=last)
+
+    def _tell_these(self, subscriber: Subscriber, symbols: list[str], found: list[Lookup], started: float, *, last: bool) -> bool:
         forms, event_id = [], None
-        # A thousand who come at once take turns with each other, and with batches: requests wait for one slice.
-        async with self._turns.slice():
-            now = self.decider.clock()
-            for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
-                follow = subscriber.follows.get(symbol)
-                # What came live meanwhile is as new as this, or newer; what was unsubscribed meanwhile is nobody's.
-                if follow is None or follow.seen:
-                    continue
-                # By its turn it may have been overtaken.
-                entry = self.decider.tiers.hit(symbol, now)
-                if entry is not None:
-                    lookup = Lookup(entry.evidence, "l1", proven=True, age_s=now - entry.loaded_at)  # noqa: PLW2901 - the same, newer
-                told = self._told(self._topics[symbol], lookup, started)
-                if not told.proven:
-                    subscriber.settled = False
-                    self._due[symbol] = None
-                    self._soon()
-                follow.seen = told.version
-                if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
-                    event_id = self._settled
-                forms.append(told.event(follow.requested).form(subscriber.transport, event_id))
-            subscriber.busy_at = now
-            subscriber.give(*forms, bounded=False)
+        for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
+            follow = subscriber.follows.get(symbol)
+            # What came live meanwhile is as new as this, or newer; what was unsubscribed meanwhile is nobody's.
+            if follow is None or follow.seen:
+                continue
+            told = self._told(self._topics[symbol], lookup, started)
+            if not told.proven:
+                subscriber.settled = False
+                self._due[symbol] = None
+                self._soon()
+            follow.seen = told.version
+            if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
+                event_id = self._settled
+            forms.append(told.event(follow.requested).form(subscriber.transport, event_id))
+        subscriber.busy_at = self.decider.clock()
+        subscriber.give(*forms, bounded=False)
         return event_id is not None
 
     async def _changed_since(self, after: str, symbols: Iterable[str]) -> list[str] | None:

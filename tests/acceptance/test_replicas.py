@@ -1,12 +1,13 @@
 """Two replicas behind a proxy: one at a time can be restarted, and no caller notices."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from tests.acceptance.proxy import Backend, Proxy
-from tests.acceptance.stack import Stack, results, run, until, write_scenario
+from tests.acceptance.stack import Stack, key_headers, results, run, until, write_scenario
 from tests.servers import ROOT
 
 _OVERRIDE = "services:\n  app:\n    ports: !reset []\n"
@@ -41,7 +42,8 @@ def _roll(stack: Stack, folder: Path) -> None:
         assert all(backend.ready for backend in proxy.backends)
         url = f"http://127.0.0.1:{proxy.port}"
         command = [sys.executable, "-m", "bench", "--scenario", str(scenario), "--url", url, "--out", str(folder)]
-        load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        environment = {**os.environ, "DECIDE_API_KEY": key_headers()["X-API-Key"]}
+        load = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         until(lambda: all(backend.served > 100 for backend in proxy.backends), 60, "both replicas serve")
         for backend, replica in zip(proxy.backends, replicas, strict=True):
             run("docker", "restart", "--time", "20", replica)

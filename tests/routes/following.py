@@ -9,7 +9,6 @@ from typing import Any, cast
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from app.cache.memory import Entry
 from app.cache.store import Changes
 from app.cache.tiers import Lookup
 from app.observe.clocks import ReplayClock
@@ -62,10 +61,6 @@ class Spoilt:
         """As `Tiers` does."""
         self._fail("fetch_many")
         return await self._inner.tiers.fetch_many(symbols, budget_s)
-
-    def hit(self, symbol: str, now: float) -> Entry | None:
-        """As `Tiers` does."""
-        return self._inner.tiers.hit(symbol, now)
 
     def answer(self, request: DecideRequest, symbol: str, lookup: Lookup, started: float) -> DecideResponse:
         """As `Decider` does."""
