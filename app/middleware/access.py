@@ -17,7 +17,8 @@ from app.cache.keyring import KeyRing
 from app.domain.keys import Scope as KeyScope
 from app.errors import Problem
 from app.middleware.bodies import Bodies
-from app.middleware.limits import Header, Limiter
+from app.middleware.limits import Limiter
+from app.middleware.security import Header
 
 Need = KeyScope | Literal["any", "open"]
 """What a key must allow: a scope of its own, anything at all, or no key needed."""

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from cachetools import FIFOCache
 
 from app.errors import Problem, StoreError
+from app.middleware.security import Header
 
 _CALLERS = 65_536
 _SPENT_SOON_S = 0.5
@@ -91,9 +92,6 @@ class _Account:
         self.full_in_s = 0.0
         self.ahead = False
         self.lock = asyncio.Lock()
-
-
-Header = tuple[bytes, bytes]
 
 
 class Limiter:

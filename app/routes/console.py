@@ -1,15 +1,13 @@
 """The console at /: one page and its files, from memory. Nothing is built and nothing comes from elsewhere."""
 
-import hashlib
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from app.routes.assets import REVALIDATED, Asset
 
 _FOLDER = Path(__file__).resolve().parent.parent / "console"
 _PAGE = "index.html"
@@ -21,7 +19,7 @@ _MEDIA_TYPES = {
 }
 
 HEADERS = {
-    "Cache-Control": "no-cache",
+    "Cache-Control": REVALIDATED,
     "Content-Security-Policy": "; ".join(
         (
             *("default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'"),
@@ -37,42 +35,24 @@ HEADERS = {
 }
 """What every file is sent with: no inline script or style, nothing from another origin, no text that becomes script."""
 
-_tags = re.compile(r'(?:W/)?("[^"]*")').findall
-
-
-class _File(NamedTuple):
-    content: bytes
-    headers: Mapping[str, str]
-
 
 class ConsoleRoutes:
     """The endpoints; the files are read once."""
 
     def __init__(self, folder: Path = _FOLDER) -> None:
-        self._files = {path.name: _read(path) for path in sorted(folder.iterdir()) if path.suffix in _MEDIA_TYPES}
+        self._files = {
+            path.name: Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix], HEADERS)
+            for path in sorted(folder.iterdir())
+            if path.suffix in _MEDIA_TYPES
+        }
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [Route("/", self.page), Route("/console/{name}", self.file)]
-
-    async def page(self, request: Request) -> Response:
-        """The page itself."""
-        return self._answer(_PAGE, request)
+        return [Route("/", self._files[_PAGE].get), Route("/console/{name}", self.file)]
 
     async def file(self, request: Request) -> Response:
         """One of its files."""
-        return self._answer(request.path_params["name"], request)
-
-    def _answer(self, name: str, request: Request) -> Response:
-        found = self._files.get(name)
+        found = self._files.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
-        if found.headers["ETag"] in _tags(request.headers.get("If-None-Match", "")):
-            return Response(status_code=304, headers=found.headers)
-        return Response(found.content, headers=found.headers)
-
-
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
-    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    return _File(content, {**HEADERS, "ETag": tag, "Content-Type": _MEDIA_TYPES[path.suffix]})
+        return await found.get(request)

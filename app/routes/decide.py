@@ -17,9 +17,8 @@ from app.middleware.arrival import Arrival, arrive, refuse_ambiguous
 from app.middleware.bodies import JSON, Bodies, require_json
 from app.middleware.drain import CLOSE, Drain
 from app.middleware.edge import CLIENT_GONE
-from app.middleware.limits import Header
 from app.middleware.problems import internal_error, response_of
-from app.middleware.security import NOSNIFF, SERVER, secured
+from app.middleware.security import NOSNIFF, SERVER, Header, secured
 from app.observe.requests import Requests
 from app.payloads import DecideRequest
 from app.routes.deciding import Answer, Decider, cache_status, is_plain

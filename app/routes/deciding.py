@@ -14,6 +14,7 @@ from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Problem
 from app.middleware.admission import Admission
+from app.middleware.security import Header
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.payloads import (
@@ -30,7 +31,6 @@ from app.payloads import (
 from app.routes.decoding import invalid
 from app.routes.prepared import Prepared, prepare
 
-Header = tuple[bytes, bytes]
 Answer = tuple[bytes, Header, bytes, dict[str, object] | None]
 """Body, Cache-Status header, latency in milliseconds as JSON, and what the log says of a fallback."""
 
