@@ -1,18 +1,20 @@
 """From a request to its answer: the one way in which /decide, /decide/batch and /features look at a symbol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from app.cache.memory import Entry
 from app.cache.tiers import Lookup, Tiers
+from app.cache.waiting import wait_for_store
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
-from app.errors import Problem
+from app.errors import Problem, StoreError
 from app.middleware.admission import Admission
 from app.middleware.security import Header
 from app.observe.meters import Meters
@@ -31,6 +33,7 @@ from app.payloads import (
 from app.routes.decoding import invalid
 from app.routes.prepared import Prepared, prepare
 
+T = TypeVar("T")
 Answer = tuple[bytes, Header, bytes, dict[str, object] | None]
 """Body, Cache-Status header, latency in milliseconds as JSON, and what the log says of a fallback."""
 
@@ -91,6 +94,11 @@ def unknown_symbol(symbol: str, field: str = "symbol") -> Problem:
         f"symbol {symbol} is not in the loaded universe (GET /symbols lists it)",
         field,
     )
+
+
+def store_unavailable() -> Problem:
+    """L2, which alone knows what was asked for, did not answer."""
+    return Problem(503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),))
 
 
 def canonical(symbol: str, field: str = "symbol") -> str:
@@ -194,6 +202,21 @@ class Decider:
             return held
         try:
             return await self.tiers.fetch(symbol, self.budget_s(deadline_ms, started))
+        finally:
+            self.admission.leave(1)
+
+    async def from_store(self, read: Callable[[], Coroutine[Any, Any, T]], timeout_s: float) -> T:
+        """What ``read`` brings from L2, for the few answers that L1 has nothing of.
+
+        Raises:
+            Problem: 503 if too many are waiting already, or L2 does not answer in time.
+        """
+        if not self.admission.enter(1):
+            raise self.admission.refusal()
+        try:
+            return await wait_for_store(read(), timeout_s)
+        except StoreError as error:
+            raise store_unavailable() from error
         finally:
             self.admission.leave(1)
 

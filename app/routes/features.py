@@ -10,9 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.cache.store import RunInfo, Store
-from app.cache.waiting import wait_for_store
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
-from app.errors import Problem, StoreError
 from app.payloads import FeaturesResponse, SymbolsResponse
 from app.routes.deciding import Decider, cache_of, cache_status, canonical, inputs_of, iso, unknown_symbol, views_of
 from app.routes.decoding import invalid
@@ -80,17 +78,7 @@ class FeatureRoutes:
         """A page of the universe: ``limit`` (1 to 10,000, default 1,000) symbols after ``after``."""
         limit = self._limit(request)
         after = request.query_params.get("after", "")
-        admission = self._decider.admission
-        if not admission.enter(1):
-            raise admission.refusal()
-        try:
-            universe = await wait_for_store(self._store.symbols(), _LIST_S)
-        except StoreError as error:
-            raise Problem(
-                503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),)
-            ) from error
-        finally:
-            admission.leave(1)
+        universe = await self._decider.from_store(self._store.symbols, _LIST_S)
         first = bisect.bisect_right(universe, after)
         page = universe[first : first + limit]
         more = first + limit < len(universe)

@@ -6,20 +6,15 @@ from starlette.responses import Response
 
 from app.cache.codec import decode_history
 from app.cache.store import Store
-from app.cache.waiting import wait_for_store
-from app.errors import Problem, RecordError, StoreError
+from app.errors import Problem, RecordError
 from app.observe.meters import Meters
 from app.payloads import HistoryResponse
-from app.routes.deciding import Decider, canonical, iso, unknown_symbol
+from app.routes.deciding import Decider, canonical, iso, store_unavailable, unknown_symbol
 
 _READ_S = 2.0
 """Seconds that L2 may take to read one."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-def _unavailable() -> Problem:
-    return Problem(503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),))
 
 
 class HistoryRoute:
@@ -34,7 +29,7 @@ class HistoryRoute:
         """The last closes of one symbol, straight from L2."""
         requested = request.path_params["symbol"]
         symbol = canonical(requested)
-        raw = await self._read(symbol)
+        raw = await self._decider.from_store(lambda: self._store.history(symbol), _READ_S)
         if raw is None:
             raise await self._why_none(symbol, request.scope["arrival"].started)
         try:
@@ -53,23 +48,12 @@ class HistoryRoute:
         )
         return Response(_encode(body), media_type="application/json")
 
-    async def _read(self, symbol: str) -> bytes | None:
-        admission = self._decider.admission
-        if not admission.enter(1):
-            raise admission.refusal()
-        try:
-            return await wait_for_store(self._store.history(symbol), _READ_S)
-        except StoreError as error:
-            raise _unavailable() from error
-        finally:
-            admission.leave(1)
-
     async def _why_none(self, symbol: str, started: float) -> Problem:
         """Whether there is no such symbol, or no history of it, or nothing that could tell."""
         lookup = await self._decider.look_up(symbol, None, started)
         if lookup.evidence is None:
             return unknown_symbol(symbol)
-        return _missing(symbol, "is loaded without a history") if lookup.proven else _unavailable()
+        return _missing(symbol, "is loaded without a history") if lookup.proven else store_unavailable()
 
 
 def _missing(symbol: str, why: str) -> Problem:
