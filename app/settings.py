@@ -63,6 +63,34 @@ def _fields() -> dict[str, object]:
     return get_type_hints(Settings, include_extras=True)
 
 
+def allowed_values(name: str) -> str:
+    """What setting ``name`` may be, in words."""
+    allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(_fields()[name])
+    return allowed + _MORE_RULES.get(name, "")
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The words that setting ``name`` may be; none if it is no matter of words."""
+    base = get_args(_fields()[name])[0]
+    return get_args(base) if get_origin(base) is Literal else ()
+
+
+def description(name: str) -> str:
+    """What setting ``name`` does, in a sentence."""
+    found: str = next(meta.description for meta in get_args(_fields()[name])[1:])
+    return found
+
+
+def check_setting(name: str, text: str) -> None:
+    """See that ``text`` may be the value of setting ``name``; empty means the default.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if text:
+        _read(name, _fields()[name], text)
+
+
 def shown(name: str, value: str) -> str:
     """``value`` as it may be printed: a secret's is hidden, a long one is cut."""
     if name in SECRETS:
@@ -143,8 +171,22 @@ def _secret(name: str, text: str, given: Mapping[str, str], lines: list[str]) ->
     return text
 
 
-def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
-    """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there).
+def lend_to_workers(options: Mapping[str, str], environ: MutableMapping[str, str] | None = None) -> None:
+    """Have ``options`` of the command line, by variable, stand in the environment, where all processes of a server read them."""
+    environ = os.environ if environ is None else environ
+    environ.update(_overriding(options))
+
+
+def _overriding(options: Mapping[str, str]) -> dict[str, str]:
+    """``options``; one that names a secret's file takes the place of the secret itself."""
+    return {**{name.removesuffix("_FILE"): "" for name in options if name.endswith("_FILE")}, **options}
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, env_file: Path | None = None, *, options: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there), and
+    below those of the command line (``options``, by variable).
 
     An empty value means the default. A variable in ``env_file`` that no setting has is an error (a typing mistake would
     otherwise pass in silence); in the process environment, others' variables are everybody's and are left alone.
@@ -152,7 +194,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     Raises:
         SettingsError: one line for each wrong variable: its name, its value (secrets hidden) and what is allowed.
     """
-    environ = os.environ if environ is None else environ
+    environ = {**(os.environ if environ is None else environ), **_overriding(options or {})}
     fields = _fields()
     names = [*(name.upper() for name in fields), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
     lines: list[str] = []
@@ -174,8 +216,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         try:
             values[name] = _read(name, annotation, text)
         except ValueError:
-            allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(annotation)
-            allowed += _MORE_RULES.get(name, "")
+            allowed = allowed_values(name)
             if not text.isprintable():
                 allowed += "; printable characters only"
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
@@ -244,11 +285,10 @@ def render_env_example() -> str:
     defaults = Settings()
     parts = [_ENV_EXAMPLE_HEAD]
     for name, annotation in _fields().items():
-        description = next(meta.description for meta in get_args(annotation)[1:])
         default = getattr(defaults, name)
         shown_default = "empty" if default == "" else default
         parts.append(
-            f"# {description}\n# Allowed: {_allowed(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
+            f"# {description(name)}\n# Allowed: {_allowed(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
         )
     return "\n".join(parts)
 

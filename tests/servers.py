@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,16 +98,20 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class DecideServer:
-    """``python -m app`` with the given settings, in an empty working folder (no .env)."""
+    """``decide serve`` with the given arguments and settings, in an empty working folder (no .env)."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, arguments: Sequence[str] = (), **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "server.log"
         environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", "app", "serve", *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         try:
             wait_for_port(self.port, self.process)
@@ -156,9 +160,9 @@ class DecideServer:
 
 
 @contextmanager
-def decide_server(folder: Path, **settings: str) -> Iterator[DecideServer]:
+def decide_server(folder: Path, arguments: Sequence[str] = (), **settings: str) -> Iterator[DecideServer]:
     """A running server, stopped at the end."""
-    server = DecideServer(folder, **settings)
+    server = DecideServer(folder, arguments, **settings)
     try:
         yield server
     finally:

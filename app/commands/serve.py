@@ -1,10 +1,10 @@
-"""``python -m app`` and ``python -m app serve``: check the settings, then start Granian.
+"""``decide serve``, and no command at all: check the settings, then start Granian.
 
 Exit codes: 0 stopped, 2 a setting is wrong, its port is taken, Redis does not accept its password, or there can be no traces.
 """
 
-import argparse
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -22,27 +22,51 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
+from app.arguments import Parser
 from app.cache.opening import open_store, refusal
 from app.cache.store import Store
+from app.commands.greeting import greeting
 from app.errors import SettingsError
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
-from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, load_settings
+from app.setting_options import STORE_SETTINGS, add_settings, given_settings
+from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, lend_to_workers, load_settings
 
+_DESCRIPTION = """\
+Start the server: POST /decide, the console at /, the API's page at /docs, /metrics for Prometheus.
+
+Without REDIS_URL it keeps its data in a SQLite file, which is made where there is none; it is ready once something was loaded
+(`decide warm`), and sees what is loaded later by itself. SIGTERM drains it: nobody's request is lost. Ctrl-C stops it at once."""
+_EPILOGUE = """\
+Every setting is also an environment variable (--l1-ttl-s is L1_TTL_S), or a line of a file .env in the working folder; an option
+is worth more than the environment, and that more than the file. Secrets (REDIS_URL, REDIS_PASSWORD, API_KEY_SECRET) are taken
+from the environment, or from the file that an option names, because everybody on the machine can read a command line.
+
+Examples:
+  decide serve
+  decide serve --port 9000 --store-path /var/lib/decide/store.sqlite3
+  REDIS_URL=redis://localhost:6379/0 decide serve --workers 2
+
+Exit codes: 0 stopped, 2 a setting or an argument is wrong, its port is taken, Redis does not accept its password, or there can be
+no traces.
+"""
+_LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
 
-def _log_dictconfig(log_format: str) -> dict[str, Any]:
+def _log_dictconfig(log_format: str, log_level: str) -> dict[str, Any]:
     """Granian's own lines in the same shape as the workers'."""
     if log_format == "auto":
         log_format = "console" if sys.stdout.isatty() else "json"
     return {
         "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format}},
         "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "decide"}},
-        "loggers": {"_granian": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+        "loggers": {
+            name: {"handlers": ["console"], "level": log_level.upper(), "propagate": False} for name in ("_granian", _LOGGER)
+        },
     }
 
 
@@ -149,8 +173,8 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def serve(settings: Settings, address: str) -> None:
-    """Run the server on ``address`` until it is told to stop."""
+def serve(settings: Settings, address: str, told: str) -> None:
+    """Run the server on ``address`` until it is told to stop; ``told`` is the first line of its log."""
     values_dir = ""
     if settings.workers > 1:
         # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
@@ -160,7 +184,7 @@ def serve(settings: Settings, address: str) -> None:
         signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
     _raise_open_files()
     try:
-        _Server(
+        server = _Server(
             "app.main:create_app",
             factory=True,
             address=address,
@@ -176,11 +200,13 @@ def serve(settings: Settings, address: str) -> None:
             backpressure=settings.max_connections,
             http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_s * 1000),
             log_level=LogLevels(settings.log_level),
-            log_dictconfig=_log_dictconfig(settings.log_format),
+            log_dictconfig=_log_dictconfig(settings.log_format, settings.log_level),
             # One unfinished upload would otherwise hold up the stop for ever.
             workers_kill_timeout=settings.shutdown_grace_s,
             drain_s=settings.drain_s,
-        ).serve()
+        )
+        logging.getLogger(_LOGGER).info(told)
+        server.serve()
     finally:
         if values_dir:
             shutil.rmtree(values_dir, ignore_errors=True)
@@ -208,19 +234,24 @@ def _store(settings: Settings) -> Store:
     )
 
 
+def make_parser() -> Parser:
+    """The arguments: all settings."""
+    made = Parser("decide serve", usage="decide serve [--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
+    add_settings(made)
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
     """Entry point."""
-    described = (
-        "Start the server. It takes no arguments but its settings: environment variables, or a file .env (see .env.example)."
-    )
-    argparse.ArgumentParser("python -m app serve", description=described).parse_args(arguments)
+    options = given_settings(make_parser().parse_args(arguments))
     try:
-        settings = load_settings()
+        settings = load_settings(options=options)
         keys_wanted(settings)
     except SettingsError as error:
         for line in error.lines:
             print(f"settings: {line}", file=sys.stderr)
         return 2
+    lend_to_workers(options)
     try:
         address = _address(settings.host, settings.port)
     except OSError as error:
@@ -233,5 +264,6 @@ def main(arguments: Sequence[str]) -> int:
     if refused is not None:
         print(f"settings: {refused}", file=sys.stderr)
         return 2
-    serve(settings, address)
+    stores = {name: value for name, value in options.items() if name.removesuffix("_FILE").lower() in STORE_SETTINGS}
+    serve(settings, address, greeting(settings, _store(settings), stores))
     return 0
