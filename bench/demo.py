@@ -190,7 +190,12 @@ def main(arguments: Sequence[str]) -> int:
     make_parser().parse_args(arguments)
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    _LOG.parent.mkdir(exist_ok=True)
+    try:
+        _LOG.parent.mkdir(exist_ok=True)
+        _LOG.touch()
+    except OSError as error:
+        print(f"demo: {_LOG.absolute()} cannot be written ({error.strerror}); run it in a folder of your own", file=sys.stderr)
+        return 1
     if not warm(console):
         return 1
     console.rule("decide serve")
