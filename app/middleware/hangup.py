@@ -67,14 +67,27 @@ def hang_up(peers: Iterable[Peer]) -> int:
     wanted = set(peers)
     ended = 0
     for path in tuple(Path("/proc/self/fd").iterdir()):
-        # A descriptor of our own: the number may mean another connection by the time that it is shut down, its copy may not.
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as found:
+        with contextlib.suppress(OSError), _copy_of(int(path.name)) as found:
             if found.family in (socket.AF_INET, socket.AF_INET6) and _peer_of(found) in wanted:
                 # What was not read yet shall not stay with the kernel either.
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 found.shutdown(socket.SHUT_RDWR)
                 ended += 1
     return ended
+
+
+def _copy_of(number: int) -> socket.socket:
+    """A descriptor of our own: the number may mean another connection by the time that it is shut down, its copy may not.
+
+    Raises:
+        OSError: it is no socket.
+    """
+    copy = os.dup(number)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
 
 
 def _peer_of(found: socket.socket) -> Peer:
