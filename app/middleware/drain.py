@@ -3,7 +3,7 @@
 ``/readyz`` answers 503, so that whoever shares requests out sends no new ones, and every answer carries ``Connection: close``,
 so that those who hold connections open them elsewhere. Requests are answered as ever. Last of all the worker goes deaf: new
 connections are not taken any more while those it has are served. Without that, the stop would find connections in the kernel's
-queue, or just taken, and end them unanswered.
+queue, or just taken, and end them unanswered. A Unix socket is deaf once its file is gone, for which the main process sees.
 """
 
 import asyncio
