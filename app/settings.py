@@ -261,6 +261,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def supervisor_socket() -> str:
+    """Where systemd wants to be told how the server is (``Type=notify``); empty if nobody does."""
+    return os.environ.get("NOTIFY_SOCKET", "")
+
+
 def multiprocess_dir() -> str:
     """Folder of the metrics that several workers share, empty with one worker."""
     return os.environ.get(MULTIPROCESS_VARIABLE, "")

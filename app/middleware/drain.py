@@ -59,6 +59,11 @@ def go_deaf() -> int:
     return sum(_ask_for_hops(each, _NOBODY) for each in _sockets() if _is_listening(each))
 
 
+def is_listening() -> bool:
+    """Whether this process can be connected to; where only Linux could tell, it is believed."""
+    return sys.platform != "linux" or any(_is_listening(each) for each in _sockets())
+
+
 def hear_those_taken() -> None:
     """A connection that was half made when its listener went deaf has inherited that: take it off again."""
     for each in _sockets():
