@@ -26,8 +26,10 @@ _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _LEAST_RATE_PER_S = 0.001
 _MORE_RULES = {
+    "host": "; an IP address or a name, or unix: and a socket's absolute path of 107 bytes at most (not on Windows)",
     "rate_limit_per_s": ", or 0.001 and more; 0 is no limit",
-    "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8",
+    "socket_mode": ", as 660",
+    "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", "UV_")
@@ -38,6 +40,10 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
+UNIX = "unix"
+"""How HOST begins (``unix:/path``) on a Unix socket, and what TRUSTED_PROXIES calls whoever comes over it."""
+_SOCKET_PATH_MAX_BYTES = 107
+"""What the kernel has room for, without the zero at the end."""
 
 
 def _allowed(annotation: object) -> str:
@@ -107,6 +113,12 @@ def _read(name: str, annotation: object, text: str) -> object:
         raise ValueError(str(error)) from error
     if not text.isprintable():
         raise ValueError("not printable")
+    _check(name, text)
+    return value
+
+
+def _check(name: str, text: str) -> None:
+    """What no type and no pattern says; raises ValueError if ``text`` is not allowed."""
     if name == "redis_url":
         if not _REDIS_URL.fullmatch(text):
             raise ValueError("not a Redis URL")
@@ -116,11 +128,30 @@ def _read(name: str, annotation: object, text: str) -> object:
         raise ValueError("less than the least rate")
     elif name == "trusted_proxies":
         for each in filter(None, map(str.strip, text.split(","))):
-            ipaddress.ip_network(each)
+            if each != UNIX:
+                ipaddress.ip_network(each)
+    elif name == "host" and socket_path(text) is not None:
+        _check_socket_path(text)
     elif name == "host":
         # What the resolver does first; it refuses labels that are empty or too long.
         text.encode("idna")
-    return value
+
+
+def socket_path(host: str) -> Path | None:
+    """Where the Unix socket that ``host`` names is; None if it is an address. ``unix:///path`` is ``unix:/path``."""
+    scheme, colon, path = host.partition(":")
+    return Path("/" + path.lstrip("/")) if colon and scheme == UNIX else None
+
+
+def _check_socket_path(host: str, system: str = os.name) -> None:
+    """Raises ValueError if no Unix socket can be there."""
+    path = host.partition(":")[2]
+    if system == "nt":
+        raise ValueError("Windows has none that the server could listen on")
+    if not path.startswith("/") or path.endswith(("/", "/.", "/..")):
+        raise ValueError("not the absolute path of a file")
+    if len(os.fsencode(str(socket_path(host)))) > _SOCKET_PATH_MAX_BYTES:
+        raise ValueError("too long")
 
 
 def _read_env_file(path: Path, lines: list[str]) -> dict[str, str]:
@@ -220,15 +251,34 @@ def load_settings(
             if not text.isprintable():
                 allowed += "; printable characters only"
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
-    if values.get("redis_password") and parse_url(str(values.get("redis_url", "redis://"))).get("password"):  # type: ignore[no-untyped-call]
-        lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
+    settings = msgspec.convert(values, Settings)
+    lines += _at_odds(settings, given)
     if lines:
         raise SettingsError(lines)
-    return msgspec.convert(values, Settings)
+    return settings
+
+
+def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
+    """Settings that are right by themselves and not together. ``given``: those that are wrong by themselves are told already."""
+    lines = []
+    if settings.redis_password and parse_url(settings.redis_url or "redis://").get("password"):  # type: ignore[no-untyped-call]
+        lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
+    over_unix = socket_path(settings.host) is not None
+    trusts_unix = UNIX in map(str.strip, settings.trusted_proxies.split(","))
+    if settings.trusted_proxies and over_unix != trusts_unix and settings.host == (given.get("HOST") or settings.host):
+        which = (
+            f"TRUSTED_PROXIES is {shown('trusted_proxies', settings.trusted_proxies)} and HOST is {shown('host', settings.host)}"
+        )
+        if over_unix:
+            lines.append(f"{which}, a Unix socket, whose callers have no address; allowed: empty, or unix among them")
+        else:
+            lines.append(f"{which}, where nobody comes from a Unix socket; allowed: addresses and networks")
+    return lines
 
 
 def keys_wanted(settings: Settings) -> bool:
-    """Whether callers need an API key: as ``access`` says; ``auto`` asks for one wherever others than this machine may call.
+    """Whether callers need an API key: as ``access`` says; ``auto`` asks for one wherever others than this machine may call. Who
+    may call over a Unix socket the permissions of its file say.
 
     Raises:
         SettingsError: they do, and there is no secret to know keys by.
@@ -244,10 +294,17 @@ def keys_wanted(settings: Settings) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches ``host``."""
+    if socket_path(host) is not None:
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def supervisor_socket() -> str:
+    """Where systemd wants to be told how the server is (``Type=notify``); empty if nobody does."""
+    return os.environ.get("NOTIFY_SOCKET", "")
 
 
 def multiprocess_dir() -> str:

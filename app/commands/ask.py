@@ -77,7 +77,10 @@ def make_parser() -> Parser:
     )
     parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="in any usual spelling: aapl, BRK-B, BTC/USDT")
     parser.add_argument(
-        "--url", type=_address, default="http://localhost:8000", help="where the server is (default: http://localhost:8000)"
+        "--url",
+        type=_address,
+        default="http://localhost:8000",
+        help="where the server is (default: http://localhost:8000), or its Unix socket: unix:/run/decide/decide.sock",
     )
     parser.add_argument("--price", type=_positive, metavar="P", help="live price, of one symbol; indicators follow it")
     parser.add_argument("--max-age-s", type=_not_negative, metavar="N", help="inputs older than this count as missing")
