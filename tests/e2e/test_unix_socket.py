@@ -93,15 +93,15 @@ def test_the_client_asks_over_it(server: DecideServer, tmp_path: Path) -> None:
     """By its path, also as a URL has it; what is wrong is said in a line."""
     path = _path(server)
     for url in (f"unix:{path}", f"unix://{path}"):
-        done = _app("-m", "app", "decide", "AAPL", "--json", "--url", url)
+        done = _app("-m", "app", "ask", "AAPL", "--json", "--url", url)
         assert (done.returncode, json.loads(done.stdout)["symbol"]) == (0, "AAPL"), done.stderr
-    missing = _app("-m", "app", "decide", "AAPL", "--url", f"unix:{tmp_path}/none.sock")
+    missing = _app("-m", "app", "ask", "AAPL", "--url", f"unix:{tmp_path}/none.sock")
     assert (missing.returncode, missing.stderr) == (
         3,
         f"decide: no answer from unix:{tmp_path}/none.sock: No such file or directory\n",
     )
     for wrong in ("unix:none.sock", "unix:", "unix:/run/", "unix:/" + "x" * 200):
-        refused = _app("-m", "app", "decide", "AAPL", "--url", wrong)
+        refused = _app("-m", "app", "ask", "AAPL", "--url", wrong)
         assert refused.returncode == 2
         assert "Traceback" not in refused.stderr
         assert "socket's" in refused.stderr
