@@ -213,3 +213,10 @@ def test_what_else_it_can_do(warmed: Box) -> None:
     done = warmed("decide", "bench", "--url", "http://127.0.0.1:8000", "--scenario", "short.toml", "--out", "results")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "</svg>" in warmed.shell("cat results/short.svg")
+
+
+def test_on_a_unix_socket(warmed: Box) -> None:
+    """Who is on the same machine asks it there; the socket goes with the server."""
+    warmed.serve("unix:/data/decide.sock", HOST="unix:/data/decide.sock", WORKERS="2")
+    assert warmed.stop()[0] == 0
+    assert warmed("test", "-e", "decide.sock").returncode == 1

@@ -184,6 +184,14 @@ def test_a_licence_is_told_in_a_few_words(headers: dict[str, str], licence: str)
     assert bill.licence_of(cast("PackageMetadata", metadata)) == licence
 
 
+def test_python_itself_is_a_part_where_it_is_not_debians() -> None:
+    """As in Python's own images, which install it beside the system's packages."""
+    library = Path(os.__file__).resolve()
+    ((part, paths),) = bill.from_python({library, Path("/elsewhere/libssl.so.3")})
+    assert part.purl.to_string() == "pkg:generic/cpython@" + ".".join(map(str, sys.version_info[:3]))
+    assert paths == {library}
+
+
 def test_links_and_packages_without_a_file_are_no_parts() -> None:
     """PyInstaller's lists have them, and they are nobody's."""
     inside = {"modules": [("google", "-", "PYMODULE"), ("app", "/d/app.py", "PYMODULE")], "at_once": [("a", "b", "SYMLINK")]}
