@@ -4,24 +4,26 @@ A process of its own answers every request with the same bytes (a decision the s
 closed loop is run against it. What comes out is an upper bound of any figure this harness can measure on this machine; the
 constant reply costs the machine something too.
 
-Run as a module it is that process: ``python -m bench.capacity`` reads the answer's body, a line, from its standard input, prints
-its port, and serves until its standard input ends.
+Run as a module it is that process: ``python -m bench.capacity [SOCKET]`` reads the answer's body, a line, from its standard
+input, prints its URL, and serves until its standard input ends.
 """
 
 import asyncio
 import itertools
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
 
+from bench.addresses import Addresses, address_of
 from bench.loops import run
 from bench.mix import Prepared
 from bench.scenario import Phase
-from bench.wire import Addresses
 
 _SECONDS = 1.5
 _CONNECTIONS = 32
@@ -55,8 +57,13 @@ async def serve_constant() -> None:
     loop = asyncio.get_running_loop()
     body = sys.stdin.buffer.readline().rstrip(b"\n")
     reply = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-    server = await loop.create_server(lambda: _Constant(reply), "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    server: asyncio.Server
+    if sys.argv[1:]:
+        server = await loop.create_unix_server(lambda: _Constant(reply), sys.argv[1])
+        print(f"unix:{sys.argv[1]}", flush=True)
+    else:
+        server = await loop.create_server(lambda: _Constant(reply), "127.0.0.1", 0)
+        print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     ended = asyncio.Event()
 
     def watch() -> None:
@@ -68,20 +75,27 @@ async def serve_constant() -> None:
     server.close()
 
 
-async def measure(request: Prepared, body: bytes) -> Capacity:
-    """Run the closed loop against a constant server for a moment. ``body`` is a valid answer to ``request``, in one line."""
+async def measure(request: Prepared, body: bytes, *, socket: bool = False) -> Capacity:
+    """Run the closed loop against a constant server for a moment, over a Unix ``socket`` if what is measured is on one. ``body``
+    is a valid answer to ``request``, in one line.
+    """
+    with tempfile.TemporaryDirectory(prefix="decide-") as folder:
+        return await _measure(request, body, [f"{folder}/constant"] if socket else [])
+
+
+async def _measure(request: Prepared, body: bytes, arguments: Sequence[str]) -> Capacity:
     from bench.load import Load  # noqa: PLC0415 - the constant server's process needs none of it
 
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.capacity", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        sys.executable, "-m", "bench.capacity", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(body + b"\n")
-        port = int(await process.stdout.readline())
+        target = address_of((await process.stdout.readline()).decode().strip())
         phase = Phase(name="capacity", loop="closed", connections=_CONNECTIONS, duration_s=_SECONDS)
-        load = Load(phase, itertools.repeat(request), Addresses("127.0.0.1", port), rate_per_s=None)
+        load = Load(phase, itertools.repeat(request), Addresses(target), rate_per_s=None)
         cpu_s = time.process_time()
         await load.run()
         cpu_s = time.process_time() - cpu_s

@@ -14,11 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from bench.addresses import Addresses
 from bench.mix import Prepared
 from bench.scenario import Phase
 from bench.stats import Recorder
 from bench.validity import OK, Verdict, judge
-from bench.wire import Addresses, Connection
+from bench.wire import Connection
 
 _DRAIN_S = 10.0
 """How long answers may still come after the last request was sent; then they count as a fault."""
@@ -268,11 +269,9 @@ class Load:
             await asyncio.sleep(pause_s)
 
     async def _connect(self) -> Connection | None:
-        host, port = self._addresses.take()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, connection = await loop.create_connection(lambda: Connection(self), host, port)
+                connection = await self._addresses.take().open(lambda: Connection(self))
         except (OSError, TimeoutError):
             # No request was lost by it: in a closed loop none was made, in an open one it waits for a connection.
             self.recorder.refused_connections += 1

@@ -1,5 +1,6 @@
 """Servers as processes: started, watched from outside through /proc, stopped. Linux only, as CPU time a request needs /proc."""
 
+import itertools
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.addresses import TcpAddress, UnixAddress
 from bench.scenario import ScenarioError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -15,13 +17,14 @@ _START_S = 60.0
 _STOP_S = 15.0
 _LOOK_S = 0.005
 _OK = b" 200 "
+_numbers = itertools.count(1)
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
+def free_address() -> TcpAddress:
+    """A loopback port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        return TcpAddress("127.0.0.1", int(probe.getsockname()[1]))
 
 
 def _stat(pid: int) -> tuple[int, float] | None:
@@ -43,13 +46,15 @@ def _resident_bytes(pid: int) -> int:
 
 
 class Process:
-    """One server and its children, listening on ``port``."""
+    """One server and its children, listening on ``address``."""
 
-    def __init__(self, command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str]) -> None:
-        self.port = port
+    def __init__(
+        self, command: Sequence[str], folder: Path, address: TcpAddress | UnixAddress, environment: Mapping[str, str]
+    ) -> None:
+        self.address = address
         self.ready_s = 0.0
         self.started_at = time.perf_counter()
-        self._log = folder / f"server-{port}.log"
+        self._log = folder / f"server-{next(_numbers)}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, stdout=log, stderr=log
@@ -78,10 +83,10 @@ class Process:
 
     def _answers(self, path: str) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            with self.address.connect(2.0) as connection:
                 if not path:
                     return True
-                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {self.address.host}\r\nConnection: close\r\n\r\n".encode())
                 return _OK in connection.recv(64)
         except OSError:
             return False
