@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench import memory
 from bench.addresses import TcpAddress, UnixAddress
 from bench.scenario import ScenarioError
 
@@ -36,13 +37,12 @@ def _stat(pid: int) -> tuple[int, float] | None:
     return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident_bytes(pid: int) -> int:
-    """Resident memory of the process, pages that it shares with others among it."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss:"))
+def descendants(parents: Mapping[int, int], ancestor: int) -> list[int]:
+    """``ancestor`` and all that descend from it, parents first; ``parents`` has each process's parent."""
+    found = [ancestor]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
 
 
 class Process:
@@ -93,11 +93,8 @@ class Process:
 
     def pids(self) -> list[int]:
         """The process and all that descend from it."""
-        parents = {int(each.name): _stat(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit()}
-        found = [self._process.pid]
-        for pid in found:
-            found += [child for child, stat in parents.items() if stat is not None and stat[0] == pid]
-        return found
+        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        return descendants({pid: stat[0] for pid in pids if (stat := _stat(pid)) is not None}, self._process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds of all of them so far."""
@@ -105,7 +102,7 @@ class Process:
 
     def largest_resident_mb(self) -> float:
         """Resident memory of the largest of them: the one worker, where there is one."""
-        return max(_resident_bytes(pid) for pid in self.pids()) / 1e6
+        return max(memory.of([pid]).resident for pid in self.pids()) / 1e6
 
     def stop(self) -> None:
         """End it, and whatever of it is left."""

@@ -4,6 +4,7 @@ import gc
 import itertools
 from collections.abc import Iterator, Sequence
 from statistics import median
+from typing import Literal
 
 import msgspec
 
@@ -78,11 +79,12 @@ def take(
     requests: Iterator[Prepared],
     *,
     connections: int = 32,
-    seconds: float,
+    seconds: float | None = None,
+    count: int | None = None,
     rate_per_s: float | None = None,
     wanted: int = _OK,
 ) -> Sample:
-    """Load ``process`` in a closed loop, or in an open one at ``rate_per_s``.
+    """Load ``process`` in a closed loop, or in an open one at ``rate_per_s``, for ``seconds`` or with ``count`` requests.
 
     Raises:
         ScenarioError: nothing was answered as wanted.
@@ -93,8 +95,8 @@ def take(
         return Verdict(None if status == wanted else f"{status}: {body[:100]!r}")
 
     allow_connections(connections)
-    loop = "closed" if rate_per_s is None else "open"
-    phase = Phase(name="sample", loop=loop, connections=connections, duration_s=seconds, rate_per_s=rate_per_s)  # type: ignore[arg-type]
+    loop: Literal["closed", "open"] = "closed" if rate_per_s is None else "open"
+    phase = Phase(name="sample", loop=loop, connections=connections, duration_s=seconds, requests=count, rate_per_s=rate_per_s)
     load = Load(phase, requests, Addresses(process.address), rate_per_s=rate_per_s, judge=judge)
     gc.collect()
     gc.freeze()
