@@ -1,10 +1,12 @@
 """Both servers, started, loaded and looked at in turns. Which of them is first changes from round to round."""
 
+import http.client
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from bench import memory, scrape
+from bench.addresses import Address, HttpConnection
 from bench.binary.comparison import MEMORY_RATIO, READY_MS, THROUGHPUT_RATIO, Line, Side, Unpacked
 from bench.peers.processes import ROOT, Process, free_address
 from bench.peers.sampling import Sample, batches, singles, take
@@ -24,6 +27,8 @@ _BARS = 80
 _HITS_OF = 1000
 _BATCH = 100
 _LARGEST_BATCH = 1000
+_FILLS, _LOOKS = 10, 16
+_WORKERS_S = 30.0
 _UNPACKED = re.compile(r" (/\S*/_MEI[^/\s]+)/", re.MULTILINE)
 """In ``/proc/PID/maps``: files of the folder that PyInstaller's bootloader unpacks to."""
 
@@ -36,6 +41,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     starts: int
     loads: int
     symbols: int
+
+
+class _Worker(msgspec.Struct):
+    """Of an event of /live."""
+
+    worker: int
 
 
 class Store(NamedTuple):
@@ -60,6 +71,38 @@ def folder_bytes(folder: Path) -> int:
 def in_turn(number: int) -> tuple[str, str]:
     """Who is first in which round."""
     return (PACKAGE, BINARY) if number % 2 == 0 else (BINARY, PACKAGE)
+
+
+def _entries(address: Address) -> int:
+    """How many symbols one of the workers holds."""
+    l1 = scrape.get_json(address, "/status")["l1"]
+    assert isinstance(l1, dict)
+    return int(l1["entries"])
+
+
+def wait_for_workers(address: Address, count: int) -> None:
+    """Return once so many workers take connections: a server is ready when its first one is. Each says which it is on /live.
+
+    Raises:
+        ScenarioError: they did not come.
+    """
+    seen: set[int] = set()
+    deadline = time.monotonic() + _WORKERS_S
+    while len(seen) < count:
+        if time.monotonic() > deadline:
+            raise ScenarioError(f"{len(seen)} of {count} workers took connections within {_WORKERS_S:g} s")
+        connection = HttpConnection(address, _WORKERS_S)
+        try:
+            connection.request("GET", "/live")
+            answer = connection.getresponse()
+            line = b"event"
+            while line and not line.startswith(b"data:"):
+                line = answer.readline()
+            seen.add(msgspec.json.decode(line.removeprefix(b"data:"), type=_Worker).worker)
+        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+            raise ScenarioError(f"{address.url('/live')}: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
 
 
 def _run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
@@ -181,6 +224,7 @@ class Measuring:
             for name in in_turn(number):
                 process = self._start(name, self._stores[1], workers)
                 try:
+                    wait_for_workers(process.address, workers)
                     self._fill(process, workers)
                     taken[name].append(memory.of(process.pids()))
                 finally:
@@ -205,10 +249,18 @@ class Measuring:
         ]
 
     def _fill(self, process: Process, workers: int) -> None:
-        """Every worker sees every symbol several times, and then as many single requests."""
+        """Batches until every worker holds every symbol, and then single requests.
+
+        The system spreads connections over workers as it likes, so what each holds is asked for, on a new connection each time.
+        """
         size = min(_LARGEST_BATCH, len(self._names))
         count = 8 * workers * max(1, len(self._names) // size)
-        self._take(process, "batch", size=size, connections=4 * workers, count=count)
+        for _ in range(_FILLS):
+            self._take(process, "batch", size=size, connections=8 * workers, count=count)
+            if all(_entries(process.address) == len(self._names) for _ in range(_LOOKS)):
+                break
+        else:
+            raise ScenarioError(f"a worker did not come to hold all symbols; its log ends with\n{process.log[-1000:]}")
         self._take(process, "single", connections=32, count=10 * len(self._names))
 
     def _take(
