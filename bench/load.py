@@ -56,6 +56,7 @@ class Load:
         *,
         rate_per_s: float | None,
         silence_s: float = _SILENCE_S,
+        drain_s: float = _DRAIN_S,
         progress: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
         judge: Callable[[Prepared, int, bytes], Verdict] = judge,
@@ -66,6 +67,7 @@ class Load:
         self._addresses = addresses
         self._rate_per_s = rate_per_s
         self._silence_s = silence_s
+        self._drain_s = drain_s
         self._progress = progress
         self._clock = clock
         self._total = phase.requests
@@ -210,7 +212,7 @@ class Load:
         await self._settle()
 
     async def _settle(self) -> None:
-        deadline = self._clock() + _DRAIN_S
+        deadline = self._clock() + self._drain_s
         while (self._jobs or self._waiting) and self._clock() < deadline:  # noqa: ASYNC110 - an event would cost time
             await asyncio.sleep(0.005)
 

@@ -25,6 +25,7 @@ def _load(
     rate_per_s: float | None = None,
     requests: Iterator[Prepared] | None = None,
     silence_s: float = 30.0,
+    drain_s: float = 10.0,
 ) -> Load:
     """Run a phase against a server of that manner."""
 
@@ -37,6 +38,7 @@ def _load(
             Addresses(TcpAddress("127.0.0.1", port)),
             rate_per_s=rate_per_s,
             silence_s=silence_s,
+            drain_s=drain_s,
         )
         await load.run()
         server.close()
@@ -187,7 +189,7 @@ def test_a_server_that_never_answers_ends_a_phase_of_so_many_requests() -> None:
         await reader.read()
         writer.close()
 
-    load = _load(silent, _closed(10, connections=2), silence_s=0.3)
+    load = _load(silent, _closed(10, connections=2), silence_s=0.3, drain_s=0.2)
     assert load.recorder.faults == {"no_answer": 2, "never_sent": 8}
     assert load.recorder.percentile_ms(95.0) is None
 
