@@ -13,15 +13,15 @@ default:
 
 # warm the sample into the embedded store, start the server, ask it everything, stop
 demo: _runtime
-    {{ python }} -m bench.demo
+    {{ python }} -m app demo
 
-# run the server until Ctrl-C (settings: .env.example)
-serve: _runtime
-    {{ python }} -m app
+# run the server until Ctrl-C (just serve --help)
+serve *arguments: _runtime
+    {{ python }} -m app serve {{ arguments }}
 
 # load prices and agent outputs into the store (just warm --help)
 warm *arguments: _runtime
-    {{ python }} -m warm {{ arguments }}
+    {{ python }} -m app warm {{ arguments }}
 
 # make, list and revoke API keys in the store that the settings name (just keys --help)
 keys *arguments: _runtime
@@ -105,6 +105,10 @@ data: _dev
     {{ python }} data/make_prices.py
     {{ python }} data/make_agents.py
 
+# build the package into dist/ (pip install takes it, with its extras warm, bench and traces)
+package:
+    @uv build --quiet --wheel --build-constraints requirements-build.lock --require-hashes --out-dir dist
+
 # write .env.example from the settings
 env: _runtime
     {{ python }} -m app.settings > .env.example
@@ -113,10 +117,11 @@ env: _runtime
 lock *arguments: _dev
     {{ python }} ops/lock.py {{ arguments }}
 
-# what serving and warming need, hashes required
+# what serving and warming need, hashes required, and the command `decide`
 _runtime:
     @uv venv --quiet --allow-existing .venv
     @uv pip install --quiet --no-deps --python .venv --require-hashes -r requirements-warm.lock
+    @uv pip install --quiet --no-deps --python .venv --build-constraints requirements-build.lock --editable .
 
 # what the benchmark needs
 _bench:
@@ -134,3 +139,4 @@ _peers:
 _dev:
     @uv venv --quiet --allow-existing .venv
     @uv pip install --quiet --no-deps --python .venv --require-hashes -r requirements-dev.lock
+    @uv pip install --quiet --no-deps --python .venv --build-constraints requirements-build.lock --editable .

@@ -7,14 +7,23 @@ from msgspec import Meta
 
 _KEY_PREFIX_RULE = r"^[A-Za-z0-9:_.-]{1,64}$"
 _HASHING_RULE = r"^(\S{32,512})?$"
-_ADDRESSES_RULE = r"^[0-9A-Fa-f:./, ]{0,1000}$"
+_ADDRESSES_RULE = r"^([0-9A-Fa-f:./, ]|unix){0,1000}$"
+_MODE_RULE = r"^[0-7]{3}$"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the server and the warm job can be told. Field ``l1_ttl_s`` is the environment variable ``L1_TTL_S``."""
 
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port to listen on.")] = 8000
+    host: Annotated[
+        str, Meta(min_length=1, description="Address to listen on, or unix:/absolute/path.sock: a Unix socket, for this machine.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port to listen on; a Unix socket has none.")] = 8000
+    socket_mode: Annotated[
+        str,
+        Meta(
+            pattern=_MODE_RULE, description="Permissions of the Unix socket, in octal; who may write to it may call the server."
+        ),
+    ] = "660"
     workers: Annotated[
         int,
         Meta(
@@ -183,7 +192,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 432_000.0
     access: Annotated[
         Literal["auto", "off", "keys"],
-        Meta(description="Who may call: keys wants an API key of all; auto is off where HOST is loopback and keys elsewhere."),
+        Meta(description="Who may call: keys wants an API key of all; auto does so unless HOST is loopback or a Unix socket."),
     ] = "auto"
     api_key_secret: Annotated[
         str,
@@ -219,7 +228,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_ADDRESSES_RULE,
-            description="Addresses and networks (10.0.0.0/8), by commas, whose X-Forwarded-For tells the caller's address.",
+            description="Addresses and networks (10.0.0.0/8), by commas, whose X-Forwarded-For tells the caller's address;"
+            " unix: whoever calls over the Unix socket.",
         ),
     ] = ""
     pages: Annotated[Literal["on", "off"], Meta(description="The console at / and the API's page at /docs.")] = "on"

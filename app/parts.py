@@ -22,18 +22,19 @@ from app.domain.vector import SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
-from app.middleware.drain import DRAIN_SIGNAL, Drain
+from app.middleware.drain import DRAIN_SIGNAL, Drain, is_listening
 from app.middleware.limits import Limiter
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
+from app.observe.supervisor import Supervisor
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
 from app.routes.turns import Turns
-from app.settings import keys_wanted, public_settings
+from app.settings import keys_wanted, public_settings, socket_path
 from app.version import VERSION
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Parts:
         rng: random.Random,
         logs: Logs | None,
         values_dir: str = "",
+        supervisor_socket: str = "",
         keys: KeyStore | None = None,
         open_traces: "Callable[[Meters], Traces] | None" = None,
     ) -> None:
@@ -202,7 +204,8 @@ class Parts:
         )
         self.turns = Turns()
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
-        self.drain.listeners.append(self.hub.drain)
+        self.supervisor = Supervisor(supervisor_socket)
+        self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
 
     def refresh(self) -> None:
         """Bring the gauges up to date."""
@@ -229,6 +232,17 @@ class Parts:
         info = self.feed.run_info
         return 0.0 if info is None else max(0.0, (self.now_ms() - info.newest_as_of_ms) / 1000.0)
 
+    def status(self) -> str:
+        """In a line, for systemd."""
+        if self.drain.on:
+            return "Draining: those under way are served to their end."
+        info = self.feed.run_info
+        if info is not None:
+            return f"Serving {info.symbols} symbols of run {info.run}."
+        if self.feed.connected:
+            return "Waiting for data: the store is empty, and `decide warm` fills it."
+        return "Waiting for the store to answer."
+
     async def run_refresh(self) -> None:
         """Refresh once a second, for those who scrape another worker's merged values."""
         while True:
@@ -245,6 +259,10 @@ class Parts:
             # So that the first callers are known. A store that does not answer holds the start up no longer than a read may take.
             await ring.read()
             tasks.append(asyncio.create_task(ring.run()))
+        if self.supervisor.listens:
+            # A Unix socket listens before there are workers.
+            is_up = is_listening if socket_path(self.settings.host) is None else lambda: True
+            tasks.append(asyncio.create_task(self.supervisor.run(is_up, self.status)))
         for task in tasks:
             task.add_done_callback(self._task_ended)
         self.logger.info("started", version=VERSION, store=self.store.kind, settings=public_settings(self.settings))

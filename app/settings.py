@@ -26,8 +26,10 @@ _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _LEAST_RATE_PER_S = 0.001
 _MORE_RULES = {
+    "host": "; an IP address or a name, or unix: and a socket's absolute path of 107 bytes at most (not on Windows)",
     "rate_limit_per_s": ", or 0.001 and more; 0 is no limit",
-    "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8",
+    "socket_mode": ", as 660",
+    "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", "UV_")
@@ -38,6 +40,10 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
+UNIX = "unix"
+"""How HOST begins (``unix:/path``) on a Unix socket, and what TRUSTED_PROXIES calls whoever comes over it."""
+_SOCKET_PATH_MAX_BYTES = 107
+"""What the kernel has room for, without the zero at the end."""
 
 
 def _allowed(annotation: object) -> str:
@@ -63,6 +69,34 @@ def _fields() -> dict[str, object]:
     return get_type_hints(Settings, include_extras=True)
 
 
+def allowed_values(name: str) -> str:
+    """What setting ``name`` may be, in words."""
+    allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(_fields()[name])
+    return allowed + _MORE_RULES.get(name, "")
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The words that setting ``name`` may be; none if it is no matter of words."""
+    base = get_args(_fields()[name])[0]
+    return get_args(base) if get_origin(base) is Literal else ()
+
+
+def description(name: str) -> str:
+    """What setting ``name`` does, in a sentence."""
+    found: str = next(meta.description for meta in get_args(_fields()[name])[1:])
+    return found
+
+
+def check_setting(name: str, text: str) -> None:
+    """See that ``text`` may be the value of setting ``name``; empty means the default.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if text:
+        _read(name, _fields()[name], text)
+
+
 def shown(name: str, value: str) -> str:
     """``value`` as it may be printed: a secret's is hidden, a long one is cut."""
     if name in SECRETS:
@@ -79,6 +113,12 @@ def _read(name: str, annotation: object, text: str) -> object:
         raise ValueError(str(error)) from error
     if not text.isprintable():
         raise ValueError("not printable")
+    _check(name, text)
+    return value
+
+
+def _check(name: str, text: str) -> None:
+    """What no type and no pattern says; raises ValueError if ``text`` is not allowed."""
     if name == "redis_url":
         if not _REDIS_URL.fullmatch(text):
             raise ValueError("not a Redis URL")
@@ -88,11 +128,30 @@ def _read(name: str, annotation: object, text: str) -> object:
         raise ValueError("less than the least rate")
     elif name == "trusted_proxies":
         for each in filter(None, map(str.strip, text.split(","))):
-            ipaddress.ip_network(each)
+            if each != UNIX:
+                ipaddress.ip_network(each)
+    elif name == "host" and socket_path(text) is not None:
+        _check_socket_path(text)
     elif name == "host":
         # What the resolver does first; it refuses labels that are empty or too long.
         text.encode("idna")
-    return value
+
+
+def socket_path(host: str) -> Path | None:
+    """Where the Unix socket that ``host`` names is; None if it is an address. ``unix:///path`` is ``unix:/path``."""
+    scheme, colon, path = host.partition(":")
+    return Path("/" + path.lstrip("/")) if colon and scheme == UNIX else None
+
+
+def _check_socket_path(host: str, system: str = os.name) -> None:
+    """Raises ValueError if no Unix socket can be there."""
+    path = host.partition(":")[2]
+    if system == "nt":
+        raise ValueError("Windows has none that the server could listen on")
+    if not path.startswith("/") or path.endswith(("/", "/.", "/..")):
+        raise ValueError("not the absolute path of a file")
+    if len(os.fsencode(str(socket_path(host)))) > _SOCKET_PATH_MAX_BYTES:
+        raise ValueError("too long")
 
 
 def _read_env_file(path: Path, lines: list[str]) -> dict[str, str]:
@@ -143,8 +202,22 @@ def _secret(name: str, text: str, given: Mapping[str, str], lines: list[str]) ->
     return text
 
 
-def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
-    """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there).
+def lend_to_workers(options: Mapping[str, str], environ: MutableMapping[str, str] | None = None) -> None:
+    """Have ``options`` of the command line, by variable, stand in the environment, where all processes of a server read them."""
+    environ = os.environ if environ is None else environ
+    environ.update(_overriding(options))
+
+
+def _overriding(options: Mapping[str, str]) -> dict[str, str]:
+    """``options``; one that names a secret's file takes the place of the secret itself."""
+    return {**{name.removesuffix("_FILE"): "" for name in options if name.endswith("_FILE")}, **options}
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, env_file: Path | None = None, *, options: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from the environment, over those from ``env_file`` (default ``.env`` of the working folder, if it is there), and
+    below those of the command line (``options``, by variable).
 
     An empty value means the default. A variable in ``env_file`` that no setting has is an error (a typing mistake would
     otherwise pass in silence); in the process environment, others' variables are everybody's and are left alone.
@@ -152,7 +225,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     Raises:
         SettingsError: one line for each wrong variable: its name, its value (secrets hidden) and what is allowed.
     """
-    environ = os.environ if environ is None else environ
+    environ = {**(os.environ if environ is None else environ), **_overriding(options or {})}
     fields = _fields()
     names = [*(name.upper() for name in fields), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
     lines: list[str] = []
@@ -174,20 +247,38 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         try:
             values[name] = _read(name, annotation, text)
         except ValueError:
-            allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(annotation)
-            allowed += _MORE_RULES.get(name, "")
+            allowed = allowed_values(name)
             if not text.isprintable():
                 allowed += "; printable characters only"
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
-    if values.get("redis_password") and parse_url(str(values.get("redis_url", "redis://"))).get("password"):  # type: ignore[no-untyped-call]
-        lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
+    settings = msgspec.convert(values, Settings)
+    lines += _at_odds(settings, given)
     if lines:
         raise SettingsError(lines)
-    return msgspec.convert(values, Settings)
+    return settings
+
+
+def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
+    """Settings that are right by themselves and not together. ``given``: those that are wrong by themselves are told already."""
+    lines = []
+    if settings.redis_password and parse_url(settings.redis_url or "redis://").get("password"):  # type: ignore[no-untyped-call]
+        lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
+    over_unix = socket_path(settings.host) is not None
+    trusts_unix = UNIX in map(str.strip, settings.trusted_proxies.split(","))
+    if settings.trusted_proxies and over_unix != trusts_unix and settings.host == (given.get("HOST") or settings.host):
+        which = (
+            f"TRUSTED_PROXIES is {shown('trusted_proxies', settings.trusted_proxies)} and HOST is {shown('host', settings.host)}"
+        )
+        if over_unix:
+            lines.append(f"{which}, a Unix socket, whose callers have no address; allowed: empty, or unix among them")
+        else:
+            lines.append(f"{which}, where nobody comes from a Unix socket; allowed: addresses and networks")
+    return lines
 
 
 def keys_wanted(settings: Settings) -> bool:
-    """Whether callers need an API key: as ``access`` says; ``auto`` asks for one wherever others than this machine may call.
+    """Whether callers need an API key: as ``access`` says; ``auto`` asks for one wherever others than this machine may call. Who
+    may call over a Unix socket the permissions of its file say.
 
     Raises:
         SettingsError: they do, and there is no secret to know keys by.
@@ -203,10 +294,17 @@ def keys_wanted(settings: Settings) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches ``host``."""
+    if socket_path(host) is not None:
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def supervisor_socket() -> str:
+    """Where systemd wants to be told how the server is (``Type=notify``); empty if nobody does."""
+    return os.environ.get("NOTIFY_SOCKET", "")
 
 
 def multiprocess_dir() -> str:
@@ -244,11 +342,10 @@ def render_env_example() -> str:
     defaults = Settings()
     parts = [_ENV_EXAMPLE_HEAD]
     for name, annotation in _fields().items():
-        description = next(meta.description for meta in get_args(annotation)[1:])
         default = getattr(defaults, name)
         shown_default = "empty" if default == "" else default
         parts.append(
-            f"# {description}\n# Allowed: {_allowed(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
+            f"# {description(name)}\n# Allowed: {_allowed(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
         )
     return "\n".join(parts)
 

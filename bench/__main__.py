@@ -1,4 +1,4 @@
-"""``python -m bench``: run a scenario against a server, write its results, and say whether what must hold holds.
+"""``decide bench``: run a scenario against a server, write its results, and say whether what must hold holds.
 
 Exit codes: 0 every check passed, 1 a check failed (its line is printed last), 2 wrong usage, or no server to measure,
 130 interrupted.
@@ -21,6 +21,13 @@ from bench.scenario import Scenario, ScenarioError, load, names, shortened
 from bench.scrape import ServerError
 
 _QUICK = 0.25
+_EXAMPLES = """\
+Examples:
+  decide bench --list
+  decide bench --url http://localhost:8000 --quick
+  decide bench --scenario closed --url unix:/run/decide/decide.sock --out results
+  decide bench --scenario my-scenario.toml
+"""
 PEERS = "peers"
 PEERS_DESCRIPTION = "Decide against other servers and against the limits, all started here; writes bench/RESULTS.md."
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
@@ -29,7 +36,11 @@ _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 def make_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="decide bench",
+        description=(__doc__ or "").replace("``", "`"),
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--scenario", default="acceptance", help=f"one of {', '.join([*names(), PEERS])}, or a .toml file (default acceptance)"
@@ -107,7 +118,7 @@ def _run_peers(arguments: argparse.Namespace) -> int:
     try:
         from bench.peers.__main__ import main as run_peers  # noqa: PLC0415 - needs more than the other scenarios
     except ImportError as error:
-        print(f"bench: {error}; run it as `just bench --scenario {PEERS}`, which installs what it needs", file=sys.stderr)
+        print(f"bench: {error}; in a checkout, `just bench --scenario {PEERS}` installs what it needs", file=sys.stderr)
         return _USAGE
     given = [] if arguments.out is None else ["--out", str(arguments.out)]
     flags = [flag for flag, on in (("--quick", arguments.quick), ("--smoke", arguments.smoke)) if on]

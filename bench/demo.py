@@ -1,16 +1,17 @@
-"""``just demo``: warm the sample into the embedded store, start the real server, ask it everything once cold and once warm.
+"""``decide demo``: warm the sample into the embedded store, start the real server, ask it everything once cold and once warm.
 
 Black box: the warm job and the server are processes of their own, and all it knows of them is their command lines, HTTP and
 `app.payloads`. Exit code 0 if every answer was as it should be, 1 otherwise.
 """
 
+import argparse
 import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +24,24 @@ from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResp
 _STORE = Path(".decide/demo.sqlite3")
 _LOG = Path(".decide/demo.log")
 _READY_S = 30.0
+_IS_ONE_FILE = bool(getattr(sys, "frozen", False))
+_DECIDE = (sys.executable,) if _IS_ONE_FILE else (sys.executable, "-m", "app")
+"""How this very Decide is run; in the one-file binary its name is the interpreter's."""
+
+
+_CURL = 'curl -sd \'{"symbol": "AAPL", "price": 431.5}\' -H \'Content-Type: application/json\' localhost:8000/decide'
+_NEXT = (
+    ("just warm && CLOCK=replay just serve", "the sample on port 8000, until Ctrl-C"),
+    (_CURL, ""),
+    ("just test", "all tests"),
+    ("just --list", "everything else"),
+)
+_NEXT_OF_ONE_FILE = (
+    ("decide warm && decide serve --clock replay", "the sample on port 8000, until Ctrl-C"),
+    (_CURL, ""),
+    ("decide warm --prices my/prices --agents my/agents", "your own data; then decide serve"),
+    ("decide --help", "everything else"),
+)
 
 
 class Caller:
@@ -62,8 +81,8 @@ def warm(console: Console) -> bool:
     """Run the warm job on the sample; a new store, so that the first answers are cold."""
     for leftover in (_STORE, Path(f"{_STORE}-wal"), Path(f"{_STORE}-shm")):
         leftover.unlink(missing_ok=True)
-    console.rule("python -m warm")
-    return subprocess.run([sys.executable, "-m", "warm"], env=_environment(), check=False).returncode == 0
+    console.rule("decide warm")
+    return subprocess.run([*_DECIDE, "warm"], env=_environment(), check=False).returncode == 0
 
 
 @contextmanager
@@ -71,7 +90,7 @@ def server(port: int) -> Iterator[None]:
     """The real server, up and ready; stopped at the end."""
     with _LOG.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app"],
+            [*_DECIDE, "serve"],
             env=_environment(HOST="127.0.0.1", PORT=str(port)),
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -154,14 +173,32 @@ def show_unknown(caller: Caller, console: Console) -> bool:
     return status == http.HTTPStatus.NOT_FOUND
 
 
-def main() -> int:
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments: there are none."""
+    return argparse.ArgumentParser(
+        prog="decide demo",
+        description="Warm the sample (five stocks to March 2013, simulated agents) into a SQLite file of its own, start the\n"
+        "real server on a free port, ask it for every symbol once cold and once warm, for an unknown one and for why, and stop.\n"
+        f"It writes {_STORE} and {_LOG}, below the working folder. Exit codes: 0 every answer was as it should be, 1 not.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
     """The demo."""
+    make_parser().parse_args(arguments)
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    _LOG.parent.mkdir(exist_ok=True)
+    try:
+        _LOG.parent.mkdir(exist_ok=True)
+        _LOG.touch()
+    except OSError as error:
+        print(f"demo: {_LOG.absolute()} cannot be written ({error.strerror}); run it in a folder of your own", file=sys.stderr)
+        return 1
     if not warm(console):
         return 1
-    console.rule("python -m app")
+    console.rule("decide serve")
     port = free_port()
     with server(port):
         caller = Caller(port)
@@ -174,15 +211,10 @@ def main() -> int:
     tiers = [answer.cache.tier for answer in answers]
     right = right and tiers == ["l2"] * len(symbols) + ["l1"] * len(symbols)
     console.print("\nNext, try:")
-    for command, effect in (
-        ("just warm && CLOCK=replay just serve", "the sample on port 8000, until Ctrl-C"),
-        ('curl -sd \'{"symbol": "AAPL", "price": 431.5}\' -H \'Content-Type: application/json\' localhost:8000/decide', ""),
-        ("just test", "all tests"),
-        ("just --list", "everything else"),
-    ):
+    for command, effect in _NEXT_OF_ONE_FILE if _IS_ONE_FILE else _NEXT:
         console.print(f"  [bold]{command}[/bold]" + (f"  # {effect}" if effect else ""), soft_wrap=True, highlight=False)
     return 0 if right else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -21,6 +21,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements-warm.lock": ("pyproject.toml", "--extra", "warm"),
     "requirements-bench.lock": ("--group", "bench"),
     "requirements-ops.lock": ("--group", "ops"),
+    "requirements-build.lock": ("--group", "build"),
     "requirements-traces.lock": ("pyproject.toml", "--extra", "traces"),
     "requirements-dev.lock": ("pyproject.toml", "--extra", "warm", "--extra", "traces", "--group", "dev"),
     "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--group", "peers"),

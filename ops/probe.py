@@ -10,18 +10,33 @@ import sys
 _TIMEOUT_S = 3.0
 
 
+def connect(host: str, port: str) -> socket.socket:
+    """A connection to the server that listens as HOST and PORT say."""
+    if not host.startswith("unix:"):
+        return socket.create_connection(("127.0.0.1", int(port or 8000)), timeout=_TIMEOUT_S)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(_TIMEOUT_S)
+    try:
+        connection.connect(host.removeprefix("unix:"))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def main() -> int:
     """Ask once."""
-    address = ("127.0.0.1", int(os.environ.get("PORT") or 8000))
+    host, port = os.environ.get("HOST", ""), os.environ.get("PORT", "")
     try:
-        with socket.create_connection(address, timeout=_TIMEOUT_S) as connection:
+        with connect(host, port) as connection:
             # With PROBES_ACCESS=keys.
             key = os.environ.get("DECIDE_API_KEY", "")
             head = f"X-API-Key: {key}\r\n" if key else ""
             connection.sendall(f"GET /readyz HTTP/1.1\r\nHost: localhost\r\n{head}Connection: close\r\n\r\n".encode())
             answer = connection.recv(64)
     except OSError as error:
-        print(f"nobody answers at {address[0]}:{address[1]}: {error}")
+        where = host if host.startswith("unix:") else f"127.0.0.1:{port or 8000}"
+        print(f"nobody answers at {where}: {error}")
         return 1
     print(answer.split(b"\r\n", 1)[0].decode("latin-1"))
     return 0 if answer.startswith(b"HTTP/1.1 200 ") else 1

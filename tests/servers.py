@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,17 +76,31 @@ class RedisServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Return once somebody listens on ``port``."""
+def connect(place: int | Path, timeout_s: float | None = None) -> socket.socket:
+    """A connection to a loopback port, or to a Unix socket."""
+    made = socket.socket() if isinstance(place, int) else socket.socket(socket.AF_UNIX)
+    made.settimeout(timeout_s)
+    try:
+        made.connect(("127.0.0.1", place) if isinstance(place, int) else str(place))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def wait_for_port(place: int | Path, process: "subprocess.Popen[bytes]") -> None:
+    """Return once somebody listens on a port, or at a Unix socket."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the process ended with {process.returncode} before it listened")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"nobody listened on {port} within {_START_S} s")
+        try:
+            connect(place).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"nobody listened on {place} within {_START_S} s")
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -98,19 +112,27 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class DecideServer:
-    """``python -m app`` with the given settings, in an empty working folder (no .env)."""
+    """``decide serve`` with the given arguments and settings, in an empty working folder (no .env). ``place`` is its port, or its
+    Unix socket (``HOST=unix:/…``), over which it is then asked.
+    """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, arguments: Sequence[str] = (), **settings: str) -> None:
         self.port = free_port()
+        over_unix, _, path = settings.get("HOST", "").partition("unix:")
+        self.place = Path(path) if path and not over_unix else self.port
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "server.log"
         environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", "app", "serve", *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         try:
-            wait_for_port(self.port, self.process)
+            wait_for_port(self.place, self.process)
         except RuntimeError:
             # Nobody else knows of the process yet, so nobody else would end it.
             self.process.kill()
@@ -126,16 +148,31 @@ class DecideServer:
             time.sleep(0.05)
         raise RuntimeError(f"not ready within {_START_S} s:\n{self.log_path.read_text()}")
 
+    def client(self, timeout_s: float = 20) -> httpx.Client:
+        """A client of its own."""
+        uds = None if isinstance(self.place, int) else str(self.place)
+        return httpx.Client(base_url=self.url, transport=httpx.HTTPTransport(uds=uds), timeout=timeout_s)
+
     def status_of(self, path: str) -> int:
         """Status of a GET; 0 if nobody answers."""
         try:
-            return httpx.get(self.url + path, timeout=5).status_code
+            with self.client(5) as client:
+                return client.get(path).status_code
         except httpx.TransportError:
             return 0
 
+    def metric(self, series: str) -> float:
+        """What /metrics says of one series."""
+        with self.client() as client:
+            for line in client.get("/metrics").text.splitlines():
+                if line.startswith(series + " "):
+                    return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no {series}")
+
     def decisions(self) -> float:
         """How many decisions it has made, by its metrics."""
-        text = httpx.get(self.url + "/metrics", timeout=20).text
+        with self.client() as client:
+            text = client.get("/metrics").text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("decide_decisions_total{"))
 
     def wait_for_load(self, decisions: int) -> float:
@@ -156,9 +193,9 @@ class DecideServer:
 
 
 @contextmanager
-def decide_server(folder: Path, **settings: str) -> Iterator[DecideServer]:
+def decide_server(folder: Path, arguments: Sequence[str] = (), **settings: str) -> Iterator[DecideServer]:
     """A running server, stopped at the end."""
-    server = DecideServer(folder, **settings)
+    server = DecideServer(folder, arguments, **settings)
     try:
         yield server
     finally:

@@ -17,7 +17,7 @@ _FUNCTION_LINES = 70
 _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
-    *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-ops", "-dev", "-peers", "-feast")),
+    *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")),
     *(".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml"),
 }
 # Written so that this file does not hold what it looks for.

@@ -1,4 +1,4 @@
-"""The warm job's command line: ``python -m warm``.
+"""The warm job's command line: ``decide warm``.
 
 Exit codes: 0 published (or a dry run found nothing wrong), 1 input refused and nothing written, 2 wrong usage or settings,
 3 the store could not be reached or failed, 4 nothing published because every record in the store is newer, 130 interrupted.
@@ -8,14 +8,16 @@ After 3 and 130 the store holds the whole old or the whole new data, never a par
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uuid_utils
 from rich.console import Console
 
+from app.arguments import Parser
 from app.cache.store import Store
 from app.errors import SettingsError
+from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from warm.errors import InputRefused
 from warm.explain import explain
 from warm.formats import FORMATS, parse_choice
@@ -23,25 +25,32 @@ from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
 from warm.publish import OpenStore
 from warm.report import open_reporter, write_report
+from warm.sample import SAMPLE
 from warm.sessions import MOMENT_RULE, open_session, open_zone
 
-PRICES = Path("data/prices")
-AGENTS = Path("data/agents")
+PRICES = SAMPLE / "prices"
+AGENTS = SAMPLE / "agents"
+_EXAMPLES = """
+Where the store is, settings say: environment variables, .env, or the options above.
+
+Examples:
+  decide warm                                          the sample: five stocks to March 2013, simulated agents
+  decide warm --prices my/prices --agents my/agents    files or folders as your tools wrote them
+  decide warm --explain my/prices/AAPL.csv             how a file is understood; nothing is written
+  decide warm --prices my/prices --dry-run             everything but the write
+"""
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The options of ``python -m warm``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m warm",
+def make_parser() -> Parser:
+    """The options of ``decide warm``."""
+    parser = Parser(
+        "decide warm",
         description="Turn price history and agent outputs into one vector a symbol and publish them in one atomic step.",
-        epilog=(__doc__ or "").split("\n\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=(__doc__ or "").split("\n\n", 1)[1] + _EXAMPLES,
     )
-    parser.add_argument("--prices", type=Path, help=f"price file, or a folder of them (default {PRICES})")
+    parser.add_argument("--prices", type=Path, help="price file, or a folder of them (default: the sample's)")
     parser.add_argument(
-        "--agents",
-        type=Path,
-        help=f"agent outputs, file or folder (default {AGENTS} with the default prices, none with other prices)",
+        "--agents", type=Path, help="agent outputs, file or folder (default: the sample's with the sample's prices, else none)"
     )
     parser.add_argument("--max-rejects", type=_share, default=0.01, help="share of price rows that may be bad (default 0.01)")
     parser.add_argument("--dry-run", action="store_true", help="do everything but the write; needs no store")
@@ -69,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"format of the files that fit the pattern, or of all; may be repeated. Names: {', '.join(FORMATS)}",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
+    add_settings(parser, STORE_SETTINGS, "where it is published")
     return parser
 
 
@@ -108,8 +118,8 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     )
 
 
-def settings_store() -> OpenStore:
-    """What opens the store that the settings name.
+def settings_store(options: Mapping[str, str]) -> OpenStore:
+    """What opens the store that the settings name, with the command line's ``options`` over them.
 
     Imported here and not above: a dry run needs neither settings nor a store.
 
@@ -119,7 +129,7 @@ def settings_store() -> OpenStore:
     from app.cache.opening import open_store  # noqa: PLC0415
     from app.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = load_settings(options=options)
 
     def opener() -> Store:
         return open_store(
@@ -154,7 +164,7 @@ def main(
     if arguments.explain is not None:
         return PUBLISHED if explain(arguments.explain, options, now_ms, Console()) else REFUSED
     try:
-        opener = _no_store if options.dry_run else open_store or settings_store()
+        opener = _no_store if options.dry_run else open_store or settings_store(given_settings(arguments))
     except SettingsError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.lines))
         return USAGE

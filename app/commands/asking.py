@@ -1,10 +1,12 @@
-"""One question to a Decide server over HTTP, with the standard library alone. Time and size of the answer are bounded, and no
-redirect is followed: the key goes where it was meant to go.
+"""One question to a Decide server over HTTP, by TCP or a Unix socket, with the standard library alone. Time and size of the
+answer are bounded, and no redirect is followed: the key goes where it was meant to go.
 """
 
 import http.client
+import os
 import queue
 import re
+import socket
 import ssl
 import threading
 from typing import NamedTuple
@@ -18,6 +20,8 @@ from app.version import VERSION
 ANSWER_MAX_BYTES = 67_108_864
 """Enough for a batch of 1,000 with everything that their agents wrote."""
 _HTTP = ("http", "https")
+_UNIX = "unix:"
+_SOCKET_PATH_MAX_BYTES = 107
 _OK, _REFUSED_FROM = 200, 400
 _is_path = re.compile(r"[\x21-\x7e]*").fullmatch
 
@@ -35,13 +39,16 @@ class Refused(Exception):
 
 
 class Address(NamedTuple):
-    """Where a server is; ``path`` is what stands before the paths of its endpoints."""
+    """Where a server is; ``path`` is what stands before the paths of its endpoints. With a ``socket_path`` it is there, and
+    ``host`` is what requests name.
+    """
 
     text: str
     secure: bool
     host: str
     port: int | None
     path: str
+    socket_path: str = ""
 
 
 def address_of(url: str) -> Address:
@@ -50,13 +57,27 @@ def address_of(url: str) -> Address:
     Raises:
         ValueError: it is no such address.
     """
+    if url.startswith(_UNIX):
+        return _unix_address(url)
     parts = urlsplit(url)
     if parts.scheme not in _HTTP or not parts.hostname:
-        raise ValueError("it must begin with http:// or https:// and a host")
+        raise ValueError("it must begin with http:// or https:// and a host, or be unix: and a socket's path")
     if "@" in parts.netloc or parts.query or parts.fragment or not _is_path(parts.path):
         raise ValueError("it must be scheme, host, port and path alone")
     # The port is looked at now: one that is no number raises.
     return Address(url, parts.scheme == "https", parts.hostname, parts.port, parts.path.rstrip("/"))
+
+
+def _unix_address(url: str) -> Address:
+    # unix:///path is another way to write unix:/path.
+    path = "/" + url.removeprefix(_UNIX).lstrip("/")
+    if not url.startswith(f"{_UNIX}/") or path.endswith("/") or not path.isprintable():
+        raise ValueError("behind unix: there must be a socket's absolute path, as in unix:/run/decide/decide.sock")
+    if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
+        raise ValueError(f"a socket's path has {_SOCKET_PATH_MAX_BYTES} bytes at most")
+    if not hasattr(socket, "AF_UNIX"):
+        raise ValueError("Python has no Unix sockets on this system")
+    return Address(url, secure=False, host="localhost", port=None, path="", socket_path=path)
 
 
 def ask(address: Address, path: str, body: bytes, key: str | None, timeout_s: float) -> bytes:
@@ -94,6 +115,19 @@ def ask(address: Address, path: str, body: bytes, key: str | None, timeout_s: fl
     return answer.body
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """To a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 class _Answer(NamedTuple):
     status: int
     reason: str
@@ -102,7 +136,9 @@ class _Answer(NamedTuple):
 
 def _post(address: Address, path: str, body: bytes, key: str | None, timeout_s: float) -> _Answer:
     connection: http.client.HTTPConnection
-    if address.secure:
+    if address.socket_path:
+        connection = _UnixConnection(address.socket_path, timeout_s)
+    elif address.secure:
         context = ssl.create_default_context()
         connection = http.client.HTTPSConnection(address.host, address.port, timeout=timeout_s, context=context)
     else:

@@ -1,4 +1,4 @@
-"""``python -m app keys``: make, list and revoke API keys, in the store that the settings name.
+"""``decide keys``: make, list and revoke API keys, in the store that the settings name.
 
 A new key is printed once, alone, on standard output; everything else goes to standard error. Running servers take to it, and
 leave a revoked one, within a second, and at the latest within their lease (L1_LEASE_S).
@@ -15,14 +15,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from app.arguments import Parser
 from app.cache.opening import open_store
 from app.cache.store import KeyStore
 from app.domain.keys import NAME_RULE, SCOPES, SECRET_BYTES, Scope, decode_key, encode_key, is_key_id, is_name, make_key
 from app.domain.text import harmless
 from app.errors import SettingsError, StoreError
 from app.options import Settings
+from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from app.settings import load_settings
 
+_EPILOGUE = """\
+Examples:
+  export API_KEY_SECRET=$(openssl rand -hex 32)      # the same for the server
+  decide keys new --name bot --scopes decide > bot.key
+  decide keys list
+  decide keys revoke 0123456789ab
+"""
 _DAY_MS = 86_400_000
 _DAYS_MAX = 36_500
 _READ_S = 5.0
@@ -59,12 +68,11 @@ def _key_id(text: str) -> str:
     return text
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The arguments."""
-    made = argparse.ArgumentParser(
-        prog="python -m app keys", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = made.add_subparsers(dest="command", required=True)
+    made = Parser("decide keys", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
+    add_settings(made, (*STORE_SETTINGS, "api_key_secret"), "where the keys are (else as the environment and .env say)")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     new = commands.add_parser("new", help="make a key and print it, once")
     new.add_argument("--name", type=_name, required=True, help=f"whose it is; {NAME_RULE}")
     new.add_argument(
@@ -153,9 +161,9 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def main(given: Sequence[str]) -> int:
     """Entry point."""
-    arguments = parser().parse_args(given)
+    arguments = make_parser().parse_args(given)
     try:
-        settings = load_settings()
+        settings = load_settings(options=given_settings(arguments))
     except SettingsError as error:
         for line in error.lines:
             print(f"settings: {line}", file=sys.stderr)

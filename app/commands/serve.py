@@ -1,14 +1,14 @@
-"""``python -m app`` and ``python -m app serve``: check the settings, then start Granian.
+"""``decide serve``, and no command at all: check the settings, then start Granian.
 
-Exit codes: 0 stopped, 2 a setting is wrong, its port is taken, Redis does not accept its password, or there can be no traces.
+Exit codes: 0 stopped, 2 a setting is wrong, its port or socket is taken, Redis does not accept its password, or there can be no
+traces.
 """
 
-import argparse
 import contextlib
+import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -20,29 +20,56 @@ from typing import Any
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import Server
 
+from app.arguments import Parser
 from app.cache.opening import open_store, refusal
 from app.cache.store import Store
+from app.commands.greeting import greeting
+from app.commands.listening import UnixListener, free_address
 from app.errors import SettingsError
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
-from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, load_settings
+from app.setting_options import STORE_SETTINGS, add_settings, given_settings
+from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, lend_to_workers, load_settings, socket_path
 
+_DESCRIPTION = """\
+Start the server: POST /decide, the console at /, the API's page at /docs, /metrics for Prometheus.
+
+Without REDIS_URL it keeps its data in a SQLite file, which is made where there is none; it is ready once something was loaded
+(`decide warm`), and sees what is loaded later by itself. SIGTERM drains it: nobody's request is lost. Ctrl-C stops it at once."""
+_EPILOGUE = """\
+Every setting is also an environment variable (--l1-ttl-s is L1_TTL_S), or a line of a file .env in the working folder; an option
+is worth more than the environment, and that more than the file. Secrets (REDIS_URL, REDIS_PASSWORD, API_KEY_SECRET) are taken
+from the environment, or from the file that an option names, because everybody on the machine can read a command line.
+
+Examples:
+  decide serve
+  decide serve --port 9000 --store-path /var/lib/decide/store.sqlite3
+  decide serve --host unix:/run/decide/decide.sock
+  REDIS_URL=redis://localhost:6379/0 decide serve --workers 2
+
+Exit codes: 0 stopped, 2 a setting or an argument is wrong, its port or socket is taken, Redis does not accept its password, or
+there can be no traces.
+"""
+_LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
 _CREDENTIALS_S = 1.0
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
 
-def _log_dictconfig(log_format: str) -> dict[str, Any]:
+def _log_dictconfig(log_format: str, log_level: str) -> dict[str, Any]:
     """Granian's own lines in the same shape as the workers'."""
     if log_format == "auto":
         log_format = "console" if sys.stdout.isatty() else "json"
     return {
         "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format}},
         "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "decide"}},
-        "loggers": {"_granian": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+        "loggers": {
+            name: {"handlers": ["console"], "level": log_level.upper(), "propagate": False} for name in ("_granian", _LOGGER)
+        },
     }
 
 
@@ -54,25 +81,6 @@ def _loop(name: str) -> Loops:
     except ImportError:
         return Loops.asyncio
     return Loops.uvloop
-
-
-def _address(host: str, port: int) -> str:
-    """The IP address of ``host`` (Granian takes no names), on which ``port`` is free.
-
-    Granian sets SO_REUSEPORT: without this look a second server on a taken port would silently get part of the first's requests.
-
-    Raises:
-        OSError: nobody can listen there.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # A name with addresses of both kinds (localhost, on many machines) means the one that callers try for certain.
-    family, kind, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    with socket.socket(family, kind) as probe:
-        if os.name == "posix":
-            # A port whose last connections are still winding down is free; elsewhere the option means something else.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-    return str(address[0])
 
 
 class _PatientEvent(threading.Event):
@@ -96,13 +104,33 @@ class _Server(Server):  # type: ignore[misc, valid-type]
     SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, go deaf
     ``drain_s`` later, and are stopped. Anything else (Ctrl-C), and a second signal, stops at once; but workers are
     told a moment before, or answers that have no end of their own would hold up the stop until the workers are killed.
+
+    A Unix socket is ``listener``'s: its file goes when the workers go deaf, as long as no successor has put its own there.
     """
 
-    def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:  # noqa: ANN401 - Granian's own
+    def __init__(self, *arguments: Any, drain_s: float, listener: UnixListener | None, **options: Any) -> None:  # noqa: ANN401 - Granian's own
         super().__init__(*arguments, **options)
         self.main_loop_interrupt = _PatientEvent()
         self._drain_s = drain_s
         self._draining = False
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        if self._listener is None:
+            super()._init_shared_socket()
+            return
+        self._sso = self._listener.socket
+        self._sso.set_inheritable(True)
+        self._sfd = self._sso.fileno()
+        self._shd = SocketHolder(self._sfd, uds=True, backlog=self._listener.backlog)  # type: ignore[call-arg]
+        self._ssp = None
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        if self._listener is not None:
+            self._listener.remove()
+            # Granian would remove at the end whatever is there, which may be the successor's by then.
+            self.bind_uds = None
+        super().shutdown(exit_code)
 
     def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
         if arguments[:1] == (signal.SIGTERM,) and self._drain_s and not self._draining and self._tell_workers():
@@ -121,6 +149,8 @@ class _Server(Server):  # type: ignore[misc, valid-type]
 
     def _drain(self) -> None:
         time.sleep(self._drain_s)
+        if self._listener is not None:
+            self._listener.remove()
         self._tell_workers()
         time.sleep(DEAF_S)
         self.signal_handler_interrupt()
@@ -149,8 +179,13 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def serve(settings: Settings, address: str) -> None:
-    """Run the server on ``address`` until it is told to stop."""
+def _backlog(settings: Settings) -> int:
+    return min(settings.max_connections * settings.workers, 65_535)
+
+
+def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
+    """Run the server on an address, or a Unix socket, until it is told to stop; ``told`` is the first line of its log."""
+    listener = place if isinstance(place, UnixListener) else None
     values_dir = ""
     if settings.workers > 1:
         # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
@@ -160,10 +195,10 @@ def serve(settings: Settings, address: str) -> None:
         signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
     _raise_open_files()
     try:
-        _Server(
+        server = _Server(
             "app.main:create_app",
             factory=True,
-            address=address,
+            **({"address": place} if listener is None else {"uds": listener.path}),
             port=settings.port,
             interface=Interfaces.ASGI,
             workers=settings.workers,
@@ -172,16 +207,21 @@ def serve(settings: Settings, address: str) -> None:
             # connection that says nothing stays for ever.
             http=HTTPModes.http1,
             websockets=True,
-            backlog=min(settings.max_connections * settings.workers, 65_535),
+            backlog=_backlog(settings),
             backpressure=settings.max_connections,
             http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_s * 1000),
             log_level=LogLevels(settings.log_level),
-            log_dictconfig=_log_dictconfig(settings.log_format),
+            log_dictconfig=_log_dictconfig(settings.log_format, settings.log_level),
             # One unfinished upload would otherwise hold up the stop for ever.
             workers_kill_timeout=settings.shutdown_grace_s,
             drain_s=settings.drain_s,
-        ).serve()
+            listener=listener,
+        )
+        logging.getLogger(_LOGGER).info(told)
+        server.serve()
     finally:
+        if listener is not None:
+            listener.remove()
         if values_dir:
             shutil.rmtree(values_dir, ignore_errors=True)
 
@@ -208,30 +248,45 @@ def _store(settings: Settings) -> Store:
     )
 
 
+def make_parser() -> Parser:
+    """The arguments: all settings."""
+    made = Parser("decide serve", usage="decide serve [--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
+    add_settings(made)
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
     """Entry point."""
-    described = (
-        "Start the server. It takes no arguments but its settings: environment variables, or a file .env (see .env.example)."
-    )
-    argparse.ArgumentParser("python -m app serve", description=described).parse_args(arguments)
+    options = given_settings(make_parser().parse_args(arguments))
     try:
-        settings = load_settings()
+        settings = load_settings(options=options)
         keys_wanted(settings)
     except SettingsError as error:
         for line in error.lines:
             print(f"settings: {line}", file=sys.stderr)
         return 2
-    try:
-        address = _address(settings.host, settings.port)
-    except OSError as error:
-        where = f"HOST is {settings.host!r} and PORT is {settings.port}"
-        print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
-        return 2
+    lend_to_workers(options)
     refused = refusal(_store(settings)) if settings.redis_url else None
     if refused is None and settings.traces == "on":
         refused = _traces_refusal()
     if refused is not None:
         print(f"settings: {refused}", file=sys.stderr)
         return 2
-    serve(settings, address)
+    stores = {name: value for name, value in options.items() if name.removesuffix("_FILE").lower() in STORE_SETTINGS}
+    told = greeting(settings, _store(settings), stores)
+    try:
+        place = _place(settings)
+    except OSError as error:
+        where = f"HOST is {settings.host!r}" + ("" if socket_path(settings.host) else f" and PORT is {settings.port}")
+        print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
+        return 2
+    serve(settings, place, told)
     return 0
+
+
+def _place(settings: Settings) -> str | UnixListener:
+    """Where to listen; raises OSError if that cannot be."""
+    path = socket_path(settings.host)
+    if path is None:
+        return free_address(settings.host, settings.port)
+    return UnixListener(path, int(settings.socket_mode, 8), _backlog(settings))

@@ -1,7 +1,7 @@
 """Who may call what, and how often.
 
-A caller is an API key where keys are wanted, an address otherwise. `Gate` knows them all; `Guard` stands in front of everything
-but POST /decide, whose lane asks the gate itself (`app.routes.decide`).
+A caller is an API key where keys are wanted, an address otherwise, and all of a Unix socket are one. `Gate` knows them all;
+`Guard` stands in front of everything but POST /decide, whose lane asks the gate itself (`app.routes.decide`).
 """
 
 import ipaddress
@@ -17,6 +17,7 @@ from app.cache.keyring import KeyRing
 from app.domain.keys import Scope as KeyScope
 from app.errors import Problem
 from app.middleware.bodies import Bodies
+from app.middleware.hangup import NAMELESS
 from app.middleware.limits import Limiter
 from app.middleware.security import Header
 
@@ -25,6 +26,8 @@ Need = KeyScope | Literal["any", "open"]
 
 CALLER, LIMIT = "caller", "limit_headers"
 """Where a request's scope says who calls, and what its answer says of the limit."""
+SOCKET = "socket"
+"""Who calls over a Unix socket: callers there have no addresses, so those without keys are one caller together."""
 
 _DECIDE = frozenset({"/decide", "/decide/batch", "/stream", "/ws"})
 _BY_NUMBER = frozenset({"/decide/batch", "/stream"})
@@ -61,6 +64,9 @@ def trusted_forms(proxies: str) -> list[str]:
     """The addresses and networks of ``proxies``, and as a socket of both families shows those of IPv4 (::ffff:10.0.0.1)."""
     found = []
     for each in filter(None, map(str.strip, proxies.split(","))):
+        if each == NAMELESS:
+            found.append(each)
+            continue
         network = ipaddress.ip_network(each)
         found.append(str(network))
         if network.version == 4:  # noqa: PLR2004 - the version's number is its name
@@ -70,7 +76,9 @@ def trusted_forms(proxies: str) -> list[str]:
 
 def _address(scope: Scope) -> str:
     client = scope.get("client")
-    return caller_at(client[0] if client else "unknown")
+    if client is None:
+        return caller_at("unknown")
+    return SOCKET if client[0] in ("", NAMELESS) else caller_at(client[0])
 
 
 def need_of(path: str, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]) -> Need:

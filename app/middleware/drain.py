@@ -3,7 +3,7 @@
 ``/readyz`` answers 503, so that whoever shares requests out sends no new ones, and every answer carries ``Connection: close``,
 so that those who hold connections open them elsewhere. Requests are answered as ever. Last of all the worker goes deaf: new
 connections are not taken any more while those it has are served. Without that, the stop would find connections in the kernel's
-queue, or just taken, and end them unanswered.
+queue, or just taken, and end them unanswered. A Unix socket is deaf once its file is gone, for which the main process sees.
 """
 
 import asyncio
@@ -57,6 +57,11 @@ def go_deaf() -> int:
     by themselves, and meet whoever listens then. Only Linux has this; elsewhere nothing happens.
     """
     return sum(_ask_for_hops(each, _NOBODY) for each in _sockets() if _is_listening(each))
+
+
+def is_listening() -> bool:
+    """Whether this process can be connected to; where only Linux could tell, it is believed."""
+    return sys.platform != "linux" or any(_is_listening(each) for each in _sockets())
 
 
 def hear_those_taken() -> None:

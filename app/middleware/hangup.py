@@ -3,15 +3,21 @@
 The server offers no way to it: an application that returns leaves what it has sent to be read by and by, or never. Such an answer
 holds its buffers, and holds up the stop of the server. So the connection's socket is found by its peer and shut down. Only Linux
 says which sockets a process has; elsewhere the connection ends when its client reads on, or goes.
+
+Over a Unix socket no peer has an address. There those are found that take nothing: full, and as full a second later. Are there no
+more of them than were asked for, it is they. Are there more, nobody is ended by mistake: it is looked again, a few times and
+whenever another is asked for.
 """
 
+import array
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,15 +26,25 @@ Peer = tuple[str, int]
 
 PEER = "peer"
 """Where a scope says who has its connection, if that is another than its client."""
+NAMELESS = "unix"
+"""What TRUSTED_PROXIES calls whoever comes over a Unix socket."""
 _COLLECT_S = 0.1
+_STALL_S = 1.0
+_LOOKS = 10
 _RESET = struct.pack("ii", 1, 0)
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+_UNIX = (socket.AF_UNIX,) if sys.platform != "win32" else ()
 
 
 def keep_peer(app: ASGIApp) -> ASGIApp:
-    """Outside of what makes a proxy's word the client: has ``scope`` remember who has the connection."""
+    """Outside of what makes a proxy's word the client: has ``scope`` remember who has the connection, and a client without an
+    address be called `NAMELESS`, so that it can be trusted by that.
+    """
 
     async def kept(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[PEER] = scope.get("client")
+        client = scope[PEER] = scope.get("client")
+        if client is not None and not client[0]:
+            scope["client"] = (NAMELESS, 0)
         await app(scope, receive, send)
 
     return kept
@@ -37,9 +53,12 @@ def keep_peer(app: ASGIApp) -> ASGIApp:
 class HangUps:
     """One a process. Those that are asked for within a moment share one look over all sockets, in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
         self._wanted: set[Peer] = set()
+        self._nameless = 0
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def ask(self, scope: Scope) -> None:
         """End the connection that ``scope`` came over, soon."""
@@ -48,33 +67,122 @@ class HangUps:
         if peer is None:
             return
         host, port = peer
+        if not host:
+            self._nameless += 1
+            if self._looking is None:
+                self._looking = asyncio.get_running_loop().create_task(self._look())
+            return
         # Granian gives the port as text.
         self._wanted.add((_plain(host), int(port)))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._soon())
 
     async def _soon(self) -> None:
-        await asyncio.sleep(_COLLECT_S)
+        await self._sleep(_COLLECT_S)
         self._task = None
         wanted, self._wanted = self._wanted, set()
         await asyncio.to_thread(hang_up, wanted)
 
+    async def _look(self) -> None:
+        try:
+            for _ in range(_LOOKS):
+                asked, before = self._nameless, await asyncio.to_thread(full_ones)
+                await self._sleep(_STALL_S)
+                now = await asyncio.to_thread(full_ones)
+                stuck = {number: waiting for number, waiting in now.items() if before.get(number) == waiting}
+                if len(stuck) <= self._nameless:
+                    await asyncio.to_thread(shut, stuck)
+                    # Those of them that were not found have gone by themselves, or read on.
+                    self._nameless -= max(asked, len(stuck))
+                if not self._nameless:
+                    return
+        finally:
+            self._looking = None
+
 
 def hang_up(peers: Iterable[Peer]) -> int:
     """Reset this process's connections to ``peers``; how many there were."""
+    wanted = set(peers)
+
+    def reset(found: socket.socket) -> bool:
+        if _peer_of(found) not in wanted:
+            return False
+        # What was not read yet shall not stay with the kernel either.
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        found.shutdown(socket.SHUT_RDWR)
+        return True
+
+    return _count(_INTERNET, reset)
+
+
+def full_ones() -> dict[int, int]:
+    """Of this process's connections that came over a Unix socket those that take no more now: their inodes' numbers, and how many
+    bytes wait to be read.
+    """
+    full = {}
+
+    def look(found: socket.socket) -> bool:
+        waiting = _unread_bytes(found)
+        # Only who was accepted bears the name of a listener's file; this process's own connections, to Redis say, have none.
+        if not waiting or not found.getsockname() or _takes_more(found):
+            return False
+        full[os.fstat(found.fileno()).st_ino] = waiting
+        return True
+
+    _count(_UNIX, look)
+    return full
+
+
+def shut(stuck: Mapping[int, int]) -> int:
+    """End those of `full_ones` that are as they were; how many there were."""
+
+    def end(found: socket.socket) -> bool:
+        if stuck.get(os.fstat(found.fileno()).st_ino) != _unread_bytes(found):
+            return False
+        found.shutdown(socket.SHUT_RDWR)
+        return True
+
+    return _count(_UNIX, end)
+
+
+def _count(families: Iterable[int], is_one: Callable[[socket.socket], bool]) -> int:
+    """Of how many of this process's sockets that holds; one that has gone meanwhile is none."""
     if sys.platform != "linux":
         return 0
-    wanted = set(peers)
-    ended = 0
+    count = 0
     for path in tuple(Path("/proc/self/fd").iterdir()):
-        # A descriptor of our own: the number may mean another connection by the time that it is shut down, its copy may not.
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as found:
-            if found.family in (socket.AF_INET, socket.AF_INET6) and _peer_of(found) in wanted:
-                # What was not read yet shall not stay with the kernel either.
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                found.shutdown(socket.SHUT_RDWR)
-                ended += 1
-    return ended
+        with contextlib.suppress(OSError), _copy_of(int(path.name)) as found:
+            count += found.family in families and is_one(found)
+    return count
+
+
+def _copy_of(number: int) -> socket.socket:
+    """A descriptor of our own: the number may mean another connection by the time that it is shut down, its copy may not.
+
+    Raises:
+        OSError: it is no socket.
+    """
+    copy = os.dup(number)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+
+
+def _unread_bytes(found: socket.socket) -> int:
+    import fcntl  # noqa: PLC0415 - only Linux gets here, and there is none on Windows
+    import termios  # noqa: PLC0415 - as fcntl
+
+    waiting = array.array("i", [0])
+    fcntl.ioctl(found, termios.TIOCOUTQ, waiting)
+    return waiting[0]
+
+
+def _takes_more(found: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(found, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def _peer_of(found: socket.socket) -> Peer:

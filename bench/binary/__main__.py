@@ -4,7 +4,8 @@ Both serve a copy of one warmed store (simulated symbols). Start to ready is fro
 /readyz (of /livez on an empty store, which is never ready), files in the system's cache; it is given on SQLite and, if there is
 a redis-server on the PATH, on Redis. Memory is that of the whole tree of processes (bootloader, main process, workers) after the
 same requests. The package should run on the CPython that is in the binary, and on an interpreter other than this program's:
-``--package '/path/to/venv/bin/python -m app'``; what is not so is said in the report. Linux only.
+``--package '/path/to/venv/bin/python -m app'``; what is not so is said in the report. CPU time an
+answer swings least; answers a second want a machine that does nothing else. Linux only.
 
 Exit codes: 0 every check passed, 1 a check failed (its line is printed last), 2 wrong usage, or it could not be measured,
 130 interrupted.
@@ -33,7 +34,7 @@ from bench.binary.measuring import BINARY, PACKAGE, Measuring, Pace
 from bench.scenario import ScenarioError
 from bench.scrape import ServerError
 
-WHOLE = Pace(rounds=9, seconds=3.0, starts=9, loads=3, symbols=10_000)
+WHOLE = Pace(rounds=31, seconds=1.0, starts=9, loads=3, symbols=10_000)
 QUICK = Pace(rounds=5, seconds=0.5, starts=3, loads=1, symbols=1000)
 SMOKE = Pace(rounds=1, seconds=0.2, starts=1, loads=1, symbols=20)
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130

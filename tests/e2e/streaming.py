@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -18,14 +19,14 @@ class Told(NamedTuple):
 
 
 class EventSource:
-    """GET /stream over a socket. ``read_bytes`` is the most that the kernel takes for a client who does not read."""
+    """GET /stream at a port or a Unix socket. ``read_bytes`` is the most that the kernel takes for a client who does not read."""
 
-    def __init__(self, port: int, symbols: str, after: str | None = None, read_bytes: int | None = None) -> None:
-        self._socket = socket.socket()
+    def __init__(self, place: int | Path, symbols: str, after: str | None = None, read_bytes: int | None = None) -> None:
+        self._socket = socket.socket() if isinstance(place, int) else socket.socket(socket.AF_UNIX)
         if read_bytes is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_bytes)
         self._socket.settimeout(_WAIT_S)
-        self._socket.connect(("127.0.0.1", port))
+        self._socket.connect(("127.0.0.1", place) if isinstance(place, int) else str(place))
         resume = b"" if after is None else b"Last-Event-ID: %b\r\n" % after.encode()
         self._socket.sendall(b"GET /stream?symbols=%b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (symbols.encode(), resume))
         self._file = self._socket.makefile("rb")
@@ -66,6 +67,14 @@ class EventSource:
             self.last_id = fields[b"id"].decode()
         event_id = fields[b"id"].decode() if b"id" in fields else None
         return Told(fields.get(b"event", b"").decode(), event_id, json.loads(fields.get(b"data", b"{}")))
+
+    def is_cut(self) -> bool:
+        """Whether the server has ended the connection, whatever of it is still to be read."""
+        try:
+            self._socket.sendall(b"x")
+        except BrokenPipeError:
+            return True
+        return False
 
     def read_on(self) -> None:
         """Read until the connection ends."""

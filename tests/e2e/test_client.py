@@ -1,4 +1,4 @@
-"""``python -m app decide`` against the real server, and against servers that mean harm."""
+"""``decide ask`` against the real server, and against servers that mean harm."""
 
 import json
 import subprocess
@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.commands.table import COMMANDS
 from app.payloads import BatchItem, DecideResponse
 from tests.servers import ROOT, DecideServer, clean_environment, free_port
 
@@ -103,7 +104,7 @@ def hostile() -> Iterator[_Hostile]:
 
 def test_a_decision_is_a_table_with_named_columns(server: DecideServer) -> None:
     """Plain text, aligned, and 0 for decided."""
-    ran = _run("decide", "aapl", "IBM", "--url", server.url)
+    ran = _run("ask", "aapl", "IBM", "--url", server.url)
     assert (ran.returncode, ran.stderr) == (0, "")
     head, *rows = ran.stdout.splitlines()
     assert head.split()[:5] == ["SYMBOL", "ACTION", "SCORE", "CONFIDENCE", "WEIGHT"]
@@ -114,12 +115,12 @@ def test_a_decision_is_a_table_with_named_columns(server: DecideServer) -> None:
 
 def test_json_is_the_servers_own_one_line_for_each(server: DecideServer) -> None:
     """It holds to the contract."""
-    ran = _run("decide", "AAPL", "--json", "--price", "101.5", "--explain", "--deadline-ms", "500", "--url", server.url)
+    ran = _run("ask", "AAPL", "--json", "--price", "101.5", "--explain", "--deadline-ms", "500", "--url", server.url)
     decision = msgspec.json.decode(ran.stdout, type=DecideResponse)
     assert (ran.returncode, ran.stdout.count("\n"), decision.symbol) == (0, 1, "AAPL")
     assert isinstance(decision.views, tuple)
     assert decision.views
-    several = _run("decide", "AAPL", "NOPE", "--json", "--url", server.url)
+    several = _run("ask", "AAPL", "NOPE", "--json", "--url", server.url)
     items = [msgspec.json.decode(line, type=BatchItem) for line in several.stdout.splitlines()]
     assert [item.symbol for item in items] == ["AAPL", "NOPE"]
     assert several.returncode == 1
@@ -127,7 +128,7 @@ def test_json_is_the_servers_own_one_line_for_each(server: DecideServer) -> None
 
 def test_explain_shows_contributions_and_views(server: DecideServer) -> None:
     """What the score is made of, and each agent with what it said."""
-    ran = _run("decide", "AAPL", "--explain", "--url", server.url)
+    ran = _run("ask", "AAPL", "--explain", "--url", server.url)
     assert "momentum" in ran.stdout
     assert any(line.split()[:2] == ["agent_a", "+0.60"] for line in ran.stdout.splitlines())
 
@@ -135,9 +136,9 @@ def test_explain_shows_contributions_and_views(server: DecideServer) -> None:
 def test_a_refusal_shows_title_field_and_detail(server: DecideServer) -> None:
     """And is exit code 1, of a single symbol and within a batch."""
     said = "Unknown symbol ({}): symbol NOPE is not in the loaded universe (GET /symbols lists it)\n"
-    one = _run("decide", "NOPE", "--url", server.url)
+    one = _run("ask", "NOPE", "--url", server.url)
     assert (one.returncode, one.stdout, one.stderr) == (1, "", "decide: " + said.format("symbol"))
-    two = _run("decide", "AAPL", "NOPE", "--url", server.url)
+    two = _run("ask", "AAPL", "NOPE", "--url", server.url)
     assert (two.returncode, two.stderr) == (1, "decide: " + said.format("symbols[1]"))
     assert len(two.stdout.splitlines()) == 2
 
@@ -163,7 +164,7 @@ def test_a_refusal_shows_title_field_and_detail(server: DecideServer) -> None:
 )
 def test_wrong_arguments_are_two_and_no_secret_is_shown(arguments: tuple[str, ...]) -> None:
     """Before anybody is asked."""
-    ran = _run("decide", *arguments)
+    ran = _run("ask", *arguments)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "error:" in ran.stderr
     assert "secret-word" not in ran.stderr
@@ -173,7 +174,7 @@ def test_wrong_arguments_are_two_and_no_secret_is_shown(arguments: tuple[str, ..
 def test_nobody_there_is_three() -> None:
     """Said in one line."""
     url = f"http://127.0.0.1:{free_port()}"
-    ran = _run("decide", "AAPL", "--url", url)
+    ran = _run("ask", "AAPL", "--url", url)
     assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", f"decide: no answer from {url}: Connection refused\n")
 
 
@@ -181,7 +182,7 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(hostile: _Hostile) -> N
     """The time is for all of it, however often a byte comes."""
     hostile.body, hostile.drip_s = b" " * 1000, 0.1
     began = time.monotonic()
-    ran = _run("decide", "AAPL", "--timeout-s", "1", "--url", hostile.url)
+    ran = _run("ask", "AAPL", "--timeout-s", "1", "--url", hostile.url)
     hostile.drip_s = 0.001
     assert (ran.returncode, ran.stderr) == (3, f"decide: no answer from {hostile.url}: no answer within 1 s\n")
     assert time.monotonic() - began < 30
@@ -191,7 +192,7 @@ def test_a_redirect_is_not_followed_and_the_key_stays(hostile: _Hostile) -> None
     """Neither to another host nor at all."""
     with _serving() as other:
         hostile.status, hostile.headers = 307, (("Location", other.url + "/decide"),)
-        ran = _run("decide", "AAPL", "--url", hostile.url, key="key-1")
+        ran = _run("ask", "AAPL", "--url", hostile.url, key="key-1")
         assert other.asked == []
     assert ran.returncode == 3
     assert "redirects are not followed" in ran.stderr
@@ -213,7 +214,7 @@ def test_a_redirect_is_not_followed_and_the_key_stays(hostile: _Hostile) -> None
 def test_what_is_no_decision_is_three(hostile: _Hostile, body: bytes) -> None:
     """No traceback, and nothing of it is shown."""
     hostile.body = body
-    ran = _run("decide", "AAPL", "--url", hostile.url)
+    ran = _run("ask", "AAPL", "--url", hostile.url)
     assert (ran.returncode, ran.stdout) == (3, "")
     assert ran.stderr == f"decide: no answer from {hostile.url}: what came is no decision of Decide's\n"
 
@@ -221,7 +222,7 @@ def test_what_is_no_decision_is_three(hostile: _Hostile, body: bytes) -> None:
 def test_too_large_an_answer_is_given_up(hostile: _Hostile) -> None:
     """No more than the bound is read."""
     hostile.body = b" " * 70_000_000
-    ran = _run("decide", "AAPL", "--timeout-s", "30", "--url", hostile.url)
+    ran = _run("ask", "AAPL", "--timeout-s", "30", "--url", hostile.url)
     assert (ran.returncode, ran.stdout) == (3, "")
     assert "more than 67,108,864 bytes" in ran.stderr
 
@@ -238,16 +239,16 @@ def test_nothing_a_server_says_acts_on_the_terminal(hostile: _Hostile) -> None:
     decision = {**_DECISION, "symbol": evil, "as_of": evil, "contributions": {evil: 1.0}, "views": [view]}
     decision["fallback"] = {"used": True, "level": "stale", "reason": evil}
     hostile.body = json.dumps(decision, ensure_ascii=False, indent=1).encode()
-    shown = _run("decide", "AAPL", "--explain", "--url", hostile.url)
+    shown = _run("ask", "AAPL", "--explain", "--url", hostile.url)
     assert shown.returncode == 0
     assert _is_harmless(shown.stdout)
-    raw = _run("decide", "AAPL", "--json", "--url", hostile.url)
+    raw = _run("ask", "AAPL", "--json", "--url", hostile.url)
     assert raw.stdout.count("\n") == 1
     assert _is_harmless(raw.stdout)
     assert json.loads(raw.stdout) == decision
     hostile.status = 422
     hostile.body = json.dumps({"type": "t", "title": evil, "status": 422, "detail": evil, "field": evil}).encode()
-    refused = _run("decide", "AAPL", "--url", hostile.url)
+    refused = _run("ask", "AAPL", "--url", hostile.url)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert _is_harmless(refused.stderr)
 
@@ -255,7 +256,7 @@ def test_nothing_a_server_says_acts_on_the_terminal(hostile: _Hostile) -> None:
 def test_a_proxy_that_speaks_no_problem_json_is_a_refusal_by_its_status(hostile: _Hostile) -> None:
     """What it wrote is not shown."""
     hostile.status, hostile.body = 502, b"<html>\x1b[2J"
-    ran = _run("decide", "AAPL", "--url", hostile.url)
+    ran = _run("ask", "AAPL", "--url", hostile.url)
     assert (ran.returncode, ran.stderr) == (1, "decide: 502 Bad Gateway: it does not say why\n")
 
 
@@ -266,10 +267,10 @@ def test_the_key_goes_into_its_header_from_each_of_its_places(hostile: _Hostile,
     path.write_text("key-of-file\n")
     url = hostile.url + "/behind/"
     runs = [
-        _run("decide", "AAPL", "--url", url, key="key-of-environment"),
-        _run("decide", "AAPL", "--url", url, "--key-file", str(path), key="key-of-environment"),
-        _run("decide", "AAPL", "--url", url, "--key", "key-of-argument", key="key-of-environment"),
-        _run("decide", "AAPL", "--url", url),
+        _run("ask", "AAPL", "--url", url, key="key-of-environment"),
+        _run("ask", "AAPL", "--url", url, "--key-file", str(path), key="key-of-environment"),
+        _run("ask", "AAPL", "--url", url, "--key", "key-of-argument", key="key-of-environment"),
+        _run("ask", "AAPL", "--url", url),
     ]
     assert [each.returncode for each in runs] == [0, 0, 0, 0]
     assert [headers.get("authorization") for _, headers, _ in hostile.asked] == [
@@ -286,7 +287,7 @@ def test_the_key_goes_into_its_header_from_each_of_its_places(hostile: _Hostile,
 
 def test_a_key_over_plain_http_to_another_machine_is_warned_of() -> None:
     """On this machine it is nobody else's business."""
-    ran = _run("decide", "AAPL", "--url", "http://decide.invalid", "--timeout-s", "5", key="key-1")
+    ran = _run("ask", "AAPL", "--url", "http://decide.invalid", "--timeout-s", "5", key="key-1")
     assert ran.returncode == 3
     assert "the key goes over the network unencrypted" in ran.stderr
 
@@ -296,7 +297,7 @@ def test_the_client_imports_nothing_of_the_server() -> None:
     program = """
 import sys
 from app.__main__ import main
-sys.argv = ["app", "decide", "AAPL", "--url", "http://127.0.0.1:1"]
+sys.argv = ["app", "ask", "AAPL", "--url", "http://127.0.0.1:1"]
 code = main()
 found = {name.partition(".")[0] for name in sys.modules} | {name for name in sys.modules if name.startswith("app.")}
 print(code, sorted(found & {"granian", "starlette", "redis", "structlog", "app.main", "app.settings", "app.commands.serve"}))
@@ -311,16 +312,15 @@ def test_help_and_unknown_commands_say_what_there_is() -> None:
     """For each command too; the client's says why a key does not belong in a command line."""
     every = _run("--help")
     assert every.returncode == 0
-    assert all(f"  {name} " in every.stdout for name in ("serve", "decide"))
-    client = _run("decide", "--help").stdout
+    assert all(f"  {name} " in every.stdout for name in COMMANDS)
+    client = _run("ask", "--help").stdout
     assert "DECIDE_API_KEY" in client
     assert "history" in client
     assert "Exit codes:" in client
     assert _run("serve", "--help").returncode == 0
-    wrong = _run("decode")
+    wrong = _run("serv")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("app: there is no command 'decode'. Did you mean decide? There are: serve, decide")
-    assert _run("serve", "--port", "1").returncode == 2
+    assert wrong.stderr.startswith("decide: there is no command 'serv'. Did you mean serve? There are: serve, warm, ask, ")
 
 
 def test_serve_by_name_is_the_server(tmp_path: Path) -> None:

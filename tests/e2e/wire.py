@@ -1,12 +1,14 @@
 """HTTP by hand over a socket, for what a client library would tidy up."""
 
 import socket
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import msgspec
 
 from app.payloads import ProblemBody
+from tests.servers import connect
 
 _WAIT_S = 20.0
 
@@ -36,8 +38,8 @@ class Answer(NamedTuple):
 class Wire:
     """One connection."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_WAIT_S)
+    def __init__(self, place: int | Path) -> None:
+        self._socket = connect(place, _WAIT_S)
         self._read = b""
 
     def __enter__(self) -> Self:
@@ -98,9 +100,9 @@ class Wire:
         self._read += got
 
 
-def exchange(port: int, data: bytes) -> Answer:
+def exchange(place: int | Path, data: bytes) -> Answer:
     """The first response to ``data``."""
-    with Wire(port) as wire:
+    with Wire(place) as wire:
         return wire.send(data).answer()
 
 

@@ -230,12 +230,26 @@ def test_behind_a_trusted_proxy_callers_are_told_apart_by_what_it_says() -> None
         assert [_post(served, **each) for each in headers] == [200, 429, 429, 429]
 
 
+def test_all_who_call_over_a_unix_socket_are_one_caller() -> None:
+    """They have no addresses; a header is their own word, unless whoever comes over the socket is trusted."""
+    headers = [{"X_Forwarded_For": f"203.0.113.{host}"} for host in range(3)]
+    settings: dict[str, Any] = {"host": "unix:/run/decide.sock", "rate_limit_per_s": 0.001, "rate_limit_burst": 1}
+    with Served(**settings, client=("", 0)) as served:
+        assert [_post(served, **each) for each in headers] == [200, 429, 429]
+    with Served(**settings, trusted_proxies="10.0.0.0/8, unix", client=("", 0)) as served:
+        assert [_post(served, **each) for each in headers] == [200] * 3
+        assert [_post(served) for _ in range(2)] == [200, 429]
+        assert _post(served, X_Forwarded_For="203.0.113.9, 10.1.1.1") == 200
+        assert _post(served, X_Forwarded_For="203.0.113.9") == 429
+
+
 def test_a_proxy_is_trusted_in_either_form_of_its_address() -> None:
     """A socket of both families shows an IPv4 address inside an IPv6 one."""
     assert trusted_forms("127.0.0.1, 10.0.0.0/8, ::1") == [
         *("127.0.0.1/32", "::ffff:127.0.0.1/128", "10.0.0.0/8", "::ffff:10.0.0.0/104", "::1/128"),
     ]
     assert trusted_forms("") == []
+    assert trusted_forms("unix, 10.0.0.1") == ["unix", "10.0.0.1/32", "::ffff:10.0.0.1/128"]
 
 
 def test_a_refusal_has_read_the_body_it_refuses(served: Served) -> None:

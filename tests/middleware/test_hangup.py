@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +50,15 @@ def test_the_connection_to_a_peer_is_ended_and_no_other() -> None:
             _read_all(client)
         for each in (client, other, others):
             each.close()
+
+
+@_LINUX
+def test_a_look_over_all_descriptors_leaves_none_behind() -> None:
+    """Most of a process's are no sockets, and each look makes copies."""
+    with tempfile.TemporaryFile():
+        before = len(tuple(Path("/proc/self/fd").iterdir()))
+        hang_up([("192.0.2.1", 1)])
+        assert len(tuple(Path("/proc/self/fd").iterdir())) == before
 
 
 @_LINUX

@@ -135,10 +135,12 @@ class Served:
         warmed: bool = True,
         keys: KeyStore | None = None,
         open_traces: Callable[[Meters], Traces] | None = None,
+        client: tuple[str, int] = ("127.0.0.1", 123),
         **settings: object,
     ) -> None:
         self.store = FakeStore() if store is None else store
         self.clock = FakeClock()
+        self._client = client
         self._log = io.StringIO()
         self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)
         self.settings = msgspec.convert(PLAIN_SETTINGS | settings, Settings)
@@ -176,7 +178,7 @@ class Served:
         """One request through an HTTP client that tidies nothing up but Host and Content-Length."""
 
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
+            transport = httpx.ASGITransport(app=self.app, client=self._client)
             async with httpx.AsyncClient(transport=transport, base_url="http://decide.test") as client:
                 return await client.request(method, path, content=content, headers=headers)
 

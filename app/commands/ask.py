@@ -1,4 +1,4 @@
-"""``python -m app decide SYMBOL …``: ask a running server, and show what it decides.
+"""``decide ask SYMBOL …``: ask a running server, and show what it decides.
 
 Exit codes: 0 decided, 1 the server refused, 2 wrong arguments, 3 no answer.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.arguments import Parser
 from app.commands.asking import Address, Refused, Unanswered, address_of, ask
 from app.commands.showing import as_json, explanation, refusal, table
 from app.domain.text import harmless
@@ -34,9 +35,9 @@ history, so it is for trying things out.
 Exit codes: 0 decided, 1 the server refused (it is said why), 2 wrong arguments, 3 not reachable, or no answer in time.
 
 Examples:
-  python -m app decide AAPL
-  python -m app decide BTC/USDT --price 63250.5 --explain
-  python -m app decide AAPL MSFT IBM --json | jq .decision.target_weight
+  decide ask AAPL
+  decide ask BTC/USDT --price 63250.5 --explain
+  decide ask AAPL MSFT IBM --json | jq .decision.target_weight
 """
 
 
@@ -67,17 +68,19 @@ def _address(text: str) -> Address:
         raise argparse.ArgumentTypeError(f"it is no server's address: {error}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m app decide",
+def make_parser() -> Parser:
+    """The arguments."""
+    parser = Parser(
+        "decide ask",
         description="Ask a running Decide server for decisions, and show them as a table or as JSON.",
         epilog=_EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="in any usual spelling: aapl, BRK-B, BTC/USDT")
     parser.add_argument(
-        "--url", type=_address, default="http://localhost:8000", help="where the server is (default: http://localhost:8000)"
+        "--url",
+        type=_address,
+        default="http://localhost:8000",
+        help="where the server is (default: http://localhost:8000), or its Unix socket: unix:/run/decide/decide.sock",
     )
     parser.add_argument("--price", type=_positive, metavar="P", help="live price, of one symbol; indicators follow it")
     parser.add_argument("--max-age-s", type=_not_negative, metavar="N", help="inputs older than this count as missing")
@@ -120,11 +123,8 @@ def _complain(text: str) -> None:
     print(f"decide: {harmless(text)}", file=sys.stderr)
 
 
-def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    given, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        # Without what may stand behind a =, which may be a key with a slip in its option's name.
-        parser.error(f"there is no {', '.join(each.partition('=')[0] for each in unknown)}")
+def _given(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
+    given = parser.parse_args(arguments)
     if given.price is not None and len(given.symbols) > 1:
         parser.error("--price is the price of one symbol; ask for them one by one")
     return given
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal of few letters shows the others by their numbers.
             stream.reconfigure(errors="backslashreplace")
-    parser = _parser()
+    parser = make_parser()
     given = _given(parser, arguments)
     key = _key(given, parser)
     try:

@@ -1,0 +1,130 @@
+"""Where the server listens: an address with a free port, or a Unix socket whose file is this server's alone."""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_ANSWER_S = 1.0
+_TURN_S = 2.0
+_LOOK_AGAIN_S = 0.02
+
+
+def free_address(host: str, port: int) -> str:
+    """The IP address of ``host`` (Granian takes no names), on which ``port`` is free.
+
+    Granian sets SO_REUSEPORT: without this look a second server on a taken port would silently get part of the first's requests.
+
+    Raises:
+        OSError: nobody can listen there.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A name with addresses of both kinds (localhost, on many machines) means the one that callers try for certain.
+    family, kind, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    with socket.socket(family, kind) as probe:
+        if os.name == "posix":
+            # A port whose last connections are still winding down is free; elsewhere the option means something else.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    return str(address[0])
+
+
+class UnixListener:
+    """A Unix socket that listens at ``path`` from the start, until its file is removed and the last process closes it.
+
+    It is not left to Granian, whose workers would begin to listen when they are ready: until then nobody could tell a server that
+    starts from the file that a dead one left. And nobody can connect to what does not listen, so it has its permissions before.
+
+    Raises:
+        OSError: it cannot be there; a file that is no forsaken socket is left alone.
+    """
+
+    def __init__(self, path: Path, mode: int, backlog: int) -> None:
+        self.path = path
+        self.backlog = backlog
+        with _alone_in(path.parent):
+            _clear(path)
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                self.socket.bind(str(path))
+                path.chmod(mode)
+                self.socket.listen(backlog)
+                found = path.lstat()
+            except OSError:
+                if self.socket.getsockname():
+                    path.unlink(missing_ok=True)
+                self.socket.close()
+                raise
+        self._file: tuple[int, int] | None = (found.st_dev, found.st_ino)
+
+    def remove(self) -> None:
+        """Take its file away, if it is still this one's: callers then find nothing, those in the queue are still served.
+
+        Once only: as long as the socket is open its file's number is no other file's, afterwards it may be the successor's.
+        """
+        ours, self._file = self._file, None
+        if ours is None:
+            return
+        # A folder that is gone, or no longer to be written to, has nothing that could be taken away.
+        with contextlib.suppress(OSError), _alone_in(self.path.parent):
+            found = self.path.lstat()
+            if (found.st_dev, found.st_ino) == ours:
+                self.path.unlink()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Of servers that look at ``folder``, and then do something about it, one does so at a time."""
+    import fcntl  # noqa: PLC0415 - there is none on Windows, nor a Unix socket for Granian
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise OSError(error.errno, f"its folder {folder} cannot be opened ({error.strerror})") from error
+    try:
+        deadline = time.monotonic() + _TURN_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise OSError(errno.EBUSY, f"another program keeps its folder {folder} locked") from None
+                time.sleep(_LOOK_AGAIN_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket's file that a server left that did not end by itself.
+
+    Raises:
+        OSError: what is there is something else, or somebody answers.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.EEXIST, "there is a file that is no socket, which is left alone")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_ANSWER_S)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            # Nobody has it open any more.
+            path.unlink()
+            return
+        except FileNotFoundError:
+            return
+        except (BlockingIOError, TimeoutError):
+            # There is somebody, with a full queue.
+            pass
+        except OSError as error:
+            raise OSError(error.errno, f"there is a socket of somebody else's ({error.strerror})") from error
+    raise OSError(errno.EADDRINUSE, "a server listens there already")

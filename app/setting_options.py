@@ -1,0 +1,93 @@
+"""Settings as options of a command line.
+
+An option is worth more than the environment, and that more than ``.env``. Secrets are taken from none: what stands in a command
+line is seen by everybody on the machine. Their ``_FILE`` variables have options.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from app.arguments import Parser
+from app.options import Settings
+from app.settings import SECRETS, allowed_values, check_setting, choices, description, shown
+
+_SECTIONS = {
+    "host": "where it listens, and for how many",
+    "log_level": "logs",
+    "redis_url": "L2: what the warm job loads",
+    "l1_max_entries": "L1: what a worker keeps in its memory",
+    "l2_timeout_ms": "reading L2",
+    "batch_max": "what a request may be",
+    "price_max_age_s": "how old inputs may be",
+    "access": "who may call, and how often",
+    "pages": "pages, streams, traces",
+    "drain_s": "the end",
+}
+"""Headings of the settings' options, each above the setting that it begins with."""
+STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
+"""Which settings say where L2 is."""
+_DESTINATION = "setting "
+
+
+def add_settings(parser: Parser, names: Iterable[str] = Settings.__struct_fields__, title: str = "") -> None:
+    """Give ``parser`` an option for each of the settings ``names``, of secrets for the file that holds them, under the headings
+    of all settings or under ``title``.
+    """
+    group = parser.add_argument_group(title) if title else None
+    for name in names:
+        if not title and name in _SECTIONS:
+            group = parser.add_argument_group(_SECTIONS[name])
+        assert group is not None
+        option = name.replace("_", "-")
+        if name in SECRETS:
+            parser.secrets[option] = f"set {name.upper()} or --{option}-file"
+            _add_file(group, option, name)
+        else:
+            _add(group, option, name)
+
+
+def _add(group: argparse._ArgumentGroup, option: str, name: str) -> None:
+    default, words = getattr(Settings(), name), choices(name) or None
+    allowed = "" if words else f" Allowed: {allowed_values(name)}."
+    group.add_argument(
+        f"--{option}",
+        dest=_DESTINATION + name.upper(),
+        metavar=None if words else "VALUE",
+        choices=words,
+        type=_converter(name),
+        help=_plain(f"{description(name)}{allowed} Default: {'empty' if default == '' else default}"),
+    )
+
+
+def _add_file(group: argparse._ArgumentGroup, option: str, name: str) -> None:
+    group.add_argument(
+        f"--{option}-file",
+        dest=f"{_DESTINATION}{name.upper()}_FILE",
+        metavar="PATH",
+        help=_plain(f"File that holds {name.upper()}: {description(name).partition('. ')[0]}"),
+    )
+
+
+def _converter(name: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        try:
+            check_setting(name, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{shown(name, text)} is not allowed; allowed: {allowed_values(name)}") from error
+        return text
+
+    return convert
+
+
+def _plain(text: str) -> str:
+    """``text`` as argparse takes it: it reads % as the beginning of a placeholder."""
+    return text.replace("%", "%%")
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the options of `add_settings` say, as environment variables."""
+    return {
+        name.removeprefix(_DESTINATION): value
+        for name, value in vars(arguments).items()
+        if name.startswith(_DESTINATION) and value is not None
+    }

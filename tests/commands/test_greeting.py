@@ -1,0 +1,66 @@
+"""The first line of a server's log: where its data is, and what to do if there is none."""
+
+import asyncio
+from pathlib import Path
+
+from app.cache.embedded import EmbeddedStore
+from app.cache.opening import open_store
+from app.cache.store import Store
+from app.commands.greeting import greeting
+from app.options import Settings
+from tests.records import AS_OF_MS, row, run_info
+
+
+def _store(url: str) -> Store:
+    return open_store(redis_url=url, store_path=Path(), key_prefix="decide:1", read_timeout_s=1.0)
+
+
+def test_an_empty_store_is_told_with_what_fills_it(tmp_path: Path) -> None:
+    """By the whole path of its file, and with the options that the warm job needs to find it too."""
+    path = tmp_path / "my store.sqlite3"
+    settings = Settings(store_path=str(path))
+    said = greeting(settings, EmbeddedStore(path), {})
+    assert said == f"data in {path}: none yet; next: decide warm --prices FILES --agents FILES"
+    said = greeting(settings, EmbeddedStore(path), {"STORE_PATH": str(path)})
+    assert said.endswith(f"next: decide warm --store-path '{path}' --prices FILES --agents FILES")
+
+
+def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
+    """Symbols, newest input and run."""
+    path = tmp_path / "store.sqlite3"
+
+    async def publish() -> str:
+        store = EmbeddedStore(path)
+        info = run_info("run-7", symbols=1)
+        await store.publish([row("AAPL", AS_OF_MS)], info)
+        await store.close()
+        return info.run
+
+    run = asyncio.run(publish())
+    said = greeting(Settings(store_path=str(path)), EmbeddedStore(path), {})
+    assert said.startswith(f"data in {path}: 1 symbols up to 20")
+    assert said.endswith(f" UTC, run {run}")
+
+
+def test_a_store_that_does_not_answer_is_told_as_that(tmp_path: Path) -> None:
+    """The server starts all the same: an outage is to be lived with."""
+    path = tmp_path / "store.sqlite3"
+    path.write_bytes(b"no database at all" * 100)
+    said = greeting(Settings(store_path=str(path)), EmbeddedStore(path), {})
+    assert said.startswith(f"data in {path}: it does not answer now (")
+
+
+def test_redis_is_told_without_its_password(redis_url: str) -> None:
+    """By address and keys."""
+    port = redis_url.partition("127.0.0.1:")[2]
+    settings = Settings(redis_url=f"redis://:sesame@127.0.0.1:{port}")
+    said = greeting(settings, _store(redis_url), {})
+    assert (
+        said == f"data in Redis at 127.0.0.1:{port}, keys decide:1:*: none yet; next: decide warm --prices FILES --agents FILES"
+    )
+
+
+def test_a_redis_that_is_away_holds_nothing_up() -> None:
+    """What it said stands in the line."""
+    url = "redis://127.0.0.1:1/0"
+    assert "it does not answer now (" in greeting(Settings(redis_url=url), _store(url), {})

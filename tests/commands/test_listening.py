@@ -1,0 +1,203 @@
+"""A Unix socket's file: whose it is, who may use it, and that nobody else's is ever taken away."""
+
+import fcntl
+import os
+import re
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.commands.listening import UnixListener
+from tests.servers import connect
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the socket is to be."""
+    return tmp_path / "decide.sock"
+
+
+def _listener(path: Path, mode: int = 0o660) -> UnixListener:
+    return UnixListener(path, mode, 16)
+
+
+def _leave_a_stale_one(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+
+@pytest.fixture
+def listener(path: Path) -> Iterator[UnixListener]:
+    """One that listens."""
+    made = _listener(path)
+    yield made
+    made.remove()
+    made.socket.close()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+def test_the_file_has_the_permissions_that_were_asked_for(path: Path, mode: int) -> None:
+    """Whatever the umask is; and it listens at once, before there are workers."""
+    before = os.umask(0o077)
+    try:
+        made = _listener(path, mode)
+    finally:
+        os.umask(before)
+    with made.socket, connect(path):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_nobody_can_connect_before_the_permissions_are_set(path: Path) -> None:
+    """A bound socket that does not listen yet refuses everybody: that is the moment in which its permissions are set."""
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+        with pytest.raises(ConnectionRefusedError):
+            connect(path)
+
+
+def test_a_socket_that_a_dead_server_left_is_replaced(path: Path) -> None:
+    """Nobody has it open any more."""
+    _leave_a_stale_one(path)
+    with _listener(path).socket, connect(path):
+        pass
+
+
+@pytest.mark.usefixtures("listener")
+def test_a_socket_where_somebody_listens_is_in_use(path: Path) -> None:
+    """Also if that one has not accepted anybody yet."""
+    with pytest.raises(OSError, match="a server listens there already"):
+        _listener(path)
+    connect(path).close()
+
+
+def test_a_listener_with_a_full_queue_is_in_use(path: Path) -> None:
+    """It is the busiest server that must not lose its socket."""
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        with connect(path), pytest.raises(OSError, match="a server listens there already"):
+            _listener(path)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "pipe"])
+def test_what_is_no_socket_is_refused_and_left_alone(path: Path, kind: str) -> None:
+    """Not even a link to a stale socket is followed."""
+    if kind == "file":
+        path.write_text("precious", encoding="utf-8")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        _leave_a_stale_one(path.with_name("other.sock"))
+        path.symlink_to(path.with_name("other.sock"))
+    else:
+        os.mkfifo(path)
+    before = path.lstat()
+    with pytest.raises(OSError, match="no socket, which is left alone"):
+        _listener(path)
+    assert path.lstat() == before
+
+
+def test_a_socket_of_another_kind_is_refused_and_left_alone(path: Path) -> None:
+    """Somebody has it open for datagrams: a log, say."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        with pytest.raises(OSError, match="a socket of somebody else's"):
+            _listener(path)
+        assert path.is_socket()
+
+
+def test_a_folder_that_is_not_there_is_named(path: Path) -> None:
+    """It is not made: whose it should be, and who may enter, is not known here."""
+    with pytest.raises(OSError, match=re.escape(f"its folder {path.parent / 'missing'} cannot be opened (No such file")):
+        _listener(path.parent / "missing" / "decide.sock")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="ROOT: no folder is closed to it")
+def test_a_folder_that_must_not_be_written_to_is_refused(path: Path) -> None:
+    """By the kernel's own word."""
+    path.parent.chmod(0o500)
+    with pytest.raises(PermissionError):
+        _listener(path)
+
+
+def test_a_folder_that_somebody_keeps_locked_is_given_up(path: Path) -> None:
+    """It is waited for, not for ever."""
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another program keeps its folder"):
+            _listener(path)
+    finally:
+        os.close(descriptor)
+
+
+def test_of_many_that_start_at_once_one_listens(path: Path) -> None:
+    """The others find it in use, and none takes the file of another, though a stale one is there for each to remove."""
+    _leave_a_stale_one(path)
+    started = threading.Barrier(8)
+    made: list[UnixListener] = []
+    refused: list[OSError] = []
+
+    def start() -> None:
+        started.wait()
+        try:
+            made.append(_listener(path))
+        except OSError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = made
+    assert len(refused) == 7
+    with winner.socket, connect(path):
+        accepted, _ = winner.socket.accept()
+        accepted.close()
+
+
+def test_callers_in_the_queue_are_still_there_when_the_file_is_gone(listener: UnixListener, path: Path) -> None:
+    """That is how it goes deaf: a new caller finds nothing, at once, and nobody is lost."""
+    with connect(path) as early:
+        listener.remove()
+        with pytest.raises(FileNotFoundError):
+            connect(path)
+        accepted, _ = listener.socket.accept()
+        with accepted:
+            early.sendall(b"hello")
+            assert accepted.recv(5) == b"hello"
+
+
+def test_a_successors_socket_is_never_removed(path: Path) -> None:
+    """Neither by who went deaf before, nor by who finds that its own file was replaced."""
+    first = _listener(path)
+    first.remove()
+    second = _listener(path)
+    # The number of a file that is gone may be given to the next; the first one must not take it for its own.
+    first.socket.close()
+    first.remove()
+    assert path.is_socket()
+    path.unlink()
+    third = _listener(path)
+    second.remove()
+    assert path.is_socket()
+    third.remove()
+    assert not path.exists()
+    second.socket.close()
+    third.socket.close()
+
+
+def test_a_folder_that_is_gone_is_no_fault_at_the_end(tmp_path: Path) -> None:
+    """The supervisor may remove it first."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    made = _listener(folder / "decide.sock")
+    made.path.unlink()
+    folder.rmdir()
+    made.remove()
+    made.socket.close()

@@ -1,0 +1,141 @@
+"""The table of commands, what is imported for each, and what makes shells complete them."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import shtab
+
+from app.__main__ import main
+from app.arguments import Parser
+from app.commands import completion, version
+from app.commands.table import COMMANDS, NotInstalled, load
+from app.version import VERSION
+from tests.servers import ROOT, clean_environment
+
+_HEAVY = ("polars", "rich", "granian", "matplotlib", "numpy", "starlette", "redis", "prometheus_client", "opentelemetry")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_shows_how_it_is_called(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its exit codes wherever there is more than one to tell apart."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: decide {name}")
+    assert "``" not in said
+    assert len(said.splitlines()) > 5
+    assert name == "version" or "xit codes: 0" in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and nothing is done."""
+    needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"]}
+    with pytest.raises(SystemExit) as ended:
+        main([name, *needed.get(name, []), "--no-such-thing"])
+    assert ended.value.code == 2
+    assert "--no-such-thing" in capsys.readouterr().err
+
+
+def _modules(*arguments: str) -> set[str]:
+    """Top-level packages and modules of ours that a command line leaves in a process."""
+    program = f"import sys; sys.argv = ['decide', *{arguments!r}]; from app.__main__ import main\n"
+    program += "try:\n  main()\nexcept SystemExit: pass\nprint('modules', *sys.modules)"
+    environment = clean_environment({"PYTHONPATH": str(ROOT), "PORT": "none"})
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return set(ran.stdout.rpartition("modules ")[2].split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], set()),
+        (["version"], set()),
+        (["ask", "AAPL", "--url", "http://127.0.0.1:1"], set()),
+        (["serve"], {"granian", "redis"}),
+        (["keys", "list"], {"redis"}),
+    ],
+)
+def test_commands_import_what_they_need_and_no_more(arguments: list[str], allowed: set[str]) -> None:
+    """Serving never loads the warm job or Polars, and a client no server."""
+    modules = _modules(*arguments)
+    assert {each for each in _HEAVY if each in modules} <= allowed
+    assert not {"warm", "bench"} & modules
+
+
+def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -> None:
+    """In place of a traceback; without site-packages there is none of them."""
+    program = "import sys; sys.argv = ['decide', 'warm']; from app.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {program}"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("decide: warm needs ")
+    assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
+
+
+def test_a_fault_of_our_own_is_no_missing_library() -> None:
+    """A module of ours that is not there is told as what it is."""
+    with pytest.raises(ModuleNotFoundError, match=r"warm\.no_such_module"):
+        load("warm", {"warm": COMMANDS["warm"]._replace(module="warm.no_such_module")})
+    assert not issubclass(NotInstalled, ImportError)
+
+
+def test_version_is_one_line_for_people_and_an_object_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` is the same."""
+    assert main(["version"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith(f"decide {VERSION} (package; policy hybrid ")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == line
+    assert version.main(["--json"]) == 0
+    assert f'"version": "{VERSION}"' in capsys.readouterr().out
+
+
+def test_completion_knows_every_command_and_option() -> None:
+    """It is made of the parsers that the commands use themselves."""
+    script = shtab.complete(completion.whole_parser(), "bash")
+    for name in COMMANDS:
+        parser: Parser = load(name).make_parser()
+        assert name in script
+        for option in parser._option_string_actions:
+            assert option in script, (name, option)
+
+
+def _completions(shell: str, words: str) -> str:
+    executable = shutil.which(shell)
+    if executable is None:
+        pytest.skip(f"NO {shell.upper()}: completion was not tried in it")
+    script = shtab.complete(completion.whole_parser(), shell)
+    given, last = words.split(" "), len(words.split(" ")) - 1
+    asked = f"COMP_WORDS=({' '.join(map(repr, given))}); COMP_CWORD={last}; _shtab_decide; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    return subprocess.run([executable, "-c", f"{script}\n{asked}"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_bash_completes_commands_options_choices_and_files() -> None:
+    """As typed in a real bash."""
+    assert {"serve", "warm", "demo"} <= set(_completions("bash", "decide ''").split())
+    assert _completions("bash", "decide serve --l1-ttl").split() == ["--l1-ttl-s", "--l1-ttl-jitter"]
+    assert _completions("bash", "decide serve --clock re").split() == ["replay"]
+    assert _completions("bash", "decide keys rev").split() == ["revoke"]
+    assert _completions("bash", f"decide warm --prices {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]
+
+
+@pytest.mark.parametrize("shell", shtab.SUPPORTED_SHELLS)
+def test_completion_is_printed_for_every_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And is taken by the shell, where it is installed."""
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "decide" in script
+    if shell in {"bash", "zsh", "fish"} and (executable := shutil.which(shell)):
+        subprocess.run([executable, "-n", "/dev/stdin"], input=script, text=True, timeout=60, check=True)
+
+
+def test_the_extra_bench_is_what_the_group_bench_adds() -> None:
+    """One is for those who install the package, the other for the harness's own environment."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    group, extra = project["dependency-groups"]["bench"], project["project"]["optional-dependencies"]["bench"]
+    assert set(group) - set(project["project"]["dependencies"]) == set(extra)

@@ -1,0 +1,70 @@
+"""What the real server tells systemd, and when."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.publishing import publish_universe
+from tests.servers import ROOT, clean_environment, connect, free_port
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: there is no systemd")
+_EMPTY = "STATUS=Waiting for data: the store is empty, and `decide warm` fills it."
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    """Where systemd listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(20)
+        yield listening
+
+
+def _until(systemd: socket.socket, words: str) -> str:
+    while words not in (said := systemd.recv(4096).decode()):
+        pass
+    return said
+
+
+def _start(folder: Path, **settings: str) -> "subprocess.Popen[bytes]":
+    """As systemd does, which looks at nothing but what it is told."""
+    store = {"NOTIFY_SOCKET": str(folder / "notify"), "STORE_PATH": str(folder / "store.sqlite3"), "PYTHONPATH": str(ROOT)}
+    environment = clean_environment({**store, "DRAIN_S": "1", **settings})
+    return subprocess.Popen([sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("kind", ["port", "socket"])
+def test_ready_means_that_callers_are_served(tmp_path: Path, systemd: socket.socket, kind: str, workers: str) -> None:
+    """Connected to in that very moment; then the status follows the data, and the end is told as it begins."""
+    place: int | Path = free_port() if kind == "port" else tmp_path / "d.sock"
+    where = {"PORT": str(place)} if kind == "port" else {"HOST": f"unix:{place}"}
+    process = _start(tmp_path, WORKERS=workers, **where)
+    try:
+        assert systemd.recv(4096).decode().startswith("READY=1\nSTATUS=Waiting for ")
+        connect(place, 5).close()
+        publish_universe(tmp_path / "store.sqlite3")
+        _until(systemd, "STATUS=Serving 3 symbols of run run-1.")
+        process.send_signal(signal.SIGTERM)
+        assert _until(systemd, "STOPPING=1").endswith("STATUS=Draining: those under way are served to their end.")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_empty_store_is_said_with_what_fills_it(tmp_path: Path, systemd: socket.socket) -> None:
+    """Also if it did not answer yet when callers were first served."""
+    process = _start(tmp_path, PORT=str(free_port()))
+    try:
+        _until(systemd, _EMPTY)
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,61 @@
+"""What command lines refuse, and how they say so."""
+
+import pytest
+
+from app.arguments import Parser
+
+
+def _parser() -> Parser:
+    made = Parser("decide try")
+    made.add_argument("symbols", nargs="*")
+    made.add_argument("--timeout-s", type=float)
+    made.secrets["redis-url"] = "set REDIS_URL"
+    return made
+
+
+def _refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        _parser().parse_args(arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second, *more = said.err.splitlines()
+    assert (second, more) == ("See `decide try --help`.", [])
+    return first.removeprefix("decide try: error: ")
+
+
+def test_what_is_known_is_taken() -> None:
+    """Positional arguments and options."""
+    given = _parser().parse_args(["--timeout-s", "2", "AAPL", "MSFT"])
+    assert (given.symbols, given.timeout_s) == (["AAPL", "MSFT"], 2.0)
+
+
+def test_an_unknown_option_is_refused_by_name_with_the_one_it_may_have_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    """In whatever way it is written; one that is like none has no such hint."""
+    assert _refusal(capsys, "--timeout", "3") == "there is no --timeout; did you mean --timeout-s?"
+    assert _refusal(capsys, "--TIMEOUT_S=3") == "there is no --TIMEOUT_S; did you mean --timeout-s?"
+    assert _refusal(capsys, "--colour") == "there is no --colour"
+
+
+def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that was right must not become wrong by an option that is added."""
+    assert _refusal(capsys, "--time", "3").startswith("there is no --time")
+
+
+def test_values_of_unknown_options_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """They may be keys with a slip in their option's name."""
+    parser = Parser("decide try")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--kye", "sesame", "--kee=sesame"])
+    assert "sesame" not in capsys.readouterr().err
+
+
+def test_a_secret_is_not_taken_and_the_way_it_is_taken_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without repeating it."""
+    said = _refusal(capsys, "--redis-url=redis://:sesame@cache")
+    assert said == "--redis-url is not taken from the command line, which everybody can read; set REDIS_URL"
+
+
+def test_a_wrong_value_is_refused_with_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """The usage, which may be long, is left to --help."""
+    assert _refusal(capsys, "--timeout-s", "soon") == "argument --timeout-s: invalid float value: 'soon'"
