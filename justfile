@@ -109,6 +109,10 @@ data: _dev
 package:
     @uv build --quiet --wheel --build-constraints requirements-build.lock --require-hashes --out-dir dist
 
+# build the one file into dist/: decide, its checksum, the list of its parts, their licences (needs Docker; --check: twice, and compares)
+binary *arguments:
+    {{ system_python }} ops/binary/build.py {{ arguments }}
+
 # write .env.example from the settings
 env: _runtime
     {{ python }} -m app.settings > .env.example

@@ -17,10 +17,13 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from dotenv.parser import parse_stream
-from redis.connection import parse_url
 
 from app.errors import SettingsError
 from app.options import Settings
+from app.withheld import withheld
+
+with withheld("opentelemetry"):
+    from redis.connection import parse_url
 
 _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60

@@ -19,14 +19,16 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
-
 from app.cache.store import Changes, Published, Row, RunInfo, Stored
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
+from app.withheld import withheld
+
+with withheld("opentelemetry"):
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100

@@ -16,8 +16,12 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
-import structlog
-from structlog.types import EventDict, Processor, WrappedLogger
+
+from app.withheld import withheld
+
+with withheld("rich"):
+    import structlog
+    from structlog.types import EventDict, Processor, WrappedLogger
 
 _QUEUE_MAX = 10_000
 _CONTEXT = "decide_context"

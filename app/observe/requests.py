@@ -4,9 +4,11 @@ samples: a server with more work than it can do must not write a line for each r
 
 from collections.abc import Callable
 
-from structlog.stdlib import BoundLogger
-
 from app.observe.tallies import Durations
+from app.withheld import withheld
+
+with withheld("rich"):
+    from structlog.stdlib import BoundLogger
 
 _OK_BELOW = 400
 _FAULT_FROM = 500

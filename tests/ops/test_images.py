@@ -16,9 +16,9 @@ def test_the_dockerfile_needs_no_frontend_from_a_registry() -> None:
 
 
 def test_everything_is_installed_with_its_hash_required() -> None:
-    """By pip for uv, by uv for the rest, from the lock files."""
+    """By pip for uv and the binary, by uv for the rest, from the lock files."""
     installs = re.findall(r"pip install[^\n&]*", _DOCKERFILE)
-    assert len(installs) == 4
+    assert len(installs) == 5
     assert all("--require-hashes -r requirements" in each for each in installs)
 
 
@@ -27,6 +27,11 @@ def test_commands_are_in_exec_form() -> None:
     forms = re.findall(r"(?m)^(?:CMD|ENTRYPOINT)\s+(.)|HEALTHCHECK.* CMD (.)", _DOCKERFILE)
     assert forms
     assert {one or other for one, other in forms} == {"["}
+
+
+def test_the_last_stage_is_the_server() -> None:
+    """It is what a build without a target makes."""
+    assert re.findall(r"(?m)^FROM \S+ AS (\S+)", _DOCKERFILE)[-1] == "app"
 
 
 def test_every_final_image_runs_as_nobody_in_particular() -> None:

@@ -1,0 +1,35 @@
+"""What libraries would import if it is there, and Decide has no use for."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from app.withheld import withheld
+
+_LOADED = """
+import sys
+import app.commands.serve, app.main
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"opentelemetry", "rich", "polars", "numpy", "matplotlib"}))
+"""
+
+
+def test_a_server_without_traces_loads_nothing_that_it_has_no_use_for() -> None:
+    """All of it is installed here, and redis-py and structlog would take what they find."""
+    done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_what_is_withheld_is_as_if_it_were_not_installed_and_comes_back() -> None:
+    """Its submodules too; afterwards it is imported as ever."""
+    with withheld("ensurepip"), pytest.raises(ModuleNotFoundError):
+        importlib.import_module("ensurepip._uninstall")
+    assert importlib.import_module("ensurepip._uninstall") is not None
+
+
+def test_what_was_imported_before_stays() -> None:
+    """Who has it already must not lose it."""
+    with withheld("json"):
+        assert importlib.import_module("json") is sys.modules["json"]
+    assert sys.modules["json"] is not None
