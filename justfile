@@ -59,6 +59,10 @@ bench *arguments:
 overhead *arguments: _dev
     {{ python }} -m bench.overhead {{ arguments }}
 
+# the binary beside the package: start, memory, throughput (Linux; just measure-binary --binary dist/decide --package "COMMAND")
+measure-binary *arguments: _dev
+    {{ python }} -m bench.binary {{ arguments }}
+
 _bench_here *arguments: _bench
     {{ python }} -m bench {{ arguments }}
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import loops, report
+from bench.addresses import ALLOWED
 from bench.results import Results
 from bench.runner import Runner
 from bench.scenario import Scenario, ScenarioError, load, names, shortened
@@ -24,7 +25,7 @@ _EXAMPLES = """\
 Examples:
   decide bench --list
   decide bench --url http://localhost:8000 --quick
-  decide bench --scenario closed --out results
+  decide bench --scenario closed --url unix:/run/decide/decide.sock --out results
   decide bench --scenario my-scenario.toml
 """
 PEERS = "peers"
@@ -44,10 +45,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenario", default="acceptance", help=f"one of {', '.join([*names(), PEERS])}, or a .toml file (default acceptance)"
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default http://127.0.0.1:8000)")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help=f"the server: {ALLOWED} (default http://127.0.0.1:8000)")
     parser.add_argument("--out", type=Path, help=f"folder for results (default bench/results; bench for {PEERS})")
     parser.add_argument("--quick", action="store_true", help="a quarter of each duration")
     parser.add_argument("--smoke", action="store_true", help=f"with {PEERS}: one short round, to see that everything runs")
+    parser.add_argument("--only", metavar="EXPERIMENT", help=f"with {PEERS}: this one alone, printed and written nowhere")
     parser.add_argument("--list", action="store_true", help="say what scenarios there are, and stop")
     return parser
 
@@ -120,12 +122,16 @@ def _run_peers(arguments: argparse.Namespace) -> int:
         return _USAGE
     given = [] if arguments.out is None else ["--out", str(arguments.out)]
     flags = [flag for flag, on in (("--quick", arguments.quick), ("--smoke", arguments.smoke)) if on]
-    return run_peers([*given, *flags])
+    only = [] if arguments.only is None else ["--only", arguments.only]
+    return run_peers([*given, *flags, *only])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.only is not None and arguments.scenario != PEERS:
+        parser.error(f"--only is {arguments.only!r} with --scenario {arguments.scenario}; allowed: with --scenario {PEERS}")
     console = Console() if sys.stdout.isatty() else Console(width=120)
     if arguments.list:
         for name in names():

@@ -3,25 +3,23 @@
 A process of its own answers every request with the same bytes (a decision the server really made), as fast as Python can; the
 closed loop is run against it. What comes out is an upper bound of any figure this harness can measure on this machine; the
 constant reply costs the machine something too.
-
-Run as a module it is that process: ``python -m bench.capacity`` reads the answer's body, a line, from its standard input, prints
-its port, and serves until its standard input ends.
 """
 
 import asyncio
 import itertools
-import subprocess
-import sys
-import threading
+import multiprocessing
+import signal
+import tempfile
 import time
+from multiprocessing.connection import Connection
 from typing import cast
 
 import msgspec
 
+from bench.addresses import Addresses, address_of
 from bench.loops import run
 from bench.mix import Prepared
 from bench.scenario import Phase
-from bench.wire import Addresses
 
 _SECONDS = 1.5
 _CONNECTIONS = 32
@@ -50,48 +48,56 @@ class _Constant(asyncio.Protocol):
         self._transport.write(self._reply)
 
 
-async def serve_constant() -> None:
-    """Serve until standard input ends."""
+def serve_constant(pipe: Connection, body: bytes, socket: str | None) -> None:
+    """What the other process does: answer with ``body``, on ``socket`` or on a port; it tells its URL and serves until the other
+    end is closed.
+    """
+    # Ctrl-C at a terminal reaches this process too, and it is not for it to say that.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run(_serve(pipe, body, socket))
+
+
+async def _serve(pipe: Connection, body: bytes, socket: str | None) -> None:
     loop = asyncio.get_running_loop()
-    body = sys.stdin.buffer.readline().rstrip(b"\n")
     reply = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-    server = await loop.create_server(lambda: _Constant(reply), "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    ended = asyncio.Event()
+    if socket is None:
+        server = await loop.create_server(lambda: _Constant(reply), "127.0.0.1", 0)
+        pipe.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    else:
+        server = await loop.create_unix_server(lambda: _Constant(reply), socket)
+        pipe.send(f"unix:{socket}")
+    try:
+        await asyncio.to_thread(pipe.recv)
+    except EOFError:
+        server.close()
 
-    def watch() -> None:
-        sys.stdin.read()
-        loop.call_soon_threadsafe(ended.set)
 
-    threading.Thread(target=watch, daemon=True).start()
-    await ended.wait()
-    server.close()
+async def measure(request: Prepared, body: bytes, *, socket: bool = False) -> Capacity:
+    """Run the closed loop against a constant server for a moment, over a Unix ``socket`` if what is measured is on one. ``body``
+    is a valid answer to ``request``.
+    """
+    with tempfile.TemporaryDirectory(prefix="decide-") as folder:
+        return await _measure(request, body, f"{folder}/constant" if socket else None)
 
 
-async def measure(request: Prepared, body: bytes) -> Capacity:
-    """Run the closed loop against a constant server for a moment. ``body`` is a valid answer to ``request``, in one line."""
+async def _measure(request: Prepared, body: bytes, socket: str | None) -> Capacity:
     from bench.load import Load  # noqa: PLC0415 - the constant server's process needs none of it
 
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.capacity", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    # Not by the name of a module: in the one-file binary there is no interpreter to give it to.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve_constant, args=(theirs, body, socket), daemon=True)
+    process.start()
+    theirs.close()
     try:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(body + b"\n")
-        port = int(await process.stdout.readline())
+        target = address_of(await asyncio.to_thread(ours.recv))
         phase = Phase(name="capacity", loop="closed", connections=_CONNECTIONS, duration_s=_SECONDS)
-        load = Load(phase, itertools.repeat(request), Addresses("127.0.0.1", port), rate_per_s=None)
+        load = Load(phase, itertools.repeat(request), Addresses(target), rate_per_s=None)
         cpu_s = time.process_time()
         await load.run()
         cpu_s = time.process_time() - cpu_s
         answers = max(1, load.recorder.answers)
         return Capacity(requests_per_s=round(answers / load.elapsed_s), cpu_us_per_request=round(cpu_s / answers * 1e6, 1))
     finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        await process.wait()
-
-
-if __name__ == "__main__":
-    run(serve_constant())
+        ours.close()
+        await asyncio.to_thread(process.join)

@@ -14,11 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from bench.addresses import Addresses
 from bench.mix import Prepared
 from bench.scenario import Phase
 from bench.stats import Recorder
 from bench.validity import OK, Verdict, judge
-from bench.wire import Addresses, Connection
+from bench.wire import Connection
 
 _DRAIN_S = 10.0
 """How long answers may still come after the last request was sent; then they count as a fault."""
@@ -55,6 +56,7 @@ class Load:
         *,
         rate_per_s: float | None,
         silence_s: float = _SILENCE_S,
+        drain_s: float = _DRAIN_S,
         progress: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
         judge: Callable[[Prepared, int, bytes], Verdict] = judge,
@@ -65,6 +67,7 @@ class Load:
         self._addresses = addresses
         self._rate_per_s = rate_per_s
         self._silence_s = silence_s
+        self._drain_s = drain_s
         self._progress = progress
         self._clock = clock
         self._total = phase.requests
@@ -209,7 +212,7 @@ class Load:
         await self._settle()
 
     async def _settle(self) -> None:
-        deadline = self._clock() + _DRAIN_S
+        deadline = self._clock() + self._drain_s
         while (self._jobs or self._waiting) and self._clock() < deadline:  # noqa: ASYNC110 - an event would cost time
             await asyncio.sleep(0.005)
 
@@ -268,11 +271,9 @@ class Load:
             await asyncio.sleep(pause_s)
 
     async def _connect(self) -> Connection | None:
-        host, port = self._addresses.take()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, connection = await loop.create_connection(lambda: Connection(self), host, port)
+                connection = await self._addresses.take().open(lambda: Connection(self))
         except (OSError, TimeoutError):
             # No request was lost by it: in a closed loop none was made, in an open one it waits for a connection.
             self.recorder.refused_connections += 1

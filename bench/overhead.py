@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.credentials import VARIABLE
-from bench.peers.processes import ROOT, Process, free_port
+from bench.peers.processes import ROOT, Process, free_address
 from bench.peers.sampling import Sample, Spread, singles, take
 from bench.scenario import ScenarioError
 
@@ -62,11 +62,11 @@ def _start_redis(folder: Path, stack: ExitStack) -> str:
     executable = shutil.which("redis-server")
     if executable is None:
         return ""
-    port = free_port()
-    process = Process([executable, "--port", str(port), "--save", "", "--dir", str(folder)], folder, port, {})
+    address = free_address()
+    process = Process([executable, "--port", str(address.port), "--save", "", "--dir", str(folder)], folder, address, {})
     stack.callback(process.stop)
     process.wait_ready("")
-    return f"redis://127.0.0.1:{port}/0"
+    return f"redis://{address.host}/0"
 
 
 def start(folder: Path, stack: ExitStack) -> dict[str, tuple[Process, str]]:
@@ -85,8 +85,8 @@ def start(folder: Path, stack: ExitStack) -> dict[str, tuple[Process, str]]:
         keys[url] = _run(folder, store, "app", "keys", "new", "--name", "bench").strip()
     servers = {}
     for name, settings in variants(redis_url).items():
-        port = free_port()
-        server = Process([sys.executable, "-m", "app"], folder, port, {**common, "PORT": str(port), **settings})
+        address = free_address()
+        server = Process([sys.executable, "-m", "app"], folder, address, {**common, "PORT": str(address.port), **settings})
         stack.callback(server.stop)
         server.wait_ready("/readyz")
         servers[name] = server, keys[settings.get("REDIS_URL", "")]
@@ -99,7 +99,7 @@ def measure(servers: Mapping[str, tuple[Process, str]], rounds: int, seconds: fl
     for turn in range(rounds + 1):
         for name, (server, key) in servers.items():
             os.environ[VARIABLE] = key
-            sample = take(server, singles(server.port, _SYMBOLS), connections=16, seconds=seconds if turn else 1.0)
+            sample = take(server, singles(server.address, _SYMBOLS), connections=16, seconds=seconds if turn else 1.0)
             if turn:
                 samples[name].append(sample)
     return samples

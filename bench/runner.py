@@ -4,37 +4,20 @@ import gc
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
 
 from bench import machine, scrape
+from bench.addresses import Addresses, UnixAddress, address_of
 from bench.capacity import measure
 from bench.load import Load
 from bench.mix import Encoder, Universe, draw
 from bench.results import PhaseResult, Results, check
 from bench.scenario import Phase, Scenario, ScenarioError
 from bench.stats import PERCENTILES
-from bench.wire import Addresses
 
 Progress = Callable[[str, float], None]
 _OTHER_FILES = 64
-
-
-def target(url: str) -> tuple[str, int]:
-    """Host and port of ``url``.
-
-    Raises:
-        ScenarioError: it is no http URL of a host.
-    """
-    parts = urlsplit(url)
-    try:
-        port = 80 if parts.port is None else parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme != "http" or not parts.hostname or not port or parts.path not in ("", "/"):
-        raise ScenarioError(f"--url is {url!r}; allowed: http://host[:port]")
-    return parts.hostname, port
 
 
 def allow_connections(count: int) -> None:
@@ -62,12 +45,12 @@ class Runner:
         self._scenario = scenario
         self._url = url
         self._progress = progress
-        host, port = target(url)
+        target = address_of(url)
         try:
-            self._addresses = Addresses(host, port)
+            self._addresses = Addresses(target)
         except OSError as error:
-            raise scrape.ServerError(f"{host}: {error.strerror or error}") from error
-        self._host = f"{host}:{port}"
+            raise scrape.ServerError(f"{target.host}: {error.strerror or error}") from error
+        self._host = target.host
         self._peak_per_s = 0.0
         self._peak_decisions_per_s = 0.0
 
@@ -84,7 +67,8 @@ class Runner:
         server, status = scrape.get_json(address, "/version"), scrape.get_json(address, "/status")
         self._progress("measuring the harness itself", 0.0)
         first = Encoder(self._host).prepared("decide", (symbols[0],))
-        capacity = await measure(first, scrape.get(address, "/decide", first.wire.split(b"\r\n\r\n", 1)[1]))
+        reply = scrape.get(address, "/decide", first.wire.split(b"\r\n\r\n", 1)[1])
+        capacity = await measure(first, reply, socket=isinstance(address, UnixAddress))
         phases = []
         for number, phase in enumerate(self._scenario.phases):
             phases.append(await self._run_phase(phase, universe, self._scenario.seed + number))

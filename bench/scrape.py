@@ -3,13 +3,15 @@
 import http.client
 import json
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.addresses import Address, HttpConnection
 from bench.credentials import key_headers
-from bench.wire import Address
 
 _TIMEOUT_S = 10.0
+A = TypeVar("A", bound=Address)
 Labels = tuple[tuple[str, str], ...]
 Samples = dict[tuple[str, Labels], float]
 
@@ -25,17 +27,17 @@ def get(address: Address, path: str, body: bytes | None = None) -> bytes:
         ServerError: it did not.
     """
     method = "GET" if body is None else "POST"
-    connection = http.client.HTTPConnection(*address, timeout=_TIMEOUT_S)
+    connection = HttpConnection(address, _TIMEOUT_S)
     try:
         connection.request(method, path, body, key_headers() | ({"Content-Type": "application/json"} if body else {}))
         response = connection.getresponse()
         answer = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise ServerError(f"{method} http://{address[0]}:{address[1]}{path}: {error or type(error).__name__}") from error
+        raise ServerError(f"{method} {address.url(path)}: {error or type(error).__name__}") from error
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        raise ServerError(f"{method} http://{address[0]}:{address[1]}{path} answered {response.status}: {answer[:200]!r}")
+        raise ServerError(f"{method} {address.url(path)} answered {response.status}: {answer[:200]!r}")
     return answer
 
 
@@ -67,12 +69,12 @@ def samples(text: str) -> Samples:
     return {(each.name, tuple(sorted(each.labels.items()))): each.value for family in families for each in family.samples}
 
 
-def look(addresses: Sequence[Address]) -> dict[Address, Samples]:
+def look(addresses: Sequence[A]) -> dict[A, Samples]:
     """The metrics of every replica."""
     return {address: samples(get(address, "/metrics").decode("utf-8")) for address in addresses}
 
 
-def change(before: Mapping[Address, Samples], after: Mapping[Address, Samples]) -> Samples:
+def change(before: Mapping[A, Samples], after: Mapping[A, Samples]) -> Samples:
     """By how much counters grew, over all replicas. One that is lower than before was started anew, and counts from nothing."""
     total: Samples = {}
     for address, now in after.items():
@@ -111,7 +113,7 @@ def server_errors(grown: Samples) -> int:
     )
 
 
-def memory_bytes(now: Mapping[Address, Samples]) -> float | None:
+def memory_bytes(now: Mapping[A, Samples]) -> float | None:
     """Resident memory of the largest worker, where the server tells."""
     found = [
         each[("process_resident_memory_bytes", ())] for each in now.values() if ("process_resident_memory_bytes", ()) in each

@@ -11,7 +11,7 @@ Exit codes: 0 all subscribers were told of every publication, 1 some were not, 2
 
 import argparse
 import asyncio
-import http.client
+import functools
 import multiprocessing
 import re
 import shlex
@@ -23,13 +23,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from bench import loops, scrape
+from bench.addresses import ALLOWED, Address, HttpConnection, address_of
+from bench.scenario import ScenarioError
 from bench.scrape import ServerError
-from bench.wire import Address
 
 _CONNECTING_AT_ONCE = 50
 _PROBE_EVERY_S = 0.005
@@ -97,9 +97,9 @@ def percentiles_ms(seconds: Sequence[float]) -> str:
     )
 
 
-def probe(host: str, port: int, symbol: str, pipe: Connection) -> None:
+def probe(address: Address, symbol: str, pipe: Connection) -> None:
     """Ask for decisions at a steady rate, until told to stop; then say how long each took."""
-    connection = http.client.HTTPConnection(host, port, timeout=30)
+    connection = HttpConnection(address, 30.0)
     body = msgspec.json.encode({"symbol": symbol})
     found = []
     while not pipe.poll():
@@ -129,7 +129,7 @@ async def measure(address: Address, subscribers: int, symbols: Sequence[str], co
     receipts: dict[str, list[float]] = defaultdict(list)
     listeners = await _connected(address, subscribers, symbols, receipts)
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    prober = multiprocessing.get_context("spawn").Process(target=probe, args=(*address, symbols[0], theirs), daemon=True)
+    prober = multiprocessing.get_context("spawn").Process(target=probe, args=(address, symbols[0], theirs), daemon=True)
     prober.start()
     await asyncio.sleep(_QUIET_S)
     quiet_until = time.time()
@@ -171,14 +171,12 @@ async def measure(address: Address, subscribers: int, symbols: Sequence[str], co
 async def _connected(
     address: Address, subscribers: int, symbols: Sequence[str], receipts: dict[str, list[float]]
 ) -> list[Listener]:
-    loop = asyncio.get_running_loop()
     listeners: list[Listener] = []
     for first in range(0, subscribers, _CONNECTING_AT_ONCE):
         some = []
         for number in range(first, min(subscribers, first + _CONNECTING_AT_ONCE)):
-            request = f"GET /stream?symbols={symbols[number % len(symbols)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
-            _, listener = await loop.create_connection(lambda request=request: Listener(request, receipts), *address)  # type: ignore[misc]
-            some.append(listener)
+            request = f"GET /stream?symbols={symbols[number % len(symbols)]} HTTP/1.1\r\nHost: {address.host}\r\n\r\n".encode()
+            some.append(await address.open(functools.partial(Listener, request, receipts)))
         await asyncio.gather(*(asyncio.wait_for(each.told.wait(), 30) for each in some))
         listeners += some
     return listeners
@@ -207,21 +205,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.streams", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default http://127.0.0.1:8000)")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help=f"the server: {ALLOWED} (default http://127.0.0.1:8000)")
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--symbols", type=int, default=1, help="so many of the universe are followed, one each (default 1)")
     parser.add_argument("--publish", required=True, help="the command that publishes, e.g. 'python -m warm'")
     parser.add_argument("--times", type=int, default=10, help="how often it does (default 10)")
     arguments = parser.parse_args(argv)
-    url = urlsplit(arguments.url)
-    address = url.hostname or "127.0.0.1", url.port or 80
     try:
+        address = address_of(arguments.url)
         symbols = scrape.symbols(address)[: arguments.symbols]
         before = scrape.look([address])[address]
         command = shlex.split(arguments.publish)
         found = loops.run(measure(address, arguments.subscribers, symbols, command, arguments.times))
         after = scrape.look([address])[address]
-    except (ServerError, OSError, TimeoutError) as error:
+    except (ScenarioError, ServerError, OSError, TimeoutError) as error:
         print(f"bench: {error or type(error).__name__}", file=sys.stderr)
         return _USAGE
     tell(found, before, after, arguments.subscribers, arguments.times)

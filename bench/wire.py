@@ -5,13 +5,9 @@ A connection carries one request at a time. What becomes of it is told to the on
 """
 
 import asyncio
-import socket
-import time
 from typing import Protocol, cast
 
 import httptools
-
-Address = tuple[str, int]
 
 
 class Client(Protocol):
@@ -105,32 +101,3 @@ class Connection(asyncio.Protocol):
             fault = "reset" if self._served else "not_taken"
         self.busy = False
         self._client.failed(self, fault)
-
-
-class Addresses:
-    """Where the host is: every address of it (a service of several replicas has one each), in turn."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
-        self._looked_at = 0.0
-        self._next = 0
-        self.all = self._look()
-
-    def take(self) -> Address:
-        """The next address."""
-        self._next += 1
-        return self.all[self._next % len(self.all)]
-
-    def look_again(self) -> None:
-        """Replicas may have come or gone: resolve the name anew, once a second at most."""
-        if time.monotonic() - self._looked_at >= 1.0:
-            try:
-                self.all = self._look()
-            except OSError:
-                self._looked_at = time.monotonic()
-
-    def _look(self) -> list[Address]:
-        self._looked_at = time.monotonic()
-        found = socket.getaddrinfo(self._host, self._port, socket.AF_INET, socket.SOCK_STREAM)
-        return sorted({(str(address[0]), self._port) for *_, address in found})

@@ -2,7 +2,8 @@
 
 It starts its own Redis and every server itself. The whole takes about a quarter of an hour and writes the page
 ``bench/RESULTS.md``; ``--quick`` takes less than five minutes and writes under ``bench/results``; ``--smoke`` only sees that
-everything still runs, and its figures mean nothing.
+everything still runs, and its figures mean nothing. ``--only NAME`` measures one experiment and prints it; it writes nothing,
+since all figures of the page are of one run.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from rich.console import Console
 
 from bench import machine
 from bench.peers import catalogue, goals, page
-from bench.peers.experiments import Experiments, Pace
-from bench.peers.findings import Findings
+from bench.peers.experiments import ALONE, Experiments, Pace
+from bench.peers.findings import Findings, Table
 from bench.peers.warming import Warming
 from bench.peers.world import World
 from bench.scenario import ScenarioError
@@ -40,7 +41,7 @@ def measure(pace: Pace, progress: Callable[[str], None], *, quick: bool) -> Find
         experiments = Experiments(world, pace, progress)
         try:
             experiments.prepare()
-            tables = [experiments.hits(), *experiments.connections()]
+            tables = [experiments.hits(), *experiments.connections(), *experiments.sockets()]
             tables += experiments.open_loops(tables[0])
             tables += [experiments.batched(), experiments.paths(), experiments.workers(), experiments.settings()]
             by_name = {table.name: table for table in tables}
@@ -70,6 +71,19 @@ def measure(pace: Pace, progress: Callable[[str], None], *, quick: bool) -> Find
     )
 
 
+def alone(name: str, pace: Pace, progress: Callable[[str], None]) -> list[Table]:
+    """One experiment, by itself."""
+    with tempfile.TemporaryDirectory(prefix="decide-peers-") as temporary:
+        world = World(Path(temporary))
+        experiments = Experiments(world, pace, progress)
+        try:
+            experiments.prepare()
+            return experiments.alone(name)
+        finally:
+            experiments.stop()
+            world.close()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 measured and written, whatever the figures say; 2 something needed is not there; 130 interrupted."""
     parser = argparse.ArgumentParser(
@@ -78,12 +92,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="short rounds, smaller universes, less than five minutes")
     parser.add_argument("--out", type=Path, help="folder for the page (default bench, with --quick bench/results)")
     parser.add_argument("--smoke", action="store_true", help="one short round of everything: does it run?")
+    parser.add_argument("--only", choices=ALONE, help="measure this experiment alone, print it, write nothing")
     options = parser.parse_args(arguments)
     short = options.quick or options.smoke
     pace = SMOKE if options.smoke else QUICK if options.quick else WHOLE
     folder = options.out or (_PAGE_FOLDER / "results" if short else _PAGE_FOLDER)
     console = Console(stderr=True)
     try:
+        if options.only is not None:
+            for table in alone(options.only, pace, lambda text: console.print(text, highlight=False)):
+                print(f"{page.shown(table)}\n")
+            return 0
         findings = measure(pace, lambda text: console.print(text, highlight=False), quick=short)
     except ScenarioError as error:
         print(f"bench: {error}", file=sys.stderr)

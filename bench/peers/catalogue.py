@@ -6,14 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from bench.peers.processes import ROOT, Process, free_port
+from bench.addresses import UnixAddress
+from bench.peers.processes import ROOT, Process, free_address
 
 FEAST_PYTHON = ROOT / ".venv-feast" / "bin" / "python"
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """``command`` may hold {port}, {folder}, {python} and {bin}; ``ready`` is a path that answers 200 once it can be measured,
-    empty where listening is enough. ``limit``: it computes nothing, and shows what its part alone costs.
+    empty where listening is enough. ``limit``: it computes nothing, and shows what its part alone costs. ``socket``: it listens
+    on the Unix socket of that name in {folder}, and on no port.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     ready: str = ""
     environment: dict[str, str] = {}
     limit: bool = False
+    socket: str = ""
 
 
 _GRANIAN = ("{bin}/granian", "--interface", "asgi", "--http", "1", "--no-ws", "--loop", "uvloop", "--log-level", "warning")
@@ -48,6 +51,10 @@ def _uvicorn(name: str, title: str, application: str, *, limit: bool = False) ->
 
 
 DECIDE = decide()
+DECIDE_TCP = decide("decide_tcp", "Decide, TCP on loopback")
+DECIDE_UNIX = msgspec.structs.replace(
+    decide("decide_unix", "Decide, Unix socket", HOST="unix:{folder}/decide.sock"), socket="decide.sock"
+)
 RAW = granian("granian_raw", "Granian, constant reply", "constant")
 RAW_BODY = granian("granian_body", "Granian, constant reply after the body", "after_body")
 ONE_GET = granian("granian_get", "Granian, one GET a request and a constant reply", "one_get")
@@ -99,12 +106,14 @@ def peers() -> list[Server]:
 
 def start(server: Server, folder: Path, environment: dict[str, str]) -> Process:
     """Start it; what it needs is in ``folder`` and ``environment``."""
-    port = free_port()
+    tcp = free_address()
+    address = UnixAddress(str(folder / server.socket)) if server.socket else tcp
+    port = tcp.port
     values = {"port": str(port), "folder": str(folder), "python": sys.executable, "bin": str(Path(sys.executable).parent)}
     if server is NGINX:
         reply = Path(environment["PEER_REPLY"]).read_text(encoding="utf-8")
         (folder / f"nginx-{port}.conf").write_text(_NGINX_CONF.format(reply=reply, **values), encoding="utf-8")
     filled = {key: value.format(**values) for key, value in server.environment.items()}
-    process = Process([part.format(**values) for part in server.command], folder, port, {**environment, **filled})
+    process = Process([part.format(**values) for part in server.command], folder, address, {**environment, **filled})
     process.wait_ready(server.ready)
     return process

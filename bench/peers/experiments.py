@@ -18,6 +18,8 @@ _UNIVERSE = 1000
 _ROTATED = 20_000
 _FRESH = 0.4
 _STARTS = 3
+ALONE = ("hits", "connections", "sockets", "batches", "paths", "workers", "granian")
+"""Experiments that need no other's figures, by what ``--only`` calls them."""
 _MISS_L1 = {"L1_MAX_ENTRIES": "100"}
 
 
@@ -69,12 +71,15 @@ def table(name: str, title: str, cases: Sequence[Case], pace: Pace, progress: Pr
 
 
 def _row(case: Case, samples: Sequence[Sample], first: Sequence[Sample] | None, first_decisions: int) -> Row:
-    ratio = cpu_ratio = None
+    ratio = cpu_ratio = p50_ratio = p95_ratio = p99_ratio = None
     if first is not None:
         pairs = list(zip(first, samples, strict=True))
         share = first_decisions / case.decisions
         ratio = Spread.of([ours.answers_per_s * share / theirs.answers_per_s for ours, theirs in pairs])
         cpu_ratio = Spread.of([theirs.cpu_us * share / max(ours.cpu_us, 1e-9) for ours, theirs in pairs])
+        p50_ratio = Spread.of([theirs.p50_ms / max(ours.p50_ms, 1e-9) for ours, theirs in pairs])
+        p95_ratio = Spread.of([theirs.p95_ms / max(ours.p95_ms, 1e-9) for ours, theirs in pairs])
+        p99_ratio = Spread.of([theirs.p99_ms / max(ours.p99_ms, 1e-9) for ours, theirs in pairs])
     return Row(
         name=case.name,
         title=case.title,
@@ -83,9 +88,13 @@ def _row(case: Case, samples: Sequence[Sample], first: Sequence[Sample] | None, 
         decisions_per_s=Spread.of([each.answers_per_s * case.decisions for each in samples]),
         cpu_us=Spread.of([each.cpu_us for each in samples]),
         p50_ms=Spread.of([each.p50_ms for each in samples]),
+        p95_ms=Spread.of([each.p95_ms for each in samples]),
         p99_ms=Spread.of([each.p99_ms for each in samples]),
         ratio=ratio,
         cpu_ratio=cpu_ratio,
+        p50_ratio=p50_ratio,
+        p95_ratio=p95_ratio,
+        p99_ratio=p99_ratio,
         errors=sum(each.errors for each in samples),
         faults=sum(each.faults for each in samples),
     )
@@ -124,12 +133,26 @@ class Experiments:
 
     def _case(self, server: Server) -> Case:
         process = self.running(server)
-        requests = singles(process.port, self.names)
+        requests = singles(process.address, self.names)
         if server is catalogue.FEAST:
             bodies = [(name, self._feast_body.replace(b"SYMBOL", name.encode())) for name in self.names]
             path = "/get-online-features"
-            requests = itertools.cycle([wire(process.port, path, body, (name,)) for name, body in bodies])
+            requests = itertools.cycle([wire(process.address, path, body, (name,)) for name, body in bodies])
         return Case(name=server.name, title=server.title, process=process, requests=requests, limit=server.limit)
+
+    def alone(self, name: str) -> list[Table]:
+        """One of `ALONE`."""
+        several = {"connections": self.connections, "sockets": self.sockets}
+        if name in several:
+            return several[name]()
+        single = {
+            "hits": self.hits,
+            "batches": self.batched,
+            "paths": self.paths,
+            "workers": self.workers,
+            "granian": self.settings,
+        }
+        return [single[name]()]
 
     def hits(self) -> Table:
         """Every server, every symbol warm."""
@@ -151,6 +174,17 @@ class Experiments:
             )
             for count, title in titles.items()
         ]
+
+    def sockets(self) -> list[Table]:
+        """The same server by both ways to reach it on one machine, both freshly started: one caller, and 32."""
+        pair = [catalogue.DECIDE_TCP, catalogue.DECIDE_UNIX]
+        titles = {1: "One connection: one bot, one question after the other", 32: "32 connections, closed loop"}
+        found = [
+            table(f"sockets_{count}", title, [self._case(each) for each in pair], self._pace, self._progress, connections=count)
+            for count, title in titles.items()
+        ]
+        self.stop(*(each.name for each in pair))
+        return found
 
     def open_loops(self, peaks: Table) -> list[Table]:
         """Latency at half and at four fifths of each server's own peak, on a thousand connections."""
@@ -175,12 +209,12 @@ class Experiments:
         ours = self.running(catalogue.DECIDE)
         cases = [
             self._case(catalogue.DECIDE),
-            Case(name=tiny.name, title=tiny.title, process=process, requests=singles(process.port, symbols_of(_ROTATED))),
+            Case(name=tiny.name, title=tiny.title, process=process, requests=singles(process.address, symbols_of(_ROTATED))),
             Case(
                 name="decide_unknown",
                 title="Decide, unknown symbol (404, remembered)",
                 process=ours,
-                requests=singles(ours.port, unknown),
+                requests=singles(ours.address, unknown),
                 wanted=404,
             ),
             self._case(catalogue.ONE_GET),
@@ -192,7 +226,7 @@ class Experiments:
         """The constants; after `paths`."""
         process = self._running["decide_miss"]
         redis_s = self._world.redis_cpu_s()
-        sample = take(process, singles(process.port, symbols_of(_ROTATED)), seconds=2 * self._pace.seconds)
+        sample = take(process, singles(process.address, symbols_of(_ROTATED)), seconds=2 * self._pace.seconds)
         redis_s = self._world.redis_cpu_s() - redis_s
         pairs = [self._world.record_bytes(symbol) for symbol in self.names]
         per_batch = found["batches"].row("batch_1000").cpu_us.median
@@ -211,10 +245,10 @@ class Experiments:
         cases = [
             Case(name=f"batch_{size}", title=f"{size} decisions a request", process=process, decisions=size, requests=requests)
             for size, requests in [
-                (1000, batches(process.port, self.names, 1000)),
-                (1, singles(process.port, self.names)),
-                (10, batches(process.port, self.names, 10)),
-                (100, batches(process.port, self.names, 100)),
+                (1000, batches(process.address, self.names, 1000)),
+                (1, singles(process.address, self.names)),
+                (10, batches(process.address, self.names, 10)),
+                (100, batches(process.address, self.names, 100)),
             ]
         ]
         title = "Batches on one connection; the ratio is of decisions a second, a batch of 1,000 to this"
@@ -278,9 +312,9 @@ class Experiments:
         for chunk in range(0, count, 1000):
             # Twice: the second time has the answers prepared.
             for _ in range(2):
-                take(process, batches(process.port, names[chunk : chunk + 1000], 1000), connections=1, seconds=0.01)
+                take(process, batches(process.address, names[chunk : chunk + 1000], 1000), connections=1, seconds=0.01)
         full = process.largest_resident_mb()
-        requests = singles(process.port, names)
+        requests = singles(process.address, names)
         samples = [take(process, requests, seconds=self._pace.seconds) for _ in range(self._pace.rounds)]
         process.stop()
         return Size(

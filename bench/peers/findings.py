@@ -7,7 +7,8 @@ from bench.peers.sampling import Spread
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One server (or setting, or size) under one load, over the rounds. ``ratio`` is of Decide's, or of what the table is of, to
-    this one's in the same round; its meaning is the table's.
+    this one's in the same round; its meaning is the table's. ``p50_ratio`` and the others are of this
+    one's latency to the first's.
     """
 
     name: str
@@ -17,9 +18,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     decisions_per_s: Spread | None = None
     cpu_us: Spread
     p50_ms: Spread
+    p95_ms: Spread
     p99_ms: Spread
     ratio: Spread | None = None
     cpu_ratio: Spread | None = None
+    p50_ratio: Spread | None = None
+    p95_ratio: Spread | None = None
+    p99_ratio: Spread | None = None
     errors: int = 0
     faults: int = 0
 

@@ -15,7 +15,7 @@ def _row(table: Table, name: str) -> "tuple[Spread | None, Spread | None]":
 
 def _inverse(ratio: Spread | None) -> Spread:
     assert ratio is not None
-    return Spread(low=1 / ratio.high, median=1 / ratio.median, high=1 / ratio.low)
+    return ratio.inverse
 
 
 def _shown(value: Spread, unit: str = " ×", digits: int = 2) -> str:

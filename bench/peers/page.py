@@ -45,8 +45,38 @@ def servers(table: Table, *, decisions: bool = False) -> str:
         ]
         for row in table.rows
     ]
-    note = f"{table.rounds} rounds of {table.seconds:g} s each, {table.connections} connection{'s' * (table.connections > 1)}."
-    return f"### {table.title}\n\n{_lines(head, rows)}\n\n{note}"
+    return f"### {table.title}\n\n{_lines(head, rows)}\n\n{_note(table)}"
+
+
+def _note(table: Table) -> str:
+    return f"{table.rounds} rounds of {table.seconds:g} s each, {table.connections} connection{'s' * (table.connections > 1)}."
+
+
+def transports(table: Table) -> str:
+    """A table of ways to the same server: each figure, and how many times the first's it is."""
+    first, head = table.rows[0], ["", "answers/s", "CPU µs an answer", "p50 ms", "p95 ms", "p99 ms"]
+    rows = []
+    for row in table.rows:
+        figures = [(row.answers_per_s, 0), (row.cpu_us, 1), (row.p50_ms, 3), (row.p95_ms, 3), (row.p99_ms, 3)]
+        rows.append([row.title, *(spread(value, digits) for value, digits in figures)])
+        if row is not first:
+            ratios = [
+                None if row.ratio is None else row.ratio.inverse,
+                row.cpu_ratio,
+                row.p50_ratio,
+                row.p95_ratio,
+                row.p99_ratio,
+            ]
+            rows.append([f"... × {first.title}", *(spread(value, 2) for value in ratios)])
+    wrong, lost = (sum(each) for each in zip(*((row.errors, row.faults) for row in table.rows), strict=True))
+    return f"### {table.title}\n\n{_lines(head, rows)}\n\n{_note(table)} {wrong} answers were wrong, {lost} lost."
+
+
+def shown(table: Table) -> str:
+    """Any table, in the manner of its experiment."""
+    if table.name.startswith("sockets"):
+        return transports(table)
+    return servers(table, decisions=table.name == "batches")
 
 
 def sizes(found: Sequence[Size]) -> str:
@@ -103,7 +133,7 @@ def markdown(findings: Findings, pictures: Sequence[str]) -> str:
     machine = findings.machine
     versions = ", ".join(f"{name} {version}" for name, version in findings.versions.items())
     template = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
-    tables = {table.name: servers(table, decisions=table.name == "batches") for table in findings.tables}
+    tables = {table.name: shown(table) for table in findings.tables}
     filled = {
         "when": findings.started_at,
         "took": f"{findings.took_s / 60:.0f}",

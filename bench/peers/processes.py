@@ -1,5 +1,6 @@
 """Servers as processes: started, watched from outside through /proc, stopped. Linux only, as CPU time a request needs /proc."""
 
+import itertools
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench import memory
+from bench.addresses import TcpAddress, UnixAddress
 from bench.scenario import ScenarioError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -15,13 +18,14 @@ _START_S = 60.0
 _STOP_S = 15.0
 _LOOK_S = 0.005
 _OK = b" 200 "
+_numbers = itertools.count(1)
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
+def free_address() -> TcpAddress:
+    """A loopback port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        return TcpAddress("127.0.0.1", int(probe.getsockname()[1]))
 
 
 def _stat(pid: int) -> tuple[int, float] | None:
@@ -33,23 +37,24 @@ def _stat(pid: int) -> tuple[int, float] | None:
     return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident_bytes(pid: int) -> int:
-    """Resident memory of the process, pages that it shares with others among it."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss:"))
+def descendants(parents: Mapping[int, int], ancestor: int) -> list[int]:
+    """``ancestor`` and all that descend from it, parents first; ``parents`` has each process's parent."""
+    found = [ancestor]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
 
 
 class Process:
-    """One server and its children, listening on ``port``."""
+    """One server and its children, listening on ``address``."""
 
-    def __init__(self, command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str]) -> None:
-        self.port = port
+    def __init__(
+        self, command: Sequence[str], folder: Path, address: TcpAddress | UnixAddress, environment: Mapping[str, str]
+    ) -> None:
+        self.address = address
         self.ready_s = 0.0
         self.started_at = time.perf_counter()
-        self._log = folder / f"server-{port}.log"
+        self._log = folder / f"server-{next(_numbers)}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, stdout=log, stderr=log
@@ -78,21 +83,18 @@ class Process:
 
     def _answers(self, path: str) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            with self.address.connect(2.0) as connection:
                 if not path:
                     return True
-                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {self.address.host}\r\nConnection: close\r\n\r\n".encode())
                 return _OK in connection.recv(64)
         except OSError:
             return False
 
     def pids(self) -> list[int]:
         """The process and all that descend from it."""
-        parents = {int(each.name): _stat(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit()}
-        found = [self._process.pid]
-        for pid in found:
-            found += [child for child, stat in parents.items() if stat is not None and stat[0] == pid]
-        return found
+        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        return descendants({pid: stat[0] for pid in pids if (stat := _stat(pid)) is not None}, self._process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds of all of them so far."""
@@ -100,7 +102,7 @@ class Process:
 
     def largest_resident_mb(self) -> float:
         """Resident memory of the largest of them: the one worker, where there is one."""
-        return max(_resident_bytes(pid) for pid in self.pids()) / 1e6
+        return max(memory.of([pid]).resident for pid in self.pids()) / 1e6
 
     def stop(self) -> None:
         """End it, and whatever of it is left."""

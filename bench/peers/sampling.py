@@ -4,9 +4,11 @@ import gc
 import itertools
 from collections.abc import Iterator, Sequence
 from statistics import median
+from typing import Literal
 
 import msgspec
 
+from bench.addresses import Address, Addresses
 from bench.load import Load
 from bench.loops import run
 from bench.mix import Encoder, Prepared
@@ -14,7 +16,6 @@ from bench.peers.processes import Process
 from bench.runner import allow_connections
 from bench.scenario import Phase, ScenarioError
 from bench.validity import Verdict
-from bench.wire import Addresses
 
 _OK = 200
 
@@ -28,6 +29,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     answers_per_s: float
     cpu_us: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     errors: int
     faults: int
@@ -45,23 +47,28 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
         """Of at least one value."""
         return cls(low=min(values), median=median(values), high=max(values))
 
+    @property
+    def inverse(self) -> "Spread":
+        """Of the inverse values."""
+        return Spread(low=1 / self.high, median=1 / self.median, high=1 / self.low)
 
-def wire(port: int, path: str, content: bytes, symbols: tuple[str, ...]) -> Prepared:
+
+def wire(address: Address, path: str, content: bytes, symbols: tuple[str, ...]) -> Prepared:
     """A POST of JSON."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: {address.host}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     return Prepared("decide", symbols, head.encode("ascii") + content)
 
 
-def singles(port: int, symbols: Sequence[str]) -> Iterator[Prepared]:
+def singles(address: Address, symbols: Sequence[str]) -> Iterator[Prepared]:
     """One symbol after the other, round and round."""
-    encoder = Encoder(f"127.0.0.1:{port}")
+    encoder = Encoder(address.host)
     return itertools.cycle([encoder.prepared("decide", (symbol,)) for symbol in symbols])
 
 
-def batches(port: int, symbols: Sequence[str], size: int) -> Iterator[Prepared]:
+def batches(address: Address, symbols: Sequence[str], size: int) -> Iterator[Prepared]:
     """So many symbols at once, round and round."""
-    encoder = Encoder(f"127.0.0.1:{port}")
+    encoder = Encoder(address.host)
     count = max(1, len(symbols) // size)
     made = [encoder.prepared("batch", tuple(symbols[first * size : (first + 1) * size])) for first in range(count)]
     return itertools.cycle(made)
@@ -72,11 +79,12 @@ def take(
     requests: Iterator[Prepared],
     *,
     connections: int = 32,
-    seconds: float,
+    seconds: float | None = None,
+    count: int | None = None,
     rate_per_s: float | None = None,
     wanted: int = _OK,
 ) -> Sample:
-    """Load ``process`` in a closed loop, or in an open one at ``rate_per_s``.
+    """Load ``process`` in a closed loop, or in an open one at ``rate_per_s``, for ``seconds`` or with ``count`` requests.
 
     Raises:
         ScenarioError: nothing was answered as wanted.
@@ -87,9 +95,9 @@ def take(
         return Verdict(None if status == wanted else f"{status}: {body[:100]!r}")
 
     allow_connections(connections)
-    loop = "closed" if rate_per_s is None else "open"
-    phase = Phase(name="sample", loop=loop, connections=connections, duration_s=seconds, rate_per_s=rate_per_s)  # type: ignore[arg-type]
-    load = Load(phase, requests, Addresses("127.0.0.1", process.port), rate_per_s=rate_per_s, judge=judge)
+    loop: Literal["closed", "open"] = "closed" if rate_per_s is None else "open"
+    phase = Phase(name="sample", loop=loop, connections=connections, duration_s=seconds, requests=count, rate_per_s=rate_per_s)
+    load = Load(phase, requests, Addresses(process.address), rate_per_s=rate_per_s, judge=judge)
     gc.collect()
     gc.freeze()
     cpu_s = process.cpu_s()
@@ -105,6 +113,7 @@ def take(
         answers_per_s=round(good / load.elapsed_s, 1),
         cpu_us=round(cpu_s / good * 1e6, 2),
         p50_ms=recorder.percentile_ms(50.0) or 0.0,
+        p95_ms=recorder.percentile_ms(95.0) or 0.0,
         p99_ms=recorder.percentile_ms(99.0) or 0.0,
         errors=recorder.invalid,
         faults=recorder.faults.total(),

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from redis import Redis
 
+from bench.addresses import HttpConnection
 from bench.mix import Encoder
 from bench.peers import catalogue
 from bench.peers.judgement import agents_key, features_of, price_key
-from bench.peers.processes import ROOT, Process, free_port
+from bench.peers.processes import ROOT, Process, free_address
 from bench.scenario import ScenarioError
 
 BARS = 80
@@ -37,11 +38,11 @@ class World:
         if not Path("/proc/self/stat").exists():
             raise ScenarioError("the scenario peers measures CPU time by /proc, which only Linux has")
         self.folder = folder
-        port = free_port()
+        address = free_address()
         command = [
             executable,
             "--port",
-            str(port),
+            str(address.port),
             "--save",
             "",
             "--appendonly",
@@ -51,10 +52,10 @@ class World:
             "--loglevel",
             "warning",
         ]
-        self._redis = Process(command, folder, port, {})
+        self._redis = Process(command, folder, address, {})
         self._redis.wait_ready("")
-        self.redis_url = f"redis://127.0.0.1:{port}"
-        self.redis_port = port
+        self.redis_url = f"redis://{address.host}"
+        self.redis_port = address.port
         self.client: Any = Redis.from_url(self.redis_url)
         while not self._answers():
             time.sleep(0.01)
@@ -126,12 +127,10 @@ class World:
 
     def keep_reply(self, process: Process) -> bytes:
         """Ask Decide for a decision from L1, and let the servers of constant replies say the same."""
-        import http.client  # noqa: PLC0415 - two requests, no load
-
         request = Encoder("x").prepared("decide", (symbols_of(1)[0],))
         body = b""
         for _ in range(2):
-            connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=10)
+            connection = HttpConnection(process.address, 10.0)
             connection.request("POST", "/decide", request.wire.split(b"\r\n\r\n", 1)[1], {"Content-Type": "application/json"})
             body = connection.getresponse().read()
             connection.close()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from bench.addresses import Addresses, TcpAddress
 from bench.load import Load
 from bench.loops import run
 from bench.mix import Encoder, Prepared
 from bench.scenario import Phase
-from bench.wire import Addresses
 from tests.bench.servers import Handle, answer, answering, decision, problem, read_request, well
 from tests.servers import free_port
 
@@ -25,6 +25,7 @@ def _load(
     rate_per_s: float | None = None,
     requests: Iterator[Prepared] | None = None,
     silence_s: float = 30.0,
+    drain_s: float = 10.0,
 ) -> Load:
     """Run a phase against a server of that manner."""
 
@@ -32,7 +33,12 @@ def _load(
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         load = Load(
-            phase, requests or itertools.repeat(_ASK), Addresses("127.0.0.1", port), rate_per_s=rate_per_s, silence_s=silence_s
+            phase,
+            requests or itertools.repeat(_ASK),
+            Addresses(TcpAddress("127.0.0.1", port)),
+            rate_per_s=rate_per_s,
+            silence_s=silence_s,
+            drain_s=drain_s,
         )
         await load.run()
         server.close()
@@ -156,7 +162,7 @@ def test_nobody_there_is_refused_and_not_a_fault() -> None:
     """Requests that were due meanwhile have no answer in the end; in a closed loop there were none."""
 
     async def nobody() -> Load:
-        addresses = Addresses("127.0.0.1", free_port())
+        addresses = Addresses(TcpAddress("127.0.0.1", free_port()))
         phase = Phase(name="x", loop="closed", connections=2, duration_s=0.3)
         load = Load(phase, itertools.repeat(_ASK), addresses, rate_per_s=None)
         await load.run()
@@ -183,7 +189,7 @@ def test_a_server_that_never_answers_ends_a_phase_of_so_many_requests() -> None:
         await reader.read()
         writer.close()
 
-    load = _load(silent, _closed(10, connections=2), silence_s=0.3)
+    load = _load(silent, _closed(10, connections=2), silence_s=0.3, drain_s=0.2)
     assert load.recorder.faults == {"no_answer": 2, "never_sent": 8}
     assert load.recorder.percentile_ms(95.0) is None
 
@@ -192,7 +198,7 @@ def test_a_phase_of_so_many_requests_ends_though_nobody_is_there() -> None:
     """It does not try for ever, and it does not pass either."""
 
     async def nobody() -> Load:
-        addresses = Addresses("127.0.0.1", free_port())
+        addresses = Addresses(TcpAddress("127.0.0.1", free_port()))
         load = Load(_closed(10), itertools.repeat(_ASK), addresses, rate_per_s=None, silence_s=0.3)
         await load.run()
         return load

@@ -25,9 +25,13 @@ def _row(name: str, *, ratio: float | None = None, per_s: float = 1000.0, faults
         decisions_per_s=_spread(per_s),
         cpu_us=_spread(40.0),
         p50_ms=_spread(1.0),
+        p95_ms=_spread(2.0),
         p99_ms=_spread(4.0),
         ratio=None if ratio is None else _spread(ratio),
         cpu_ratio=None if ratio is None else _spread(ratio),
+        p50_ratio=None if ratio is None else _spread(ratio),
+        p95_ratio=None if ratio is None else _spread(ratio),
+        p99_ratio=None if ratio is None else _spread(ratio),
         faults=faults,
     )
 
@@ -42,6 +46,7 @@ def _findings(*, ratio: float = 6.0, faults: int = 0) -> Findings:
     tables = [_table(name, *plain) for name in named]
     ways = _row("decide_miss", ratio=2.0, per_s=900.0), _row("granian_get", ratio=1.5), _row("fastapi_redis", per_s=200.0)
     tables += [_table("paths", _row("decide"), *ways)]
+    tables += [_table(name, _row("tcp"), _row("socket", ratio=2.0, faults=1)) for name in ("sockets_1", "sockets_32")]
     tables += [_table("batches", _row("batch_1000", per_s=200_000.0), _row("batch_1", ratio=50.0))]
     sizes = [
         Size(
@@ -112,6 +117,17 @@ def test_ratios_stand_with_their_spread() -> None:
     assert page.spread(Spread(low=1.0, median=2.0, high=3000.0), 1, " ms") == "2.0 ms [1.0, 3,000.0]"
     assert not page.spread(None)
     assert Spread.of([3.0, 1.0, 2.0]) == Spread(low=1.0, median=2.0, high=3.0)
+
+
+def test_two_ways_to_one_server_stand_with_their_ratios() -> None:
+    """How many times the first's each figure is, rates among them, which other tables have the other way round."""
+    lines = page.shown(_findings().table("sockets_1")).splitlines()
+    head, _, first, second, ratios = (line.split(" | ") for line in lines[2:7])
+    assert head[-3:] == ["p50 ms", "p95 ms", "p99 ms |"]
+    assert (first[0], second[0]) == ("| Tcp", "| Socket")
+    assert ratios[0] == "| ... × Tcp"
+    assert [each.split(" [")[0] for each in ratios[1:]] == ["0.50", "2.00", "2.00", "2.00", "2.00"]
+    assert lines[-1].endswith("0 answers were wrong, 1 lost.")
 
 
 def test_everything_is_written_into_one_folder(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from bench import report, scrape
+from bench.addresses import TcpAddress
 from bench.capacity import Capacity
 from bench.mix import Encoder
 from bench.results import PhaseResult, Results, check
@@ -16,7 +17,7 @@ from bench.stats import Recorder
 from bench.validity import Verdict, judge
 from tests.bench.servers import answer, batch, decision, problem
 
-_A, _B = ("10.0.0.1", 80), ("10.0.0.2", 80)
+_A, _B = TcpAddress("10.0.0.1", 80), TcpAddress("10.0.0.2", 80)
 _ENCODER = Encoder("test")
 _FOUND: dict[str, float | None] = {
     "p50_ms": 1.0,
@@ -78,7 +79,7 @@ def test_a_probes_503_is_no_server_error() -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     """With the address that was asked."""
     with pytest.raises(scrape.ServerError, match=r"http://127.0.0.1:1/metrics"):
-        scrape.look([("127.0.0.1", 1)])
+        scrape.look([TcpAddress("127.0.0.1", 1)])
 
 
 @pytest.mark.parametrize(

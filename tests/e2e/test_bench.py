@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from bench.results import Results
-from tests.servers import ROOT, DecideServer, free_port
+from tests.e2e.publishing import publish_universe
+from tests.servers import ROOT, DecideServer, decide_server, free_port
 
 _CHECKS = "checks = { p95_ms = 5000, hit_rate = 0.5, server_errors = 0, faults = 0, invalid = 0 }"
 _PHASES = f"""
@@ -59,6 +60,19 @@ def test_a_run_that_passes_ends_with_0_and_its_counts_are_the_servers(tmp_path: 
     assert results.commit
     assert (tmp_path / "mine.svg").stat().st_size > 1000
     assert "10 checks passed, 0 failed" in done.stdout
+
+
+def test_a_server_on_a_unix_socket_is_measured_as_one_on_a_port(tmp_path: Path) -> None:
+    """Every request, the server's own numbers, and the harness's limit over a socket too."""
+    publish_universe(tmp_path / "store.sqlite3")
+    url = f"unix:{tmp_path / 'decide.sock'}"
+    with decide_server(tmp_path, HOST=url, STORE_PATH=str(tmp_path / "store.sqlite3"), CLOCK="replay") as server:
+        server.wait_ready()
+        done = run_bench(tmp_path, url, _PHASES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = msgspec.json.decode((tmp_path / "mine.json").read_bytes(), type=Results)
+    assert (results.url, results.server["replicas"], results.phases[0].answers) == (url, 1, 400)
+    assert results.harness.requests_per_s > 1000
 
 
 def test_a_check_that_fails_ends_the_run_with_1_and_names_the_line(tmp_path: Path, server: DecideServer) -> None:

@@ -1,0 +1,155 @@
+"""Decide under a real systemd, as the units in ops/systemd install it: readiness, data, callers, bounds, faults, the end."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.machine import SOCKET, Machine
+from tests.acceptance.stack import until
+
+_EMPTY = "Waiting for data: the store is empty, and `decide warm` fills it."
+
+
+@pytest.fixture(scope="module")
+def booted() -> Iterator[Machine]:
+    """A machine with Decide installed and not started."""
+    machine = Machine()
+    try:
+        yield machine
+    finally:
+        machine.close()
+
+
+@pytest.fixture
+def machine(booted: Machine) -> Machine:
+    """Nothing runs, and everything is as it was installed, but for what was loaded."""
+    booted.shell("systemctl stop decide; rm -rf /etc/systemd/system/*.service.d; systemctl daemon-reload; systemctl reset-failed")
+    booted.settings(HOST=SOCKET, CLOCK="replay")
+    return booted
+
+
+def _serving(machine: Machine) -> None:
+    machine.must("systemctl start decide-warm decide")
+    until(lambda: machine.show("StatusText").startswith("Serving "), 20, "it serves")
+
+
+def test_it_is_active_when_callers_are_served_and_says_what_it_waits_for(machine: Machine) -> None:
+    """An empty machine, then the data: `systemctl start` returns when a caller is answered, and the status follows."""
+    machine.must("rm -rf /var/lib/private/decide")
+    machine.must("systemctl start decide")
+    answer = machine.ask("AAPL")
+    assert (answer.code, "neutral (price_l2_empty)" in answer.output) == (0, True), answer
+    assert machine.show("ActiveState") == "active"
+    until(lambda: machine.show("StatusText") == _EMPTY, 20, "it says that the store is empty")
+    machine.must("systemctl start decide-warm")
+    until(lambda: machine.show("StatusText").startswith("Serving 5 symbols of run "), 20, "it says what it serves")
+    answer = machine.ask("AAPL")
+    assert (answer.code, "AAPL" in answer.output) == (0, True), answer
+    assert machine.show("Result", "decide-warm") == "success"
+
+
+def test_the_units_start_in_either_order_and_share_one_store(machine: Machine) -> None:
+    """Their user exists only while one of them runs, and is the same for both."""
+    machine.must("systemctl start decide-warm")
+    machine.must("systemctl start decide")
+    until(lambda: machine.ask("AAPL").code == 0, 20, "it answers")
+    machine.must("systemctl start decide-warm")
+    assert machine.ask("AAPL").code == 0
+
+
+def test_it_runs_as_nobody_and_may_nothing(machine: Machine) -> None:
+    """By the kernel's own word on each of its processes; and it still says what it takes itself."""
+    machine.settings(CLOCK="replay")
+    _serving(machine)
+    pids = machine.must("cat $(find /sys/fs/cgroup -path '*decide.service/cgroup.procs') | sort -u").split()
+    assert len(pids) >= 2
+    for pid in pids:
+        status = dict(line.split(":\t", 1) for line in machine.must(f"cat /proc/{pid}/status").splitlines() if ":\t" in line)
+        assert 61184 <= int(status["Uid"].split()[0]) <= 65519
+        assert (status["NoNewPrivs"], status["Seccomp"], int(status["CapBnd"], 16)) == ("1", "2", 0)
+    # Without curl, which the machine does not have.
+    request = "GET /metrics HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n"
+    metrics = machine.must(f"bash -c \"exec 3<>/dev/tcp/127.0.0.1/8000; printf '{request}' >&3; cat <&3\"")
+    assert "process_resident_memory_bytes" in metrics
+    assert "process_start_time_seconds" in metrics
+
+
+def test_who_may_write_to_the_socket_may_call_and_nobody_else(machine: Machine) -> None:
+    """A group of bots, as the README has it; somebody who is not in it is told why not."""
+    machine.must(
+        "groupadd --system --force decide-bots; id bot || useradd --system --groups decide-bots bot; id guest || useradd guest"
+    )
+    machine.change("decide", "Group=decide-bots")
+    _serving(machine)
+    assert machine.must("stat -c '%a %G' /run/decide/decide.sock").strip() == "660 decide-bots"
+    assert machine.ask("AAPL", user="bot").code == 0
+    refused = machine.ask("AAPL", user="guest")
+    assert (refused.code, refused.errors.strip()) == (3, f"decide: no answer from {SOCKET}: Permission denied")
+
+
+def test_secrets_reach_it_as_credentials_and_keys_are_made_beside_it(machine: Machine) -> None:
+    """By the lines that stand in the unit as comments, and the README's command for a key."""
+    secret = "head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'"
+    machine.must(f"{secret} > /etc/decide/api_key_secret; chmod 600 /etc/decide/api_key_secret")
+    machine.settings(HOST=SOCKET, CLOCK="replay", ACCESS="keys")
+    unit = machine.must("cat /etc/systemd/system/decide.service")
+    machine.change("decide", "\n".join(line[1:] for line in unit.splitlines() if "api_key_secret" in line and line[0] == "#"))
+    _serving(machine)
+    refused = machine.ask("AAPL")
+    assert (refused.code, "Unauthorized" in refused.errors) == (1, True), refused
+    (key,) = re.findall(r"decide_[A-Za-z0-9_-]{20,}", machine.must(machine.readme("sudo systemd-run")))
+    until(lambda: machine.shell(f"DECIDE_API_KEY={key} decide ask --url {SOCKET} AAPL").code == 0, 10, "the key is good")
+
+
+def test_what_is_unpacked_into_tmp_can_be_executed(machine: Machine) -> None:
+    """As the one-file binary needs it, even where the machine's own /tmp must not be executed from; and it is nobody else's."""
+    assert machine.shell("cp /bin/true /tmp/true && /tmp/true").code == 126
+    for unit in ("decide", "decide-warm"):
+        machine.change(unit, "Type=oneshot\nExecStart=\nExecStart=/bin/sh -c 'cp /bin/true /tmp/unpacked && /tmp/unpacked'")
+        machine.must(f"systemctl start {unit}")
+    assert machine.shell("test -e /tmp/unpacked").code == 1
+
+
+def test_a_killed_server_comes_back(machine: Machine) -> None:
+    """Restarted with its data, at the same socket, and ready again before it counts as active."""
+    _serving(machine)
+    before = machine.show("MainPID")
+    machine.must(f"kill -KILL {before}")
+    until(lambda: machine.show("MainPID") not in (before, "0") and machine.show("ActiveState") == "active", 20, "it is back")
+    assert machine.show("NRestarts") == "1"
+    until(lambda: machine.ask("AAPL").code == 0, 20, "it answers")
+
+
+def test_a_wrong_setting_is_told_and_not_tried_again(machine: Machine) -> None:
+    """It does not mend itself."""
+    machine.settings(HOST=SOCKET, WORKERS="many")
+    assert machine.shell("systemctl start decide").code != 0
+    assert (machine.show("ExecMainStatus"), machine.show("NRestarts"), machine.show("ActiveState")) == ("2", "0", "failed")
+    assert "WORKERS is 'many'; allowed: a whole number" in machine.journal()
+
+
+def test_a_stop_is_clean_and_takes_the_socket_away(machine: Machine) -> None:
+    """The workers drain: SIGTERM goes to the main process alone, and it is over before systemd would kill."""
+    machine.settings(HOST=SOCKET, CLOCK="replay", WORKERS="2")
+    _serving(machine)
+    started = time.monotonic()
+    machine.must("systemctl stop decide")
+    assert time.monotonic() - started < 15
+    assert (machine.show("Result"), machine.show("ExecMainStatus"), machine.show("ActiveState")) == ("success", "0", "inactive")
+    assert machine.shell("test -e /run/decide").code == 1
+    assert machine.journal().count('"event":"stopped"') >= 2
+
+
+def test_memory_is_bounded_by_the_kernel(machine: Machine) -> None:
+    """The limit is the unit's; beyond one the server is ended and started again, and nothing else on the machine is."""
+    _serving(machine)
+    limits = "find /sys/fs/cgroup -path '*decide.service/memory.max' -o -path '*decide.service/memory.limit_in_bytes'"
+    assert machine.must(f"cat $({limits})").split() == [str(512 * 1024 * 1024)]
+    machine.change("decide", "MemoryMax=24M\nRestart=no")
+    machine.shell("systemctl restart decide")
+    until(lambda: machine.show("ActiveState") == "failed", 40, "it is ended")
+    # Where the machine has the old groups of processes, systemd is not told who killed it.
+    assert (machine.show("Result") in ("oom-kill", "signal"), machine.show("ExecMainStatus")) == (True, "9")
+    assert machine.must("systemctl is-active systemd-journald").strip() == "active"

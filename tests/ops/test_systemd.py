@@ -1,0 +1,104 @@
+"""The units of systemd: its own word on them, and that they fit each other, the server and what the documents say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.options import Settings
+from app.settings import SECRETS
+from tests.servers import ROOT
+
+_FOLDER = ROOT / "ops" / "systemd"
+_SERVICES = ("decide.service", "decide-warm.service")
+_EXPOSURE_MAX = 20
+"""In tenths: of 100, of which systemd's own services have 20 to 96."""
+
+
+def _analyze(*arguments: str | Path) -> str:
+    """What systemd-analyze says; it must be content."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("no systemd-analyze on the PATH: in CI this test is never skipped")
+        pytest.skip("NO SYSTEMD: there is no systemd-analyze on the PATH; the units were not checked")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _unit(name: str) -> dict[str, list[str]]:
+    """A unit's directives, each with its values in order."""
+    found: dict[str, list[str]] = {}
+    for line in (_FOLDER / name).read_text(encoding="utf-8").splitlines():
+        directive, equals, value = line.partition("=")
+        if equals and re.fullmatch("[A-Za-z]+", directive):
+            found.setdefault(directive, []).append(value)
+    return found
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units in a folder, with a program that this machine has."""
+    for path in _FOLDER.glob("*.[st]*"):
+        text = path.read_text(encoding="utf-8").replace("/usr/local/bin/decide", sys.executable)
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_systemd_has_nothing_to_say_against_the_units(installed: Path) -> None:
+    """No unknown directive, no value that it passes over, nothing that does not exist."""
+    units = sorted(installed.iterdir())
+    assert [each.name for each in units] == ["decide-warm.service", "decide-warm.timer", "decide.service"]
+    assert _analyze("verify", "--man=no", *units) == ""
+
+
+@pytest.mark.parametrize("name", _SERVICES)
+def test_a_unit_leaves_little_to_who_breaks_in(installed: Path, name: str) -> None:
+    """By systemd's own measure."""
+    said = _analyze("security", "--offline=true", f"--threshold={_EXPOSURE_MAX}", installed / name)
+    assert "Overall exposure level" in said
+
+
+def test_both_services_mean_the_same_store_and_the_same_user() -> None:
+    """What one loads the other must serve."""
+    server, warm = (_unit(name) for name in _SERVICES)
+    for directive in (
+        "User",
+        "DynamicUser",
+        "StateDirectory",
+        "StateDirectoryMode",
+        "WorkingDirectory",
+        "EnvironmentFile",
+        "UMask",
+    ):
+        assert server[directive] == warm[directive], directive
+
+
+def test_there_is_time_to_drain_before_systemd_kills() -> None:
+    """SIGTERM to the main process alone, and more seconds than the server takes at most by itself."""
+    server, defaults = _unit("decide.service"), Settings()
+    assert (server["KillMode"], server["Type"], server["NotifyAccess"]) == (["mixed"], ["notify"], ["all"])
+    assert int(server["TimeoutStopSec"][0]) > defaults.drain_s + defaults.shutdown_grace_s + 2
+
+
+def test_every_setting_of_the_units_exists() -> None:
+    """In the example of their environment, and in comments."""
+    known = {name.upper() for name in Settings.__struct_fields__} | {f"{name.upper()}_FILE" for name in SECRETS}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in _FOLDER.iterdir()}
+    for name, text in texts.items():
+        named = set(re.findall(r"(?m)^#?(?:Environment=)?([A-Z][A-Z0-9_]+)=", text))
+        assert {each for each in named if not each.startswith("DECIDE_")} <= known, name
+    of_warm = set(re.findall(r"\$\{(DECIDE_[A-Z]+)\}", texts["decide-warm.service"]))
+    assert of_warm == set(re.findall(r"(?m)^#(DECIDE_[A-Z]+)=", texts["decide.env"]))
+
+
+def test_the_readme_installs_what_there_is() -> None:
+    """Each file that it names is there, and each that is there is named."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"ops/systemd/([a-z.-]+)", readme))
+    assert named == {path.name for path in _FOLDER.iterdir()}
