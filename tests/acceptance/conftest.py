@@ -1,12 +1,14 @@
-"""The real Compose stack, started once for all of these tests and removed afterwards."""
+"""The real Compose stack, started once for all of these tests and removed afterwards; and the one file, built once."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stack import Stack
+from tests.acceptance.stack import Stack, run
+from tests.servers import ROOT
 
 _HERE = Path(__file__).parent
 
@@ -18,6 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.skip(reason="NO STACK: these tests need Docker; `just acceptance` runs them"))
+
+
+@pytest.fixture(scope="session")
+def dist() -> Path:
+    """What `just binary` writes."""
+    run(sys.executable, "ops/binary/build.py", timeout_s=550)
+    return ROOT / "dist"
 
 
 @pytest.fixture(scope="session")

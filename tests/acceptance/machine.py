@@ -3,30 +3,18 @@
 import os
 import shlex
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.acceptance.stack import run, until
 from tests.servers import ROOT
 
-EXECUTABLE = Path(os.environ.get("DECIDE_EXECUTABLE", ROOT / "dist" / "decide"))
-"""What is installed as /usr/local/bin/decide."""
 SOCKET = "unix:/run/decide/decide.sock"
 _NAME = "decide-systemd-test"
 _UNITS = ROOT / "ops" / "systemd"
 _ARGS = ("PIP_INDEX_URL", "PIP_TRUSTED_HOST", "UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-# The package in a container of its own, by the names that the binary's commands have.
-_STAND_IN = """#!/bin/sh
-export PYTHONPATH=/decide
-name=$1
-shift
-case "$name" in
-  warm) exec /venv/bin/python -m warm "$@" ;;
-  ask) exec /venv/bin/python -m app decide "$@" ;;
-  *) exec /venv/bin/python -m app "$name" "$@" ;;
-esac
-"""
+# What the machine's /tmp does not allow: the one file is unpacked into a folder of programs.
+_ELSEWHERE = "export TMPDIR=/var/tmp; "
 # Where the machine itself has the old groups of processes, systemd must be told to put up with them.
 _OLD_GROUPS = "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
 
@@ -42,14 +30,11 @@ class Said(NamedTuple):
 class Machine:
     """The container."""
 
-    def __init__(self) -> None:
+    def __init__(self, dist: Path) -> None:
+        self._dist = dist
         self._remove()
         arguments = [argument for name in _ARGS if os.environ.get(name) for argument in ("--build-arg", name)]
-        base = "debian:trixie-slim"
-        if not EXECUTABLE.exists():
-            base = f"{_NAME}-package"
-            run("docker", "build", "--quiet", *arguments, "--file", "ops/Dockerfile", "--target", "warm", "--tag", base, ".")
-        build = ["--build-arg", f"BASE={base}", "--file", "tests/acceptance/machine.Dockerfile", "--tag", _NAME]
+        build = ["--file", "tests/acceptance/machine.Dockerfile", "--tag", _NAME]
         run("docker", "build", "--quiet", *arguments, *build, "tests/acceptance")
         old = [] if Path("/sys/fs/cgroup/cgroup.controllers").exists() else ["--env", f"SYSTEMD_PROC_CMDLINE={_OLD_GROUPS}"]
         # /tmp is as strict as machines have it: the service's own must be executable nonetheless.
@@ -62,10 +47,7 @@ class Machine:
         self._install()
 
     def _install(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            stand_in = Path(folder) / "decide"
-            stand_in.write_text(_STAND_IN, encoding="utf-8")
-            run("docker", "cp", str(EXECUTABLE if EXECUTABLE.exists() else stand_in), f"{_NAME}:/usr/local/bin/decide")
+        run("docker", "cp", str(self._dist / "decide"), f"{_NAME}:/usr/local/bin/decide")
         self.must("chmod 755 /usr/local/bin/decide && mkdir -p /etc/decide /srv/decide")
         for unit in _UNITS.iterdir():
             where = "/etc/decide/" if unit.suffix == ".env" else "/etc/systemd/system/"
@@ -83,7 +65,7 @@ class Machine:
 
     def shell(self, script: str, user: str = "root") -> Said:
         """What a shell on the machine makes of ``script``."""
-        command = ["docker", "exec", "--user", user, _NAME, "sh", "-c", script]
+        command = ["docker", "exec", "--user", user, _NAME, "sh", "-c", _ELSEWHERE + script]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         return Said(done.returncode, done.stdout, done.stderr)
 

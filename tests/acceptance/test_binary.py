@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,13 +20,6 @@ from tests.servers import ROOT
 _TODAY = datetime.now(UTC).date()
 _DAYS = [str(_TODAY - timedelta(days=before)) for before in range(90, 0, -1)]
 _LOCKS = ("-warm", "-traces", "-bench", "-build")
-
-
-@pytest.fixture(scope="module")
-def dist() -> Path:
-    """What `just binary` writes."""
-    run(sys.executable, "ops/binary/build.py", timeout_s=550)
-    return ROOT / "dist"
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,9 @@ _EMPTY = "Waiting for data: the store is empty, and `decide warm` fills it."
 
 
 @pytest.fixture(scope="module")
-def booted() -> Iterator[Machine]:
+def booted(dist: Path) -> Iterator[Machine]:
     """A machine with Decide installed and not started."""
-    machine = Machine()
+    machine = Machine(dist)
     try:
         yield machine
     finally:
