@@ -28,6 +28,8 @@ _HITS_OF = 1000
 _BATCH = 100
 _LARGEST_BATCH = 1000
 _FILLS, _LOOKS = 10, 16
+_FILLERS = 8
+"""Batches at a time: even if all reach one worker they are fewer decisions than MAX_IN_FLIGHT, so that none is refused."""
 _WORKERS_S = 30.0
 _UNPACKED = re.compile(r" (/\S*/_MEI[^/\s]+)/", re.MULTILINE)
 """In ``/proc/PID/maps``: files of the folder that PyInstaller's bootloader unpacks to."""
@@ -256,7 +258,7 @@ class Measuring:
         size = min(_LARGEST_BATCH, len(self._names))
         count = 8 * workers * max(1, len(self._names) // size)
         for _ in range(_FILLS):
-            self._take(process, "batch", size=size, connections=8 * workers, count=count)
+            self._take(process, "batch", size=size, connections=_FILLERS, count=count)
             if all(_entries(process.address) == len(self._names) for _ in range(_LOOKS)):
                 break
         else:
