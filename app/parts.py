@@ -22,7 +22,7 @@ from app.domain.vector import SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
-from app.middleware.drain import DRAIN_SIGNAL, Drain, is_listening
+from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, is_listening
 from app.middleware.limits import Limiter
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
@@ -252,7 +252,7 @@ class Parts:
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Run the feed while the server serves; give everything back afterwards."""
-        self._await_drain_signal()
+        self._await_signals()
         tasks = [asyncio.create_task(each) for each in (self.feed.run(), self.run_refresh(), self.hub.run())]
         ring, limiter = self.gate.ring, self.gate.limiter
         if ring is not None:
@@ -283,13 +283,16 @@ class Parts:
             if self.logs is not None:
                 self.logs.close()
 
-    def _await_drain_signal(self) -> None:
+    def _await_signals(self) -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.pid is not None:
+            end_with_parent(parent.pid)
         if DRAIN_SIGNAL is None:
             return
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.signalled)
-            if multiprocessing.parent_process() is not None:
+            if parent is not None:
                 # Ctrl-C at a terminal reaches workers too. The main process stops them, when streams have had their last word.
                 asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
 

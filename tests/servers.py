@@ -117,7 +117,7 @@ class DecideServer:
     """
 
     def __init__(self, folder: Path, arguments: Sequence[str] = (), **settings: str) -> None:
-        self.port = free_port()
+        self.port = int(settings.get("PORT", 0)) or free_port()
         over_unix, _, path = settings.get("HOST", "").partition("unix:")
         self.place = Path(path) if path and not over_unix else self.port
         self.url = f"http://127.0.0.1:{self.port}"

@@ -7,6 +7,8 @@ queue, or just taken, and end them unanswered. A Unix socket is deaf once its fi
 """
 
 import asyncio
+import ctypes
+import os
 import signal
 import socket
 import sys
@@ -20,6 +22,7 @@ DEAF_S = 0.5
 
 CLOSE = (b"connection", b"close")
 
+_PR_SET_PDEATHSIG = 1
 _LEAST_HOPS = ((socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73))
 """Linux's IP_MINTTL and IPV6_MINHOPCOUNT: packets whose remaining hops are fewer are dropped."""
 _NOBODY, _EVERYBODY = 255, 0
@@ -46,6 +49,18 @@ class Drain:
         self.on = True
         for listener in self.listeners:
             listener()
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel stop this worker when process ``parent``, which would stop it, is gone without having done so (SIGKILL, out
+    of memory). It would serve on, with nobody to stop it and its port taken. Only Linux has this.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        # Gone before.
+        signal.raise_signal(signal.SIGTERM)
 
 
 def go_deaf() -> int:

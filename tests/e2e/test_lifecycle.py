@@ -172,6 +172,22 @@ def test_two_workers_serve_and_their_metrics_are_one(tmp_path: Path) -> None:
     assert list(values.iterdir()) == []
 
 
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
+    """Nothing is left that would keep the port: the next server starts there."""
+    if sys.platform != "linux":
+        pytest.skip("NO LINUX: only its kernel tells children of their parent's end")
+    publish_universe(tmp_path / "store.sqlite3")
+    settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "CLOCK": "replay", "WORKERS": "2"}
+    with decide_server(tmp_path, **settings) as server:
+        server.wait_ready()
+        left = workers(server)
+        server.process.kill()
+        server.process.wait(10)
+        assert _until(lambda: not any(is_alive(pid) for pid in left))
+    with decide_server(tmp_path, **settings, PORT=str(server.port)) as successor:
+        successor.wait_ready()
+
+
 def test_replay_starts_at_the_newest_data(tmp_path: Path) -> None:
     """Prices of 2013 are seconds old, and the same data by the wall clock is too old to be used."""
     publish_universe(tmp_path / "store.sqlite3")
