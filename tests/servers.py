@@ -156,9 +156,11 @@ class DecideServer:
     def status_of(self, path: str) -> int:
         """Status of a GET; 0 if nobody answers."""
         try:
+            # The client library forgets to close a Unix socket that it could not connect.
+            connect(self.place, 5).close()
             with self.client(5) as client:
                 return client.get(path).status_code
-        except httpx.TransportError:
+        except (OSError, httpx.TransportError):
             return 0
 
     def metric(self, series: str) -> float:

@@ -51,6 +51,7 @@ _CHANGES_READ = 100
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
+_BUSY_AGAIN_S = 0.005
 
 
 class EmbeddedStore:
@@ -58,8 +59,9 @@ class EmbeddedStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_s: float = _BUSY_S) -> None:
         self._path = path
+        self._busy_s = busy_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
@@ -198,15 +200,30 @@ class EmbeddedStore:
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._begin_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_TABLES)
         except sqlite3.Error:
             connection.close()
             raise
         return connection
+
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
+        """Of two that open a new file at once, a server and its first load say, SQLite has one fail here instead of waiting.
+        Where it does wait, for somebody else's lock, that is tried once more.
+        """
+        deadline = time.monotonic() + 2 * self._busy_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BUSY_AGAIN_S)
+            else:
+                return
 
     def _changes_now(self, after: int) -> Changes | None:
         connection = self._reader()

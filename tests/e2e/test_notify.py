@@ -54,8 +54,9 @@ def test_ready_means_that_callers_are_served(tmp_path: Path, systemd: socket.soc
         assert _until(systemd, "STOPPING=1").endswith("STATUS=Draining: those under way are served to their end.")
         assert process.wait(20) == 0
     finally:
-        process.kill()
-        process.wait()
+        # Killed, it would leave its workers behind.
+        process.terminate()
+        process.wait(30)
 
 
 def test_an_empty_store_is_said_with_what_fills_it(tmp_path: Path, systemd: socket.socket) -> None:
@@ -66,5 +67,6 @@ def test_an_empty_store_is_said_with_what_fills_it(tmp_path: Path, systemd: sock
         process.terminate()
         assert process.wait(20) == 0
     finally:
-        process.kill()
-        process.wait()
+        # Killed, it would leave its workers behind.
+        process.terminate()
+        process.wait(30)

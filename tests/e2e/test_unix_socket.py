@@ -21,7 +21,7 @@ from tests.e2e.streaming import EventSource
 from tests.e2e.wire import LIVEZ, Wire, with_body
 from tests.keys import SECRET
 from tests.records import AS_OF_MS, row, run_info
-from tests.servers import ROOT, DecideServer, clean_environment, decide_server
+from tests.servers import ROOT, DecideServer, clean_environment, connect, decide_server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: it has no Unix socket for the server")
 _ASK = with_body("/decide", b'{"symbol": "AAPL"}')
@@ -129,6 +129,14 @@ def test_a_second_server_on_it_is_refused_and_the_first_serves_on(server: Decide
     assert server.status_of("/livez") == 200
 
 
+def _listens(path: Path) -> bool:
+    try:
+        connect(path).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_what_a_killed_server_left_does_not_stop_the_next(tmp_path: Path) -> None:
     """Its file is still there, and nobody answers at it."""
     settings = _settings(tmp_path)
@@ -137,6 +145,11 @@ def test_what_a_killed_server_left_does_not_stop_the_next(tmp_path: Path) -> Non
     for pid in (first.process.pid, *workers(first)):
         os.kill(pid, signal.SIGKILL)
     first.process.wait(20)
+    # Until its worker is gone too it is a server that listens.
+    deadline = time.monotonic() + 20
+    while _listens(_path(first)):
+        assert time.monotonic() < deadline, "a worker outlives SIGKILL"
+        time.sleep(0.05)
     assert _path(first).is_socket()
     with decide_server(tmp_path, **settings) as second:
         second.wait_ready()

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +17,7 @@ from app.cache.redis import RedisStore
 from app.cache.store import Store
 from app.errors import StoreEmpty, StoreError
 from tests.records import row, run_info
-from tests.servers import RedisServer, free_port, redis_executable
+from tests.servers import ROOT, RedisServer, free_port, redis_executable
 
 
 @pytest.fixture
@@ -50,6 +52,48 @@ def test_a_file_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
         await store.close()
 
     asyncio.run(work())
+
+
+_OPEN_MANY = """
+import asyncio, sys, time
+from pathlib import Path
+from app.cache.embedded import EmbeddedStore
+
+async def work():
+    for number in range(100):
+        store = EmbeddedStore(Path(sys.argv[1]) / f"{number}.sqlite3")
+        while time.time() < float(sys.argv[2]) + number * 0.02:
+            pass
+        await store.ping()
+        await store.close()
+
+asyncio.run(work())
+"""
+
+
+def test_new_files_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    """A server and its first load start together: two processes open each of a hundred new files in the same moment."""
+    arguments = [sys.executable, "-c", _OPEN_MANY, str(tmp_path), str(time.time() + 1.5)]
+    opening = [subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for each in opening:
+        _, errors = each.communicate(timeout=60)
+        assert each.returncode == 0, errors
+
+
+def test_a_new_file_that_somebody_keeps_locked_is_an_error(tmp_path: Path) -> None:
+    """It is waited for, not for ever."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path, busy_s=0.05)
+        with pytest.raises(StoreError, match="locked"):
+            await store.ping()
+        await store.close()
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE other (number)")
+        connection.execute("BEGIN EXCLUSIVE")
+        asyncio.run(work())
 
 
 def test_a_file_without_histories_is_completed_and_its_records_stay(tmp_path: Path) -> None:
