@@ -1,12 +1,15 @@
 """``decide COMMAND``, which is ``python -m app COMMAND``: the one entry point of the package, of the image and of the binary."""
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from app.arguments import shown
 from app.commands.table import COMMANDS, NotInstalled, load
 
-_USAGE = 2
+_UNWRITTEN, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 def _help() -> str:
@@ -21,30 +24,53 @@ commands (each has its own --help):
 {commands}
 In an empty folder: `decide demo` shows all of it on a sample. Then `decide serve` in one terminal, and in another
 `decide warm --prices my/prices --agents my/agents` and `decide ask AAPL`.
-Settings are environment variables or stand in a file .env; `decide serve --help` lists them all.
+Settings are environment variables or stand in a file .env; `decide serve --help` lists them all. Ctrl-C ends a command with 130.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; the exit code."""
-    name, *arguments = (sys.argv[1:] if argv is None else argv) or ["serve"]
+    """Entry point; the exit code. Ctrl-C is 130, an output that nobody takes is 1, whatever the command."""
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNWRITTEN
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    name, *arguments = arguments or ["serve"]
     if name in ("-h", "--help", "help"):
         print(_help(), end="")
         return 0
     if name in ("-V", "--version"):
         name = "version"
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        print(f"decide: there is no command {name[:80]!r}.{hint} There are: {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"decide: {_no_command(name)}", file=sys.stderr)
         return _USAGE
     try:
+        Path.cwd()
         module = load(name)
     except NotInstalled as error:
         print(f"decide: {error}", file=sys.stderr)
         return _USAGE
+    except FileNotFoundError:
+        print("decide: the working folder is not there any more; go to one that is", file=sys.stderr)
+        return _USAGE
     code: int = module.main(arguments)
     return code
+
+
+def _no_command(name: str) -> str:
+    there_are = f"There are: {', '.join(COMMANDS)}"
+    if name.startswith("-"):
+        return f"options stand behind a command, as in `decide serve --port 9000`. {there_are}"
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"there is no command {shown(name)}.{f' Did you mean {near[0]}?' if near else ''} {there_are}"
 
 
 if __name__ == "__main__":

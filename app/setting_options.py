@@ -52,7 +52,7 @@ def _add(group: argparse._ArgumentGroup, option: str, name: str) -> None:
     group.add_argument(
         f"--{option}",
         dest=_DESTINATION + name.upper(),
-        metavar=None if words else "VALUE",
+        metavar=None if words else "PATH" if name.endswith("_path") else "VALUE",
         choices=words,
         type=_converter(name),
         help=_plain(f"{description(name)}{allowed} Default: {'empty' if default == '' else default}"),

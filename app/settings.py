@@ -208,12 +208,22 @@ def _secret(name: str, text: str, given: Mapping[str, str], lines: list[str]) ->
 def lend_to_workers(options: Mapping[str, str], environ: MutableMapping[str, str] | None = None) -> None:
     """Have ``options`` of the command line, by variable, stand in the environment, where all processes of a server read them."""
     environ = os.environ if environ is None else environ
-    environ.update(_overriding(options))
+    together = _over(environ, options)
+    for name in set(environ) - set(together):
+        del environ[name]
+    environ.update(together)
 
 
-def _overriding(options: Mapping[str, str]) -> dict[str, str]:
-    """``options``; one that names a secret's file takes the place of the secret itself."""
-    return {**{name.removesuffix("_FILE"): "" for name in options if name.endswith("_FILE")}, **options}
+def _over(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str]:
+    """Both, ``upper``'s where both have it. A secret and the variable that names its file are one: where ``upper`` has either,
+    ``lower`` has neither.
+    """
+    kept = dict(lower)
+    for pair in ((name.upper(), f"{name.upper()}_FILE") for name in SECRETS):
+        if any(upper.get(each) for each in pair):
+            for each in pair:
+                kept.pop(each, None)
+    return {**kept, **upper}
 
 
 def load_settings(
@@ -228,7 +238,8 @@ def load_settings(
     Raises:
         SettingsError: one line for each wrong variable: its name, its value (secrets hidden) and what is allowed.
     """
-    environ = {**(os.environ if environ is None else environ), **_overriding(options or {})}
+    options = options or {}
+    environ = os.environ if environ is None else environ
     fields = _fields()
     names = [*(name.upper() for name in fields), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
     lines: list[str] = []
@@ -239,7 +250,7 @@ def load_settings(
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
     # A variable that is set and empty means the default, whatever the file says.
-    given = {**from_file, **{name: environ[name] for name in names if name in environ}}
+    given = _over(_over(from_file, {name: environ[name] for name in names if name in environ}), options)
     values: dict[str, object] = {}
     for name, annotation in fields.items():
         text = given.get(name.upper(), "")
@@ -256,6 +267,11 @@ def load_settings(
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
     settings = msgspec.convert(values, Settings)
     lines += _at_odds(settings, given)
+    if options.get("STORE_PATH") and settings.redis_url:
+        allowed = "one of them; REDIS_URL= before the command, for SQLite"
+        lines.append(
+            f"STORE_PATH is {shown('store_path', settings.store_path)}, by option, and REDIS_URL is set; allowed: {allowed}"
+        )
     if lines:
         raise SettingsError(lines)
     return settings
@@ -277,6 +293,13 @@ def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
         else:
             lines.append(f"{which}, where nobody comes from a Unix socket; allowed: addresses and networks")
     return lines
+
+
+def redis_place(url: str) -> str:
+    """Where the Redis of ``url`` is, as the client understands it: no user, no password."""
+    parts = parse_url(url)  # type: ignore[no-untyped-call]
+    where = parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
+    return f"{where}/{parts.get('db', 0)}"
 
 
 def keys_wanted(settings: Settings) -> bool:

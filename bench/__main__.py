@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from app.arguments import Parser
 from bench import loops, report
 from bench.addresses import ALLOWED
 from bench.results import Results
@@ -33,15 +34,9 @@ PEERS_DESCRIPTION = "Decide against other servers and against the limits, all st
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The options."""
-    parser = argparse.ArgumentParser(
-        prog="decide bench",
-        description=(__doc__ or "").replace("``", "`"),
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("decide bench", description=(__doc__ or "").replace("``", "`"), epilog=_EXAMPLES)
     parser.add_argument(
         "--scenario", default="acceptance", help=f"one of {', '.join([*names(), PEERS])}, or a .toml file (default acceptance)"
     )
@@ -115,6 +110,9 @@ def tell(results: Results, paths: Sequence[Path], console: Console) -> None:
 
 
 def _run_peers(arguments: argparse.Namespace) -> int:
+    if not (Path(__file__).resolve().parent.parent / "data" / "make_universe.py").is_file():
+        print(f"bench: {PEERS} starts what only a checkout has; in one, `just bench --scenario {PEERS}`", file=sys.stderr)
+        return _USAGE
     try:
         from bench.peers.__main__ import main as run_peers  # noqa: PLC0415 - needs more than the other scenarios
     except ImportError as error:

@@ -4,9 +4,9 @@ Black box: the warm job and the server are processes of their own, and all it kn
 `app.payloads`. Exit code 0 if every answer was as it should be, 1 otherwise.
 """
 
-import argparse
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,24 +19,35 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from app.arguments import Parser
 from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
 
-_STORE = Path(".decide/demo.sqlite3")
-_LOG = Path(".decide/demo.log")
+_FOLDER = Path(".decide/demo")
+"""Its own, so that no .env is read but what stands there."""
+_STORE = _FOLDER / "store.sqlite3"
+_LOG = _FOLDER / "server.log"
 _READY_S = 30.0
-_IS_ONE_FILE = bool(getattr(sys, "frozen", False))
-_DECIDE = (sys.executable,) if _IS_ONE_FILE else (sys.executable, "-m", "app")
+_ROOT = Path(__file__).resolve().parent.parent
+_IS_CHECKOUT = (_ROOT / "justfile").is_file()
+# Without the working folder, where there may be something else that is called app.
+_DECIDE = (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "app")
 """How this very Decide is run; in the one-file binary its name is the interpreter's."""
+_KEPT = re.compile(
+    r"PATH|HOME|LANG|LC_.*|TZ|TERM|COLUMNS|NO_COLOR|FORCE_COLOR|TMPDIR|TMP|TEMP|SYSTEMROOT|COMSPEC|PATHEXT|VIRTUAL_ENV"
+    r"|PYTHON.*|LD_.*|DYLD_.*|_?PYI.*|SSL_.*|COVERAGE.*",
+    re.IGNORECASE,
+).fullmatch
+"""Variables that programs need to run at all; none is a setting."""
 
 
 _CURL = 'curl -sd \'{"symbol": "AAPL", "price": 431.5}\' -H \'Content-Type: application/json\' localhost:8000/decide'
-_NEXT = (
+_NEXT_IN_A_CHECKOUT = (
     ("just warm && CLOCK=replay just serve", "the sample on port 8000, until Ctrl-C"),
     (_CURL, ""),
     ("just test", "all tests"),
     ("just --list", "everything else"),
 )
-_NEXT_OF_ONE_FILE = (
+_NEXT = (
     ("decide warm && decide serve --clock replay", "the sample on port 8000, until Ctrl-C"),
     (_CURL, ""),
     ("decide warm --prices my/prices --agents my/agents", "your own data; then decide serve"),
@@ -72,9 +83,10 @@ def free_port() -> int:
 
 
 def _environment(**settings: str) -> dict[str, str]:
-    """The embedded store whatever the caller's settings say; everything else as the caller has it."""
-    ours = {"REDIS_URL": "", "STORE_PATH": str(_STORE), "CLOCK": "replay", "WORKERS": "1", "LOG_FORMAT": "json", "DRAIN_S": "0"}
-    return {**os.environ, **ours, **settings}
+    """For processes of the demo: none of the caller's settings, which may name a store of his, and these."""
+    kept = {name: value for name, value in os.environ.items() if _KEPT(name)}
+    kept["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+    return {**kept, "STORE_PATH": _STORE.name, "CLOCK": "replay", "LOG_FORMAT": "json", "DRAIN_S": "0", **settings}
 
 
 def warm(console: Console) -> bool:
@@ -82,7 +94,7 @@ def warm(console: Console) -> bool:
     for leftover in (_STORE, Path(f"{_STORE}-wal"), Path(f"{_STORE}-shm")):
         leftover.unlink(missing_ok=True)
     console.rule("decide warm")
-    return subprocess.run([*_DECIDE, "warm"], env=_environment(), check=False).returncode == 0
+    return subprocess.run([*_DECIDE, "warm"], cwd=_FOLDER, env=_environment(), check=False).returncode == 0
 
 
 @contextmanager
@@ -91,6 +103,7 @@ def server(port: int) -> Iterator[None]:
     with _LOG.open("wb") as log:
         process = subprocess.Popen(
             [*_DECIDE, "serve"],
+            cwd=_FOLDER,
             env=_environment(HOST="127.0.0.1", PORT=str(port)),
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -173,15 +186,14 @@ def show_unknown(caller: Caller, console: Console) -> bool:
     return status == http.HTTPStatus.NOT_FOUND
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The arguments: there are none."""
-    return argparse.ArgumentParser(
-        prog="decide demo",
+    return Parser(
+        "decide demo",
         description="Warm the sample (five stocks to March 2013, simulated agents) into a SQLite file of its own, start the\n"
         "real server on a free port, ask it for every symbol once cold and once warm, for an unknown one and for why, and stop.\n"
-        f"It writes {_STORE} and {_LOG}, below the working folder. Exit codes: 0 every answer was as it should be, 1 not.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "None of your settings is used, and none of your stores.\n"
+        f"It writes into {_FOLDER}, below the working folder. Exit codes: 0 every answer was as it should be, 1 not.",
     )
 
 
@@ -191,7 +203,7 @@ def main(arguments: Sequence[str]) -> int:
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
-        _LOG.parent.mkdir(exist_ok=True)
+        _FOLDER.mkdir(parents=True, exist_ok=True)
         _LOG.touch()
     except OSError as error:
         print(f"demo: {_LOG.absolute()} cannot be written ({error.strerror}); run it in a folder of your own", file=sys.stderr)
@@ -211,7 +223,7 @@ def main(arguments: Sequence[str]) -> int:
     tiers = [answer.cache.tier for answer in answers]
     right = right and tiers == ["l2"] * len(symbols) + ["l1"] * len(symbols)
     console.print("\nNext, try:")
-    for command, effect in _NEXT_OF_ONE_FILE if _IS_ONE_FILE else _NEXT:
+    for command, effect in _NEXT_IN_A_CHECKOUT if _IS_CHECKOUT else _NEXT:
         console.print(f"  [bold]{command}[/bold]" + (f"  # {effect}" if effect else ""), soft_wrap=True, highlight=False)
     return 0 if right else 1
 

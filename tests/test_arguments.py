@@ -44,10 +44,44 @@ def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_values_of_unknown_options_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """They may be keys with a slip in their option's name."""
-    parser = Parser("decide try")
+    for arguments in (
+        ["--kye", "sesame", "--kee=sesame"],
+        ["--kye", "-sesame"],
+        ["--kye", "ses ame", "open"],
+        ["--redis-url", "sesame"],
+        ["--redis-url", "-sesame"],
+        ["--timeout-s", "1", "redis://:sesame@cache", "--kye"],
+        ["command", "--redis-url", "sesame"],
+        ["--redis-url", "sesame", "command"],
+    ):
+        parser = _parser() if "command" not in arguments else _with_commands()
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args(arguments)
+        assert ended.value.code == 2
+        assert "sesame" not in capsys.readouterr().err, arguments
+
+
+def test_an_argument_that_has_no_place_is_repeated_if_it_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """Anything else may be a secret."""
+    for argument, said in (("MSFT", "there is no argument 'MSFT' here"), ("a://b@c", "there is no argument of that kind here")):
+        with pytest.raises(SystemExit):
+            Parser("decide try").parse_args([argument])
+        assert said in capsys.readouterr().err
+
+
+def _with_commands() -> Parser:
+    made = Parser("decide try")
+    made.secrets["redis-url"] = "set REDIS_URL"
+    made.add_subparsers(parser_class=Parser).add_parser("command").add_argument("--depth")
+    return made
+
+
+def test_options_of_commands_are_known_and_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip is told as in the parser above."""
+    assert _with_commands().parse_args(["command", "--depth", "2"]).depth == "2"
     with pytest.raises(SystemExit):
-        parser.parse_args(["--kye", "sesame", "--kee=sesame"])
-    assert "sesame" not in capsys.readouterr().err
+        _with_commands().parse_args(["command", "--deep", "2"])
+    assert "there is no --deep; did you mean --depth?" in capsys.readouterr().err
 
 
 def test_a_secret_is_not_taken_and_the_way_it_is_taken_is_said(capsys: pytest.CaptureFixture[str]) -> None:

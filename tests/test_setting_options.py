@@ -48,8 +48,29 @@ def test_the_file_of_a_secret_takes_the_place_of_the_secret(tmp_path: Path) -> N
     assert _loaded(tmp_path, "--redis-url-file", str(secret), REDIS_URL="redis://two").redis_url == "redis://elsewhere:6379/0"
     environment = {"REDIS_URL": "redis://two", "PORT": "1", "PATH": "kept"}
     lend_to_workers({"REDIS_URL_FILE": str(secret), "PORT": "9000"}, environment)
-    assert environment == {"REDIS_URL": "", "REDIS_URL_FILE": str(secret), "PORT": "9000", "PATH": "kept"}
+    assert environment == {"REDIS_URL_FILE": str(secret), "PORT": "9000", "PATH": "kept"}
     assert load_settings(environment, tmp_path / "none").redis_url == "redis://elsewhere:6379/0"
+
+
+def test_a_secret_in_the_environment_is_worth_more_than_its_file_in_env_and_the_reverse(tmp_path: Path) -> None:
+    """Both name one thing; only in one place would they contradict each other."""
+    secret = tmp_path / "url"
+    secret.write_text("redis://file\n", encoding="utf-8")
+    env_file = tmp_path / ".env"
+    env_file.write_text(f"REDIS_URL_FILE={secret}\n", encoding="utf-8")
+    assert load_settings({"REDIS_URL": "redis://environment"}, env_file).redis_url == "redis://environment"
+    env_file.write_text("REDIS_URL=redis://env\n", encoding="utf-8")
+    assert load_settings({"REDIS_URL_FILE": str(secret)}, env_file).redis_url == "redis://file"
+    with pytest.raises(SettingsError, match="both set"):
+        load_settings({"REDIS_URL": "redis://environment", "REDIS_URL_FILE": str(secret)}, env_file)
+
+
+def test_a_store_by_option_beside_a_redis_by_environment_is_refused(tmp_path: Path) -> None:
+    """It would be passed over in silence."""
+    with pytest.raises(SettingsError) as refused:
+        _loaded(tmp_path, "--store-path", "x", REDIS_URL="redis://two")
+    assert refused.value.lines[0].startswith("STORE_PATH is 'x', by option, and REDIS_URL is set; allowed: one of them")
+    assert _loaded(tmp_path, "--store-path", "x").store_path == "x"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,9 @@
 """Which L2 the settings ask for."""
 
-import asyncio
 from pathlib import Path
 
 from app.cache.embedded import EmbeddedStore
 from app.cache.redis import RedisStore
-from app.cache.store import Store
-from app.errors import StoreError, StoreRefused
 
 
 def open_store(
@@ -34,23 +31,3 @@ def open_store(
             feed_wait_s=feed_wait_s,
         )
     return EmbeddedStore(store_path)
-
-
-def refusal(store: Store) -> str | None:
-    """What ``store`` says to our credentials if it does not accept them. One that cannot be reached has said nothing.
-
-    For the start of a process: wrong credentials are a mistake to be told at once, an outage is to be lived with.
-    """
-
-    async def ask() -> str | None:
-        try:
-            await store.ping()
-        except StoreRefused as error:
-            return error.detail
-        except StoreError:
-            pass
-        finally:
-            await store.close()
-        return None
-
-    return asyncio.run(ask())

@@ -5,44 +5,55 @@ import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from app.cache.store import RunInfo, Store
-from app.errors import StoreError
+from app.errors import StoreError, StoreRefused
 from app.options import Settings
+from app.settings import redis_place
 
-_LOOK_S = 2.0
+LOOK_S = 1.0
+"""How long the start may be held up by a store that does not answer."""
 
 
 def greeting(settings: Settings, store: Store, options: Mapping[str, str]) -> str:
-    """One line on what ``store`` holds; closes it. ``options`` of the command line, by variable, are the warm job's too."""
+    """One line on what ``store`` holds; closes it. ``options`` of the command line, by variable, are the warm job's too.
+
+    Raises:
+        StoreRefused: the store does not accept our credentials: a mistake to be told at once. An outage is to be lived with.
+    """
     where = _where(settings)
     try:
         info = asyncio.run(_look(store))
+    except StoreRefused:
+        raise
     except (StoreError, TimeoutError) as error:
-        return f"data in {where}: it does not answer now ({error or 'no answer in time'})"
+        return f"data in {where}: it does not answer now ({str(error) or f'nothing within {LOOK_S:g} s'})"
     if info is None:
-        return f"data in {where}: none yet; next: {_warm(options)}"
+        return f"data in {where}: none yet; next: {_warm(settings, options)}"
     newest = datetime.fromtimestamp(info.newest_as_of_ms / 1000, UTC)
     return f"data in {where}: {info.symbols:,} symbols up to {newest:%Y-%m-%d %H:%M} UTC, run {info.run}"
 
 
 async def _look(store: Store) -> RunInfo | None:
     try:
-        async with asyncio.timeout(_LOOK_S):
+        async with asyncio.timeout(LOOK_S):
             return await store.run_info()
     finally:
         await store.close()
 
 
 def _where(settings: Settings) -> str:
-    if not settings.redis_url:
-        return str(Path(settings.store_path).absolute())
-    parts = urlsplit(settings.redis_url)
-    # Without user and password.
-    return f"Redis at {parts.netloc.rpartition('@')[2]}{parts.path}, keys {settings.key_prefix}:*"
+    if settings.redis_url:
+        return f"Redis at {redis_place(settings.redis_url)}, keys {settings.key_prefix}:*"
+    return str(Path(settings.store_path).absolute())
 
 
-def _warm(options: Mapping[str, str]) -> str:
-    store = [word for name, value in options.items() for word in (f"--{name.lower().replace('_', '-')}", value)]
-    return f"{shlex.join(['decide', 'warm', *store])} --prices FILES --agents FILES"
+def _warm(settings: Settings, options: Mapping[str, str]) -> str:
+    """The command that loads this very store, in whatever folder it is entered."""
+    if settings.redis_url:
+        words = [f"--{name.lower().replace('_', '-')}={value}" for name, value in options.items()]
+        with_it = "" if "REDIS_URL_FILE" in options else " (with the same REDIS_URL)"
+    else:
+        ours = settings.store_path != Settings().store_path
+        words, with_it = [f"--store-path={Path(settings.store_path).absolute()}"] if ours else [], ""
+    return f"{shlex.join(['decide', 'warm', *words])} --prices FILES --agents FILES{with_it}"

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import Server
 
 from app.arguments import Parser
-from app.cache.opening import open_store, refusal
+from app.cache.opening import open_store
 from app.cache.store import Store
-from app.commands.greeting import greeting
+from app.commands.greeting import LOOK_S, greeting
 from app.commands.listening import UnixListener, free_address
-from app.errors import SettingsError
+from app.errors import SettingsError, StoreRefused
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
@@ -55,7 +55,6 @@ there can be no traces.
 """
 _LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
-_CREDENTIALS_S = 1.0
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
@@ -179,6 +178,13 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _load_app() -> Callable[..., Any]:
+    """Called in each worker, which alone imports the application."""
+    from app.main import create_app  # noqa: PLC0415 - prometheus-client must not be imported before `serve` has named its folder
+
+    return create_app()
+
+
 def _backlog(settings: Settings) -> int:
     return min(settings.max_connections * settings.workers, 65_535)
 
@@ -197,7 +203,6 @@ def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
     try:
         server = _Server(
             "app.main:create_app",
-            factory=True,
             **({"address": place} if listener is None else {"uds": listener.path}),
             port=settings.port,
             interface=Interfaces.ASGI,
@@ -218,7 +223,8 @@ def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
             listener=listener,
         )
         logging.getLogger(_LOGGER).info(told)
-        server.serve()
+        # Not by its name: Granian would look for it in the working folder first, and run what else is called so there.
+        server.serve(target_loader=_load_app, wrap_loader=False)
     finally:
         if listener is not None:
             listener.remove()
@@ -244,7 +250,7 @@ def _store(settings: Settings) -> Store:
         redis_password=settings.redis_password,
         store_path=Path(settings.store_path),
         key_prefix=settings.key_prefix,
-        read_timeout_s=_CREDENTIALS_S,
+        read_timeout_s=LOOK_S,
     )
 
 
@@ -266,14 +272,17 @@ def main(arguments: Sequence[str]) -> int:
             print(f"settings: {line}", file=sys.stderr)
         return 2
     lend_to_workers(options)
-    refused = refusal(_store(settings)) if settings.redis_url else None
+    stores = {name: value for name, value in options.items() if name.removesuffix("_FILE").lower() in STORE_SETTINGS}
+    refused, told = None, ""
+    try:
+        told = greeting(settings, _store(settings), stores)
+    except StoreRefused as error:
+        refused = error.detail
     if refused is None and settings.traces == "on":
         refused = _traces_refusal()
     if refused is not None:
         print(f"settings: {refused}", file=sys.stderr)
         return 2
-    stores = {name: value for name, value in options.items() if name.removesuffix("_FILE").lower() in STORE_SETTINGS}
-    told = greeting(settings, _store(settings), stores)
     try:
         place = _place(settings)
     except OSError as error:

@@ -16,7 +16,7 @@ EXCLUDED = (
     PEERS,
     *("tkinter", "curses", "readline", "idlelib", "turtle", "doctest", "pydoc", "test", "ensurepip", "venv"),
     *("setuptools", "pip", "_distutils_hack", "pytest", "IPython", "hypothesis", "flask", "werkzeug", "jinja2"),
-    *("numpy.f2py", "numpy.testing", "numpy.distutils", "matplotlib.tests", "matplotlib.testing", "mpl_toolkits", "pylab"),
+    *("numpy.f2py", "numpy.testing", "numpy.distutils", "matplotlib.tests", "matplotlib.testing", "pylab"),
     *("PIL.ImageQt", "PIL.ImageTk", "PIL._avif", "PIL._webp", "PIL._imagingcms", "PIL._imagingft"),
 )
 """What nothing in Decide comes to, though some module of a library would import it."""

@@ -7,6 +7,7 @@ import runpy
 import shutil
 import signal
 import sys
+from typing import NoReturn
 
 from ops.binary import unpacking
 
@@ -22,12 +23,18 @@ def main() -> int:
     # The bootloader hands signals on and removes the folder in the end. Killed, it can do neither: then the kernel tells us to
     # stop, and the folder is ours to remove.
     parent = os.getppid()
+    # As an exception, so that whatever runs comes to its end, and this to its; a server has its own way.
+    signal.signal(signal.SIGTERM, _end)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         return run(sys.argv[1:])
     finally:
         if folder is not None and os.getppid() != parent:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def run(arguments: list[str]) -> int:

@@ -183,6 +183,9 @@ def test_killed_at_once_it_leaves_no_server_behind(warmed: Box) -> None:
     code, _ = warmed.stop("KILL")
     assert code == 137
     until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left")
+    for moment_s in ("0.5", "0.8", "1.2"):
+        warmed.shell(f"decide demo > demo.log 2>&1 & sleep {moment_s}; kill -KILL $! || true")
+        until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left of a demo either")
 
 
 def test_what_else_it_can_do(warmed: Box) -> None:
@@ -190,7 +193,8 @@ def test_what_else_it_can_do(warmed: Box) -> None:
     made = warmed("decide", "keys", "new", "--name", "bot", settings={"API_KEY_SECRET": "s" * 32})
     assert made.stdout.startswith("decide_"), made.stderr
     assert VERSION in warmed.shell("decide version")
-    assert "complete" in warmed.shell("decide completion bash")
+    completion = warmed("decide", "completion", "bash")
+    assert ("complete" in completion.stdout, completion.stderr) == (True, "")
     warmed.serve(TRACES="on", LOG_FORMAT="console")
     assert "Started worker" in warmed.shell("cat log")
     fetch = "import sys, urllib.request as u; [print(len(u.urlopen('http://127.0.0.1:8000' + p).read())) for p in sys.argv[1:]]"
@@ -204,6 +208,7 @@ def test_what_else_it_can_do(warmed: Box) -> None:
     )
     done = warmed("decide", "bench", "--url", "http://127.0.0.1:8000", "--scenario", "short.toml", "--out", "results")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stderr
     assert "</svg>" in warmed.shell("cat results/short.svg")
 
 

@@ -9,6 +9,7 @@ from app.cache.store import Store
 from app.commands.greeting import greeting
 from app.options import Settings
 from tests.records import AS_OF_MS, row, run_info
+from tests.servers import RedisServer
 
 
 def _store(url: str) -> Store:
@@ -20,9 +21,7 @@ def test_an_empty_store_is_told_with_what_fills_it(tmp_path: Path) -> None:
     path = tmp_path / "my store.sqlite3"
     settings = Settings(store_path=str(path))
     said = greeting(settings, EmbeddedStore(path), {})
-    assert said == f"data in {path}: none yet; next: decide warm --prices FILES --agents FILES"
-    said = greeting(settings, EmbeddedStore(path), {"STORE_PATH": str(path)})
-    assert said.endswith(f"next: decide warm --store-path '{path}' --prices FILES --agents FILES")
+    assert said == f"data in {path}: none yet; next: decide warm '--store-path={path}' --prices FILES --agents FILES"
 
 
 def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
@@ -57,6 +56,7 @@ def test_redis_is_told_without_its_password(redis_url: str) -> None:
     said = greeting(settings, _store(redis_url), {})
     assert (
         said == f"data in Redis at 127.0.0.1:{port}, keys decide:1:*: none yet; next: decide warm --prices FILES --agents FILES"
+        " (with the same REDIS_URL)"
     )
 
 
@@ -64,3 +64,21 @@ def test_a_redis_that_is_away_holds_nothing_up() -> None:
     """What it said stands in the line."""
     url = "redis://127.0.0.1:1/0"
     assert "it does not answer now (" in greeting(Settings(redis_url=url), _store(url), {})
+
+
+def test_a_redis_that_hangs_holds_the_start_up_for_a_second(redis_server: RedisServer) -> None:
+    """And is told as what it is."""
+    redis_server.pause()
+    try:
+        said = greeting(Settings(redis_url=redis_server.url), _store(redis_server.url), {})
+    finally:
+        redis_server.go_on()
+    assert "it does not answer now (" in said
+    assert "()" not in said
+
+
+def test_nothing_of_a_malformed_url_is_told_but_the_place() -> None:
+    """What stands before the last @ or behind a ? may be a password, as the client reads it."""
+    for url in ("redis://user:sesame@cache:7000/2", "redis://cache:7000/2?password=sesame", "redis://:ses@me@cache:7000/2"):
+        said = greeting(Settings(redis_url=url), _store("redis://127.0.0.1:1"), {})
+        assert said.startswith("data in Redis at cache:7000/2, keys decide:1:*: "), said

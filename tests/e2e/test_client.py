@@ -318,6 +318,8 @@ def test_help_and_unknown_commands_say_what_there_is() -> None:
     assert "history" in client
     assert "Exit codes:" in client
     assert _run("serve", "--help").returncode == 0
+    assert _run("--port", "9").stderr.startswith("decide: options stand behind a command, as in `decide serve --port 9000`.")
+    assert "sesame" not in _run("redis://:sesame@cache").stderr
     wrong = _run("serv")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("decide: there is no command 'serv'. Did you mean serve? There are: serve, warm, ask, ")

@@ -2,20 +2,31 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
+import redis
 
 from tests.e2e.publishing import stop_and_read_log
-from tests.servers import ROOT, clean_environment, decide_server
+from tests.servers import ROOT, RedisServer, clean_environment, decide_server, free_port, wait_for_port
 
 _PRICES = """symbol,date,open,high,low,close,volume
 """ + "".join(
     f"ACME,2026-0{1 + day // 28}-{1 + day % 28:02},{10 + day},{11 + day},{9 + day},{10.5 + day},1000\n" for day in range(80)
 )
+_HEARS = """
+import signal, sys
+from app.__main__ import main
+# A shell in the background has its children ignore Ctrl-C; a terminal's do not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("begins", flush=True)
+sys.exit(main(sys.argv[1:]))
+"""
 _AGENTS = """symbol,as_of,agent,signal,confidence,reasoning
 ACME,2026-03-24,analyst,buy,0.8,it goes up
 """
@@ -44,6 +55,84 @@ def test_an_empty_folder_a_server_then_data(tmp_path: Path) -> None:
         asked = _decide(tmp_path, "ask", "acme", "--url", server.url, "--json")
         assert asked.returncode == 0, asked.stderr
         assert json.loads(asked.stdout)["fallback"]["level"] == "none"
+
+
+def test_nothing_of_the_working_folder_is_run(tmp_path: Path) -> None:
+    """Whatever is called there as Decide's own modules or as its libraries are."""
+    for name in ("app", "starlette", "warm", "polars", "sitecustomize", "uvloop"):
+        tmp_path.joinpath(f"{name}.py").write_text("raise SystemExit('hostile')", encoding="utf-8")
+    command = [sys.executable, "-P", "-m", "app"]
+    environment = clean_environment({"PYTHONPATH": str(ROOT), "PORT": str(free_port()), "DRAIN_S": "0"})
+    demo = subprocess.run(
+        [*command, "demo"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    server = subprocess.Popen([*command, "serve"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    try:
+        wait_for_port(int(environment["PORT"]), server)
+    finally:
+        server.terminate()
+        said, _ = server.communicate(timeout=30)
+    assert (server.returncode, b"hostile" in said) == (0, False)
+
+
+def test_the_demo_uses_none_of_the_callers_settings_and_stores(tmp_path: Path, redis_url: str) -> None:
+    """Not from the environment, not from files that it names, not from .env."""
+    secret = tmp_path / "url"
+    secret.write_text(redis_url, encoding="utf-8")
+    wrong = "WORKERS=2\nACCESS=keys\nAPI_KEY_SECRET=" + 32 * "x" + "\nRATE_LIMIT_PER_S=1\nRATE_LIMIT_BURST=1\nSTORE_PATH=mine\n"
+    tmp_path.joinpath(".env").write_text(wrong, encoding="utf-8")
+    environment = clean_environment({"PYTHONPATH": str(ROOT), "REDIS_URL_FILE": str(secret), "HOST": "unix:/nowhere/x"})
+    command = [sys.executable, "-m", "app", "demo"]
+    demo = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.dbsize() == 0
+    assert not tmp_path.joinpath("mine").exists()
+
+
+@pytest.mark.parametrize("arguments", [["keys", "list"], ["demo"], ["serve"]])
+def test_ctrl_c_ends_a_command_without_a_traceback(arguments: list[str], tmp_path: Path, redis_server: RedisServer) -> None:
+    """At any moment: while it imports, while it waits for a store that hangs."""
+    environment = clean_environment({"PYTHONPATH": str(ROOT), "API_KEY_SECRET": 32 * "x", "REDIS_URL": redis_server.url})
+    redis_server.pause()
+    try:
+        for delay_s in (0.0, 0.1, 0.3, 0.8):
+            process = subprocess.Popen(
+                [sys.executable, "-c", _HEARS, *arguments],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begins\n"
+            time.sleep(delay_s)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=30)
+            assert "Traceback" not in said
+            assert process.returncode in (0, 130)
+    finally:
+        redis_server.go_on()
+
+
+def test_an_output_that_nobody_takes_is_no_traceback() -> None:
+    """As in `decide completion bash | head -1`."""
+    shell = f"{sys.executable} -m app completion bash | true; echo ${{PIPESTATUS[0]}}"
+    environment = clean_environment({"PYTHONPATH": str(ROOT)})
+    ran = subprocess.run(["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert (ran.stdout.strip() in ("0", "1"), ran.stderr) == (True, "")
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    """Exit code 2 in place of a traceback."""
+    shell = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m app demo"
+    environment = clean_environment({"PYTHONPATH": str(ROOT)})
+    ran = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (2, "decide: the working folder is not there any more; go to one that is\n")
 
 
 def test_options_reach_the_workers(tmp_path: Path) -> None:
@@ -81,7 +170,7 @@ def test_the_package_carries_everything(tmp_path: Path) -> None:
     packages.joinpath("libraries.pth").write_text(libraries + "\n", encoding="utf-8")
     decide, environment = str(tmp_path / "venv" / "bin" / "decide"), clean_environment({"COLUMNS": "200"})
     for arguments, said in (
-        (["demo"], "Next, try:"),
+        (["demo"], "decide warm && decide serve --clock replay"),
         (["bench", "--list"], "acceptance: "),
         (["warm", "--dry-run"], '"symbols": 5'),
     ):

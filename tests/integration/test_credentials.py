@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cache.opening import open_store, refusal
+from app.cache.opening import open_store
 from app.cache.store import Store
+from app.commands.greeting import greeting
 from app.errors import StoreRefused
+from app.options import Settings
 from tests.servers import ROOT, RedisServer, clean_environment, decide_server, free_port
 
 _PASSWORD = "the-right-password"
@@ -33,15 +35,16 @@ def _store(url: str, password: str = "") -> Store:
 
 def test_the_right_password_is_accepted(locked: str) -> None:
     """In the setting, and in the URL."""
-    assert refusal(_store(locked, _PASSWORD)) is None
-    assert refusal(_store(locked.replace("redis://", f"redis://:{_PASSWORD}@"))) is None
+    for store in (_store(locked, _PASSWORD), _store(locked.replace("redis://", f"redis://:{_PASSWORD}@"))):
+        assert "none yet" in greeting(Settings(redis_url=locked), store, {})
 
 
 @pytest.mark.parametrize("password", ["", "a-wrong-one"])
 def test_a_wrong_or_missing_password_is_refused_by_name(locked: str, password: str) -> None:
     """The settings to look at are named, and no password is shown."""
-    said = refusal(_store(locked, password))
-    assert said is not None
+    with pytest.raises(StoreRefused) as refused:
+        greeting(Settings(redis_url=locked), _store(locked, password), {})
+    said = refused.value.detail
     assert "Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files" in said
     assert "a-wrong-one" not in said
 
@@ -62,7 +65,8 @@ def test_every_command_says_that_it_was_refused(locked: str) -> None:
 
 def test_a_redis_that_is_not_there_has_refused_nothing() -> None:
     """A server starts without its L2, and lives with it."""
-    assert refusal(_store(f"redis://127.0.0.1:{free_port()}", "whatever")) is None
+    url = f"redis://127.0.0.1:{free_port()}"
+    assert "it does not answer now (" in greeting(Settings(redis_url=url), _store(url, "whatever"), {})
 
 
 def test_the_server_does_not_start_with_a_wrong_password(locked: str, tmp_path: Path) -> None:
