@@ -39,12 +39,15 @@ def workers(server: DecideServer) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Whether there is such a process; one that has ended and that nobody has asked about (a container's first process may not) is
+    none.
+    """
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{pid}/status")
+        return not status.exists() or "State:\tZ" not in status.read_text(encoding="utf-8")
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
 
 
 def stop_and_read_log(server: DecideServer) -> tuple[int, str]:
