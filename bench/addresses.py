@@ -123,7 +123,8 @@ def address_of(url: str) -> TcpAddress | UnixAddress:
         path = url.removeprefix(_SOCKET)
         if path.startswith("///"):
             path = path.removeprefix("//")
-        if not path.startswith("/") or path.startswith("//") or path.endswith("/") or "\0" in path:
+        # The same as the server takes for HOST: two slashes would be a host.
+        if not path.startswith("/") or path.startswith("//") or path.endswith(("/", "/.", "/..")) or not path.isprintable():
             raise ScenarioError(refusal)
         if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
             raise ScenarioError(f"{refusal}, of at most {_SOCKET_PATH_MAX_BYTES} bytes")

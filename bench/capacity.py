@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import cast
 
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from bench.addresses import Addresses, address_of
 from bench.loops import run
 from bench.mix import Prepared
-from bench.scenario import Phase
+from bench.scenario import Phase, ScenarioError
 
 _SECONDS = 1.5
 _CONNECTIONS = 32
@@ -75,9 +76,21 @@ async def _serve(pipe: Connection, body: bytes, socket: str | None) -> None:
 async def measure(request: Prepared, body: bytes, *, socket: bool = False) -> Capacity:
     """Run the closed loop against a constant server for a moment, over a Unix ``socket`` if what is measured is on one. ``body``
     is a valid answer to ``request``.
+
+    Raises:
+        ScenarioError: the constant server did not start.
     """
     with tempfile.TemporaryDirectory(prefix="decide-") as folder:
         return await _measure(request, body, f"{folder}/constant" if socket else None)
+
+
+async def _told(pipe: Connection, process: SpawnProcess) -> str:
+    try:
+        return str(await asyncio.to_thread(pipe.recv))
+    except (EOFError, OSError) as error:
+        await asyncio.to_thread(process.join)
+        why = f"its process ended with {process.exitcode}, and what it said is above"
+        raise ScenarioError(f"the constant server that the harness measures itself against did not start: {why}") from error
 
 
 async def _measure(request: Prepared, body: bytes, socket: str | None) -> Capacity:
@@ -90,7 +103,7 @@ async def _measure(request: Prepared, body: bytes, socket: str | None) -> Capaci
     process.start()
     theirs.close()
     try:
-        target = address_of(await asyncio.to_thread(ours.recv))
+        target = address_of(await _told(ours, process))
         phase = Phase(name="capacity", loop="closed", connections=_CONNECTIONS, duration_s=_SECONDS)
         load = Load(phase, itertools.repeat(request), Addresses(target), rate_per_s=None)
         cpu_s = time.process_time()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from bench.scenario import ScenarioError
+
 _KIB = 1024
 
 
@@ -36,12 +38,18 @@ def parsed(rollup: str) -> Memory:
     return Memory(resident=found.get("Rss", 0), proportional=found.get("Pss", 0), anonymous=found.get("Pss_Anon", 0))
 
 
-def of(pids: Iterable[int]) -> Memory:
-    """All of these processes together; one that has ended has none."""
+def of(pids: Iterable[int], folder: Path = Path("/proc")) -> Memory:
+    """All of these processes together; one that has ended has none.
+
+    Raises:
+        ScenarioError: one of them is there, and may not be looked at.
+    """
     total = Memory()
     for pid in pids:
         try:
-            total += parsed(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))
-        except OSError:
+            total += parsed((folder / str(pid) / "smaps_rollup").read_text(encoding="ascii"))
+        except (FileNotFoundError, ProcessLookupError):
             continue
+        except OSError as error:
+            raise ScenarioError(f"the memory of process {pid} cannot be read: {error.strerror}") from error
     return total

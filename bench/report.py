@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from bench import picture
 from bench.results import PhaseResult, Results
 from bench.scenario import ScenarioError
 
@@ -31,6 +30,8 @@ def write(results: Results, folder: Path) -> list[Path]:
     prepare(folder)
     json_path, text_path, picture_path = (folder / f"{results.scenario}.{end}" for end in ("json", "md", "svg"))
     json_path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    from bench import picture  # noqa: PLC0415 - matplotlib takes half a second, which --help, --list and completion need not wait for
+
     picture.draw(results, picture_path)
     text_path.write_text(markdown(results, picture_path.name), encoding="utf-8")
     return [json_path, text_path, picture_path]

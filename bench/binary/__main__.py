@@ -36,7 +36,7 @@ from bench.scrape import ServerError
 
 WHOLE = Pace(rounds=31, seconds=1.0, starts=9, loads=3, symbols=10_000)
 QUICK = Pace(rounds=5, seconds=0.5, starts=3, loads=1, symbols=1000)
-SMOKE = Pace(rounds=1, seconds=0.2, starts=1, loads=1, symbols=20)
+SMOKE = Pace(rounds=1, seconds=0.2, starts=1, loads=1, symbols=20, unkept=0)
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 _FOLDER = Path(__file__).resolve().parent.parent / "results"
 

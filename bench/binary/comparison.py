@@ -99,9 +99,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(lines: Sequence[Line], unpacked: Unpacked, wrong: int) -> list[Check]:
-    """Every line that has a limit, and that nothing was answered wrongly or left behind."""
+    """Every line that has a limit, that something was unpacked, and that nothing was answered wrongly or left behind.
+
+    What was not measured passes nothing: a figure of 0 would be below any limit.
+    """
     checks = []
     for line in lines:
+        limits = (line.most, line.least, line.most_itself)
+        if any(limit is not None for limit in limits) and min(line.package.low, line.binary.low) <= 0:
+            checks.append(_some(line.title, f"the least figure in {line.unit}", 0))
+            continue
         if line.most_itself is not None:
             found = line.binary.median
             checks.append(_at_most(line.title, f"the binary's median in {line.unit}", line.most_itself, found))
@@ -120,8 +127,17 @@ def judge(lines: Sequence[Line], unpacked: Unpacked, wrong: int) -> list[Check]:
                 )
             )
     checks.append(_at_most("all loads", "the number of answers that were wrong or lost", 0, wrong))
-    checks.append(_at_most("after the stop", "the number of folders left behind", 0, unpacked.left_folders))
+    checks.append(_some("two workers", "the number of folders that the file unpacks to", unpacked.folders))
+    checks.append(_some("two workers", "the number of bytes in them", unpacked.unpacked_bytes))
+    # Of folders that were never seen nobody knows whether they are left.
+    if unpacked.folders:
+        checks.append(_at_most("after the stop", "the number of folders left behind", 0, unpacked.left_folders))
     return checks
+
+
+def _some(phase: str, name: str, found: int) -> Check:
+    """That there was something to measure."""
+    return Check(phase=phase, name=name, rule="at least", limit=1, found=found or None, passed=found > 0)
 
 
 def _at_most(phase: str, name: str, limit: float, found: float) -> Check:
@@ -158,6 +174,8 @@ def table(lines: Sequence[Line]) -> list[list[str]]:
 def size(unpacked: Unpacked) -> str:
     """What the file takes, in a sentence."""
     folders = "one folder" if unpacked.folders == 1 else f"{unpacked.folders} folders"
+    if not unpacked.folders:
+        return f"The file has {unpacked.file_bytes / 1e6:.1f} MB; no folder was found that it unpacks to."
     return (
         f"The file has {unpacked.file_bytes / 1e6:.1f} MB and unpacks {unpacked.unpacked_bytes / 1e6:.1f} MB into {folders} "
         f"while it runs with two workers; {unpacked.left_folders or 'nothing'} of that is left behind after the stop."

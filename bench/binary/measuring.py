@@ -31,18 +31,19 @@ _FILLS, _LOOKS = 10, 16
 _FILLERS = 8
 """Batches at a time: even if all reach one worker they are fewer decisions than MAX_IN_FLIGHT, so that none is refused."""
 _WORKERS_S = 30.0
-_UNPACKED = re.compile(r" (/\S*/_MEI[^/\s]+)/", re.MULTILINE)
-"""In ``/proc/PID/maps``: files of the folder that PyInstaller's bootloader unpacks to."""
+_UNPACKED = re.compile(r"^(?:\S+ +){5}(/.*/_MEI[^/\n]+)/", re.MULTILINE)
+"""In ``/proc/PID/maps``: files of the folder that PyInstaller unpacks to, which may have spaces in it; behind five columns."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, how long, how much."""
+    """How often, how long, how much. ``unkept`` starts of each come first, and read the files."""
 
     rounds: int
     seconds: float
     starts: int
     loads: int
     symbols: int
+    unkept: int = 1
 
 
 class _Worker(msgspec.Struct):
@@ -120,6 +121,13 @@ def _run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
         raise ScenarioError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-1000:]}")
 
 
+def _memory(process: Process) -> memory.Memory:
+    found = memory.of(process.pids())
+    if not found.proportional:
+        raise ScenarioError(f"no memory of the server was found; its log ends with\n{process.log[-1000:]}")
+    return found
+
+
 class Measuring:
     """Make one in an empty ``folder``, `prepare` it, and take one measurement after the other; ``stack`` ends what it started.
 
@@ -194,16 +202,16 @@ class Measuring:
         return process
 
     def starts(self) -> list[Line]:
-        """Start to ready, from the moment the process was made; one start of each before, which is not kept, reads the files."""
+        """Start to ready, from the moment the process was made."""
         lines = []
         for store in self._stores:
             taken: dict[str, list[float]] = {PACKAGE: [], BINARY: []}
-            for number in range(self._pace.starts + 1):
-                self._progress(f"start {store.title}: {number} of {self._pace.starts}")
+            for number in range(1 - self._pace.unkept, self._pace.starts + 1):
+                self._progress(f"start {store.title}: {max(0, number)} of {self._pace.starts}")
                 for name in in_turn(number):
                     process = self._start(name, store)
                     process.stop()
-                    if number:
+                    if number > 0:
                         taken[name].append(process.ready_s * 1000.0)
             title = f"start to {'ready' if store.ready == '/readyz' else 'answering'} {store.title}"
             lines.append(
@@ -228,7 +236,7 @@ class Measuring:
                 try:
                     wait_for_workers(process.address, workers)
                     self._fill(process, workers)
-                    taken[name].append(memory.of(process.pids()))
+                    taken[name].append(_memory(process))
                 finally:
                     process.stop()
         title = f"memory, {workers} worker{'s' * (workers > 1)}"

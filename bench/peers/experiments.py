@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from bench.peers.processes import Process
 from bench.peers.sampling import Sample, Spread, batches, singles, take, wire
 from bench.peers.world import World, symbols_of
 
+C = TypeVar("C")
 Progress = Callable[[str], None]
 _UNIVERSE = 1000
 _ROTATED = 20_000
@@ -47,15 +49,31 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     loop_symbols: int
 
 
-def table(name: str, title: str, cases: Sequence[Case], pace: Pace, progress: Progress, *, connections: int = 32) -> Table:
-    """Measure ``cases`` in interleaved rounds, each compared with the first of them."""
+def in_order(cases: Sequence[C], number: int, *, alternate: bool) -> list[C]:
+    """Whose turn is when in round ``number``, from 0: as they stand, or with ``alternate`` the other way round in every other."""
+    return list(reversed(cases)) if alternate and number % 2 else list(cases)
+
+
+def table(
+    name: str,
+    title: str,
+    cases: Sequence[Case],
+    pace: Pace,
+    progress: Progress,
+    *,
+    connections: int = 32,
+    alternate: bool = False,
+) -> Table:
+    """Measure ``cases`` in interleaved rounds, each compared with the first of them. Where they are to be so alike that it might
+    matter who is first, they ``alternate``.
+    """
     taken: dict[str, list[Sample]] = {case.name: [] for case in cases}
     for case in cases:
         # Once for what only the first requests pay.
         take(case.process, case.requests, connections=connections, seconds=_FRESH, wanted=case.wanted)
     for number in range(pace.rounds):
         progress(f"{name}: round {number + 1} of {pace.rounds}")
-        for case in cases:
+        for case in in_order(cases, number, alternate=alternate):
             sample = take(
                 case.process,
                 case.requests,
@@ -180,7 +198,15 @@ class Experiments:
         pair = [catalogue.DECIDE_TCP, catalogue.DECIDE_UNIX]
         titles = {1: "One connection: one bot, one question after the other", 32: "32 connections, closed loop"}
         found = [
-            table(f"sockets_{count}", title, [self._case(each) for each in pair], self._pace, self._progress, connections=count)
+            table(
+                f"sockets_{count}",
+                title,
+                [self._case(each) for each in pair],
+                self._pace,
+                self._progress,
+                connections=count,
+                alternate=True,
+            )
             for count, title in titles.items()
         ]
         self.stop(*(each.name for each in pair))

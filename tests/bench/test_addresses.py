@@ -17,7 +17,7 @@ import pytest
 from bench import scrape
 from bench.__main__ import main
 from bench.addresses import Address, Addresses, TcpAddress, UnixAddress, address_of
-from bench.capacity import measure
+from bench.capacity import _measure, measure
 from bench.load import Load
 from bench.loops import run
 from bench.mix import Encoder
@@ -84,6 +84,7 @@ def test_a_url_says_where_a_server_is(url: str, address: Address) -> None:
     [
         *("", "decide", "https://x", "http://", "http://x:0", "http://x:y", "http://x/path"),
         *("unix:", "unix:/", "unix:decide.sock", "unix://run/decide.sock", "unix:////run/x", "unix:/run/", "unix:/a\0b"),
+        *("unix:/run/.", "unix:/run/..", "unix:/a\nb"),
         f"unix:/{'x' * 107}",
     ],
 )
@@ -153,6 +154,13 @@ def test_the_harness_measures_itself_over_what_it_measures() -> None:
     """A constant reply on a socket, where the server is on one."""
     capacity = run(measure(_ASK, b"{}", socket=True))
     assert capacity.requests_per_s > 100
+
+
+def test_a_constant_server_that_does_not_start_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Here its socket's folder is missing: a sentence, and what the process said above it."""
+    with pytest.raises(ScenarioError, match=r"^the constant server that .* did not start: its process ended with 1, "):
+        run(_measure(_ASK, b"{}", str(tmp_path / "nowhere" / "constant")))
+    assert "FileNotFoundError" in capfd.readouterr().err
 
 
 def test_a_socket_that_cannot_be_reached_ends_a_run_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,8 @@ _MAPS = """7f0-7f1 r-xp 00000000 fe:00 11 /tmp/a/_MEIx1/libpython3.13.so.1.0
 7f2-7f3 rw-p 00000000 00:00 0
 7f3-7f4 r-xp 00000000 fe:00 13 /usr/lib/libc.so.6
 7f4-7f5 r-xp 00000000 fe:00 14 /var/tmp/_MEIy2/libz.so
+7f5-7f6 r-xp 00000000 fe:00 15                        /var/two words/_MEIz3/app/a b.so
+7f6-7f7 r-xp 00000000 fe:00 16                        /var/two words/_MEIz3/libz.so (deleted)
 """
 _linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc, of Linux alone")
 
@@ -75,6 +77,14 @@ def test_memory_is_read_in_bytes() -> None:
     assert memory.of([2**22 + 1]) == Memory()
 
 
+def test_memory_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    """As that of another user's process may not be: it is said, with the process."""
+    (tmp_path / "7" / "smaps_rollup").mkdir(parents=True)
+    assert memory.of([8], tmp_path) == Memory()
+    with pytest.raises(ScenarioError, match=r"^the memory of process 7 cannot be read: "):
+        memory.of([8, 7], tmp_path)
+
+
 @_linux
 def test_memory_of_a_tree_is_that_of_its_processes() -> None:
     """Of this process, and of this one twice."""
@@ -90,8 +100,8 @@ def test_a_tree_is_a_process_and_all_that_descend_from_it() -> None:
 
 
 def test_the_folders_that_a_process_runs_out_of_are_told_by_its_maps(tmp_path: Path) -> None:
-    """Each once; and what lies in one is counted in bytes, links not at all."""
-    assert unpacked_folders(_MAPS) == {"/tmp/a/_MEIx1", "/var/tmp/_MEIy2"}  # noqa: S108 - text, no file
+    """Each once, with the spaces in its name; and what lies in one is counted in bytes, links not at all."""
+    assert unpacked_folders(_MAPS) == {"/tmp/a/_MEIx1", "/var/tmp/_MEIy2", "/var/two words/_MEIz3"}  # noqa: S108 - text, no file
     assert unpacked_folders("") == set()
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a").write_bytes(b"123")
@@ -134,8 +144,28 @@ def test_a_limit_is_held_against_the_median(line: Line, *, passes: bool) -> None
 
 def test_wrong_answers_and_what_is_left_behind_fail_too() -> None:
     """Whatever the figures."""
-    assert [check.passed for check in judge([], _unpacked(left=1), 2)] == [False, False]
-    assert [check.passed for check in judge([], _unpacked(), 0)] == [True, True]
+    assert [check.passed for check in judge([], _unpacked(left=1), 2)] == [False, True, True, False]
+    assert [check.passed for check in judge([], _unpacked(), 0)] == [True] * 4
+
+
+def test_nothing_left_of_folders_that_were_never_seen_is_no_success() -> None:
+    """That none is left is not even said, and that none was found fails."""
+    unseen = Unpacked(file_bytes=1, folders=0, unpacked_bytes=0, left_folders=0)
+    assert [check.line for check in judge([], unseen, 0) if not check.passed] == [
+        "two workers: the number of folders that the file unpacks to is nothing to measure, must be at least 1",
+        "two workers: the number of bytes in them is nothing to measure, must be at least 1",
+    ]
+    assert not any("left behind" in check.line for check in judge([], unseen, 0))
+    assert size(unseen).endswith("no folder was found that it unpacks to.")
+
+
+@pytest.mark.parametrize(("package", "binary"), [(100.0, 0.0), (0.0, 100.0), (0.0, 0.0)])
+@pytest.mark.parametrize("limit", ["most", "least", "most_itself"])
+def test_a_figure_that_was_not_measured_passes_no_limit(limit: str, package: float, binary: float) -> None:
+    """Nothing is below whatever may be reached, and nothing by nothing is no ratio."""
+    check = judge([_line("memory", package, binary, **{limit: 1.1})], _unpacked(), 0)[0]
+    assert not check.passed
+    assert check.line == "memory: the least figure in MB is nothing to measure, must be at least 1"
 
 
 def test_what_makes_a_comparison_unfair_is_said() -> None:
@@ -186,11 +216,12 @@ def test_a_stand_in_is_measured_from_start_to_stop(tmp_path: Path) -> None:
     stand_in.chmod(0o755)
     command = [sys.executable, "-m", "bench.binary", "--binary", str(stand_in), "--smoke", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=clean_environment({}), capture_output=True, text=True, timeout=110, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert (tmp_path / "binary.json").exists(), done.stdout + done.stderr
     found = msgspec.json.decode((tmp_path / "binary.json").read_bytes(), type=Comparison)
-    assert (done.returncode == 1) == bool(found.failures)
-    if found.failures:
-        assert done.stdout.rstrip().endswith(f"FAILED {found.failures[-1].line}")
+    # A script unpacks nothing, and that is a failure.
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith(f"FAILED {found.failures[-1].line}")
+    assert "the number of folders that the file unpacks to is nothing to measure" in done.stdout
     names = {line.name.rpartition("_")[0] if line.name.startswith("memory") else line.name for line in found.lines}
     assert {"start_empty", "start_sqlite", "memory_1", "memory_2", "single_answers_per_s", "batch_cpu_us"} <= names
     assert all(spread.low > 0 for line in found.lines for spread in (line.package, line.binary))

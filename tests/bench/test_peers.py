@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bench.peers import goals, page
+from bench.peers.experiments import in_order
 from bench.peers.findings import Cost, Findings, Row, Size, Step, Table
 from bench.peers.sampling import Spread
 
@@ -117,6 +118,12 @@ def test_ratios_stand_with_their_spread() -> None:
     assert page.spread(Spread(low=1.0, median=2.0, high=3000.0), 1, " ms") == "2.0 ms [1.0, 3,000.0]"
     assert not page.spread(None)
     assert Spread.of([3.0, 1.0, 2.0]) == Spread(low=1.0, median=2.0, high=3.0)
+
+
+def test_ways_to_one_server_are_first_as_often_as_each_other() -> None:
+    """Where they alternate; everywhere else the rounds are all alike."""
+    assert [in_order("ab", number, alternate=True) for number in range(3)] == [["a", "b"], ["b", "a"], ["a", "b"]]
+    assert [in_order("abc", number, alternate=False) for number in range(2)] == [["a", "b", "c"]] * 2
 
 
 def test_two_ways_to_one_server_stand_with_their_ratios() -> None:

@@ -1,5 +1,7 @@
 """Checks, scrapes and reports."""
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from bench.scenario import Checks, ScenarioError
 from bench.stats import Recorder
 from bench.validity import Verdict, judge
 from tests.bench.servers import answer, batch, decision, problem
+from tests.servers import ROOT
 
 _A, _B = TcpAddress("10.0.0.1", 80), TcpAddress("10.0.0.2", 80)
 _ENCODER = Encoder("test")
@@ -31,6 +34,13 @@ _FOUND: dict[str, float | None] = {
     "faults": 1,
     "invalid": 0,
 }
+
+
+def test_the_command_comes_without_what_draws() -> None:
+    """Help, the list of scenarios and completion import it, and need no picture."""
+    code = "import sys, bench.__main__; sys.exit('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def _samples(hits: float, misses: float, failed: float = 0.0) -> scrape.Samples:
