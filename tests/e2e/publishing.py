@@ -39,9 +39,7 @@ def workers(server: DecideServer) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process; one that has ended and that nobody has asked about (a container's first process may not) is
-    none.
-    """
+    """Whether there is such a process. One that has ended is none, though perhaps nobody has asked how (a container's first)."""
     try:
         os.kill(pid, 0)
         status = Path(f"/proc/{pid}/status")
