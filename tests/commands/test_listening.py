@@ -8,7 +8,7 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_the_file_has_the_permissions_that_were_asked_for(path: Path, mode: int)
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-class _WatchedPath(type(Path())):  # type: ignore[misc] - the class of this system's paths
+class _WatchedPath(PosixPath):
     """Tries to connect in the moment in which the permissions are set."""
 
     refused = 0
