@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ ANSWER_MAX_BYTES = 67_108_864
 _HTTP = ("http", "https")
 _UNIX = "unix:"
 _SOCKET_PATH_MAX_BYTES = 107
+_TRY_AGAIN_S = 0.02
 _OK, _REFUSED_FROM = 200, 400
 _is_path = re.compile(r"[\x21-\x7e]*").fullmatch
 
@@ -125,7 +127,17 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        deadline = time.monotonic() + (self.timeout or 0)
+        while True:
+            try:
+                self.sock.connect(self._path)
+            except BlockingIOError:
+                # The server's queue is full; over TCP the kernel would try again by itself.
+                if time.monotonic() > deadline:
+                    raise TimeoutError("its queue is full") from None
+                time.sleep(_TRY_AGAIN_S)
+            else:
+                return
 
 
 class _Answer(NamedTuple):
