@@ -118,14 +118,14 @@ def test_the_images_health_check_asks_over_it(server: DecideServer) -> None:
 
 
 def test_a_second_server_on_it_is_refused_and_the_first_serves_on(server: DecideServer) -> None:
-    """Exit code 2 and a line; so is a place where no socket can be."""
+    """Exit code 4 and a line; so is a place where no socket can be."""
     for host, says in (
         (f"unix:{server.place}", "a server listens there already"),
         (f"unix:{ROOT / 'README.md'}", "there is a file that is no socket, which is left alone"),
         ("unix:/nonexistent/d.sock", "its folder /nonexistent cannot be opened (No such file or directory)"),
     ):
         done = _app("-m", "app", HOST=host)
-        assert (done.returncode, done.stderr) == (2, f"settings: HOST is {host!r}; cannot listen there: {says}\n")
+        assert (done.returncode, done.stderr) == (4, f"settings: HOST is {host!r}; cannot listen there: {says}\n")
     assert server.status_of("/livez") == 200
 
 
