@@ -243,6 +243,22 @@ def test_callers_lose_no_request_through_the_stop_and_find_the_successor(tmp_pat
     assert min(caller.answers for caller in callers) > 0
 
 
+def test_when_the_file_is_gone_who_is_connected_is_still_served(tmp_path: Path) -> None:
+    """Callers go elsewhere before the server stops, not with it."""
+    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S="1")) as server:
+        server.wait_ready()
+        with Wire(server.place) as wire:
+            assert wire.send(_ASK).answer().status == 200
+            server.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + 20
+            while _path(server).exists():
+                assert time.monotonic() < deadline, "the file stays"
+                time.sleep(0.005)
+            answer = wire.send(_ASK).answer()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert server.process.wait(20) == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere nothing ends a connection that is not read")
 @pytest.mark.parametrize("stop", ["slow", "SIGTERM", "SIGINT"])
 def test_who_does_not_read_is_hung_up_on_and_does_not_hold_up_the_stop(tmp_path: Path, stop: str) -> None:
