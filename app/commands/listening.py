@@ -46,6 +46,8 @@ class UnixListener:
     def __init__(self, path: Path, mode: int, backlog: int) -> None:
         self.path = path
         self.backlog = backlog
+        # Before anything is made beside it.
+        _is_there(path)
         with _alone_at(path):
             _clear(path)
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -125,18 +127,30 @@ def _own_file(path: Path) -> int | None:
     return None
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a socket.
+
+    Raises:
+        OSError: what is there is something else.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        # Why nothing can be there is said when it is tried.
+        return False
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.EEXIST, "there is a file that is no socket, which is left alone")
+    return True
+
+
 def _clear(path: Path) -> None:
     """Remove the socket's file that a server left that did not end by itself.
 
     Raises:
         OSError: what is there is something else, or somebody answers.
     """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
+    if not _is_there(path):
         return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise OSError(errno.EEXIST, "there is a file that is no socket, which is left alone")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_ANSWER_S)
         try:

@@ -112,6 +112,7 @@ def test_what_is_no_socket_is_refused_and_left_alone(path: Path, kind: str) -> N
     with pytest.raises(OSError, match="no socket, which is left alone"):
         _listener(path)
     assert path.lstat() == before
+    assert not path.with_name(".decide.sock.lock").exists()
 
 
 def test_a_socket_of_another_kind_is_refused_and_left_alone(path: Path) -> None:
