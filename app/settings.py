@@ -29,7 +29,7 @@ _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _LEAST_RATE_PER_S = 0.001
 _MORE_RULES = {
-    "host": "; an IP address or a name, or unix: and a socket's absolute path of 107 bytes at most (not on Windows)",
+    "host": "; an IP address or a name, or unix:/… with a socket's absolute path of 107 bytes at most (not on Windows)",
     "rate_limit_per_s": ", or 0.001 and more; 0 is no limit",
     "socket_mode": ", as 660",
     "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
@@ -136,6 +136,9 @@ def _check(name: str, text: str) -> None:
     elif name == "host" and socket_path(text) is not None:
         _check_socket_path(text)
     elif name == "host":
+        # A socket's path that lacks its unix:, or has it otherwise, would be no address either; the resolver says so too late.
+        if "/" in text or text != "".join(text.split()) or text.lower().startswith(f"{UNIX}:"):
+            raise ValueError("neither an address nor a name")
         # What the resolver does first; it refuses labels that are empty or too long.
         text.encode("idna")
 
@@ -151,7 +154,9 @@ def _check_socket_path(host: str, system: str = os.name) -> None:
     path = host.partition(":")[2]
     if system == "nt":
         raise ValueError("Windows has none that the server could listen on")
-    if not path.startswith("/") or path.endswith(("/", "/.", "/..")):
+    # unix://folder/file would name a machine, as in a URL.
+    plain = path.removeprefix("//") if path.startswith("///") else path
+    if not plain.startswith("/") or plain.startswith("//") or path.endswith(("/", "/.", "/..")):
         raise ValueError("not the absolute path of a file")
     if len(os.fsencode(str(socket_path(host)))) > _SOCKET_PATH_MAX_BYTES:
         raise ValueError("too long")

@@ -6,8 +6,10 @@ Run as ``python -I -S probe.py``, every few seconds in a container that may have
 import os
 import socket
 import sys
+import time
 
 _TIMEOUT_S = 3.0
+_TRY_AGAIN_S = 0.05
 
 
 def connect(host: str, port: str) -> socket.socket:
@@ -16,12 +18,21 @@ def connect(host: str, port: str) -> socket.socket:
         return socket.create_connection(("127.0.0.1", int(port or 8000)), timeout=_TIMEOUT_S)
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(_TIMEOUT_S)
-    try:
-        connection.connect(host.removeprefix("unix:"))
-    except OSError:
-        connection.close()
-        raise
-    return connection
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            connection.connect(host.removeprefix("unix:"))
+        except BlockingIOError:
+            # A busy server's queue is full, which is no reason to restart it; over TCP the kernel would try again by itself.
+            if time.monotonic() > deadline:
+                connection.close()
+                raise
+            time.sleep(_TRY_AGAIN_S)
+        except OSError:
+            connection.close()
+            raise
+        else:
+            return connection
 
 
 def main() -> int:

@@ -34,13 +34,34 @@ def test_host_may_be_a_unix_socket(host: str, path: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        *("unix:", "unix:/", "unix:decide.sock", "unix:./decide.sock", "unix:/run/decide/", "unix:/run/..", "unix:/run/."),
+        *(
+            "unix://run/decide.sock",
+            "unix:////run/decide.sock",
+            "unix:",
+            "unix:/",
+            "unix:decide.sock",
+            "unix:./decide.sock",
+            "unix:/run/decide/",
+            "unix:/run/..",
+            "unix:/run/.",
+        ),
         *("unix:/" + "x" * 107, "unix:/" + "ä" * 60, "unix:/run/a\x00b.sock", "unix:/run/a\nb.sock"),
     ],
 )
 def test_a_path_where_no_socket_can_be_is_refused_by_name(host: str) -> None:
     """Relative, a folder, longer than the kernel has room for, not printable."""
-    assert re.match(r"HOST is '.*, or unix: and a socket's absolute path of 107 bytes at most", _refusal(HOST=host))
+    assert re.match(r"HOST is '.*, or unix:/… with a socket's absolute path of 107 bytes at most", _refusal(HOST=host))
+
+
+@pytest.mark.parametrize(
+    "host", ["/run/decide.sock", "UNIX:/run/d.sock", " unix:/run/d.sock", "unix :/run/d.sock", "Unix:x", "a b"]
+)
+def test_what_was_meant_for_a_socket_is_told_how_one_is_written(host: str) -> None:
+    """It is no address either, and must not be taken for one that others reach, which wants keys."""
+    told = _refusal(HOST=host)
+    assert told.startswith(f"HOST is {host!r}; ")
+    assert "or unix:/… with a socket's absolute path" in told
+    assert "API_KEY_SECRET" not in told
 
 
 def test_windows_has_no_unix_socket_to_listen_on() -> None:

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ ANSWER_MAX_BYTES = 67_108_864
 _HTTP = ("http", "https")
 _UNIX = "unix:"
 _SOCKET_PATH_MAX_BYTES = 107
+_TRY_AGAIN_S = 0.02
 _OK, _REFUSED_FROM = 200, 400
 _is_path = re.compile(r"[\x21-\x7e]*").fullmatch
 
@@ -70,8 +72,9 @@ def address_of(url: str) -> Address:
 
 def _unix_address(url: str) -> Address:
     # unix:///path is another way to write unix:/path.
-    path = "/" + url.removeprefix(_UNIX).lstrip("/")
-    if not url.startswith(f"{_UNIX}/") or path.endswith("/") or not path.isprintable():
+    path = url.removeprefix(_UNIX)
+    path = path.removeprefix("//") if path.startswith("///") else path
+    if not path.startswith("/") or path.startswith("//") or path.endswith(("/", "/.", "/..")) or not path.isprintable():
         raise ValueError("behind unix: there must be a socket's absolute path, as in unix:/run/decide/decide.sock")
     if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
         raise ValueError(f"a socket's path has {_SOCKET_PATH_MAX_BYTES} bytes at most")
@@ -125,7 +128,17 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        deadline = time.monotonic() + (self.timeout or 0)
+        while True:
+            try:
+                self.sock.connect(self._path)
+            except BlockingIOError:
+                # The server's queue is full; over TCP the kernel would try again by itself.
+                if time.monotonic() > deadline:
+                    raise TimeoutError("its queue is full") from None
+                time.sleep(_TRY_AGAIN_S)
+            else:
+                return
 
 
 class _Answer(NamedTuple):

@@ -46,7 +46,9 @@ class UnixListener:
     def __init__(self, path: Path, mode: int, backlog: int) -> None:
         self.path = path
         self.backlog = backlog
-        with _alone_in(path.parent):
+        # Before anything is made beside it.
+        _is_there(path)
+        with _alone_at(path):
             _clear(path)
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -64,27 +66,36 @@ class UnixListener:
     def remove(self) -> None:
         """Take its file away, if it is still this one's: callers then find nothing, those in the queue are still served.
 
-        Once only: as long as the socket is open its file's number is no other file's, afterwards it may be the successor's.
+        Once only: as long as the socket is open its file's number is no other file's, afterwards it may be the successor's. And
+        as long as it is open no successor takes its place: this needs no lock, so nobody who holds one can keep it from it.
         """
         ours, self._file = self._file, None
         if ours is None:
             return
         # A folder that is gone, or no longer to be written to, has nothing that could be taken away.
-        with contextlib.suppress(OSError), _alone_in(self.path.parent):
+        with contextlib.suppress(OSError):
             found = self.path.lstat()
             if (found.st_dev, found.st_ino) == ours:
                 self.path.unlink()
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Of servers that look at ``folder``, and then do something about it, one does so at a time."""
+def _alone_at(path: Path) -> Iterator[None]:
+    """Of this user's servers that look at ``path``, and then do something about it, one does so at a time.
+
+    By a lock on a file beside it that only this user can open, since whoever can open a file can lock it, for ever. It stays:
+    were it removed, two could each have a lock on a file of that name. Where there can be no such file, because its name is taken
+    or the folder is closed, it goes without: what is lost is the order among those that start in the same moment.
+
+    Raises:
+        OSError: the folder is not there, or a program of this user's keeps the lock.
+    """
     import fcntl  # noqa: PLC0415 - there is none on Windows, nor a Unix socket for Granian
 
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise OSError(error.errno, f"its folder {folder} cannot be opened ({error.strerror})") from error
+    descriptor = _own_file(path.with_name(f".{path.name}.lock"))
+    if descriptor is None:
+        yield
+        return
     try:
         deadline = time.monotonic() + _TURN_S
         while True:
@@ -93,11 +104,43 @@ def _alone_in(folder: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise OSError(errno.EBUSY, f"another program keeps its folder {folder} locked") from None
+                    raise OSError(errno.EBUSY, f"another program keeps .{path.name}.lock beside it locked") from None
                 time.sleep(_LOOK_AGAIN_S)
         yield
     finally:
         os.close(descriptor)
+
+
+def _own_file(path: Path) -> int | None:
+    """A descriptor of the file there, made if need be; None if what is there is not this user's, or nothing can be there."""
+    try:
+        # Not waiting: it may be somebody's pipe.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise OSError(error.errno, f"its folder {path.parent} cannot be opened ({error.strerror})") from error
+    except OSError:
+        return None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a socket.
+
+    Raises:
+        OSError: what is there is something else.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        # Why nothing can be there is said when it is tried.
+        return False
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.EEXIST, "there is a file that is no socket, which is left alone")
+    return True
 
 
 def _clear(path: Path) -> None:
@@ -106,19 +149,15 @@ def _clear(path: Path) -> None:
     Raises:
         OSError: what is there is something else, or somebody answers.
     """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
+    if not _is_there(path):
         return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise OSError(errno.EEXIST, "there is a file that is no socket, which is left alone")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_ANSWER_S)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             # Nobody has it open any more.
-            path.unlink()
+            path.unlink(missing_ok=True)
             return
         except FileNotFoundError:
             return

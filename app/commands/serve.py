@@ -1,7 +1,7 @@
 """``decide serve``, and no command at all: check the settings, then start Granian.
 
-Exit codes: 0 stopped, 2 a setting is wrong, its port or socket is taken, Redis does not accept its password, or there can be no
-traces.
+Exit codes: 0 stopped, 2 a setting is wrong, Redis does not accept its password, or there can be no traces, 4 it cannot listen:
+its port or socket is taken, or its address is not there (yet).
 """
 
 import contextlib
@@ -50,11 +50,13 @@ Examples:
   decide serve --host unix:/run/decide/decide.sock
   REDIS_URL=redis://localhost:6379/0 decide serve --workers 2
 
-Exit codes: 0 stopped, 2 a setting or an argument is wrong, its port or socket is taken, Redis does not accept its password, or
-there can be no traces.
+Exit codes: 0 stopped, 2 a setting or an argument is wrong, Redis does not accept its password, or there can be no traces, 4 it
+cannot listen: its port or socket is taken, or its address is not there (yet).
 """
 _LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
+_CANNOT_LISTEN = 4
+"""Not a wrong setting's: whoever restarts the server shall try again, since an address may come up later than it."""
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
@@ -288,7 +290,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         where = f"HOST is {settings.host!r}" + ("" if socket_path(settings.host) else f" and PORT is {settings.port}")
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
-        return 2
+        return _CANNOT_LISTEN
     serve(settings, place, told)
     return 0
 

@@ -4,9 +4,10 @@ The server offers no way to it: an application that returns leaves what it has s
 holds its buffers, and holds up the stop of the server. So the connection's socket is found by its peer and shut down. Only Linux
 says which sockets a process has; elsewhere the connection ends when its client reads on, or goes.
 
-Over a Unix socket no peer has an address. There those are found that take nothing: full, and as full a second later. Are there no
-more of them than were asked for, it is they. Are there more, nobody is ended by mistake: it is looked again, a few times and
-whenever another is asked for.
+Over a Unix socket no peer has an address. There those are suspected that were full when it was asked, and those of them are
+ended that are as full a second later, if no more are suspected than were asked for. Are there more, it is looked again, a few
+times and whenever another is asked for. One that takes something meanwhile, or goes, may be one that was meant: it counts as one,
+and nobody is ended in its place. Rather nobody than the wrong one: who is not found ends by its own reading, or with the server.
 """
 
 import array
@@ -57,6 +58,7 @@ class HangUps:
         self._sleep = sleep
         self._wanted: set[Peer] = set()
         self._nameless = 0
+        self._seen: Mapping[int, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -85,18 +87,27 @@ class HangUps:
 
     async def _look(self) -> None:
         try:
-            for _ in range(_LOOKS):
-                asked, before = self._nameless, await asyncio.to_thread(full_ones)
-                await self._sleep(_STALL_S)
+            asked = alike = 0
+            while self._nameless and alike <= _LOOKS:
                 now = await asyncio.to_thread(full_ones)
-                stuck = {number: waiting for number, waiting in now.items() if before.get(number) == waiting}
-                if len(stuck) <= self._nameless:
+                # Who has asked since the last look has been looked at once, and waits for the next.
+                late = self._nameless > asked
+                alike = 0 if late else alike + 1
+                stuck = {number: waiting for number, waiting in now.items() if self._seen.get(number) == waiting}
+                moved = len(self._seen) - len(stuck)
+                self._nameless = max(0, self._nameless - moved)
+                # Who is full for the first time may have been so before the last look, and have read in between.
+                new = now.keys() - self._seen.keys()
+                if not late and len(stuck) + len(new) <= self._nameless:
                     await asyncio.to_thread(shut, stuck)
-                    # Those of them that were not found have gone by themselves, or read on.
-                    self._nameless -= max(asked, len(stuck))
-                if not self._nameless:
-                    return
+                    # Those of them that were not found have gone by themselves, or read on: nobody else is ended for them.
+                    self._nameless = 0
+                    break
+                self._seen, asked = now, self._nameless
+                await self._sleep(_STALL_S)
         finally:
+            if not self._nameless:
+                self._seen = {}
             self._looking = None
 
 

@@ -90,18 +90,27 @@ def test_who_may_write_to_the_socket_may_call_and_nobody_else(machine: Machine) 
     assert (refused.code, refused.errors.strip()) == (3, f"decide: no answer from {SOCKET}: Permission denied")
 
 
-def test_secrets_reach_it_as_credentials_and_keys_are_made_beside_it(machine: Machine) -> None:
-    """By the lines that stand in the unit as comments, and the README's command for a key."""
-    secret = "head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'"
-    machine.must(f"{secret} > /etc/decide/api_key_secret; chmod 600 /etc/decide/api_key_secret")
-    machine.settings(HOST=SOCKET, CLOCK="replay", ACCESS="keys")
-    unit = machine.must("cat /etc/systemd/system/decide.service")
-    machine.change("decide", "\n".join(line[1:] for line in unit.splitlines() if "api_key_secret" in line and line[0] == "#"))
+def test_keys_are_switched_on_by_the_readmes_steps(machine: Machine) -> None:
+    """The secret reaches the server as a credential, nobody calls without a key any more, and one is made beside it."""
     _serving(machine)
-    refused = machine.ask("AAPL")
-    assert (refused.code, "Unauthorized" in refused.errors) == (1, True), refused
-    (key,) = re.findall(r"decide_[A-Za-z0-9_-]{20,}", machine.must(machine.readme("sudo systemd-run")))
-    until(lambda: machine.shell(f"DECIDE_API_KEY={key} decide ask --url {SOCKET} AAPL").code == 0, 10, "the key is good")
+    assert machine.ask("AAPL").code == 0
+    machine.must("cp /etc/systemd/system/decide.service /root/")
+    try:
+        # The machine has no OpenSSL.
+        rand = "openssl() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'; }; "
+        for step in (
+            "openssl rand",
+            "echo ACCESS=keys",
+            "sudo sed -i '/api_key",
+            "sudo systemctl daemon-reload && sudo systemctl restart",
+        ):
+            machine.must(rand + machine.readme(step))
+        refused = machine.ask("AAPL")
+        assert (refused.code, "Unauthorized" in refused.errors) == (1, True), refused
+        (key,) = re.findall(r"decide_[A-Za-z0-9_-]{20,}", machine.must(machine.readme("sudo systemd-run")))
+        until(lambda: machine.shell(f"DECIDE_API_KEY={key} decide ask --url {SOCKET} AAPL").code == 0, 10, "the key is good")
+    finally:
+        machine.must("mv /root/decide.service /etc/systemd/system/decide.service; systemctl daemon-reload")
 
 
 def test_what_is_unpacked_into_tmp_can_be_executed(machine: Machine) -> None:
@@ -129,6 +138,24 @@ def test_a_wrong_setting_is_told_and_not_tried_again(machine: Machine) -> None:
     assert machine.shell("systemctl start decide").code != 0
     assert (machine.show("ExecMainStatus"), machine.show("NRestarts"), machine.show("ActiveState")) == ("2", "0", "failed")
     assert "WORKERS is 'many'; allowed: a whole number" in machine.journal()
+
+
+def test_where_it_cannot_listen_yet_it_is_tried_again(machine: Machine) -> None:
+    """An address may come up after it."""
+    machine.settings(HOST="192.0.2.1", ACCESS="off")
+    machine.shell("systemctl start --no-block decide")
+    until(lambda: int(machine.show("NRestarts")) >= 2, 20, "it is tried again")
+    assert machine.show("ExecMainStatus") in ("4", "0")
+    assert "HOST is '192.0.2.1' and PORT is 8000; cannot listen there" in machine.journal()
+
+
+def test_nobody_else_can_lock_or_list_where_the_socket_is(machine: Machine) -> None:
+    """Whoever can open a folder can hold its lock, for ever."""
+    machine.must("id guest || useradd guest")
+    _serving(machine)
+    assert machine.shell("ls /run/decide/", user="guest").code == 2
+    assert machine.shell("flock --nonblock /run/decide true", user="guest").code != 0
+    assert machine.shell("cat /run/decide/.decide.sock.lock", user="guest").code == 1
 
 
 def test_a_stop_is_clean_and_takes_the_socket_away(machine: Machine) -> None:

@@ -3,11 +3,12 @@
 import fcntl
 import os
 import re
+import shutil
 import socket
 import stat
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import pytest
 
@@ -51,12 +52,24 @@ def test_the_file_has_the_permissions_that_were_asked_for(path: Path, mode: int)
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
+class _WatchedPath(PosixPath):
+    """Tries to connect in the moment in which the permissions are set."""
+
+    refused = 0
+
+    def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:
+        """By now the file is there, with what the umask left it."""
+        with pytest.raises(ConnectionRefusedError):
+            connect(Path(self))
+        self.refused += 1
+        super().chmod(mode, follow_symlinks=follow_symlinks)
+
+
 def test_nobody_can_connect_before_the_permissions_are_set(path: Path) -> None:
     """A bound socket that does not listen yet refuses everybody: that is the moment in which its permissions are set."""
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(path))
-        with pytest.raises(ConnectionRefusedError):
-            connect(path)
+    watched = _WatchedPath(path)
+    with _listener(watched).socket, connect(path):
+        assert watched.refused == 1
 
 
 def test_a_socket_that_a_dead_server_left_is_replaced(path: Path) -> None:
@@ -99,6 +112,7 @@ def test_what_is_no_socket_is_refused_and_left_alone(path: Path, kind: str) -> N
     with pytest.raises(OSError, match="no socket, which is left alone"):
         _listener(path)
     assert path.lstat() == before
+    assert not path.with_name(".decide.sock.lock").exists()
 
 
 def test_a_socket_of_another_kind_is_refused_and_left_alone(path: Path) -> None:
@@ -124,14 +138,64 @@ def test_a_folder_that_must_not_be_written_to_is_refused(path: Path) -> None:
         _listener(path)
 
 
-def test_a_folder_that_somebody_keeps_locked_is_given_up(path: Path) -> None:
-    """It is waited for, not for ever."""
+def test_a_folder_that_somebody_keeps_locked_does_not_matter(path: Path) -> None:
+    """Whoever may read a folder can lock it, for ever: neither the start nor the end of a server waits for that."""
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with pytest.raises(OSError, match="another program keeps its folder"):
-            _listener(path)
+        made = _listener(path)
+        made.remove()
+        made.socket.close()
     finally:
+        os.close(descriptor)
+    assert not path.exists()
+
+
+def test_the_lock_is_its_users_alone(listener: UnixListener) -> None:
+    """Nobody else can open it, so that nobody else can keep it; and it stays when the socket goes."""
+    lock = listener.path.with_name(".decide.sock.lock")
+    assert stat.S_IMODE(lock.lstat().st_mode) == 0o600
+    listener.remove()
+    assert lock.exists()
+
+
+def test_a_lock_that_its_user_keeps_is_waited_for_and_given_up(path: Path) -> None:
+    """Not for ever at the start; and the end of a server does not need it."""
+    made = _listener(path)
+    descriptor = os.open(path.with_name(".decide.sock.lock"), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match=r"another program keeps \.decide\.sock\.lock beside it locked"):
+            _listener(path)
+        made.remove()
+    finally:
+        os.close(descriptor)
+        made.socket.close()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "open to all"])
+def test_what_has_the_locks_name_and_is_no_such_file_is_left_alone(path: Path, kind: str) -> None:
+    """It is done without: a name that somebody took first keeps no server from starting, and nothing is written through it."""
+    lock = path.with_name(".decide.sock.lock")
+    if kind == "folder":
+        lock.mkdir()
+    elif kind == "link":
+        lock.symlink_to(path.with_name("elsewhere"))
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.touch()
+        lock.chmod(0o666)
+    descriptor = None if kind in ("link", "pipe") else os.open(lock, os.O_RDONLY)
+    if descriptor is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    before = lock.lstat()
+    with _listener(path).socket, connect(path):
+        pass
+    assert lock.lstat() == before
+    assert not path.with_name("elsewhere").exists()
+    if descriptor is not None:
         os.close(descriptor)
 
 
@@ -197,7 +261,6 @@ def test_a_folder_that_is_gone_is_no_fault_at_the_end(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     made = _listener(folder / "decide.sock")
-    made.path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
     made.remove()
     made.socket.close()

@@ -82,8 +82,17 @@ def test_a_taken_port_is_said_and_not_shared(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         refused = _refused(tmp_path, "", PORT=str(taken.getsockname()[1]))
-    assert refused.returncode == 2
+    assert refused.returncode == 4
     assert "cannot listen there" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_that_is_not_there_is_no_wrong_setting(host: str, tmp_path: Path) -> None:
+    """It may come up, and the name be known, a moment later: the exit code is one after which a start is tried again."""
+    refused = _refused(tmp_path, "", HOST=host, ACCESS="off")
+    assert refused.returncode == 4
+    assert f"HOST is {host!r} and PORT is 8000; cannot listen there" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -100,7 +100,7 @@ def test_the_client_asks_over_it(server: DecideServer, tmp_path: Path) -> None:
         3,
         f"decide: no answer from unix:{tmp_path}/none.sock: No such file or directory\n",
     )
-    for wrong in ("unix:none.sock", "unix:", "unix:/run/", "unix:/" + "x" * 200):
+    for wrong in ("unix:none.sock", "unix://run/x.sock", "unix:", "unix:/run/", "unix:/" + "x" * 200):
         refused = _app("-m", "app", "ask", "AAPL", "--url", wrong)
         assert refused.returncode == 2
         assert "Traceback" not in refused.stderr
@@ -118,14 +118,14 @@ def test_the_images_health_check_asks_over_it(server: DecideServer) -> None:
 
 
 def test_a_second_server_on_it_is_refused_and_the_first_serves_on(server: DecideServer) -> None:
-    """Exit code 2 and a line; so is a place where no socket can be."""
+    """Exit code 4 and a line; so is a place where no socket can be."""
     for host, says in (
         (f"unix:{server.place}", "a server listens there already"),
         (f"unix:{ROOT / 'README.md'}", "there is a file that is no socket, which is left alone"),
         ("unix:/nonexistent/d.sock", "its folder /nonexistent cannot be opened (No such file or directory)"),
     ):
         done = _app("-m", "app", HOST=host)
-        assert (done.returncode, done.stderr) == (2, f"settings: HOST is {host!r}; cannot listen there: {says}\n")
+        assert (done.returncode, done.stderr) == (4, f"settings: HOST is {host!r}; cannot listen there: {says}\n")
     assert server.status_of("/livez") == 200
 
 
@@ -241,6 +241,22 @@ def test_callers_lose_no_request_through_the_stop_and_find_the_successor(tmp_pat
             assert successor.status_of("/readyz") == 200
     assert [each for caller in callers for each in caller.lost] == []
     assert min(caller.answers for caller in callers) > 0
+
+
+def test_when_the_file_is_gone_who_is_connected_is_still_served(tmp_path: Path) -> None:
+    """Callers go elsewhere before the server stops, not with it."""
+    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S="1")) as server:
+        server.wait_ready()
+        with Wire(server.place) as wire:
+            assert wire.send(_ASK).answer().status == 200
+            server.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + 20
+            while _path(server).exists():
+                assert time.monotonic() < deadline, "the file stays"
+                time.sleep(0.005)
+            answer = wire.send(_ASK).answer()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert server.process.wait(20) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere nothing ends a connection that is not read")

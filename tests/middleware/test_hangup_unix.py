@@ -99,8 +99,8 @@ def test_who_takes_nothing_is_ended_and_nobody_else(tmp_path: Path) -> None:
         assert [pairs.is_ended(number) for number in range(3)] == [False, True, False]
 
 
-def test_who_reads_between_the_looks_is_not_stuck(tmp_path: Path) -> None:
-    """It is slow at most: only who has taken nothing in between is meant."""
+def test_nobody_is_ended_in_place_of_one_that_trickles(tmp_path: Path) -> None:
+    """Who takes a little now and then may be the one that is meant: it is not stuck, and the other one was only paused."""
     with _pairs(tmp_path, 2) as pairs:
         pairs.fill(0)
         pairs.fill(1)
@@ -111,18 +111,86 @@ def test_who_reads_between_the_looks_is_not_stuck(tmp_path: Path) -> None:
             pairs.clients[0].recv(1 << 16)
 
         _asked(1, read_some)
+        assert [pairs.is_ended(number) for number in range(2)] == [False, False]
+
+
+def test_where_all_are_asked_for_one_that_trickles_keeps_no_other(tmp_path: Path) -> None:
+    """As at the end of a server: then there is nobody who could be ended by mistake."""
+    with _pairs(tmp_path, 2) as pairs:
+        pairs.fill(0)
+        pairs.fill(1)
+
+        def read_some(_: int) -> None:
+            pairs.clients[0].recv(1 << 16)
+
+        _asked(2, read_some)
         assert [pairs.is_ended(number) for number in range(2)] == [False, True]
 
 
+def test_nobody_is_ended_in_place_of_one_that_was_full_again(tmp_path: Path) -> None:
+    """One that had read everything at the first look, and is full at the second, may be the one that is meant."""
+    with _pairs(tmp_path, 2) as pairs:
+        pairs.fill(1)
+        _asked(1, lambda look: pairs.fill(0) if look == 1 else pairs.read(0))
+        assert [pairs.is_ended(number) for number in range(2)] == [False, False]
+
+
+def test_who_asks_between_two_looks_has_both_its_looks(tmp_path: Path) -> None:
+    """What the first look did not see for it cannot tell it from another; nor is anybody ended for one that was ended with it."""
+
+    async def work() -> None:
+        slept = 0
+
+        async def sleep(_: float) -> None:
+            nonlocal slept
+            slept += 1
+            if slept == 1:
+                pairs.fill(1)
+                hang_ups.ask(_OVER_UNIX)
+            elif slept == 2:
+                assert [pairs.is_ended(number) for number in range(2)] == [False, False]
+
+        hang_ups = HangUps(sleep)
+        hang_ups.ask(_OVER_UNIX)
+        assert hang_ups._looking is not None
+        await hang_ups._looking
+        assert (slept, hang_ups._nameless) == (2, 0)
+
+    with _pairs(tmp_path, 2) as pairs:
+        pairs.fill(0)
+        asyncio.run(work())
+        assert [pairs.is_ended(number) for number in range(2)] == [True, True]
+
+
+def test_what_was_asked_for_is_settled_with_the_end_of_those_found(tmp_path: Path) -> None:
+    """Three were, of which two had gone by themselves: whoever stops reading later is not ended for them."""
+    with _pairs(tmp_path, 2) as pairs:
+
+        async def work() -> None:
+            async def sleep(_: float) -> None:
+                await asyncio.sleep(0)
+
+            hang_ups = HangUps(sleep)
+            for _ in range(3):
+                hang_ups.ask(_OVER_UNIX)
+            assert hang_ups._looking is not None
+            await hang_ups._looking
+            assert pairs.is_ended(0)
+            assert hang_ups._nameless == 0
+
+        pairs.fill(0)
+        asyncio.run(work())
+
+
 def test_where_it_is_not_known_who_is_meant_nobody_is_ended(tmp_path: Path) -> None:
-    """Two are stuck and one was asked for: it is looked again, until the other one reads on."""
+    """Two are stuck and one was asked for; and if one of them reads on, it may have been that one."""
     with _pairs(tmp_path, 2) as pairs:
         pairs.fill(0)
         pairs.fill(1)
         _asked(1)
         assert [pairs.is_ended(number) for number in range(2)] == [False, False]
         _asked(1, lambda look: pairs.read(0) if look == 3 else None)
-        assert [pairs.is_ended(number) for number in range(2)] == [False, True]
+        assert [pairs.is_ended(number) for number in range(2)] == [False, False]
 
 
 def test_what_could_not_be_told_apart_is_when_the_rest_is_asked_for(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""The client over a Unix socket, where the kernel does not try again by itself."""
+
+import runpy
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.commands.asking import Unanswered, address_of, ask
+from tests.servers import ROOT, connect
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere a full queue refuses")
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+_MOMENT_S = 0.2
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[socket.socket]:
+    """A server with one caller in its queue, and no room for another."""
+    path = tmp_path / "decide.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(0)
+        with connect(path):
+            with pytest.raises(BlockingIOError):
+                connect(path, 10)
+            yield listener
+
+
+def _serve_later(listener: socket.socket) -> threading.Thread:
+    def serve() -> None:
+        time.sleep(_MOMENT_S)
+        listener.accept()[0].close()
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(65_536)
+            accepted.sendall(_ANSWER)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+def test_a_full_queue_is_waited_for(full: socket.socket) -> None:
+    """As it would be over TCP."""
+    server = _serve_later(full)
+    assert ask(address_of(f"unix:{full.getsockname()}"), "/decide", b"{}", None, 20) == b"{}"
+    server.join()
+
+
+def test_a_queue_that_stays_full_is_given_up(full: socket.socket) -> None:
+    """When time is up."""
+    with pytest.raises(Unanswered, match=r"no answer within|its queue is full"):
+        ask(address_of(f"unix:{full.getsockname()}"), "/decide", b"{}", None, _MOMENT_S)
+
+
+def test_the_health_check_waits_for_a_full_queue(full: socket.socket) -> None:
+    """A busy server is not a dead one."""
+    server = _serve_later(full)
+    probe = runpy.run_path(str(ROOT / "ops" / "probe.py"))
+    with probe["connect"](f"unix:{full.getsockname()}", "") as connection:
+        connection.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.1 200 ")
+    server.join()
