@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -29,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None) -> argparse.Namespace:  # type: ignore[override]
         """As ArgumentParser's; ends the process with code 2 if an argument is unknown or wrong."""
-        assert args is not None
+        args = sys.argv[1:] if args is None else args
         # Before anything else looks at them: what follows an unknown option is its value, which may be a secret, and would be
         # taken, and refused aloud, as something else.
         unknown = [name for name in _options(args) if name not in self.every_option()]

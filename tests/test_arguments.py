@@ -1,8 +1,12 @@
 """What command lines refuse, and how they say so."""
 
+import subprocess
+import sys
+
 import pytest
 
 from app.arguments import Parser
+from tests.servers import ROOT
 
 
 def _parser() -> Parser:
@@ -93,3 +97,12 @@ def test_a_secret_is_not_taken_and_the_way_it_is_taken_is_said(capsys: pytest.Ca
 def test_a_wrong_value_is_refused_with_its_option(capsys: pytest.CaptureFixture[str]) -> None:
     """The usage, which may be long, is left to --help."""
     assert _refusal(capsys, "--timeout-s", "soon") == "argument --timeout-s: invalid float value: 'soon'"
+
+
+def test_without_arguments_given_those_of_the_process_are_meant() -> None:
+    """As ArgumentParser has it."""
+    program = (
+        "from app.arguments import Parser; made = Parser('decide try'); made.add_argument('word'); print(made.parse_args().word)"
+    )
+    command = [sys.executable, "-c", program, "given"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout == "given\n"

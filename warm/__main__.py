@@ -155,7 +155,7 @@ def main(
 ) -> int:
     """Run the job; the exit code. Clock, run id and store can be given, for tests and for rebuilding a past run."""
     parser = make_parser()
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_args(argv)
     options = parse_options(parser, arguments)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
