@@ -61,16 +61,20 @@ def test_decisions_go_on_while_redis_is_killed_and_recover_after_it_is_back(stac
 
 
 def test_a_restart_of_the_server_loses_no_request_that_it_took(stack: Stack, tmp_path: Path) -> None:
-    """``docker compose restart app`` under closed-loop load: connections are refused while it is down, and nothing else fails."""
+    """``docker compose restart app`` under closed-loop load: connections may be refused meanwhile, and nothing else fails."""
     load = stack.bench("--scenario", str(write_scenario(tmp_path, "restarted", [_CLOSED])))
     wait_for_load()
     time.sleep(3)
+    started_at = stack.inspect("app")["State"]["StartedAt"]
     run("docker", "restart", "--time", "20", stack.container("app"))
+    assert load.poll() is None, "the load was over before the server was back"
     code, output = finished(load)
     assert code == 0, output
     (phase,) = results("restarted").phases
     print(f"{phase.answers} answers, {phase.refused_connections} connections refused while the server was down")
-    assert phase.refused_connections > 0
+    # Whether any is refused is a matter of moments: an attempt that the leaving server did not hear is repeated after a second,
+    # and may meet the next one.
+    assert stack.inspect("app")["State"]["StartedAt"] > started_at
     assert phase.faults == {}
     # It came back, and answered as before.
     assert phase.time_line[-2].answers > 0.3 * phase.time_line[2].answers
