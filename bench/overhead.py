@@ -9,8 +9,6 @@ import argparse
 import importlib.util
 import os
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.credentials import VARIABLE
-from bench.peers.processes import ROOT, Process, free_address
+from bench.peers.processes import ROOT, Process, free_address, run_python, start_redis
 from bench.peers.sampling import Sample, Spread, singles, take
 from bench.scenario import ScenarioError
 
@@ -44,31 +42,6 @@ def variants(redis_url: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def _run(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ScenarioError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-1000:]}")
-    return done.stdout
-
-
-def _start_redis(folder: Path, stack: ExitStack) -> str:
-    executable = shutil.which("redis-server")
-    if executable is None:
-        return ""
-    address = free_address()
-    process = Process([executable, "--port", str(address.port), "--save", "", "--dir", str(folder)], folder, address, {})
-    stack.callback(process.stop)
-    process.wait_ready("")
-    return f"redis://{address.host}/0"
-
-
 def start(folder: Path, stack: ExitStack) -> dict[str, tuple[Process, str]]:
     """Stores with the sample and a key, and a server of each variant, with the key that it knows.
 
@@ -77,12 +50,12 @@ def start(folder: Path, stack: ExitStack) -> dict[str, tuple[Process, str]]:
     """
     common = {"CLOCK": "replay", "API_KEY_SECRET": secrets.token_hex(32), "LOG_LEVEL": "error", "WORKERS": "1", "ACCESS": "off"}
     common |= {"HOST": "127.0.0.1", "DRAIN_S": "0", "REDIS_URL": "", "STORE_PATH": str(folder / "store.sqlite3")}
-    redis_url = _start_redis(folder, stack)
+    redis_url = start_redis(folder, stack)
     keys = {}
     for url in dict.fromkeys(("", redis_url)):
         data, store = ROOT / "data", common | {"REDIS_URL": url}
-        _run(folder, store, "warm", "--prices", str(data / "prices"), "--agents", str(data / "agents"))
-        keys[url] = _run(folder, store, "app", "keys", "new", "--name", "bench").strip()
+        run_python(folder, store, "-m", "warm", "--prices", str(data / "prices"), "--agents", str(data / "agents"))
+        keys[url] = run_python(folder, store, "-m", "app", "keys", "new", "--name", "bench").strip()
     servers = {}
     for name, settings in variants(redis_url).items():
         address = free_address()

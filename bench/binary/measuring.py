@@ -1,11 +1,8 @@
 """Both servers, started, loaded and looked at in turns. Which of them is first changes from round to round."""
 
 import http.client
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +14,7 @@ import msgspec
 from bench import memory, scrape
 from bench.addresses import Address, HttpConnection
 from bench.binary.comparison import MEMORY_RATIO, READY_MS, THROUGHPUT_RATIO, Line, Side, Unpacked
-from bench.peers.processes import ROOT, Process, free_address
+from bench.peers.processes import ROOT, Process, free_address, run_python, start_redis
 from bench.peers.sampling import Sample, batches, singles, take
 from bench.scenario import ScenarioError
 
@@ -108,19 +105,6 @@ def wait_for_workers(address: Address, count: int) -> None:
             connection.close()
 
 
-def _run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ScenarioError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-1000:]}")
-
-
 def _memory(process: Process) -> memory.Memory:
     found = memory.of(process.pids())
     if not found.proportional:
@@ -152,11 +136,11 @@ class Measuring:
         self._progress(f"loading {self._pace.symbols:,} symbols")
         universe = self._folder / "universe"
         script = str(ROOT / "data" / "make_universe.py")
-        _run(self._folder, {}, script, "--symbols", str(self._pace.symbols), "--bars", str(_BARS), str(universe))
+        run_python(self._folder, {}, script, "--symbols", str(self._pace.symbols), "--bars", str(_BARS), str(universe))
         warm = ["-m", "warm", "--prices", str(universe / "prices"), "--agents", str(universe / "agents")]
         store = self._folder / "warmed"
         store.mkdir()
-        _run(self._folder, {"REDIS_URL": "", "STORE_PATH": str(store / "store.sqlite3")}, *warm)
+        run_python(self._folder, {"REDIS_URL": "", "STORE_PATH": str(store / "store.sqlite3")}, *warm)
         for name in (PACKAGE, BINARY):
             (self._folder / name / "temporary").mkdir(parents=True)
             shutil.copytree(store, self._folder / name / "warmed")
@@ -164,26 +148,15 @@ class Measuring:
             Store("empty", "on an empty store", self._on_files("empty.sqlite3"), "/livez"),
             Store("sqlite", f"with {self._pace.symbols:,} symbols on SQLite", self._on_files("warmed/store.sqlite3"), "/readyz"),
         ]
-        if (redis_url := self._start_redis()) is not None:
+        if redis_url := start_redis(self._folder, self._stack):
             urls = {name: f"{redis_url}/{number}" for number, name in enumerate((PACKAGE, BINARY))}
             for url in urls.values():
-                _run(self._folder, {"REDIS_URL": url}, *warm)
+                run_python(self._folder, {"REDIS_URL": url}, *warm)
             settings = {name: {"REDIS_URL": url} for name, url in urls.items()}
             self._stores.append(Store("redis", f"with {self._pace.symbols:,} symbols on Redis", settings, "/readyz"))
 
     def _on_files(self, path: str) -> dict[str, dict[str, str]]:
         return {name: {"REDIS_URL": "", "STORE_PATH": str(self._folder / name / path)} for name in (PACKAGE, BINARY)}
-
-    def _start_redis(self) -> str | None:
-        executable = shutil.which("redis-server")
-        if executable is None:
-            return None
-        address = free_address()
-        command = [executable, "--port", str(address.port), "--save", "", "--dir", str(self._folder)]
-        process = Process(command, self._folder, address, {})
-        self._stack.callback(process.stop)
-        process.wait_ready("")
-        return f"redis://{address.host}"
 
     def _start(self, name: str, store: Store, workers: int = 1) -> Process:
         address = free_address()

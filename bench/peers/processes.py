@@ -2,11 +2,14 @@
 
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench import memory
@@ -119,3 +122,34 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+def run_python(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
+    """What this Python prints, run with ``arguments`` in ``folder``, with Decide's own modules at hand.
+
+    Raises:
+        ScenarioError: it did not end well.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ScenarioError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-1000:]}")
+    return done.stdout
+
+
+def start_redis(folder: Path, stack: ExitStack) -> str:
+    """The URL, without a database, of a Redis that keeps nothing and ends with ``stack``; empty without a redis-server."""
+    executable = shutil.which("redis-server")
+    if executable is None:
+        return ""
+    address = free_address()
+    process = Process([executable, "--port", str(address.port), "--save", "", "--dir", str(folder)], folder, address, {})
+    stack.callback(process.stop)
+    process.wait_ready("")
+    return f"redis://{address.host}"
