@@ -34,7 +34,8 @@ from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
 from app.routes.turns import Turns
-from app.settings import keys_wanted, public_settings, socket_path
+from app.settings import keys_wanted, public_settings
+from app.unix_sockets import socket_path
 from app.version import VERSION
 
 if TYPE_CHECKING:

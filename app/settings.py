@@ -20,6 +20,7 @@ from dotenv.parser import parse_stream
 
 from app.errors import SettingsError
 from app.options import Settings
+from app.unix_sockets import UNIX, socket_path
 from app.withheld import withheld
 
 with withheld("opentelemetry"):
@@ -43,10 +44,6 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
-UNIX = "unix"
-"""How HOST begins (``unix:/path``) on a Unix socket, and what TRUSTED_PROXIES calls whoever comes over it."""
-_SOCKET_PATH_MAX_BYTES = 107
-"""What the kernel has room for, without the zero at the end."""
 
 
 def _allowed(annotation: object) -> str:
@@ -133,33 +130,12 @@ def _check(name: str, text: str) -> None:
         for each in filter(None, map(str.strip, text.split(","))):
             if each != UNIX:
                 ipaddress.ip_network(each)
-    elif name == "host" and socket_path(text) is not None:
-        _check_socket_path(text)
-    elif name == "host":
+    elif name == "host" and socket_path(text) is None:
         # A socket's path that lacks its unix:, or has it otherwise, would be no address either; the resolver says so too late.
         if "/" in text or text != "".join(text.split()) or text.lower().startswith(f"{UNIX}:"):
             raise ValueError("neither an address nor a name")
         # What the resolver does first; it refuses labels that are empty or too long.
         text.encode("idna")
-
-
-def socket_path(host: str) -> Path | None:
-    """Where the Unix socket that ``host`` names is; None if it is an address. ``unix:///path`` is ``unix:/path``."""
-    scheme, colon, path = host.partition(":")
-    return Path("/" + path.lstrip("/")) if colon and scheme == UNIX else None
-
-
-def _check_socket_path(host: str, system: str = os.name) -> None:
-    """Raises ValueError if no Unix socket can be there."""
-    path = host.partition(":")[2]
-    if system == "nt":
-        raise ValueError("Windows has none that the server could listen on")
-    # unix://folder/file would name a machine, as in a URL.
-    plain = path.removeprefix("//") if path.startswith("///") else path
-    if not plain.startswith("/") or plain.startswith("//") or path.endswith(("/", "/.", "/..")):
-        raise ValueError("not the absolute path of a file")
-    if len(os.fsencode(str(socket_path(host)))) > _SOCKET_PATH_MAX_BYTES:
-        raise ValueError("too long")
 
 
 def _read_env_file(path: Path, lines: list[str]) -> dict[str, str]:

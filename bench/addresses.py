@@ -2,19 +2,16 @@
 
 import asyncio
 import http.client
-import os
 import socket
 import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from app.unix_sockets import UNIX, NoSocket, socket_path
 from bench.scenario import ScenarioError
 
 ALLOWED = "http://host[:port], or unix:/path of a socket"
-_SOCKET = "unix:"
-_SOCKET_PATH_MAX_BYTES = 107
-"""Of Linux; macOS has four less, and says so when it is asked to connect."""
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -79,7 +76,7 @@ class UnixAddress(NamedTuple):
 
     def url(self, path: str) -> str:
         """There is no URL of a socket and a path that everybody reads alike."""
-        return f"{path} on {_SOCKET}{self.path}"
+        return f"{path} on {UNIX}:{self.path}"
 
     def connect(self, timeout_s: float) -> socket.socket:
         """The socket must exist, and this user must be allowed to write to it."""
@@ -119,17 +116,11 @@ def address_of(url: str) -> TcpAddress | UnixAddress:
         ScenarioError: it is neither an http URL of a host nor the path of a socket.
     """
     refusal = f"--url is {url!r}; allowed: {ALLOWED}"
-    if url.startswith(_SOCKET):
-        path = url.removeprefix(_SOCKET)
-        if path.startswith("///"):
-            path = path.removeprefix("//")
-        # The same as the server takes for HOST: two slashes would be a host.
-        if not path.startswith("/") or path.startswith("//") or path.endswith(("/", "/.", "/..")) or not path.isprintable():
-            raise ScenarioError(refusal)
-        if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
-            raise ScenarioError(f"{refusal}, of at most {_SOCKET_PATH_MAX_BYTES} bytes")
-        if not hasattr(socket, "AF_UNIX"):
-            raise ScenarioError(f"--url is {url!r}; this system has no Unix sockets: give http://host[:port]")
+    try:
+        path = socket_path(url)
+    except NoSocket as error:
+        raise ScenarioError(f"{refusal}; {error}") from error
+    if path is not None:
         return UnixAddress(path)
     parts = urlsplit(url)
     try:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import _check_socket_path, keys_wanted, load_settings, socket_path
+from app.settings import keys_wanted, load_settings
+from app.unix_sockets import NoSocket, socket_path
 
 _NO_FILE = Path("/nonexistent/.env")
 
@@ -28,7 +29,7 @@ def _refusal(**environ: str) -> str:
 )
 def test_host_may_be_a_unix_socket(host: str, path: str) -> None:
     """An absolute path with unix: before it, also as a URL has it."""
-    assert socket_path(load_settings({"HOST": host}, _NO_FILE).host) == Path(path)
+    assert socket_path(load_settings({"HOST": host}, _NO_FILE).host) == path
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_what_was_meant_for_a_socket_is_told_how_one_is_written(host: str) -> No
 
 def test_windows_has_no_unix_socket_to_listen_on() -> None:
     """Said at the start, not by a traceback."""
-    with pytest.raises(ValueError, match="Windows"):
-        _check_socket_path("unix:/run/decide.sock", "nt")
+    with pytest.raises(NoSocket, match="no Unix sockets on this system"):
+        socket_path("unix:/run/decide.sock", there_are_any=False)
 
 
 @pytest.mark.parametrize("mode", ["66", "0660", "888", "rw-", "-66", "6 0"])

@@ -3,7 +3,6 @@ answer are bounded, and no redirect is followed: the key goes where it was meant
 """
 
 import http.client
-import os
 import queue
 import re
 import socket
@@ -16,13 +15,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.payloads import ProblemBody
+from app.unix_sockets import socket_path
 from app.version import VERSION
 
 ANSWER_MAX_BYTES = 67_108_864
 """Enough for a batch of 1,000 with everything that their agents wrote."""
 _HTTP = ("http", "https")
-_UNIX = "unix:"
-_SOCKET_PATH_MAX_BYTES = 107
 _TRY_AGAIN_S = 0.02
 _OK, _REFUSED_FROM = 200, 400
 _is_path = re.compile(r"[\x21-\x7e]*").fullmatch
@@ -59,8 +57,9 @@ def address_of(url: str) -> Address:
     Raises:
         ValueError: it is no such address.
     """
-    if url.startswith(_UNIX):
-        return _unix_address(url)
+    path = socket_path(url)
+    if path is not None:
+        return Address(url, secure=False, host="localhost", port=None, path="", socket_path=path)
     parts = urlsplit(url)
     if parts.scheme not in _HTTP or not parts.hostname:
         raise ValueError("it must begin with http:// or https:// and a host, or be unix: and a socket's path")
@@ -68,19 +67,6 @@ def address_of(url: str) -> Address:
         raise ValueError("it must be scheme, host, port and path alone")
     # The port is looked at now: one that is no number raises.
     return Address(url, parts.scheme == "https", parts.hostname, parts.port, parts.path.rstrip("/"))
-
-
-def _unix_address(url: str) -> Address:
-    # unix:///path is another way to write unix:/path.
-    path = url.removeprefix(_UNIX)
-    path = path.removeprefix("//") if path.startswith("///") else path
-    if not path.startswith("/") or path.startswith("//") or path.endswith(("/", "/.", "/..")) or not path.isprintable():
-        raise ValueError("behind unix: there must be a socket's absolute path, as in unix:/run/decide/decide.sock")
-    if len(os.fsencode(path)) > _SOCKET_PATH_MAX_BYTES:
-        raise ValueError(f"a socket's path has {_SOCKET_PATH_MAX_BYTES} bytes at most")
-    if not hasattr(socket, "AF_UNIX"):
-        raise ValueError("Python has no Unix sockets on this system")
-    return Address(url, secure=False, host="localhost", port=None, path="", socket_path=path)
 
 
 def ask(address: Address, path: str, body: bytes, key: str | None, timeout_s: float) -> bytes:

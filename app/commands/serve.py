@@ -32,7 +32,8 @@ from app.errors import SettingsError, StoreRefused
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, lend_to_workers, load_settings, socket_path
+from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, lend_to_workers, load_settings
+from app.unix_sockets import socket_path
 
 _DESCRIPTION = """\
 Start the server: POST /decide, the console at /, the API's page at /docs, /metrics for Prometheus.
@@ -300,4 +301,4 @@ def _place(settings: Settings) -> str | UnixListener:
     path = socket_path(settings.host)
     if path is None:
         return free_address(settings.host, settings.port)
-    return UnixListener(path, int(settings.socket_mode, 8), _backlog(settings))
+    return UnixListener(Path(path), int(settings.socket_mode, 8), _backlog(settings))
