@@ -247,14 +247,13 @@ def test_live_numbers_move(console: Console, console_server: DecideServer) -> No
     rate = '#live [data-name="requests"] dd'
     seen = {console.text(rate)}
     deadline = time.monotonic() + 30
-    # More than any other test here asks for.
-    while float(console.text(rate)) < 20:
+    # Tests before this one may have made the rate high already; it has to change while this one asks.
+    while len(seen) == 1 or float(console.text(rate)) < 20:
         assert time.monotonic() < deadline, seen
         for _ in range(50):
             httpx.post(console_server.url + "/decide", json={"symbol": "AAPL"})
         page.wait_for_timeout(200)
         seen.add(console.text(rate))
-    assert len(seen) > 1
     assert re.fullmatch(r"[\d.]+ ms", console.text('#live [data-name="p50"] dd'))
     assert float(console.text('#live [data-name="hit-rate"] dd').split()[0]) > 90
     assert console.text("#live-window").startswith("last ")

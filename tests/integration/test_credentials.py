@@ -14,17 +14,17 @@ from app.cache.store import Store
 from app.commands.greeting import greeting
 from app.errors import StoreRefused
 from app.options import Settings
-from tests.servers import ROOT, RedisServer, clean_environment, decide_server, free_port
+from tests.servers import ROOT, clean_environment, decide_server, free_port
 
 _PASSWORD = "the-right-password"
 
 
 @pytest.fixture
-def locked(redis_server: RedisServer) -> Iterator[str]:
-    """URL of a Redis that wants `_PASSWORD`."""
-    client = redis.Redis.from_url(redis_server.url)
+def locked(redis_url: str) -> Iterator[str]:
+    """URL of an empty Redis that wants `_PASSWORD`."""
+    client = redis.Redis.from_url(redis_url)
     client.config_set("requirepass", _PASSWORD)
-    yield redis_server.url
+    yield redis_url
     client.config_set("requirepass", "")
     client.close()
 
