@@ -5,7 +5,9 @@ its port or socket is taken, or its address is not there (yet).
 """
 
 import contextlib
+import functools
 import logging
+import math
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,7 @@ _LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
 _CANNOT_LISTEN = 4
 """Not a wrong setting's: whoever restarts the server shall try again, since an address may come up later than it."""
+_EXIT_LOOK_S = 0.001
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
@@ -134,6 +138,12 @@ class _Server(Server):  # type: ignore[misc, valid-type]
             self.bind_uds = None
         super().shutdown(exit_code)
 
+    def _spawn_worker(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - Granian's own
+        worker = super()._spawn_worker(*arguments, **options)
+        # By Granian's own a worker that stopped in time may be taken for one that did not.
+        worker.join = functools.partial(await_exit, worker.inner)
+        return worker
+
     def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
         if arguments[:1] == (signal.SIGTERM,) and self._drain_s and not self._draining and self._tell_workers():
             self._draining = True
@@ -167,6 +177,19 @@ class _Server(Server):  # type: ignore[misc, valid-type]
                 os.kill(worker.inner.pid, DRAIN_SIGNAL)
                 told = True
         return told
+
+
+def await_exit(process: BaseProcess, timeout_s: float | None = None) -> None:
+    """Return once ``process``'s exit code is known, or after ``timeout_s``; None: however long it takes.
+
+    Another thread (Granian has one for each worker) may be told of the end first. Then `join` returns, and `is_alive` is true,
+    until that thread has written the exit code down, which on a busy machine takes its time: a worker that stopped as it should
+    would be reported as killed.
+    """
+    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    while process.exitcode is None and (left_s := deadline - time.monotonic()) > 0:
+        process.join(None if timeout_s is None else left_s)
+        time.sleep(_EXIT_LOOK_S)
 
 
 def _raise_open_files() -> None:
