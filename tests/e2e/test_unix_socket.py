@@ -187,15 +187,18 @@ class _Caller(threading.Thread):
         self._over = over
         self.answers = 0
         self.lost: list[str] = []
+        self.refused: list[float] = []
 
     def run(self) -> None:
-        """Between two servers there is no file: then nothing was sent, and nobody waits."""
+        """Between two servers there is no file, or for a moment one that nobody listens at yet: nothing is sent then."""
         while not self._over.is_set():
             try:
                 with Wire(self._path) as wire:
                     self._ask(wire)
             except FileNotFoundError:
                 time.sleep(0.01)
+            except ConnectionRefusedError:
+                self.refused.append(time.monotonic())
             except OSError as error:
                 self.lost.append(repr(error))
 
@@ -226,7 +229,9 @@ def test_callers_lose_no_request_through_the_stop_and_find_the_successor(tmp_pat
         while path.exists():
             time.sleep(0.005)
         # The old one is deaf and not yet gone; its end must not take the successor's file away.
+        gone = time.monotonic()
         with decide_server(tmp_path / "next", **settings) as successor:
+            listens = time.monotonic()
             successor.wait_ready()
             assert old.process.wait(20) == 0
             assert path.is_socket()
@@ -240,6 +245,7 @@ def test_callers_lose_no_request_through_the_stop_and_find_the_successor(tmp_pat
                 caller.join(30)
             assert successor.status_of("/readyz") == 200
     assert [each for caller in callers for each in caller.lost] == []
+    assert [moment for caller in callers for moment in caller.refused if not gone < moment < listens] == []
     assert min(caller.answers for caller in callers) > 0
 
 
