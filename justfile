@@ -5,6 +5,10 @@ set dotenv-load := false # the programs read .env themselves, and say what is wr
 python := if os_family() == "windows" { ".venv/Scripts/python.exe" } else { ".venv/bin/python" }
 system_python := if os_family() == "windows" { "python" } else { "python3" }
 
+# Most tests wait most of the time, so more of them than there are cores run side by side; then those that measure time, by themselves.
+side_by_side := '-n 3 --maxschedchunk 2 -m "not alone"'
+alone := '-m alone'
+
 peers_python := if os_family() == "windows" { ".venv-peers/Scripts/python.exe" } else { ".venv-peers/bin/python" }
 
 # list the recipes
@@ -71,7 +75,8 @@ _bench_peers *arguments: _peers
 
 # run the tests (just test tests/domain -k ladder)
 test *arguments: _dev
-    {{ python }} -m pytest {{ arguments }}
+    {{ python }} -m pytest {{ if arguments == "" { side_by_side } else { arguments } }}
+    {{ if arguments == "" { python + " -m pytest " + alone } else { "" } }}
 
 # build and start the real stack, hold it to what it promises, remove it (needs Docker)
 acceptance *arguments: _dev
@@ -92,7 +97,8 @@ check: _dev
     {{ python }} -m mypy
     {{ python }} -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
     {{ python }} ops/lock.py --check
-    {{ python }} -m pytest --cov --cov-report=term
+    {{ python }} -m pytest {{ side_by_side }} --cov --cov-report=
+    {{ python }} -m pytest {{ alone }} --cov --cov-append --cov-report=term
     {{ python }} -m coverage report --include="app/domain/*,app/cache/*" --fail-under=100
 
 # format and mend what can be mended by itself

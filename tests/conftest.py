@@ -9,8 +9,25 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.servers import RedisServer, redis_executable
 
+_MINUTES_S = 300
+
 hypothesis_settings.register_profile("decide", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("decide")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, have those that may take minutes begin first: the others fill the time beside them, and none is left over."""
+    if not hasattr(config, "workerinput"):
+        return
+    long = sorted((item for item in items if _timeout_s(item) >= _MINUTES_S), key=_timeout_s, reverse=True)
+    short = [item for item in items if item not in long]
+    # A process gets two at a time: never two of the long ones.
+    items[:] = [each for pair in zip(long, short, strict=False) for each in pair] + short[len(long) :]
+
+
+def _timeout_s(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return mark.args[0] if mark else 0.0
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Real servers for tests: a Redis and the Decide server itself, each a process of its own on a free loopback port."""
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -16,13 +18,20 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 _START_S = 20.0
+_PORTS = range(12_000, 32_000, 2_000)
+"""A step for each of the processes that run tests side by side; Linux gives callers ports from 32,768 on."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on now. It is none that the kernel gives to callers, nor another test process's."""
+    first = _PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(_PORTS)]
+    for _ in range(_PORTS.step):
+        # Not by a generator that a test may have seeded.
+        port = first + secrets.randbelow(_PORTS.step)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port from {first} to {first + _PORTS.step - 1} is free")
 
 
 def redis_executable() -> str | None:

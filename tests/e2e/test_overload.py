@@ -11,6 +11,8 @@ from bench.results import PhaseResult, Results
 from tests.e2e.publishing import publish_universe, workers
 from tests.servers import ROOT, DecideServer, decide_server
 
+pytestmark = pytest.mark.alone
+
 _SYMBOLS = [f"S{number:04}" for number in range(1000)]
 _BATCH = 2000
 """With max_age_s, so that each decision is made anew: about 30 ms of work, much more than the refusal of a batch."""

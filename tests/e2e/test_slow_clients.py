@@ -151,6 +151,7 @@ def files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("files")
 def test_slow_and_idle_clients_at_most_double_what_others_wait(tmp_path: Path) -> None:
