@@ -2,6 +2,7 @@
 answer are bounded, and no redirect is followed: the key goes where it was meant to go.
 """
 
+import contextlib
 import http.client
 import queue
 import re
@@ -146,7 +147,9 @@ def _post(address: Address, path: str, body: bytes, key: str | None, timeout_s: 
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     try:
-        connection.request("POST", address.path + path, body, headers)
+        # Who refuses before all was read closes; what it said has come all the same.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", address.path + path, body, headers)
         response = connection.getresponse()
         return _Answer(response.status, response.reason, response.read(ANSWER_MAX_BYTES + 1))
     finally:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.asking import Unanswered, address_of, ask
+from app.commands.asking import Refused, Unanswered, address_of, ask
 from tests.servers import ROOT, connect
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere a full queue refuses")
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+_NO_BODY = b"GET /readyz HTTP/1.1\r\n\r\n"
+_REFUSAL = b'{"type":"urn:decide:problem:body-too-large","title":"Body too large","status":413,"detail":"at most 1 byte"}'
 _MOMENT_S = 0.2
 
 
@@ -37,7 +39,10 @@ def _serve_later(listener: socket.socket) -> threading.Thread:
         listener.accept()[0].close()
         accepted, _ = listener.accept()
         with accepted:
-            accepted.recv(65_536)
+            # All of it: head and body may come one after the other.
+            asked = b""
+            while not asked.endswith((b"{}", _NO_BODY)):
+                asked += accepted.recv(65_536)
             accepted.sendall(_ANSWER)
 
     thread = threading.Thread(target=serve)
@@ -52,6 +57,27 @@ def test_a_full_queue_is_waited_for(full: socket.socket) -> None:
     server.join()
 
 
+def test_a_refusal_before_all_was_read_is_heard(tmp_path: Path) -> None:
+    """A server that does not want the rest of a body answers and closes; what it said is not lost over that."""
+    path = tmp_path / "decide.sock"
+
+    def refuse() -> None:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(1)
+            accepted.sendall(b"HTTP/1.1 413 No\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(_REFUSAL) + _REFUSAL)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        server = threading.Thread(target=refuse)
+        server.start()
+        with pytest.raises(Refused) as refused:
+            ask(address_of(f"unix:{path}"), "/decide", bytes(10_000_000), None, 20)
+        server.join()
+    assert refused.value.problem.status == 413
+
+
 def test_a_queue_that_stays_full_is_given_up(full: socket.socket) -> None:
     """When time is up."""
     with pytest.raises(Unanswered, match=r"no answer within|its queue is full"):
@@ -63,6 +89,6 @@ def test_the_health_check_waits_for_a_full_queue(full: socket.socket) -> None:
     server = _serve_later(full)
     probe = runpy.run_path(str(ROOT / "ops" / "probe.py"))
     with probe["connect"](f"unix:{full.getsockname()}", "") as connection:
-        connection.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
+        connection.sendall(_NO_BODY)
         assert connection.recv(64).startswith(b"HTTP/1.1 200 ")
     server.join()
