@@ -1,6 +1,7 @@
 """The two loops against servers that answer, stall, refuse and break off."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -28,9 +29,18 @@ def _load(
     drain_s: float = 10.0,
 ) -> Load:
     """Run a phase against a server of that manner."""
+    served: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        served.add(task)
+        # Until Python 3.11.3 a connection of a handler that raises stayed open.
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
+            await handle(reader, writer)
 
     async def both() -> Load:
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         load = Load(
             phase,
@@ -42,6 +52,9 @@ def _load(
         )
         await load.run()
         server.close()
+        for task in served:
+            task.cancel()
+        await asyncio.gather(*served, return_exceptions=True)
         return load
 
     return run(both())
