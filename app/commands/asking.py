@@ -147,8 +147,9 @@ def _post(address: Address, path: str, body: bytes, key: str | None, timeout_s: 
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     try:
+        connection.connect()
         # Who refuses before all was read closes; what it said has come all the same.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLEOFError):
             connection.request("POST", address.path + path, body, headers)
         response = connection.getresponse()
         return _Answer(response.status, response.reason, response.read(ANSWER_MAX_BYTES + 1))

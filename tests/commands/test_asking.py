@@ -2,6 +2,7 @@
 
 import runpy
 import socket
+import struct
 import sys
 import threading
 import time
@@ -42,7 +43,10 @@ def _serve_later(listener: socket.socket) -> threading.Thread:
             # All of it: head and body may come one after the other.
             asked = b""
             while not asked.endswith((b"{}", _NO_BODY)):
-                asked += accepted.recv(65_536)
+                said = accepted.recv(65_536)
+                if not said:
+                    return
+                asked += said
             accepted.sendall(_ANSWER)
 
     thread = threading.Thread(target=serve)
@@ -76,6 +80,23 @@ def test_a_refusal_before_all_was_read_is_heard(tmp_path: Path) -> None:
             ask(address_of(f"unix:{path}"), "/decide", bytes(10_000_000), None, 20)
         server.join()
     assert refused.value.problem.status == 413
+
+
+def test_who_hangs_up_before_a_connection_stands_is_said_to_have() -> None:
+    """Not what becomes of the attempt afterwards."""
+
+    def hang_up() -> None:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(1)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=hang_up)
+        server.start()
+        with pytest.raises(Unanswered, match="Connection reset by peer"):
+            ask(address_of(f"https://127.0.0.1:{listener.getsockname()[1]}"), "/decide", b"{}", None, 20)
+        server.join()
 
 
 def test_a_queue_that_stays_full_is_given_up(full: socket.socket) -> None:
