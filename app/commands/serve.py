@@ -7,7 +7,6 @@ its port or socket is taken, or its address is not there (yet).
 import contextlib
 import functools
 import logging
-import math
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ _SIGNAL_LOOK_S = 0.2
 _CANNOT_LISTEN = 4
 """Not a wrong setting's: whoever restarts the server shall try again, since an address may come up later than it."""
 _EXIT_LOOK_S = 0.001
+_WRITTEN_DOWN_S = 1.0
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
@@ -180,15 +181,15 @@ class _Server(Server):  # type: ignore[misc, valid-type]
 
 
 def await_exit(process: BaseProcess, timeout_s: float | None = None) -> None:
-    """Return once ``process``'s exit code is known, or after ``timeout_s``; None: however long it takes.
+    """Return once ``process`` has ended and its exit code is known, or after ``timeout_s``; None: however long it takes.
 
     Another thread (Granian has one for each worker) may be told of the end first. Then `join` returns, and `is_alive` is true,
     until that thread has written the exit code down, which on a busy machine takes its time: a worker that stopped as it should
-    would be reported as killed.
+    would be reported as killed. Nobody ever is told where SIGCHLD is ignored, which a program inherits: that is given up soon.
     """
-    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-    while process.exitcode is None and (left_s := deadline - time.monotonic()) > 0:
-        process.join(None if timeout_s is None else left_s)
+    process.join(timeout_s)
+    deadline = time.monotonic() + _WRITTEN_DOWN_S
+    while process.exitcode is None and wait([process.sentinel], 0) and time.monotonic() < deadline:
         time.sleep(_EXIT_LOOK_S)
 
 

@@ -1,30 +1,52 @@
 """What the main process makes of workers that it has told to stop."""
 
+import functools
 import multiprocessing
 import os
+import sys
 import threading
 import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
+from granian.constants import Interfaces
 
-from app.commands.serve import await_exit
+from app.commands.listening import UnixListener
+from app.commands.serve import _Server, await_exit
+
+_not_windows = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: nobody takes an exit code from somebody else")
 
 
-@pytest.mark.skipif(not hasattr(os, "waitpid"), reason="WINDOWS: there nobody takes an exit code from somebody else")
-def test_a_worker_whose_end_another_thread_was_told_of_has_stopped() -> None:
-    """Until that thread has written the exit code down, multiprocessing takes it for one that runs."""
+def _ended_elsewhere() -> BaseProcess:
+    """A process that multiprocessing takes for one that runs, because somebody else was told of its end."""
     process = multiprocessing.get_context("spawn").Process(target=os.getpid)
     process.start()
     os.waitpid(process.pid or 0, 0)
     process.join(10)
     assert process.is_alive()
+    return process
+
+
+@_not_windows
+def test_a_worker_whose_end_another_thread_was_told_of_has_stopped() -> None:
+    """As soon as that thread has written the exit code down."""
+    process = _ended_elsewhere()
 
     def write_down() -> None:
         process._popen.returncode = 0  # type: ignore[attr-defined]
 
     threading.Timer(0.1, write_down).start()
-    await_exit(process, 20)
+    await_exit(process)
     assert not process.is_alive()
+
+
+@_not_windows
+def test_an_end_that_nobody_is_told_of_does_not_hold_up_the_stop() -> None:
+    """As where SIGCHLD is ignored."""
+    process = _ended_elsewhere()
+    await_exit(process)
+    assert process.is_alive()
 
 
 def test_a_worker_that_does_not_stop_is_waited_for_no_longer_than_it_has() -> None:
@@ -37,3 +59,16 @@ def test_a_worker_that_does_not_stop_is_waited_for_no_longer_than_it_has() -> No
     finally:
         process.kill()
         process.join()
+
+
+@_not_windows
+def test_granian_waits_for_workers_that_way(tmp_path: Path) -> None:
+    """Whenever it does; what it makes is a worker that was not started yet."""
+    listener = UnixListener(tmp_path / "decide.sock", 0o600, 16)
+    with listener.socket:
+        server = _Server("none", interface=Interfaces.ASGI, uds=listener.path, drain_s=0.0, listener=listener)
+        server._init_shared_socket()
+        worker = server._spawn_worker(idx=0, target=os.getpid, callback_loader=None)
+    assert isinstance(worker.join, functools.partial)
+    assert worker.join.func is await_exit
+    assert worker.join.args == (worker.inner,)
