@@ -2,9 +2,11 @@
 
 import os
 import socket
+import sys
 
 UNIX = "unix"
 """What stands before the colon. Also what TRUSTED_PROXIES calls whoever comes over such a socket."""
+_THERE_ARE_ANY = hasattr(socket, "AF_UNIX") and sys.platform != "win32"
 PATH_MAX_BYTES = 107
 """What Linux has room for, without the zero at the end. macOS has four less, and says so itself."""
 
@@ -13,10 +15,10 @@ class NoSocket(ValueError):
     """There can be none at such a path; the message says why."""
 
 
-def socket_path(text: str, *, there_are_any: bool = hasattr(socket, "AF_UNIX")) -> str | None:
+def socket_path(text: str, *, there_are_any: bool = _THERE_ARE_ANY) -> str | None:
     """The absolute path that ``text`` names a socket by; None if it names none. ``unix:///path`` is ``unix:/path``.
 
-    Not every system has any: Windows does not, as far as Python goes.
+    Windows has none that Python's event loop or Granian could use.
 
     Raises:
         NoSocket: it begins as if it did, but no socket can be there.
@@ -31,5 +33,5 @@ def socket_path(text: str, *, there_are_any: bool = hasattr(socket, "AF_UNIX")) 
     if len(os.fsencode(plain)) > PATH_MAX_BYTES:
         raise NoSocket(f"a socket's path has {PATH_MAX_BYTES} bytes at most")
     if not there_are_any:
-        raise NoSocket("Python has no Unix sockets on this system")
+        raise NoSocket("there are no Unix sockets on this system")
     return plain

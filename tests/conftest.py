@@ -21,8 +21,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     long = sorted((item for item in items if _timeout_s(item) >= _MINUTES_S), key=_timeout_s, reverse=True)
     short = [item for item in items if item not in long]
-    # A process gets two at a time: never two of the long ones.
-    items[:] = [each for pair in zip(long, short, strict=False) for each in pair] + short[len(long) :]
+    # Each process begins with two: not with two of the long ones.
+    pairs = zip(long, short, strict=False)
+    items[:] = [*(each for pair in pairs for each in pair), *long[len(short) :], *short[len(long) :]]
 
 
 def _timeout_s(item: pytest.Item) -> float:

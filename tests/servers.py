@@ -1,6 +1,7 @@
 """Real servers for tests: a Redis and the Decide server itself, each a process of its own on a free loopback port."""
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -20,14 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 _START_S = 20.0
 _PORTS = range(12_000, 32_000, 2_000)
 """A step for each of the processes that run tests side by side; Linux gives callers ports from 32,768 on."""
+# Another run on this machine begins elsewhere; not by a generator that a test may have seeded.
+_turns = itertools.count(secrets.randbelow(_PORTS.step))
 
 
 def free_port() -> int:
     """A loopback port that nobody listens on now. It is none that the kernel gives to callers, nor another test process's."""
     first = _PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(_PORTS)]
     for _ in range(_PORTS.step):
-        # Not by a generator that a test may have seeded.
-        port = first + secrets.randbelow(_PORTS.step)
+        # In turn: one that was given away and is not listened on yet, or not any more, is not given to another soon.
+        port = first + next(_turns) % _PORTS.step
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -48,6 +48,7 @@ class Caller:
         return dict(msgspec.json.decode(body))
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_publication_is_seen_by_every_server_within_100_ms(tmp_path: Path, redis_url: str) -> None:
     """Two servers, a thousand publications, callers that ask all the while: the 99th percentile of seeing each in both."""
@@ -125,6 +126,7 @@ checks = { server_errors = 0, faults = 0, invalid = 0 }
 _HANGS_FROM_S, _HANGS_TO_S = 4, 9
 
 
+@pytest.mark.alone
 def test_a_hanging_redis_makes_no_caller_wait_but_the_first_few(tmp_path: Path) -> None:
     """Stopped for five seconds, with entries that live for one: stale answers at once, no errors, hits again soon after."""
     executable = redis_executable()

@@ -192,13 +192,14 @@ class _Caller(threading.Thread):
     def run(self) -> None:
         """Between two servers there is no file, or for a moment one that nobody listens at yet: nothing is sent then."""
         while not self._over.is_set():
+            began = time.monotonic()
             try:
                 with Wire(self._path) as wire:
                     self._ask(wire)
             except FileNotFoundError:
                 time.sleep(0.01)
             except ConnectionRefusedError:
-                self.refused.append(time.monotonic())
+                self.refused.append(began)
             except OSError as error:
                 self.lost.append(repr(error))
 
