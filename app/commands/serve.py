@@ -185,7 +185,7 @@ def await_exit(process: BaseProcess, timeout_s: float | None = None) -> None:
 
     Another thread (Granian has one for each worker) may be told of the end first. Then `join` returns, and `is_alive` is true,
     until that thread has written the exit code down, which on a busy machine takes its time: a worker that stopped as it should
-    would be reported as killed. Nobody ever is told where SIGCHLD is ignored, which a program inherits: that is given up soon.
+    would be reported as killed. An exit code that does not come is not waited for long.
     """
     process.join(timeout_s)
     deadline = time.monotonic() + _WRITTEN_DOWN_S
@@ -226,6 +226,9 @@ def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
     if DRAIN_SIGNAL is not None:
         # Inherited by the workers, which it would otherwise end while they are not yet listening for it.
         signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
+    if hasattr(signal, "SIGCHLD"):
+        # Whoever started this may ignore it, which is inherited: nobody would be told how a worker ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _raise_open_files()
     try:
         server = _Server(

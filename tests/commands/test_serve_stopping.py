@@ -43,7 +43,7 @@ def test_a_worker_whose_end_another_thread_was_told_of_has_stopped() -> None:
 
 @_not_windows
 def test_an_end_that_nobody_is_told_of_does_not_hold_up_the_stop() -> None:
-    """As where SIGCHLD is ignored."""
+    """As where somebody else has taken the exit code away."""
     process = _ended_elsewhere()
     await_exit(process)
     assert process.is_alive()
