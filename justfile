@@ -7,7 +7,7 @@ system_python := if os_family() == "windows" { "python" } else { "python3" }
 
 # Most tests wait most of the time, so more of them than there are cores run side by side; then those that measure time, by themselves.
 side_by_side := '-n 3 --maxschedchunk 2 -m "not alone"'
-alone := '-m alone'
+alone := 'tests/acceptance tests/e2e -m alone'
 
 peers_python := if os_family() == "windows" { ".venv-peers/Scripts/python.exe" } else { ".venv-peers/bin/python" }
 
@@ -80,7 +80,7 @@ test *arguments: _dev
 
 # build and start the real stack, hold it to what it promises, remove it (needs Docker)
 acceptance *arguments: _dev
-    DECIDE_STACK=1 {{ python }} -m pytest tests/acceptance -v --timeout 600 {{ arguments }}
+    DECIDE_STACK=1 {{ python }} -m pytest tests/acceptance -v --timeout 600 --durations 10 {{ arguments }}
 
 # spoil Redis in every way under load, and write down what callers saw (ops/FAULTS.md)
 faults: _dev

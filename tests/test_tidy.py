@@ -137,3 +137,13 @@ def test_every_setting_that_the_documents_name_exists() -> None:
         named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", (ROOT / name).read_text(encoding="utf-8")))
         # OpenTelemetry's own variables stand in its specification, OpenSSL's in its manual.
         assert {each for each in named if not each.startswith(("OTEL_", "SSL_CERT_"))} <= known, name
+
+
+def test_whatever_runs_alone_is_where_the_recipe_looks_for_it() -> None:
+    """It would run nowhere else: neither side by side with others nor by itself."""
+    looked_at = re.search(r"^alone := '([^-]*) -m alone'$", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert looked_at
+    rooms = tuple(ROOT / each for each in looked_at[1].split())
+    marked = [path for path in (ROOT / "tests").rglob("*.py") if "pytest.mark." + "alone" in path.read_text(encoding="utf-8")]
+    assert len(marked) > 1
+    assert [path for path in marked if not any(map(path.is_relative_to, rooms))] == []
