@@ -20,7 +20,7 @@ from dotenv.parser import parse_stream
 
 from app.errors import SettingsError
 from app.options import Settings
-from app.unix_sockets import UNIX, socket_path
+from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
 from app.withheld import withheld
 
 with withheld("opentelemetry"):
@@ -30,7 +30,8 @@ _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _LEAST_RATE_PER_S = 0.001
 _MORE_RULES = {
-    "host": "; an IP address or a name, or unix:/… with a socket's absolute path of 107 bytes at most (not on Windows)",
+    "host": "; an IP address or a name, or unix:/… with a socket's absolute path of"
+    f" {PATH_MAX_BYTES} bytes at most (not on Windows)",
     "rate_limit_per_s": ", or 0.001 and more; 0 is no limit",
     "socket_mode": ", as 660",
     "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
