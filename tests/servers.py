@@ -125,10 +125,10 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 class DecideServer:
     """``decide serve`` with the given arguments and settings, in an empty working folder (no .env). ``place`` is its port, or its
-    Unix socket (``HOST=unix:/…``), over which it is then asked.
+    Unix socket (``HOST=unix:/…``), over which it is then asked. A ``launcher`` is a command that becomes the one behind it.
     """
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = (), **settings: str) -> None:
+    def __init__(self, folder: Path, arguments: Sequence[str] = (), launcher: Sequence[str] = (), **settings: str) -> None:
         self.port = int(settings.get("PORT", 0)) or free_port()
         over_unix, _, path = settings.get("HOST", "").partition("unix:")
         self.place = Path(path) if path and not over_unix else self.port
@@ -137,7 +137,7 @@ class DecideServer:
         environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve", *arguments],
+                [*launcher, sys.executable, "-m", "app", "serve", *arguments],
                 cwd=folder,
                 env=environment,
                 stdout=log,
@@ -207,9 +207,11 @@ class DecideServer:
 
 
 @contextmanager
-def decide_server(folder: Path, arguments: Sequence[str] = (), **settings: str) -> Iterator[DecideServer]:
+def decide_server(
+    folder: Path, arguments: Sequence[str] = (), launcher: Sequence[str] = (), **settings: str
+) -> Iterator[DecideServer]:
     """A running server, stopped at the end."""
-    server = DecideServer(folder, arguments, **settings)
+    server = DecideServer(folder, arguments, launcher, **settings)
     try:
         yield server
     finally:

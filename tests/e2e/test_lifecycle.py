@@ -17,7 +17,7 @@ from app.cache.store import Row
 from tests.e2e.publishing import is_alive, publish, publish_universe, stop_and_read_log, workers
 from tests.e2e.wire import HEAD, Wire
 from tests.records import AS_OF_MS, price_record, row, run_info
-from tests.servers import ROOT, clean_environment, decide_server, free_port, wait_for_port
+from tests.servers import ROOT, clean_environment, decide_server, free_port
 
 _PATIENCE_S = 20.0
 
@@ -214,25 +214,11 @@ def test_replay_starts_at_the_newest_data(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="WINDOWS: there is no such signal")
 def test_a_server_that_was_started_with_sigchld_ignored_sees_its_workers_stop(tmp_path: Path) -> None:
     """Some supervisors ignore it, and programs inherit that."""
-    port, log = free_port(), tmp_path / "log"
     publish_universe(tmp_path / "store.sqlite3")
-    settings = {"PYTHONPATH": str(ROOT), "PORT": str(port), "DRAIN_S": "0", "STORE_PATH": str(tmp_path / "store.sqlite3")}
-    start = [sys.executable, "-m", "app", "serve"]
-    ignoring = f"import os, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv({start[0]!r}, {start!r})"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", ignoring],
-            cwd=tmp_path,
-            env=clean_environment(settings),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for_port(port, process)
-        process.terminate()
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
-    assert "Stopped worker-1" in log.read_text(encoding="utf-8")
-    assert "Killing" not in log.read_text(encoding="utf-8")
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    launcher = [sys.executable, "-c", ignoring]
+    with decide_server(tmp_path, launcher=launcher, STORE_PATH=str(tmp_path / "store.sqlite3")) as server:
+        code, log = stop_and_read_log(server)
+    assert code == 0
+    assert "Stopped worker-1" in log
+    assert "Killing" not in log
