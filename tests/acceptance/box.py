@@ -54,12 +54,17 @@ class Box:
         )
 
     def serve(self, url: str = "http://127.0.0.1:8000", **settings: str) -> None:
-        """``decide serve`` in the background, ready; its log, process id and, in the end, exit code stand in /data."""
+        """``decide serve`` in the background, ready."""
+        self.start(**settings)
+        until(lambda: self("decide", "ask", "ACME", "--url", url).returncode == 0, _READY_S, "the server answers")
+
+    def start(self, **settings: str) -> None:
+        """``decide serve`` in the background; its log, process id and, in the end, exit code stand in /data."""
         given = " ".join(f"{name}={value}" for name, value in settings.items())
         script = f"{given} decide serve > log 2>&1 & echo $! > pid; wait $!; echo $? > code"
         self.shell("rm -f code")
         run("docker", "exec", "--detach", self.name, "sh", "-c", script)
-        until(lambda: self("decide", "ask", "ACME", "--url", url).returncode == 0, _READY_S, "the server answers")
+        until(lambda: self("grep", "-q", "Started worker", "log").returncode == 0, _READY_S, "the server has started")
 
     def stop(self, signal: str = "TERM") -> tuple[int, float]:
         """Send the outer process a signal; the exit code, and how long the end took."""

@@ -1,21 +1,25 @@
 """The one file on a machine that has nothing else: built as `just binary` builds it, run in an empty container."""
 
 import json
+import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from app.version import VERSION
+from bench.binary.comparison import Comparison
 from tests.acceptance.box import EMPTY, NEIGHBOUR, TEMPORARY, Box, prices, views
 from tests.acceptance.stack import run, until
-from tests.servers import ROOT
+from tests.servers import ROOT, clean_environment
 
 _TODAY = datetime.now(UTC).date()
 _DAYS = [str(_TODAY - timedelta(days=before)) for before in range(90, 0, -1)]
@@ -94,6 +98,30 @@ def test_licences_are_beside_it(dist: Path, bill: dict[str, Any]) -> None:
     assert missing == []
 
 
+def test_it_starts_and_costs_as_is_said(dist: Path, bill: dict[str, Any], tmp_path: Path) -> None:
+    """Ready within 2 s, memory within a tenth of the package's, and CPU time an answer near it: `just measure-binary`, in short.
+
+    Answers a second swing too much in so short a time; they are for `just measure-binary` on a machine that does nothing else.
+    """
+    needed = next(each["value"] for each in bill["metadata"]["component"]["properties"] if each["name"] == "decide:needs_glibc")
+    _, ours = platform.libc_ver()
+    if [int(part) for part in ours.split(".")] < [int(part) for part in needed.split(".")]:
+        pytest.skip(f"OLD GLIBC: this machine has {ours}, the binary needs {needed}")
+    command = [sys.executable, "-m", "bench.binary", "--binary", str(dist / "decide"), "--smoke", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment({}), capture_output=True, text=True, timeout=200, check=False)
+    assert (tmp_path / "binary.json").exists(), done.stdout + done.stderr
+    found = msgspec.json.decode((tmp_path / "binary.json").read_bytes(), type=Comparison)
+    lines = {line.name: line for line in found.lines}
+    wanted = {f"memory_{count}_proportional": 1.1 for count in (1, 2)} | {f"{kind}_cpu_us": 1.5 for kind in ("single", "batch")}
+    ratios = {name: lines[name].ratio.median for name in wanted}
+    starts_ms = {name: lines[name].binary.median for name in ("start_empty", "start_sqlite")}
+    print(ratios, starts_ms)
+    assert all(0 < ratios[name] <= most for name, most in wanted.items()), ratios
+    assert all(0 < each < 2000 for each in starts_ms.values()), starts_ms
+    assert found.wrong == 0
+    assert (found.unpacked.folders, found.unpacked.left_folders) == (1, 0)
+
+
 def test_the_demo_runs_where_there_is_nothing(box: Box) -> None:
     """No Python, no network; it ends with 0 and leaves nothing in /tmp."""
     assert box("sh", "-c", "command -v python3 || command -v python").returncode != 0
@@ -118,7 +146,7 @@ def test_own_files_two_workers_and_a_newer_run(warmed: Box) -> None:
     follower = warmed.beside(ROOT / "tests" / "acceptance" / "following.py")
     assert follower.stdin is not None
     assert follower.stdout is not None
-    assert len(json.loads(follower.stdout.readline())) == 2
+    assert follower.stdout.readline() == "24\n"
     warmed.write("prices.csv", prices(_DAYS))
     assert warmed("decide", "warm", "--prices", "prices.csv", "--agents", "agents.json").returncode == 0
     until(
@@ -128,7 +156,9 @@ def test_own_files_two_workers_and_a_newer_run(warmed: Box) -> None:
     )
     (after,) = warmed.ask("ACME")
     told, _ = follower.communicate("", timeout=60)
-    assert json.loads(told) == [[before["cache"]["run"], after["cache"]["run"]]] * 24
+    workers, runs = zip(*json.loads(told), strict=True)
+    assert len(set(workers)) == 2
+    assert list(runs) == [[before["cache"]["run"], after["cache"]["run"]]] * 24
     code, took_s = warmed.stop()
     assert code == 0, warmed.shell("cat log")
     assert took_s < 2 + 10
@@ -151,7 +181,8 @@ def test_nobody_on_a_read_only_machine(dist: Path) -> None:
         assert "Traceback" not in refused.stderr
         assert small.unpacked() == []
         # A server needs no more.
-        small.shell("decide serve --port 8001 > log 2>&1 & sleep 2; kill $!; wait $!; grep -q 'Started worker' log")
+        small.start()
+        assert small.stop()[0] == 0
         done = large("decide", "warm", "--prices", "prices.csv")
         assert done.returncode == 0, done.stderr
         large.serve()
@@ -184,8 +215,10 @@ def test_killed_at_once_it_leaves_no_server_behind(warmed: Box) -> None:
     code, _ = warmed.stop("KILL")
     assert code == 137
     until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left")
-    for moment_s in ("0.5", "0.8", "1.2"):
-        warmed.shell(f"decide demo > demo.log 2>&1 & sleep {moment_s}; kill -KILL $! || true")
+    # What is unpacked before Python runs nobody takes away: the first moment is when the demo starts a server.
+    starts_server = "rm -rf .decide/demo; decide demo > demo.log 2>&1 & until [ -e .decide/demo/server.log ]; do sleep 0.02; done"
+    for moment_s in ("0", "0.3", "0.7"):
+        warmed.shell(f"{starts_server}; sleep {moment_s}; kill -KILL $! || true")
         until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left of a demo either")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import resource
+import statistics
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from tests.servers import ROOT, DecideServer, decide_server
 _IDLE, _SLOW = 5000, 300
 _FILES = _IDLE + 2 * _SLOW + 500
 _OPENED_AT_ONCE = 100
-_LOOKS = 3
+_LOOKS = 5
 _HEAD = b"POST /decide HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 _number = itertools.count()
 
@@ -155,13 +156,17 @@ def files() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("files")
 def test_slow_and_idle_clients_at_most_double_what_others_wait(tmp_path: Path) -> None:
-    """The 99th percentile of healthy clients, beside that of the same server without the others; three looks for the noise."""
+    """The 99th percentile of healthy clients, beside that of the same server without the others.
+
+    The one without is the middle of three; of those with, one of five looks has to keep to it: what else the machine does would
+    spoil it in one second or another.
+    """
     publish_universe(tmp_path / "store.sqlite3", [f"S{number:03}" for number in range(100)])
     settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "BODY_TIMEOUT_S": str(_PATIENCE_S)}
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
         server.wait_ready()
         _p99_ms(server, tmp_path)
-        alone_ms = max(_p99_ms(server, tmp_path) for _ in range(2))
+        alone_ms = statistics.median(_p99_ms(server, tmp_path) for _ in range(3))
         for name, (count, work) in NUISANCES.items():
             with Nuisance(server.port, count, work) as nuisance:
                 beside_ms = _p99_ms(server, tmp_path)
