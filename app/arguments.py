@@ -4,7 +4,7 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 _WRONG = 2
@@ -32,13 +32,15 @@ class Parser(argparse.ArgumentParser):
         """As ArgumentParser's; ends the process with code 2 if an argument is unknown or wrong."""
         args = sys.argv[1:] if args is None else args
         # Before anything else looks at them: what follows an unknown option is its value, which may be a secret, and would be
-        # taken, and refused aloud, as something else.
-        unknown = [name for name in _options(args) if name not in self.every_option()]
-        if unknown:
-            self.error("; ".join(map(self._unknown, unknown)))
+        # taken, and refused aloud, as something else. So would, by argparse, what is glued to an option that takes no value.
+        faults = self._faults(args)
+        if faults:
+            self.error("; ".join(faults))
         given, more = self.parse_known_args(args, namespace)
-        if more:
-            self.error("; ".join(f"there is no argument {shown(each)} here" for each in more))
+        # Before Python 3.12 the -- itself is among them.
+        wrong = [f"there is no argument {shown(each)} here" for each in more if each != "--"]
+        if wrong:
+            self.error("; ".join(wrong))
         return given
 
     def error(self, message: str) -> NoReturn:
@@ -48,14 +50,65 @@ class Parser(argparse.ArgumentParser):
     def every_option(self) -> dict[str, argparse.Action]:
         """Options of this parser and of its commands."""
         found = dict(self._option_string_actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no other name for it
-                for each in action.choices.values():
-                    found.update(each.every_option())
+        for each in self._commands().values():
+            found.update(each.every_option())
         return found
 
+    def _commands(self) -> "dict[str, Parser]":
+        """The parsers of the commands that this one has, by name."""
+        found: dict[str, Parser] = {}
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no other name for it
+                found.update(action.choices)
+        return found
+
+    def _faults(self, arguments: Sequence[str]) -> list[str]:
+        """What is wrong with the options and commands among ``arguments``, looking at nothing that is a value, or may be."""
+        known, reached = self.every_option(), self
+        unknown, misplaced = [], []
+        left = iter(arguments)
+        for each in left:
+            if each == "--":
+                break
+            if each == "-" or not each.startswith("-"):
+                commands = reached._commands()
+                if commands and each not in commands:
+                    misplaced.append(f"there is no command {shown(each)}; there are: {', '.join(commands)}")
+                reached = commands.get(each, reached)
+                continue
+            name = self._name(each)
+            action, with_value = known.get(name), each != name
+            if action is None:
+                unknown.append(self._unknown(name))
+                takes_next = "=" not in each
+            else:
+                takes_next = action.nargs != 0 and not with_value
+                if action.nargs == 0 and with_value:
+                    unknown.append(f"{name} takes no value")
+                elif name not in reached._option_string_actions:  # noqa: SLF001 - a parser as this one
+                    misplaced.append(self._misplaced(name, reached))
+            if takes_next and next(left, "--") == "--":
+                break
+        # Behind an unknown option nobody knows what was meant to be the command.
+        return unknown or misplaced
+
+    def _name(self, text: str) -> str:
+        """The option's name in an argument that begins with it: of -pVALUE that is -p."""
+        name = text.partition("=")[0]
+        if name.startswith("--") or _plain(name) in {*map(_plain, self.every_option()), *self.secrets}:
+            return name
+        return name[:2]
+
+    def _misplaced(self, name: str, reached: "Parser") -> str:
+        """Where ``name`` stands, which is no option of ``reached``, the command that it was given to."""
+        if name in self._option_string_actions:
+            command = reached.prog.removeprefix(self.prog).strip()
+            return f"{name} stands before the command, as in `{self.prog} {name} … {command}`"
+        owners = [f"`{each.prog}`" for each in self._commands().values() if name in each.every_option()]
+        return f"{name} stands behind {' or '.join(owners)}"
+
     def _unknown(self, name: str) -> str:
-        plain = name.lower().replace("_", "-").lstrip("-")
+        plain = _plain(name)
         if plain in self.secrets:
             return f"{name} is not taken from the command line, which everybody can read; {self.secrets[plain]}"
         if not _is_option(name):
@@ -65,10 +118,6 @@ class Parser(argparse.ArgumentParser):
         return f"there is no {name}" + (f"; did you mean {options[near[0]]}?" if near else "")
 
 
-def _options(arguments: Sequence[str]) -> Iterator[str]:
-    """The names of long options among ``arguments``, without what stands behind a =."""
-    for each in arguments:
-        if each == "--":
-            return
-        if each.startswith("--"):
-            yield each.partition("=")[0]
+def _plain(name: str) -> str:
+    """The name of an option, in whatever way it is written, as options are named here."""
+    return name.lower().replace("_", "-").lstrip("-")

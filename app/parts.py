@@ -29,7 +29,7 @@ from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
-from app.observe.supervisor import Supervisor
+from app.observe.supervisor import LOADS, Supervisor
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
@@ -241,7 +241,7 @@ class Parts:
         if info is not None:
             return f"Serving {info.symbols} symbols of run {info.run}."
         if self.feed.connected:
-            return "Waiting for data: the store is empty, and `decide warm` fills it."
+            return f"Waiting for data: the store is empty, and `{LOADS}` fills it."
         return "Waiting for the store to answer."
 
     async def run_refresh(self) -> None:

@@ -35,10 +35,24 @@ def test_what_is_known_is_taken() -> None:
 
 
 def test_an_unknown_option_is_refused_by_name_with_the_one_it_may_have_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    """In whatever way it is written; one that is like none has no such hint."""
+    """In whatever way it is written, with one dash too; one that is like none has no such hint."""
     assert _refusal(capsys, "--timeout", "3") == "there is no --timeout; did you mean --timeout-s?"
     assert _refusal(capsys, "--TIMEOUT_S=3") == "there is no --TIMEOUT_S; did you mean --timeout-s?"
-    assert _refusal(capsys, "--colour") == "there is no --colour"
+    assert _refusal(capsys, "-timeout-s", "3") == "there is no -timeout-s; did you mean --timeout-s?"
+    assert _refusal(capsys, "--colour") == _refusal(capsys, "--timeout-s=3", "--colour") == "there is no --colour"
+    assert _refusal(capsys, "--timeout=3", "--colour") == "there is no --timeout; did you mean --timeout-s?; there is no --colour"
+
+
+@pytest.mark.parametrize("given", [["-p", "9000"], ["-p=9000"], ["-p9000"], ["-passwd", "9000"], ["AAPL", "-p", "-9000"]])
+def test_a_short_option_is_refused_by_its_letter_alone(capsys: pytest.CaptureFixture[str], given: list[str]) -> None:
+    """What is glued to it, or follows, is its value."""
+    assert _refusal(capsys, *given) == "there is no -p"
+
+
+def test_what_looks_like_no_options_name_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is what follows it."""
+    for argument in ("-9", "-\N{LATIN SMALL LETTER E WITH ACUTE}", "--kye sesame", "---"):
+        assert _refusal(capsys, argument, "sesame") == "there is no option of that kind"
 
 
 def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,12 +65,27 @@ def test_values_of_unknown_options_are_not_shown(capsys: pytest.CaptureFixture[s
     for arguments in (
         ["--kye", "sesame", "--kee=sesame"],
         ["--kye", "-sesame"],
+        ["--kye", "--sesame"],
+        ["--kye", "--", "sesame"],
         ["--kye", "ses ame", "open"],
+        ["-k", "sesame"],
+        ["-k", "-hsesame"],
+        ["-ksesame"],
+        ["-hsesame"],
+        ["--help=sesame"],
+        ["--timeout-s", "-sesame"],
+        ["--timeout-s", "--sesame"],
+        ["--redis-url", "--sesame"],
+        ["-redis-url", "sesame"],
         ["--redis-url", "sesame"],
         ["--redis-url", "-sesame"],
         ["--timeout-s", "1", "redis://:sesame@cache", "--kye"],
         ["command", "--redis-url", "sesame"],
         ["--redis-url", "sesame", "command"],
+        ["-k", "sesame", "command"],
+        ["-k", "sesame", "open", "command"],
+        ["command", "-k", "sesame"],
+        ["redis://:sesame@cache", "command"],
     ):
         parser = _parser() if "command" not in arguments else _with_commands()
         with pytest.raises(SystemExit) as ended:
@@ -73,11 +102,52 @@ def test_an_argument_that_has_no_place_is_repeated_if_it_is_a_word(capsys: pytes
         assert said in capsys.readouterr().err
 
 
+def test_nothing_behind_two_dashes_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are no argument themselves."""
+    assert _parser().parse_args(["--", "--colour"]).symbols == ["--colour"]
+    with pytest.raises(SystemExit):
+        Parser("decide try").parse_args(["--", "MSFT"])
+    assert "error: there is no argument 'MSFT' here\n" in capsys.readouterr().err
+
+
+def test_what_begins_with_a_dash_can_be_a_value() -> None:
+    """A number as it is, all else with a = before it."""
+    assert _parser().parse_args(["--timeout-s", "-2"]).timeout_s == -2.0
+    assert _with_commands().parse_args(["command", "--depth=-x"]).depth == "-x"
+
+
 def _with_commands() -> Parser:
     made = Parser("decide try")
     made.secrets["redis-url"] = "set REDIS_URL"
-    made.add_subparsers(parser_class=Parser).add_parser("command").add_argument("--depth")
+    made.add_argument("--place")
+    commands = made.add_subparsers(parser_class=Parser)
+    commands.add_parser("command").add_argument("--depth")
+    commands.add_parser("other")
     return made
+
+
+def _command_refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        _with_commands().parse_args(arguments)
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[0].removeprefix("decide try: error: ")
+
+
+def test_an_option_in_the_wrong_place_is_told_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """And no value of it is repeated."""
+    before = "--place stands before the command, as in `decide try --place … command`"
+    assert _command_refusal(capsys, "command", "--place", "here", "--depth", "2") == before
+    assert _command_refusal(capsys, "command", "--place=here") == before
+    for arguments in (["other", "--depth", "2"], ["--depth", "2", "command"], ["--place", "command", "--depth", "2"]):
+        assert _command_refusal(capsys, *arguments) == "--depth stands behind `decide try command`"
+    assert _with_commands().parse_args(["--place", "here", "command", "--depth", "2"]).place == "here"
+
+
+def test_an_unknown_command_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """By name if it is a word: it may be a key whose command was left out."""
+    assert _command_refusal(capsys, "comand") == "there is no command 'comand'; there are: command, other"
+    assert _command_refusal(capsys, "a://b@c") == "there is no command of that kind; there are: command, other"
+    assert _command_refusal(capsys, "--colour", "red", "comand") == "there is no --colour"
 
 
 def test_options_of_commands_are_known_and_offered(capsys: pytest.CaptureFixture[str]) -> None:

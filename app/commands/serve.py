@@ -35,14 +35,22 @@ from app.errors import SettingsError, StoreRefused
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import MULTIPROCESS_VARIABLE, keys_wanted, lend_to_opentelemetry, lend_to_workers, load_settings
+from app.settings import (
+    MULTIPROCESS_VARIABLE,
+    keys_wanted,
+    lend_to_opentelemetry,
+    lend_to_workers,
+    load_settings,
+    supervisor_socket,
+)
 from app.unix_sockets import socket_path
 
 _DESCRIPTION = """\
 Start the server: POST /decide, the console at /, the API's page at /docs, /metrics for Prometheus.
 
 Without REDIS_URL it keeps its data in a SQLite file, which is made where there is none; it is ready once something was loaded
-(`decide warm`), and sees what is loaded later by itself. SIGTERM drains it: nobody's request is lost. Ctrl-C stops it at once."""
+(`decide warm --prices FILES`), and sees what is loaded later by itself. SIGTERM drains it: nobody's request is lost. Ctrl-C
+stops it at once."""
 _EPILOGUE = """\
 Every setting is also an environment variable (--l1-ttl-s is L1_TTL_S), or a line of a file .env in the working folder; an option
 is worth more than the environment, and that more than the file. Secrets (REDIS_URL, REDIS_PASSWORD, API_KEY_SECRET) are taken
@@ -305,7 +313,7 @@ def main(arguments: Sequence[str]) -> int:
     stores = {name: value for name, value in options.items() if name.removesuffix("_FILE").lower() in STORE_SETTINGS}
     refused, told = None, ""
     try:
-        told = greeting(settings, _store(settings), stores)
+        told = greeting(settings, _store(settings), stores, by_systemd=bool(supervisor_socket()))
     except StoreRefused as error:
         refused = error.detail
     if refused is None and settings.traces == "on":

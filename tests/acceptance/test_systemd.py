@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.machine import SOCKET, Machine
 from tests.acceptance.stack import until
 
-_EMPTY = "Waiting for data: the store is empty, and `decide warm` fills it."
+_EMPTY = "Waiting for data: the store is empty, and `systemctl start decide-warm` fills it."
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The first line of a server's log: where its data is, and what to do if there is none."""
 
 import asyncio
+import shlex
 from pathlib import Path
 
 from app.cache.embedded import EmbeddedStore
@@ -9,7 +10,7 @@ from app.cache.store import Store
 from app.commands.greeting import greeting
 from app.options import Settings
 from tests.records import AS_OF_MS, row, run_info
-from tests.servers import RedisServer
+from tests.servers import ROOT, RedisServer
 
 
 def _store(url: str) -> Store:
@@ -22,6 +23,20 @@ def test_an_empty_store_is_told_with_what_fills_it(tmp_path: Path) -> None:
     settings = Settings(store_path=str(path))
     said = greeting(settings, EmbeddedStore(path), {})
     assert said == f"data in {path}: none yet; next: decide warm '--store-path={path}' --prices FILES --agents FILES"
+
+
+def test_the_command_means_this_store_in_whatever_folder_it_is_entered(tmp_path: Path) -> None:
+    """Also where the settings have the default, which is another file in every folder."""
+    said = greeting(Settings(), EmbeddedStore(tmp_path / "store.sqlite3"), {})
+    path = Path(Settings().store_path).absolute()
+    assert said.endswith(f"; next: {shlex.join(['decide', 'warm', f'--store-path={path}'])} --prices FILES --agents FILES")
+
+
+def test_under_systemd_its_own_unit_fills_the_store(tmp_path: Path) -> None:
+    """Whoever enters a command there is not the user that the store belongs to."""
+    said = greeting(Settings(), EmbeddedStore(tmp_path / "store.sqlite3"), {}, by_systemd=True)
+    assert said.endswith(": none yet; next: systemctl start decide-warm")
+    assert ROOT.joinpath("ops/systemd/decide-warm.service").is_file()
 
 
 def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
@@ -55,9 +70,16 @@ def test_redis_is_told_without_its_password(redis_url: str) -> None:
     settings = Settings(redis_url=f"redis://:sesame@127.0.0.1:{port}")
     said = greeting(settings, _store(redis_url), {})
     assert (
-        said == f"data in Redis at 127.0.0.1:{port}, keys decide:1:*: none yet; next: decide warm --prices FILES --agents FILES"
-        " (with the same REDIS_URL)"
+        said == f"data in Redis at 127.0.0.1:{port}, keys decide:1:*: none yet; next: decide warm --key-prefix=decide:1"
+        " --prices FILES --agents FILES (with the same REDIS_URL)"
     )
+
+
+def test_the_command_names_a_redis_by_its_file_from_wherever_it_is_entered(redis_url: str) -> None:
+    """By its whole path, and with the prefix of the keys, which may stand in a .env of this folder."""
+    said = greeting(Settings(redis_url=redis_url, key_prefix="mine"), _store(redis_url), {"REDIS_URL_FILE": "my url"})
+    words = shlex.join(["decide", "warm", f"--redis-url-file={Path('my url').absolute()}", "--key-prefix=mine"])
+    assert said.endswith(f", keys mine:*: none yet; next: {words} --prices FILES --agents FILES")
 
 
 def test_a_redis_that_is_away_holds_nothing_up() -> None:

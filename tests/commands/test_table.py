@@ -1,5 +1,6 @@
 """The table of commands, what is imported for each, and what makes shells complete them."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -132,6 +133,12 @@ def test_completion_is_printed_for_every_shell(shell: str, capsys: pytest.Captur
     assert "decide" in script
     if shell in {"bash", "zsh", "fish"} and (executable := shutil.which(shell)):
         subprocess.run([executable, "-n", "/dev/stdin"], input=script, text=True, timeout=60, check=True)
+
+
+def test_the_readme_names_every_shell() -> None:
+    """Those that completion is printed for, and no others."""
+    (row,) = re.findall(r"(?m)^\| `completion SHELL` \| for ([a-z, ]+):", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert sorted(row.split(", ")) == sorted(shtab.SUPPORTED_SHELLS)
 
 
 def test_the_extra_bench_is_what_the_group_bench_adds() -> None:

@@ -1,6 +1,7 @@
 """`decide` as somebody uses it who has an empty folder and his own files."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -39,17 +40,23 @@ def _decide(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 
 def test_an_empty_folder_a_server_then_data(tmp_path: Path) -> None:
-    """It says in one line where its data will be and what comes next; that command, with files of one's own, makes it ready."""
+    """One line says where its data will be and what comes next; that, with one's own files, makes it ready from any folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     with decide_server(tmp_path, CLOCK="replay") as server:
         assert server.status_of("/livez") == 200
         assert server.status_of("/readyz") == 503
         (line,) = [json.loads(each) for each in server.log_path.read_text().splitlines() if "decide warm" in each]
         store = tmp_path / ".decide" / "store.sqlite3"
-        assert line["event"] == f"data in {store}: none yet; next: decide warm --prices FILES --agents FILES"
+        told, _, command = line["event"].partition(": none yet; next: ")
+        assert told == f"data in {store}"
         assert store.is_file()
-        tmp_path.joinpath("prices.csv").write_text(_PRICES, encoding="utf-8")
-        tmp_path.joinpath("agents.csv").write_text(_AGENTS, encoding="utf-8")
-        warmed = _decide(tmp_path, "warm", "--prices", "prices.csv", "--agents", "agents.csv")
+        elsewhere.joinpath("prices.csv").write_text(_PRICES, encoding="utf-8")
+        elsewhere.joinpath("agents.csv").write_text(_AGENTS, encoding="utf-8")
+        files = command.replace("--prices FILES", "--prices prices.csv").replace("--agents FILES", "--agents agents.csv")
+        program, *arguments = shlex.split(files)
+        assert (program, arguments[0], arguments[2:]) == ("decide", "warm", ["--prices", "prices.csv", "--agents", "agents.csv"])
+        warmed = _decide(elsewhere, *arguments)
         assert warmed.returncode == 0, warmed.stderr
         server.wait_ready()
         asked = _decide(tmp_path, "ask", "acme", "--url", server.url, "--json")

@@ -13,7 +13,7 @@ from tests.e2e.publishing import publish_universe
 from tests.servers import ROOT, clean_environment, connect, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: there is no systemd")
-_EMPTY = "STATUS=Waiting for data: the store is empty, and `decide warm` fills it."
+_EMPTY = "STATUS=Waiting for data: the store is empty, and `systemctl start decide-warm` fills it."
 
 
 @pytest.fixture
@@ -35,7 +35,8 @@ def _start(folder: Path, **settings: str) -> "subprocess.Popen[bytes]":
     """As systemd does, which looks at nothing but what it is told."""
     store = {"NOTIFY_SOCKET": str(folder / "notify"), "STORE_PATH": str(folder / "store.sqlite3"), "PYTHONPATH": str(ROOT)}
     environment = clean_environment({**store, "DRAIN_S": "1", **settings})
-    return subprocess.Popen([sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen([sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -60,10 +61,11 @@ def test_ready_means_that_callers_are_served(tmp_path: Path, systemd: socket.soc
 
 
 def test_an_empty_store_is_said_with_what_fills_it(tmp_path: Path, systemd: socket.socket) -> None:
-    """Also if it did not answer yet when callers were first served."""
+    """Also if it did not answer yet when callers were first served; the log says the same."""
     process = _start(tmp_path, PORT=str(free_port()))
     try:
         _until(systemd, _EMPTY)
+        assert ": none yet; next: systemctl start decide-warm" in (tmp_path / "log").read_text(encoding="utf-8")
         process.terminate()
         assert process.wait(20) == 0
     finally:

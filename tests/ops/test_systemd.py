@@ -86,6 +86,14 @@ def test_there_is_time_to_drain_before_systemd_kills() -> None:
     assert int(server["TimeoutStopSec"][0]) > defaults.drain_s + defaults.shutdown_grace_s + 2
 
 
+def test_an_address_has_a_minute_to_come_up_and_is_not_waited_for_for_ever() -> None:
+    """Between the starts alone; those are given up within the interval as long as each takes less than four seconds."""
+    server = _unit("decide.service")
+    starts, interval_s, pause_s = (int(server[each][0]) for each in ("StartLimitBurst", "StartLimitIntervalSec", "RestartSec"))
+    assert 60 <= starts * pause_s < 90
+    assert starts * (pause_s + 4) <= interval_s
+
+
 def test_every_setting_of_the_units_exists() -> None:
     """In the example of their environment, and in comments."""
     known = {name.upper() for name in Settings.__struct_fields__} | {f"{name.upper()}_FILE" for name in SECRETS}
