@@ -184,6 +184,10 @@ def test_killed_at_once_it_leaves_no_server_behind(warmed: Box) -> None:
     code, _ = warmed.stop("KILL")
     assert code == 137
     until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left")
+    at_once = 'until test -n "$(cat /proc/$!/task/$!/children)"; do :; done; kill -KILL $!'
+    for moment_s in ("0", "0.05"):
+        warmed.shell(f"decide serve > log 2>&1 & {at_once.replace('kill', f'sleep {moment_s}; kill')}")
+        until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left of what has just begun")
     for moment_s in ("0.5", "0.8", "1.2"):
         warmed.shell(f"decide demo > demo.log 2>&1 & sleep {moment_s}; kill -KILL $! || true")
         until(lambda: warmed.processes() == [] and warmed.unpacked() == [], 15, "nothing is left of a demo either")
