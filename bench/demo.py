@@ -7,6 +7,7 @@ Black box: the warm job and the server are processes of their own, and all it kn
 import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 from rich.console import Console
@@ -186,6 +188,19 @@ def show_unknown(caller: Caller, console: Console) -> bool:
     return status == http.HTTPStatus.NOT_FOUND
 
 
+def _end(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _end_in_order() -> None:
+    """Have what would end this process at once end it as an exception, so that the server is stopped first."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever starts it may have it ignore one (nohup), and there is no SIGHUP on Windows.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
 def make_parser() -> Parser:
     """The arguments: there are none."""
     return Parser(
@@ -200,6 +215,7 @@ def make_parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """The demo."""
     make_parser().parse_args(arguments)
+    _end_in_order()
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:

@@ -49,8 +49,8 @@ _DESCRIPTION = """\
 Start the server: POST /decide, the console at /, the API's page at /docs, /metrics for Prometheus.
 
 Without REDIS_URL it keeps its data in a SQLite file, which is made where there is none; it is ready once something was loaded
-(`decide warm --prices FILES`), and sees what is loaded later by itself. SIGTERM drains it: nobody's request is lost. Ctrl-C
-stops it at once."""
+(`decide warm --prices FILES`), and sees what is loaded later by itself. SIGTERM drains it: nobody's request is lost; so does a
+terminal that is closed (SIGHUP), unless it runs under nohup. Ctrl-C stops it at once."""
 _EPILOGUE = """\
 Every setting is also an environment variable (--l1-ttl-s is L1_TTL_S), or a line of a file .env in the working folder; an option
 is worth more than the environment, and that more than the file. Secrets (REDIS_URL, REDIS_PASSWORD, API_KEY_SECRET) are taken
@@ -69,6 +69,8 @@ _LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
 _CANNOT_LISTEN = 4
 """Not a wrong setting's: whoever restarts the server shall try again, since an address may come up later than it."""
+_HANGUP = getattr(signal, "SIGHUP", 0)
+"""What a terminal that is closed sends to all it has started; 0 where there is no such signal (Windows)."""
 _EXIT_LOOK_S = 0.001
 _WRITTEN_DOWN_S = 1.0
 _FAREWELL_S = 0.2
@@ -117,7 +119,8 @@ class _Server(Server):  # type: ignore[misc, valid-type]
     """Granian, with a stop that may be asked for twice at once, and that lets the workers drain first.
 
     SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, go deaf
-    ``drain_s`` later, and are stopped. Anything else (Ctrl-C), and a second signal, stops at once; but workers are
+    ``drain_s`` later, and are stopped. SIGHUP is the same, of a terminal that is closed: the kernel says so, and the shell, so a
+    second one is no hurry. Anything else (Ctrl-C), and a second signal, stops at once; but workers are
     told a moment before, or answers that have no end of their own would hold up the stop until the workers are killed.
 
     A Unix socket is ``listener``'s: its file goes when the workers go deaf, as long as no successor has put its own there.
@@ -129,6 +132,9 @@ class _Server(Server):  # type: ignore[misc, valid-type]
         self._drain_s = drain_s
         self._draining = False
         self._listener = listener
+        # Granian's own starts the workers anew. Where it is ignored (nohup), that is inherited, and stays if Granian has none.
+        is_ignored = bool(_HANGUP) and signal.getsignal(_HANGUP) == signal.SIG_IGN
+        self.signal_handler_reload = None if is_ignored else self.signal_handler_interrupt
 
     def _init_shared_socket(self) -> None:
         if self._listener is None:
@@ -147,6 +153,18 @@ class _Server(Server):  # type: ignore[misc, valid-type]
             self.bind_uds = None
         super().shutdown(exit_code)
 
+    def _spawn_workers(self, *arguments: Any) -> None:  # noqa: ANN401 - Granian's own
+        if not _HANGUP:
+            super()._spawn_workers(*arguments)
+            return
+        # A terminal's SIGHUP reaches workers too, and it is the main process that ends them. Blocked, which is inherited, it does
+        # nothing to them, from their first moment on; the main process hears right after what came meanwhile.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {_HANGUP})
+        try:
+            super()._spawn_workers(*arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     def _spawn_worker(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - Granian's own
         worker = super()._spawn_worker(*arguments, **options)
         # By Granian's own a worker that stopped in time may be taken for one that did not.
@@ -154,7 +172,10 @@ class _Server(Server):  # type: ignore[misc, valid-type]
         return worker
 
     def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
-        if arguments[:1] == (signal.SIGTERM,) and self._drain_s and not self._draining and self._tell_workers():
+        if self._draining and arguments[:1] == (_HANGUP,):
+            return
+        is_patient = arguments[:1] in ((signal.SIGTERM,), (_HANGUP,))
+        if is_patient and self._drain_s and not self._draining and self._tell_workers():
             self._draining = True
             threading.Thread(target=self._drain, daemon=True).start()
             return

@@ -26,10 +26,12 @@ def main() -> int:
     # As an exception, so that whatever runs comes to its end, and this to its; a server has its own way.
     signal.signal(signal.SIGTERM, _end)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # If it was killed before we asked, the kernel tells us nothing.
+    is_late = os.getppid() != parent or (folder is not None and unpacking.is_abandoned(folder))
     try:
-        return run(sys.argv[1:])
+        return 128 + signal.SIGTERM if is_late else run(sys.argv[1:])
     finally:
-        if folder is not None and os.getppid() != parent:
+        if folder is not None and (is_late or os.getppid() != parent):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,6 +11,8 @@ Several processes share the folder, `decide demo` and the server that it starts,
 
 import importlib
 import os
+import re
+import select
 import struct
 import sys
 import zlib
@@ -37,6 +39,8 @@ _MAGIC = b"MEI\014\013\012\013\016"
 _COOKIE = struct.Struct("!8sIIII64s")
 _ENTRY = struct.Struct("!IIIIBc")
 _KIND = b"a"
+_FOLDER = re.compile(r"_MEI([0-9a-f]{8})")
+"""How the bootloader calls the folder: its process id is part of the name."""
 _TAIL_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
 
@@ -142,3 +146,23 @@ def install() -> Path | None:
     running = Path("/proc/self/exe")
     sys.meta_path.insert(0, LazyFinder(running if running.exists() else Path(sys.executable), folder))
     return folder
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether the bootloader that made ``folder``, and would remove it, has ended; False where that cannot be told."""
+    named = _FOLDER.match(folder.name)
+    # 0 is a parent in another namespace, where ids are others.
+    if named is None or os.getppid() in (0, bootloader := int(named[1], 16)):
+        return False
+    # Its own child has lost it. What that child has started never had it for a parent: then it may well be there.
+    try:
+        ended = os.pidfd_open(bootloader)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    try:
+        # Also of one whose end nobody has asked for yet.
+        return bool(select.select([ended], [], [], 0)[0])
+    finally:
+        os.close(ended)

@@ -1,6 +1,8 @@
 """`decide` as somebody uses it who has an empty folder and his own files."""
 
+import contextlib
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -25,8 +27,11 @@ import signal, sys
 from app.__main__ import main
 # A shell in the background has its children ignore Ctrl-C; a terminal's do not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-print("begins", flush=True)
-sys.exit(main(sys.argv[1:]))
+def arguments():
+    # Read by the command itself: from here on Ctrl-C is its own to deal with.
+    print("begins", flush=True)
+    yield from sys.argv[1:]
+sys.exit(main(arguments()))
 """
 _AGENTS = """symbol,as_of,agent,signal,confidence,reasoning
 ACME,2026-03-24,analyst,buy,0.8,it goes up
@@ -96,6 +101,34 @@ def test_the_demo_uses_none_of_the_callers_settings_and_stores(tmp_path: Path, r
     with redis.Redis.from_url(redis_url) as client:
         assert client.dbsize() == 0
     assert not tmp_path.joinpath("mine").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: there, what is told to end is not asked")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_demo_that_is_told_to_end_ends_its_server(name: str, tmp_path: Path) -> None:
+    """Nothing that it has started is left."""
+    environment = clean_environment({"PYTHONPATH": str(ROOT)})
+    log = tmp_path / ".decide" / "demo" / "server.log"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "app", "demo"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while demo.poll() is None and not (log.is_file() and "Started worker" in log.read_text(encoding="utf-8")):
+            time.sleep(0.005)
+        demo.send_signal(signal.Signals[name])
+        # 0: a machine that paused here let it come to its own end.
+        assert demo.wait(60) in (0, 128 + signal.Signals[name])
+        with pytest.raises(ProcessLookupError):
+            os.killpg(demo.pid, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGKILL)
+        demo.wait(30)
 
 
 @pytest.mark.parametrize("arguments", [["keys", "list"], ["demo"], ["serve"]])

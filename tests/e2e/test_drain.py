@@ -1,5 +1,6 @@
 """From SIGTERM to the end of the real server, as its callers see it."""
 
+import os
 import signal
 import sys
 import threading
@@ -9,22 +10,30 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.publishing import publish_universe, workers
+from tests.e2e.publishing import is_alive, publish_universe, workers
 from tests.e2e.wire import HEAD, LIVEZ, Wire, with_body
 from tests.servers import DecideServer, decide_server
 
-_DRAIN_S = 2.0
+_LONG_S = "60"
+"""A drain that outlasts whatever a slow machine takes to look at it; a second signal ends it."""
+_NOTICED_S = 10.0
+_IN_A_SESSION = (sys.executable, "-c", "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])")
+"""A launcher: what it becomes leads a process group, as what is started in a terminal does."""
 _ASK = with_body("/decide", b'{"symbol": "AAPL"}')
 
 
 def _settings(folder: Path, **settings: str) -> dict[str, str]:
     publish_universe(folder / "store.sqlite3")
-    return {"STORE_PATH": str(folder / "store.sqlite3"), "CLOCK": "replay", "DRAIN_S": str(_DRAIN_S), **settings}
+    return {"STORE_PATH": str(folder / "store.sqlite3"), "CLOCK": "replay", "DRAIN_S": "2", **settings}
 
 
 def _terminate_and_wait_for_503(server: DecideServer) -> None:
     server.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + _DRAIN_S
+    _wait_for_503(server)
+
+
+def _wait_for_503(server: DecideServer) -> None:
+    deadline = time.monotonic() + _NOTICED_S
     while server.status_of("/readyz") != 503:
         assert time.monotonic() < deadline, "/readyz did not turn to 503"
         time.sleep(0.02)
@@ -32,7 +41,7 @@ def _terminate_and_wait_for_503(server: DecideServer) -> None:
 
 def test_sigterm_turns_readyz_to_503_and_ends_connections_with_their_answers(tmp_path: Path) -> None:
     """While it drains the server answers as ever, on connections it had and on new ones, and closes each after its answer."""
-    with decide_server(tmp_path, **_settings(tmp_path)) as server:
+    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S=_LONG_S)) as server:
         server.wait_ready()
         with Wire(server.port) as held:
             assert "connection" not in held.send(_ASK).answer().headers
@@ -43,18 +52,27 @@ def test_sigterm_turns_readyz_to_503_and_ends_connections_with_their_answers(tmp
         with Wire(server.port) as fresh:
             answer = fresh.send(LIVEZ).answer()
             assert (answer.status, answer.headers["connection"]) == (200, "close")
+        server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
+
+
+def _wait_for_both_workers(server: DecideServer) -> None:
+    server.wait_ready()
+    deadline = time.monotonic() + _NOTICED_S
+    while server.log_path.read_text(encoding="utf-8").count("Started worker-") < 2:
+        assert time.monotonic() < deadline, "not both of them started"
+        time.sleep(0.02)
+    assert len(workers(server)) == 2
 
 
 def test_workers_all_drain(tmp_path: Path) -> None:
     """With two of them, neither says that it is ready once the signal has come."""
-    with decide_server(tmp_path, **_settings(tmp_path, WORKERS="2")) as server:
-        server.wait_ready()
-        time.sleep(1.0)
-        assert len(workers(server)) == 2
+    with decide_server(tmp_path, **_settings(tmp_path, WORKERS="2", DRAIN_S=_LONG_S)) as server:
+        _wait_for_both_workers(server)
         _terminate_and_wait_for_503(server)
         time.sleep(0.2)
         assert {server.status_of("/readyz") for _ in range(20)} == {503}
+        server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
 
 
@@ -94,7 +112,7 @@ def test_callers_under_way_lose_no_request_through_the_stop(tmp_path: Path) -> N
 
 def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
     """Whoever is in a hurry need not wait."""
-    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S="60")) as server:
+    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S=_LONG_S)) as server:
         server.wait_ready()
         _terminate_and_wait_for_503(server)
         server.process.send_signal(signal.SIGTERM)
@@ -103,18 +121,73 @@ def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
 
 def test_ctrl_c_does_not_drain(tmp_path: Path) -> None:
     """A person at the terminal wants it to stop now."""
-    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S="60")) as server:
+    with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S=_LONG_S)) as server:
         server.wait_ready()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(20) == 0
 
 
-def test_a_signal_before_the_workers_are_up_ends_the_server(tmp_path: Path) -> None:
+_not_windows = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="WINDOWS: there is no such signal")
+
+
+def _hang_up(server: DecideServer) -> None:
+    """As a terminal that is closed: every process that was started in it is told, by the kernel and by the shell."""
+    for _ in range(2):
+        os.killpg(server.process.pid, signal.SIGHUP)
+        time.sleep(0.1)
+
+
+@_not_windows
+def test_a_terminal_that_is_closed_drains_the_server(tmp_path: Path) -> None:
+    """No worker ends of it, and that it says so twice is no hurry; SIGTERM then is."""
+    settings = _settings(tmp_path, WORKERS="2", DRAIN_S=_LONG_S)
+    with decide_server(tmp_path, launcher=_IN_A_SESSION, **settings) as server:
+        _wait_for_both_workers(server)
+        _hang_up(server)
+        _wait_for_503(server)
+        _hang_up(server)
+        assert {server.status_of("/readyz") for _ in range(20)} == {503}
+        assert all(map(is_alive, workers(server)))
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    assert len(workers(server)) == 2
+
+
+@_not_windows
+def test_a_terminal_that_is_closed_ends_the_server(tmp_path: Path) -> None:
+    """Once it has drained, with nobody to tell it more; and at once where there is no drain."""
+    for drain_s in ("0.5", "0"):
+        with decide_server(tmp_path, launcher=_IN_A_SESSION, **_settings(tmp_path, DRAIN_S=drain_s)) as server:
+            server.wait_ready()
+            _hang_up(server)
+            assert server.process.wait(20) == 0
+
+
+@_not_windows
+def test_nohup_keeps_a_server_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    """What ignores SIGHUP as it starts goes on ignoring it, workers too."""
+    with decide_server(tmp_path, launcher=[*_IN_A_SESSION, "nohup"], **_settings(tmp_path)) as server:
+        server.wait_ready()
+        _hang_up(server)
+        time.sleep(0.5)
+        assert server.status_of("/readyz") == 200
+        started = workers(server)
+        assert all(map(is_alive, started))
+        assert server.stop() == 0
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=_not_windows)])
+def test_a_signal_before_the_workers_are_up_ends_the_server(name: str, tmp_path: Path) -> None:
     """A worker that is not listening for the drain yet is not ended by it in a way that counts as a fault."""
+    launcher = _IN_A_SESSION if name == "SIGHUP" else ()
     for delay_s in (0.15, 0.3, 0.45):
-        with decide_server(tmp_path, **_settings(tmp_path, DRAIN_S="0.2")) as server:
+        with decide_server(tmp_path, launcher=launcher, **_settings(tmp_path, DRAIN_S="0.2")) as server:
             time.sleep(delay_s)
-            server.process.send_signal(signal.SIGTERM)
+            if name == "SIGHUP":
+                _hang_up(server)
+            else:
+                server.process.send_signal(signal.SIGTERM)
             assert server.process.wait(20) == 0
 
 
