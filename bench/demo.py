@@ -99,23 +99,60 @@ def warm(console: Console) -> bool:
     return subprocess.run([*_DECIDE, "warm"], cwd=_FOLDER, env=_environment(), check=False).returncode == 0
 
 
+class Ending:
+    """Turns what would end this process at once into an exception, so that nothing is left behind; not while it is held."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._came = 0
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # Whoever starts it may have it ignore one (nohup), and there is no SIGHUP on Windows.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._hear)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Signals wait for the end of this."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._came:
+            self._end(self._came)
+
+    def _hear(self, number: int, _: object) -> None:
+        self._came = number
+        if not self._held:
+            self._end(number)
+
+    def _end(self, number: int) -> NoReturn:
+        self._came = 0
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
 @contextmanager
-def server(port: int) -> Iterator[None]:
-    """The real server, up and ready; stopped at the end."""
-    with _LOG.open("wb") as log:
-        process = subprocess.Popen(
-            [*_DECIDE, "serve"],
-            cwd=_FOLDER,
-            env=_environment(HOST="127.0.0.1", PORT=str(port)),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+def server(port: int, ending: Ending) -> Iterator[None]:
+    """The real server, up and ready; stopped at the end, whatever that is."""
+    process = None
     try:
+        with ending.held(), _LOG.open("wb") as log:
+            process = subprocess.Popen(
+                [*_DECIDE, "serve"],
+                cwd=_FOLDER,
+                env=_environment(HOST="127.0.0.1", PORT=str(port)),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         wait_ready(port, process)
         yield
     finally:
-        process.terminate()
-        process.wait(30)
+        # A terminal's signal comes twice, from the kernel and from the bootloader of the one file.
+        with ending.held():
+            if process is not None:
+                process.terminate()
+                process.wait(30)
 
 
 def wait_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -188,19 +225,6 @@ def show_unknown(caller: Caller, console: Console) -> bool:
     return status == http.HTTPStatus.NOT_FOUND
 
 
-def _end(number: int, _: object) -> NoReturn:
-    raise SystemExit(128 + number)
-
-
-def _end_in_order() -> None:
-    """Have what would end this process at once end it as an exception, so that the server is stopped first."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Whoever starts it may have it ignore one (nohup), and there is no SIGHUP on Windows.
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _end)
-
-
 def make_parser() -> Parser:
     """The arguments: there are none."""
     return Parser(
@@ -215,7 +239,7 @@ def make_parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """The demo."""
     make_parser().parse_args(arguments)
-    _end_in_order()
+    ending = Ending()
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
@@ -228,7 +252,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     console.rule("decide serve")
     port = free_port()
-    with server(port):
+    with server(port, ending):
         caller = Caller(port)
         _, body, _ = caller.ask("GET", "/symbols")
         symbols = msgspec.json.decode(body, type=SymbolsResponse).symbols

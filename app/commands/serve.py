@@ -157,9 +157,9 @@ class _Server(Server):  # type: ignore[misc, valid-type]
         if not _HANGUP:
             super()._spawn_workers(*arguments)
             return
-        # A terminal's SIGHUP reaches workers too, and it is the main process that ends them. Blocked, which is inherited, it does
-        # nothing to them, from their first moment on; the main process hears right after what came meanwhile.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {_HANGUP})
+        # Workers are copies of this process, with its handlers, which are not theirs to run. Blocked, which is inherited, signals
+        # wait until `_load_app` has them mean something else; the main process hears right after what came meanwhile.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {_HANGUP, signal.SIGTERM, signal.SIGINT})
         try:
             super()._spawn_workers(*arguments)
         finally:
@@ -235,7 +235,12 @@ def _raise_open_files() -> None:
 
 
 def _load_app() -> Callable[..., Any]:
-    """Called in each worker, which alone imports the application."""
+    """Called in each worker, which alone imports the application; until that serves, SIGTERM ends the worker at once."""
+    if _HANGUP:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A terminal's SIGINT and SIGHUP reach workers too, and it is the main process that ends them. SIGHUP stays blocked.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     from app.main import create_app  # noqa: PLC0415 - prometheus-client must not be imported before `serve` has named its folder
 
     return create_app()

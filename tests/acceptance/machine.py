@@ -66,7 +66,11 @@ class Machine:
     def shell(self, script: str, user: str = "root") -> Said:
         """What a shell on the machine makes of ``script``."""
         command = ["docker", "exec", "--user", user, _NAME, "sh", "-c", _ELSEWHERE + script]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        for _ in range(3):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            # Docker's own failure, before anything was run: seen beside systemd's killing and starting a service.
+            if not done.stderr.startswith("OCI runtime exec failed"):
+                break
         return Said(done.returncode, done.stdout, done.stderr)
 
     def must(self, script: str) -> str:

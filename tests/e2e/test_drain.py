@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,7 @@ import pytest
 
 from tests.e2e.publishing import is_alive, publish_universe, workers
 from tests.e2e.wire import HEAD, LIVEZ, Wire, with_body
-from tests.servers import DecideServer, decide_server
+from tests.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
 
 _LONG_S = "60"
 """A drain that outlasts whatever a slow machine takes to look at it; a second signal ends it."""
@@ -177,18 +180,43 @@ def test_nohup_keeps_a_server_when_its_terminal_is_closed(tmp_path: Path) -> Non
     assert len(started) == 1
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=_not_windows)])
-def test_a_signal_before_the_workers_are_up_ends_the_server(name: str, tmp_path: Path) -> None:
-    """A worker that is not listening for the drain yet is not ended by it in a way that counts as a fault."""
-    launcher = _IN_A_SESSION if name == "SIGHUP" else ()
-    for delay_s in (0.15, 0.3, 0.45):
-        with decide_server(tmp_path, launcher=launcher, **_settings(tmp_path, DRAIN_S="0.2")) as server:
+@contextmanager
+def _starting(folder: Path, **settings: str) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """A server with two workers, the first of which is a process now, but for long no server; and its log."""
+    log_path = folder / "server.log"
+    environment = clean_environment({"PYTHONPATH": str(ROOT), "PORT": str(free_port()), "WORKERS": "2", **settings})
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [*_IN_A_SESSION, sys.executable, "-m", "app", "serve"], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + _NOTICED_S
+        while "Spawning worker-1" not in log_path.read_text(encoding="utf-8"):
+            assert time.monotonic() < deadline, "no worker was started"
+            time.sleep(0.005)
+        yield process, log_path
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+@_not_windows
+@pytest.mark.parametrize("drain_s", ["0", "0.2"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_before_the_workers_are_up_ends_the_server(name: str, drain_s: str, tmp_path: Path) -> None:
+    """No worker misses it, so that it would have to be killed, and none that ends of it is a fault; whoever else is told."""
+    settings = _settings(tmp_path, DRAIN_S=drain_s, SHUTDOWN_GRACE_S="15")
+    for delay_s in (0.0, 0.05, 0.15, 0.3):
+        with _starting(tmp_path, **settings) as (process, log_path):
             time.sleep(delay_s)
-            if name == "SIGHUP":
-                _hang_up(server)
+            if name == "SIGTERM":
+                process.terminate()
             else:
-                server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(20) == 0
+                # At a terminal all of its processes are told.
+                os.killpg(process.pid, getattr(signal, name))
+            assert process.wait(30) == 0, log_path.read_text(encoding="utf-8")
+            assert "Killing" not in log_path.read_text(encoding="utf-8")
 
 
 def test_an_unfinished_upload_outlives_neither_drain_nor_grace(tmp_path: Path) -> None:
