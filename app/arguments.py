@@ -4,12 +4,16 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 _WRONG = 2
 _is_word = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}").fullmatch
 _is_option = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]{0,39}").fullmatch
+_GLUED_LEAST = 3
+"""Letters of an option's name, for what begins with it to be taken for that option and its value."""
+_MINUS = "\N{MINUS SIGN}"
 
 
 def shown(text: str) -> str:
@@ -68,12 +72,12 @@ class Parser(argparse.ArgumentParser):
         unknown, misplaced = [], []
         left = iter(arguments)
         for each in left:
-            if each == "--":
-                break
-            if each == "-" or not each.startswith("-"):
+            if not _begins_as_option(each):
                 commands = reached._commands()
                 if commands and each not in commands:
-                    misplaced.append(f"there is no command {shown(each)}; there are: {', '.join(commands)}")
+                    misplaced.append(_no_command(each, commands))
+                if each == "--":
+                    break
                 reached = commands.get(each, reached)
                 continue
             name = self._name(each)
@@ -111,11 +115,39 @@ class Parser(argparse.ArgumentParser):
         plain = _plain(name)
         if plain in self.secrets:
             return f"{name} is not taken from the command line, which everybody can read; {self.secrets[plain]}"
+        if _is_other_dash(name[:1]):
+            return f"an option begins with -, and {name[0]} is another dash"
         if not _is_option(name):
             return "there is no option of that kind"
         options = {option.lstrip("-"): option for option in self.every_option()}
-        near = difflib.get_close_matches(plain, options, n=1)
-        return f"there is no {name}" + (f"; did you mean {options[near[0]]}?" if near else "")
+        glued = [
+            each for each in (*options, *self.secrets) if len(each) >= _GLUED_LEAST and plain.startswith(each) and plain != each
+        ]
+        begin = max(glued, key=len, default="")
+        if begin in self.secrets:
+            return self._unknown(f"--{begin}")
+        near = difflib.get_close_matches(plain, options, n=1) or [begin]
+        # What is glued to an option may be its value.
+        return f"there is no {'option of that kind' if begin else name}" + (
+            f"; did you mean {options[near[0]]}?" if near[0] else ""
+        )
+
+
+def _no_command(given: str, commands: Iterable[str]) -> str:
+    """What is wrong with ``given`` in the place of one of ``commands``."""
+    # Some versions of argparse take what stands behind a -- for the command, and repeat it.
+    wrong = "a command stands before any --" if given == "--" else f"there is no command {shown(given)}"
+    return f"{wrong}; there are: {', '.join(commands)}"
+
+
+def _begins_as_option(argument: str) -> bool:
+    """Whether ``argument`` is meant to be an option."""
+    return argument not in ("-", "--") and (argument.startswith("-") or _is_other_dash(argument[:1]))
+
+
+def _is_other_dash(letter: str) -> bool:
+    """Whether ``letter`` looks like the one that options begin with, and is not: copied from text that was set."""
+    return letter == _MINUS or (letter not in ("", "-") and unicodedata.category(letter) == "Pd")
 
 
 def _plain(name: str) -> str:

@@ -35,7 +35,14 @@ from app.routes.openapi import openapi_route
 from app.routes.socket import SocketRoute
 from app.routes.status import StatusRoutes
 from app.routes.stream import StreamRoute
-from app.settings import lend_to_opentelemetry, load_settings, multiprocess_dir, public_settings, supervisor_socket
+from app.settings import (
+    lend_to_opentelemetry,
+    load_settings,
+    loaded_by_unit,
+    multiprocess_dir,
+    public_settings,
+    supervisor_socket,
+)
 
 if TYPE_CHECKING:
     # Imported where traces are on alone: OpenTelemetry is an extra.
@@ -150,6 +157,7 @@ def create_app() -> ASGIApp:
         logs=logs,
         values_dir=multiprocess_dir(),
         supervisor_socket=supervisor_socket(),
+        loaded_by_unit=loaded_by_unit(),
         keys=store,
         open_traces=_traces(settings),
     )

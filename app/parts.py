@@ -157,6 +157,7 @@ class Parts:
         logs: Logs | None,
         values_dir: str = "",
         supervisor_socket: str = "",
+        loaded_by_unit: bool = False,
         keys: KeyStore | None = None,
         open_traces: "Callable[[Meters], Traces] | None" = None,
     ) -> None:
@@ -206,6 +207,7 @@ class Parts:
         self.turns = Turns()
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
+        self._loaded_by_unit = loaded_by_unit
         self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
 
     def refresh(self) -> None:
@@ -241,7 +243,7 @@ class Parts:
         if info is not None:
             return f"Serving {info.symbols} symbols of run {info.run}."
         if self.feed.connected:
-            return f"Waiting for data: the store is empty, and `{LOADS}` fills it."
+            return f"Waiting for data: the store is empty{f', and `{LOADS}` fills it' if self._loaded_by_unit else ''}."
         return "Waiting for the store to answer."
 
     async def run_refresh(self) -> None:

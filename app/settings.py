@@ -45,6 +45,8 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
+_STATE_DIRECTORY = "/var/lib/decide"
+"""What systemd calls the folder of the shipped units (StateDirectory=decide); a user's, or another unit's, is another."""
 
 
 def _allowed(annotation: object) -> str:
@@ -221,20 +223,10 @@ def load_settings(
         SettingsError: one line for each wrong variable: its name, its value (secrets hidden) and what is allowed.
     """
     options = options or {}
-    environ = os.environ if environ is None else environ
-    fields = _fields()
-    names = [*(name.upper() for name in fields), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
     lines: list[str] = []
-    from_file = _read_env_file(env_file or Path(".env"), lines)
-    for key in from_file:
-        if key not in names and not key.startswith(_ENVIRONMENT_OF_OTHERS):
-            near = difflib.get_close_matches(key.upper(), names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
-    # A variable that is set and empty means the default, whatever the file says.
-    given = _over(_over(from_file, {name: environ[name] for name in names if name in environ}), options)
+    given = _given(environ, env_file, options, lines)
     values: dict[str, object] = {}
-    for name, annotation in fields.items():
+    for name, annotation in _fields().items():
         text = given.get(name.upper(), "")
         if name in SECRETS:
             text = _secret(f"{name.upper()}_FILE", text, given, lines)
@@ -257,6 +249,32 @@ def load_settings(
     if lines:
         raise SettingsError(lines)
     return settings
+
+
+def _given(
+    environ: Mapping[str, str] | None, env_file: Path | None, options: Mapping[str, str], lines: list[str]
+) -> dict[str, str]:
+    """The text of each variable from where it counts; what is wrong with the file is added to ``lines``."""
+    environ = os.environ if environ is None else environ
+    names = [*(name.upper() for name in _fields()), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
+    from_file = _read_env_file(env_file or Path(".env"), lines)
+    for key in from_file:
+        if key not in names and not key.startswith(_ENVIRONMENT_OF_OTHERS):
+            near = difflib.get_close_matches(key.upper(), names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
+    # A variable that is set and empty means the default, whatever the file says.
+    return _over(_over(from_file, {name: environ[name] for name in names if name in environ}), options)
+
+
+def secret_files(
+    environ: Mapping[str, str] | None = None, env_file: Path | None = None, *, options: Mapping[str, str] | None = None
+) -> dict[str, Path]:
+    """Of each secret that comes from a file, by setting, the file's whole path. They are found as `load_settings` finds them,
+    which has taken them.
+    """
+    given = _given(environ, env_file, options or {}, [])
+    return {name: Path(path).absolute() for name in SECRETS if (path := given.get(f"{name.upper()}_FILE"))}
 
 
 def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
@@ -313,6 +331,11 @@ def is_loopback(host: str) -> bool:
 def supervisor_socket() -> str:
     """Where systemd wants to be told how the server is (``Type=notify``); empty if nobody does."""
     return os.environ.get("NOTIFY_SOCKET", "")
+
+
+def loaded_by_unit() -> bool:
+    """Whether the shipped ``decide-warm.service`` loads what this process serves: whoever shares its folder is its server."""
+    return os.environ.get("STATE_DIRECTORY") == _STATE_DIRECTORY
 
 
 def multiprocess_dir() -> str:

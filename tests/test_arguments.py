@@ -55,6 +55,24 @@ def test_what_looks_like_no_options_name_is_not_repeated(capsys: pytest.CaptureF
         assert _refusal(capsys, argument, "sesame") == "there is no option of that kind"
 
 
+def test_of_what_begins_with_a_known_name_nothing_behind_it_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be a value that lacks its =; what may have been meant is said all the same."""
+    assert _refusal(capsys, "--timeout-ssesame") == "there is no option of that kind; did you mean --timeout-s?"
+    for glued in ("--redis-urlsesame", "--REDIS_URLsesame", "--redis-url-sesame=1"):
+        assert (
+            _refusal(capsys, glued) == "--redis-url is not taken from the command line, which everybody can read; set REDIS_URL"
+        )
+
+
+@pytest.mark.parametrize("dash", ["\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}", "\N{NON-BREAKING HYPHEN}"])
+def test_an_option_behind_another_dash_is_refused_with_that_dash_alone(capsys: pytest.CaptureFixture[str], dash: str) -> None:
+    """Programs that set text make one of two hyphens; what follows is a value."""
+    said = f"an option begins with -, and {dash} is another dash"
+    assert _refusal(capsys, f"{dash}redis-url", "sesame") == said
+    assert _refusal(capsys, f"{dash}{dash}redis-url=sesame") == said
+    assert _parser().parse_args(["--", f"{dash}sesame"]).symbols == [f"{dash}sesame"]
+
+
 def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     """A script that was right must not become wrong by an option that is added."""
     assert _refusal(capsys, "--time", "3").startswith("there is no --time")
@@ -86,6 +104,9 @@ def test_values_of_unknown_options_are_not_shown(capsys: pytest.CaptureFixture[s
         ["-k", "sesame", "open", "command"],
         ["command", "-k", "sesame"],
         ["redis://:sesame@cache", "command"],
+        ["--", "redis://:sesame@cache", "command"],
+        ["--", "command", "sesame"],
+        ["--place", "here", "--", "sesame", "command"],
     ):
         parser = _parser() if "command" not in arguments else _with_commands()
         with pytest.raises(SystemExit) as ended:
@@ -148,6 +169,7 @@ def test_an_unknown_command_is_refused_with_those_there_are(capsys: pytest.Captu
     assert _command_refusal(capsys, "comand") == "there is no command 'comand'; there are: command, other"
     assert _command_refusal(capsys, "a://b@c") == "there is no command of that kind; there are: command, other"
     assert _command_refusal(capsys, "--colour", "red", "comand") == "there is no --colour"
+    assert _command_refusal(capsys, "--", "command") == "a command stands before any --; there are: command, other"
 
 
 def test_options_of_commands_are_known_and_offered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import load_settings, public_settings
+from app.settings import load_settings, public_settings, secret_files
 
 _NO_FILE = Path("no-such-file")
 
@@ -30,6 +30,16 @@ def test_a_url_may_come_from_a_file_too(tmp_path: Path) -> None:
     assert load_settings({"REDIS_URL_FILE": _secret(tmp_path, b"redis://h:1/0\n")}, _NO_FILE).redis_url == "redis://h:1/0"
     with pytest.raises(SettingsError, match="REDIS_URL is"):
         load_settings({"REDIS_URL_FILE": _secret(tmp_path, b"http://h\n")}, _NO_FILE)
+
+
+def test_files_of_secrets_are_told_wherever_they_are_named(tmp_path: Path) -> None:
+    """By their whole paths. One that a secret or another file above it replaces is none, and an empty name names none."""
+    env = tmp_path / ".env"
+    env.write_text("REDIS_URL_FILE=url\nAPI_KEY_SECRET_FILE=/keys\n", encoding="utf-8")
+    assert secret_files({}, env) == {"redis_url": Path.cwd() / "url", "api_key_secret": Path("/keys")}
+    options = {"REDIS_PASSWORD_FILE": "/password", "REDIS_URL_FILE": ""}
+    assert secret_files({"REDIS_PASSWORD_FILE": "below"}, _NO_FILE, options=options) == {"redis_password": Path("/password")}
+    assert secret_files({"REDIS_URL": "redis://h", "API_KEY_SECRET_FILE": "/k"}, env) == {"api_key_secret": Path("/k")}
 
 
 def test_a_file_named_in_the_env_file_counts(tmp_path: Path) -> None:

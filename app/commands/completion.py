@@ -9,7 +9,7 @@ from pathlib import Path
 
 import shtab
 
-from app.arguments import Parser
+from app.arguments import Parser, shown
 from app.commands.table import COMMANDS, NotInstalled, load
 
 _EPILOGUE = """\
@@ -25,8 +25,14 @@ In this bash alone:
 def make_parser() -> Parser:
     """The arguments."""
     made = Parser("decide completion", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
-    made.add_argument("shell", choices=shtab.SUPPORTED_SHELLS, help="which shell")
+    made.add_argument("shell", type=_shell, choices=shtab.SUPPORTED_SHELLS, help="which shell")
     return made
+
+
+def _shell(text: str) -> str:
+    if text not in shtab.SUPPORTED_SHELLS:
+        raise argparse.ArgumentTypeError(f"there is no shell {shown(text)}; there are: {', '.join(shtab.SUPPORTED_SHELLS)}")
+    return text
 
 
 def whole_parser() -> Parser:

@@ -16,9 +16,9 @@ LOOK_S = 1.0
 """How long the start may be held up by a store that does not answer."""
 
 
-def greeting(settings: Settings, store: Store, options: Mapping[str, str], *, by_systemd: bool = False) -> str:
-    """One line on what ``store`` holds; closes it. ``options`` of the command line, by variable, are the warm job's too;
-    ``by_systemd``: systemd runs the server, and the warm job as well.
+def greeting(settings: Settings, store: Store, files: Mapping[str, Path], *, by_unit: bool = False) -> str:
+    """One line on what ``store`` holds; closes it. ``files`` are those that secrets come from (`settings.secret_files`);
+    ``by_unit``: a unit of systemd's loads the store.
 
     Raises:
         StoreRefused: the store does not accept our credentials: a mistake to be told at once. An outage is to be lived with.
@@ -31,7 +31,7 @@ def greeting(settings: Settings, store: Store, options: Mapping[str, str], *, by
     except (StoreError, TimeoutError) as error:
         return f"data in {where}: it does not answer now ({str(error) or f'nothing within {LOOK_S:g} s'})"
     if info is None:
-        return f"data in {where}: none yet; next: {LOADS if by_systemd else _warm(settings, options)}"
+        return f"data in {where}: none yet; next{f': {LOADS}' if by_unit else _warm(settings, files)}"
     newest = datetime.fromtimestamp(info.newest_as_of_ms / 1000, UTC)
     return f"data in {where}: {info.symbols:,} symbols up to {newest:%Y-%m-%d %H:%M} UTC, run {info.run}"
 
@@ -50,13 +50,13 @@ def _where(settings: Settings) -> str:
     return str(Path(settings.store_path).absolute())
 
 
-def _warm(settings: Settings, options: Mapping[str, str]) -> str:
-    """The command that loads this very store, in whatever folder it is entered."""
+def _warm(settings: Settings, files: Mapping[str, Path]) -> str:
+    """The command that loads this very store, in whatever folder it is entered, behind what else it needs and cannot say."""
     if settings.redis_url:
-        given = {name: str(Path(path).absolute()) for name, path in options.items() if name.endswith("_FILE")}
-        given["KEY_PREFIX"] = settings.key_prefix
-        with_it = "" if "REDIS_URL_FILE" in options else " (with the same REDIS_URL)"
+        secrets = [name for name in ("redis_url", "redis_password") if getattr(settings, name)]
+        same = " and ".join(name.upper() for name in secrets if name not in files)
+        given = {f"{name}_file": str(files[name]) for name in secrets if name in files} | {"key_prefix": settings.key_prefix}
     else:
-        given, with_it = {"STORE_PATH": str(Path(settings.store_path).absolute())}, ""
-    words = [f"--{name.lower().replace('_', '-')}={value}" for name, value in given.items()]
-    return f"{shlex.join(['decide', 'warm', *words])} --prices FILES --agents FILES{with_it}"
+        given, same = {"store_path": str(Path(settings.store_path).absolute())}, ""
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    return f"{f', with the same {same}' if same else ''}: {shlex.join(['decide', 'warm', *words])} --prices FILES --agents FILES"

@@ -34,14 +34,15 @@ from app.commands.listening import UnixListener, free_address
 from app.errors import SettingsError, StoreRefused
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.options import Settings
-from app.setting_options import STORE_SETTINGS, add_settings, given_settings
+from app.setting_options import add_settings, given_settings
 from app.settings import (
     MULTIPROCESS_VARIABLE,
     keys_wanted,
     lend_to_opentelemetry,
     lend_to_workers,
     load_settings,
-    supervisor_socket,
+    loaded_by_unit,
+    secret_files,
 )
 from app.unix_sockets import socket_path
 
@@ -67,6 +68,8 @@ cannot listen: its port or socket is taken, or its address is not there (yet).
 """
 _LOGGER = "decide.start"
 _SIGNAL_LOOK_S = 0.2
+_LINE_MAX = 20_000
+"""Letters of a line: the first one names two files, and half a command is none."""
 _CANNOT_LISTEN = 4
 """Not a wrong setting's: whoever restarts the server shall try again, since an address may come up later than it."""
 _HANGUP = getattr(signal, "SIGHUP", 0)
@@ -82,7 +85,7 @@ def _log_dictconfig(log_format: str, log_level: str) -> dict[str, Any]:
     if log_format == "auto":
         log_format = "console" if sys.stdout.isatty() else "json"
     return {
-        "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format}},
+        "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format, "text_max": _LINE_MAX}},
         "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "decide"}},
         "loggers": {
             name: {"handlers": ["console"], "level": log_level.upper(), "propagate": False} for name in ("_granian", _LOGGER)
@@ -336,10 +339,9 @@ def main(arguments: Sequence[str]) -> int:
             print(f"settings: {line}", file=sys.stderr)
         return 2
     lend_to_workers(options)
-    stores = {name: value for name, value in options.items() if name.removesuffix("_FILE").lower() in STORE_SETTINGS}
     refused, told = None, ""
     try:
-        told = greeting(settings, _store(settings), stores, by_systemd=bool(supervisor_socket()))
+        told = greeting(settings, _store(settings), secret_files(options=options), by_unit=loaded_by_unit())
     except StoreRefused as error:
         refused = error.detail
     if refused is None and settings.traces == "on":

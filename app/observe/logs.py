@@ -5,6 +5,7 @@ output never holds up the event loop. Secrets are taken out, by key and from URL
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import logging
@@ -42,10 +43,10 @@ _DEPTH_MAX = 4
 _TRACEBACK_MAX = 20_000
 
 
-def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _redact(_: WrappedLogger, __: str, event: EventDict, text_max: int = _VALUE_MAX) -> EventDict:
     """Hide values under secret names and passwords inside URLs; cut what is longer than a log line should be."""
     for key, value in event.items():
-        event[key] = _public(key, value, _TRACEBACK_MAX if key == "exception" else _VALUE_MAX)
+        event[key] = _public(key, value, _TRACEBACK_MAX if key == "exception" else text_max)
     return event
 
 
@@ -124,8 +125,10 @@ _SHARED: tuple[Processor, ...] = (
 )
 
 
-def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
-    """Renders our events and those of libraries alike: ``json`` for machines, ``console`` for people."""
+def formatter(log_format: str, text_max: int = _VALUE_MAX) -> structlog.stdlib.ProcessorFormatter:
+    """Renders our events and those of libraries alike: ``json`` for machines, ``console`` for people. What is longer than
+    ``text_max`` is cut.
+    """
     renderer: Processor = structlog.processors.JSONRenderer(_to_json)
     if log_format == "console":
         # Tracebacks are rendered before, as plain text, so that what they quote is redacted like everything else.
@@ -135,7 +138,7 @@ def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            _redact,
+            functools.partial(_redact, text_max=text_max),
             renderer,
         ],
     )

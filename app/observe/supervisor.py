@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 LOADS = "systemctl start decide-warm"
-"""What loads data where systemd runs the server: the store belongs to a user that only systemd can become."""
+"""What loads data where the shipped unit runs the server: the store belongs to a user that only systemd can become."""
 _LOOK_S, _LOOK_AT_FIRST_S = 1.0, 0.01
 
 

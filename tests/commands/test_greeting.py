@@ -4,6 +4,8 @@ import asyncio
 import shlex
 from pathlib import Path
 
+import pytest
+
 from app.cache.embedded import EmbeddedStore
 from app.cache.opening import open_store
 from app.cache.store import Store
@@ -32,9 +34,9 @@ def test_the_command_means_this_store_in_whatever_folder_it_is_entered(tmp_path:
     assert said.endswith(f"; next: {shlex.join(['decide', 'warm', f'--store-path={path}'])} --prices FILES --agents FILES")
 
 
-def test_under_systemd_its_own_unit_fills_the_store(tmp_path: Path) -> None:
+def test_under_the_shipped_unit_its_own_unit_fills_the_store(tmp_path: Path) -> None:
     """Whoever enters a command there is not the user that the store belongs to."""
-    said = greeting(Settings(), EmbeddedStore(tmp_path / "store.sqlite3"), {}, by_systemd=True)
+    said = greeting(Settings(), EmbeddedStore(tmp_path / "store.sqlite3"), {}, by_unit=True)
     assert said.endswith(": none yet; next: systemctl start decide-warm")
     assert ROOT.joinpath("ops/systemd/decide-warm.service").is_file()
 
@@ -70,16 +72,36 @@ def test_redis_is_told_without_its_password(redis_url: str) -> None:
     settings = Settings(redis_url=f"redis://:sesame@127.0.0.1:{port}")
     said = greeting(settings, _store(redis_url), {})
     assert (
-        said == f"data in Redis at 127.0.0.1:{port}, keys decide:1:*: none yet; next: decide warm --key-prefix=decide:1"
-        " --prices FILES --agents FILES (with the same REDIS_URL)"
+        said == f"data in Redis at 127.0.0.1:{port}, keys decide:1:*: none yet; next, with the same REDIS_URL:"
+        " decide warm --key-prefix=decide:1 --prices FILES --agents FILES"
     )
 
 
-def test_the_command_names_a_redis_by_its_file_from_wherever_it_is_entered(redis_url: str) -> None:
-    """By its whole path, and with the prefix of the keys, which may stand in a .env of this folder."""
-    said = greeting(Settings(redis_url=redis_url, key_prefix="mine"), _store(redis_url), {"REDIS_URL_FILE": "my url"})
-    words = shlex.join(["decide", "warm", f"--redis-url-file={Path('my url').absolute()}", "--key-prefix=mine"])
-    assert said.endswith(f", keys mine:*: none yet; next: {words} --prices FILES --agents FILES")
+def test_the_command_names_a_redis_by_its_files_from_wherever_it_is_entered(redis_url: str) -> None:
+    """With the prefix of the keys, which may stand in a .env of this folder; files of what the warm job does not take are left
+    out.
+    """
+    files = {"api_key_secret": Path("/keys"), "redis_url": Path("/a/my url"), "redis_password": Path("/a/password")}
+    settings = Settings(redis_url=redis_url, redis_password="sesame", api_key_secret="x" * 32, key_prefix="mine")
+    said = greeting(settings, _store(redis_url), files)
+    words = ["--redis-url-file=/a/my url", "--redis-password-file=/a/password", "--key-prefix=mine"]
+    assert said.endswith(f": none yet; next: {shlex.join(['decide', 'warm', *words])} --prices FILES --agents FILES")
+
+
+@pytest.mark.parametrize(
+    ("files", "same", "word"),
+    [
+        ({}, "REDIS_URL and REDIS_PASSWORD", ""),
+        ({"redis_url": Path("/url")}, "REDIS_PASSWORD", "--redis-url-file=/url "),
+        ({"redis_password": Path("/password")}, "REDIS_URL", "--redis-password-file=/password "),
+    ],
+)
+def test_secrets_that_come_from_no_file_are_named_before_the_command(
+    redis_url: str, files: dict[str, Path], same: str, word: str
+) -> None:
+    """So that what stands behind the colon can be pasted."""
+    said = greeting(Settings(redis_url=redis_url, redis_password="sesame"), _store(redis_url), files)
+    assert said.endswith(f"; next, with the same {same}: decide warm {word}--key-prefix=decide:1 --prices FILES --agents FILES")
 
 
 def test_a_redis_that_is_away_holds_nothing_up() -> None:

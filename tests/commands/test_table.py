@@ -96,6 +96,30 @@ def test_version_is_one_line_for_people_and_an_object_for_programs(capsys: pytes
     assert f'"version": "{VERSION}"' in capsys.readouterr().out
 
 
+def test_completion_repeats_no_shell_that_may_be_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    """It names those there are; a word is repeated."""
+    for given, said in (("redis://:sesame@h", "of that kind"), ("ksh", "'ksh'")):
+        with pytest.raises(SystemExit) as ended:
+            main(["completion", given])
+        assert ended.value.code == 2
+        assert f"there is no shell {said}; there are: bash, " in capsys.readouterr().err
+
+
+def test_what_is_glued_to_a_secrets_option_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """The way it is taken is said."""
+    for arguments, said in (
+        (["serve", "--redis-passwordsesame"], "set REDIS_PASSWORD or --redis-password-file"),
+        (["serve", "\N{EN DASH}redis-password", "sesame"], "is another dash"),
+        (["ask", "AAPL", "--keysesame"], "did you mean --key?"),
+        (["keys", "--", "redis://:sesame@cache"], "there are: new, "),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        refused = capsys.readouterr().err
+        assert said in refused
+        assert "sesame" not in refused
+
+
 def test_completion_knows_every_command_and_option() -> None:
     """It is made of the parsers that the commands use themselves."""
     script = shtab.complete(completion.whole_parser(), "bash")

@@ -45,14 +45,17 @@ def _decide(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 
 def test_an_empty_folder_a_server_then_data(tmp_path: Path) -> None:
-    """One line says where its data will be and what comes next; that, with one's own files, makes it ready from any folder."""
-    elsewhere = tmp_path / "elsewhere"
+    """One line says where its data will be and what comes next; that, with one's own files, makes it ready from any folder. It
+    is whole, however long the folder's name.
+    """
+    folder, elsewhere = tmp_path / ("a long name " * 20).strip(), tmp_path / "elsewhere"
+    folder.mkdir()
     elsewhere.mkdir()
-    with decide_server(tmp_path, CLOCK="replay") as server:
+    with decide_server(folder, CLOCK="replay") as server:
         assert server.status_of("/livez") == 200
         assert server.status_of("/readyz") == 503
         (line,) = [json.loads(each) for each in server.log_path.read_text().splitlines() if "decide warm" in each]
-        store = tmp_path / ".decide" / "store.sqlite3"
+        store = folder / ".decide" / "store.sqlite3"
         told, _, command = line["event"].partition(": none yet; next: ")
         assert told == f"data in {store}"
         assert store.is_file()

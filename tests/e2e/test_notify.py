@@ -13,6 +13,7 @@ from tests.e2e.publishing import publish_universe
 from tests.servers import ROOT, clean_environment, connect, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: there is no systemd")
+_UNIT = {"STATE_DIRECTORY": "/var/lib/decide"}
 _EMPTY = "STATUS=Waiting for data: the store is empty, and `systemctl start decide-warm` fills it."
 
 
@@ -62,10 +63,25 @@ def test_ready_means_that_callers_are_served(tmp_path: Path, systemd: socket.soc
 
 def test_an_empty_store_is_said_with_what_fills_it(tmp_path: Path, systemd: socket.socket) -> None:
     """Also if it did not answer yet when callers were first served; the log says the same."""
-    process = _start(tmp_path, PORT=str(free_port()))
+    process = _start(tmp_path, PORT=str(free_port()), **_UNIT)
     try:
         _until(systemd, _EMPTY)
         assert ": none yet; next: systemctl start decide-warm" in (tmp_path / "log").read_text(encoding="utf-8")
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        # Killed, it would leave its workers behind.
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.parametrize("place", ["", "/home/me/.local/state/decide", "/var/lib/decide-too"])
+def test_under_another_unit_nobody_is_sent_to_ours(tmp_path: Path, systemd: socket.socket, place: str) -> None:
+    """It would load another store; the log has the command that loads this one."""
+    process = _start(tmp_path, PORT=str(free_port()), STATE_DIRECTORY=place)
+    try:
+        _until(systemd, "STATUS=Waiting for data: the store is empty.")
+        assert ": none yet; next: decide warm --store-path=" in (tmp_path / "log").read_text(encoding="utf-8")
         process.terminate()
         assert process.wait(20) == 0
     finally:
