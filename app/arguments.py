@@ -126,11 +126,10 @@ class Parser(argparse.ArgumentParser):
         begin = max(glued, key=len, default="")
         if begin in self.secrets:
             return self._unknown(f"--{begin}")
-        near = difflib.get_close_matches(plain, options, n=1) or [begin]
         # What is glued to an option may be its value.
-        return f"there is no {'option of that kind' if begin else name}" + (
-            f"; did you mean {options[near[0]]}?" if near[0] else ""
-        )
+        told = "option of that kind" if begin else name
+        near = next(iter(difflib.get_close_matches(plain, options, n=1)), begin)
+        return f"there is no {told}" + (f"; did you mean {options[near]}?" if near else "")
 
 
 def _no_command(given: str, commands: Iterable[str]) -> str:

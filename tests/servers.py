@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,6 +113,16 @@ def wait_for_port(place: int | Path, process: "subprocess.Popen[bytes]") -> None
         else:
             return
     raise RuntimeError(f"nobody listened on {place} within {_START_S} s")
+
+
+def until(true: Callable[[], bool], within_s: float, what: str, every_s: float = 0.2) -> float:
+    """Seconds it took until ``true``, which is asked again and again; fails after ``within_s``."""
+    started = time.monotonic()
+    while not true():
+        if time.monotonic() - started > within_s:
+            raise AssertionError(f"not within {within_s} s: {what}")
+        time.sleep(every_s)
+    return time.monotonic() - started
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:

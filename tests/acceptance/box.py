@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.stack import run, until
-from tests.servers import ROOT
+from tests.acceptance.stack import run
+from tests.servers import ROOT, until
 
 EMPTY = "debian:trixie-slim"
 NEIGHBOUR = "python:3.13-slim-trixie"

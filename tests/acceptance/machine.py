@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.acceptance.stack import run, until
-from tests.servers import ROOT
+from tests.acceptance.stack import run
+from tests.servers import ROOT, until
 
 SOCKET = "unix:/run/decide/decide.sock"
 _NAME = "decide-systemd-test"

@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,6 @@ def run(*command: str, check: bool = True, timeout_s: float = 400.0) -> str:
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout
-
-
-def until(true: Callable[[], bool], within_s: float, what: str) -> float:
-    """Seconds it took until ``true``; fails after ``within_s``."""
-    started = time.monotonic()
-    while not true():
-        if time.monotonic() - started > within_s:
-            raise AssertionError(f"not within {within_s} s: {what}")
-        time.sleep(0.2)
-    return time.monotonic() - started
 
 
 class Stack:

@@ -18,8 +18,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from app.version import VERSION
 from bench.binary.comparison import Comparison
 from tests.acceptance.box import EMPTY, NEIGHBOUR, TEMPORARY, Box, prices, views
-from tests.acceptance.stack import run, until
-from tests.servers import ROOT, clean_environment
+from tests.acceptance.stack import run
+from tests.servers import ROOT, clean_environment, until
 
 _TODAY = datetime.now(UTC).date()
 _DAYS = [str(_TODAY - timedelta(days=before)) for before in range(90, 0, -1)]

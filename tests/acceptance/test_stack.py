@@ -6,8 +6,8 @@ import re
 import httpx
 import pytest
 
-from tests.acceptance.stack import URL, Stack, decide, finished, key_headers, results, run, until
-from tests.servers import ROOT
+from tests.acceptance.stack import URL, Stack, decide, finished, key_headers, results, run
+from tests.servers import ROOT, until
 
 LONG_RUNNING = ("redis", "app", "prometheus")
 MEMORY_LIMITS = {"redis": 256 * 2**20, "app": 512 * 2**20}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.machine import SOCKET, Machine
-from tests.acceptance.stack import until
+from tests.servers import until
 
 _EMPTY = "Waiting for data: the store is empty, and `systemctl start decide-warm` fills it."
 

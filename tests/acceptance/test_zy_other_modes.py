@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.acceptance.stack import URL, Stack, decide, run, until
-from tests.servers import ROOT
+from tests.acceptance.stack import URL, Stack, decide, run
+from tests.servers import ROOT, until
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.publishing import is_alive, publish_universe, workers
 from tests.e2e.wire import HEAD, LIVEZ, Wire, with_body
-from tests.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
+from tests.servers import ROOT, DecideServer, clean_environment, decide_server, free_port, until
 
 _LONG_S = "60"
 """A drain that outlasts whatever a slow machine takes to look at it; a second signal ends it."""
@@ -36,10 +36,7 @@ def _terminate_and_wait_for_503(server: DecideServer) -> None:
 
 
 def _wait_for_503(server: DecideServer) -> None:
-    deadline = time.monotonic() + _NOTICED_S
-    while server.status_of("/readyz") != 503:
-        assert time.monotonic() < deadline, "/readyz did not turn to 503"
-        time.sleep(0.02)
+    until(lambda: server.status_of("/readyz") == 503, _NOTICED_S, "/readyz turns to 503", 0.02)
 
 
 def test_sigterm_turns_readyz_to_503_and_ends_connections_with_their_answers(tmp_path: Path) -> None:
@@ -61,10 +58,7 @@ def test_sigterm_turns_readyz_to_503_and_ends_connections_with_their_answers(tmp
 
 def _wait_for_both_workers(server: DecideServer) -> None:
     server.wait_ready()
-    deadline = time.monotonic() + _NOTICED_S
-    while server.log_path.read_text(encoding="utf-8").count("Started worker-") < 2:
-        assert time.monotonic() < deadline, "not both of them started"
-        time.sleep(0.02)
+    until(lambda: server.log_path.read_text(encoding="utf-8").count("Started worker-") >= 2, _NOTICED_S, "both start", 0.02)
     assert len(workers(server)) == 2
 
 
@@ -190,10 +184,7 @@ def _starting(folder: Path, **settings: str) -> Iterator[tuple["subprocess.Popen
             [*_IN_A_SESSION, sys.executable, "-m", "app", "serve"], cwd=folder, env=environment, stdout=log, stderr=log
         )
     try:
-        deadline = time.monotonic() + _NOTICED_S
-        while "Spawning worker-1" not in log_path.read_text(encoding="utf-8"):
-            assert time.monotonic() < deadline, "no worker was started"
-            time.sleep(0.005)
+        until(lambda: "Spawning worker-1" in log_path.read_text(encoding="utf-8"), _NOTICED_S, "a worker is started", 0.005)
         yield process, log_path
     finally:
         with suppress(ProcessLookupError):

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from app.cache.store import Row
 from tests.e2e.publishing import is_alive, publish, publish_universe, stop_and_read_log, workers
 from tests.e2e.wire import HEAD, Wire
 from tests.records import AS_OF_MS, price_record, row, run_info
-from tests.servers import ROOT, clean_environment, decide_server, free_port
+from tests.servers import ROOT, clean_environment, decide_server, free_port, until
 
 _PATIENCE_S = 20.0
 
@@ -36,13 +35,8 @@ def _refused(folder: Path, env_file: str, **settings: str) -> subprocess.Complet
     )
 
 
-def _until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False
+def _until(holds: Callable[[], bool], what: str) -> None:
+    until(holds, _PATIENCE_S, what, 0.05)
 
 
 def test_wrong_settings_end_the_start_with_a_line_for_each(tmp_path: Path) -> None:
@@ -114,7 +108,7 @@ def test_ready_turns_true_with_the_first_publication_and_a_newer_one_is_seen(
         assert client.get("/readyz").status_code == 503
         assert client.get("/livez").status_code == 200
         publish_universe(target)
-        assert _until(lambda: client.get("/readyz").status_code == 200)
+        _until(lambda: client.get("/readyz").status_code == 200, "it is ready")
 
         def score() -> float:
             return float(client.post("/decide", json={"symbol": "AAPL"}).json()["score"])
@@ -124,7 +118,7 @@ def test_ready_turns_true_with_the_first_publication_and_a_newer_one_is_seen(
         later_ms = AS_OF_MS + 86_400_000
         newer = encode(price_record("AAPL", later_ms, "run-2", return_20=-0.5, sma_ratio_20_50=0.7))
         publish(target, [Row("AAPL", later_ms, newer, None, None)], run_info("run-2", later_ms, symbols=3))
-        assert _until(lambda: score() < before - 0.1)
+        _until(lambda: score() < before - 0.1, "the score follows")
         assert client.get("/status").json()["run"]["run"] == "run-2"
         publish(target, [row("AAPL", AS_OF_MS - 86_400_000, "run-0")], run_info("run-0", AS_OF_MS - 86_400_000, symbols=3))
         assert client.post("/decide", json={"symbol": "AAPL"}).json()["cache"]["run"] == "run-2"
@@ -139,13 +133,13 @@ def test_a_stop_with_an_unfinished_upload_open_is_clean(signal_sent: str, tmp_pa
         server.wait_ready()
         with Wire(server.port) as wire:
             wire.send(HEAD % b"/decide" + b"Content-Length: 100\r\n\r\n{")
-            assert _until(lambda: httpx.get(server.url + "/status", timeout=20).json()["in_flight"] == 2)
+            _until(lambda: httpx.get(server.url + "/status", timeout=20).json()["in_flight"] == 2, "both are under way")
             if signal_sent == "int":
                 server.process.send_signal(signal.SIGINT)
             code, log = stop_and_read_log(server)
         assert code == 0
         assert "Traceback" not in log
-        assert all(_until(lambda pid=pid: not is_alive(pid)) for pid in workers(server))  # type: ignore[misc]
+        _until(lambda: not any(map(is_alive, workers(server))), "its workers end")
 
 
 def test_a_stop_without_anything_open_says_so_last(tmp_path: Path) -> None:
@@ -166,11 +160,11 @@ def test_two_workers_serve_and_their_metrics_are_one(tmp_path: Path) -> None:
     with decide_server(tmp_path, **settings) as server:
         server.wait_ready()
         # A worker takes a share of new connections, not of requests, and may need a moment longer than the other to be ready.
-        assert _until(lambda: all(server.status_of("/readyz") == 200 for _ in range(20)))
+        _until(lambda: all(server.status_of("/readyz") == 200 for _ in range(20)), "all workers are ready")
         for _ in range(asked):
             assert httpx.post(server.url + "/decide", json={"symbol": "AAPL"}, timeout=20).status_code == 200
         # What the other worker counted may be told a second later.
-        assert _until(lambda: server.decisions() == asked)
+        _until(lambda: server.decisions() == asked, "all decisions are counted")
         text = httpx.get(server.url + "/metrics", timeout=20).text
         # L1 belongs to one worker: with two that served, the symbol was read from L2 twice.
         assert 'decide_cache_gets_total{result="hit",tier="l2"} 2.0' in text
@@ -192,7 +186,7 @@ def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
         left = workers(server)
         server.process.kill()
         server.process.wait(10)
-        assert _until(lambda: not any(is_alive(pid) for pid in left))
+        _until(lambda: not any(is_alive(pid) for pid in left), "none is left")
     with decide_server(tmp_path, **settings, PORT=str(server.port)) as successor:
         successor.wait_ready()
 

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,19 @@ def _until(systemd: socket.socket, words: str) -> str:
     return said
 
 
-def _start(folder: Path, **settings: str) -> "subprocess.Popen[bytes]":
+@contextmanager
+def _started(folder: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
     """As systemd does, which looks at nothing but what it is told."""
     store = {"NOTIFY_SOCKET": str(folder / "notify"), "STORE_PATH": str(folder / "store.sqlite3"), "PYTHONPATH": str(ROOT)}
     environment = clean_environment({**store, "DRAIN_S": "1", **settings})
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen([sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log)
+        process = subprocess.Popen([sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=log)
+    try:
+        yield process
+    finally:
+        # Killed, it would leave its workers behind.
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -46,8 +54,7 @@ def test_ready_means_that_callers_are_served(tmp_path: Path, systemd: socket.soc
     """Connected to in that very moment; then the status follows the data, and the end is told as it begins."""
     place: int | Path = free_port() if kind == "port" else tmp_path / "d.sock"
     where = {"PORT": str(place)} if kind == "port" else {"HOST": f"unix:{place}"}
-    process = _start(tmp_path, WORKERS=workers, **where)
-    try:
+    with _started(tmp_path, WORKERS=workers, **where) as process:
         assert systemd.recv(4096).decode().startswith("READY=1\nSTATUS=Waiting for ")
         connect(place, 5).close()
         publish_universe(tmp_path / "store.sqlite3")
@@ -55,36 +62,22 @@ def test_ready_means_that_callers_are_served(tmp_path: Path, systemd: socket.soc
         process.send_signal(signal.SIGTERM)
         assert _until(systemd, "STOPPING=1").endswith("STATUS=Draining: those under way are served to their end.")
         assert process.wait(20) == 0
-    finally:
-        # Killed, it would leave its workers behind.
-        process.terminate()
-        process.wait(30)
 
 
 def test_an_empty_store_is_said_with_what_fills_it(tmp_path: Path, systemd: socket.socket) -> None:
     """Also if it did not answer yet when callers were first served; the log says the same."""
-    process = _start(tmp_path, PORT=str(free_port()), **_UNIT)
-    try:
+    with _started(tmp_path, PORT=str(free_port()), **_UNIT) as process:
         _until(systemd, _EMPTY)
         assert ": none yet; next: systemctl start decide-warm" in (tmp_path / "log").read_text(encoding="utf-8")
         process.terminate()
         assert process.wait(20) == 0
-    finally:
-        # Killed, it would leave its workers behind.
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.mark.parametrize("place", ["", "/home/me/.local/state/decide", "/var/lib/decide-too"])
 def test_under_another_unit_nobody_is_sent_to_ours(tmp_path: Path, systemd: socket.socket, place: str) -> None:
     """It would load another store; the log has the command that loads this one."""
-    process = _start(tmp_path, PORT=str(free_port()), STATE_DIRECTORY=place)
-    try:
+    with _started(tmp_path, PORT=str(free_port()), STATE_DIRECTORY=place) as process:
         _until(systemd, "STATUS=Waiting for data: the store is empty.")
         assert ": none yet; next: decide warm --store-path=" in (tmp_path / "log").read_text(encoding="utf-8")
         process.terminate()
         assert process.wait(20) == 0
-    finally:
-        # Killed, it would leave its workers behind.
-        process.terminate()
-        process.wait(30)
