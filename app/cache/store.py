@@ -64,12 +64,16 @@ class Changes(NamedTuple):
 
     ``lost`` is true if entries after the asked-for id are gone (trimmed or flushed): everything must be read anew.
     ``published_ms`` is when the oldest of them was published, by the store's clock; None if there are none.
+    ``more`` is true if the read may have ended before the feed did: it proves nothing of the symbols that it does not name.
+    ``withdrawn`` are those of ``symbols`` whose records were taken back: what stands in L2 now counts, however old it is.
     """
 
     last_id: str
     symbols: tuple[str, ...]
     lost: bool
     published_ms: int | None = None
+    more: bool = False
+    withdrawn: tuple[str, ...] = ()
 
 
 class Store(Protocol):
