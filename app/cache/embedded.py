@@ -251,8 +251,9 @@ def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes,
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), 0
     symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
-    lost = found[0][0] != after + 1
-    return Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2]), len(found)
+    lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
+    changes = Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2], more=more)
+    return changes, len(found)
 
 
 def _newest_change(connection: sqlite3.Connection) -> int:

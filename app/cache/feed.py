@@ -108,17 +108,23 @@ class Feed:
                 self._on_changes(Changes(last_id=position, symbols=(), lost=True))
                 self._proved(started)
                 self._run_is_due = True
-            elif await self._apply(self._position):
-                # Something came at once: what there was when the read began has been seen, but perhaps not what came since.
-                self._proved(started)
             else:
-                self._proved(self._clock())
+                changes = await self._apply(self._position)
+                if changes.more:
+                    # What has not been read yet may name any symbol, so nothing is proven; the next read follows at once.
+                    return self._heard()
+                # If something came at once, what there was when the read began has been seen, but perhaps not what came since.
+                self._proved(started if changes.lost or changes.symbols else self._clock())
             if self._run_is_due:
                 await self._look_at_run()
         except StoreError:
             self.connected = False
             self._meters.feed_failed()
             return False
+        return self._heard()
+
+    def _heard(self) -> bool:
+        """The store has answered."""
         self.connected = True
         self._pause_s = _FIRST_PAUSE_S
         return True
@@ -128,8 +134,8 @@ class Feed:
         self._read_at = read_at
         self._tiers.memory.proven_until = read_at + self._lease_s
 
-    async def _apply(self, position: str) -> bool:
-        """Whether there was anything."""
+    async def _apply(self, position: str) -> Changes:
+        """What there was."""
         # A look at the run that failed is made up for at once, but after the changes: they matter more.
         changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
         # Over this connection L2 has answered: whoever waits out a pause over another need not.
@@ -142,12 +148,12 @@ class Feed:
             self._tiers.prefetch(changes.symbols)
         self._position = changes.last_id
         if not (changes.lost or changes.symbols):
-            return False
+            return changes
         delay_s = None if changes.published_ms is None else max(0.0, (self._now_ms() - changes.published_ms) / 1000.0)
         self._meters.feed_applied(len(changes.symbols), lost=changes.lost, delay_s=delay_s)
         self._run_is_due = True
         self._on_changes(changes)
-        return True
+        return changes
 
     async def _look_at_run(self) -> None:
         info = await self._store.run_info()

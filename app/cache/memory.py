@@ -184,9 +184,9 @@ class Memory:
             self._unknown[symbol] = self._clock() + self._negative_ttl_s
 
     def is_unknown(self, symbol: str, now: float) -> bool:
-        """Whether L2 said, not long ago, that it does not know ``symbol``."""
+        """Whether L2 said, not long ago, that it does not know ``symbol``, and the feed would have told if that had changed."""
         until = self._unknown.get(symbol)
-        if until is None:
+        if until is None or self.proven_until <= now:
             return False
         if until <= now:
             del self._unknown[symbol]

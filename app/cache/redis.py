@@ -263,7 +263,8 @@ class RedisStore:
         # An entry's id begins with Redis's time.
         published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
         last_id = entries[-1][0].decode() if entries else after
-        return Changes(last_id=last_id, symbols=tuple(symbols), lost=lost, published_ms=published_ms)
+        more = len(entries) == _CHANGES_READ
+        return Changes(last_id=last_id, symbols=tuple(symbols), lost=lost, published_ms=published_ms, more=more)
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""

@@ -62,10 +62,19 @@ class TierMeters(Protocol):
         ...
 
 
-class Load:
-    """One symbol on its way from L2; ``found`` when it is here."""
+class _Read:
+    """One read of L2, of some loads. ``given_up``: somebody waited for it in vain, and the breaker knows."""
 
-    __slots__ = ("found", "given_up", "moved", "started", "symbol", "waiting")
+    __slots__ = ("given_up",)
+
+    def __init__(self) -> None:
+        self.given_up = False
+
+
+class Load:
+    """One symbol on its way from L2, by ``read``; ``found`` when it is here."""
+
+    __slots__ = ("found", "moved", "read", "started", "symbol", "waiting")
 
     def __init__(self, symbol: str, started: float) -> None:
         self.started = started
@@ -73,7 +82,7 @@ class Load:
         self.found: Lookup | None = None
         self.waiting: list[_Waiting] = []
         self.moved = False
-        self.given_up = False
+        self.read = _Read()
 
     def end(self, found: Lookup) -> None:
         """It is here: whoever waited for this one last goes on."""
@@ -173,7 +182,8 @@ class Tiers:
         loads = {each for each in begun if isinstance(each, Load) and each.found is None}
         if loads:
             await self._wait(loads, budget_s)
-        return [self._finish(each) if isinstance(each, Load) else each for each in begun]
+        now = self._clock()
+        return [self._finish(each) if isinstance(each, Load) else self._known(each, now) for each in begun]
 
     @staticmethod
     async def _wait(loads: Collection[Load], budget_s: float) -> None:
@@ -224,6 +234,8 @@ class Tiers:
         """What L1 knows for certain."""
         entry = self.memory.fresh(symbol, now)
         if entry is not None:
+            if entry.refresh_at <= now:
+                self._refresh(symbol, entry)
             self._meters.cache_get("l1", "hit")
             return Lookup(entry.evidence, "l1", proven=True, age_s=now - entry.loaded_at)
         if self.memory.is_unknown(symbol, now):
@@ -239,7 +251,7 @@ class Tiers:
         load = self._loads.get(symbol)
         if load is not None:
             # One that others waited for in vain is not waited for again.
-            return self._degrade(symbol, "l2_timeout") if load.given_up else load
+            return self._degrade(symbol, "l2_timeout") if load.read.given_up else load
         if self._running >= self._max_pending:
             return self._degrade(symbol, "l2_overloaded")
         return self._load_soon(symbol) or self._degrade(symbol, "l2_open")
@@ -263,12 +275,21 @@ class Tiers:
         if symbol not in self._loads:
             self._load_soon(symbol)
 
+    def _known(self, found: Lookup, now: float) -> Lookup:
+        """What L1 knew when it was asked, if the lease on that has not ended while others of the same request were waited for."""
+        if found.tier != "l1" or not found.proven or self.memory.proven_until > now:
+            return found
+        if found.evidence is None:
+            return _UNREAD
+        return found._replace(proven=False, trouble="l2_timeout")
+
     def _finish(self, load: Load) -> Lookup:
         found = load.found
         if found is None:
-            if not load.given_up and self._clock() - load.started >= self._slow_s:
-                # A read that hangs fails only when its connection does; nobody shall wait for the next ones until then.
-                load.given_up = True
+            if not load.read.given_up and self._clock() - load.started >= self._slow_s:
+                # A read that hangs fails only when its connection does; nobody shall wait for the next ones until then. All
+                # that wait for it are one failure.
+                load.read.given_up = True
                 self.breaker.failed()
             return self._degrade(load.symbol, "l2_timeout")
         if found.trouble is not None:
@@ -289,7 +310,10 @@ class Tiers:
     def _flush(self) -> None:
         queued, self._queue = self._queue, []
         for first in range(0, len(queued), READ_AT_ONCE):
-            task = asyncio.get_running_loop().create_task(self._load(queued[first : first + READ_AT_ONCE]))
+            loads, read = queued[first : first + READ_AT_ONCE], _Read()
+            for load in loads:
+                load.read = read
+            task = asyncio.get_running_loop().create_task(self._load(loads))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -313,7 +337,8 @@ class Tiers:
             self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
             self._running -= len(loads)
             if stored is None and unread is _UNREAD:
-                self.breaker.failed()
+                if not loads[0].read.given_up:
+                    self.breaker.failed()
             else:
                 self.breaker.succeeded()
             if stored is None:

@@ -134,6 +134,17 @@ class Gate:
             return None
         return limiter.spend(caller) or await limiter.draw(caller)
 
+    def let_in_still(self, scope: Scope) -> None:
+        """For requests with a body, once it has come: that may take a while, and the key may have been revoked meanwhile.
+
+        Raises:
+            Problem: 401.
+        """
+        caller: str = scope[CALLER]
+        if self.ring is not None and caller.startswith(_KEY) and not self.ring.is_good(caller.removeprefix(_KEY)):
+            self._refused("revoked")
+            raise Problem(401, "unauthorized", "Unauthorized", "the API key is not good any more", headers=_CHALLENGE)
+
     @contextmanager
     def hold(self, scope: Scope, end: Callable[[], None]) -> Iterator[None]:
         """For answers that last: ``end`` is called if the caller's key is no longer good meanwhile."""
@@ -197,6 +208,7 @@ class Gate:
         Raises:
             Problem: 429 if the caller does not have so many now, 422 if nobody ever does.
         """
+        self.let_in_still(scope)
         if self.limiter is None:
             return
         if decisions > self.limiter.burst:

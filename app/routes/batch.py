@@ -64,7 +64,7 @@ class BatchRoute:
             raise admission.refusal()
         try:
             with self._turns.under_way():
-                parts, decided = await self._answers(asked, place, arrival.started, arrival.request_id)
+                parts, decided = await self._proven_answers(asked, place, arrival.started, arrival.request_id)
         finally:
             admission.leave(len(asked))
         latency_ms = round((self._clock() - arrival.started) * 1000.0, 3)
@@ -100,6 +100,17 @@ class BatchRoute:
         if not 1 <= len(asked) <= self._batch_max:
             raise invalid(name, f"{name} has {len(asked)} elements; allowed: 1 to {self._batch_max}")
         return asked, place
+
+    async def _proven_answers(
+        self, asked: tuple[DecideRequest, ...], place: str, started: float, request_id: str
+    ) -> tuple[list[bytes], int]:
+        """`_answers`, anew if the lease on L1 ended in the meantime: what was fresh for its first slices is so no more."""
+        memory = self._decider.tiers.memory
+        lease_was_on = memory.proven_until > self._clock()
+        answers = await self._answers(asked, place, started, request_id)
+        if lease_was_on and memory.proven_until <= self._clock():
+            answers = await self._answers(asked, place, started, request_id)
+        return answers
 
     async def _answers(
         self, asked: tuple[DecideRequest, ...], place: str, started: float, request_id: str

@@ -66,10 +66,7 @@ class DecideLane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Bracket one request as `app.middleware.edge.Edge` does."""
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":
-            if self._admission.full and scope["type"] == "http" and scope["path"] == BATCH_ROUTE and scope["method"] == "POST":
-                await self._refuse_batch(scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
+            await self._other(scope, receive, send)
             return
         requests = self._requests
         arrival = arrive(scope, self._clock(), self._make_id)
@@ -84,8 +81,12 @@ class DecideLane:
                     limits = await self._let_in(self._gate, scope, receive, headers)
                 if headers.get(b"content-type") != JSON:
                     require_json(headers)
-                request = self._decode(await self._read(receive, headers))
-                entry = self._hit(request.symbol, arrival.started)
+                body = await self._read(receive, headers)
+                if self._gate is not None:
+                    self._gate.let_in_still(scope)
+                request = self._decode(body)
+                # As of now: what was fresh when the head came need not be so any more when the body has.
+                entry = self._hit(request.symbol, self._clock())
                 if entry is not None and is_plain(request):
                     body, tiers, latency_ms, facts = self._decider.render(request, entry, arrival.started)
                 else:
@@ -115,6 +116,13 @@ class DecideLane:
         finally:
             if status != _OK or facts is not None or requests.end_well(self._ok_durations, arrival.started):
                 requests.end("POST", ROUTE, status, arrival.started, arrival.request_id, arrival.trace_id, facts)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is no POST /decide."""
+        if self._admission.full and scope["type"] == "http" and scope["path"] == BATCH_ROUTE and scope["method"] == "POST":
+            await self._refuse_batch(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _let_in(self, gate: Gate, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Sequence[Header]:
         try:

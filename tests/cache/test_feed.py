@@ -14,7 +14,7 @@ from tests.records import AS_OF_MS, row, run_info
 class House:
     """A feed over a fake store, with a sleep that only notes how long it was to be."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease_s: float = 1e9) -> None:
         self.store = FakeStore("A", "B")
         self.meters = CountingMeters()
         self.clock = Clock()
@@ -28,7 +28,7 @@ class House:
             self.meters,
             wait_s=1.0,
             rng=random.Random(1),
-            lease_s=1e9,
+            lease_s=lease_s,
             clock=self.clock,
             now_ms=lambda: 1_000_500,
             sleep=self._sleep,
@@ -86,6 +86,27 @@ def test_a_change_makes_its_symbols_stale_and_no_others() -> None:
         await house.feed.step()
         assert (house.store.asked_after, house.runs) == (["0", "1"], ["r2"])
         assert house.meters.counts["feed symbols"] == 2
+
+    asyncio.run(work())
+
+
+def test_a_read_that_may_have_ended_early_proves_nothing_of_what_it_does_not_name() -> None:
+    """Lease and lag stay until the end of the feed is reached; the rest is read at once, before anything else is asked."""
+
+    async def work() -> None:
+        house = House(lease_s=5.0)
+        await house.feed.step()
+        await house.fill()
+        house.clock.now += 4.0
+        house.store.info = run_info("r2")
+        house.store.feed = [Changes("100", ("C",), lost=False, more=True), Changes("150", ("B",), lost=False)]
+        assert await house.feed.step()
+        assert (house.feed.lag_s(), house.fresh(), house.runs) == (4.0, ["A", "B"], [])
+        house.clock.now += 1.0
+        assert house.fresh() == []
+        assert await house.feed.step()
+        assert (house.feed.lag_s(), house.fresh(), house.runs) == (0.0, ["A"], ["r2"])
+        assert house.store.asked_after == ["0", "100"]
 
     asyncio.run(work())
 

@@ -133,6 +133,77 @@ def test_a_hanging_store_opens_the_breaker_before_its_connections_fail() -> None
     asyncio.run(work())
 
 
+def test_a_read_of_many_symbols_is_one_failure_whether_it_hangs_or_fails() -> None:
+    """Two failures open the breaker: one batch of five symbols does not, nor does its read's own end, and a second one does."""
+
+    async def work() -> None:
+        house = House(failures=2)
+        house.store.gate.clear()
+        wait = asyncio.create_task(house.tiers.fetch_many("ABCDE", 0.01))
+        await asyncio.sleep(0)
+        house.clock.now += 0.2
+        assert {found.trouble for found in await wait} == {"l2_timeout"}
+        assert house.state() == "closed"
+        house.store.failure = BROKEN
+        house.store.gate.set()
+        await house.tiers.close()
+        assert house.state() == "closed"
+        await house.tiers.fetch_many("ABCDE", 1.0)
+        assert house.state() == "open"
+
+    asyncio.run(work())
+
+
+def test_what_l1_knew_before_a_wait_is_not_proven_if_the_lease_ended_in_it() -> None:
+    """A fresh symbol, an unknown one, and one that L2 does not answer for: all three are of the moment after the wait."""
+
+    async def work() -> None:
+        house = House()
+        await house.fill()
+        await house.tiers.fetch("Z", 1.0)
+        house.store.gate.clear()
+        begun = house.tiers.begin_many(("A", "Z", "C"))
+        house.clock.now += 6.0
+        known, unknown, unread = await house.tiers.finish_many(begun, 0.01)
+        assert (known.tier, known.proven, known.trouble, known.evidence is not None) == ("l1", False, "l2_timeout", True)
+        assert (unknown.tier, unknown.proven, unknown.evidence) == ("none", False, None)
+        assert unread.trouble == "l2_timeout"
+        house.store.gate.set()
+        await house.tiers.close()
+
+    asyncio.run(work())
+
+
+def test_an_unknown_symbol_is_asked_for_again_when_the_lease_is_over() -> None:
+    """With a silent feed nobody would hear that it was published."""
+
+    async def work() -> None:
+        house = House()
+        assert (await house.tiers.fetch("Z", 1.0)).tier == "l2"
+        assert (await house.tiers.fetch("Z", 1.0)).tier == "l1"
+        house.tiers.memory.proven_until = house.clock.now + 1.0
+        house.store.put(row("Z"))
+        house.clock.now += 1.0
+        found = await house.tiers.fetch("Z", 1.0)
+        assert (found.tier, found.evidence is not None) == ("l2", True)
+
+    asyncio.run(work())
+
+
+def test_whoever_finds_an_entry_late_in_its_life_has_it_loaded_anew() -> None:
+    """Symbols asked for in another spelling, and those of batches and streams, come this way and not by `hit`."""
+
+    async def work() -> None:
+        house = House(refresh_share=0.5, lease_s=1000.0)
+        await house.fill()
+        house.clock.now += 31.0
+        assert (await house.tiers.fetch("A", 1.0)).tier == "l1"
+        await settle()
+        assert house.store.reads == [["A"]]
+
+    asyncio.run(work())
+
+
 def test_a_load_that_was_waited_for_in_vain_is_not_waited_for_again() -> None:
     """Who comes while it still hangs falls back at once; what it brings in the end is kept all the same."""
 

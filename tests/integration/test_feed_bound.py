@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -58,11 +59,30 @@ def test_old_entries_go_and_readers_behind_them_are_told(kind: str, tmp_path: Pa
         assert (found.symbols, found.lost) == (("LAST",), False)
         assert (await store.changes(behind, 0.0)).lost
 
-    async def opened() -> None:
-        store = open_store(redis_url=url, store_path=path, key_prefix="decide:1")
-        try:
-            await work(store)
-        finally:
-            await store.close()
+    asyncio.run(_opened(url, path, work))
 
-    asyncio.run(opened())
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_read_that_may_not_have_reached_the_end_says_so(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Of 150 entries a hundred come with the first read."""
+    url = request.getfixturevalue("redis_url") if kind == "redis" else ""
+    path = tmp_path / "store.sqlite3"
+
+    async def work(store: Store) -> None:
+        await store.publish([row("FIRST")], run_info("r1"))
+        position = await store.feed_position()
+        _crowd(url, path, 150)
+        first = await store.changes(position, 0.0)
+        assert (len(first.symbols), first.more) == (100, True)
+        rest = await store.changes(first.last_id, 0.0)
+        assert (len(rest.symbols), rest.symbols[-1], rest.more) == (50, "S149", False)
+
+    asyncio.run(_opened(url, path, work))
+
+
+async def _opened(url: str, path: Path, work: Callable[[Store], Awaitable[None]]) -> None:
+    store = open_store(redis_url=url, store_path=path, key_prefix="decide:1")
+    try:
+        await work(store)
+    finally:
+        await store.close()
