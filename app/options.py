@@ -187,6 +187,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=3_153_600_000, description="Age in seconds past which an input is not used at all, but counts as missing."),
     ] = 2_592_000.0
+    clock_skew_s: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="Seconds that an input may lie ahead of the clock; one further ahead is not used."),
+    ] = 300.0
     agent_half_life_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
     ] = 432_000.0

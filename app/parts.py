@@ -59,6 +59,7 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
             price_ms=settings.price_max_age_s * 1000.0,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
+            skew_ms=settings.clock_skew_s * 1000.0,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
     )

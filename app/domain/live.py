@@ -21,6 +21,11 @@ def _return(price: float, base: float | None) -> float | None:
     return None if base is None or base <= 0.0 else price / base - 1.0
 
 
+def _ratio(short: float, long: float) -> float | None:
+    """None where the long mean is no price: the smallest prices there are have a mean that is rounded to 0."""
+    return None if long <= 0.0 else short / long
+
+
 def _rsi(price: float, close: float, gain: float | None, loss: float | None) -> float | None:
     if gain is None or loss is None:
         return None
@@ -69,8 +74,8 @@ def step(values: tuple[float | None, ...], price: float) -> tuple[float | None, 
     stepped[at["macd_signal"]] = signal
     stepped[at["macd_histogram"]] = None if macd is None or signal is None else macd - signal
     mean_19, mean_49 = values[at["mean_19"]], values[at["mean_49"]]
-    if mean_19 is not None and mean_49 is not None and mean_49 >= 0.0:
-        stepped[at["sma_ratio_20_50"]] = ((mean_19 * 19.0 + price) / 20.0) / ((mean_49 * 49.0 + price) / 50.0)
+    if mean_19 is not None and mean_49 is not None:
+        stepped[at["sma_ratio_20_50"]] = _ratio((mean_19 * 19.0 + price) / 20.0, (mean_49 * 49.0 + price) / 50.0)
     stepped[at["bollinger_position_20"]] = _bollinger_position(price, mean_19, values[at["squares_19"]])
     high, low, peak = values[at["high_19"]], values[at["low_19"]], values[at["peak_59"]]
     if high is not None and low is not None:

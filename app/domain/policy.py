@@ -76,12 +76,15 @@ HYBRID_1 = PolicyTable()
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False):
-    """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing."""
+    """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing, and so
+    does one that lies further ahead of the clock than ``skew_ms``.
+    """
 
     price_ms: float
     agents_ms: float
     input_ms: float
     half_life_ms: float
+    skew_ms: float = 300_000.0
 
 
 class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
@@ -131,18 +134,21 @@ NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0
 
 
 def judge_input(
-    as_of_ms: int | None, trouble: Trouble | None, now_ms: int, stale_ms: float, limit_ms: float, max_age_ms: float | None
+    as_of_ms: int | None, trouble: Trouble | None, now_ms: int, stale_ms: float, limits: Limits, max_age_ms: float | None
 ) -> tuple[Status, float | None, str | None]:
     """Status, age in seconds and, if it is not ``present``, the reason, of one input."""
     if as_of_ms is None:
         return ("error" if trouble in _ERROR_TROUBLES else "missing"), None, trouble or "absent"
     age_ms = now_ms - as_of_ms
+    if -age_ms > limits.skew_ms:
+        # One of the two clocks is wrong, so nothing says how old it is.
+        return "missing", 0.0, "ahead_of_clock"
     # A clock a little behind the one that stamped the record must not make an age negative.
     age_ms = max(age_ms, 0)
     age_s = age_ms / 1000.0
     if max_age_ms is not None and age_ms > max_age_ms:
         return "missing", age_s, "older_than_max_age_s"
-    if age_ms > limit_ms:
+    if age_ms > limits.input_ms:
         return "missing", age_s, "too_old"
     if age_ms > stale_ms:
         return "stale", age_s, "stale"
@@ -273,16 +279,18 @@ class Policy:
 
     def unchanged(self, evidence: Evidence, now_ms: int) -> tuple[float, float]:
         """From when until before when (epoch milliseconds) `judge` says of ``evidence`` what it says at ``now_ms``, but for ages:
-        the nearest moments at which an input turns stale or missing. In between a decision differs by its confidence alone.
+        the nearest moments at which an input turns stale or missing, or is no longer ahead of the clock. In between a decision
+        differs by its confidence alone.
         """
         limits = self.limits
         since, until = -math.inf, math.inf
         for record, stale_ms in ((evidence.price, limits.price_ms), (evidence.agents, limits.agents_ms)):
             if record is None:
                 continue
-            for age_ms in (stale_ms, limits.input_ms):
-                # Ages are whole milliseconds, and one is too old when it is above its limit.
-                turns_at = record.as_of_ms + math.floor(age_ms) + 1
+            # Ages are whole milliseconds, and one is too old when it is above its limit.
+            ages_ms = math.floor(stale_ms) + 1, math.floor(limits.input_ms) + 1, -math.floor(limits.skew_ms)
+            for age_ms in ages_ms:
+                turns_at = record.as_of_ms + age_ms
                 if turns_at <= now_ms:
                     since = max(since, turns_at)
                 else:
@@ -301,7 +309,7 @@ class Policy:
             evidence.price_trouble,
             now_ms,
             limits.price_ms,
-            limits.input_ms,
+            limits,
             max_age_ms,
         )
         agents_status, agents_age_s, agents_reason = judge_input(
@@ -309,7 +317,7 @@ class Policy:
             evidence.agents_trouble,
             now_ms,
             limits.agents_ms,
-            limits.input_ms,
+            limits,
             max_age_ms,
         )
         if unproven is not None:

@@ -195,6 +195,8 @@ def agent_record_fault(record: AgentRecord) -> str | None:
         if not 0 <= time_ms < AS_OF_MAX_MS:
             return f"as_of_ms is {time_ms}, outside the years 1970 to 9000"
     for each in record.views:
+        if each.as_of_ms > record.as_of_ms:
+            return f"agent {each.agent!r} has a word of {each.as_of_ms}, newer than the record, which is of {record.as_of_ms}"
         if (each.status == "view") != (each.view is not None):
             return f"agent {each.agent!r} has status {each.status} and view {each.view}"
         if each.view is not None and not -1.0 <= each.view <= 1.0:

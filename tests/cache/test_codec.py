@@ -35,15 +35,13 @@ _price_records = st.builds(
     values=st.tuples(*(st.none() | st.floats(allow_nan=False, allow_infinity=False) for _ in PRICE_NAMES)),
 )
 _views = st.builds(agent_view, _text, st.none() | st.floats(-1, 1), _times, st.none() | st.floats(0, 1)) | st.builds(failed_view)
-_agent_records = st.builds(
-    AgentRecord,
-    schema=st.just(SCHEMA),
-    as_of_ms=_times,
-    loaded_at_ms=_times,
-    run=_text,
-    symbol=st.just("AAPL"),
-    views=st.lists(_views, max_size=5).map(tuple),
-)
+
+
+@st.composite
+def _agent_records(draw: st.DrawFn) -> AgentRecord:
+    views = tuple(draw(st.lists(_views, max_size=5)))
+    newest_ms = max((each.as_of_ms for each in views), default=draw(_times))
+    return AgentRecord(SCHEMA, newest_ms, draw(_times), draw(_text), "AAPL", views)
 
 
 @st.composite
@@ -54,7 +52,7 @@ def _histories(draw: st.DrawFn) -> HistoryRecord:
     return HistoryRecord(HISTORY_SCHEMA, times_ms[-1], draw(_times), draw(_text), "AAPL", interval_s, times_ms, closes)
 
 
-@given(_price_records, _agent_records, _histories())
+@given(_price_records, _agent_records(), _histories())
 def test_what_was_encoded_is_decoded(price: PriceRecord, agents: AgentRecord, history: HistoryRecord) -> None:
     """Every valid record survives the way to bytes and back, bit for bit."""
     assert decode_history(encode(history), "AAPL") == history
@@ -151,6 +149,7 @@ def test_a_price_record_that_breaks_a_rule_is_corrupt(record: PriceRecord) -> No
         agent_record(views=(agent_view("a", 0.5, confidence=-0.1),)),
         agent_record(views=(agent_view("a", 0.5, as_of_ms=-5),)),
         agent_record(as_of_ms=AS_OF_MAX_MS, views=()),
+        agent_record(views=(agent_view("a", 0.5, as_of_ms=AS_OF_MS + 1),)),
         agent_record(symbol="MSFT"),
     ],
 )

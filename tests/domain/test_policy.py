@@ -127,7 +127,9 @@ _MINUTE_MS = 60_000
     ("age_ms", "max_age_s", "price", "agents", "level", "reason"),
     [
         (0, None, "present", "present", "none", None),
-        (-_DAY_MS, None, "present", "present", "none", None),
+        (-5 * _MINUTE_MS, None, "present", "present", "none", None),
+        (-5 * _MINUTE_MS - 1, None, "missing", "missing", "neutral", "price_ahead_of_clock"),
+        (-10 * 365 * _DAY_MS, None, "missing", "missing", "neutral", "price_ahead_of_clock"),
         (4 * _DAY_MS, None, "present", "present", "none", None),
         (4 * _DAY_MS + 1, None, "stale", "present", "stale", "price_stale"),
         (7 * _DAY_MS + 1, None, "stale", "stale", "stale", "price_stale"),

@@ -75,6 +75,9 @@ def test_the_older_input_takes_the_confidence_down_whichever_it_is() -> None:
         assert aged == pytest.approx(_POLICY.decide(fresh, AS_OF_MS).confidence * exp2(-share), rel=1e-12)
 
 
+_SHORT = Limits(price_ms=10.0, agents_ms=10.0, input_ms=20.0, half_life_ms=10.0, skew_ms=5.5)
+
+
 @pytest.mark.parametrize(
     ("age_ms", "status", "reason"),
     [
@@ -86,10 +89,17 @@ def test_the_older_input_takes_the_confidence_down_whichever_it_is() -> None:
 )
 def test_an_input_of_exactly_the_limit_is_still_inside_it(age_ms: int, status: str, reason: str | None) -> None:
     """Stale past 10 ms and missing past 20 ms, not at them."""
-    assert judge_input(0, None, age_ms, 10.0, 20.0, None) == (status, age_ms / 1000, reason)
+    assert judge_input(0, None, age_ms, 10.0, _SHORT, None) == (status, age_ms / 1000, reason)
+
+
+@pytest.mark.parametrize(("ahead_ms", "status", "reason"), [(5, "present", None), (6, "missing", "ahead_of_clock")])
+def test_an_input_further_ahead_of_the_clock_than_the_skew_is_not_used(ahead_ms: int, status: str, reason: str | None) -> None:
+    """Up to it a clock is taken to be a little wrong; beyond it nothing says how old the input is."""
+    assert judge_input(1000, None, 1000 - ahead_ms, 10.0, _SHORT, None) == (status, 0.0, reason)
+    assert judge_input(1000, None, 1000 - ahead_ms, 10.0, _SHORT, 1e9) == (status, 0.0, reason)
 
 
 def test_a_maximal_age_of_nothing_takes_only_what_is_of_this_moment() -> None:
     """An age of zero is not past it, one millisecond is."""
-    assert judge_input(0, None, 0, 10.0, 20.0, 0.0)[0] == "present"
-    assert judge_input(0, None, 1, 10.0, 20.0, 0.0)[::2] == ("missing", "older_than_max_age_s")
+    assert judge_input(0, None, 0, 10.0, _SHORT, 0.0)[0] == "present"
+    assert judge_input(0, None, 1, 10.0, _SHORT, 0.0)[::2] == ("missing", "older_than_max_age_s")

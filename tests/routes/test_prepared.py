@@ -123,6 +123,10 @@ def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goe
     assert seen() == ("stale", "stale")
     now_ms = AS_OF_MS
     assert seen() == ("present", "present")
+    now_ms -= int(decider.policy.limits.skew_ms)
+    assert seen() == ("present", "present")
+    now_ms -= 1
+    assert seen() == ("missing", "missing")
 
 
 @pytest.mark.parametrize("request_", [DecideRequest("AAPL", price=5.0), DecideRequest("AAPL", max_age_s=1.0)])
