@@ -100,9 +100,10 @@ class _Talk:
         """Send until there is a reason not to."""
         subscriber = self._subscriber
         subscriber.begin()
-        await self._send({"type": "websocket.accept"})
-        listening = asyncio.create_task(self._listen())
+        listening: asyncio.Task[None] | None = None
         try:
+            await self._send({"type": "websocket.accept"})
+            listening = asyncio.create_task(self._listen())
             while events := await subscriber.next():
                 for event in events:
                     await self._say(event)
@@ -125,7 +126,8 @@ class _Talk:
         finally:
             subscriber.finish()
             self._hub.leave(subscriber)
-            listening.cancel()
+            if listening is not None:
+                listening.cancel()
 
     async def _say(self, text: bytes | str) -> None:
         await self._send({"type": "websocket.send", "text": text})

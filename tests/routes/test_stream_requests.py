@@ -1,6 +1,7 @@
 """GET /stream and WS /ws by ASGI: what is refused before anything is sent, and what ends a websocket."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -158,6 +159,27 @@ def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: s
         client.say({"type": "websocket.disconnect", "code": 1000})
 
     _talk(work, _socket_scope(), stream_max_symbols=2)
+
+
+@pytest.mark.parametrize("fault", [OSError("gone"), ValueError("unforeseen"), asyncio.CancelledError()])
+def test_a_socket_whose_accept_fails_gives_its_place_back(fault: BaseException) -> None:
+    """Whatever is raised while it is accepted, nobody holds the place afterwards."""
+
+    async def send(message: Message) -> None:
+        del message
+        raise fault
+
+    async def connect() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def work(served: Served) -> None:
+        for _ in range(3):
+            with contextlib.suppress(type(fault)):
+                await served.app(_socket_scope(), connect, send)
+            assert len(served.parts.hub) == 0
+
+    with Served(stream_max_clients=2) as served:
+        served.runner.run(work(served))
 
 
 def test_symbols_of_several_subscriptions_count_together() -> None:
