@@ -1,6 +1,6 @@
-"""Every setting: name, type, default, range, effect. `app.settings` reads them."""
+"""Every setting: name, type, default, range, effect; and which must fit each other. `app.settings` reads them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -261,3 +261,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 2.0
     shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
+
+
+class Bound(NamedTuple):
+    """``lesser`` times ``scale`` may be as much as ``greater``, and not more; ``why`` completes "because"."""
+
+    lesser: str
+    scale: float
+    greater: str
+    why: str
+
+
+BOUNDS = (
+    Bound("feed_wait_ms", 0.002, "l1_lease_s", "the lease is renewed when a read of the feed ends, so it must hold two of them"),
+    Bound("price_max_age_s", 1.0, "input_limit_s", "past that limit an input is not used, so it would never be stale"),
+    Bound("agents_max_age_s", 1.0, "input_limit_s", "past that limit an input is not used, so it would never be stale"),
+    Bound("batch_max", 1.0, "l2_max_pending", "a batch that is not in memory could never be loaded whole"),
+    Bound("batch_max", 4.0, "max_body_bytes", "a batch takes at least 4 bytes a symbol"),
+    Bound("stream_max_symbols", 1.0, "stream_queue", "a publication would drop whoever follows so many"),
+)
+"""Settings that contradict each other beyond this. All other pairs were looked at. Either one is a tighter bound than the other
+and says so to callers (RATE_LIMIT_BURST and BATCH_MAX, STREAM_MAX_CLIENTS and MAX_CONNECTIONS), or they do not meet. A batch
+beyond MAX_IN_FLIGHT comes in alone.
+"""

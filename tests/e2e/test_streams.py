@@ -187,7 +187,13 @@ def test_who_does_not_read_is_hung_up_on_and_others_are_told_all(tmp_path: Path)
     symbols = [f"S{number:03}" for number in range(300)]
     store = tmp_path / "store.sqlite3"
     publish_universe(store, symbols)
-    settings = {"STORE_PATH": str(store), "CLOCK": "replay", "STREAM_QUEUE": "400", "LOG_FORMAT": "json"}
+    settings = {
+        "STORE_PATH": str(store),
+        "CLOCK": "replay",
+        "STREAM_QUEUE": "400",
+        "STREAM_MAX_SYMBOLS": "400",
+        "LOG_FORMAT": "json",
+    }
     with decide_server(tmp_path, **settings) as server:
         server.wait_ready()
         with EventSource(server.port, ",".join(symbols), read_bytes=4096) as slow, EventSource(server.port, "S007") as other:

@@ -1,0 +1,103 @@
+"""Settings that are right by themselves and contradict each other: refused at the start, with what is allowed."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.cache.feed import Feed
+from app.cache.store import Changes
+from app.errors import SettingsError
+from app.options import BOUNDS, Bound, Settings
+from app.settings import load_settings
+from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
+
+_NO_FILE = Path("/nowhere/.env")
+
+
+def _load(**settings: float) -> Settings:
+    return load_settings({name.upper(): str(value) for name, value in settings.items()}, _NO_FILE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"feed_wait_ms": 5000, "l1_lease_s": 5}, ("FEED_WAIT_MS", "L1_LEASE_S")),
+        ({"feed_wait_ms": 2501}, ("FEED_WAIT_MS", "L1_LEASE_S")),
+        ({"price_max_age_s": 10_000_000}, ("PRICE_MAX_AGE_S", "INPUT_LIMIT_S")),
+        ({"agents_max_age_s": 10_000_000}, ("AGENTS_MAX_AGE_S", "INPUT_LIMIT_S")),
+        ({"l2_max_pending": 10}, ("BATCH_MAX", "L2_MAX_PENDING")),
+        ({"max_body_bytes": 256}, ("BATCH_MAX", "MAX_BODY_BYTES")),
+        ({"stream_queue": 999}, ("STREAM_MAX_SYMBOLS", "STREAM_QUEUE")),
+    ],
+)
+def test_a_contradiction_is_refused_with_both_names_and_a_way_out(settings: dict[str, float], names: Sequence[str]) -> None:
+    """One line, which says how either may be changed."""
+    with pytest.raises(SettingsError) as refused:
+        _load(**settings)
+    (line,) = refused.value.lines
+    assert line.startswith(f"{names[0]} is ")
+    assert f" and {names[1]} is " in line
+    assert f"allowed together: {names[0]} of at most " in line
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_every_bound_lets_its_limit_pass_and_the_defaults_are_inside_it(bound: Bound) -> None:
+    """As much as is allowed is allowed."""
+    greater = getattr(Settings(), bound.greater)
+    most = greater / bound.scale
+    settings = {bound.lesser: min(most, 10_000) if bound.lesser == "batch_max" else most}
+    whole = isinstance(getattr(Settings(), bound.lesser), int)
+    _load(**{name: int(value) if whole else value for name, value in settings.items()})
+
+
+def test_what_is_wrong_by_itself_is_told_once() -> None:
+    """Not that it does not fit the others too."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"L1_LEASE_S": "x", "FEED_WAIT_MS": "60000"}, _NO_FILE)
+    assert [line.partition(" ")[0] for line in refused.value.lines] == ["L1_LEASE_S"]
+
+
+class QuietStore(FakeStore):
+    """A store whose feed says nothing, at the end of each wait; ``seen`` tells what was fresh just before that."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("A")
+        self._clock = clock
+        self.seen: list[bool] = []
+        self.is_fresh: Callable[[], bool] = bool
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """Nothing."""
+        self._clock.now += wait_s
+        self.seen.append(self.is_fresh())
+        return Changes(after, (), lost=False)
+
+
+@given(feed_wait_ms=st.floats(1, 60_000), l1_lease_s=st.floats(0.5, 3600))
+def test_with_settings_that_are_taken_a_quiet_feed_keeps_l1_fresh(feed_wait_ms: float, l1_lease_s: float) -> None:
+    """Whatever is accepted: no read of the feed is so long that the lease ends in it."""
+    try:
+        settings = _load(feed_wait_ms=feed_wait_ms, l1_lease_s=l1_lease_s)
+    except SettingsError:
+        return
+    clock = Clock()
+    store, meters = QuietStore(clock), CountingMeters()
+    tiers = make_tiers(store, meters, clock, ttl_s=1e9)
+    store.is_fresh = lambda: tiers.hit("A", clock.now) is not None
+
+    async def work() -> None:
+        wait_s, lease_s = settings.feed_wait_ms / 1000.0, settings.l1_lease_s
+        rng, sleep = random.Random(1), asyncio.sleep
+        feed = Feed(store, tiers, meters, wait_s=wait_s, lease_s=lease_s, rng=rng, clock=clock, now_ms=lambda: 0, sleep=sleep)
+        await feed.step()
+        await tiers.fetch("A", 1.0)
+        for _ in range(5):
+            assert await feed.step()
+
+    asyncio.run(work())
+    assert store.seen == [True] * 5
