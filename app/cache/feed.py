@@ -1,7 +1,8 @@
 """The change feed: tells this worker's L1 what was published, by whomever.
 
 One task a worker tails the store's changes from the last id it saw. A change turns the L1 entries of its symbols stale and
-fences off loads under way. Where the feed says that entries are gone (trimmed, flushed), everything in L1 turns stale. It never
+fences off loads under way; of symbols whose records were taken back L1 forgets everything. Where the feed says that entries are
+gone (trimmed, flushed), everything in L1 turns stale, and what is loaded from then on is compared with none of it. It never
 gives up: while the store does not answer it tries again, ever more slowly, up to `_LONGEST_PAUSE_S`; after a fault that nobody
 foresaw it starts over from the newest entry with all of L1 stale. Whoever else must know of changes hears of them when L1 has
 (`on_changes`).
@@ -140,6 +141,7 @@ class Feed:
         changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
         # Over this connection L2 has answered: whoever waits out a pause over another need not.
         self._tiers.breaker.heard()
+        self._tiers.withdraw(changes.withdrawn)
         if changes.lost:
             self._tiers.invalidate_all()
             self._tiers.prefetch()

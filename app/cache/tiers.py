@@ -8,7 +8,9 @@ the reason.
 
 The epoch fence: the change feed marks loads under way for changed symbols (`invalidate`). What a marked load brings is given
 to those who wait for it and is not kept, since it may have been read before the change; but an entry from before that load is not
-fallen back on after it, or callers would be led back behind what they were shown.
+fallen back on after it, or callers would be led back behind what they were shown. Where records were taken back (`withdraw`),
+nobody is given what was under way, and nothing is left to fall back on. What is loaded after a loss (`invalidate_all`) is
+compared with nothing from before it.
 
 A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
 is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
@@ -17,6 +19,7 @@ is loaded anew before it expires (`hit`), and after a change the hottest entries
 
 import asyncio
 import math
+import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -24,6 +27,7 @@ from app.cache.breaker import Breaker
 from app.cache.codec import decode_agents, decode_price
 from app.cache.memory import Entry, Memory
 from app.cache.store import Store, Stored
+from app.cache.waiting import Waiting
 from app.domain.evidence import Evidence, Trouble, unread
 from app.errors import RecordError, StoreEmpty, StoreError
 
@@ -72,16 +76,19 @@ class _Read:
 
 
 class Load:
-    """One symbol on its way from L2, by ``read``; ``found`` when it is here."""
+    """One symbol on its way from L2, by ``read``, begun in a ``generation`` of L1; ``found`` when it is here. ``moved``: its
+    records have changed meanwhile; ``withdrawn``: some of them were taken back.
+    """
 
-    __slots__ = ("found", "moved", "read", "started", "symbol", "waiting")
+    __slots__ = ("__weakref__", "found", "generation", "moved", "read", "started", "symbol", "waiting", "withdrawn")
 
-    def __init__(self, symbol: str, started: float) -> None:
+    def __init__(self, symbol: str, started: float, generation: int) -> None:
         self.started = started
+        self.generation = generation
         self.symbol = symbol
         self.found: Lookup | None = None
-        self.waiting: list[_Waiting] = []
-        self.moved = False
+        self.waiting: list[Waiting] = []
+        self.moved = self.withdrawn = False
         self.read = _Read()
 
     def end(self, found: Lookup) -> None:
@@ -89,27 +96,6 @@ class Load:
         self.found = found
         for each in self.waiting:
             each.one_less()
-
-
-class _Waiting:
-    """A caller who waits for ``left`` loads; the loads are never cancelled with it. As `asyncio.wait`, at a third of its cost."""
-
-    __slots__ = ("_future", "left")
-
-    def __init__(self, left: int, future: "asyncio.Future[None]") -> None:
-        self.left = left
-        self._future = future
-
-    def one_less(self) -> None:
-        """One of them is here."""
-        self.left -= 1
-        if self.left == 0:
-            self.end()
-
-    def end(self) -> None:
-        """All are here, or the time is up. A caller who has left is nobody's business."""
-        if not self._future.done():
-            self._future.set_result(None)
 
 
 Begun = Lookup | Load
@@ -148,6 +134,8 @@ class Tiers:
         self._clock = clock
         self._max_pending = max_pending
         self._loads: dict[str, Load] = {}
+        # Also those that are here and not yet given to all who wait for them.
+        self._alive: weakref.WeakSet[Load] = weakref.WeakSet()
         self._running = 0
         self._queue: list[Load] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,7 +177,7 @@ class Tiers:
     async def _wait(loads: Collection[Load], budget_s: float) -> None:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        waiting = _Waiting(len(loads), future)
+        waiting = Waiting(len(loads), future)
         for load in loads:
             load.waiting.append(waiting)
         timer = loop.call_later(budget_s, waiting.end)
@@ -211,6 +199,16 @@ class Tiers:
             load = self._loads.pop(symbol, None)
             if load is not None:
                 load.moved = True
+
+    def withdraw(self, symbols: Iterable[str]) -> None:
+        """Their records were taken back: L1 forgets them, and what loads bring that began before is neither kept nor given."""
+        taken = frozenset(symbols)
+        self.memory.withdraw(taken)
+        for load in self._alive:
+            if load.symbol in taken:
+                load.moved = load.withdrawn = True
+                if self._loads.get(load.symbol) is load:
+                    del self._loads[load.symbol]
 
     def invalidate_all(self) -> None:
         """Anything may have changed."""
@@ -260,8 +258,9 @@ class Tiers:
         """A load of its own for ``symbol``, with the others of this turn of the loop; None if L2 is to be left alone."""
         if self._running >= self._max_pending or not self.breaker.allows():
             return None
-        load = Load(symbol, self._clock())
+        load = Load(symbol, self._clock(), self.memory.generation)
         self._loads[symbol] = load
+        self._alive.add(load)
         self._running += 1
         if not self._queue:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -296,8 +295,11 @@ class Tiers:
             return self._degrade(load.symbol, found.trouble)
         if found.evidence is None:
             return found
+        if load.withdrawn:
+            # Whether it was read before that or afterwards cannot be told.
+            return self._degrade(load.symbol, "l2_timeout")
         # Fenced off, or held up by others of its batch: what came meanwhile has been shown to others already.
-        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence))
+        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence, load.generation))
 
     def _degrade(self, symbol: str, trouble: Trouble) -> Lookup:
         now = self._clock()
@@ -364,7 +366,7 @@ class Tiers:
         self._meters.cache_get("l2", "hit")
         evidence = self._decoded(load.symbol, stored)
         if load.moved:
-            self.memory.supersede(load.symbol, evidence, load.started)
+            self.memory.supersede(load.symbol, evidence, load.started, load.generation)
         else:
             evidence = self.memory.put(load.symbol, evidence).evidence
         return Lookup(evidence, "l2", proven=True, age_s=0.0)

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from app.cache.memory import newest
+from app.cache.tiers import Lookup
 from app.domain.evidence import Evidence
 from app.middleware.problems import body_of
 from app.observe.streams import Transport
@@ -41,15 +43,32 @@ class Event:
 
 
 class Topic:
-    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided."""
+    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided. ``anew``: the number of the
+    change that took records of it back, or in which the feed lost something: what was looked up before it is not told.
+    """
 
-    __slots__ = ("evidence", "followers", "owed", "symbol")
+    __slots__ = ("_evidence", "anew", "followers", "owed", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.followers: dict[Subscriber, Follow] = {}
-        self.evidence: Evidence | None = None
         self.owed = False
+        self.anew = 0
+        self._evidence: Evidence | None = None
+
+    def begin_anew(self, number: int) -> None:
+        """With change ``number`` nothing counts of what decisions rested on before."""
+        self.anew = number
+        self._evidence = None
+
+    def rest_on(self, lookup: Lookup) -> Lookup:
+        """What to decide on: what was found, and nothing older than what the decision before rests on."""
+        evidence = lookup.evidence
+        if evidence is not None and self._evidence is not None:
+            evidence = newest(evidence, self._evidence)
+        if evidence is None or lookup.proven:
+            self._evidence = evidence
+        return lookup._replace(evidence=evidence)
 
 
 class Told:
