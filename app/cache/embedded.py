@@ -17,7 +17,8 @@ from typing import TypeVar
 
 import msgspec
 
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
+from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn
+from app.cache.withdrawals import take_back
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS records (
 CREATE TABLE IF NOT EXISTS histories (symbol TEXT PRIMARY KEY, history BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS change_withdrawals (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
@@ -38,7 +40,8 @@ _READ = """
 SELECT symbol, price, agents FROM records WHERE symbol IN (SELECT value FROM json_each(?))
 """
 _READ_CHANGES = """
-SELECT id, symbols, at_ms FROM changes LEFT JOIN change_times USING (id) WHERE id > ? ORDER BY id LIMIT ?
+SELECT id, symbols, at_ms, change_withdrawals.id IS NOT NULL
+FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id) WHERE id > ? ORDER BY id LIMIT ?
 """
 _WRITE = """
 INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
@@ -91,6 +94,23 @@ class EmbeddedStore:
                 connection.execute("BEGIN IMMEDIATE")
                 with connection:
                     return _publish(connection, rows, info, prune=prune)
+            finally:
+                connection.close()
+
+        return await self._in_thread(write)
+
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """One transaction, as `publish`."""
+
+        def write() -> Withdrawn:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    done = take_back(connection, symbols, run)
+                    if not done.symbols:
+                        return done
+                    return done._replace(change_id=str(_add_change(connection, run, done.symbols, withdrawn=True)))
             finally:
                 connection.close()
 
@@ -251,9 +271,9 @@ def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes,
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), 0
     symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
+    withdrawn = dict.fromkeys(symbol for row in found if row[3] for symbol in row[1].split("\n"))
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
-    changes = Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2], more=more)
-    return changes, len(found)
+    return Changes(str(found[-1][0]), tuple(symbols), lost, found[0][2], more, tuple(withdrawn)), len(found)
 
 
 def _newest_change(connection: sqlite3.Connection) -> int:
@@ -291,12 +311,11 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
     for table in ("records", "histories"):
         connection.executemany(f"DELETE FROM {table} WHERE symbol = ?", ((symbol,) for symbol in gone))  # noqa: S608 - as below
     _write_histories(connection, histories)
-    at_ms = time.time_ns() // 1_000_000
-    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
-    change_id = int(cursor.lastrowid or 0)
-    connection.execute("INSERT INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
-    for table in ("changes", "change_times"):
-        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - two names of ours
+    change_id = 0
+    if changed:
+        change_id = _add_change(connection, info.run, changed, withdrawn=False)
+    if gone:
+        change_id = _add_change(connection, info.run, gone, withdrawn=True)
     newest_ms, count = connection.execute(
         "SELECT max(max(coalesce(price_as_of_ms, agents_as_of_ms), coalesce(agents_as_of_ms, price_as_of_ms))), count(*)"
         " FROM records"
@@ -314,3 +333,16 @@ def _write_histories(connection: sqlite3.Connection, histories: dict[str, bytes 
     )
     bare = ((symbol,) for symbol, history in histories.items() if history is None)
     connection.executemany("DELETE FROM histories WHERE symbol = ?", bare)
+
+
+def _add_change(connection: sqlite3.Connection, run: str, symbols: Sequence[str], *, withdrawn: bool) -> int:
+    """An entry of the feed; its id."""
+    at_ms = time.time_ns() // 1_000_000
+    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (run, "\n".join(symbols)))
+    change_id = int(cursor.lastrowid or 0)
+    connection.execute("INSERT INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
+    if withdrawn:
+        connection.execute("INSERT INTO change_withdrawals (id) VALUES (?)", (change_id,))
+    for table in ("changes", "change_times", "change_withdrawals"):
+        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - three names of ours
+    return change_id
