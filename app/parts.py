@@ -18,7 +18,7 @@ from app.cache.memory import Memory
 from app.cache.store import KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
-from app.domain.vector import SCHEMA
+from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
@@ -59,7 +59,8 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
             price_ms=settings.price_max_age_s * 1000.0,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
-            skew_ms=settings.clock_skew_s * 1000.0,
+            # The replay clock is the data's own: what is ahead of it is of a run that this worker has yet to hear of.
+            skew_ms=settings.clock_skew_s * 1000.0 if settings.clock == "wall" else AS_OF_MAX_MS,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
     )
