@@ -30,6 +30,7 @@ from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
 from app.observe.supervisor import LOADS, Supervisor
+from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 1.0
 _FIRST_PAUSE_S = 0.1
+_LOOKS_A_MINUTE = 61
+"""Once a second, and the one that the first second counts from."""
 
 
 def make_id() -> str:
@@ -210,6 +213,9 @@ class Parts:
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
         self._loaded_by_unit = loaded_by_unit
+        self._clock = clock
+        self._minute = Window(_LOOKS_A_MINUTE)
+        self.look()
         self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
 
     def refresh(self) -> None:
@@ -248,10 +254,15 @@ class Parts:
             return f"Waiting for data: the store is empty{f', and `{LOADS}` fills it' if self._loaded_by_unit else ''}."
         return "Waiting for the store to answer."
 
+    def look(self) -> None:
+        """See what was decided since the last looks, for those who ask how the server is."""
+        self.last_minute = self._minute.look(self._clock(), self.meters.totals())
+
     async def run_refresh(self) -> None:
-        """Refresh once a second, for those who scrape another worker's merged values."""
+        """Refresh once a second, for those who scrape another worker's merged values, and look."""
         while True:
             self.refresh()
+            self.look()
             await asyncio.sleep(_REFRESH_S)
 
     @contextlib.asynccontextmanager
