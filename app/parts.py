@@ -23,7 +23,8 @@ from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
 from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, is_listening
-from app.middleware.limits import Limiter
+from app.middleware.limits import Bucket, Limiter
+from app.middleware.steady import SteadyBuckets
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
@@ -121,15 +122,19 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             grace_s=settings.access_grace_s,
         )
     if settings.rate_limit_per_s:
-        buckets = Buckets(
-            per_s=settings.rate_limit_per_s,
-            burst=settings.rate_limit_burst,
-            redis_url=settings.redis_url,
-            redis_password=settings.redis_password,
-            key_prefix=settings.key_prefix,
-            timeout_s=settings.l2_timeout_ms / 1000.0,
-        )
-        limiter = Limiter(buckets, meters.access, per_s=settings.rate_limit_per_s, burst=settings.rate_limit_burst, clock=clock)
+        per_s, burst = settings.rate_limit_per_s, settings.rate_limit_burst
+        buckets: Bucket = Buckets(per_s=per_s, burst=burst)
+        if settings.redis_url:
+            shared = Buckets(
+                per_s=per_s,
+                burst=burst,
+                redis_url=settings.redis_url,
+                redis_password=settings.redis_password,
+                key_prefix=settings.key_prefix,
+                timeout_s=settings.l2_timeout_ms / 1000.0,
+            )
+            buckets = SteadyBuckets(shared, buckets, meters.access)
+        limiter = Limiter(buckets, meters.access, per_s=per_s, burst=burst, clock=clock)
     return Gate(ring, limiter, meters.access.access_refused)
 
 

@@ -8,16 +8,24 @@ from app.errors import StoreError
 
 T = TypeVar("T")
 
+_TURN_S = 0.001
+
 
 async def wait_for_store(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
     """The result of ``work`` if it comes within ``timeout_s``. What takes longer goes on unattended: cancelling a command would
     leave its reply on a shared connection for the next caller.
 
+    The time in which the event loop was busy with something else does not count: the reply may have come in it, unread.
+
     Raises:
         StoreError: ``l2_timeout``, or what ``work`` raised.
     """
-    task = asyncio.ensure_future(work)
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
     await asyncio.wait({task}, timeout=timeout_s)
+    if not task.done():
+        # As much time again as the loop came late, and a turn of it at least. uvloop runs timers before it reads from sockets.
+        await asyncio.wait({task}, timeout=min(timeout_s, max(_TURN_S, loop.time() - deadline)))
     if not task.done():
         # Whatever becomes of it has been told already.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())

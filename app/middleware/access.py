@@ -30,7 +30,7 @@ SOCKET = "socket"
 """Who calls over a Unix socket: callers there have no addresses, so those without keys are one caller together."""
 
 _DECIDE = frozenset({"/decide", "/decide/batch", "/stream", "/ws"})
-_BY_NUMBER = frozenset({"/decide/batch", "/stream"})
+_BY_NUMBER = {"/decide/batch": "POST", "/stream": "GET"}
 _ADMIN = frozenset({"/status"})
 _PROBES = frozenset({"/livez", "/readyz", "/health"})
 _METRICS = "/metrics"
@@ -94,11 +94,11 @@ def need_of(path: str, metrics: Literal["open", "keys"], probes: Literal["open",
     return "open" if _is_page(path) else "read"
 
 
-def is_limited(path: str) -> bool:
-    """Whether requests for ``path`` pay for one decision: all but those of probes, of Prometheus and of pages, which pay nothing,
-    and those that pay by how many they ask for (`Gate.charge`).
+def is_limited(path: str, method: str) -> bool:
+    """Whether requests for ``path`` pay for one decision, answered or refused: all but those of probes, of Prometheus and of
+    pages, which pay nothing, and those that pay by how many they ask for (`Gate.charge`).
     """
-    return path != _METRICS and path not in _PROBES and path not in _BY_NUMBER and not _is_page(path)
+    return path != _METRICS and path not in _PROBES and _BY_NUMBER.get(path) != method and not _is_page(path)
 
 
 class Gate:
@@ -243,7 +243,7 @@ class Guard:
         need = need_of(path, self._metrics, self._probes)
         headers = dict(scope["headers"])
         try:
-            scope[LIMIT] = await self._gate.let_in(scope, headers, need, limited=is_limited(path))
+            scope[LIMIT] = await self._gate.let_in(scope, headers, need, limited=is_limited(path, scope.get("method", "")))
         except Problem as refusal:
             raise await self._bodies.passed_over(refusal, receive, headers) from None
         if self._gate.limiter is None:
