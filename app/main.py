@@ -92,6 +92,7 @@ def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[Ba
         requests=parts.requests,
         drain=parts.drain,
         refresh=parts.refresh,
+        last_minute=lambda: parts.last_minute,
         clock_name=settings.clock,
         settings=public_settings(settings),
     )

@@ -189,7 +189,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 2_592_000.0
     clock_skew_s: Annotated[
         float,
-        Meta(ge=0, le=86_400, description="Seconds that an input may lie ahead of the clock; one further ahead is not used."),
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Seconds that an input may lie ahead of the wall clock; one further ahead is not used.",
+        ),
     ] = 300.0
     agent_half_life_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")

@@ -18,7 +18,7 @@ from app.cache.memory import Memory
 from app.cache.store import KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
-from app.domain.vector import SCHEMA
+from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
@@ -31,6 +31,7 @@ from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
 from app.observe.supervisor import LOADS, Supervisor
+from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 1.0
 _FIRST_PAUSE_S = 0.1
+_LOOKS_A_MINUTE = 61
+"""Once a second, and the one that the first second counts from."""
 
 
 def make_id() -> str:
@@ -60,7 +63,8 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
             price_ms=settings.price_max_age_s * 1000.0,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
-            skew_ms=settings.clock_skew_s * 1000.0,
+            # The replay clock is the data's own: what is ahead of it is of a run that this worker has yet to hear of.
+            skew_ms=settings.clock_skew_s * 1000.0 if settings.clock == "wall" else AS_OF_MAX_MS,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
     )
@@ -214,6 +218,9 @@ class Parts:
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
         self._loaded_by_unit = loaded_by_unit
+        self._clock = clock
+        self._minute = Window(_LOOKS_A_MINUTE)
+        self.look()
         self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
 
     def refresh(self) -> None:
@@ -252,10 +259,15 @@ class Parts:
             return f"Waiting for data: the store is empty{f', and `{LOADS}` fills it' if self._loaded_by_unit else ''}."
         return "Waiting for the store to answer."
 
+    def look(self) -> None:
+        """See what was decided since the last looks, for those who ask how the server is."""
+        self.last_minute = self._minute.look(self._clock(), self.meters.totals())
+
     async def run_refresh(self) -> None:
-        """Refresh once a second, for those who scrape another worker's merged values."""
+        """Refresh once a second, for those who scrape another worker's merged values, and look."""
         while True:
             self.refresh()
+            self.look()
             await asyncio.sleep(_REFRESH_S)
 
     @contextlib.asynccontextmanager

@@ -117,9 +117,18 @@ def running_files() -> list[str]:
 
 def compose(files: Sequence[str], *arguments: str) -> int:
     """``docker compose`` with ``files``; its exit code."""
-    given = [part for each in files for part in ("--file", each)]
+    given = [*pins(), *(part for each in files for part in ("--file", each))]
     environment = {**os.environ, **clock(), "DECIDE_COMMIT": commit()}
     return subprocess.run(["docker", "compose", *given, *arguments], env=environment, check=False).returncode
+
+
+def pins() -> list[str]:
+    """Options that have the images by digest, where they are (`ops/pins.py`). The user's own variables come later and count:
+    Compose then reads them no longer by itself.
+    """
+    if not (OPS / "images.env").exists():
+        return []
+    return [part for name in ("images.env", ".env") if (OPS / name).exists() for part in ("--env-file", str(OPS / name))]
 
 
 def clock() -> dict[str, str]:

@@ -6,7 +6,7 @@ Keys, with the prefix ``decide:1``::
     decide:1:{AAPL}:agents   msgpack array, AgentRecord
     decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
     decide:1:symbols         set of the loaded universe
-    decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms, symbols, bars, bytes
+    decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms (and newest_key, whose record that is), symbols, bars, bytes
     decide:1:changes         stream of run and changed symbols, at most about 10,000 entries
     decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
@@ -65,7 +65,13 @@ local function stored_as_of(key)
   return as_of
 end
 
-local written, kept, newest, changed, named = 0, 0, tonumber(ARGV[3]), {}, {}
+-- The newest record's time, and the key that holds it: -1 before there is one.
+local newest, newest_key = -1, ''
+local function consider(as_of, key)
+  if as_of and as_of > newest then newest, newest_key = as_of, key end
+end
+
+local written, kept, changed, named = 0, 0, {}, {}
 for index = 4, #KEYS do
   local at = 9 + (index - 4) * 4
   local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
@@ -73,8 +79,9 @@ for index = 4, #KEYS do
   named[symbol] = true
   if stored and stored > as_of then
     kept = kept + 1
-    if stored > newest then newest = stored end
+    consider(stored, KEYS[index])
   else
+    consider(as_of, KEYS[index])
     redis.call('SET', KEYS[index], ARGV[at + 3])
     written = written + 1
     if string.sub(KEYS[index], -6) == ':price' then
@@ -103,20 +110,24 @@ end
 
 if #changed == 0 then return {written, kept, pruned, ''} end
 -- Whatever stands in the hash, nothing may fail from here on: records are written already.
-local before = tonumber(redis.call('HGET', KEYS[2], 'newest_as_of_ms') or '') or 0
-if pruned == 0 then
-  if before > newest and before < AS_OF_MAX_MS then newest = before end
+local function from_hash(field) return redis.call('HGET', KEYS[2], field) or '' end
+-- The time that stands there is believed as far as the record that it is of has it: one that no record has would else be the
+-- newest for ever. Where none has it, and where records were removed, all are looked at.
+local before_key = from_hash('newest_key')
+local witness = stored_as_of(before_key)
+if pruned == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms')) or 0) then
+  consider(witness, before_key)
 else
-  -- The record that was the newest may be gone; the newest of those left may be one that this run did not bring.
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     for _, part in ipairs({':price', ':agents'}) do
-      local stored = stored_as_of(ARGV[9] .. ':{' .. symbol .. '}' .. part)
-      if stored and stored > newest then newest = stored end
+      local key = ARGV[9] .. ':{' .. symbol .. '}' .. part
+      consider(stored_as_of(key), key)
     end
   end
 end
+if newest < 0 then newest = tonumber(ARGV[3]) end
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
-  'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
+  'newest_key', newest_key, 'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
 local last, step = '', tonumber(ARGV[8])
 for first = 1, #changed, step do
   local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))

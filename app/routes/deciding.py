@@ -150,6 +150,8 @@ class Decider:
         self._oldest = oldest
         self.make_id = make_id
         self._l2_timeout_s = l2_timeout_s
+        self.neutral_reason: str | None = None
+        """Why the last decision rested on no input, of those that were not answered from a prepared one."""
 
     def render(self, request: DecideRequest, entry: Entry, started: float) -> Answer:
         """The answer to a plain request (`is_plain`) that L1 has the symbol fresh for. Awaits nothing."""
@@ -282,6 +284,8 @@ class Decider:
         started: float,
     ) -> DecideResponse:
         judged = decision.judged
+        if judged.level == "neutral":
+            self.neutral_reason = judged.reason
         as_of_ms, expires_at_ms = decision.as_of_ms, decision.expires_at_ms
         contributions: dict[str, float] | UnsetType = UNSET
         views: tuple[View, ...] | UnsetType = UNSET

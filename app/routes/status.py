@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.cache.feed import Feed
-from app.cache.store import Store
+from app.cache.store import RunInfo, Store
 from app.cache.waiting import wait_for_store
 from app.errors import StoreError
 from app.middleware.drain import Drain
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
+from app.observe.window import Totals
 from app.payloads import (
     HealthResponse,
     L1State,
@@ -32,6 +33,8 @@ from app.routes.deciding import Decider, iso
 from app.version import VERSION
 
 _PING_S = 0.5
+_NEUTRAL_TOO_MANY = 2
+"""More than one in so many decisions that rest on nothing is no matter of single symbols."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +56,7 @@ class StatusRoutes:
         requests: Requests,
         drain: Drain,
         refresh: Callable[[], None],
+        last_minute: Callable[[], tuple[float, Totals]],
         clock_name: Literal["wall", "replay"],
         settings: dict[str, object],
     ) -> None:
@@ -63,6 +67,7 @@ class StatusRoutes:
         self._requests = requests
         self._drain = drain
         self._refresh = refresh
+        self._last_minute = last_minute
         self._clock_name = clock_name
         self._settings = settings
         self._started = decider.clock()
@@ -82,21 +87,46 @@ class StatusRoutes:
         del request
         if self.ready:
             return _json(ReadyResponse("ok"))
-        if self._drain.on:
-            return _json(ReadyResponse("not_ready", "draining: this worker is about to stop"), 503)
-        return _json(ReadyResponse("not_ready", "no warm run was seen yet: run the warm job"), 503)
+        return _json(ReadyResponse("not_ready", self._why_not_ready()), 503)
+
+    def _why_not_ready(self) -> str:
+        return "draining: this worker is about to stop" if self._drain.on else "no warm run was seen yet: run the warm job"
 
     async def health(self, request: Request) -> Response:
         """The whole picture; always 200 while the server can say it."""
         del request
         store = await self._store_state()
         info = self._feed.run_info
+        now_ms = self._decider.now_ms()
+        wrong = [] if self.ready else [self._why_not_ready()]
+        if store.state != "ok":
+            wrong.append(f"L2 is unreachable ({store.detail})")
+        if not self._feed.connected:
+            wrong.append("the change feed cannot be read")
+        if info is not None:
+            wrong += self._wrong_with_data(info, now_ms)
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"
         if self.ready:
-            status = "ok" if store.state == "ok" and self._feed.connected else "degraded"
-        age_s = None if info is None else max(0.0, (self._decider.now_ms() - info.newest_as_of_ms) / 1000.0)
+            status = "degraded" if wrong else "ok"
+        age_s = None if info is None else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
         run = None if info is None else info.run
-        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s))
+        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, "; ".join(wrong) or None))
+
+    def _wrong_with_data(self, info: RunInfo, now_ms: int) -> list[str]:
+        """What decisions cannot rest on, by the clock that they go by."""
+        limits, age_ms = self._decider.policy.limits, now_ms - info.newest_as_of_ms
+        window_s, counted = self._last_minute()
+        wrong = []
+        if age_ms > max(limits.price_ms, limits.agents_ms):
+            wrong.append("all inputs are stale")
+        if -age_ms > limits.skew_ms:
+            wrong.append("the newest input is ahead of the clock")
+        if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
+            share = f"{counted.neutral} of {counted.decisions} decisions of the last {window_s:.0f} s rest on no input"
+            wrong.append(f"{share} (the last: {self._decider.neutral_reason})")
+        if wrong:
+            wrong.append(f"the {self._clock_name} clock says {iso(now_ms)}, the newest input is of {iso(info.newest_as_of_ms)}")
+        return wrong
 
     async def status(self, request: Request) -> Response:
         """What this worker is, holds and was told."""
