@@ -2,22 +2,28 @@
 
 One row a symbol holds both its records, so a read never sees one of an old run and one of a new. WAL mode lets readers go on
 while the warm job writes; its one transaction is either wholly there or not at all, whenever the job is killed. Reads run in
-one thread of the store's own, so that a slow disk delays its callers up to their budget and never the event loop. Histories
+threads of the store's own, so that a slow disk delays its callers up to their budget and never the event loop: one for decisions
+and the feed, one for what may take longer (listings, histories, writes), each with its connection. Histories
 have a table of their own: a file of an earlier version is completed, and pages that decisions read hold nothing else.
+
+Whatever stands in the file, columns are taken for what they must be: SQLite keeps any type in any of them.
 """
 
 import asyncio
+import contextlib
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored
+from app.cache.private import make_private
+from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, run_fault
+from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
@@ -34,11 +40,23 @@ CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER N
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
-_READ = """
-SELECT symbol, price, agents FROM records WHERE symbol IN (SELECT value FROM json_each(?))
-"""
+# A value that is too long is one that cannot be read; its length is known without reading it.
+_READ = f"""
+SELECT symbol, CASE WHEN length(price) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(price AS BLOB) END,
+    CASE WHEN length(agents) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(agents AS BLOB) END
+FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - a number of ours
+_READ_HISTORY = f"""
+SELECT CASE WHEN length(history) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(history AS BLOB) END FROM histories WHERE symbol = ?
+"""  # noqa: S608 - as above
+_NEWEST = f"""
+SELECT max(as_of_ms), (SELECT count(*) FROM records) FROM
+    (SELECT price_as_of_ms AS as_of_ms FROM records UNION ALL SELECT agents_as_of_ms FROM records)
+WHERE typeof(as_of_ms) = 'integer' AND as_of_ms BETWEEN 0 AND {AS_OF_MAX_MS - 1}
+"""  # noqa: S608 - as above
 _READ_CHANGES = """
-SELECT id, symbols, at_ms FROM changes LEFT JOIN change_times USING (id) WHERE id > ? ORDER BY id LIMIT ?
+SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END
+FROM changes LEFT JOIN change_times USING (id) WHERE id > ? ORDER BY id LIMIT ?
 """
 _WRITE = """
 INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
@@ -66,6 +84,9 @@ class EmbeddedStore:
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
         self._file: tuple[int, int] | None = None
+        self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
+        self._long_connection: sqlite3.Connection | None = None
+        self._long_file: tuple[int, int] | None = None
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
@@ -75,9 +96,10 @@ class EmbeddedStore:
 
         def read() -> list[Stored]:
             reader = self._reader()
-            found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
-            if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
-                raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
+            with _snapshot(reader):
+                found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
+                if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
+                    raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
             return [found.get(symbol, UNKNOWN) for symbol in symbols]
 
         return await self._in_thread(read)
@@ -94,31 +116,38 @@ class EmbeddedStore:
             finally:
                 connection.close()
 
-        return await self._in_thread(write)
+        return await self._in_thread(write, self._long_thread)
 
     async def history(self, symbol: str) -> bytes | None:
         """One row."""
 
         def read() -> bytes | None:
-            row = self._reader().execute("SELECT history FROM histories WHERE symbol = ?", (symbol,)).fetchone()
-            return None if row is None else bytes(row[0])
+            row = self._long_reader().execute(_READ_HISTORY, (symbol,)).fetchone()
+            return None if row is None else row[0]
 
-        return await self._in_thread(read)
+        return await self._in_thread(read, self._long_thread)
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
 
         def read() -> RunInfo | None:
-            row = self._reader().execute("SELECT info FROM run").fetchone()
+            row = self._reader().execute("SELECT CAST(info AS BLOB) FROM run").fetchone()
             return None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
 
-        return await self._in_thread(read)
+        info = await self._in_thread(read)
+        fault = None if info is None else run_fault(info)
+        if fault is not None:
+            raise StoreError("l2_error", f"SQLite at {self._path}: the run's info is none: {fault}")
+        return info
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
-        return await self._in_thread(
-            lambda: [row[0] for row in self._reader().execute("SELECT symbol FROM records ORDER BY symbol")]
-        )
+
+        def read() -> list[str]:
+            rows = self._long_reader().execute("SELECT CAST(symbol AS BLOB) FROM records ORDER BY symbol")
+            return [row[0].decode() for row in rows]
+
+        return await self._in_thread(read, self._long_thread)
 
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
@@ -138,12 +167,12 @@ class EmbeddedStore:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
 
         def read() -> Changes:
-            reader = self._reader()
-            if self._file_now() != self._file:
+            reader = self._long_reader()
+            if self._file is not None and self._long_file != self._file:
                 return Changes(last_id=after, symbols=(), lost=True)
             return _changes_after(reader, int(after))[0]
 
-        return await self._in_thread(read) if _is_change_id(after) else Changes(after, (), lost=True)
+        return await self._in_thread(read, self._long_thread) if _is_change_id(after) else Changes(after, (), lost=True)
 
     async def ping(self) -> None:
         """Reads one row."""
@@ -175,13 +204,19 @@ class EmbeddedStore:
                 self._connection.close()
                 self._connection = None
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown(wait=False)
+        def close_long() -> None:
+            if self._long_connection is not None:
+                self._long_connection.close()
+                self._long_connection = None
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+        for thread, work in ((self._thread, close), (self._long_thread, close_long)):
+            await asyncio.get_running_loop().run_in_executor(thread, work)
+            thread.shutdown(wait=False)
+
+    async def _in_thread(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
 
     def _reader(self) -> sqlite3.Connection:
@@ -189,6 +224,16 @@ class EmbeddedStore:
             self._connection = self._connect()
             self._file = self._file_now()
         return self._connection
+
+    def _long_reader(self) -> sqlite3.Connection:
+        """The other thread's. Nobody tells it that the file is another one now, so it looks."""
+        if self._long_connection is not None and self._file_now() != self._long_file:
+            self._long_connection.close()
+            self._long_connection = None
+        if self._long_connection is None:
+            self._long_connection = self._connect()
+            self._long_file = self._file_now()
+        return self._long_connection
 
     def _file_now(self) -> tuple[int, int] | None:
         """Which file the path names; None if there is none."""
@@ -199,7 +244,7 @@ class EmbeddedStore:
         return found.st_dev, found.st_ino
 
     def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
         try:
             self._begin_wal(connection)
@@ -245,15 +290,34 @@ class EmbeddedStore:
 
 def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, int]:
     """What came after it, of how many entries."""
-    # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
-    newest_id = _newest_change(connection)
-    found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+    with _snapshot(connection):
+        newest_id = _newest_change(connection)
+        found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), 0
-    symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
+    try:
+        symbols = dict.fromkeys(symbol for row in found for symbol in row[1].decode().split("\n") if symbol)
+    except UnicodeDecodeError:
+        # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
+        symbols, lost = {}, True
     changes = Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2], more=more)
     return changes, len(found)
+
+
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read in it is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _as_of(value: object) -> int | None:
+    """A stored time; one that no record can have counts as none, or it would be the newest for ever."""
+    return value if isinstance(value, int) and 0 <= value < AS_OF_MAX_MS else None
 
 
 def _newest_change(connection: sqlite3.Connection) -> int:
@@ -263,7 +327,8 @@ def _newest_change(connection: sqlite3.Connection) -> int:
 
 def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
     stored = {
-        row[0]: (row[1], row[2]) for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
+        row[0]: (_as_of(row[1]), _as_of(row[2]))
+        for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
     }
     written, kept_newer, changed = 0, 0, []
     histories: dict[str, bytes | None] = {}
@@ -294,13 +359,10 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
     at_ms = time.time_ns() // 1_000_000
     cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
     change_id = int(cursor.lastrowid or 0)
-    connection.execute("INSERT INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
+    connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
     for table in ("changes", "change_times"):
         connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - two names of ours
-    newest_ms, count = connection.execute(
-        "SELECT max(max(coalesce(price_as_of_ms, agents_as_of_ms), coalesce(agents_as_of_ms, price_as_of_ms))), count(*)"
-        " FROM records"
-    ).fetchone()
+    newest_ms, count = connection.execute(_NEWEST).fetchone()
     info = msgspec.structs.replace(info, newest_as_of_ms=newest_ms or info.newest_as_of_ms, symbols=count)
     connection.execute("INSERT OR REPLACE INTO run (only_one, info) VALUES (1, ?)", (msgspec.msgpack.encode(info),))
     return Published(written=written, kept_newer=kept_newer, pruned=len(gone), change_id=str(change_id))

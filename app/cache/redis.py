@@ -19,7 +19,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from app.cache.store import Changes, Published, Row, RunInfo, Stored
+from app.cache.store import Changes, Published, Row, RunInfo, Stored, run_fault
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
@@ -224,8 +224,9 @@ class RedisStore:
             info = RunInfo(run=found[b"run"].decode(), **numbers)
         except (KeyError, ValueError) as error:
             raise StoreError("l2_error", f"{self._run_key} is not a run's info: {error}") from error
-        if not (0 <= info.warmed_at_ms < AS_OF_MAX_MS and 0 <= info.newest_as_of_ms < AS_OF_MAX_MS):
-            raise StoreError("l2_error", f"{self._run_key} is not a run's info: a time is outside the years 1970 to 9000")
+        fault = run_fault(info)
+        if fault is not None:
+            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {fault}")
         return info
 
     async def symbols(self) -> list[str]:
