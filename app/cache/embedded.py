@@ -69,6 +69,7 @@ _CHANGES_READ = 100
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
+_WAITED_S = 2.0
 _BUSY_AGAIN_S = 0.005
 
 
@@ -77,8 +78,9 @@ class EmbeddedStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, busy_s: float = _BUSY_S) -> None:
+    def __init__(self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
         self._busy_s = busy_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
@@ -125,7 +127,7 @@ class EmbeddedStore:
             row = self._long_reader().execute(_READ_HISTORY, (symbol,)).fetchone()
             return None if row is None else row[0]
 
-        return await self._in_thread(read, self._long_thread)
+        return await self._soon(read)
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
@@ -147,7 +149,7 @@ class EmbeddedStore:
             rows = self._long_reader().execute("SELECT CAST(symbol AS BLOB) FROM records ORDER BY symbol")
             return [row[0].decode() for row in rows]
 
-        return await self._in_thread(read, self._long_thread)
+        return await self._soon(read)
 
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
@@ -172,7 +174,7 @@ class EmbeddedStore:
                 return Changes(last_id=after, symbols=(), lost=True)
             return _changes_after(reader, int(after))[0]
 
-        return await self._in_thread(read, self._long_thread) if _is_change_id(after) else Changes(after, (), lost=True)
+        return await self._soon(read) if _is_change_id(after) else Changes(after, (), lost=True)
 
     async def ping(self) -> None:
         """Reads one row."""
@@ -218,6 +220,17 @@ class EmbeddedStore:
             return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
         except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
+
+    async def _soon(self, read: Callable[[], T]) -> T:
+        """In the other thread, or not at all: callers do not wait for longer, and whoever comes next shall not wait for them."""
+        latest = self._clock() + _WAITED_S
+
+        def begun() -> T:
+            if self._clock() > latest:
+                raise StoreError("l2_timeout", f"SQLite at {self._path} was busy for more than {_WAITED_S:g} s")
+            return read()
+
+        return await self._in_thread(begun, self._long_thread)
 
     def _reader(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 _TURN_S = 0.001
 
 
-async def wait_for_store(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+async def wait_for_store(work: Coroutine[Any, Any, T] | asyncio.Future[T], timeout_s: float) -> T:
     """The result of ``work`` if it comes within ``timeout_s``. What takes longer goes on unattended: cancelling a command would
     leave its reply on a shared connection for the next caller.
 
