@@ -91,6 +91,7 @@ def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[Ba
         meters=parts.meters,
         requests=parts.requests,
         drain=parts.drain,
+        turns=parts.turns,
         refresh=parts.refresh,
         last_minute=lambda: parts.last_minute,
         clock_name=settings.clock,

@@ -25,6 +25,7 @@ from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
 from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, is_listening
 from app.middleware.limits import Bucket, Limiter
+from app.middleware.queues import Queues
 from app.middleware.steady import SteadyBuckets
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
@@ -136,7 +137,7 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             )
             buckets = SteadyBuckets(shared, buckets, meters.access)
         limiter = Limiter(buckets, meters.access, per_s=per_s, burst=burst, clock=clock)
-    return Gate(ring, limiter, meters.access.access_refused)
+    return Gate(ring, limiter, meters.access.access_refused, Queues(settings.max_connections))
 
 
 def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:

@@ -24,6 +24,7 @@ from app.cache.breaker import Breaker
 from app.cache.codec import decode_agents, decode_price
 from app.cache.memory import Entry, Memory
 from app.cache.store import Store, Stored
+from app.cache.waiting import call_when_over
 from app.domain.evidence import Evidence, Trouble, unread
 from app.errors import RecordError, StoreEmpty, StoreError
 
@@ -192,7 +193,7 @@ class Tiers:
         waiting = _Waiting(len(loads), future)
         for load in loads:
             load.waiting.append(waiting)
-        timer = loop.call_later(budget_s, waiting.end)
+        timer = call_when_over(loop, budget_s, waiting.end)
         try:
             await future
         finally:

@@ -1,7 +1,7 @@
 """Waiting for L2 without cancelling it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from app.errors import StoreError
@@ -9,6 +9,8 @@ from app.errors import StoreError
 T = TypeVar("T")
 
 _TURN_S = 0.001
+_TURNS_TO_HEAR = 3
+"""What was read in one turn wakes a task in the next, which wakes who waits for it in the one after that."""
 
 
 async def wait_for_store(work: Coroutine[Any, Any, T] | asyncio.Future[T], timeout_s: float) -> T:
@@ -24,10 +26,34 @@ async def wait_for_store(work: Coroutine[Any, Any, T] | asyncio.Future[T], timeo
     deadline = loop.time() + timeout_s
     await asyncio.wait({task}, timeout=timeout_s)
     if not task.done():
-        # As much time again as the loop came late, and a turn of it at least. uvloop runs timers before it reads from sockets.
-        await asyncio.wait({task}, timeout=min(timeout_s, max(_TURN_S, loop.time() - deadline)))
+        await asyncio.wait({task}, timeout=_longer_s(loop, deadline, timeout_s))
     if not task.done():
         # Whatever becomes of it has been told already.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise StoreError("l2_timeout")
     return task.result()
+
+
+def call_when_over(loop: asyncio.AbstractEventLoop, timeout_s: float, call: Callable[[], object]) -> asyncio.TimerHandle:
+    """``call`` when ``timeout_s`` is over, in which the time does not count that `wait_for_store` does not count either. The
+    timer can be cancelled until it runs; what it leads to cannot.
+    """
+    deadline = loop.time() + timeout_s
+    return loop.call_at(deadline, lambda: call_when_heard(loop, deadline, timeout_s, call))
+
+
+def call_when_heard(loop: asyncio.AbstractEventLoop, deadline: float, timeout_s: float, call: Callable[[], object]) -> None:
+    """``call`` once the loop, which should have come at ``deadline``, has heard what came while it was busy."""
+    loop.call_later(_longer_s(loop, deadline, timeout_s), _call_in, loop, _TURNS_TO_HEAR, call)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, turns: int, call: Callable[[], object]) -> None:
+    if turns:
+        loop.call_soon(_call_in, loop, turns - 1, call)
+    else:
+        call()
+
+
+def _longer_s(loop: asyncio.AbstractEventLoop, deadline: float, timeout_s: float) -> float:
+    """As much time again as the loop came late, and a turn of it at least. uvloop runs timers before it reads from sockets."""
+    return min(timeout_s, max(_TURN_S, loop.time() - deadline))

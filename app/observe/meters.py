@@ -376,6 +376,10 @@ class Meters:
         together.
         """
         self.flush()
+        return self.rendered(open_metrics=open_metrics)
+
+    def rendered(self, *, open_metrics: bool) -> bytes:
+        """`exposition` of what was flushed. Takes milliseconds, and may do so in a thread."""
         registry = self._registry
         if self._multiprocess_dir:
             registry = CollectorRegistry()

@@ -4,6 +4,7 @@
 outage of it would take all instances out at once. /health and /status are for people.
 """
 
+import asyncio
 import platform
 from collections.abc import Callable
 from typing import Literal
@@ -17,6 +18,7 @@ from app.cache.store import RunInfo, Store
 from app.cache.waiting import wait_for_store
 from app.errors import StoreError
 from app.middleware.drain import Drain
+from app.observe.exposition import Exposition
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
 from app.observe.window import Totals
@@ -30,6 +32,7 @@ from app.payloads import (
     VersionResponse,
 )
 from app.routes.deciding import Decider, iso
+from app.routes.turns import Turns
 from app.version import VERSION
 
 _PING_S = 0.5
@@ -55,6 +58,7 @@ class StatusRoutes:
         meters: Meters,
         requests: Requests,
         drain: Drain,
+        turns: Turns,
         refresh: Callable[[], None],
         last_minute: Callable[[], tuple[float, Totals]],
         clock_name: Literal["wall", "replay"],
@@ -66,11 +70,14 @@ class StatusRoutes:
         self._meters = meters
         self._requests = requests
         self._drain = drain
+        self._turns = turns
         self._refresh = refresh
         self._last_minute = last_minute
         self._clock_name = clock_name
         self._settings = settings
         self._started = decider.clock()
+        self._exposition = Exposition(self._render, decider.clock)
+        self._looking: asyncio.Task[StoreState] | None = None
 
     @property
     def ready(self) -> bool:
@@ -176,15 +183,28 @@ class StatusRoutes:
 
     async def metrics(self, request: Request) -> Response:
         """The Prometheus text format; to those who ask for it OpenMetrics, which has exemplars."""
+        open_metrics = wants_open_metrics(request.headers.get("accept", ""))
+        text = await self._exposition.get(open_metrics=open_metrics)
+        return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE if open_metrics else CONTENT_TYPE})
+
+    async def _render(self, open_metrics: bool) -> bytes:  # noqa: FBT001 - it is a format
         self._refresh()
-        if wants_open_metrics(request.headers.get("accept", "")):
-            text = self._meters.exposition(open_metrics=True)
-            return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE})
-        return Response(self._meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        # In a thread: with several workers it reads all of their files, and the loop turns meanwhile.
+        with self._turns.under_way():
+            return await asyncio.to_thread(self._meters.rendered, open_metrics=open_metrics)
 
     async def _store_state(self) -> StoreState:
+        """One look at a time, shared by all who ask meanwhile: strangers must not fill the store's connections."""
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+        # Who leaves does not end it for the others.
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> StoreState:
         try:
             await wait_for_store(self._store.ping(), _PING_S)
         except StoreError as error:
             return StoreState(self._store.kind, "unreachable", error.reason)
+        finally:
+            self._looking = None
         return StoreState(self._store.kind, "ok")

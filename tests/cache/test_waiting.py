@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.cache.waiting import wait_for_store
+from app.cache.waiting import call_when_over, wait_for_store
 from app.errors import StoreError
 
 
@@ -52,5 +52,43 @@ def test_what_does_not_come_is_a_timeout() -> None:
         with pytest.raises(StoreError):
             await wait_for_store(work(), 0.01)
         ended.set()
+
+    asyncio.run(run())
+
+
+def test_what_ends_a_wait_comes_after_what_came_while_the_loop_was_busy() -> None:
+    """However many turns that still has to go; and it does come."""
+
+    async def run() -> None:
+        loop, heard = asyncio.get_running_loop(), []
+        over = asyncio.Event()
+
+        def end() -> None:
+            heard.append("over")
+            over.set()
+
+        def hear(turns: int) -> None:
+            if turns:
+                loop.call_soon(hear, turns - 1)
+            else:
+                heard.append("reply")
+
+        call_when_over(loop, 0.05, end)
+        loop.call_soon(time.sleep, 0.2)
+        loop.call_soon(hear, 3)
+        await over.wait()
+        assert heard == ["reply", "over"]
+
+    asyncio.run(run())
+
+
+def test_a_timer_that_is_cancelled_in_time_ends_nothing() -> None:
+    """As any other timer."""
+
+    async def run() -> None:
+        called: list[bool] = []
+        call_when_over(asyncio.get_running_loop(), 0.01, lambda: called.append(True)).cancel()
+        await asyncio.sleep(0.05)
+        assert called == []
 
     asyncio.run(run())
