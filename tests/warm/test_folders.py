@@ -14,7 +14,7 @@ from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freq
 from tests.warm.fakes import Outcome, put, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
-from warm.files import Source, _archive, find_sources
+from warm.files import _archive, find_sources
 from warm.report import TerminalReporter, remarks
 
 NOW_MS = 1_800_000_000_000
@@ -257,20 +257,6 @@ def test_equity_prices_of_lean_that_are_not_whole_are_refused(tmp_path: Path) ->
     put(tmp_path / "kkk.csv", text)
     assert "--format lean-unscaled" in run(tmp_path).report["error"]
     assert run(tmp_path, "--format", "lean-unscaled").code == 0
-
-
-def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
-    """Only so much of it is unpacked."""
-    packed = put(tmp_path / "a.csv.gz", gzip.compress(b"x" * 100_000))
-    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("b.csv", b"x" * 100_000)
-    for source in (
-        Source(packed, "a.csv.gz", max_bytes=1000),
-        Source(tmp_path / "b.zip", "b.zip/b.csv", "b.csv", max_bytes=1000),
-    ):
-        with pytest.raises(InputRefused, match="it unpacks to more than 1,000 bytes"):
-            source.content()
-        assert source.head(10) == b"x" * 10
 
 
 def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
