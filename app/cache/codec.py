@@ -1,9 +1,12 @@
 """Records to bytes and back: one msgpack array a record, schema fingerprint first."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
+from app.cache.store import Stored
+from app.domain.evidence import Evidence, Trouble
 from app.domain.vector import (
     HISTORY_SCHEMA,
     SCHEMA,
@@ -73,6 +76,29 @@ def decode_agents(raw: bytes, symbol: str) -> AgentRecord:
         # Of an earlier version, or of somebody else: no record may make a decision slow.
         return msgspec.structs.replace(record, views=newest_views(record.views))
     return record
+
+
+def decoded(symbol: str, stored: Stored, report: Callable[[str], None]) -> Evidence:
+    """What ``stored`` says of ``symbol``. A record that cannot be used leaves a trouble in its place; its reason is reported."""
+    price, agents = None, None
+    price_trouble: Trouble | None = None if stored.price is not None else "absent"
+    agents_trouble: Trouble | None = None if stored.agents is not None else "absent"
+    if stored.price is not None:
+        try:
+            price = decode_price(stored.price, symbol)
+        except RecordError as error:
+            price_trouble = _trouble(error, report)
+    if stored.agents is not None:
+        try:
+            agents = decode_agents(stored.agents, symbol)
+        except RecordError as error:
+            agents_trouble = _trouble(error, report)
+    return Evidence(price, agents, price_trouble, agents_trouble)
+
+
+def _trouble(error: RecordError, report: Callable[[str], None]) -> Trouble:
+    report(error.reason)
+    return "schema_mismatch" if error.reason == "schema_mismatch" else "corrupt"
 
 
 def decode_history(raw: bytes, symbol: str) -> HistoryRecord:

@@ -23,6 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from app.cache.private import give_up_reserve, keep_reserve, make_private
+from app.cache.slices import names_on_lines
 from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, run_fault
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError
@@ -165,19 +166,21 @@ class EmbeddedStore:
             found = await self._in_thread(lambda: self._changes_now(int(after)))
             left_s = deadline - time.monotonic()
             if found is not None or left_s <= 0:
-                return found or Changes(last_id=after, symbols=(), lost=False)
+                return Changes(last_id=after, symbols=(), lost=False) if found is None else await _named(*found)
             await asyncio.sleep(min(_POLL_S, left_s))
 
     async def changes_since(self, after: str) -> Changes:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
 
-        def read() -> Changes:
+        def read() -> tuple[Changes, list[bytes]]:
             reader = self._long_reader()
             if self._file is not None and self._long_file != self._file:
-                return Changes(last_id=after, symbols=(), lost=True)
-            return _changes_after(reader, int(after))[0]
+                return Changes(last_id=after, symbols=(), lost=True), []
+            return _changes_after(reader, int(after))
 
-        return await self._soon(read) if _is_change_id(after) else Changes(after, (), lost=True)
+        if not _is_change_id(after):
+            return Changes(after, (), lost=True)
+        return await _named(*await self._soon(read))
 
     async def ping(self) -> None:
         """Reads one row."""
@@ -308,39 +311,41 @@ class EmbeddedStore:
             else:
                 return
 
-    def _changes_now(self, after: int) -> Changes | None:
+    def _changes_now(self, after: int) -> tuple[Changes, list[bytes]] | None:
         connection = self._reader()
         if self._file_now() != self._file:
             # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
             connection.close()
             self._connection = self._seen = None
-            return Changes(last_id=str(_newest_change(self._reader())), symbols=(), lost=True)
+            return Changes(last_id=str(_newest_change(self._reader())), symbols=(), lost=True), []
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None
-        changes, count = _changes_after(connection, after)
-        if changes.lost and not count:
-            return changes
-        if count < _CHANGES_READ:
+        changes, named = _changes_after(connection, after)
+        if not changes.more and not (changes.lost and not named):
             self._seen = (version, int(changes.last_id))
-        return changes if count else None
+        return (changes, named) if named or changes.lost else None
 
 
-def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, int]:
-    """What came after it, of how many entries."""
+async def _named(changes: Changes, texts: list[bytes]) -> Changes:
+    """``changes``, with the symbols that stand in the entries' texts. In the loop: there it is done in slices."""
+    try:
+        return changes._replace(symbols=await names_on_lines(texts))
+    except UnicodeDecodeError:
+        # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
+        return changes._replace(lost=True)
+
+
+def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, list[bytes]]:
+    """What came after it but for the symbols, and the entries' texts, which name those."""
     with _snapshot(connection):
         newest_id = _newest_change(connection)
         found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
     if not found:
-        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), 0
+        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
-    try:
-        symbols = dict.fromkeys(symbol for row in found for symbol in row[1].decode().split("\n") if symbol)
-    except UnicodeDecodeError:
-        # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
-        symbols, lost = {}, True
-    changes = Changes(last_id=str(found[-1][0]), symbols=tuple(symbols), lost=lost, published_ms=found[0][2], more=more)
-    return changes, len(found)
+    changes = Changes(last_id=str(found[-1][0]), symbols=(), lost=lost, published_ms=found[0][2], more=more)
+    return changes, [row[1] for row in found]
 
 
 @contextlib.contextmanager

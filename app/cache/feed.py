@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from app.cache.slices import in_slices
 from app.cache.store import Changes, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.errors import StoreError
@@ -142,18 +143,26 @@ class Feed:
         self._tiers.breaker.heard()
         if changes.lost:
             self._tiers.invalidate_all()
-            self._tiers.prefetch()
+            self._on_changes(changes)
+            await self._tiers.prefetch()
         elif changes.symbols:
-            self._tiers.invalidate(changes.symbols)
-            self._tiers.prefetch(changes.symbols)
+            await self._invalidate(changes)
+            await self._tiers.prefetch(changes.symbols)
         self._position = changes.last_id
         if not (changes.lost or changes.symbols):
             return changes
         delay_s = None if changes.published_ms is None else max(0.0, (self._now_ms() - changes.published_ms) / 1000.0)
         self._meters.feed_applied(len(changes.symbols), lost=changes.lost, delay_s=delay_s)
         self._run_is_due = True
-        self._on_changes(changes)
         return changes
+
+    async def _invalidate(self, changes: Changes) -> None:
+        """In slices: whoever is told of them learns with the last one how far they reach, and the lease is not renewed before."""
+        left = len(changes.symbols)
+        async for some in in_slices(changes.symbols):
+            self._tiers.invalidate(some)
+            left -= len(some)
+            self._on_changes(changes._replace(last_id="" if left else changes.last_id, symbols=some))
 
     async def _look_at_run(self) -> None:
         info = await self._store.run_info()

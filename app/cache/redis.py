@@ -21,6 +21,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
+from app.cache.slices import names_on_lines
 from app.cache.store import Changes, Published, Row, RunInfo, Stored, run_fault
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
@@ -283,17 +284,16 @@ class RedisStore:
         if lost and not entries:
             newest_id = await self.feed_position()
             return Changes(last_id=newest_id, symbols=(), lost=newest_id != after)
-        named = b"\n".join(fields.get(b"symbols", b"") for _, fields in entries)
         try:
-            symbols = dict.fromkeys(symbol for symbol in named.decode().split("\n") if symbol)
+            symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
         except UnicodeDecodeError:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
-            symbols, lost = {}, True
+            symbols, lost = (), True
         # An entry's id begins with Redis's time.
         published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
         last_id = entries[-1][0].decode() if entries else after
         more = len(entries) == _CHANGES_READ
-        return Changes(last_id=last_id, symbols=tuple(symbols), lost=lost, published_ms=published_ms, more=more)
+        return Changes(last_id=last_id, symbols=symbols, lost=lost, published_ms=published_ms, more=more)
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""

@@ -57,3 +57,24 @@ def _call_in(loop: asyncio.AbstractEventLoop, turns: int, call: Callable[[], obj
 def _longer_s(loop: asyncio.AbstractEventLoop, deadline: float, timeout_s: float) -> float:
     """As much time again as the loop came late, and a turn of it at least. uvloop runs timers before it reads from sockets."""
     return min(timeout_s, max(_TURN_S, loop.time() - deadline))
+
+
+class Waiting:
+    """A caller who waits for ``left`` loads; the loads are never cancelled with it. As `asyncio.wait`, at a third of its cost."""
+
+    __slots__ = ("_future", "left")
+
+    def __init__(self, left: int, future: "asyncio.Future[None]") -> None:
+        self.left = left
+        self._future = future
+
+    def one_less(self) -> None:
+        """One of them is here."""
+        self.left -= 1
+        if self.left == 0:
+            self.end()
+
+    def end(self) -> None:
+        """All are here, or the time is up. A caller who has left is nobody's business."""
+        if not self._future.done():
+            self._future.set_result(None)

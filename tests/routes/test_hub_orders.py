@@ -17,6 +17,7 @@ _SYMBOL_SETS = st.sets(st.sampled_from(SYMBOLS), min_size=1)
 _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), _SYMBOL_SETS),
+        st.tuples(st.just("publish_in_parts"), _SYMBOL_SETS),
         st.tuples(st.just("prune"), st.sampled_from(SYMBOLS)),
         st.tuples(st.just("lose"), st.none()),
         st.tuples(st.just("down"), st.booleans()),
@@ -113,6 +114,11 @@ class World:
         self.number += 1
         self.truth |= dict.fromkeys(symbols, self.number)
         self.house.publish(self.number, *sorted(symbols))
+
+    async def _publish_in_parts(self, symbols: set[str]) -> None:
+        self.number += 1
+        self.truth |= dict.fromkeys(symbols, self.number)
+        await self.house.publish_in_parts(self.number, *sorted(symbols))
 
     async def _prune(self, symbol: str) -> None:
         self.truth[symbol] = None
