@@ -1,5 +1,6 @@
 """Every setting: name, type, default, range, effect; and which must fit each other. `app.settings` reads them."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -288,3 +289,20 @@ BOUNDS = (
 and says so to callers (RATE_LIMIT_BURST and BATCH_MAX, STREAM_MAX_CLIENTS and MAX_CONNECTIONS), or they do not meet. A batch
 beyond MAX_IN_FLIGHT comes in alone.
 """
+
+
+def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[str]) -> list[str]:
+    """Settings that contradict each other (`BOUNDS`), the one that was ``given`` first; not those ``wrong`` by themselves."""
+    lines = []
+    for lesser, scale, greater, why in BOUNDS:
+        less, more = getattr(settings, lesser), getattr(settings, greater)
+        if less * scale > more and not {lesser.upper(), greater.upper()}.intersection(wrong):
+            most, least = more / scale, less * scale
+            said = [(lesser.upper(), less, f"at most {most:,g}"), (greater.upper(), more, f"at least {least:,g}")]
+            said.sort(key=lambda each: each[0] not in given)
+            (first, first_value, first_allowed), (second, second_value, second_allowed) = said
+            lines.append(
+                f"{first} is {first_value:,g} and {second} is {second_value:,g}; allowed together: {first} of {first_allowed}, or"
+                f" {second} of {second_allowed}: {why}"
+            )
+    return lines

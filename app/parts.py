@@ -15,8 +15,9 @@ from app.cache.breaker import Breaker
 from app.cache.feed import Feed
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
-from app.cache.store import KeyStore, RunInfo, Store
+from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
+from app.cache.universe import Universe
 from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
@@ -199,8 +200,9 @@ class Parts:
             clock=clock,
             now_ms=wall_ms,
             on_run=on_run,
-            on_changes=lambda changes: self.hub.on_changes(changes),  # noqa: PLW0108 - the hub is made later
+            on_changes=self._on_changes,
         )
+        self.universe = Universe(store, lambda: self.tiers.memory.proven_until > clock())
         self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(settings.max_in_flight)
         self.gate = make_gate(settings, keys, self.meters, clock)
@@ -244,6 +246,10 @@ class Parts:
             newest_input_age_s=self._newest_input_age_s(),
             log_lines_dropped=0 if self.logs is None else self.logs.dropped,
         )
+
+    def _on_changes(self, changes: Changes) -> None:
+        self.universe.changed()
+        self.hub.on_changes(changes)
 
     def _newest_input_age_s(self) -> float:
         info = self.feed.run_info

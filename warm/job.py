@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from app.cache.store import RunInfo
+from app.domain.vector import VIEWS_MAX
 from app.errors import StoreError
 from warm.agents.registry import NO_AGENTS, AgentRows, latest_views, read_agents
 from warm.agents.rows import Context
@@ -193,6 +194,9 @@ def _price_report(bars: Bars) -> dict[str, Any]:
 
 
 def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
+    """``beyond_bound`` are the outputs that were left out because a symbol has more than `VIEWS_MAX`, by symbol."""
+    counts = views.group_by("symbol").len().filter(pl.col("len") > VIEWS_MAX).sort("symbol")
+    beyond = {symbol: count - VIEWS_MAX for symbol, count in counts.iter_rows()}
     statuses = dict(views.group_by("status").len().sort("status").iter_rows())
     return {
         "agent_rows": sum(each.rows for each in agents.fates),
@@ -200,4 +204,6 @@ def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
         "views": statuses.get("view", 0),
         "abstained": statuses.get("abstained", 0),
         "failed": statuses.get("failed", 0),
+        "views_beyond_bound": sum(beyond.values()) or None,
+        "beyond_bound": beyond,
     }

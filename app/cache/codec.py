@@ -7,12 +7,14 @@ import msgspec
 from app.domain.vector import (
     HISTORY_SCHEMA,
     SCHEMA,
+    VIEWS_MAX,
     AgentRecord,
     HistoryRecord,
     PriceRecord,
     RecordHeader,
     agent_record_fault,
     history_record_fault,
+    newest_views,
     price_record_fault,
 )
 from app.errors import RecordError
@@ -67,6 +69,9 @@ def decode_agents(raw: bytes, symbol: str) -> AgentRecord:
     """Decode and check an agent record of ``symbol``; raises as `decode_price`."""
     record = _decoded(_agents, raw)
     _refuse(agent_record_fault(record), record.symbol, symbol)
+    if len(record.views) > VIEWS_MAX:
+        # Of an earlier version, or of somebody else: no record may make a decision slow.
+        return msgspec.structs.replace(record, views=newest_views(record.views))
     return record
 
 

@@ -11,6 +11,7 @@ Whatever stands in the file, columns are taken for what they must be: SQLite kee
 
 import asyncio
 import contextlib
+import logging
 import re
 import sqlite3
 import time
@@ -21,12 +22,14 @@ from typing import TypeVar
 
 import msgspec
 
-from app.cache.private import make_private
+from app.cache.private import give_up_reserve, keep_reserve, make_private
 from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, run_fault
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("decide.store")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS records (
@@ -69,6 +72,7 @@ _CHANGES_READ = 100
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
+_WAITED_S = 2.0
 _BUSY_AGAIN_S = 0.005
 
 
@@ -77,8 +81,9 @@ class EmbeddedStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, busy_s: float = _BUSY_S) -> None:
+    def __init__(self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
         self._busy_s = busy_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
@@ -125,7 +130,7 @@ class EmbeddedStore:
             row = self._long_reader().execute(_READ_HISTORY, (symbol,)).fetchone()
             return None if row is None else row[0]
 
-        return await self._in_thread(read, self._long_thread)
+        return await self._soon(read)
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
@@ -147,7 +152,7 @@ class EmbeddedStore:
             rows = self._long_reader().execute("SELECT CAST(symbol AS BLOB) FROM records ORDER BY symbol")
             return [row[0].decode() for row in rows]
 
-        return await self._in_thread(read, self._long_thread)
+        return await self._soon(read)
 
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
@@ -172,7 +177,7 @@ class EmbeddedStore:
                 return Changes(last_id=after, symbols=(), lost=True)
             return _changes_after(reader, int(after))[0]
 
-        return await self._in_thread(read, self._long_thread) if _is_change_id(after) else Changes(after, (), lost=True)
+        return await self._soon(read) if _is_change_id(after) else Changes(after, (), lost=True)
 
     async def ping(self) -> None:
         """Reads one row."""
@@ -180,36 +185,53 @@ class EmbeddedStore:
 
     async def keys(self) -> dict[str, bytes]:
         """All rows."""
+
         # As bytes, whatever somebody has put there: a row that is no key must not hide the others.
-        rows = await self._in_thread(
-            lambda: self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
-        )
+        def read() -> list[tuple[bytes, bytes]]:
+            keep_reserve(self._path)
+            return self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
+
+        rows = await self._in_thread(read)
         return {key_id.decode("ascii", "replace"): record for key_id, record in rows}
 
     async def put_key(self, key_id: str, record: bytes) -> None:
         """One row."""
-        await self._in_thread(
-            lambda: self._reader().execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?, ?)", (key_id, record))
-        )
+
+        def write() -> None:
+            self._reader().execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?, ?)", (key_id, record))
+            keep_reserve(self._path)
+
+        await self._in_thread(write)
 
     async def remove_key(self, key_id: str) -> bool:
-        """One row."""
-        return await self._in_thread(lambda: self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0)
+        """One row. A full disk does not keep a key good: the reserve makes room for that."""
+
+        def delete() -> bool:
+            return self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0
+
+        def write() -> bool:
+            try:
+                return delete()
+            except sqlite3.Error as error:
+                if not give_up_reserve(self._path):
+                    raise
+                _logger.warning("%s: %s; its reserve is given up for the revocation", self._path, error)
+                self._disconnect()
+                return delete()
+            finally:
+                keep_reserve(self._path)
+
+        return await self._in_thread(write)
 
     async def close(self) -> None:
         """Close the connection in the thread it belongs to, then end the thread."""
-
-        def close() -> None:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
 
         def close_long() -> None:
             if self._long_connection is not None:
                 self._long_connection.close()
                 self._long_connection = None
 
-        for thread, work in ((self._thread, close), (self._long_thread, close_long)):
+        for thread, work in ((self._thread, self._disconnect), (self._long_thread, close_long)):
             await asyncio.get_running_loop().run_in_executor(thread, work)
             thread.shutdown(wait=False)
 
@@ -219,11 +241,27 @@ class EmbeddedStore:
         except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
 
+    async def _soon(self, read: Callable[[], T]) -> T:
+        """In the other thread, or not at all: callers do not wait for longer, and whoever comes next shall not wait for them."""
+        latest = self._clock() + _WAITED_S
+
+        def begun() -> T:
+            if self._clock() > latest:
+                raise StoreError("l2_timeout", f"SQLite at {self._path} was busy for more than {_WAITED_S:g} s")
+            return read()
+
+        return await self._in_thread(begun, self._long_thread)
+
     def _reader(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
             self._file = self._file_now()
         return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _long_reader(self) -> sqlite3.Connection:
         """The other thread's. Nobody tells it that the file is another one now, so it looks."""

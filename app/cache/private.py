@@ -1,4 +1,8 @@
-"""The store's file is its owner's alone: who can read it can also hold a lock on it for as long as they like."""
+"""What belongs to the store's file: that nobody else may read it, and a reserve of room beside it.
+
+Whoever can read the file can also hold a lock on it for as long as they like. The reserve is room on the disk. It is given up
+when a key must be revoked and there is no other: SQLite needs some for any change.
+"""
 
 import contextlib
 import logging
@@ -7,7 +11,10 @@ import stat
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_BESIDE = ("", "-wal", "-shm", "-journal")
+_RESERVE = "-reserve"
+_BESIDE = ("", "-wal", "-shm", "-journal", _RESERVE)
+_RESERVE_BYTES = 262_144
+"""A log of some pages, and its index of 32 KB."""
 
 _logger = logging.getLogger("decide.store")
 
@@ -55,3 +62,27 @@ def _close(path: Path, mode: int) -> None:
         _logger.warning("%s is open to other users of this machine and belongs to one of them: chmod %o it", path, mode)
     else:
         _logger.warning("%s was open to other users of this machine: it is its owner's alone now (mode %o)", path, mode)
+
+
+def keep_reserve(path: Path) -> None:
+    """Have the reserve beside the store's file; a disk without room for it has none, until there is some."""
+    reserve = path.with_name(path.name + _RESERVE)
+    with contextlib.suppress(FileNotFoundError):
+        if reserve.stat().st_size >= _RESERVE_BYTES:
+            return
+    try:
+        # Written, since a file system may keep no room for what is only claimed.
+        with os.fdopen(os.open(reserve, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(os.urandom(_RESERVE_BYTES))
+    except OSError:
+        with contextlib.suppress(OSError):
+            reserve.unlink()
+
+
+def give_up_reserve(path: Path) -> bool:
+    """Make room; whether there was any to be made."""
+    try:
+        path.with_name(path.name + _RESERVE).unlink()
+    except OSError:
+        return False
+    return True

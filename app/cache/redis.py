@@ -15,6 +15,8 @@ of the command has arrived. One script touches keys of all symbols, so the store
 not a Redis Cluster; Redis 6.2 or newer.
 """
 
+import asyncio
+import heapq
 import re
 from collections.abc import Sequence
 from typing import Any, cast
@@ -34,6 +36,7 @@ _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _SYMBOLS_A_CHANGE = 1000
 _PUBLISH_S = 120.0
+_SYMBOLS_AT_ONCE = 1000
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 # KEYS: the set, the hash, the stream, then a key for each record.
@@ -231,11 +234,25 @@ class RedisStore:
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
-        found = await _answered(cast("Any", self._client.smembers(self._symbols_key)))
-        try:
-            return sorted(symbol.decode() for symbol in found)
-        except UnicodeDecodeError as error:
-            raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
+        # In parts, and put together in parts: 100,000 names at once, and sorting them, would hold up the event loop.
+        parts: list[list[str]] = []
+        cursor = 0
+        while True:
+            cursor, found = await _answered(self._client.sscan(self._symbols_key, cursor, count=_SYMBOLS_AT_ONCE))
+            try:
+                parts.append(sorted(symbol.decode() for symbol in found))
+            except UnicodeDecodeError as error:
+                raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
+            if not cursor:
+                break
+        symbols: list[str] = []
+        for number, symbol in enumerate(heapq.merge(*parts), 1):
+            # A scan may name a member twice.
+            if not symbols or symbols[-1] != symbol:
+                symbols.append(symbol)
+            if number % _SYMBOLS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return symbols
 
     async def feed_position(self) -> str:
         """Id of the newest change there ever was, trimmed or not; ``0-0`` without a stream."""

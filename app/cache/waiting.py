@@ -13,7 +13,7 @@ _TURNS_TO_HEAR = 3
 """What was read in one turn wakes a task in the next, which wakes who waits for it in the one after that."""
 
 
-async def wait_for_store(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+async def wait_for_store(work: Coroutine[Any, Any, T] | asyncio.Future[T], timeout_s: float) -> T:
     """The result of ``work`` if it comes within ``timeout_s``. What takes longer goes on unattended: cancelling a command would
     leave its reply on a shared connection for the next caller.
 

@@ -17,10 +17,10 @@ import redis
 
 from app.cache.codec import encode
 from app.cache.opening import open_store
-from app.cache.store import Row
+from app.cache.store import Row, Store
 from app.errors import StoreError
 from tests.e2e.flood import Flood
-from tests.records import AS_OF_MS, agent_record, agent_view, price_record, run_info
+from tests.records import agent_record, agent_view, price_record, run_info
 from tests.servers import RedisServer
 from tests.toxics import ToxicProxy, Toxics
 
@@ -30,11 +30,19 @@ SPOILT_S, WELL_S = 3, 6
 """A fault lasts for so long, if it says nothing else; then there is so long to be as before: five seconds and one to look at."""
 _PUBLISH_EVERY_S = 0.5
 _LARGE_SYMBOLS, _LARGE_BYTES = 4, 10_000_000
+_STARTED_MS = time.time_ns() // 1_000_000
+_TEN_YEARS_MS = 3653 * 86_400_000
 
 
-def _rows(number: int) -> list[Row]:
+async def _publish(store: Store, number: int, ahead_ms: int = 0) -> None:
+    """Publication ``number``, dated a moment ago, or so far ahead."""
+    as_of_ms = _STARTED_MS + number + ahead_ms
+    await store.publish(_rows(number, as_of_ms), run_info(f"run-{number}", as_of_ms, len(SYMBOLS)))
+
+
+def _rows(number: int, as_of_ms: int) -> list[Row]:
     """Publication ``number``: both records of every symbol, of one time, with a view that is positive if the number is even."""
-    as_of_ms, run = AS_OF_MS + number, f"run-{number}"
+    run = f"run-{number}"
     view = agent_view("witness", 0.6 if number % 2 == 0 else -0.6, as_of_ms)
     return [
         Row(
@@ -89,8 +97,7 @@ class Publisher:
             if self._running.is_set():
                 self._number += 1
                 with suppress(StoreError):
-                    info = run_info(f"run-{self._number}", AS_OF_MS + self._number, len(SYMBOLS))
-                    await store.publish(_rows(self._number), info)
+                    await _publish(store, self._number)
                     self.published.append((time.monotonic(), self._number))
             await asyncio.sleep(_PUBLISH_EVERY_S)
         await store.close()
@@ -211,6 +218,20 @@ class House:
             self.client.delete(key)
             self.client.lpush(key, "no record")
 
+    def stamp_ahead(self) -> None:
+        """A run comes of which every record is dated ten years ahead, as by a clock that is wrong."""
+        self.publisher.pause()
+        time.sleep(0.1)
+
+        async def publish() -> None:
+            store = open_store(redis_url=self.server.url, store_path=Path(), key_prefix="decide:1")
+            try:
+                await _publish(store, 0, _TEN_YEARS_MS)
+            finally:
+                await store.close()
+
+        asyncio.run(publish())
+
     def restart_empty(self) -> None:
         """Kill -9, and a new one without data."""
         self.publisher.pause()
@@ -269,6 +290,7 @@ FAULTS = (
     Fault("FLUSHALL", House.flush, House.warm, marks=True),
     Fault("kill -9, back empty", House.restart_empty, House.warm, marks=True),
     Fault("records of another type", House.lists_for_records, House.warm, marks=True),
+    Fault("records dated ten years ahead", House.stamp_ahead, House.warm, marks=True),
     Fault("truncated records", lambda house: house.overwrite(lambda old: old[: len(old) // 2]), House.warm, marks=True),
     Fault("random bytes", lambda house: house.overwrite(lambda old: house.random.randbytes(len(old))), House.warm, marks=True),
     Fault(

@@ -129,7 +129,6 @@ def _run(faults: Sequence[Fault], folder: Path) -> Run:
         house = stack.enter_context(_house())
         settings = {
             "REDIS_URL": f"redis://127.0.0.1:{house.proxy.port}/0",
-            "CLOCK": "replay",
             "L1_TTL_S": "1",
             # Fallbacks are always logged; here there are thousands, and each would be on the disk.
             "LOG_LEVEL": "warning",

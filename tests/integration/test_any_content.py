@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,33 @@ def test_a_decision_does_not_wait_behind_listings(tmp_path: Path) -> None:
         reads = [note("listing", store.symbols()) for _ in range(30)]
         await asyncio.gather(*reads, note("decision", store.get_many(["A"])))
         assert order.index("decision") < 15
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_reads_that_nobody_waits_for_any_more_are_not_begun(tmp_path: Path) -> None:
+    """After a stall of six seconds four hundred are in the queue; the next one comes as if they were not."""
+    now = 1000.0
+
+    async def work() -> None:
+        nonlocal now
+        store = EmbeddedStore(tmp_path / "store.sqlite3", clock=lambda: now)
+        await store.publish([row("A")], run_info("r1"))
+        await store.history("A")
+        statements: list[str] = []
+        store._long_thread.submit(lambda: store._long_reader().set_trace_callback(statements.append)).result()
+        stall = threading.Event()
+        store._long_thread.submit(stall.wait)
+        reads = [asyncio.ensure_future(store.history("A")) for _ in range(400)]
+        await asyncio.sleep(0)
+        now += 6.0
+        last = asyncio.ensure_future(store.history("A"))
+        await asyncio.sleep(0)
+        stall.set()
+        assert await last
+        assert {str(error.reason) for error in await asyncio.gather(*reads, return_exceptions=True)} == {"l2_timeout"}  # type: ignore[union-attr]
+        assert len(statements) == 1
         await store.close()
 
     asyncio.run(work())
