@@ -1,4 +1,4 @@
-"""Faults of Redis, what begins and ends each, and witnesses who ask the server all the while and know what is true."""
+"""Faults of Redis and of callers, what begins and ends each, and witnesses who ask all the while and know what is true."""
 
 import asyncio
 import http.client
@@ -19,6 +19,7 @@ from app.cache.codec import encode
 from app.cache.opening import open_store
 from app.cache.store import Row, Store
 from app.errors import StoreError
+from tests.e2e.flood import Flood
 from tests.records import agent_record, agent_view, price_record, run_info
 from tests.servers import RedisServer
 from tests.toxics import ToxicProxy, Toxics
@@ -165,7 +166,7 @@ class Witness:
 
 
 class Fault(NamedTuple):
-    """What spoils Redis, and what ends it. ``marks`` is whether callers must notice in their answers."""
+    """What spoils Redis or the server's peace, and what ends it. ``marks`` is whether callers must notice in their answers."""
 
     name: str
     begin: Callable[["House"], None]
@@ -175,7 +176,7 @@ class Fault(NamedTuple):
 
 
 class House:
-    """A Redis, who publishes into it, a proxy in front of it, and a seed."""
+    """A Redis, who publishes into it, a proxy in front of it, a seed, and who floods the server once there is one."""
 
     def __init__(self, server: RedisServer, proxy: ToxicProxy, publisher: Publisher) -> None:
         self.server = server
@@ -183,6 +184,7 @@ class House:
         self.publisher = publisher
         self.random = random.Random(SEED)
         self.client = redis.Redis.from_url(server.url)
+        self.flood: Flood | None = None
 
     def warm(self) -> None:
         """Remove what may have taken the place of records, and have them published again."""
@@ -257,6 +259,16 @@ class House:
         self.toxic(Toxics())
 
 
+def _flood(house: House) -> None:
+    assert house.flood is not None
+    house.flood.begin()
+
+
+def _ebb(house: House) -> None:
+    assert house.flood is not None
+    house.flood.end()
+
+
 def _well(house: House) -> None:
     house.toxic(Toxics())
 
@@ -287,4 +299,5 @@ FAULTS = (
         House.warm,
         marks=True,
     ),
+    Fault("a flood of open routes", _flood, _ebb, marks=False),
 )
