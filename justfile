@@ -131,6 +131,10 @@ binary *arguments:
 env: _runtime
     {{ python }} -m app.settings > .env.example
 
+# write down by digest or commit what is fetched by a tag (just pin images, just pin actions)
+pin what:
+    {{ system_python }} ops/pins.py {{ what }}
+
 # resolve the dependencies anew into the requirements*.lock files
 lock *arguments: _dev
     {{ python }} ops/lock.py {{ arguments }}

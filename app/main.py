@@ -91,13 +91,15 @@ def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[Ba
         meters=parts.meters,
         requests=parts.requests,
         drain=parts.drain,
+        turns=parts.turns,
         refresh=parts.refresh,
+        last_minute=lambda: parts.last_minute,
         clock_name=settings.clock,
         settings=public_settings(settings),
     )
     history = HistoryRoute(decider, parts.store, parts.meters)
     live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
-    features = FeatureRoutes(decider, parts.store, lambda: parts.feed.run_info)
+    features = FeatureRoutes(decider, parts.universe, lambda: parts.feed.run_info)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)

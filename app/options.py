@@ -1,5 +1,6 @@
 """Every setting: name, type, default, range, effect; and which must fit each other. `app.settings` reads them."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -189,7 +190,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 2_592_000.0
     clock_skew_s: Annotated[
         float,
-        Meta(ge=0, le=86_400, description="Seconds that an input may lie ahead of the clock; one further ahead is not used."),
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Seconds that an input may lie ahead of the wall clock; one further ahead is not used.",
+        ),
     ] = 300.0
     agent_half_life_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
@@ -284,3 +289,20 @@ BOUNDS = (
 and says so to callers (RATE_LIMIT_BURST and BATCH_MAX, STREAM_MAX_CLIENTS and MAX_CONNECTIONS), or they do not meet. A batch
 beyond MAX_IN_FLIGHT comes in alone.
 """
+
+
+def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[str]) -> list[str]:
+    """Settings that contradict each other (`BOUNDS`), the one that was ``given`` first; not those ``wrong`` by themselves."""
+    lines = []
+    for lesser, scale, greater, why in BOUNDS:
+        less, more = getattr(settings, lesser), getattr(settings, greater)
+        if less * scale > more and not {lesser.upper(), greater.upper()}.intersection(wrong):
+            most, least = more / scale, less * scale
+            said = [(lesser.upper(), less, f"at most {most:,g}"), (greater.upper(), more, f"at least {least:,g}")]
+            said.sort(key=lambda each: each[0] not in given)
+            (first, first_value, first_allowed), (second, second_value, second_allowed) = said
+            lines.append(
+                f"{first} is {first_value:,g} and {second} is {second_value:,g}; allowed together: {first} of {first_allowed}, or"
+                f" {second} of {second_allowed}: {why}"
+            )
+    return lines

@@ -15,21 +15,25 @@ from app.cache.breaker import Breaker
 from app.cache.feed import Feed
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
-from app.cache.store import KeyStore, RunInfo, Store
+from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
+from app.cache.universe import Universe
 from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
-from app.domain.vector import SCHEMA
+from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
 from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, is_listening
-from app.middleware.limits import Limiter
+from app.middleware.limits import Bucket, Limiter
+from app.middleware.queues import Queues
+from app.middleware.steady import SteadyBuckets
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.observe.requests import Requests
 from app.observe.supervisor import LOADS, Supervisor
+from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 1.0
 _FIRST_PAUSE_S = 0.1
+_LOOKS_A_MINUTE = 61
+"""Once a second, and the one that the first second counts from."""
 
 
 def make_id() -> str:
@@ -59,7 +65,8 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
             price_ms=settings.price_max_age_s * 1000.0,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
-            skew_ms=settings.clock_skew_s * 1000.0,
+            # The replay clock is the data's own: what is ahead of it is of a run that this worker has yet to hear of.
+            skew_ms=settings.clock_skew_s * 1000.0 if settings.clock == "wall" else AS_OF_MAX_MS,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
     )
@@ -117,16 +124,20 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             grace_s=settings.access_grace_s,
         )
     if settings.rate_limit_per_s:
-        buckets = Buckets(
-            per_s=settings.rate_limit_per_s,
-            burst=settings.rate_limit_burst,
-            redis_url=settings.redis_url,
-            redis_password=settings.redis_password,
-            key_prefix=settings.key_prefix,
-            timeout_s=settings.l2_timeout_ms / 1000.0,
-        )
-        limiter = Limiter(buckets, meters.access, per_s=settings.rate_limit_per_s, burst=settings.rate_limit_burst, clock=clock)
-    return Gate(ring, limiter, meters.access.access_refused)
+        per_s, burst = settings.rate_limit_per_s, settings.rate_limit_burst
+        buckets: Bucket = Buckets(per_s=per_s, burst=burst)
+        if settings.redis_url:
+            shared = Buckets(
+                per_s=per_s,
+                burst=burst,
+                redis_url=settings.redis_url,
+                redis_password=settings.redis_password,
+                key_prefix=settings.key_prefix,
+                timeout_s=settings.l2_timeout_ms / 1000.0,
+            )
+            buckets = SteadyBuckets(shared, buckets, meters.access)
+        limiter = Limiter(buckets, meters.access, per_s=per_s, burst=burst, clock=clock)
+    return Gate(ring, limiter, meters.access.access_refused, Queues(settings.max_connections))
 
 
 def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:
@@ -189,8 +200,9 @@ class Parts:
             clock=clock,
             now_ms=wall_ms,
             on_run=on_run,
-            on_changes=lambda changes: self.hub.on_changes(changes),  # noqa: PLW0108 - the hub is made later
+            on_changes=self._on_changes,
         )
+        self.universe = Universe(store, lambda: self.tiers.memory.proven_until > clock())
         self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(settings.max_in_flight)
         self.gate = make_gate(settings, keys, self.meters, clock)
@@ -209,6 +221,9 @@ class Parts:
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
         self._loaded_by_unit = loaded_by_unit
+        self._clock = clock
+        self._minute = Window(_LOOKS_A_MINUTE)
+        self.look()
         self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
 
     def refresh(self) -> None:
@@ -232,6 +247,10 @@ class Parts:
             log_lines_dropped=0 if self.logs is None else self.logs.dropped,
         )
 
+    def _on_changes(self, changes: Changes) -> None:
+        self.universe.changed()
+        self.hub.on_changes(changes)
+
     def _newest_input_age_s(self) -> float:
         info = self.feed.run_info
         return 0.0 if info is None else max(0.0, (self.now_ms() - info.newest_as_of_ms) / 1000.0)
@@ -247,10 +266,15 @@ class Parts:
             return f"Waiting for data: the store is empty{f', and `{LOADS}` fills it' if self._loaded_by_unit else ''}."
         return "Waiting for the store to answer."
 
+    def look(self) -> None:
+        """See what was decided since the last looks, for those who ask how the server is."""
+        self.last_minute = self._minute.look(self._clock(), self.meters.totals())
+
     async def run_refresh(self) -> None:
-        """Refresh once a second, for those who scrape another worker's merged values."""
+        """Refresh once a second, for those who scrape another worker's merged values, and look."""
         while True:
             self.refresh()
+            self.look()
             await asyncio.sleep(_REFRESH_S)
 
     @contextlib.asynccontextmanager

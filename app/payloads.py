@@ -257,7 +257,7 @@ class StoreState(msgspec.Struct, frozen=True, gc=False):
 
 
 class HealthResponse(msgspec.Struct, frozen=True, gc=False):
-    """Answer to GET /health: for people, not for probes."""
+    """Answer to GET /health: for people, not for probes. ``reason`` says what is wrong, null if ``status`` is ok."""
 
     status: Literal["ok", "degraded", "not_ready"]
     ready: bool
@@ -265,6 +265,7 @@ class HealthResponse(msgspec.Struct, frozen=True, gc=False):
     feed_connected: bool
     run: Run | None
     data_age_s: Age | None
+    reason: str | None = None
 
 
 class RunState(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -19,7 +19,7 @@ import msgspec
 from dotenv.parser import parse_stream
 
 from app.errors import SettingsError
-from app.options import BOUNDS, Settings
+from app.options import Settings, out_of_bounds
 from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
 from app.withheld import withheld
 
@@ -241,7 +241,7 @@ def load_settings(
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
     settings = msgspec.convert(values, Settings)
     wrong = {line.partition(" ")[0] for line in lines}
-    lines += [*_at_odds(settings, given), *_out_of_bounds(settings, wrong)]
+    lines += [*_at_odds(settings, given), *out_of_bounds(settings, given, wrong)]
     if options.get("STORE_PATH") and settings.redis_url:
         allowed = "one of them; REDIS_URL= before the command, for SQLite"
         lines.append(
@@ -293,20 +293,6 @@ def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
             lines.append(f"{which}, a Unix socket, whose callers have no address; allowed: empty, or unix among them")
         else:
             lines.append(f"{which}, where nobody comes from a Unix socket; allowed: addresses and networks")
-    return lines
-
-
-def _out_of_bounds(settings: Settings, wrong: Collection[str]) -> list[str]:
-    """Settings that contradict each other (`BOUNDS`), but for those that are ``wrong`` by themselves."""
-    lines = []
-    for lesser, scale, greater, why in BOUNDS:
-        less, more = getattr(settings, lesser), getattr(settings, greater)
-        if less * scale > more and not {lesser.upper(), greater.upper()}.intersection(wrong):
-            most, least = more / scale, less * scale
-            lines.append(
-                f"{lesser.upper()} is {less:,g} and {greater.upper()} is {more:,g}; allowed together: {lesser.upper()} of at most"
-                f" {most:,g}, or {greater.upper()} of at least {least:,g}: {why}"
-            )
     return lines
 
 

@@ -50,11 +50,25 @@ def check_secrets() -> None:
         for name in SECRET_NAMES:
             _make_secret(name, SECRETS / name)
         return
+    _close_folder()
     if not (SECRETS / "api_key_secret").exists() and not (SECRETS / API_KEY).exists():
         # A folder of an earlier version, which had no keys: nobody can want the old one back.
         _make_secret("api_key_secret", SECRETS / "api_key_secret")
     for name in SECRET_NAMES:
         _check_secret(name, SECRETS / name)
+
+
+def _close_folder() -> None:
+    # The files must be readable for the containers' users, so it is the folder that keeps this machine's others out.
+    if os.name == "nt" or not SECRETS.stat().st_mode & 0o077:
+        return
+    try:
+        SECRETS.chmod(0o700)
+    except PermissionError as error:
+        raise Refused(
+            f"{SECRETS.relative_to(ROOT)} is open to other users of this machine and not yours; allowed: mode 700"
+        ) from error
+    print(f"{SECRETS.relative_to(ROOT)} was open to other users of this machine: it is yours alone now (mode 700)")
 
 
 def _make_secret(name: str, path: Path) -> None:
@@ -117,9 +131,18 @@ def running_files() -> list[str]:
 
 def compose(files: Sequence[str], *arguments: str) -> int:
     """``docker compose`` with ``files``; its exit code."""
-    given = [part for each in files for part in ("--file", each)]
+    given = [*pins(), *(part for each in files for part in ("--file", each))]
     environment = {**os.environ, **clock(), "DECIDE_COMMIT": commit()}
     return subprocess.run(["docker", "compose", *given, *arguments], env=environment, check=False).returncode
+
+
+def pins() -> list[str]:
+    """Options that have the images by digest, where they are (`ops/pins.py`). The user's own variables come later and count:
+    Compose then reads them no longer by itself.
+    """
+    if not (OPS / "images.env").exists():
+        return []
+    return [part for name in ("images.env", ".env") if (OPS / name).exists() for part in ("--env-file", str(OPS / name))]
 
 
 def clock() -> dict[str, str]:

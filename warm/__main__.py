@@ -6,10 +6,12 @@ After 3 and 130 the store holds the whole old or the whole new data, never a par
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import uuid_utils
 from rich.console import Console
@@ -23,13 +25,15 @@ from warm.explain import explain
 from warm.formats import FORMATS, parse_choice
 from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
+from warm.memory import MB, MemoryBound
 from warm.publish import OpenStore
-from warm.report import open_reporter, write_report
+from warm.report import Reporter, open_reporter, write_report
 from warm.sample import SAMPLE
 from warm.sessions import MOMENT_RULE, open_session, open_zone
 
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
+_DIGITS_MAX = 9
 _EXAMPLES = """
 Where the store is, settings say: environment variables, .env, or the options above.
 
@@ -77,9 +81,18 @@ def make_parser() -> Parser:
         metavar="[PATTERN=]NAME",
         help=f"format of the files that fit the pattern, or of all; may be repeated. Names: {', '.join(FORMATS)}",
     )
+    parser.add_argument(
+        "--memory-mb", type=_positive, help="memory that the run may take (default: half of the machine's, or the container's)"
+    )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
     add_settings(parser, STORE_SETTINGS, "where it is published")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < _DIGITS_MAX and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
 
 
 def _share(text: str) -> float:
@@ -115,6 +128,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         choices=choices,
         dry_run=arguments.dry_run,
         prune=arguments.prune,
+        memory=MemoryBound.of_machine() if arguments.memory_mb is None else MemoryBound(arguments.memory_mb * MB),
     )
 
 
@@ -162,13 +176,20 @@ def main(
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     if arguments.explain is not None:
-        return PUBLISHED if explain(arguments.explain, options, now_ms, Console()) else REFUSED
+        with options.memory.watched(_end_explaining):
+            return PUBLISHED if explain(arguments.explain, options, now_ms, Console()) else REFUSED
     try:
         opener = _no_store if options.dry_run else open_store or settings_store(given_settings(arguments))
     except SettingsError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.lines))
         return USAGE
     reporter = open_reporter(sys.stderr)
+
+    def end(report: dict[str, Any]) -> None:
+        _tell(reporter, report, arguments.report)
+        # The thread that reads cannot be stopped, and nothing has been written.
+        os._exit(REFUSED)
+
     try:
         code, report = run_job(
             options,
@@ -176,19 +197,30 @@ def main(
             run=run or str(uuid_utils.uuid7()),
             open_store=opener,
             reporter=reporter,
+            end=end,
         )
     except KeyboardInterrupt:
         code, report = INTERRUPTED, {"status": "interrupted", "error": "interrupted", "exit_code": INTERRUPTED}
     except BaseException:
         reporter.stop()
         raise
-    if arguments.report is not None:
-        try:
-            write_report(arguments.report, report)
-        except OSError as error:
-            report["report_error"] = f"{arguments.report}: {error}"
-    reporter.close(report)
+    _tell(reporter, report, arguments.report)
     return code
+
+
+def _end_explaining(why: str) -> None:
+    sys.stderr.write(f"warm: {why}\n")
+    sys.stderr.flush()
+    os._exit(REFUSED)
+
+
+def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        try:
+            write_report(path, report)
+        except OSError as error:
+            report["report_error"] = f"{path}: {error}"
+    reporter.close(report)
 
 
 if __name__ == "__main__":

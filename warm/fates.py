@@ -10,6 +10,7 @@ import polars as pl
 from warm.errors import FilesRefused, InputRefused
 from warm.files import Source, find_sources, one_line
 from warm.formats import Choice, Format, Kind, Unknown, identify
+from warm.memory import memory
 from warm.rejects import Rejects
 
 SPOILT = (Exception, pl.exceptions.PanicException)
@@ -78,15 +79,20 @@ class Fates:
         for source in sources:
             fate = Fate(file=source.label, kind=self._kind)
             self.all.append(fate)
+            memory().reading = source.label
             try:
                 self._one(source, fate, read)
             except InputRefused as refused:
                 fate.fate, fate.why = "refused", str(refused)
                 refusals.append(str(refused))
+            except MemoryError:
+                fate.fate, fate.why = "refused", memory().over()
+                refusals.append(fate.why)
             except SPOILT as error:
                 fate.fate, fate.why = "refused", str(not_understood(source, error))
                 refusals.append(fate.why)
             source.forget()
+        memory().reading = None
         self.all.extend(Fate(file=each, kind=self._kind, fate="skipped", why="its name is no data file's") for each in others)
         if refusals:
             more = f" (and {len(refusals) - 1} more files: see the report)" if len(refusals) > 1 else ""

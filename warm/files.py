@@ -9,14 +9,15 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from app.domain.text import harmless
 from warm.errors import InputRefused
+from warm.memory import memory
 
 KINDS = {
     ".csv": "csv",
@@ -32,11 +33,9 @@ KINDS = {
 
 SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
 
-CONTENT_MAX_BYTES = 2 * 1024**3
-"""Bytes that an archive may unpack to; more is a mistake or an attack."""
-
-JSON_MAX_BYTES = 512 * 1024**2
-"""Bytes of a JSON document, which is held whole, as text and as objects; lines and tables have no such bound."""
+_PART_BYTES = 4 * 1024**2
+_OBJECTS = 4
+"""Objects take at least so many times the memory of a JSON document of numbers in short records."""
 
 _MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which Windows' programs write."""
@@ -73,9 +72,8 @@ class Source:
         label: str,
         member: str | None = None,
         fault: str | None = None,
-        max_bytes: int = CONTENT_MAX_BYTES,
     ) -> None:
-        self.path, self.label, self._member, self.fault, self._max_bytes = path, harmless(label), member, fault, max_bytes
+        self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
         self._data: bytes | None = None
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
@@ -94,22 +92,33 @@ class Source:
 
     def refuse(self, why: str) -> InputRefused:
         """What to raise if it cannot be used."""
-        inside = "" if self._member is None else f"/{self._member}"
-        return InputRefused(harmless(f"{self.path}{inside}: {why}"))
+        return InputRefused(harmless(f"{self._shown}: {why}"))
+
+    @property
+    def _shown(self) -> str:
+        return harmless(f"{self.path}" if self._member is None else f"{self.path}/{self._member}")
 
     def content(self) -> bytes:
         """All of it, unpacked.
 
         Raises:
-            InputRefused: it cannot be read, is cut short, or unpacks to more than it may.
+            InputRefused: it cannot be read, is cut short, or takes more memory than the run may.
         """
         try:
-            content = self._unpacked(self._max_bytes + 1) if self.packed else self.path.read_bytes()
+            if not self.packed:
+                self.claim(self.path.stat().st_size)
+                return self.path.read_bytes()
+            return self._unpacked(None)
         except _UNPACKING as error:
             raise self._unreadable(error) from error
-        if self.packed and len(content) > self._max_bytes:
-            raise self.refuse(f"it unpacks to more than {self._max_bytes:,} bytes")
-        return content
+
+    def claim(self, size: float) -> None:
+        """So many bytes of memory will be needed.
+
+        Raises:
+            InputRefused: the run may not take so many.
+        """
+        memory().claim(size, self._shown)
 
     def data(self) -> bytes | Path:
         """What a table library reads it from: the path, or what is packed, which is unpacked once and kept until `forget`."""
@@ -138,16 +147,27 @@ class Source:
         except _UNPACKING as error:
             raise self._unreadable(error) from error
 
-    def _unpacked(self, length: int) -> bytes:
-        """The first ``length`` bytes of a member of an archive, of a gzip file, or of a gzip file in an archive."""
+    def _unpacked(self, length: int | None) -> bytes:
+        """The first ``length`` bytes (all of them: None) of a member of an archive, of a gzip file, or of one in an archive."""
         if self._member is None:
             with gzip.open(self.path) as file:
-                return file.read(length)
-        with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as member:
+                return self._read(file, length)
+        with _archive(self.path, self.path.stat().st_mtime_ns).open(self._member) as member:
             if not self._member.lower().endswith(".gz"):
-                return member.read(length)
+                return self._read(member, length)
             with gzip.GzipFile(fileobj=member) as file:
-                return file.read(length)
+                return self._read(file, length)
+
+    def _read(self, file: IO[bytes] | gzip.GzipFile, length: int | None) -> bytes:
+        """In parts, since how much it unpacks to is only known when it has been."""
+        if length is not None:
+            return file.read(length)
+        parts: list[bytes] = []
+        while part := file.read(_PART_BYTES):
+            parts.append(part)
+            # All of it once more, when the parts are joined.
+            self.claim(len(parts) * _PART_BYTES)
+        return b"".join(parts)
 
     def _unreadable(self, error: BaseException) -> InputRefused:
         what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
@@ -181,12 +201,11 @@ class Source:
         """The document, of whatever shape. NaN and infinities, which Python writes though JSON has none, are null.
 
         Raises:
-            InputRefused: no JSON, larger than `JSON_MAX_BYTES`, or not UTF-8.
+            InputRefused: no JSON, not UTF-8, or more than the run has memory for.
         """
         self.lines(1)
         content = self.content()
-        if len(content) > JSON_MAX_BYTES:
-            raise self.refuse(f"a JSON document of {len(content):,} bytes; allowed: {JSON_MAX_BYTES:,}, or JSON lines")
+        self.claim(_OBJECTS * len(content))
         return parse_json(self, content.removeprefix(_MARK))
 
     def first_object(self) -> dict[str, Any]:
@@ -227,6 +246,13 @@ class Source:
         self._data = None
 
 
+@lru_cache(maxsize=1)
+def _archive(path: Path, written_ns: int) -> zipfile.ZipFile:
+    """The archive, kept open while its members are read: its directory, which names all of them, is read once."""
+    del written_ns
+    return zipfile.ZipFile(path)
+
+
 def parse_json(source: Source, content: bytes, line: int | None = None) -> Any:  # noqa: ANN401
     """``content`` as JSON, errors named after ``source`` and, in a file of lines, its ``line``.
 
@@ -264,6 +290,12 @@ def find_sources(path: Path) -> tuple[list[Source], list[str]]:
         for file in sorted(path.rglob("*")):
             inside = file.relative_to(path)
             if any(part.startswith(".") for part in inside.parts) or not file.is_file():
+                continue
+            if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
+                # What lies elsewhere was not given; whoever may write here could have any file shown in a report.
+                sources.append(
+                    Source(file, inside.as_posix(), fault="it is a link that leaves the folder; allowed: the file itself")
+                )
                 continue
             found, besides = _opened(file, inside.as_posix())
             sources += found

@@ -1,7 +1,7 @@
 """One warm run: files to records to one publication. Clock, run id, store and reporter are given by the caller."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from app.cache.store import RunInfo
+from app.domain.vector import VIEWS_MAX
 from app.errors import StoreError
 from warm.agents.registry import NO_AGENTS, AgentRows, latest_views, read_agents
 from warm.agents.rows import Context
@@ -20,6 +21,7 @@ from warm.fates import Fate
 from warm.formats import Choice
 from warm.indicators import latest
 from warm.intervals import INTERVALS, Market, bars_a_year
+from warm.memory import MemoryBound
 from warm.prices import Bars, read_prices
 from warm.publish import OpenStore, publish
 from warm.report import Reporter
@@ -51,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...] = ()
     dry_run: bool = False
     prune: bool = False
+    memory: MemoryBound = msgspec.field(default_factory=MemoryBound.of_machine)
 
     def reckoning(self, now_ms: int) -> Reckoning:
         """How stamps of prices become moments in a run at ``now_ms``."""
@@ -65,8 +68,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, reporter: Reporter) -> tuple[int, dict[str, Any]]:
-    """Do one run; the exit code and the full report.
+def run_job(
+    options: Options,
+    *,
+    now_ms: int,
+    run: str,
+    open_store: OpenStore,
+    reporter: Reporter,
+    end: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> tuple[int, dict[str, Any]]:
+    """Do one run; the exit code and the full report. ``end`` ends the process with the report of a run that takes more memory
+    than it may; it is called in another thread, and before anything was written.
 
     Everything is read, validated, computed and encoded before the store is even opened. `InputRefused` and `StoreError` end
     the run and are told in the report; any other exception is a bug and is raised.
@@ -74,7 +86,8 @@ def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, r
     start_s = time.monotonic()
     report: dict[str, Any] = {"run": run, "started_at": iso(now_ms), "dry_run": options.dry_run}
     try:
-        vectors, info = _prepare(options, now_ms, run, reporter, report)
+        with options.memory.watched(lambda why: end(report | {"status": "refused", "error": why, "exit_code": REFUSED})):
+            vectors, info = _prepare(options, now_ms, run, reporter, report)
         code = PUBLISHED
         report["status"] = "dry_run"
         if not options.dry_run:
@@ -91,6 +104,9 @@ def run_job(options: Options, *, now_ms: int, run: str, open_store: OpenStore, r
         if isinstance(refused, FilesRefused):
             _add_files(report, refused.fates)
         report |= {"status": "refused", "error": str(refused)}
+    except MemoryError:
+        code = REFUSED
+        report |= {"status": "refused", "error": options.memory.over()}
     except StoreError as failed:
         code = STORE_FAILED
         report |= {
@@ -193,6 +209,9 @@ def _price_report(bars: Bars) -> dict[str, Any]:
 
 
 def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
+    """``beyond_bound`` are the outputs that were left out because a symbol has more than `VIEWS_MAX`, by symbol."""
+    counts = views.group_by("symbol").len().filter(pl.col("len") > VIEWS_MAX).sort("symbol")
+    beyond = {symbol: count - VIEWS_MAX for symbol, count in counts.iter_rows()}
     statuses = dict(views.group_by("status").len().sort("status").iter_rows())
     return {
         "agent_rows": sum(each.rows for each in agents.fates),
@@ -200,4 +219,6 @@ def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
         "views": statuses.get("view", 0),
         "abstained": statuses.get("abstained", 0),
         "failed": statuses.get("failed", 0),
+        "views_beyond_bound": sum(beyond.values()) or None,
+        "beyond_bound": beyond,
     }

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -16,16 +17,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.vector import VIEWS_MAX
+
 STAGES = ("read_prices", "indicators", "read_agents", "build_records", "publish")
 """In this order; ``publish`` is announced right before the write and left out of a dry run."""
 
 SHOWN = (
-    "status", "symbols", "bars", "rejects", "seconds", "bytes", "run", "newest_as_of", "agent_rejects", "views", "written",
+    "status", "symbols", "bars", "rejects", "seconds", "bytes", "run", "newest_as_of", "agent_rejects", "views",
+    "views_beyond_bound", "written",
     "kept_newer", "pruned",
 )  # fmt: skip
 """The closing table's lines, in order."""
 
 
+_SYMBOLS_SHOWN = 10
 FILES_SHOWN = 100
 """Files of the closing table; a report has all of them."""
 
@@ -103,6 +108,8 @@ class TerminalReporter:
             self._console.print(_files_table(files))
         if len(files) > FILES_SHOWN:
             self._console.print(f"and {len(files) - FILES_SHOWN:,} more files: --report has them all", markup=False)
+        for symbol, count in islice(report.get("beyond_bound", {}).items(), _SYMBOLS_SHOWN):
+            self._console.print(f"left out {count:,} agents of {symbol}: {VIEWS_MAX} newest are kept", markup=False)
         for reason, body in report.get("reject_reasons", {}).items():
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
         if "error" in report:

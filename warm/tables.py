@@ -12,6 +12,20 @@ from warm.files import Source, one_line
 
 _READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError, ValueError)
 
+_WIDEST = 8
+_WIDTHS = {
+    pl.Boolean: 0.125,
+    pl.Int8: 1,
+    pl.UInt8: 1,
+    pl.Int16: 2,
+    pl.UInt16: 2,
+    pl.Int32: 4,
+    pl.UInt32: 4,
+    pl.Float32: 4,
+    pl.String: 16,
+}
+"""Bytes that a value takes at least, by its column's type."""
+
 # Sixty-four openings without a closing between them.
 _DEEP = re.compile(rb"(?:[\[{][^\[\]{}\n]{0,200}){64}")
 
@@ -88,10 +102,12 @@ def read_table(table: Table, columns: Mapping[str, str], types: Mapping[str, pl.
     source = table.source
     try:
         if source.kind == "csv":
+            if isinstance(data := source.data(), Path):
+                source.claim(data.stat().st_size)
             overrides = {theirs: types.get(own, pl.String()) for theirs, own in columns.items()}
             # Only a value that does not parse is forgiven; a broken line, quote or encoding is still an error.
             frame = pl.read_csv(
-                source.data(),
+                data,
                 columns=list(columns),
                 infer_schema=False,
                 ignore_errors=True,
@@ -119,14 +135,25 @@ def _names(table: Table, types: Mapping[str, pl.DataType]) -> dict[str, Any]:
 def _whole(table: Table, columns: list[str]) -> pl.DataFrame:
     data = table.source.data()
     if table.source.kind == "parquet":
+        _claim_rows(table, pl.scan_parquet(data, glob=False).select(columns))
         return pl.read_parquet(data, columns=columns, glob=False)
     if table.source.kind == "arrow":
+        _claim_rows(table, pl.scan_ipc(data).select(columns))
         return pl.read_ipc(data, columns=columns)
+    if isinstance(data, Path):
+        table.source.claim(2 * data.stat().st_size)
     content = data.read_bytes() if isinstance(data, Path) else data
     if _DEEP.search(content):
         # Polars' reader ends the process on them.
         raise table.source.refuse("objects or arrays nested deeper than 64 levels")
     return pl.read_ndjson(content, infer_schema_length=None).select(columns)
+
+
+def _claim_rows(table: Table, lazy: pl.LazyFrame) -> None:
+    """The least that the rows take: a few bytes of file can be millions of them."""
+    widths = [_WIDTHS.get(kind.base_type(), _WIDEST) for kind in lazy.collect_schema().dtypes()]
+    rows: int = lazy.select(pl.len()).collect().item()
+    table.source.claim(rows * sum(widths))
 
 
 def read_text(table: Table, columns: Mapping[str, str], rows: pl.Series) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from app.domain.vector import (
     AgentView,
     HistoryRecord,
     PriceRecord,
+    newest_views,
 )
 from warm.agents.rows import LABEL_MAX, clean_text
 
@@ -108,6 +109,6 @@ def _agent_records(views: pl.DataFrame, run: str, loaded_at_ms: int) -> dict[str
             )
         )
     return {
-        symbol: AgentRecord(SCHEMA, max(each.as_of_ms for each in found), loaded_at_ms, run, symbol, tuple(found))
+        symbol: AgentRecord(SCHEMA, max(each.as_of_ms for each in found), loaded_at_ms, run, symbol, newest_views(tuple(found)))
         for symbol, found in grouped.items()
     }

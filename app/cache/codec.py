@@ -1,19 +1,24 @@
 """Records to bytes and back: one msgpack array a record, schema fingerprint first."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
+from app.cache.store import Stored
+from app.domain.evidence import Evidence, Trouble
 from app.domain.vector import (
     AS_OF_MAX_MS,
     HISTORY_SCHEMA,
     SCHEMA,
+    VIEWS_MAX,
     AgentRecord,
     HistoryRecord,
     PriceRecord,
     RecordHeader,
     agent_record_fault,
     history_record_fault,
+    newest_views,
     price_record_fault,
 )
 from app.errors import RecordError
@@ -68,7 +73,33 @@ def decode_agents(raw: bytes, symbol: str) -> AgentRecord:
     """Decode and check an agent record of ``symbol``; raises as `decode_price`."""
     record = _decoded(_agents, raw)
     _refuse(agent_record_fault(record), record.symbol, symbol)
+    if len(record.views) > VIEWS_MAX:
+        # Of an earlier version, or of somebody else: no record may make a decision slow.
+        return msgspec.structs.replace(record, views=newest_views(record.views))
     return record
+
+
+def decoded(symbol: str, stored: Stored, report: Callable[[str], None]) -> Evidence:
+    """What ``stored`` says of ``symbol``. A record that cannot be used leaves a trouble in its place; its reason is reported."""
+    price, agents = None, None
+    price_trouble: Trouble | None = None if stored.price is not None else "absent"
+    agents_trouble: Trouble | None = None if stored.agents is not None else "absent"
+    if stored.price is not None:
+        try:
+            price = decode_price(stored.price, symbol)
+        except RecordError as error:
+            price_trouble = _trouble(error, report)
+    if stored.agents is not None:
+        try:
+            agents = decode_agents(stored.agents, symbol)
+        except RecordError as error:
+            agents_trouble = _trouble(error, report)
+    return Evidence(price, agents, price_trouble, agents_trouble)
+
+
+def _trouble(error: RecordError, report: Callable[[str], None]) -> Trouble:
+    report(error.reason)
+    return "schema_mismatch" if error.reason == "schema_mismatch" else "corrupt"
 
 
 def decode_history(raw: bytes, symbol: str) -> HistoryRecord:

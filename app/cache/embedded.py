@@ -2,26 +2,37 @@
 
 One row a symbol holds both its records, so a read never sees one of an old run and one of a new. WAL mode lets readers go on
 while the warm job writes; its one transaction is either wholly there or not at all, whenever the job is killed. Reads run in
-one thread of the store's own, so that a slow disk delays its callers up to their budget and never the event loop. Histories
+threads of the store's own, so that a slow disk delays its callers up to their budget and never the event loop: one for decisions
+and the feed, one for what may take longer (listings, histories, writes), each with its connection. Histories
 have a table of their own: a file of an earlier version is completed, and pages that decisions read hold nothing else.
+
+Whatever stands in the file, columns are taken for what they must be: SQLite keeps any type in any of them.
 """
 
 import asyncio
+import contextlib
+import logging
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn
-from app.cache.withdrawals import take_back
+from app.cache.embedded_writes import newest_change, publish_rows, take_back
+from app.cache.private import give_up_reserve, keep_reserve, make_private
+from app.cache.slices import names_on_lines
+from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
+Entries = list[tuple[bytes, bool]]
+"""Of the feed: each one's text, which names symbols, and whether it withdraws them."""
+
+_logger = logging.getLogger("decide.store")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS records (
@@ -36,24 +47,24 @@ CREATE TABLE IF NOT EXISTS change_withdrawals (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
-_READ = """
-SELECT symbol, price, agents FROM records WHERE symbol IN (SELECT value FROM json_each(?))
-"""
+# A value that is too long is one that cannot be read; its length is known without reading it.
+_READ = f"""
+SELECT symbol, CASE WHEN length(price) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(price AS BLOB) END,
+    CASE WHEN length(agents) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(agents AS BLOB) END
+FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - a number of ours
+_READ_HISTORY = f"""
+SELECT CASE WHEN length(history) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(history AS BLOB) END FROM histories WHERE symbol = ?
+"""  # noqa: S608 - as above
 _READ_CHANGES = """
-SELECT id, symbols, at_ms, change_withdrawals.id IS NOT NULL
+SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END, change_withdrawals.id IS NOT NULL
 FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id) WHERE id > ? ORDER BY id LIMIT ?
 """
-_WRITE = """
-INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (symbol) DO UPDATE SET
-    price_as_of_ms = coalesce(excluded.price_as_of_ms, price_as_of_ms), price = coalesce(excluded.price, price),
-    agents_as_of_ms = coalesce(excluded.agents_as_of_ms, agents_as_of_ms), agents = coalesce(excluded.agents, agents)
-"""
-_CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
+_WAITED_S = 2.0
 _BUSY_AGAIN_S = 0.005
 
 
@@ -62,13 +73,17 @@ class EmbeddedStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, busy_s: float = _BUSY_S) -> None:
+    def __init__(self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
         self._busy_s = busy_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
         self._file: tuple[int, int] | None = None
+        self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
+        self._long_connection: sqlite3.Connection | None = None
+        self._long_file: tuple[int, int] | None = None
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
@@ -78,9 +93,10 @@ class EmbeddedStore:
 
         def read() -> list[Stored]:
             reader = self._reader()
-            found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
-            if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
-                raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
+            with _snapshot(reader):
+                found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
+                if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
+                    raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
             return [found.get(symbol, UNKNOWN) for symbol in symbols]
 
         return await self._in_thread(read)
@@ -93,11 +109,11 @@ class EmbeddedStore:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 with connection:
-                    return _publish(connection, rows, info, prune=prune)
+                    return publish_rows(connection, rows, info, prune=prune)
             finally:
                 connection.close()
 
-        return await self._in_thread(write)
+        return await self._in_thread(write, self._long_thread)
 
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
         """One transaction, as `publish`."""
@@ -107,42 +123,46 @@ class EmbeddedStore:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 with connection:
-                    done = take_back(connection, symbols, run)
-                    if not done.symbols:
-                        return done
-                    return done._replace(change_id=str(_add_change(connection, run, done.symbols, withdrawn=True)))
+                    return take_back(connection, symbols, run)
             finally:
                 connection.close()
 
-        return await self._in_thread(write)
+        return await self._in_thread(write, self._long_thread)
 
     async def history(self, symbol: str) -> bytes | None:
         """One row."""
 
         def read() -> bytes | None:
-            row = self._reader().execute("SELECT history FROM histories WHERE symbol = ?", (symbol,)).fetchone()
-            return None if row is None else bytes(row[0])
+            row = self._long_reader().execute(_READ_HISTORY, (symbol,)).fetchone()
+            return None if row is None else row[0]
 
-        return await self._in_thread(read)
+        return await self._soon(read)
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
 
         def read() -> RunInfo | None:
-            row = self._reader().execute("SELECT info FROM run").fetchone()
+            row = self._reader().execute("SELECT CAST(info AS BLOB) FROM run").fetchone()
             return None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
 
-        return await self._in_thread(read)
+        info = await self._in_thread(read)
+        fault = None if info is None else run_fault(info)
+        if fault is not None:
+            raise StoreError("l2_error", f"SQLite at {self._path}: the run's info is none: {fault}")
+        return info
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
-        return await self._in_thread(
-            lambda: [row[0] for row in self._reader().execute("SELECT symbol FROM records ORDER BY symbol")]
-        )
+
+        def read() -> list[str]:
+            rows = self._long_reader().execute("SELECT CAST(symbol AS BLOB) FROM records ORDER BY symbol")
+            return [row[0].decode() for row in rows]
+
+        return await self._soon(read)
 
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
-        return str(await self._in_thread(lambda: _newest_change(self._reader())))
+        return str(await self._in_thread(lambda: newest_change(self._reader())))
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
@@ -151,19 +171,21 @@ class EmbeddedStore:
             found = await self._in_thread(lambda: self._changes_now(int(after)))
             left_s = deadline - time.monotonic()
             if found is not None or left_s <= 0:
-                return found or Changes(last_id=after, symbols=(), lost=False)
+                return Changes(last_id=after, symbols=(), lost=False) if found is None else await _named(*found)
             await asyncio.sleep(min(_POLL_S, left_s))
 
     async def changes_since(self, after: str) -> Changes:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
 
-        def read() -> Changes:
-            reader = self._reader()
-            if self._file_now() != self._file:
-                return Changes(last_id=after, symbols=(), lost=True)
-            return _changes_after(reader, int(after))[0]
+        def read() -> tuple[Changes, Entries]:
+            reader = self._long_reader()
+            if self._file is not None and self._long_file != self._file:
+                return Changes(last_id=after, symbols=(), lost=True), []
+            return _changes_after(reader, int(after))
 
-        return await self._in_thread(read) if _is_change_id(after) else Changes(after, (), lost=True)
+        if not _is_change_id(after):
+            return Changes(after, (), lost=True)
+        return await _named(*await self._soon(read))
 
     async def ping(self) -> None:
         """Reads one row."""
@@ -171,44 +193,93 @@ class EmbeddedStore:
 
     async def keys(self) -> dict[str, bytes]:
         """All rows."""
+
         # As bytes, whatever somebody has put there: a row that is no key must not hide the others.
-        rows = await self._in_thread(
-            lambda: self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
-        )
+        def read() -> list[tuple[bytes, bytes]]:
+            keep_reserve(self._path)
+            return self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
+
+        rows = await self._in_thread(read)
         return {key_id.decode("ascii", "replace"): record for key_id, record in rows}
 
     async def put_key(self, key_id: str, record: bytes) -> None:
         """One row."""
-        await self._in_thread(
-            lambda: self._reader().execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?, ?)", (key_id, record))
-        )
+
+        def write() -> None:
+            self._reader().execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?, ?)", (key_id, record))
+            keep_reserve(self._path)
+
+        await self._in_thread(write)
 
     async def remove_key(self, key_id: str) -> bool:
-        """One row."""
-        return await self._in_thread(lambda: self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0)
+        """One row. A full disk does not keep a key good: the reserve makes room for that."""
+
+        def delete() -> bool:
+            return self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0
+
+        def write() -> bool:
+            try:
+                return delete()
+            except sqlite3.Error as error:
+                if not give_up_reserve(self._path):
+                    raise
+                _logger.warning("%s: %s; its reserve is given up for the revocation", self._path, error)
+                self._disconnect()
+                return delete()
+            finally:
+                keep_reserve(self._path)
+
+        return await self._in_thread(write)
 
     async def close(self) -> None:
         """Close the connection in the thread it belongs to, then end the thread."""
 
-        def close() -> None:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        def close_long() -> None:
+            if self._long_connection is not None:
+                self._long_connection.close()
+                self._long_connection = None
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown(wait=False)
+        for thread, work in ((self._thread, self._disconnect), (self._long_thread, close_long)):
+            await asyncio.get_running_loop().run_in_executor(thread, work)
+            thread.shutdown(wait=False)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
+
+    async def _soon(self, read: Callable[[], T]) -> T:
+        """In the other thread, or not at all: callers do not wait for longer, and whoever comes next shall not wait for them."""
+        latest = self._clock() + _WAITED_S
+
+        def begun() -> T:
+            if self._clock() > latest:
+                raise StoreError("l2_timeout", f"SQLite at {self._path} was busy for more than {_WAITED_S:g} s")
+            return read()
+
+        return await self._in_thread(begun, self._long_thread)
 
     def _reader(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
             self._file = self._file_now()
         return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _long_reader(self) -> sqlite3.Connection:
+        """The other thread's. Nobody tells it that the file is another one now, so it looks."""
+        if self._long_connection is not None and self._file_now() != self._long_file:
+            self._long_connection.close()
+            self._long_connection = None
+        if self._long_connection is None:
+            self._long_connection = self._connect()
+            self._long_file = self._file_now()
+        return self._long_connection
 
     def _file_now(self) -> tuple[int, int] | None:
         """Which file the path names; None if there is none."""
@@ -219,7 +290,7 @@ class EmbeddedStore:
         return found.st_dev, found.st_ino
 
     def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
         try:
             self._begin_wal(connection)
@@ -245,104 +316,49 @@ class EmbeddedStore:
             else:
                 return
 
-    def _changes_now(self, after: int) -> Changes | None:
+    def _changes_now(self, after: int) -> tuple[Changes, Entries] | None:
         connection = self._reader()
         if self._file_now() != self._file:
             # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
             connection.close()
             self._connection = self._seen = None
-            return Changes(last_id=str(_newest_change(self._reader())), symbols=(), lost=True)
+            return Changes(last_id=str(newest_change(self._reader())), symbols=(), lost=True), []
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None
-        changes, count = _changes_after(connection, after)
-        if changes.lost and not count:
-            return changes
-        if count < _CHANGES_READ:
+        changes, named = _changes_after(connection, after)
+        if not changes.more and not (changes.lost and not named):
             self._seen = (version, int(changes.last_id))
-        return changes if count else None
+        return (changes, named) if named or changes.lost else None
 
 
-def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, int]:
-    """What came after it, of how many entries."""
-    # The newest id first: a change written between the two reads then is among those found, never one that seems lost.
-    newest_id = _newest_change(connection)
-    found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+async def _named(changes: Changes, entries: Entries) -> Changes:
+    """``changes``, with the symbols that stand in the entries' texts. In the loop: there it is done in slices."""
+    try:
+        symbols = await names_on_lines(text for text, _ in entries)
+        return changes._replace(symbols=symbols, withdrawn=await names_on_lines(text for text, withdrawn in entries if withdrawn))
+    except UnicodeDecodeError:
+        # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
+        return changes._replace(lost=True)
+
+
+def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, Entries]:
+    """What came after it but for the symbols, and the entries' texts, which name those."""
+    with _snapshot(connection):
+        newest_id = newest_change(connection)
+        found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
     if not found:
-        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), 0
-    symbols = dict.fromkeys(symbol for row in found for symbol in row[1].split("\n") if symbol)
-    withdrawn = dict.fromkeys(symbol for row in found if row[3] for symbol in row[1].split("\n"))
+        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
-    return Changes(str(found[-1][0]), tuple(symbols), lost, found[0][2], more, tuple(withdrawn)), len(found)
+    changes = Changes(last_id=str(found[-1][0]), symbols=(), lost=lost, published_ms=found[0][2], more=more)
+    return changes, [(row[1], bool(row[3])) for row in found]
 
 
-def _newest_change(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
-    stored = {
-        row[0]: (row[1], row[2]) for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
-    }
-    written, kept_newer, changed = 0, 0, []
-    histories: dict[str, bytes | None] = {}
-    writes: list[tuple[str, int | None, bytes | None, int | None, bytes | None]] = []
-    for row in rows:
-        price_then, agents_then = stored.get(row.symbol, (None, None))
-        new_price = row.price is not None and (price_then is None or (row.price_as_of_ms or 0) >= price_then)
-        new_agents = row.agents is not None and (agents_then is None or (row.agents_as_of_ms or 0) >= agents_then)
-        kept_newer += (row.price is not None and not new_price) + (row.agents is not None and not new_agents)
-        if new_price or new_agents:
-            written += new_price + new_agents
-            changed.append(row.symbol)
-            price = (row.price_as_of_ms, row.price) if new_price else (None, None)
-            agents = (row.agents_as_of_ms, row.agents) if new_agents else (None, None)
-            writes.append((row.symbol, *price, *agents))
-            if new_price:
-                histories[row.symbol] = row.history
-            # A symbol may be named twice, and the second row must not go back behind the first.
-            stored[row.symbol] = (price[0] if new_price else price_then, agents[0] if new_agents else agents_then)
-    named = {row.symbol for row in rows if row.price is not None or row.agents is not None}
-    gone = [symbol for symbol in stored if symbol not in named] if prune else []
-    if not writes and not gone:
-        return Published(written=0, kept_newer=kept_newer, pruned=0, change_id=str(_newest_change(connection)))
-    connection.executemany(_WRITE, writes)
-    for table in ("records", "histories"):
-        connection.executemany(f"DELETE FROM {table} WHERE symbol = ?", ((symbol,) for symbol in gone))  # noqa: S608 - as below
-    _write_histories(connection, histories)
-    change_id = 0
-    if changed:
-        change_id = _add_change(connection, info.run, changed, withdrawn=False)
-    if gone:
-        change_id = _add_change(connection, info.run, gone, withdrawn=True)
-    newest_ms, count = connection.execute(
-        "SELECT max(max(coalesce(price_as_of_ms, agents_as_of_ms), coalesce(agents_as_of_ms, price_as_of_ms))), count(*)"
-        " FROM records"
-    ).fetchone()
-    info = msgspec.structs.replace(info, newest_as_of_ms=newest_ms or info.newest_as_of_ms, symbols=count)
-    connection.execute("INSERT OR REPLACE INTO run (only_one, info) VALUES (1, ?)", (msgspec.msgpack.encode(info),))
-    return Published(written=written, kept_newer=kept_newer, pruned=len(gone), change_id=str(change_id))
-
-
-def _write_histories(connection: sqlite3.Connection, histories: dict[str, bytes | None]) -> None:
-    """Each in the place of what stood there, None too."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO histories (symbol, history) VALUES (?, ?)",
-        (each for each in histories.items() if each[1] is not None),
-    )
-    bare = ((symbol,) for symbol, history in histories.items() if history is None)
-    connection.executemany("DELETE FROM histories WHERE symbol = ?", bare)
-
-
-def _add_change(connection: sqlite3.Connection, run: str, symbols: Sequence[str], *, withdrawn: bool) -> int:
-    """An entry of the feed; its id."""
-    at_ms = time.time_ns() // 1_000_000
-    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (run, "\n".join(symbols)))
-    change_id = int(cursor.lastrowid or 0)
-    connection.execute("INSERT INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
-    if withdrawn:
-        connection.execute("INSERT INTO change_withdrawals (id) VALUES (?)", (change_id,))
-    for table in ("changes", "change_times", "change_withdrawals"):
-        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - three names of ours
-    return change_id
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read in it is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")

@@ -13,12 +13,15 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from app.cache.slices import SLICE, in_slices
 from app.cache.store import Changes, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.errors import StoreError
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_WITHDRAWN_AT_ONCE = SLICE // 2
+"""What L1 forgets is freed, and takes twice the time."""
 
 
 class FeedMeters(Protocol):
@@ -141,21 +144,35 @@ class Feed:
         changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
         # Over this connection L2 has answered: whoever waits out a pause over another need not.
         self._tiers.breaker.heard()
-        self._tiers.withdraw(changes.withdrawn)
         if changes.lost:
             self._tiers.invalidate_all()
-            self._tiers.prefetch()
+            async for some in in_slices(changes.withdrawn, _WITHDRAWN_AT_ONCE):
+                self._tiers.withdraw(some)
+            self._on_changes(changes)
+            await self._tiers.prefetch()
         elif changes.symbols:
-            self._tiers.invalidate(changes.symbols)
-            self._tiers.prefetch(changes.symbols)
+            await self._invalidate(changes)
+            await self._tiers.prefetch(changes.symbols)
         self._position = changes.last_id
         if not (changes.lost or changes.symbols):
             return changes
         delay_s = None if changes.published_ms is None else max(0.0, (self._now_ms() - changes.published_ms) / 1000.0)
         self._meters.feed_applied(len(changes.symbols), lost=changes.lost, delay_s=delay_s)
         self._run_is_due = True
-        self._on_changes(changes)
         return changes
+
+    async def _invalidate(self, changes: Changes) -> None:
+        """In slices: whoever is told of them learns with the last one how far they reach, and the lease is not renewed before."""
+        withdrawn: set[str] = set()
+        async for some in in_slices(changes.withdrawn):
+            withdrawn.update(some)
+        left = len(changes.symbols)
+        async for some in in_slices(changes.symbols, _WITHDRAWN_AT_ONCE if withdrawn else SLICE):
+            taken = tuple(withdrawn.intersection(some))
+            self._tiers.withdraw(taken)
+            self._tiers.invalidate(some)
+            left -= len(some)
+            self._on_changes(changes._replace(last_id="" if left else changes.last_id, symbols=some, withdrawn=taken))
 
     async def _look_at_run(self) -> None:
         info = await self._store.run_info()

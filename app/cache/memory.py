@@ -9,6 +9,7 @@ remembered apart, briefly and in a bounded table, so that a scan over made-up sy
 """
 
 import heapq
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterable
@@ -61,7 +62,9 @@ class CountingLRU(LRUCache[str, Entry]):
 
 
 class Memory:
-    """L1. All methods are synchronous and take constant time but `expire`, which is linear in what it is given."""
+    """L1. All methods are synchronous and take constant time but `expire` and `hottest`, which are linear in what they are given,
+    and `symbols`.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class Memory:
         self._refresh_share = refresh_share
         self.proven_until = math.inf
         self._entries = CountingLRU(max_entries)
-        self._unknown: LRUCache[str, float] = LRUCache(negative_max_entries)
+        self._unknown: LRUCache[str, tuple[float, int]] = LRUCache(negative_max_entries)
         self._ttl_s = ttl_s
         self._ttl_jitter = ttl_jitter
         self._stale_s = stale_s
@@ -187,14 +190,15 @@ class Memory:
         """Remember that L2 does not know ``symbol``."""
         self._entries.pop(symbol, None)
         if self._negative_ttl_s > 0:
-            self._unknown[symbol] = self._clock() + self._negative_ttl_s
+            self._unknown[symbol] = self._clock() + self._negative_ttl_s, self.generation
 
     def is_unknown(self, symbol: str, now: float) -> bool:
         """Whether L2 said, not long ago, that it does not know ``symbol``, and the feed would have told if that had changed."""
-        until = self._unknown.get(symbol)
-        if until is None or self.proven_until <= now:
+        found = self._unknown.get(symbol)
+        if found is None or self.proven_until <= now:
             return False
-        if until <= now:
+        until, generation = found
+        if until <= now or generation != self.generation:
             del self._unknown[symbol]
             return False
         return True
@@ -213,18 +217,22 @@ class Memory:
         """Forget all that is known of these: their records were taken back."""
         for symbol in symbols:
             self._unknown.pop(symbol, None)
-            self._entries.pop(symbol, None)
+            if symbol in self._entries:
+                del self._entries[symbol]
 
-    def hottest(self, most: int, among: Iterable[str] | None = None) -> list[str]:
-        """The symbols in L1 that were hit most, at most ``most`` of them (of those ``among``, if it is given)."""
+    def symbols(self, first: int, count: int) -> tuple[str, ...]:
+        """So many of those that L1 has evidence of, stale or not, after the ``first`` ones."""
+        return tuple(itertools.islice(self._entries, first, first + count))
+
+    def hottest(self, most: int, among: Iterable[str]) -> list[str]:
+        """Those ``among`` the symbols in L1 that were hit most, at most ``most`` of them."""
         peek = self._entries.peek
-        held = list(self._entries) if among is None else [symbol for symbol in among if symbol in self._entries]
+        held = [symbol for symbol in among if symbol in self._entries]
         return heapq.nlargest(most, held, key=lambda symbol: peek(symbol).hits)
 
     def expire_all(self) -> None:
         """Make every entry stale, in constant time: what is loaded from now on is compared with none of them."""
         self.generation += 1
-        self._unknown.clear()
 
 
 def newest(loaded: Evidence, remembered: Evidence) -> Evidence:

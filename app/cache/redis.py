@@ -6,7 +6,7 @@ Keys, with the prefix ``decide:1``::
     decide:1:{AAPL}:agents   msgpack array, AgentRecord
     decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
     decide:1:symbols         set of the loaded universe
-    decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms, symbols, bars, bytes
+    decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms (and newest_key, whose record that is), symbols, bars, bytes
     decide:1:changes         stream of run and changed symbols (``withdrawn``: taken back), at most about 10,000 entries
     decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
@@ -15,11 +15,14 @@ of the command has arrived. One script touches keys of all symbols, so the store
 not a Redis Cluster; Redis 6.2 or newer.
 """
 
+import asyncio
+import heapq
 import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from app.cache.store import Changes, Published, Row, RunInfo, Stored, Withdrawn
+from app.cache.slices import names_on_lines
+from app.cache.store import Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.cache.withdrawals import WITHDRAW
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
@@ -35,6 +38,7 @@ _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _SYMBOLS_A_CHANGE = 1000
 _PUBLISH_S = 120.0
+_SYMBOLS_AT_ONCE = 1000
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 # KEYS: the set, the hash, the stream, then a key for each record.
@@ -66,7 +70,13 @@ local function stored_as_of(key)
   return as_of
 end
 
-local written, kept, newest, changed, named = 0, 0, tonumber(ARGV[3]), {}, {}
+-- The newest record's time, and the key that holds it: -1 before there is one.
+local newest, newest_key = -1, ''
+local function consider(as_of, key)
+  if as_of and as_of > newest then newest, newest_key = as_of, key end
+end
+
+local written, kept, changed, named = 0, 0, {}, {}
 for index = 4, #KEYS do
   local at = 9 + (index - 4) * 4
   local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
@@ -74,8 +84,9 @@ for index = 4, #KEYS do
   named[symbol] = true
   if stored and stored > as_of then
     kept = kept + 1
-    if stored > newest then newest = stored end
+    consider(stored, KEYS[index])
   else
+    consider(as_of, KEYS[index])
     redis.call('SET', KEYS[index], ARGV[at + 3])
     written = written + 1
     if string.sub(KEYS[index], -6) == ':price' then
@@ -103,20 +114,24 @@ end
 
 if #changed + #gone == 0 then return {written, kept, 0, ''} end
 -- Whatever stands in the hash, nothing may fail from here on: records are written already.
-local before = tonumber(redis.call('HGET', KEYS[2], 'newest_as_of_ms') or '') or 0
-if #gone == 0 then
-  if before > newest and before < AS_OF_MAX_MS then newest = before end
+local function from_hash(field) return redis.call('HGET', KEYS[2], field) or '' end
+-- The time that stands there is believed as far as the record that it is of has it: one that no record has would else be the
+-- newest for ever. Where none has it, and where records were removed, all are looked at.
+local before_key = from_hash('newest_key')
+local witness = stored_as_of(before_key)
+if #gone == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms')) or 0) then
+  consider(witness, before_key)
 else
-  -- The record that was the newest may be gone; the newest of those left may be one that this run did not bring.
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     for _, part in ipairs({':price', ':agents'}) do
-      local stored = stored_as_of(ARGV[9] .. ':{' .. symbol .. '}' .. part)
-      if stored and stored > newest then newest = stored end
+      local key = ARGV[9] .. ':{' .. symbol .. '}' .. part
+      consider(stored_as_of(key), key)
     end
   end
 end
+if newest < 0 then newest = tonumber(ARGV[3]) end
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
-  'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
+  'newest_key', newest_key, 'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
 local last, step = '', tonumber(ARGV[8])
 local function tell(symbols, ...)
   for first = 1, #symbols, step do
@@ -229,17 +244,32 @@ class RedisStore:
             info = RunInfo(run=found[b"run"].decode(), **numbers)
         except (KeyError, ValueError) as error:
             raise StoreError("l2_error", f"{self._run_key} is not a run's info: {error}") from error
-        if not (0 <= info.warmed_at_ms < AS_OF_MAX_MS and 0 <= info.newest_as_of_ms < AS_OF_MAX_MS):
-            raise StoreError("l2_error", f"{self._run_key} is not a run's info: a time is outside the years 1970 to 9000")
+        fault = run_fault(info)
+        if fault is not None:
+            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {fault}")
         return info
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
-        found = await _answered(cast("Any", self._client.smembers(self._symbols_key)))
-        try:
-            return sorted(symbol.decode() for symbol in found)
-        except UnicodeDecodeError as error:
-            raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
+        # In parts, and put together in parts: 100,000 names at once, and sorting them, would hold up the event loop.
+        parts: list[list[str]] = []
+        cursor = 0
+        while True:
+            cursor, found = await _answered(self._client.sscan(self._symbols_key, cursor, count=_SYMBOLS_AT_ONCE))
+            try:
+                parts.append(sorted(symbol.decode() for symbol in found))
+            except UnicodeDecodeError as error:
+                raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
+            if not cursor:
+                break
+        symbols: list[str] = []
+        for number, symbol in enumerate(heapq.merge(*parts), 1):
+            # A scan may name a member twice.
+            if not symbols or symbols[-1] != symbol:
+                symbols.append(symbol)
+            if number % _SYMBOLS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return symbols
 
     async def feed_position(self) -> str:
         """Id of the newest change there ever was, trimmed or not; ``0-0`` without a stream."""
@@ -271,8 +301,8 @@ class RedisStore:
             newest_id = await self.feed_position()
             return Changes(last_id=newest_id, symbols=(), lost=newest_id != after)
         try:
-            symbols = _named([fields for _, fields in entries])
-            withdrawn = _named([fields for _, fields in entries if fields.get(b"withdrawn")])
+            symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
+            withdrawn = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries if fields.get(b"withdrawn"))
         except UnicodeDecodeError:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
             symbols, withdrawn, lost = (), (), True
@@ -351,12 +381,6 @@ def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: AN
         batches = next(iter(answer.values()))
         return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
     return list(answer[0][1])
-
-
-def _named(entries: Sequence[dict[bytes, bytes]]) -> tuple[str, ...]:
-    """The symbols of all these, each once."""
-    text = b"\n".join(fields.get(b"symbols", b"") for fields in entries).decode()
-    return tuple(dict.fromkeys(symbol for symbol in text.split("\n") if symbol))
 
 
 def _text(raw: bytes) -> str:

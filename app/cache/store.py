@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from app.domain.vector import AS_OF_MAX_MS
+
 
 class Stored(NamedTuple):
     """What L2 holds of one symbol: raw records, each None if absent. ``known``: the symbol is in the loaded universe."""
@@ -19,6 +21,9 @@ class Stored(NamedTuple):
     price: bytes | None
     agents: bytes | None
 
+
+RECORD_MAX_BYTES = 1_048_576
+"""More is no record: the longest there are, of agents, take some hundred KB. A store gives out no value that is longer."""
 
 UNKNOWN = Stored(known=False, price=None, agents=None)
 
@@ -49,6 +54,13 @@ class RunInfo(msgspec.Struct, frozen=True):
     symbols: int
     bars: int
     bytes: int
+
+
+def run_fault(info: RunInfo) -> str | None:
+    """What is wrong with a run's info that was read, or None."""
+    if not (0 <= info.warmed_at_ms < AS_OF_MAX_MS and 0 <= info.newest_as_of_ms < AS_OF_MAX_MS):
+        return "a time is outside the years 1970 to 9000"
+    return None
 
 
 class Published(NamedTuple):

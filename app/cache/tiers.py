@@ -8,9 +8,8 @@ the reason.
 
 The epoch fence: the change feed marks loads under way for changed symbols (`invalidate`). What a marked load brings is given
 to those who wait for it and is not kept, since it may have been read before the change; but an entry from before that load is not
-fallen back on after it, or callers would be led back behind what they were shown. Where records were taken back (`withdraw`),
-nobody is given what was under way, and nothing is left to fall back on. What is loaded after a loss (`invalidate_all`) is
-compared with nothing from before it.
+fallen back on after it, or callers would be led back behind what they were shown. What is taken back (`withdraw`) is given to
+nobody, nor fallen back on; what is loaded after a loss (`invalidate_all`) is compared with nothing from before it.
 
 A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
 is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
@@ -20,20 +19,24 @@ is loaded anew before it expires (`hit`), and after a change the hottest entries
 import asyncio
 import math
 import weakref
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from app.cache.breaker import Breaker
-from app.cache.codec import decode_agents, decode_price
+from app.cache.codec import decoded
 from app.cache.memory import Entry, Memory
+from app.cache.slices import in_slices
 from app.cache.store import Store, Stored
-from app.cache.waiting import Waiting
+from app.cache.unforeseen import report
+from app.cache.waiting import Waiting, call_when_over
 from app.domain.evidence import Evidence, Trouble, unread
-from app.errors import RecordError, StoreEmpty, StoreError
+from app.errors import StoreEmpty, StoreError
 
 Tier = Literal["l1", "l2", "none"]
 READ_AT_ONCE = 256
-"""Symbols in one read of L2: large enough to share a round trip, small enough to decode (10 µs each) between two requests."""
+"""Symbols in one read of L2: enough to share a round trip."""
+_DECODED_AT_ONCE = 131_072
+"""Bytes of records that are decoded in one turn of the loop: about 1 ms."""
 
 
 class Lookup(NamedTuple):
@@ -107,11 +110,6 @@ _UNREAD = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l
 _EMPTY = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l2_empty")
 
 
-def _report(error: Exception) -> None:
-    """To the log, by way of the event loop's handler for what nobody is there to catch."""
-    asyncio.get_running_loop().call_exception_handler({"message": "a load from L2 failed unforeseen", "exception": error})
-
-
 class Tiers:
     """L1 in front of L2. Belongs to one event loop."""
 
@@ -180,7 +178,7 @@ class Tiers:
         waiting = Waiting(len(loads), future)
         for load in loads:
             load.waiting.append(waiting)
-        timer = loop.call_later(budget_s, waiting.end)
+        timer = call_when_over(loop, budget_s, waiting.end)
         try:
             await future
         finally:
@@ -204,11 +202,10 @@ class Tiers:
         """Their records were taken back: L1 forgets them, and what loads bring that began before is neither kept nor given."""
         taken = frozenset(symbols)
         self.memory.withdraw(taken)
-        for load in self._alive:
-            if load.symbol in taken:
-                load.moved = load.withdrawn = True
-                if self._loads.get(load.symbol) is load:
-                    del self._loads[load.symbol]
+        for symbol in taken:
+            self._loads.pop(symbol, None)
+        for load in [each for each in self._alive if each.symbol in taken]:
+            load.moved = load.withdrawn = True
 
     def invalidate_all(self) -> None:
         """Anything may have changed."""
@@ -217,11 +214,22 @@ class Tiers:
             load.moved = True
         self._loads.clear()
 
-    def prefetch(self, symbols: Iterable[str] | None = None) -> None:
-        """Load the hottest of ``symbols`` (of all, if none are given) that L1 holds, in one read, before they are asked for."""
-        for symbol in self.memory.hottest(READ_AT_ONCE, symbols):
+    async def prefetch(self, symbols: Sequence[str] | None = None) -> None:
+        """Load the hottest of ``symbols`` (of all, if none are given) that L1 holds, in one read, before they are asked for.
+
+        It looks for them in slices, and does not wait for the read.
+        """
+        hottest: list[str] = []
+        async for some in self._held_slices() if symbols is None else in_slices(symbols):
+            hottest = self.memory.hottest(READ_AT_ONCE, dict.fromkeys((*hottest, *some)))
+        for symbol in hottest:
             if symbol not in self._loads and not self._load_soon(symbol):
                 return
+
+    async def _held_slices(self) -> AsyncIterator[tuple[str, ...]]:
+        """What L1 holds. If that changes meanwhile, one may be left out or come twice."""
+        async for numbers in in_slices(range(len(self.memory))):
+            yield self.memory.symbols(numbers[0], len(numbers))
 
     async def close(self) -> None:
         """Wait for the reads under way."""
@@ -296,8 +304,7 @@ class Tiers:
         if found.evidence is None:
             return found
         if load.withdrawn:
-            # Whether it was read before that or afterwards cannot be told.
-            return self._degrade(load.symbol, "l2_timeout")
+            return self._degrade(load.symbol, "l2_timeout")  # It may have been read before that.
         # Fenced off, or held up by others of its batch: what came meanwhile has been shown to others already.
         return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence, load.generation))
 
@@ -333,7 +340,7 @@ class Tiers:
         except StoreError:
             pass
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave callers waiting; it is reported, not hidden
-            _report(error)
+            report("a load from L2 failed unforeseen", error)
         finally:
             # Also when the read was cancelled, as at the end of the process: nobody may wait for a load that is gone.
             self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
@@ -345,16 +352,37 @@ class Tiers:
                 self.breaker.succeeded()
             if stored is None:
                 self._meters.cache_get("l2", "error", len(loads))
-            for position, load in enumerate(loads):
-                if self._loads.get(load.symbol) is load:
-                    del self._loads[load.symbol]
-                load.end(unread if stored is None else self._kept(load, stored[position]))
+                for load in loads:
+                    self._end(load, unread)
+        if stored is not None:
+            await self._give(loads, stored)
+
+    async def _give(self, loads: list[Load], stored: list[Stored]) -> None:
+        """Decode what came and give it to those who wait, and others their turn in between: records may be large."""
+        pairs = zip(loads, stored, strict=True)
+        decoded_bytes = 0
+        try:
+            for load, found in pairs:
+                self._end(load, self._kept(load, found))
+                decoded_bytes += len(found.price or b"") + len(found.agents or b"")
+                if decoded_bytes >= _DECODED_AT_ONCE:
+                    decoded_bytes = 0
+                    await asyncio.sleep(0)
+        finally:
+            # As above.
+            for load, found in pairs:
+                self._end(load, self._kept(load, found))
+
+    def _end(self, load: Load, found: Lookup) -> None:
+        if self._loads.get(load.symbol) is load:
+            del self._loads[load.symbol]
+        load.end(found)
 
     def _kept(self, load: Load, stored: Stored) -> Lookup:
         try:
             return self._keep(load, stored)
         except Exception as error:  # noqa: BLE001 - as in _load: one record must not stop the others
-            _report(error)
+            report("a load from L2 failed unforeseen", error)
             return _UNREAD
 
     def _keep(self, load: Load, stored: Stored) -> Lookup:
@@ -364,29 +392,9 @@ class Tiers:
                 self.memory.put_unknown(load.symbol)
             return _UNKNOWN_IN_L2
         self._meters.cache_get("l2", "hit")
-        evidence = self._decoded(load.symbol, stored)
+        evidence = decoded(load.symbol, stored, self._meters.record_fault)
         if load.moved:
             self.memory.supersede(load.symbol, evidence, load.started, load.generation)
         else:
             evidence = self.memory.put(load.symbol, evidence).evidence
         return Lookup(evidence, "l2", proven=True, age_s=0.0)
-
-    def _decoded(self, symbol: str, stored: Stored) -> Evidence:
-        price, agents = None, None
-        price_trouble: Trouble | None = None if stored.price is not None else "absent"
-        agents_trouble: Trouble | None = None if stored.agents is not None else "absent"
-        if stored.price is not None:
-            try:
-                price = decode_price(stored.price, symbol)
-            except RecordError as error:
-                price_trouble = self._fault(error)
-        if stored.agents is not None:
-            try:
-                agents = decode_agents(stored.agents, symbol)
-            except RecordError as error:
-                agents_trouble = self._fault(error)
-        return Evidence(price, agents, price_trouble, agents_trouble)
-
-    def _fault(self, error: RecordError) -> Trouble:
-        self._meters.record_fault(error.reason)
-        return "schema_mismatch" if error.reason == "schema_mismatch" else "corrupt"

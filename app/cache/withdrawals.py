@@ -1,19 +1,10 @@
-"""Taking back what was published: the one step of it on Redis (the script `WITHDRAW`) and on SQLite (`take_back`).
+"""Taking back what was published to Redis: one script.
 
-Both look at the header of every record there is, since what goes by its run is found no other way, and neither is what is the
-newest of those that are left. All that can fail comes before the first write.
+It looks at the header of every record there is, since what a run wrote is found no other way, and neither is what is the newest
+of those that are left. All that can fail comes before the first write.
 """
 
-import sqlite3
-from collections.abc import Sequence
-
-import msgspec
-
-from app.cache.codec import header_of
-from app.cache.store import RunInfo, Withdrawn
-from app.domain.vector import AS_OF_MAX_MS, RecordHeader
-
-_KINDS = ("price", "agents")
+from app.domain.vector import AS_OF_MAX_MS
 
 # KEYS: the set, the hash, the stream. ARGV: prefix, run (empty: none), kept changes, symbols a change, then symbols. The answer:
 # symbols, price records, agent records, runs, unknown symbols, symbols left, newest as_of_ms, its symbol, its run, change id.
@@ -84,7 +75,7 @@ for index = 5, #ARGV do
 end
 
 local doomed, changed, gone, counts, runs, is_listed = {}, {}, {}, {[':price'] = 0, [':agents'] = 0}, {}, {}
-local newest, last_loaded, runs_left = {as_of = 0, symbol = '', run = ''}, {loaded_at = -1}, {}
+local newest, last_loaded, runs_left = {as_of = 0, symbol = '', run = '', key = ''}, {loaded_at = -1}, {}
 for _, symbol in ipairs(symbols) do
   local base = prefix .. ':{' .. symbol .. '}'
   local touched, left = named[symbol], 0
@@ -106,7 +97,7 @@ for _, symbol in ipairs(symbols) do
         left = left + 1
         if found.run then
           runs_left[found.run] = true
-          found.symbol = symbol
+          found.symbol, found.key = symbol, base .. part
           if is_before(newest, found, 'as_of', 'symbol', 'run') then newest = found end
           if is_before(last_loaded, found, 'loaded_at', 'run') then last_loaded = found end
         end
@@ -136,7 +127,8 @@ if #changed > 0 then
   for _, key in ipairs(doomed) do redis.call('DEL', key) end
   for _, symbol in ipairs(gone) do redis.call('SREM', KEYS[1], symbol) end
   if redis.call('EXISTS', KEYS[2]) == 1 then
-    redis.call('HSET', KEYS[2], 'newest_as_of_ms', string.format('%.0f', newest.as_of), 'symbols', redis.call('SCARD', KEYS[1]))
+    redis.call('HSET', KEYS[2], 'newest_as_of_ms', string.format('%.0f', newest.as_of), 'newest_key', newest.key,
+      'symbols', redis.call('SCARD', KEYS[1]))
     if last_loaded.run and not runs_left[redis.call('HGET', KEYS[2], 'run')] then
       redis.call('HSET', KEYS[2], 'run', last_loaded.run, 'warmed_at_ms', string.format('%.0f', last_loaded.loaded_at),
         'bars', 0, 'bytes', 0)
@@ -150,78 +142,3 @@ end
 return {changed, counts[':price'], counts[':agents'], runs, unknown, redis.call('SCARD', KEYS[1]),
   string.format('%.0f', newest.as_of), newest.symbol, newest.run, last}
 """.replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
-
-
-class _Left:
-    """What no withdrawal took: the newest of it, and what was loaded last."""
-
-    def __init__(self) -> None:
-        self.newest: tuple[int, str, str] = (0, "", "")
-        self._last: tuple[int, str] = (-1, "")
-        self._runs: set[str] = set()
-
-    def note(self, symbol: str, header: RecordHeader | None) -> None:
-        """One record; one without a header is of no run and no time."""
-        if header is not None:
-            self._runs.add(header.run)
-            self.newest = max(self.newest, (header.as_of_ms, symbol, header.run))
-            self._last = max(self._last, (header.loaded_at_ms, header.run))
-
-    def info(self, before: RunInfo, symbols: int) -> RunInfo:
-        """The run's info, which was ``before``. If nothing is left of that run, it is of the one that was loaded last."""
-        info = msgspec.structs.replace(before, newest_as_of_ms=self.newest[0], symbols=symbols)
-        if before.run in self._runs or not self._runs:
-            return info
-        return msgspec.structs.replace(info, run=self._last[1], warmed_at_ms=self._last[0], bars=0, bytes=0)
-
-
-def take_back(connection: sqlite3.Connection, named: Sequence[str], run: str) -> Withdrawn:
-    """Remove all of the symbols ``named``, and all records of ``run`` (empty: none). The caller's is the transaction, and to tell
-    the feed.
-    """
-    wanted, left, runs = frozenset(named), _Left(), set[str]()
-    taken: dict[str, list[str]] = {}
-    for symbol, *records in connection.execute("SELECT symbol, price, agents FROM records ORDER BY symbol"):
-        if symbol in wanted:
-            taken[symbol] = []
-        for kind, raw in zip(_KINDS, records, strict=True):
-            header = None if raw is None else header_of(raw)
-            if raw is not None and (symbol in wanted or (run and header is not None and header.run == run)):
-                taken.setdefault(symbol, []).append(kind)
-                runs.update(() if header is None else (header.run,))
-            elif raw is not None:
-                left.note(symbol, header)
-    if taken:
-        _write(connection, {kind: [symbol for symbol, kinds in taken.items() if kind in kinds] for kind in _KINDS}, left)
-    (symbols_left,) = connection.execute("SELECT count(*) FROM records").fetchone()
-    price_records, agent_records = (sum(kind in kinds for kinds in taken.values()) for kind in _KINDS)
-    newest_as_of_ms, newest_symbol, newest_run = left.newest
-    return Withdrawn(
-        symbols=tuple(taken),
-        price_records=price_records,
-        agent_records=agent_records,
-        runs=tuple(sorted(runs)),
-        unknown=tuple(symbol for symbol in dict.fromkeys(named) if symbol not in taken),
-        symbols_left=symbols_left,
-        newest_as_of_ms=newest_as_of_ms,
-        newest_symbol=newest_symbol,
-        newest_run=newest_run,
-        change_id="",
-    )
-
-
-def _write(connection: sqlite3.Connection, taken: dict[str, list[str]], left: _Left) -> None:
-    """``taken``: the symbols, by the kind of record that goes. A history goes with its price record."""
-    for kind, symbols in taken.items():
-        update = f"UPDATE records SET {kind} = NULL, {kind}_as_of_ms = NULL WHERE symbol = ?"  # noqa: S608 - two names of ours
-        connection.executemany(update, ((symbol,) for symbol in symbols))
-    connection.executemany("DELETE FROM histories WHERE symbol = ?", ((symbol,) for symbol in taken["price"]))
-    connection.execute("DELETE FROM records WHERE price IS NULL AND agents IS NULL")
-    row = connection.execute("SELECT info, (SELECT count(*) FROM records) FROM run").fetchone()
-    try:
-        info = None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
-    except msgspec.MsgspecError:
-        # What cannot be read shall not keep bad data in its place. The next publication writes it anew.
-        return
-    if info is not None:
-        connection.execute("UPDATE run SET info = ?", (msgspec.msgpack.encode(left.info(info, row[1])),))

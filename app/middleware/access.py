@@ -19,6 +19,7 @@ from app.errors import Problem
 from app.middleware.bodies import Bodies
 from app.middleware.hangup import NAMELESS
 from app.middleware.limits import Limiter
+from app.middleware.queues import Kind, Queues
 from app.middleware.security import Header
 
 Need = KeyScope | Literal["any", "open"]
@@ -30,7 +31,7 @@ SOCKET = "socket"
 """Who calls over a Unix socket: callers there have no addresses, so those without keys are one caller together."""
 
 _DECIDE = frozenset({"/decide", "/decide/batch", "/stream", "/ws"})
-_BY_NUMBER = frozenset({"/decide/batch", "/stream"})
+_BY_NUMBER = {"/decide/batch": "POST", "/stream": "GET"}
 _ADMIN = frozenset({"/status"})
 _PROBES = frozenset({"/livez", "/readyz", "/health"})
 _METRICS = "/metrics"
@@ -94,21 +95,31 @@ def need_of(path: str, metrics: Literal["open", "keys"], probes: Literal["open",
     return "open" if _is_page(path) else "read"
 
 
-def is_limited(path: str) -> bool:
-    """Whether requests for ``path`` pay for one decision: all but those of probes, of Prometheus and of pages, which pay nothing,
-    and those that pay by how many they ask for (`Gate.charge`).
+def is_limited(path: str, method: str) -> bool:
+    """Whether requests for ``path`` pay for one decision, answered or refused: all but those of probes, of Prometheus and of
+    pages, which pay nothing, and those that pay by how many they ask for (`Gate.charge`).
     """
-    return path != _METRICS and path not in _PROBES and path not in _BY_NUMBER and not _is_page(path)
+    return path != _METRICS and path not in _PROBES and _BY_NUMBER.get(path) != method and not _is_page(path)
+
+
+def kind_of(protocol: str, path: str, method: str) -> Kind | None:
+    """In which queue strangers wait who ask for ``path``; in none for decisions, which have bounds of their own."""
+    if path in _PROBES:
+        return "probe"
+    if path == _METRICS:
+        return "metrics"
+    return None if _BY_NUMBER.get(path) == method or (protocol == "websocket" and path in _DECIDE) else "other"
 
 
 class Gate:
     """Tells callers apart and holds them to what they may. ``ring`` is None where nobody needs a key, ``limiter`` where there is
-    no limit; ``refused`` counts by reason.
+    no limit; ``refused`` counts by reason. Refusals wait in ``queues``: noise must hold up nobody.
     """
 
-    def __init__(self, ring: KeyRing | None, limiter: Limiter | None, refused: Callable[[str], None]) -> None:
+    def __init__(self, ring: KeyRing | None, limiter: Limiter | None, refused: Callable[[str], None], queues: Queues) -> None:
         self.ring = ring
         self.limiter = limiter
+        self._queues = queues
         self._refused = refused
         self._holders: dict[str, set[Callable[[], None]]] = {}
         if ring is not None:
@@ -118,13 +129,14 @@ class Gate:
         """What the answer is to say of the limit, None if there is none. Awaits nothing while the caller has tokens at hand.
 
         Raises:
-            Problem: 401 without a key that is good, 403 if it does not allow ``need``, 503 if that cannot be known, 429 if the
-                caller has asked too often.
+            Problem: 401 without a key that is good, 403 if it does not allow ``need``, 503 if that cannot be known or too many
+                wait for their refusal, 429 if the caller has asked too often.
         """
         limiter = self.limiter
         try:
             caller = self._caller(scope, headers, need)
         except Problem as problem:
+            await self._queues.turn("other", _address(scope))
             if limiter is not None and problem.status < _FAULT_FROM:
                 # Who has no good key pays from the address: guesses and noise are limited like everything else.
                 await limiter.draw(_address(scope))
@@ -132,7 +144,22 @@ class Gate:
         scope[CALLER] = caller
         if limiter is None or not limited:
             return None
-        return limiter.spend(caller) or await limiter.draw(caller)
+        try:
+            return limiter.spend(caller) or await limiter.draw(caller)
+        except Problem:
+            await self._queues.turn("other", caller)
+            raise
+
+    async def line_up(self, scope: Scope) -> None:
+        """For who was let in: return in their turn, which is at once with a good key, and for decisions.
+
+        Raises:
+            Problem: 503 if too many wait.
+        """
+        caller: str = scope[CALLER]
+        kind = kind_of(scope["type"], scope["path"], scope.get("method", ""))
+        if kind is not None and not caller.startswith(_KEY):
+            await self._queues.turn(kind, caller)
 
     def let_in_still(self, scope: Scope) -> None:
         """For requests with a body, once it has come: that may take a while, and the key may have been revoked meanwhile.
@@ -243,7 +270,8 @@ class Guard:
         need = need_of(path, self._metrics, self._probes)
         headers = dict(scope["headers"])
         try:
-            scope[LIMIT] = await self._gate.let_in(scope, headers, need, limited=is_limited(path))
+            scope[LIMIT] = await self._gate.let_in(scope, headers, need, limited=is_limited(path, scope.get("method", "")))
+            await self._gate.line_up(scope)
         except Problem as refusal:
             raise await self._bodies.passed_over(refusal, receive, headers) from None
         if self._gate.limiter is None:

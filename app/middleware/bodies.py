@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from app.cache.waiting import call_when_heard
 from app.errors import Problem
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,7 +61,8 @@ class _Watch:
     """Ends tasks that wait too long, with one timer for all of them.
 
     A timer for each request (`asyncio.timeout`) costs more than the whole decision. All waits have the same limit, so they end in
-    the order in which they began, which is the order of the dict: the timer always looks at the first one alone.
+    the order in which they began, which is the order of the dict: the timer always looks at the first one alone. The time in
+    which the loop was busy with something else does not count: the body may have come in it.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -94,11 +96,21 @@ class _Watch:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         latest = loop.time() - self._limit_s
+        over = {}
         for task, since in self._since.items():
             if since > latest:
                 self._timer = loop.call_at(since + self._limit_s, self._look, loop)
-                return
+                break
             if task not in self._ended:
+                over[task] = since
+        if over:
+            deadline = next(iter(over.values())) + self._limit_s
+            call_when_heard(loop, deadline, self._limit_s, lambda: self._end_those(over))
+
+    def _end_those(self, over: "dict[asyncio.Task[Any], float]") -> None:
+        for task, since in over.items():
+            # It may have ended, and begun anew, meanwhile.
+            if self._since.get(task) == since and task not in self._ended:
                 self._ended.add(task)
                 task.cancel()
 

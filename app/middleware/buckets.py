@@ -28,7 +28,14 @@ class Buckets:
     """A `Bucket` for each caller, of ``burst`` tokens, filled with ``per_s`` a second. On Redis if there is a ``redis_url``."""
 
     def __init__(
-        self, *, per_s: float, burst: int, redis_url: str, redis_password: str, key_prefix: str, timeout_s: float
+        self,
+        *,
+        per_s: float,
+        burst: int,
+        redis_url: str = "",
+        redis_password: str = "",
+        key_prefix: str = "",
+        timeout_s: float = 1.0,
     ) -> None:
         quota = rate_limiter.per_duration(timedelta(seconds=_PERIOD_S), max(1, round(per_s * _PERIOD_S)), burst=burst)
         self._timeout_s = timeout_s

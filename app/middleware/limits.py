@@ -7,24 +7,22 @@ bucket at most. When few are left, more are fetched in the background. Tokens ta
 have room for them; then they are given up one by one, as an overflowing bucket gives them up. So with one worker a caller is held
 to the bucket exactly, and each further one can let a tenth more through at once.
 
-When the bucket cannot be asked, whoever comes is let in, and counted, until a look in the background finds it again: an outage of
-Redis must not be one of ours.
+A bucket always answers: what is done while Redis does not stands in `app.middleware.steady`.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from cachetools import FIFOCache
 
-from app.errors import Problem, StoreError
+from app.errors import Problem
 from app.middleware.security import Header
 
 _CALLERS = 65_536
 _SPENT_SOON_S = 0.5
 _REFUSED_S = 1.0
-_LOOK_S = 1.0
 _LONG_AGO = -1e9
 _SHARE = 10
 """A worker takes out at most a tenth of a bucket at once."""
@@ -45,7 +43,7 @@ class Bucket(Protocol):
     """Token buckets by caller."""
 
     async def draw(self, caller: str, tokens: int) -> Drawn:
-        """Take ``tokens`` out, or none. Raises `app.errors.StoreError` if it cannot be asked."""
+        """Take ``tokens`` out, or none. One that is shared raises `app.errors.StoreError` if it cannot be asked."""
         ...
 
     async def close(self) -> None:
@@ -58,10 +56,6 @@ class LimitMeters(Protocol):
 
     def limit_refused(self) -> None:
         """A request was refused."""
-        ...
-
-    def limit_failed(self) -> None:
-        """The bucket could not be asked."""
         ...
 
 
@@ -105,17 +99,14 @@ class Limiter:
         per_s: float,
         burst: int,
         clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._bucket = bucket
         self._meters = meters
         self._per_s = per_s
         self.burst = burst
         self._clock = clock
-        self._sleep = sleep
         self._most = max(1, burst // _SHARE)
         self._accounts: FIFOCache[str, _Account] = FIFOCache(_CALLERS)
-        self._looking: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._policy = (b"ratelimit-policy", b'"default";q=%d;w=%d' % (burst, math.ceil(burst / per_s)))
 
@@ -144,8 +135,6 @@ class Limiter:
             account = self._accounts[caller] = _Account()
         async with account.lock:
             while self._held(account) < tokens:
-                if self._looking is not None:
-                    return [self._policy]
                 try:
                     await self._fill(caller, account, tokens)
                 except Problem:
@@ -156,8 +145,6 @@ class Limiter:
 
     async def close(self) -> None:
         """Wait for what is under way, and let the bucket go."""
-        if self._looking is not None:
-            self._looking.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._bucket.close()
@@ -172,21 +159,16 @@ class Limiter:
     def _headers(self, account: _Account) -> list[Header]:
         return [self._policy, (b"ratelimit", b'"default";r=%d;t=%d' % (account.remaining + account.left, account.full_in_s))]
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     def _draw_ahead(self, caller: str, account: _Account) -> None:
         account.ahead = True
-        self._start(self._ahead(caller, account))
+        task = asyncio.get_running_loop().create_task(self._ahead(caller, account))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _ahead(self, caller: str, account: _Account) -> None:
         try:
             async with account.lock:
-                if self._looking is None:
-                    await self._fill(caller, account, self._held(account) + 1)
+                await self._fill(caller, account, self._held(account) + 1)
         except Problem:
             # Whoever comes after the last one is told.
             pass
@@ -206,16 +188,10 @@ class Limiter:
             raise self._refusal(account.retry_at - now)
         block = min(self._most, 2 * account.block) if now - account.drawn_at < _SPENT_SOON_S else 1
         want = max(need, block)
-        try:
+        drawn = await self._bucket.draw(caller, want)
+        if not drawn.given and want > need:
+            want = max(need, min(want, drawn.remaining))
             drawn = await self._bucket.draw(caller, want)
-            if not drawn.given and want > need:
-                want = max(need, min(want, drawn.remaining))
-                drawn = await self._bucket.draw(caller, want)
-        except StoreError:
-            self._meters.limit_failed()
-            if self._looking is None:
-                self._looking = self._start(self._look(caller))
-            return
         now = self._clock()
         if not drawn.given:
             # Never longer than an empty bucket takes, whatever stands in it.
@@ -229,20 +205,6 @@ class Limiter:
         account.left += want
         account.low = account.left // 4
         account.block = block
-
-    async def _look(self, caller: str) -> None:
-        """Until the bucket answers again, everybody is let in."""
-        try:
-            while True:
-                await self._sleep(_LOOK_S)
-                try:
-                    await self._bucket.draw(caller, 1)
-                except StoreError:
-                    self._meters.limit_failed()
-                else:
-                    return
-        finally:
-            self._looking = None
 
     def _refusal(self, retry_in_s: float) -> Problem:
         wait_s = max(1, math.ceil(retry_in_s))

@@ -27,7 +27,7 @@ class AccessMeters:
         self._limit_refused = Counter("decide_rate_limit_refused", "Requests refused by the rate limit (429).", registry=registry)
         self._limit_failures = Counter(
             "decide_rate_limit_failures",
-            "Times the rate limit could not be asked, so that everybody was let in for a second.",
+            "Times the shared rate limit could not be asked, so that each worker kept the rate by itself.",
             registry=registry,
         )
         for reason in _REASONS:

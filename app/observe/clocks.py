@@ -12,24 +12,26 @@ def wall_ms() -> int:
 class ReplayClock:
     """Starts at the newest ``as_of`` of the loaded data and runs on from there with the monotonic clock.
 
-    Until `start_at` is called it shows the wall clock. It never runs backwards: newer data moves it on, older data does not
-    move it.
+    Until `start_at` is called it shows the wall clock. Newer data moves it on. It goes back in one case: when the loaded data no
+    longer reaches as far as it did. A time that was wrong, and was taken back, would else be the time until a restart.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], int] = wall_ms) -> None:
         self._monotonic = monotonic
         self._wall = wall
-        self._origin_ms: int | None = None
+        self._newest_ms: int | None = None
+        self._origin_ms = 0
         self._origin_s = 0.0
 
     def start_at(self, newest_as_of_ms: int) -> None:
         """The loaded data reaches to ``newest_as_of_ms``."""
-        if self._origin_ms is None or newest_as_of_ms > self():
+        if self._newest_ms is None or newest_as_of_ms < self._newest_ms or newest_as_of_ms > self():
             self._origin_ms = newest_as_of_ms
             self._origin_s = self._monotonic()
+        self._newest_ms = newest_as_of_ms
 
     def __call__(self) -> int:
         """Now, in epoch milliseconds."""
-        if self._origin_ms is None:
+        if self._newest_ms is None:
             return self._wall()
         return self._origin_ms + int((self._monotonic() - self._origin_s) * 1000.0)

@@ -264,8 +264,9 @@ class Meters:
             requests += sum(counts)
             if route == "/decide":
                 of_decide = [so_far + count for so_far, count in zip(of_decide, counts, strict=True)]
-        decisions = sum(tally.count for (kind, *_), tally in self._tally_of.items() if kind in _ACTIONS)
-        return Totals(self.hits, self.misses, requests, decisions, tuple(of_decide))
+        by_level = [(labels[-1], tally.count) for labels, tally in self._tally_of.items() if labels[0] in _ACTIONS]
+        decisions, neutral = (sum(count for level, count in by_level if level in levels) for levels in (_LEVELS, ("neutral",)))
+        return Totals(self.hits, self.misses, requests, decisions, neutral, tuple(of_decide))
 
     def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
         """``count`` symbols were asked of ``tier``."""
@@ -375,6 +376,10 @@ class Meters:
         together.
         """
         self.flush()
+        return self.rendered(open_metrics=open_metrics)
+
+    def rendered(self, *, open_metrics: bool) -> bytes:
+        """`exposition` of what was flushed. Takes milliseconds, and may do so in a thread."""
         registry = self._registry
         if self._multiprocess_dir:
             registry = CollectorRegistry()

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 
 class Totals(NamedTuple):
-    """What a worker has counted since its start; ``decide_counts`` are the requests of POST /decide by bucket of their duration,
-    the last one without a bound.
+    """What a worker has counted since its start. ``neutral`` are the decisions that rested on no input; ``decide_counts`` are the
+    requests of POST /decide by bucket of their duration, the last one without a bound.
     """
 
     hits: int
     misses: int
     requests: int
     decisions: int
+    neutral: int
     decide_counts: tuple[int, ...]
 
 
@@ -34,6 +35,7 @@ class Window:
             totals.misses - first.misses,
             totals.requests - first.requests,
             totals.decisions - first.decisions,
+            totals.neutral - first.neutral,
             decide_counts,
         )
 

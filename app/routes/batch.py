@@ -51,12 +51,12 @@ class BatchRoute:
     async def post(self, request: Request) -> Response:
         """One answer for each asked, in order; a wrong symbol is a problem in its place, not of the batch."""
         arrival = request.scope["arrival"]
-        require_json(arrival.headers)
-        body = await self._read(request.receive, arrival.headers)
         admission = self._decider.admission
         try:
-            asked, place = self._asked(self._decode(body))
+            require_json(arrival.headers)
+            asked, place = self._asked(self._decode(await self._read(request.receive, arrival.headers)))
         except Problem:
+            # A refusal costs what an answer of one does, whatever it is for.
             await self._charge(request.scope, 1, None)
             raise
         await self._charge(request.scope, len(asked), place.partition("[")[0])

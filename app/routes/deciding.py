@@ -1,5 +1,6 @@
 """From a request to its answer: the one way in which /decide, /decide/batch and /features look at a symbol."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -150,6 +151,8 @@ class Decider:
         self._oldest = oldest
         self.make_id = make_id
         self._l2_timeout_s = l2_timeout_s
+        self.neutral_reason: str | None = None
+        """Why the last decision rested on no input, of those that were not answered from a prepared one."""
 
     def render(self, request: DecideRequest, entry: Entry, started: float) -> Answer:
         """The answer to a plain request (`is_plain`) that L1 has the symbol fresh for. Awaits nothing."""
@@ -206,19 +209,20 @@ class Decider:
             self.admission.leave(1)
 
     async def from_store(self, read: Callable[[], Coroutine[Any, Any, T]], timeout_s: float) -> T:
-        """What ``read`` brings from L2, for the few answers that L1 has nothing of.
+        """What ``read`` brings from L2, for the few answers that L1 has nothing of. It counts as under way until it has ended,
+        also when its caller has given up.
 
         Raises:
             Problem: 503 if too many are waiting already, or L2 does not answer in time.
         """
         if not self.admission.enter(1):
             raise self.admission.refusal()
+        reading = asyncio.ensure_future(read())
+        reading.add_done_callback(lambda _: self.admission.leave(1))
         try:
-            return await wait_for_store(read(), timeout_s)
+            return await wait_for_store(reading, timeout_s)
         except StoreError as error:
             raise store_unavailable() from error
-        finally:
-            self.admission.leave(1)
 
     def budget_s(self, deadline_ms: float | None, started: float) -> float:
         """How long L2 may take: the setting, or what is left of the caller's deadline if that is less."""
@@ -282,6 +286,8 @@ class Decider:
         started: float,
     ) -> DecideResponse:
         judged = decision.judged
+        if judged.level == "neutral":
+            self.neutral_reason = judged.reason
         as_of_ms, expires_at_ms = decision.as_of_ms, decision.expires_at_ms
         contributions: dict[str, float] | UnsetType = UNSET
         views: tuple[View, ...] | UnsetType = UNSET

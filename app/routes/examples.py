@@ -127,6 +127,7 @@ HEALTH: Examples = {
         feed_connected=False,
         run=_RUN,
         data_age_s=3600.0,
+        reason="L2 is unreachable (l2_timeout); the change feed cannot be read",
     ),
 }
 STATUS: Examples = {

@@ -9,7 +9,8 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cache.store import RunInfo, Store
+from app.cache.store import RunInfo
+from app.cache.universe import Universe
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
 from app.routes.deciding import Decider, cache_of, cache_status, canonical, inputs_of, iso, unknown_symbol, views_of
@@ -36,9 +37,9 @@ register_url_convertor("any", _AnyText())
 class FeatureRoutes:
     """The endpoints."""
 
-    def __init__(self, decider: Decider, store: Store, run_info: Callable[[], RunInfo | None]) -> None:
+    def __init__(self, decider: Decider, universe: Universe, run_info: Callable[[], RunInfo | None]) -> None:
         self._decider = decider
-        self._store = store
+        self._universe = universe
         self._run_info = run_info
 
     async def features(self, request: Request) -> Response:
@@ -78,7 +79,9 @@ class FeatureRoutes:
         """A page of the universe: ``limit`` (1 to 10,000, default 1,000) symbols after ``after``."""
         limit = self._limit(request)
         after = request.query_params.get("after", "")
-        universe = await self._decider.from_store(self._store.symbols, _LIST_S)
+        universe = self._universe.held()
+        if universe is None:
+            universe = await self._decider.from_store(self._universe.read, _LIST_S)
         first = bisect.bisect_right(universe, after)
         page = universe[first : first + limit]
         more = first + limit < len(universe)

@@ -20,13 +20,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from app.cache.slices import SLICE
 from app.cache.store import Changes, Store
 from app.cache.tiers import Lookup
-from app.errors import Problem, StoreError
+from app.errors import Problem
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
 from app.routes.deciding import Decider, unknown_symbol
-from app.routes.recent import Recent, look_back
+from app.routes.recent import Recent
 from app.routes.subscriber import Follow, Subscriber
 from app.routes.telling import Told, Topic, heartbeat
 from app.routes.turns import Turns
@@ -75,14 +76,14 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._subscribers: set[Subscriber] = set()
         self._recent = Recent()
-        self._looking_back = asyncio.Lock()
         self._wake = asyncio.Event()
         self._due: dict[str, None] = {}
+        self._all_due = False
         self._published_ms: int | None = None
         self._position: str | None = None
         self._settled: str | None = None
         self._version = 0
-        self._heard = 0
+        self._heard = self._anew = 0
         self._draining: asyncio.Task[None] | None = None
         self._left: dict[Subscriber, int] = {}
 
@@ -97,18 +98,17 @@ class Hub:
     # What the feed and the worker say.
 
     def on_changes(self, changes: Changes) -> None:
-        """L1 knows of these. Awaits nothing, decides nothing."""
+        """L1 knows of these. Without a ``last_id`` they are a part, and the rest follows. Awaits nothing, decides nothing."""
         self._heard += 1
-        self._position = changes.last_id
+        self._position = changes.last_id or self._position
         if changes.lost:
             self._recent.start(changes.last_id)
-            changed = anew = tuple(self._topics)
+            self._all_due, self._anew = True, self._heard
         else:
-            self._recent.add(changes.last_id, changes.symbols)
-            changed, anew = changes.symbols, changes.withdrawn
-        self._due.update(dict.fromkeys(symbol for symbol in changed if symbol in self._topics))
-        for symbol in self._topics.keys() & anew:
-            self._topics[symbol].begin_anew(self._heard)
+            self._recent.add(changes.last_id or None, changes.symbols)
+            self._due.update(dict.fromkeys(symbol for symbol in changes.symbols if symbol in self._topics))
+            for symbol in self._topics.keys() & changes.withdrawn:
+                self._topics[symbol].begin_anew(self._heard)
         if self._published_ms is None:
             self._published_ms = changes.published_ms
         self._wake.set()
@@ -189,7 +189,7 @@ class Hub:
         subscriber.joining += 1
         whole = False
         try:
-            changed = None if after is None else await self._changed_since(after, asked)
+            changed = None if after is None else await self._recent.ask(self._store, after, asked)
             untold = list(asked if changed is None else changed)
             for first in range(0, len(untold), DECIDED_IN_A_ROW):
                 if first:
@@ -225,7 +225,7 @@ class Hub:
         for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
             follow = subscriber.follows.get(symbol)
             # What came live meanwhile is as new as this, or newer, or is about to; what was unsubscribed meanwhile is nobody's.
-            if follow is None or follow.seen or self._topics[symbol].anew > heard:
+            if follow is None or follow.seen or not self._topics[symbol].counts(heard, self._anew):
                 continue
             told = self._told(self._topics[symbol], lookup, started)
             if not told.proven:
@@ -239,27 +239,6 @@ class Hub:
         subscriber.busy_at = self.decider.clock()
         subscriber.give(*forms, bounded=False)
         return event_id is not None
-
-    async def _changed_since(self, after: str, symbols: Iterable[str]) -> list[str] | None:
-        changed = self._recent.since(after, symbols)
-        if changed is not None:
-            return changed
-        # One at a time: the store is not for them alone. Who waits here often finds that another has just asked the same.
-        async with self._looking_back:
-            changed = self._recent.since(after, symbols)
-            if changed is not None:
-                return changed
-            beginning = self._recent.beginning
-            try:
-                earlier = await look_back(self._store, after)
-            except StoreError:
-                return None
-            if self._recent.beginning != beginning:
-                # The feed has lost something meanwhile: what was read may be from before the gap.
-                return None
-            if earlier is not None:
-                self._recent.add_earlier(after, earlier)
-            return self._recent.since(after, symbols)
 
     # What the hub does by itself.
 
@@ -282,6 +261,7 @@ class Hub:
         await self._wake.wait()
         self._wake.clear()
         await self._catch_up()
+        await self._recent.tidy()
 
     async def _end_all(self) -> None:
         for count, subscriber in enumerate(tuple(self._subscribers), 1):
@@ -291,31 +271,23 @@ class Hub:
 
     async def _catch_up(self) -> None:
         """Decide what is due, and give it to whom it concerns."""
-        due, self._due = self._due, {}
+        due = list(self._topics) if self._all_due else list(self._due)
+        self._due, self._all_due = {}, False
         position, published_ms, self._published_ms = self._position, self._published_ms, None
-        topics = [self._topics[symbol] for symbol in due if symbol in self._topics]
         try:
-            if topics:
+            if due:
                 with self._turns.under_way():
-                    await self._tell_all(topics, position)
+                    await self._tell_all(due, position)
         except BaseException:
             # Twice is better than never.
-            self._due = due | self._due
+            self._due = dict.fromkeys(due) | self._due
             raise
         self._settled = position
-        if topics and published_ms is not None:
+        if due and published_ms is not None:
             self.meters.fanned_out(max(0.0, (self._wall_ms() - published_ms) / 1000.0))
 
-    async def _tell_all(self, topics: list[Topic], position: str | None) -> None:
-        # How many of these each subscriber is to be told: with the last it has been told everything up to the position.
-        left = self._left = {each: 0 for each in self._subscribers if not each.joining}
-        for topic in topics:
-            for subscriber in topic.followers:
-                if subscriber in left:
-                    left[subscriber] += 1
-                    subscriber.settled = True
-            if len(topic.followers) > 40 * GIVEN_IN_A_ROW:
-                await asyncio.sleep(0)
+    async def _tell_all(self, due: Iterable[str], position: str | None) -> None:
+        topics = await self._counted(due)
         for first in range(0, len(topics), DECIDED_IN_A_ROW):
             some = topics[first : first + DECIDED_IN_A_ROW]
             heard, started = self._heard, self.decider.clock()
@@ -325,7 +297,7 @@ class Hub:
             for topic, told in [
                 (topic, self._told_once(topic, lookup, started))
                 for topic, lookup in zip(some, found, strict=True)
-                if topic.anew <= heard
+                if topic.counts(heard, self._anew)
             ]:
                 for subscriber, follow in tuple(topic.followers.items()):
                     if told is not None and topic.followers.get(subscriber) is follow:
@@ -334,6 +306,27 @@ class Hub:
                     if given % GIVEN_IN_A_ROW == 0:
                         await asyncio.sleep(0)
             await asyncio.sleep(0)
+
+    async def _counted(self, due: Iterable[str]) -> list[Topic]:
+        """The topics of these symbols, and in `_left` how many of them each subscriber is to be told: with the last it has been
+        told everything up to the position.
+        """
+        left = self._left = {each: 0 for each in self._subscribers if not each.joining}
+        topics, looked_at = [], 0
+        for symbol in due:
+            topic = self._topics.get(symbol)
+            if topic is None:
+                continue
+            topics.append(topic)
+            for subscriber in topic.followers:
+                if subscriber in left:
+                    left[subscriber] += 1
+                    subscriber.settled = True
+            looked_at += 1 + len(topic.followers)
+            if looked_at > SLICE:
+                looked_at = 0
+                await asyncio.sleep(0)
+        return topics
 
     def _tell(self, subscriber: Subscriber, follow: Follow, told: Told, position: str | None) -> None:
         """Give it to one follower."""

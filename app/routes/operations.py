@@ -47,7 +47,7 @@ SPELLED: Schema = {
 Need = Literal["decide", "read", "admin", "any", "none"]
 """The scope that a key must have where keys are wanted; any key will do; or none is ever wanted."""
 
-_EVERYWHERE = ("bad-request", "method-not-allowed", "internal")
+_EVERYWHERE = ("bad-request", "method-not-allowed", "internal", "overloaded")
 _OF_A_KEY = ("unauthorized", "keys-unavailable", "rate-limited")
 _OF_A_SCOPE = (*_OF_A_KEY, "forbidden")
 _OF_A_BODY = (
@@ -153,7 +153,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 links=(_FEATURES_OF,),
             ),
         ),
-        problems=(*_OF_A_BODY, "unknown-symbol", "overloaded"),
+        problems=(*_OF_A_BODY, "unknown-symbol"),
     ),
     Operation(
         name="decideBatch",
@@ -169,7 +169,7 @@ OPERATIONS: tuple[Operation, ...] = (
         request=BatchRequest,
         request_examples=shown.BATCH_REQUESTS,
         answers=(Answer(200, "An answer for each asked.", BatchResponse, shown.BATCH, ("Server-Timing",)),),
-        problems=(*_OF_A_BODY, "overloaded"),
+        problems=_OF_A_BODY,
     ),
     Operation(
         name="features",
@@ -190,7 +190,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 links=(Link("decide", "A decision on it.", body={"symbol": _NAMED_SYMBOL}),),
             ),
         ),
-        problems=("invalid-request", "unknown-symbol", "overloaded"),
+        problems=("invalid-request", "unknown-symbol"),
     ),
     Operation(
         name="symbols",
@@ -219,7 +219,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 ),
             ),
         ),
-        problems=("invalid-request", "overloaded", "store-unavailable"),
+        problems=("invalid-request", "store-unavailable"),
     ),
     Operation(
         name="history",
@@ -231,7 +231,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="The closes that its price record was made of, 120 at most.",
         parameters=(Parameter("symbol", "path", SPELLED, f"In any usual spelling: {SYMBOL_RULE}; small letters too."),),
         answers=(Answer(200, "The closes, oldest first.", HistoryResponse, shown.HISTORY),),
-        problems=("invalid-request", "unknown-symbol", "history-missing", "overloaded", "store-unavailable"),
+        problems=("invalid-request", "unknown-symbol", "history-missing", "store-unavailable"),
     ),
     Operation(
         name="stream",
@@ -262,7 +262,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 events={"decision": DecideResponse, "gone": Gone, "dropped": Dropped},
             ),
         ),
-        problems=("invalid-request", "unknown-symbol", "overloaded", "no-room-for-streams"),
+        problems=("invalid-request", "unknown-symbol", "no-room-for-streams"),
     ),
     Operation(
         name="live",
@@ -283,7 +283,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/health",
         tag="server",
         summary="The whole picture, for people",
-        description="Always 200 while the server can say it; probes are `/livez` and `/readyz`.",
+        description="Always 200 while the server can say it. `reason` says what is wrong: L2, the feed, the data's age, or that"
+        " most decisions of the last minute rest on no input. Probes are `/livez` and `/readyz`.",
         answers=(Answer(200, "How the server is.", HealthResponse, shown.HEALTH),),
     ),
     Operation(

@@ -145,7 +145,7 @@ KINDS: dict[str, Kind] = {
     "overloaded": Kind(
         503,
         "Overloaded",
-        "Too many decisions are under way.",
+        "Too many decisions are under way, or too many who show no key wait for other answers.",
         "10000 decisions are under way, of at most 10000; try again in 1 s",
         headers=("Retry-After",),
     ),

@@ -4,6 +4,7 @@
 outage of it would take all instances out at once. /health and /status are for people.
 """
 
+import asyncio
 import platform
 from collections.abc import Callable
 from typing import Literal
@@ -13,12 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.cache.feed import Feed
-from app.cache.store import Store
+from app.cache.store import RunInfo, Store
 from app.cache.waiting import wait_for_store
 from app.errors import StoreError
 from app.middleware.drain import Drain
+from app.observe.exposition import Exposition
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
+from app.observe.window import Totals
 from app.payloads import (
     HealthResponse,
     L1State,
@@ -29,9 +32,12 @@ from app.payloads import (
     VersionResponse,
 )
 from app.routes.deciding import Decider, iso
+from app.routes.turns import Turns
 from app.version import VERSION
 
 _PING_S = 0.5
+_NEUTRAL_TOO_MANY = 2
+"""More than one in so many decisions that rest on nothing is no matter of single symbols."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +58,9 @@ class StatusRoutes:
         meters: Meters,
         requests: Requests,
         drain: Drain,
+        turns: Turns,
         refresh: Callable[[], None],
+        last_minute: Callable[[], tuple[float, Totals]],
         clock_name: Literal["wall", "replay"],
         settings: dict[str, object],
     ) -> None:
@@ -62,10 +70,14 @@ class StatusRoutes:
         self._meters = meters
         self._requests = requests
         self._drain = drain
+        self._turns = turns
         self._refresh = refresh
+        self._last_minute = last_minute
         self._clock_name = clock_name
         self._settings = settings
         self._started = decider.clock()
+        self._exposition = Exposition(self._render, decider.clock)
+        self._looking: asyncio.Task[StoreState] | None = None
 
     @property
     def ready(self) -> bool:
@@ -82,21 +94,46 @@ class StatusRoutes:
         del request
         if self.ready:
             return _json(ReadyResponse("ok"))
-        if self._drain.on:
-            return _json(ReadyResponse("not_ready", "draining: this worker is about to stop"), 503)
-        return _json(ReadyResponse("not_ready", "no warm run was seen yet: run the warm job"), 503)
+        return _json(ReadyResponse("not_ready", self._why_not_ready()), 503)
+
+    def _why_not_ready(self) -> str:
+        return "draining: this worker is about to stop" if self._drain.on else "no warm run was seen yet: run the warm job"
 
     async def health(self, request: Request) -> Response:
         """The whole picture; always 200 while the server can say it."""
         del request
         store = await self._store_state()
         info = self._feed.run_info
+        now_ms = self._decider.now_ms()
+        wrong = [] if self.ready else [self._why_not_ready()]
+        if store.state != "ok":
+            wrong.append(f"L2 is unreachable ({store.detail})")
+        if not self._feed.connected:
+            wrong.append("the change feed cannot be read")
+        if info is not None:
+            wrong += self._wrong_with_data(info, now_ms)
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"
         if self.ready:
-            status = "ok" if store.state == "ok" and self._feed.connected else "degraded"
-        age_s = None if info is None else max(0.0, (self._decider.now_ms() - info.newest_as_of_ms) / 1000.0)
+            status = "degraded" if wrong else "ok"
+        age_s = None if info is None else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
         run = None if info is None else info.run
-        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s))
+        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, "; ".join(wrong) or None))
+
+    def _wrong_with_data(self, info: RunInfo, now_ms: int) -> list[str]:
+        """What decisions cannot rest on, by the clock that they go by."""
+        limits, age_ms = self._decider.policy.limits, now_ms - info.newest_as_of_ms
+        window_s, counted = self._last_minute()
+        wrong = []
+        if age_ms > max(limits.price_ms, limits.agents_ms):
+            wrong.append("all inputs are stale")
+        if -age_ms > limits.skew_ms:
+            wrong.append("the newest input is ahead of the clock")
+        if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
+            share = f"{counted.neutral} of {counted.decisions} decisions of the last {window_s:.0f} s rest on no input"
+            wrong.append(f"{share} (the last: {self._decider.neutral_reason})")
+        if wrong:
+            wrong.append(f"the {self._clock_name} clock says {iso(now_ms)}, the newest input is of {iso(info.newest_as_of_ms)}")
+        return wrong
 
     async def status(self, request: Request) -> Response:
         """What this worker is, holds and was told."""
@@ -146,15 +183,28 @@ class StatusRoutes:
 
     async def metrics(self, request: Request) -> Response:
         """The Prometheus text format; to those who ask for it OpenMetrics, which has exemplars."""
+        open_metrics = wants_open_metrics(request.headers.get("accept", ""))
+        text = await self._exposition.get(open_metrics=open_metrics)
+        return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE if open_metrics else CONTENT_TYPE})
+
+    async def _render(self, open_metrics: bool) -> bytes:  # noqa: FBT001 - it is a format
         self._refresh()
-        if wants_open_metrics(request.headers.get("accept", "")):
-            text = self._meters.exposition(open_metrics=True)
-            return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE})
-        return Response(self._meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        # In a thread: with several workers it reads all of their files, and the loop turns meanwhile.
+        with self._turns.under_way():
+            return await asyncio.to_thread(self._meters.rendered, open_metrics=open_metrics)
 
     async def _store_state(self) -> StoreState:
+        """One look at a time, shared by all who ask meanwhile: strangers must not fill the store's connections."""
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+        # Who leaves does not end it for the others.
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> StoreState:
         try:
             await wait_for_store(self._store.ping(), _PING_S)
         except StoreError as error:
             return StoreState(self._store.kind, "unreachable", error.reason)
+        finally:
+            self._looking = None
         return StoreState(self._store.kind, "ok")

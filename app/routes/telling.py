@@ -43,23 +43,29 @@ class Event:
 
 
 class Topic:
-    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided. ``anew``: the number of the
-    change that took records of it back, or in which the feed lost something: what was looked up before it is not told.
-    """
+    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided."""
 
-    __slots__ = ("_evidence", "anew", "followers", "owed", "symbol")
+    __slots__ = ("_anew", "_evidence", "followers", "owed", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.followers: dict[Subscriber, Follow] = {}
         self.owed = False
-        self.anew = 0
+        self._anew = 0
         self._evidence: Evidence | None = None
 
     def begin_anew(self, number: int) -> None:
-        """With change ``number`` nothing counts of what decisions rested on before."""
-        self.anew = number
+        """With change ``number``, which took records back, nothing counts of what decisions rested on before."""
+        self._anew = number
         self._evidence = None
+
+    def counts(self, number: int, lost: int) -> bool:
+        """Whether what was looked up after change ``number`` may be told: not if records were taken back since, or everything was
+        lost, as it was last with change ``lost``.
+        """
+        if self._anew < lost:
+            self.begin_anew(lost)
+        return number >= self._anew
 
     def rest_on(self, lookup: Lookup) -> Lookup:
         """What to decide on: what was found, and nothing older than what the decision before rests on."""

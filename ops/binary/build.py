@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAGE = "build-binary"
 WRITTEN = ("decide", "decide.sha256", "decide.cdx.json", "decide.licenses.txt")
-_HANDED_ON = ("PIP_INDEX_URL", "PIP_TRUSTED_HOST", "UV_DEFAULT_INDEX")
+_HANDED_ON = ("PIP_INDEX_URL", "PIP_TRUSTED_HOST", "UV_DEFAULT_INDEX", "PYTHON_IMAGE")
 """Docker hands proxies' variables on by itself."""
 _MEBIBYTE = 1 << 20
 

@@ -13,6 +13,7 @@ from app.domain.vector import (
     HISTORY_SCHEMA,
     PRICE_NAMES,
     SCHEMA,
+    VIEWS_MAX,
     AgentRecord,
     AgentView,
     HistoryRecord,
@@ -178,3 +179,16 @@ def _must_be_refused_as_history(raw: bytes) -> str:
     with pytest.raises(RecordError) as refused:
         decode_history(raw, "AAPL")
     return refused.value.reason
+
+
+def test_a_record_of_more_agents_than_a_decision_looks_at_has_the_newest() -> None:
+    """Whoever wrote it: of equal age the more confident ones, then by name; in the order of the record."""
+    old = [agent_view(f"old-{number}", 0.1, AS_OF_MS - 1) for number in range(300)]
+    new = [agent_view(f"new-{number:03}", 0.1, AS_OF_MS, confidence=number / 200) for number in range(VIEWS_MAX + 20)]
+    record = agent_record(views=(*old, *new))
+    kept = decode_agents(encode(record), "AAPL").views
+    assert [each.agent for each in kept] == [f"new-{number:03}" for number in range(20, VIEWS_MAX + 20)]
+    alike = agent_record(views=tuple(agent_view(f"agent-{number:03}", 0.1) for number in reversed(range(2 * VIEWS_MAX))))
+    assert {each.agent for each in decode_agents(encode(alike), "AAPL").views} == {
+        f"agent-{number:03}" for number in range(VIEWS_MAX)
+    }

@@ -129,9 +129,9 @@ class AgainstModel(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.entries)
     def expire_all(self) -> None:
-        """Everything stale, nothing unknown."""
+        """Everything stale, nothing unknown; what was so keeps its place until it is looked at, or others need it."""
         self.memory.expire_all()
-        self.unknown.clear()
+        self.unknown = dict.fromkeys(self.unknown, 0.0)
         self.entries = {symbol: (as_of, loaded, False) for symbol, (as_of, loaded, _) in self.entries.items()}
         self.lost |= set(self.entries)
 

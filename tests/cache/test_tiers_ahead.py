@@ -381,7 +381,7 @@ def test_nothing_is_prefetched_from_a_store_that_does_not_answer() -> None:
         house = House(failures=1)
         await house.fill()
         house.breaker.failed()
-        house.tiers.prefetch()
+        await house.tiers.prefetch()
         await settle()
         assert house.store.reads == []
 

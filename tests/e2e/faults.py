@@ -1,4 +1,4 @@
-"""Faults of Redis, what begins and ends each, and witnesses who ask the server all the while and know what is true."""
+"""Faults of Redis and of callers, what begins and ends each, and witnesses who ask all the while and know what is true."""
 
 import asyncio
 import http.client
@@ -17,9 +17,10 @@ import redis
 
 from app.cache.codec import encode
 from app.cache.opening import open_store
-from app.cache.store import Row
+from app.cache.store import Row, Store
 from app.errors import StoreError
-from tests.records import AS_OF_MS, agent_record, agent_view, price_record, run_info
+from tests.e2e.flood import Flood
+from tests.records import agent_record, agent_view, price_record, run_info
 from tests.servers import RedisServer
 from tests.toxics import ToxicProxy, Toxics
 
@@ -29,11 +30,19 @@ SPOILT_S, WELL_S = 3, 6
 """A fault lasts for so long, if it says nothing else; then there is so long to be as before: five seconds and one to look at."""
 _PUBLISH_EVERY_S = 0.5
 _LARGE_SYMBOLS, _LARGE_BYTES = 4, 10_000_000
+_STARTED_MS = time.time_ns() // 1_000_000
+_TEN_YEARS_MS = 3653 * 86_400_000
 
 
-def _rows(number: int) -> list[Row]:
+async def _publish(store: Store, number: int, ahead_ms: int = 0) -> None:
+    """Publication ``number``, dated a moment ago, or so far ahead."""
+    as_of_ms = _STARTED_MS + number + ahead_ms
+    await store.publish(_rows(number, as_of_ms), run_info(f"run-{number}", as_of_ms, len(SYMBOLS)))
+
+
+def _rows(number: int, as_of_ms: int) -> list[Row]:
     """Publication ``number``: both records of every symbol, of one time, with a view that is positive if the number is even."""
-    as_of_ms, run = AS_OF_MS + number, f"run-{number}"
+    run = f"run-{number}"
     view = agent_view("witness", 0.6 if number % 2 == 0 else -0.6, as_of_ms)
     return [
         Row(
@@ -88,8 +97,7 @@ class Publisher:
             if self._running.is_set():
                 self._number += 1
                 with suppress(StoreError):
-                    info = run_info(f"run-{self._number}", AS_OF_MS + self._number, len(SYMBOLS))
-                    await store.publish(_rows(self._number), info)
+                    await _publish(store, self._number)
                     self.published.append((time.monotonic(), self._number))
             await asyncio.sleep(_PUBLISH_EVERY_S)
         await store.close()
@@ -158,7 +166,7 @@ class Witness:
 
 
 class Fault(NamedTuple):
-    """What spoils Redis, and what ends it. ``marks`` is whether callers must notice in their answers."""
+    """What spoils Redis or the server's peace, and what ends it. ``marks`` is whether callers must notice in their answers."""
 
     name: str
     begin: Callable[["House"], None]
@@ -168,7 +176,7 @@ class Fault(NamedTuple):
 
 
 class House:
-    """A Redis, who publishes into it, a proxy in front of it, and a seed."""
+    """A Redis, who publishes into it, a proxy in front of it, a seed, and who floods the server once there is one."""
 
     def __init__(self, server: RedisServer, proxy: ToxicProxy, publisher: Publisher) -> None:
         self.server = server
@@ -176,6 +184,7 @@ class House:
         self.publisher = publisher
         self.random = random.Random(SEED)
         self.client = redis.Redis.from_url(server.url)
+        self.flood: Flood | None = None
 
     def warm(self) -> None:
         """Remove what may have taken the place of records, and have them published again."""
@@ -209,6 +218,20 @@ class House:
             self.client.delete(key)
             self.client.lpush(key, "no record")
 
+    def stamp_ahead(self) -> None:
+        """A run comes of which every record is dated ten years ahead, as by a clock that is wrong."""
+        self.publisher.pause()
+        time.sleep(0.1)
+
+        async def publish() -> None:
+            store = open_store(redis_url=self.server.url, store_path=Path(), key_prefix="decide:1")
+            try:
+                await _publish(store, 0, _TEN_YEARS_MS)
+            finally:
+                await store.close()
+
+        asyncio.run(publish())
+
     def restart_empty(self) -> None:
         """Kill -9, and a new one without data."""
         self.publisher.pause()
@@ -236,6 +259,16 @@ class House:
         self.toxic(Toxics())
 
 
+def _flood(house: House) -> None:
+    assert house.flood is not None
+    house.flood.begin()
+
+
+def _ebb(house: House) -> None:
+    assert house.flood is not None
+    house.flood.end()
+
+
 def _well(house: House) -> None:
     house.toxic(Toxics())
 
@@ -257,6 +290,7 @@ FAULTS = (
     Fault("FLUSHALL", House.flush, House.warm, marks=True),
     Fault("kill -9, back empty", House.restart_empty, House.warm, marks=True),
     Fault("records of another type", House.lists_for_records, House.warm, marks=True),
+    Fault("records dated ten years ahead", House.stamp_ahead, House.warm, marks=True),
     Fault("truncated records", lambda house: house.overwrite(lambda old: old[: len(old) // 2]), House.warm, marks=True),
     Fault("random bytes", lambda house: house.overwrite(lambda old: house.random.randbytes(len(old))), House.warm, marks=True),
     Fault(
@@ -265,4 +299,5 @@ FAULTS = (
         House.warm,
         marks=True,
     ),
+    Fault("a flood of open routes", _flood, _ebb, marks=False),
 )

@@ -23,12 +23,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.results import PhaseResult, Results
 from bench.stats import Second
 from tests.e2e.faults import FAULTS, SEED, WELL_S, Fault, House, Publisher, Witness
+from tests.e2e.flood import Flood
 from tests.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable
 from tests.toxics import ToxicProxy
 
 _CALM_S = 3
 _ON_ITS_WAY_S = 0.5
 _PAGE = 4096
+_STRANGERS = 64
+"""Connections of a flood."""
 _POOL = 18
 """Connections a worker may have to Redis: for reads 16, for the feed two."""
 
@@ -126,13 +129,14 @@ def _run(faults: Sequence[Fault], folder: Path) -> Run:
         house = stack.enter_context(_house())
         settings = {
             "REDIS_URL": f"redis://127.0.0.1:{house.proxy.port}/0",
-            "CLOCK": "replay",
             "L1_TTL_S": "1",
             # Fallbacks are always logged; here there are thousands, and each would be on the disk.
             "LOG_LEVEL": "warning",
         }
         server = stack.enter_context(decide_server(folder, **settings))
         server.wait_ready()
+        house.flood = Flood(server.port, _STRANGERS)
+        stack.callback(house.flood.end)
         watch = stack.enter_context(Watch(_worker(server)))
         files = watch.open_files()
         load = _start_load(server, folder, at)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 import redis
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from tests.servers import RedisServer
 _TIMES = [0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, AS_OF_MS - 1, AS_OF_MS, AS_OF_MAX_MS - 2000]
 _times = st.sampled_from(_TIMES)
 _both_or_one = st.tuples(_times, _times) | st.tuples(st.none(), _times) | st.tuples(_times, st.none())
+_YEAR_MS = 365 * 86_400_000
 _prefixes = (f"examples:{number}" for number in itertools.count())
 
 
@@ -173,7 +175,7 @@ def test_a_header_that_is_none_is_no_newer_record(damaged: bytes, redis_url: str
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("newest", ["", "junk", "nan", "inf", "-inf", "9" * 18, "1e30", "-1"])
+@pytest.mark.parametrize("newest", ["", "junk", "nan", "inf", "-inf", "9" * 18, "1e30", "-1", str(AS_OF_MS + 1), "1"])
 def test_a_damaged_run_hash_neither_halves_a_publication_nor_outlives_it(newest: str, redis_url: str) -> None:
     """What it says of the newest time is not believed; records, run and feed are written as ever, and the run is read again."""
 
@@ -191,5 +193,50 @@ def test_a_damaged_run_hash_neither_halves_a_publication_nor_outlives_it(newest:
         assert published.written == 2
         assert (changes.symbols, changes.lost) == (("A",), False)
         assert info == run_info("r2")
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("claimed_ms", [AS_OF_MS + _YEAR_MS, 1])
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_no_time_but_a_records_is_the_newest(kind: str, claimed_ms: int, redis_url: str, tmp_path: Path) -> None:
+    """Whatever a publication says of itself: servers that replay would else stand a year off all data."""
+
+    async def work() -> None:
+        store = open_store(redis_url=redis_url if kind == "redis" else "", store_path=tmp_path / "store", key_prefix="decide:1")
+        try:
+            newest = []
+            for rows in [row("A"), row("B", AS_OF_MS - 5)], [row("B", AS_OF_MS - 4)]:
+                await store.publish(rows, msgspec.structs.replace(run_info(), newest_as_of_ms=claimed_ms))
+                info = await store.run_info()
+                assert info is not None
+                newest.append(info.newest_as_of_ms)
+        finally:
+            await store.close()
+        assert newest == [AS_OF_MS, AS_OF_MS]
+
+    asyncio.run(work())
+
+
+def test_a_time_that_no_record_has_does_not_outlive_a_publication_beside_the_newest_record(redis_url: str) -> None:
+    """A run that brings an older record alone must find the newest one, which it does not name."""
+
+    async def work() -> None:
+        store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
+        try:
+            await store.publish([row("A"), row("B", AS_OF_MS - 5)], run_info("r1", symbols=2))
+            expected = msgspec.structs.replace(run_info("r2", AS_OF_MS - 4, 2), newest_as_of_ms=AS_OF_MS)
+            for newest, key in (
+                (AS_OF_MS + _YEAR_MS, "decide:1:{A}:price"),
+                (AS_OF_MS + _YEAR_MS, ""),
+                (AS_OF_MS + _YEAR_MS, "decide:1:symbols"),
+                (5, "decide:1:{A}:price"),
+            ):
+                with redis.Redis.from_url(redis_url) as client:
+                    client.hset("decide:1:run", mapping={"newest_as_of_ms": newest, "newest_key": key})
+                await store.publish([row("B", AS_OF_MS - 4)], run_info("r2", AS_OF_MS - 4))
+                assert await store.run_info() == expected, (newest, key)
+        finally:
+            await store.close()
 
     asyncio.run(work())

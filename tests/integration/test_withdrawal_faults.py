@@ -150,6 +150,24 @@ def test_a_run_that_cannot_be_read_keeps_no_data_from_being_taken_back(state: st
     place.run(work)
 
 
+def test_rows_of_the_wrong_kind_stop_no_withdrawal(tmp_path: Path) -> None:
+    """A symbol that is no text, or a number; an info that is a text; records that are numbers."""
+    place = Place("", tmp_path / "store.sqlite3")
+
+    async def work(store: Opened) -> None:
+        await fill(store)
+        connection = sqlite3.connect(place.path)
+        with connection:
+            connection.execute("INSERT INTO records (symbol, price) VALUES (CAST(x'ff' AS TEXT), 7), (7, x'00'), ('N', 'text')")
+            connection.execute("UPDATE run SET info = 'text'")
+        connection.close()
+        assert (await store.withdraw(symbols=["A", "N"])).symbols == ("A", "N")
+        assert (await store.withdraw(run="r1")).symbols == ("B", "C")
+        assert (await store.get_many(["A", "N", "C"]))[1:] == [UNKNOWN, UNKNOWN]
+
+    place.run(work)
+
+
 def test_a_file_of_the_version_before_is_completed_and_its_readers_go_on(tmp_path: Path) -> None:
     """They see a withdrawal as a change of its symbols; what they write themselves is no withdrawal."""
     place = Place("", tmp_path / "store.sqlite3")

@@ -214,10 +214,45 @@ def test_an_address_is_one_caller_and_an_ipv6_network_is_too(address: str, calle
 
 def test_everything_with_data_is_limited() -> None:
     """But for what watches the server, and pages."""
-    assert all(is_limited(path) for path in ("/decide", "/ws", "/history/A", "/nothing"))
+    assert all(is_limited(path, "GET") for path in ("/decide", "/ws", "/history/A", "/nothing"))
     # They pay by how much they ask for.
-    assert not any(is_limited(path) for path in ("/decide/batch", "/stream"))
-    assert not any(is_limited(path) for path in ("/", "/docs", "/metrics", "/livez", "/console/a.js"))
+    assert not is_limited("/decide/batch", "POST")
+    assert not is_limited("/stream", "GET")
+    assert is_limited("/decide/batch", "GET")
+    assert all(is_limited("/stream", method) for method in ("HEAD", "POST"))
+    assert not any(is_limited(path, "GET") for path in ("/", "/docs", "/metrics", "/livez", "/console/a.js"))
+
+
+_JSON, _TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "headers", "status"),
+    [
+        ("GET", "/decide", None, {}, 405),
+        ("DELETE", "/decide/batch", None, {}, 405),
+        ("POST", "/stream", None, {}, 405),
+        ("HEAD", "/stream?symbols=AAPL", None, {}, 200),
+        ("GET", "/stream?symbol=AAPL", None, {}, 422),
+        ("POST", "/decide", b"{}", _TEXT, 415),
+        ("POST", "/decide/batch", b"{}", _TEXT, 415),
+        ("POST", "/decide/batch", b"{", _JSON, 400),
+        ("POST", "/decide/batch", b"x" * 300_000, _JSON, 413),
+        ("POST", "/decide/batch", b'{"symbols":[]}', _JSON, 422),
+        ("POST", "/decide", b'{"symbol":"?"}', _JSON, 422),
+        ("POST", "/decide", b'{"symbol":"NOPE"}', _JSON, 404),
+        ("GET", "/features/NOPE", None, {}, 404),
+        ("GET", "/nothing", None, {}, 404),
+        ("PUT", "/symbols", None, {}, 405),
+    ],
+)
+def test_a_refusal_costs_what_an_answer_does(
+    method: str, path: str, content: bytes | None, headers: dict[str, str], status: int
+) -> None:
+    """Else it would be a way around the limit."""
+    with Served(rate_limit_per_s=0.001, rate_limit_burst=2) as served:
+        answers = [served.request(method, path, content=content, headers=headers).status_code for _ in range(4)]
+    assert answers == [status, status, 429, 429]
 
 
 def test_behind_a_trusted_proxy_callers_are_told_apart_by_what_it_says() -> None:

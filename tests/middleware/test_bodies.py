@@ -1,6 +1,7 @@
 """Reading a body: bounded in bytes and in time."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -139,3 +140,54 @@ def test_a_read_that_others_cancel_is_cancelled() -> None:
         return task.cancelled()
 
     assert asyncio.run(work())
+
+
+@pytest.mark.parametrize("turns_on_its_way", [0, 1])
+def test_a_body_that_came_while_the_loop_was_busy_is_in_time(turns_on_its_way: int) -> None:
+    """It waits in the loop's queue, behind what kept the loop: its caller has sent it whole, long ago."""
+
+    async def work() -> bytes:
+        loop = asyncio.get_running_loop()
+        came: asyncio.Future[dict[str, Any]] = loop.create_future()
+
+        async def receive() -> dict[str, Any]:
+            return await came
+
+        def hear(turns: int) -> None:
+            if turns:
+                loop.call_soon(hear, turns - 1)
+            else:
+                came.set_result(part(b"x"))
+
+        def keep_busy() -> None:
+            time.sleep(0.2)
+            loop.call_soon(hear, turns_on_its_way)
+
+        reading = asyncio.create_task(Bodies(_LIMIT, 0.1).read(receive, {b"content-length": b"1"}))
+        await asyncio.sleep(0)
+        loop.call_soon(keep_busy)
+        return await reading
+
+    assert asyncio.run(work()) == b"x"
+
+
+def test_a_body_that_ends_in_its_last_moment_leaves_the_next_one_alone() -> None:
+    """Its caller's next body, read by the same task, has all of its time."""
+
+    async def work() -> bytes:
+        bodies = Bodies(_LIMIT, 0.1)
+
+        async def receive() -> dict[str, Any]:
+            return part(b"x")
+
+        async def late() -> dict[str, Any]:
+            # Both hold the loop up, so that the watch sees the first body when the second is being read.
+            time.sleep(0.2)  # noqa: ASYNC251 - that is the point
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return part(b"x")
+
+        headers = {b"content-length": b"1"}
+        return await bodies.read(late, headers) + await bodies.read(late, headers) + await bodies.read(receive, headers)
+
+    assert asyncio.run(work()) == b"xxx"

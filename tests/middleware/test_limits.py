@@ -7,30 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import Problem, StoreError
+from app.errors import Problem
 from app.middleware.limits import Drawn, Limiter
 
 _CALLER = "key:one"
 
 
-class _Buckets:
-    """Exact token buckets. ``fault`` makes every draw raise it; ``draws`` notes each."""
+class Buckets:
+    """Exact token buckets. ``draws`` notes each."""
 
     def __init__(self, world: "_World") -> None:
         self._world = world
         self.tokens: dict[str, float] = {}
         self.at: dict[str, float] = {}
         self.draws: list[int] = []
-        self.fault: Exception | None = None
 
     async def close(self) -> None:
         """Nothing to give back."""
 
     async def draw(self, caller: str, tokens: int) -> Drawn:
+        """All of them or none."""
         self.draws.append(tokens)
         await asyncio.sleep(0)
-        if self.fault is not None:
-            raise self.fault
         now, burst, per_s = self._world.now, self._world.burst, self._world.per_s
         held = min(burst, self.tokens.get(caller, burst) + (now - self.at.get(caller, now)) * per_s)
         given_ = tokens <= held
@@ -45,23 +43,12 @@ class _World:
 
     def __init__(self, *, burst: int = 100, per_s: float = 10.0, workers: int = 1) -> None:
         self.now, self.burst, self.per_s = 0.0, burst, per_s
-        self.refused = self.failed = 0
-        self.buckets = _Buckets(self)
-        self.looks = asyncio.Event()
-        self.limiters = [
-            Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=lambda: self.now, sleep=self._sleep)
-            for _ in range(workers)
-        ]
-
-    async def _sleep(self, _: float) -> None:
-        await self.looks.wait()
-        self.looks.clear()
+        self.refused = 0
+        self.buckets = Buckets(self)
+        self.limiters = [Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=lambda: self.now) for _ in range(workers)]
 
     def limit_refused(self) -> None:
         self.refused += 1
-
-    def limit_failed(self) -> None:
-        self.failed += 1
 
     async def ask(self, tokens: int = 1, worker: int = 0, caller: str = _CALLER) -> dict[bytes, bytes] | Problem:
         limiter = self.limiters[worker]
@@ -178,42 +165,6 @@ def test_many_tokens_are_paid_at_once_and_a_refusal_says_when_there_will_be_so_m
     asyncio.run(run())
 
 
-def test_without_its_bucket_everybody_is_let_in_and_nobody_waits_until_it_is_found_again() -> None:
-    """One look in the background at a time; each that fails is counted."""
-
-    async def run() -> None:
-        world = _World(burst=5, per_s=1.0)
-        world.buckets.fault = StoreError("limit_error", "down")
-        assert await world.passed(50) == 50
-        assert (world.failed, len(world.buckets.draws)) == (1, 1)
-        headers = await world.ask()
-        assert isinstance(headers, dict)
-        assert set(headers) == {b"ratelimit-policy"}
-        world.looks.set()
-        await asyncio.sleep(0.01)
-        assert (world.failed, len(world.buckets.draws)) == (2, 2)
-        world.buckets.fault = None
-        world.looks.set()
-        await asyncio.sleep(0.01)
-        # The look has taken one.
-        assert await world.passed(50) == 4
-        await world.limiters[0].close()
-
-    asyncio.run(run())
-
-
-def test_an_outage_ends_with_the_limiter() -> None:
-    """A worker that stops while it looks does not wait."""
-
-    async def run() -> None:
-        world = _World()
-        world.buckets.fault = StoreError("limit_error", "down")
-        await world.passed(1)
-        await world.limiters[0].close()
-
-    asyncio.run(run())
-
-
 def test_a_refusal_is_remembered_for_a_second_and_never_longer_than_an_empty_bucket_takes() -> None:
     """Whatever stands in the bucket: a clock that jumped, or somebody's rubbish."""
 
@@ -227,20 +178,6 @@ def test_a_refusal_is_remembered_for_a_second_and_never_longer_than_an_empty_buc
         assert isinstance(await world.ask(), Problem)
         world.now += 1.0
         assert isinstance(await world.ask(), dict)
-
-    asyncio.run(run())
-
-
-def test_a_fault_while_drawing_ahead_hurts_nobody() -> None:
-    """It is counted, and those who come are let in."""
-
-    async def run() -> None:
-        world = _World(burst=1000, per_s=1000.0)
-        await world.passed(200)
-        world.buckets.fault = StoreError("limit_error", "down")
-        assert await world.passed(500) == 500
-        await world.limiters[0].close()
-        assert world.failed >= 1
 
     asyncio.run(run())
 

@@ -1,5 +1,8 @@
 """The domain clock."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.observe.clocks import ReplayClock, wall_ms
 from tests.cache.fakes import Clock
 from tests.records import AS_OF_MS
@@ -15,17 +18,49 @@ def test_replay_starts_at_the_newest_data_and_runs_on() -> None:
     assert replay() == AS_OF_MS + 2500
 
 
-def test_replay_never_runs_backwards() -> None:
-    """Older data does not move it; newer data moves it on."""
+def test_replay_never_runs_backwards_while_the_data_reaches_as_far_as_it_did() -> None:
+    """The same data do not move it, nor newer ones that it has passed; those that it has not passed move it on."""
     clock = Clock()
     replay = ReplayClock(clock)
     replay.start_at(AS_OF_MS)
     clock.now += 10
     replay.start_at(AS_OF_MS)
-    replay.start_at(AS_OF_MS - 5000)
+    replay.start_at(AS_OF_MS + 5000)
     assert replay() == AS_OF_MS + 10_000
     replay.start_at(AS_OF_MS + 60_000)
     assert replay() == AS_OF_MS + 60_000
+
+
+def test_replay_goes_back_when_the_newest_data_is_taken_back() -> None:
+    """A run that named a wrong time must not set the clock for good: the next one that knows better does."""
+    clock = Clock()
+    replay = ReplayClock(clock)
+    replay.start_at(AS_OF_MS)
+    clock.now += 10
+    replay.start_at(AS_OF_MS + 365 * 86_400_000)
+    clock.now += 10
+    replay.start_at(AS_OF_MS)
+    assert replay() == AS_OF_MS
+    clock.now += 2.5
+    replay.start_at(AS_OF_MS)
+    assert replay() == AS_OF_MS + 2500
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 20)), min_size=1))
+def test_replay_is_never_behind_the_data_nor_further_ahead_than_time_went_by(told: list[tuple[int, int]]) -> None:
+    """Whatever runs say one after the other: at each moment it lies between the last one's newest data and what a clock that had
+    been started at the newest of all since the last withdrawal would show.
+    """
+    clock = Clock()
+    replay = ReplayClock(clock, lambda: 0)
+    started_s, highest, before = clock.now, 0, 0
+    for newest_ms, wait_s in told:
+        if newest_ms < before:
+            started_s, highest = clock.now, newest_ms
+        before, highest = newest_ms, max(highest, newest_ms)
+        replay.start_at(newest_ms)
+        clock.now += wait_s
+        assert newest_ms <= replay() <= highest + (clock.now - started_s) * 1000
 
 
 def test_the_wall_clock_is_the_real_time() -> None:

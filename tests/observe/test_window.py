@@ -19,7 +19,7 @@ _BOUNDS = (0.25, 1.0, 2.5)
 
 
 def _totals(count: int) -> Totals:
-    return Totals(3 * count, count, 5 * count, 2 * count, (count, 0, 7 * count))
+    return Totals(3 * count, count, 5 * count, 2 * count, 4 * count, (count, 0, 7 * count))
 
 
 def test_a_window_has_what_happened_between_its_first_and_its_last_look() -> None:

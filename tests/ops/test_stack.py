@@ -73,6 +73,21 @@ def test_a_spoiled_secret_is_refused_and_not_replaced(
     assert path.is_file() == (content is not None)
 
 
+def test_a_folder_of_secrets_that_others_may_enter_is_closed_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its files stay readable for the containers' users, so the folder is what keeps others out."""
+    stack = load_stack(tmp_path)
+    stack.check_secrets()
+    stack.SECRETS.chmod(0o755)
+    capsys.readouterr()
+    stack.check_secrets()
+    assert stack.SECRETS.stat().st_mode & 0o777 == 0o700
+    assert "ops/secrets was open to other users" in capsys.readouterr().out
+    stack.check_secrets()
+    assert capsys.readouterr().out == ""
+
+
 def test_a_folder_of_an_earlier_version_gets_the_secret_that_it_lacks(tmp_path: Path) -> None:
     """There were no keys then; Redis's password stays as it is."""
     stack = load_stack(tmp_path)

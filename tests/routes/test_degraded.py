@@ -187,3 +187,19 @@ def test_the_replay_clock_runs_on_from_the_newest_data(served: Served) -> None:
     assert served.parts.now_ms() == AS_OF_MS
     served.clock.now += 2.0
     assert served.parts.now_ms() == AS_OF_MS + 2000
+
+
+@pytest.mark.parametrize(
+    ("clock", "ahead_s", "status"), [("replay", 86_400, "present"), ("wall", 290, "present"), ("wall", 310, "missing")]
+)
+def test_what_is_ahead_of_the_wall_clock_is_not_used_and_what_replay_has_yet_to_hear_of_is(
+    clock: str, ahead_s: int, status: str
+) -> None:
+    """A record is read before the run is heard of that brought it: no reason to distrust it where the data are the clock."""
+    with Served(clock=clock) as served:
+        ahead = row("IBM", served.parts.now_ms() + ahead_s * 1000)
+        served.store.put(ahead)
+        answer = served.decide("IBM")
+    assert (answer.inputs.price.status, answer.inputs.agents.status) == (status, status)
+    assert answer.fallback.reason == (None if status == "present" else "price_ahead_of_clock")
+    assert (answer.inputs.price.age_s, answer.inputs.agents.age_s) == (0.0, 0.0)

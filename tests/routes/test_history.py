@@ -1,9 +1,12 @@
 """GET /history/{symbol}: the closes behind a price record."""
 
+import asyncio
+
 import msgspec
 import pytest
 
 from app.cache.codec import encode
+from app.errors import Problem
 from app.payloads import HistoryResponse
 from tests.records import history_record, row
 from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
@@ -90,8 +93,38 @@ def test_histories_are_not_waited_for_beyond_the_limit_of_work(served: Served) -
 
 
 def test_a_store_that_hangs_is_not_waited_for_without_end(served: Served) -> None:
-    """503 after two seconds, and the place among the work under way is given back."""
+    """503 after two seconds."""
     served.store.put(row("AAPL"))
     served.store.hangs = True
     problem_of(served.get("/history/AAPL"), 503, "store-unavailable")
-    assert served.parts.admission.in_flight == 0
+
+
+def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
+    """Else there is no bound on how many are: each caller waits for two seconds, and a store may hang for longer."""
+
+    class Held(FakeStore):
+        """Holds its histories back."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = asyncio.Event()
+
+        async def history(self, symbol: str) -> bytes | None:
+            """When it may."""
+            await self.gate.wait()
+            return await super().history(symbol)
+
+    store = Held()
+    with Served(store) as served:
+        admission = served.parts.admission
+
+        async def work() -> None:
+            with pytest.raises(Problem) as raised:
+                await served.parts.decider.from_store(lambda: store.history("AAPL"), 0.001)
+            assert (raised.value.status, admission.in_flight) == (503, 1)
+            store.gate.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert admission.in_flight == 0
+
+        served.runner.run(work())

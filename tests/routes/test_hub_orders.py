@@ -18,6 +18,7 @@ _SYMBOL_SETS = st.sets(st.sampled_from(SYMBOLS), min_size=1)
 _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), _SYMBOL_SETS),
+        st.tuples(st.just("publish_in_parts"), _SYMBOL_SETS),
         st.tuples(st.just("prune"), st.sampled_from(SYMBOLS)),
         st.tuples(st.just("withdraw"), _SYMBOL_SETS),
         st.tuples(st.just("lose"), st.booleans()),
@@ -115,6 +116,11 @@ class World:
         self.number += 1
         self.truth |= dict.fromkeys(symbols, self.number)
         self.house.publish(self.number, *sorted(symbols))
+
+    async def _publish_in_parts(self, symbols: set[str]) -> None:
+        self.number += 1
+        self.truth |= dict.fromkeys(symbols, self.number)
+        await self.house.publish_in_parts(self.number, *sorted(symbols))
 
     async def _prune(self, symbol: str) -> None:
         self.truth[symbol] = None

@@ -47,7 +47,7 @@ def _evidence(draw: st.DrawFn) -> Evidence:
 
 def make_decider(now_ms: Callable[[], int]) -> Decider:
     """A decider on an empty L1, at ``now_ms`` of the domain clock."""
-    settings, clock = msgspec.convert(PLAIN_SETTINGS, Settings), FakeClock()
+    settings, clock = msgspec.convert(PLAIN_SETTINGS | {"clock": "wall"}, Settings), FakeClock()
     meters = Meters(version="1", policy="1", schema="s")
     return Decider(
         tiers=make_tiers(settings, FakeStore(), meters, clock, random.Random(1)),

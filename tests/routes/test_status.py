@@ -7,10 +7,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.cache.store import Changes
 from app.errors import StoreError
+from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
 from app.version import VERSION
 from tests.records import AS_OF_MS, run_info
 from tests.routes.serving import FakeStore, Served, decoded, down
+
+_YEAR_MS = 365 * 86_400_000
 
 
 def test_livez_is_200_whatever_the_store_does() -> None:
@@ -59,6 +62,97 @@ def test_health_shows_ok_degraded_and_not_ready(served: Served) -> None:
     with Served(FakeStore([])) as empty:
         none = decoded(empty.get("/health"), HealthResponse)
     assert (none.status, none.ready, none.run, none.data_age_s) == ("not_ready", False, None, None)
+
+
+def test_health_says_everything_that_is_wrong(served: Served) -> None:
+    """A person must not have to find out what `degraded` or `not_ready` means."""
+    served.store.fault = down()
+    assert served.runner.run(served.parts.feed.step()) is False
+    assert _health(served).reason == "L2 is unreachable (l2_error); the change feed cannot be read"
+    with Served(FakeStore([])) as empty:
+        assert _health(empty).reason == "no warm run was seen yet: run the warm job"
+        empty.parts.drain.on = True
+        assert _health(empty).reason == "draining: this worker is about to stop"
+
+
+class _Changing(FakeStore):
+    """Says once that AAPL has changed, when it is ``due``."""
+
+    due = False
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """What is due."""
+        if not self.due:
+            return await super().changes(after, wait_s)
+        self.due = False
+        return Changes(last_id=after, symbols=("AAPL",), lost=False)
+
+
+def test_a_newest_time_that_is_taken_back_makes_nothing_neutral_any_longer() -> None:
+    """The replay clock was a year ahead of all records; it needs no restart to follow the next run."""
+    store = _Changing(info=run_info(as_of_ms=AS_OF_MS + _YEAR_MS))
+    with Served(store) as served:
+        assert [served.decide(symbol).fallback.reason for symbol in ("AAPL", "IBM")] == ["price_too_old"] * 2
+        store.info, store.due = run_info("run-2"), True
+        served.runner.run(served.parts.feed.step())
+        # Of one the records are read anew, the other's answer was prepared.
+        assert [served.decide(symbol).fallback.level for symbol in ("AAPL", "IBM")] == ["none"] * 2
+        assert served.parts.now_ms() == AS_OF_MS
+
+
+def test_health_says_that_decisions_rest_on_nothing_until_they_do_not() -> None:
+    """All else is well: the store answers, the feed is read, and the newest input is of this moment, by what the run says."""
+    store = _Changing(info=run_info(as_of_ms=AS_OF_MS + _YEAR_MS))
+    with Served(store) as served:
+        assert _health(served).status == "ok"
+        served.decide("IBM")
+        served.decide("AAPL")
+        served.clock.now += 2.0
+        served.parts.look()
+        bad = _health(served)
+        assert (bad.status, bad.ready) == ("degraded", True)
+        assert bad.reason == (
+            "2 of 2 decisions of the last 2 s rest on no input (the last: price_too_old);"
+            " the replay clock says 2014-03-01T21:00:02Z, the newest input is of 2014-03-01T21:00:00Z"
+        )
+        store.info, store.due = run_info("run-2"), True
+        served.runner.run(served.parts.feed.step())
+        for symbol in ("AAPL", "IBM"):
+            served.decide(symbol)
+        served.parts.look()
+        # Half of them is no longer most of them.
+        assert (_health(served).status, _health(served).reason) == ("ok", None)
+        for _ in range(60):
+            served.clock.now += 1.0
+            served.parts.look()
+        assert served.parts.last_minute[0] == 60.0
+        assert (served.parts.last_minute[1].decisions, served.parts.last_minute[1].neutral) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "wrong"),
+    [
+        (_YEAR_MS // 1000, "the newest input is ahead of the clock"),
+        (290, None),
+        (-6 * 86_400, None),
+        (-8 * 86_400, "all inputs are stale"),
+    ],
+)
+def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: str | None) -> None:
+    """Of whoever asks for a decision, each is told; of those who look, nobody was."""
+    store = FakeStore(info=run_info(as_of_ms=wall_ms() + ahead_s * 1000))
+    with Served(store, clock="wall") as served:
+        found = _health(served)
+    assert found.status == ("ok" if wrong is None else "degraded")
+    if wrong is None:
+        assert found.reason is None
+    else:
+        assert found.reason is not None
+        assert found.reason.startswith(f"{wrong}; the wall clock says 20")
+
+
+def _health(served: Served) -> HealthResponse:
+    return decoded(served.get("/health"), HealthResponse)
 
 
 def test_health_of_a_hanging_store_is_answered_all_the_same(served: Served) -> None:

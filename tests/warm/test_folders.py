@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freq
 from tests.warm.fakes import Outcome, put, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
-from warm.files import Source, find_sources
+from warm.files import _archive, find_sources
 from warm.report import TerminalReporter, remarks
 
 NOW_MS = 1_800_000_000_000
@@ -258,20 +259,6 @@ def test_equity_prices_of_lean_that_are_not_whole_are_refused(tmp_path: Path) ->
     assert run(tmp_path, "--format", "lean-unscaled").code == 0
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
-    """Only so much of it is unpacked."""
-    packed = put(tmp_path / "a.csv.gz", gzip.compress(b"x" * 100_000))
-    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("b.csv", b"x" * 100_000)
-    for source in (
-        Source(packed, "a.csv.gz", max_bytes=1000),
-        Source(tmp_path / "b.zip", "b.zip/b.csv", "b.csv", max_bytes=1000),
-    ):
-        with pytest.raises(InputRefused, match="it unpacks to more than 1,000 bytes"):
-            source.content()
-        assert source.head(10) == b"x" * 10
-
-
 def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
     """Notes beside the data, archives in archives; an archive without any data is no more than one more file of no use."""
     for name, members in (("a.zip", ("b.csv", "notes.txt", "c.zip")), ("docs.zip", ("manual.pdf",)), ("empty.zip", ())):
@@ -294,6 +281,36 @@ def test_a_folder_is_walked_to_the_bottom_and_hidden_files_are_left_out(tmp_path
     sources, others = find_sources(tmp_path)
     assert [source.label for source in sources] == ["a/c.csv", "a/d/e.json.gz", "b.csv"]
     assert others == ["notes.md"]
+
+
+def test_a_link_that_leaves_the_folder_is_refused_unread_and_one_inside_is_read(tmp_path: Path) -> None:
+    """Whoever may write into the folder could else have any file of the user's shown in a report."""
+    secret = put(tmp_path / "elsewhere" / "secret.csv", "hunter2,hunter2")
+    folder = tmp_path / "given"
+    put(folder / "real" / "a.csv", long_csv(bars()))
+    (folder / "inside.csv").symlink_to("real/a.csv")
+    (folder / "outside.csv").symlink_to(secret)
+    (folder / "up.csv").symlink_to("../elsewhere/secret.csv")
+    (folder / "folder").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(folder / "pipe.csv")
+    outcome = run(folder)
+    assert {name: fate for name, (_, fate) in fates(outcome).items()} == {
+        "inside.csv": "loaded", "outside.csv": "refused", "real/a.csv": "loaded", "up.csv": "refused",
+    }  # fmt: skip
+    assert "a link that leaves the folder" in outcome.report["error"]
+    assert "hunter2" not in str(outcome.report)
+
+
+def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> None:
+    """Its directory names all of them: read anew for each, ten thousand took minutes."""
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(50):
+            archive.writestr(f"{number:03}.csv", "symbol,date")
+    _archive.cache_clear()
+    sources, _ = find_sources(path)
+    assert all(source.head(10) and source.content() for source in sources)
+    assert (_archive.cache_info().misses, _archive.cache_info().hits) == (1, 99)
 
 
 @pytest.mark.parametrize("name", [*PRICES, *AGENTS])

@@ -23,6 +23,7 @@ from tests.warm.fakes import (
     SAMPLE_PRICES,
     FakeStore,
     good_rows,
+    put,
     warm,
     write_csv,
 )
@@ -100,6 +101,18 @@ def test_a_history_counts_in_bytes_and_not_as_a_record() -> None:
     rows = outcome.store.records.values()
     assert outcome.report["written"] == 5
     assert outcome.report["bytes"] == sum(len(each.price or b"") + len(each.history or b"") for each in rows)
+
+
+def test_of_more_agents_than_a_decision_looks_at_the_newest_are_kept_and_the_others_told(tmp_path: Path) -> None:
+    """Else a crowd of agents makes each decision slow; nobody disappears without a word."""
+    path = write_csv(tmp_path / "p.csv", good_rows(60, "AAA"))
+    head = "symbol,as_of,agent,view,confidence"
+    lines = [f"AAA,2012-02-{1 if number < 50 else 2:02},agent-{number:03},0.5,0.5" for number in range(150)]
+    put(tmp_path / "agents.csv", "\n".join([head, *lines, "BBB,2012-02-01,alone,0.5,0.5"]))
+    outcome = warm("--prices", path, "--agents", tmp_path / "agents.csv")
+    assert sorted(outcome.store.views("AAA")) == [f"agent-{number:03}" for number in range(50, 150)]
+    assert (outcome.report["views_beyond_bound"], outcome.report["beyond_bound"]) == (50, {"AAA": 50})
+    assert outcome.report["views"] == 151
 
 
 def test_abstentions_failures_and_neutral_views_reach_the_record_apart() -> None:

@@ -1,0 +1,211 @@
+"""Whatever stands in a SQLite store: reads answer or say that they cannot, and a publication puts it right."""
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.cache.embedded import EmbeddedStore
+from app.cache.store import RECORD_MAX_BYTES
+from app.domain.vector import AS_OF_MAX_MS
+from app.errors import StoreError
+from tests.records import AS_OF_MS, row, run_info
+
+_values = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8)
+_TABLES = {
+    "records": ("symbol", "price_as_of_ms", "price", "agents_as_of_ms", "agents"),
+    "histories": ("symbol", "history"),
+    "changes": ("run", "symbols"),
+    "change_times": ("id", "at_ms"),
+    "keys": ("id", "record"),
+    "run": ("only_one", "info"),
+}
+_rows = st.sampled_from(sorted(_TABLES)).flatmap(
+    lambda table: st.tuples(st.just(table), st.tuples(*(_values for _ in _TABLES[table])))
+)
+
+
+def _insert(path: Path, table: str, values: tuple[Any, ...]) -> None:
+    columns = _TABLES[table]
+    with closing(sqlite3.connect(path)) as connection, connection, suppress(sqlite3.Error):
+        marks = ", ".join("?" * len(columns))
+        connection.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 - names of ours
+
+
+async def _read_all(store: EmbeddedStore, symbols: list[str]) -> None:
+    """Every read of the store; each brings something of its type, or a StoreError."""
+    for read in (
+        store.get_many(symbols),
+        store.history(symbols[0]),
+        store.run_info(),
+        store.symbols(),
+        store.keys(),
+        store.feed_position(),
+        store.changes("0", 0.0),
+        store.changes_since("0"),
+    ):
+        with suppress(StoreError):
+            await read
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(rows=st.lists(_rows, min_size=1, max_size=6))
+def test_any_rows_are_read_or_refused_and_a_publication_goes_on(
+    rows: list[tuple[str, tuple[Any, ...]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Every read is a value or a StoreError; afterwards a run is published, whole, and known."""
+    path = tmp_path_factory.mktemp("any") / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A"), row("B")], run_info("r1"))
+        for table, values in rows:
+            _insert(path, table, values)
+        await _read_all(store, ["A", "B"])
+        published = await store.publish([row("A", AS_OF_MS + 1), row("B", AS_OF_MS + 1)], run_info("r2"))
+        info = await store.run_info()
+        assert info is not None
+        assert info.run == "r2"
+        assert 0 <= info.newest_as_of_ms < AS_OF_MAX_MS
+        stored = await store.get_many(["A", "B"])
+        assert published.written + published.kept_newer == 4
+        assert all(each.known for each in stored)
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("as_of_ms", [2**62, AS_OF_MAX_MS, -1, "text"])
+def test_a_time_that_no_record_can_have_is_replaced_and_is_not_the_newest(as_of_ms: object, tmp_path: Path) -> None:
+    """Else it would stay for ever, and the server could not start."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A"), row("B")], run_info("r1"))
+        _insert(path, "records", ("A", as_of_ms, b"x", as_of_ms, b"x"))
+        _insert(path, "records", ("POISON", as_of_ms, b"x", as_of_ms, b"x"))
+        published = await store.publish([row("A")], run_info("r2"))
+        assert (published.written, published.kept_newer) == (2, 0)
+        info = await store.run_info()
+        assert info is not None
+        assert info.newest_as_of_ms == AS_OF_MS
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_value_beyond_the_bound_is_not_read(tmp_path: Path) -> None:
+    """It counts as one that cannot be decoded; its neighbour is read as ever."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A"), row("B")], run_info("r1"))
+        _insert(path, "records", ("A", AS_OF_MS, b"x" * (RECORD_MAX_BYTES + 1), AS_OF_MS, b"y" * RECORD_MAX_BYTES))
+        _insert(path, "histories", ("A", b"x" * (RECORD_MAX_BYTES + 1)))
+        large, plain = await store.get_many(["A", "B"])
+        assert (large.price, len(large.agents or b"")) == (b"", RECORD_MAX_BYTES)
+        assert plain.price
+        assert await store.history("A") == b""
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_decision_does_not_wait_behind_listings(tmp_path: Path) -> None:
+    """Thirty listings of 20,000 symbols are asked for first; one symbol's read is there before the last of them."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executemany("INSERT INTO records (symbol) VALUES (?)", ((f"S{number}",) for number in range(20_000)))
+        order: list[str] = []
+
+        async def note(name: str, read: Any) -> None:  # noqa: ANN401 - any coroutine
+            await read
+            order.append(name)
+
+        reads = [note("listing", store.symbols()) for _ in range(30)]
+        await asyncio.gather(*reads, note("decision", store.get_many(["A"])))
+        assert order.index("decision") < 15
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_reads_that_nobody_waits_for_any_more_are_not_begun(tmp_path: Path) -> None:
+    """After a stall of six seconds four hundred are in the queue; the next one comes as if they were not."""
+    now = 1000.0
+
+    async def work() -> None:
+        nonlocal now
+        store = EmbeddedStore(tmp_path / "store.sqlite3", clock=lambda: now)
+        await store.publish([row("A")], run_info("r1"))
+        await store.history("A")
+        statements: list[str] = []
+        store._long_thread.submit(lambda: store._long_reader().set_trace_callback(statements.append)).result()
+        stall = threading.Event()
+        store._long_thread.submit(stall.wait)
+        reads = [asyncio.ensure_future(store.history("A")) for _ in range(400)]
+        await asyncio.sleep(0)
+        now += 6.0
+        last = asyncio.ensure_future(store.history("A"))
+        await asyncio.sleep(0)
+        stall.set()
+        assert await last
+        assert {str(error.reason) for error in await asyncio.gather(*reads, return_exceptions=True)} == {"l2_timeout"}  # type: ignore[union-attr]
+        assert len(statements) == 1
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_read_and_the_look_for_an_empty_store_are_of_one_moment(tmp_path: Path) -> None:
+    """The first publication comes between them: the symbol was not there, and so was no run."""
+    path = tmp_path / "store.sqlite3"
+
+    class Slow(EmbeddedStore):
+        """Publishes, through another connection, between the two."""
+
+        def _reader(self) -> Any:  # noqa: ANN401 - a connection that does something in between
+            connection = super()._reader()
+            outer = self
+
+            class Between:
+                def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the connection
+                    return getattr(connection, name)
+
+                def execute(self, sql: str, *parameters: Any) -> Any:  # noqa: ANN401 - as the connection
+                    if "FROM run" in sql:
+                        outer.publish_first()
+                    return connection.execute(sql, *parameters)
+
+            return Between()
+
+        def publish_first(self) -> None:
+            """By a store of its own."""
+
+            async def work() -> None:
+                other = EmbeddedStore(path)
+                await other.publish([row("A")], run_info("r1"))
+                await other.close()
+
+            asyncio.run(work())
+
+    async def work() -> None:
+        store = Slow(path)
+        with pytest.raises(StoreError) as raised:
+            await store.get_many(["A"])
+        assert raised.value.reason == "l2_empty"
+        await store.close()
+
+    asyncio.run(work())

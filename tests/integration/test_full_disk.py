@@ -1,0 +1,90 @@
+"""A key is revoked on a disk without any room, and on a Redis without any memory."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.cache.embedded import EmbeddedStore
+from app.cache.opening import open_store
+from app.errors import StoreError
+from tests.records import row, run_info
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("MOUNT: only root may make a small disk; run the tests as root where mounts are allowed")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _fill(folder: Path) -> None:
+    """To the last byte."""
+    with suppress(OSError), (folder / "filler").open("ab", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    with suppress(OSError), (folder / "filler").open("ab", buffering=0) as file:
+        while True:
+            file.write(b"x")
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["alone", "beside a server"])
+def test_a_key_is_revoked_on_a_full_disk(small_disk: Path, served: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """With a server that has the file open, and without one."""
+    path = small_disk / "store.sqlite3"
+
+    async def work() -> None:
+        server, first = EmbeddedStore(path), EmbeddedStore(path)
+        if served:
+            await server.publish([row("A")], run_info())
+            await server.get_many(["A"])
+        await first.put_key("a", b"1")
+        await first.put_key("b", b"2")
+        await first.close()
+        _fill(small_disk)
+        command = EmbeddedStore(path)
+        with pytest.raises(StoreError):
+            await command.put_key("c", b"3" * 100_000)
+        assert await command.remove_key("a")
+        assert await command.keys() == {"b": b"2"}
+        await command.close()
+        if served:
+            assert await server.keys() == {"b": b"2"}
+        await server.close()
+        (small_disk / "filler").unlink()
+        again = EmbeddedStore(path)
+        assert await again.keys() == {"b": b"2"}
+        await again.close()
+        # With room there is a reserve again.
+        assert path.with_name("store.sqlite3-reserve").stat().st_size > 0
+
+    asyncio.run(work())
+
+
+def test_a_key_is_revoked_on_a_redis_that_has_no_memory_left(redis_url: str) -> None:
+    """It refuses what needs memory, and this does not."""
+
+    async def work() -> None:
+        store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1", read_timeout_s=5)
+        await store.put_key("a", b"1")
+        with redis.Redis.from_url(redis_url) as client:
+            client.config_set("maxmemory", "1")
+            try:
+                with pytest.raises(StoreError):
+                    await store.put_key("b", b"2")
+                assert await store.remove_key("a")
+            finally:
+                client.config_set("maxmemory", "0")
+        await store.close()
+
+    asyncio.run(work())

@@ -1,0 +1,120 @@
+"""Rendering the metrics for many: how often it is done, by a clock that a test moves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.observe.exposition import Exposition
+
+
+class _World:
+    """Renderings that take 10 ms each; ``held`` holds them up."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.rendered: list[bool] = []
+        self.at_once = 0
+        self.fault: Exception | None = None
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.exposition = Exposition(self._render, lambda: self.now)
+
+    async def _render(self, open_metrics: bool) -> bytes:  # noqa: FBT001 - as it is called
+        self.at_once += 1
+        assert self.at_once == 1
+        await self.go_on.wait()
+        await asyncio.sleep(0)
+        self.now += 0.01
+        self.at_once -= 1
+        if self.fault is not None:
+            raise self.fault
+        self.rendered.append(open_metrics)
+        return b"%d of %d" % (open_metrics, len(self.rendered))
+
+    async def get(self, *, open_metrics: bool = False) -> bytes:
+        """One."""
+        return await self.exposition.get(open_metrics=open_metrics)
+
+
+def _run(work: Callable[[_World], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await work(_World())
+
+    asyncio.run(main())
+
+
+def test_all_who_wait_share_one_rendering() -> None:
+    """Each format has its own, one after the other."""
+
+    async def work(world: _World) -> None:
+        asked = [world.get(open_metrics=number % 2 == 1) for number in range(600)]
+        got = await asyncio.gather(*asked)
+        assert world.rendered == [False, True]
+        assert set(got) == {b"0 of 1", b"1 of 2"}
+
+    _run(work)
+
+
+def test_who_scrapes_now_and_then_always_gets_a_new_one() -> None:
+    """Every second, and a dozen in a row; not one of before."""
+
+    async def work(world: _World) -> None:
+        for number in range(1, 50):
+            assert await world.get() == b"0 of %d" % number
+            world.now += 1.0
+        world.now += 10.0
+        before = len(world.rendered)
+        assert [await world.get() for _ in range(5)] == [b"0 of %d" % (before + number) for number in range(1, 6)]
+
+    _run(work)
+
+
+def test_under_a_flood_renderings_take_a_twentieth_of_the_time() -> None:
+    """What was rendered last is given out meanwhile, and is never older than a fifth of a second here."""
+
+    async def work(world: _World) -> None:
+        oldest, last, rendered = 0.0, 0.0, 0
+        while world.now < 100.0:
+            await world.get(open_metrics=len(world.rendered) % 2 == 1)
+            if len(world.rendered) > rendered:
+                oldest, last, rendered = max(oldest, world.now - last), world.now, len(world.rendered)
+            world.now += 0.001
+        # In 100 s; and what may be spent at once besides.
+        assert 480 <= len(world.rendered) <= 510
+        assert oldest < 0.22
+
+    _run(work)
+
+
+def test_who_leaves_ends_the_rendering_for_nobody_else() -> None:
+    """Nor do all who leave."""
+
+    async def work(world: _World) -> None:
+        world.go_on.clear()
+        first, second = asyncio.create_task(world.get()), asyncio.create_task(world.get())
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        world.go_on.set()
+        assert await second == b"0 of 1"
+        assert first.cancelled()
+        assert world.rendered == [False]
+
+    _run(work)
+
+
+def test_a_rendering_that_fails_is_told_to_those_who_waited_and_tried_again_by_the_next() -> None:
+    """It is not kept."""
+
+    async def work(world: _World) -> None:
+        world.fault = OSError("no file")
+        asked = [asyncio.create_task(world.get()) for _ in range(3)]
+        await asyncio.wait(asked)
+        assert [str(each.exception()) for each in asked] == ["no file"] * 3
+        with pytest.raises(OSError, match="no file"):
+            await world.get()
+        world.fault = None
+        assert await world.get() == b"0 of 1"
+
+    _run(work)
