@@ -2,10 +2,13 @@
 
 An entry is *fresh* until its deadline, then *stale*: no longer an answer by itself, but good enough to fall back on while L2
 cannot answer, until its second deadline. `expire_all` makes every entry stale at once by moving the generation on, which
-costs the same for one entry and for a million; entries of an earlier generation are never compared with what is loaded in a later
-one. Entries count as fresh only until `Memory.proven_until`, which the change feed
+costs the same for one entry and for a million. Entries count as fresh only until `Memory.proven_until`, which the change feed
 moves on while it hears from L2 (a lease): if it hears nothing, all of L1 is stale, in constant time too. Unknown symbols are
 remembered apart, briefly and in a bounded table, so that a scan over made-up symbols cannot push real ones out.
+
+*Never backwards* is about reads that overlap: they may end in another order than that in which L2 was read, and then of each
+record the newer one counts. A read that began when another was here is the later truth, whatever it brings: records may have been
+taken back.
 """
 
 import heapq
@@ -21,6 +24,8 @@ from cachetools import LRUCache
 from app.domain.evidence import Evidence, Trouble
 from app.domain.vector import AgentRecord, PriceRecord
 
+_OVER = -1
+"""The generation of what was read before a loss and comes after it."""
 UNUSABLE: frozenset[Trouble | None] = frozenset({"corrupt", "schema_mismatch"})
 """Troubles of a record that L2 holds and this server cannot use."""
 
@@ -41,6 +46,7 @@ class Entry(msgspec.Struct, gc=False):
     generation: int
     hits: int
     run: str | None
+    sequence: int
     prepared: Any = None
 
 
@@ -89,7 +95,10 @@ class Memory:
         self._negative_ttl_s = negative_ttl_s
         self._clock = clock
         self._rng = rng
-        self.generation = 0
+        self._generation = 0
+        self._lost_at = 0
+        self.sequence = 0
+        """Counts what is put and what is lost: what a load that began at some count has to be compared with came after it."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -115,7 +124,7 @@ class Memory:
             entry = self._entries[symbol]
         except KeyError:
             return None
-        if entry.fresh_until > now and entry.generation == self.generation and self.proven_until > now:
+        if entry.fresh_until > now and entry.generation == self._generation and self.proven_until > now:
             entry.hits += 1
             return entry
         return None
@@ -128,13 +137,16 @@ class Memory:
             return None
         return entry if entry.stale_until > now else None
 
-    def put(self, symbol: str, evidence: Evidence, generation: int | None = None) -> Entry:
-        """Remember ``evidence``, whose load began in ``generation`` (the current one, if none is given). A record with an older
-        ``as_of`` than the remembered one's does not replace it, and one that cannot be used leaves the remembered one for as long
-        as that may be fallen back on. Both hold within a generation only: L2 may have lost what was held before.
+    def put(self, symbol: str, evidence: Evidence, since: int | None = None) -> Entry:
+        """Remember ``evidence``, whose load began at ``since`` of `sequence` (now, if that is not given).
+
+        It counts, however old it is, if the remembered entry was there by then: L2 was read later. If that came meanwhile, nobody
+        knows which was read later, and of each record the newer one stays. One that cannot be used leaves the remembered one for
+        as long as that may be fallen back on. Neither holds across a loss.
         """
+        since = self.sequence if since is None else since
+        generation = self._generation if since >= self._lost_at else _OVER
         hits = 0
-        generation = self.generation if generation is None else generation
         now = self._clock()
         held_until = math.inf
         try:
@@ -142,8 +154,9 @@ class Memory:
         except KeyError:
             pass
         else:
-            if before.generation == generation:
-                evidence = newest(evidence, before.evidence)
+            if self._is_over(before) == (generation == _OVER):
+                if before.sequence > since:
+                    evidence = newest(evidence, before.evidence)
                 if before.stale_until > now:
                     kept = usable(evidence, before.evidence)
                     if kept is not evidence:
@@ -158,39 +171,46 @@ class Memory:
             # Reading the same fault again and again must not make what it replaced last for ever.
             stale_until = held_until
             fresh_until = min(fresh_until, held_until)
-        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, generation, hits, evidence.run)
+        self.sequence += 1
+        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, generation, hits, evidence.run, self.sequence)
         self._entries[symbol] = entry
         self._unknown.pop(symbol, None)
         return entry
 
-    def supersede(self, symbol: str, evidence: Evidence, since: float, generation: int) -> None:
-        """``evidence``, whose load began at ``since`` in ``generation``, has been shown and may be out of date: if there is an
-        entry from before that, it is the newer of the two to fall back on. It is never fresh, and takes no other entry's place.
+    def supersede(self, symbol: str, evidence: Evidence, since: int) -> None:
+        """``evidence``, whose load began at ``since``, has been shown and may be out of date: if there is an entry from before
+        that, it is the newer of the two to fall back on. It is never fresh, and takes no other entry's place.
         """
         try:
             before = self._entries.peek(symbol)
         except KeyError:
             return
-        if before.loaded_at < since:
-            self.put(symbol, evidence, generation).fresh_until = 0.0
+        if before.sequence <= since:
+            self.put(symbol, evidence, since).fresh_until = 0.0
 
-    def not_behind(self, symbol: str, evidence: Evidence, generation: int) -> Evidence:
-        """``evidence``, whose load began in ``generation``, but for a record of it that is older than the remembered one: it was
-        read before that one was, and is only now given to whoever asked. What was loaded since a loss counts, however old it is.
+    def not_behind(self, symbol: str, evidence: Evidence, since: int) -> Evidence:
+        """``evidence``, whose load began at ``since``, but for a record of it that is older than one that was remembered
+        meanwhile: it was read before that one was, and is only now given to whoever asked. What began after a loss, and is here,
+        was read later than what began before it.
         """
         try:
             held = self._entries.peek(symbol)
         except KeyError:
             return evidence
-        if held.generation == generation:
-            return newest(evidence, held.evidence)
-        return held.evidence if held.generation > generation else evidence
+        is_over = since < self._lost_at
+        if held.sequence <= since or (self._is_over(held) and not is_over):
+            return evidence
+        return newest(evidence, held.evidence) if self._is_over(held) == is_over else held.evidence
+
+    def _is_over(self, entry: Entry) -> bool:
+        """Whether it was read before the last loss."""
+        return entry.generation != self._generation
 
     def put_unknown(self, symbol: str) -> None:
         """Remember that L2 does not know ``symbol``."""
         self._entries.pop(symbol, None)
         if self._negative_ttl_s > 0:
-            self._unknown[symbol] = self._clock() + self._negative_ttl_s, self.generation
+            self._unknown[symbol] = self._clock() + self._negative_ttl_s, self._generation
 
     def is_unknown(self, symbol: str, now: float) -> bool:
         """Whether L2 said, not long ago, that it does not know ``symbol``, and the feed would have told if that had changed."""
@@ -198,7 +218,7 @@ class Memory:
         if found is None or self.proven_until <= now:
             return False
         until, generation = found
-        if until <= now or generation != self.generation:
+        if until <= now or generation != self._generation:
             del self._unknown[symbol]
             return False
         return True
@@ -231,8 +251,10 @@ class Memory:
         return heapq.nlargest(most, held, key=lambda symbol: peek(symbol).hits)
 
     def expire_all(self) -> None:
-        """Make every entry stale, in constant time: what is loaded from now on is compared with none of them."""
-        self.generation += 1
+        """Make every entry stale, in constant time; none of them makes up for what is loaded from now on."""
+        self._generation += 1
+        self.sequence += 1
+        self._lost_at = self.sequence
 
 
 def newest(loaded: Evidence, remembered: Evidence) -> Evidence:

@@ -9,7 +9,7 @@ the reason.
 The epoch fence: the change feed marks loads under way for changed symbols (`invalidate`). What a marked load brings is given
 to those who wait for it and is not kept, since it may have been read before the change; but an entry from before that load is not
 fallen back on after it, or callers would be led back behind what they were shown. What is taken back (`withdraw`) is given to
-nobody, nor fallen back on; what is loaded after a loss (`invalidate_all`) is compared with nothing from before it.
+nobody, nor fallen back on.
 
 A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
 is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
@@ -79,15 +79,15 @@ class _Read:
 
 
 class Load:
-    """One symbol on its way from L2, by ``read``, begun in a ``generation`` of L1; ``found`` when it is here. ``moved``: its
+    """One symbol on its way from L2, by ``read``, begun at ``since`` of L1's sequence; ``found`` when it is here. ``moved``: its
     records have changed meanwhile; ``withdrawn``: some of them were taken back.
     """
 
-    __slots__ = ("__weakref__", "found", "generation", "moved", "read", "started", "symbol", "waiting", "withdrawn")
+    __slots__ = ("__weakref__", "found", "moved", "read", "since", "started", "symbol", "waiting", "withdrawn")
 
-    def __init__(self, symbol: str, started: float, generation: int) -> None:
+    def __init__(self, symbol: str, started: float, since: int) -> None:
         self.started = started
-        self.generation = generation
+        self.since = since
         self.symbol = symbol
         self.found: Lookup | None = None
         self.waiting: list[Waiting] = []
@@ -266,7 +266,7 @@ class Tiers:
         """A load of its own for ``symbol``, with the others of this turn of the loop; None if L2 is to be left alone."""
         if self._running >= self._max_pending or not self.breaker.allows():
             return None
-        load = Load(symbol, self._clock(), self.memory.generation)
+        load = Load(symbol, self._clock(), self.memory.sequence)
         self._loads[symbol] = load
         self._alive.add(load)
         self._running += 1
@@ -306,7 +306,7 @@ class Tiers:
         if load.withdrawn:
             return self._degrade(load.symbol, "l2_timeout")  # It may have been read before that.
         # Fenced off, or held up by others of its batch: what came meanwhile has been shown to others already.
-        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence, load.generation))
+        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence, load.since))
 
     def _degrade(self, symbol: str, trouble: Trouble) -> Lookup:
         now = self._clock()
@@ -394,7 +394,7 @@ class Tiers:
         self._meters.cache_get("l2", "hit")
         evidence = decoded(load.symbol, stored, self._meters.record_fault)
         if load.moved:
-            self.memory.supersede(load.symbol, evidence, load.started, load.generation)
+            self.memory.supersede(load.symbol, evidence, load.since)
         else:
-            evidence = self.memory.put(load.symbol, evidence).evidence
+            evidence = self.memory.put(load.symbol, evidence, load.since).evidence
         return Lookup(evidence, "l2", proven=True, age_s=0.0)

@@ -51,6 +51,7 @@ class AgainstModel(RuleBasedStateMachine):
         self.entries: dict[str, tuple[int, float, bool]] = {}
         self.used: list[str] = []
         self.lost: set[str] = set()
+        self.since = 0
         self.unknown: dict[str, float] = {}
         self.evictions = 0
 
@@ -59,12 +60,12 @@ class AgainstModel(RuleBasedStateMachine):
             self.used.remove(symbol)
         self.used.append(symbol)
 
-    @rule(symbol=_symbols, as_of_ms=st.integers(AS_OF_MS, AS_OF_MS + 3))
-    def put(self, symbol: str, as_of_ms: int) -> None:
-        """Never backwards, but behind what all expired with; the least recently used entry goes when it is full."""
+    @rule(symbol=_symbols, as_of_ms=st.integers(AS_OF_MS, AS_OF_MS + 3), overlaps=st.booleans())
+    def put(self, symbol: str, as_of_ms: int, *, overlaps: bool) -> None:
+        """Never backwards behind what came while it was under way; the least recently used entry goes when it is full."""
         before = self.entries.get(symbol)
         if before is not None:
-            as_of_ms_kept = as_of_ms if symbol in self.lost else max(as_of_ms, before[0])
+            as_of_ms_kept = max(as_of_ms, before[0]) if overlaps and symbol not in self.lost else as_of_ms
             self.lost.discard(symbol)
         else:
             as_of_ms_kept = as_of_ms
@@ -72,7 +73,7 @@ class AgainstModel(RuleBasedStateMachine):
                 self.entries.pop(self.used.pop(0))
                 self.evictions += 1
             self.lost.discard(symbol)
-        self.memory.put(symbol, evidence(as_of_ms))
+        self.memory.put(symbol, evidence(as_of_ms), self.since if overlaps else None)
         self.entries[symbol] = (as_of_ms_kept, self.clock.now, True)
         self._use(symbol)
         self.unknown.pop(symbol, None)
@@ -131,6 +132,7 @@ class AgainstModel(RuleBasedStateMachine):
     def expire_all(self) -> None:
         """Everything stale, nothing unknown; what was so keeps its place until it is looked at, or others need it."""
         self.memory.expire_all()
+        self.since = self.memory.sequence
         self.unknown = dict.fromkeys(self.unknown, 0.0)
         self.entries = {symbol: (as_of, loaded, False) for symbol, (as_of, loaded, _) in self.entries.items()}
         self.lost |= set(self.entries)
@@ -180,6 +182,15 @@ def test_expiring_everything_touches_no_entry() -> None:
     assert memory.fresh("A", clock.now) is None
     assert memory.stale("A", clock.now) is entry
     assert memory.put("A", evidence()) is memory.fresh("A", clock.now)
+
+
+def test_of_reads_that_overlap_the_newer_record_stays_and_of_others_the_later_read() -> None:
+    """A read that began when the other was here cannot have been before it, however old its record is."""
+    memory = make_memory(Clock())
+    since = memory.sequence
+    memory.put("A", evidence(AS_OF_MS + 1, "newer"))
+    assert memory.put("A", evidence(AS_OF_MS, "overlapping"), since).evidence == evidence(AS_OF_MS + 1, "newer")
+    assert memory.put("A", evidence(AS_OF_MS, "later"), memory.sequence).evidence == evidence(AS_OF_MS, "later")
 
 
 def test_without_a_negative_lifetime_nothing_is_remembered_as_unknown() -> None:

@@ -181,19 +181,83 @@ def test_whoever_waits_for_a_read_from_before_a_loss_gets_what_was_read_since() 
     house.run(work)
 
 
-def test_a_read_from_before_a_loss_is_behind_nothing_that_was_held_before_it_either() -> None:
-    """Entries of the feed were trimmed and nothing else was lost: of two from before it, the newer one is shown."""
+def test_a_read_from_before_a_loss_that_ends_amid_one_from_after_it_is_held_against_nothing() -> None:
+    """It was shown, and may be fallen back on; the later one is compared neither with it nor, for who waits for it, later."""
+    house = House()
+
+    async def work() -> None:
+        house.clock.now += _TTL_S
+        house.store.put(row("A", _LATER_MS + 1, "worse"))
+        before = await house.begin()
+        house.store.deaf = True
+        await house.hear(lost=True)
+        await settle()
+        house.store.deaf = False
+        house.store.put(_RIGHT)
+        after = await house.begin()
+        house.store.gates[0].set()
+        assert house.shown((await before)[0]) == ("worse", "l2", True)
+        house.store.gates[1].set()
+        assert house.shown((await after)[0]) == ("right", "l2", True)
+        assert house.shown(await house.ask()) == ("right", "l1", True)
+
+    house.run(work)
+
+
+def test_a_fenced_read_from_after_a_loss_is_not_held_back_by_one_from_before_it() -> None:
+    """Both are on their way, and the symbol changes once more."""
+    house = House()
+
+    async def work() -> None:
+        house.clock.now += _TTL_S
+        house.store.put(row("A", _LATER_MS + 1, "worse"))
+        before = await house.begin()
+        house.store.deaf = True
+        await house.hear(lost=True)
+        await settle()
+        house.store.deaf = False
+        house.store.put(_RIGHT)
+        after = await house.begin()
+        house.store.gates[0].set()
+        await before
+        house.store.deaf = True
+        house.store.feed = [Changes("2", ("A",), lost=False)]
+        await house.feed.step()
+        house.store.gates[1].set()
+        assert house.shown((await after)[0]) == ("right", "l2", True)
+
+    house.run(work)
+
+
+def test_of_two_reads_from_before_a_loss_the_newer_record_is_shown_as_ever() -> None:
+    """Entries of the feed were trimmed, and nothing else was lost."""
+    house = House()
+
+    async def work() -> None:
+        house.clock.now += _TTL_S
+        caller = await house.begin()
+        house.store.put(row("A", _LATER_MS + 1, "newer"))
+        house.store.feed = [Changes("1", ("A",), lost=False)]
+        await house.feed.step()
+        await settle()
+        assert house.shown(await house.ask()) == ("newer", "l1", True)
+        house.store.deaf = True
+        await house.hear(lost=True)
+        house.store.gates[0].set()
+        assert house.shown((await caller)[0])[0] == "newer"
+
+    house.run(work)
+
+
+def test_what_was_taken_back_is_not_shown_after_the_next_read_though_the_feed_is_silent() -> None:
+    """What L2 says later is what counts: that it is older says that something was taken back."""
     house = House()
 
     async def work() -> None:
         house.store.put(_RIGHT)
         house.clock.now += _TTL_S
-        caller = await house.begin()
-        house.store.deaf = True
-        await house.hear(lost=True)
-        house.store.gates[0].set()
-        await settle()
-        assert house.shown((await caller)[0])[0] == "bad"
+        assert house.shown(await house.ask()) == ("right", "l2", True)
+        assert house.shown(await house.ask()) == ("right", "l1", True)
 
     house.run(work)
 

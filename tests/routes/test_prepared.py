@@ -63,7 +63,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
 
 
 def _entry(evidence: Evidence) -> Entry:
-    return Entry(evidence, 0.0, 1e9, 1e9, 1e9, 0, 0, evidence.run)
+    return Entry(evidence, 0.0, 1e9, 1e9, 1e9, 0, 0, evidence.run, 1)
 
 
 def _long_way(decider: Decider, evidence: Evidence, age_s: float) -> DecideResponse:
