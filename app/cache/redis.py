@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from app.cache.slices import names_on_lines
-from app.cache.store import Changes, Published, Row, RunInfo, Stored, run_fault
+from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, run_fault
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
@@ -141,6 +141,18 @@ return {written, kept, pruned, last}
 """.replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
 
 
+# As MGET, but for values that are longer than a record can be: of those as much as tells that they are. Redis answers with whole
+# values whatever their length, and three of 256 MB took 800 MB of the server's memory. A script is of one moment, as MGET is.
+_READ = """
+local found = {}
+for index, key in ipairs(KEYS) do
+  local value = redis.pcall('GETRANGE', key, 0, ARGV[1])
+  found[index] = type(value) == 'string' and value ~= '' and value
+end
+return found
+"""
+
+
 class RedisStore:
     """A `Store` on one Redis. Connections are made when first needed and shared through a bounded pool."""
 
@@ -160,15 +172,16 @@ class RedisStore:
         # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
         self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
+        self._read = self._client.register_script(_READ)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """One MGET of both records of each symbol. If one of them has neither, all is read anew with what says why.
+        """Both records of each symbol by one script (`_READ`). If one has neither, all is read anew with what says why.
 
         A record is there only while its symbol is in the universe, for one script writes or removes both.
         """
         if not symbols:
             return []
-        values = await _answered(cast("Any", self._client.mget(self._keys_of(symbols))))
+        values = _bounded(await _answered(self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES])))
         found = [Stored(True, price, agents) for price, agents in zip(values[::2], values[1::2], strict=True)]  # noqa: FBT003
         if any(each.price is None and each.agents is None for each in found):
             # An answer is of one moment, so the first one is not mixed with the second.
@@ -179,10 +192,11 @@ class RedisStore:
         """The records anew, and whether the universe has the symbols, and whether there is one."""
         # MULTI: a long read arrives at Redis in pieces, and a publication must not come between its commands.
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.mget(self._keys_of(symbols))
+        await self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES], client=pipeline)
         pipeline.smismember(self._symbols_key, list(symbols))
         pipeline.exists(self._run_key)
         values, known, published = await _answered(pipeline.execute())
+        values = _bounded(values)
         if not published:
             # Flushed, restarted without its data, or another Redis: that a symbol is not there says nothing of the symbol.
             raise StoreEmpty(f"Redis has no {self._run_key}: nothing was published")
@@ -215,8 +229,9 @@ class RedisStore:
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
 
     async def history(self, symbol: str) -> bytes | None:
-        """One GET."""
-        return cast("bytes | None", await _answered(cast("Any", self._client.get(f"{self._prefix}:{{{symbol}}}:history"))))
+        """One value, bounded as those of decisions are."""
+        keys = [f"{self._prefix}:{{{symbol}}}:history"]
+        return _bounded(await _answered(self._read(keys=keys, args=[RECORD_MAX_BYTES])))[0]
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
@@ -325,6 +340,11 @@ class RedisStore:
     def _record_keys(self, symbol: str) -> tuple[str, str]:
         # The braces are Redis Cluster's hash tag: both records of a symbol would live on one node.
         return f"{self._prefix}:{{{symbol}}}:price", f"{self._prefix}:{{{symbol}}}:agents"
+
+
+def _bounded(values: list[bytes | None]) -> list[bytes | None]:
+    """``values``, with nothing that can be read in the place of one that is too long."""
+    return [b"" if value is not None and len(value) > RECORD_MAX_BYTES else value for value in values]
 
 
 def _client(url: str, password: str, max_connections: int, timeout_s: float) -> Redis:

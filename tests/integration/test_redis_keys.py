@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from app.cache.redis import RedisStore
+from app.cache.store import RECORD_MAX_BYTES
 from app.errors import StoreEmpty, StoreError
 from tests.records import row, run_info
 
@@ -98,6 +99,27 @@ def test_a_flushed_redis_is_a_lost_feed_and_knows_no_universe(redis_url: str) ->
         await store.publish([row("C")], run_info("r3"))
         second = await store.changes(first.last_id, 0.05)
         assert (second.symbols, second.lost) == (("C",), False)
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_of_values_that_no_record_can_have_only_a_part_is_sent(redis_url: str) -> None:
+    """Three of 64 MB cost the server a megabyte each. They count as unreadable, and their neighbours are read."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish([row(symbol) for symbol in "ABC"], run_info())
+        with redis.Redis.from_url(redis_url) as client:
+            for key in ("{A}:price", "{B}:agents", "{A}:history"):
+                client.setrange(f"decide:1:{key}", 64 * 1024 * 1024, b"x")
+            before = int(client.info("stats")["total_net_output_bytes"])
+            first, second, third = await store.get_many(list("ABC"))
+            history = await store.history("A")
+            sent = int(client.info("stats")["total_net_output_bytes"]) - before
+        assert (first.price, second.agents, history) == (b"", b"", b"")
+        assert all((first.agents, second.price, third.price, third.agents))
+        assert 3 * RECORD_MAX_BYTES < sent < 3.1 * RECORD_MAX_BYTES
         await store.close()
 
     asyncio.run(work())
