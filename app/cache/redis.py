@@ -7,7 +7,7 @@ Keys, with the prefix ``decide:1``::
     decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
     decide:1:symbols         set of the loaded universe
     decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms (and newest_key, whose record that is), symbols, bars, bytes
-    decide:1:changes         stream of run and changed symbols, at most about 10,000 entries
+    decide:1:changes         stream of run and changed symbols (``withdrawn``: taken back), at most about 10,000 entries
     decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
 A publication is one Lua script, which Redis runs to its end before it serves anybody else, and which it starts only when all
@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from app.cache.slices import names_on_lines
-from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, run_fault
+from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.cache.withdrawals import WITHDRAW
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
@@ -99,27 +100,26 @@ for index = 4, #KEYS do
   end
 end
 
-local pruned = 0
+local gone = {}
 if ARGV[6] == '1' then
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if not named[symbol] then
       local key = ARGV[9] .. ':{' .. symbol .. '}'
       redis.call('DEL', key .. ':price', key .. ':agents', key .. ':history')
       redis.call('SREM', KEYS[1], symbol)
-      pruned = pruned + 1
-      changed[#changed + 1] = symbol
+      gone[#gone + 1] = symbol
     end
   end
 end
 
-if #changed == 0 then return {written, kept, pruned, ''} end
+if #changed + #gone == 0 then return {written, kept, 0, ''} end
 -- Whatever stands in the hash, nothing may fail from here on: records are written already.
 local function from_hash(field) return redis.call('HGET', KEYS[2], field) or '' end
 -- The time that stands there is believed as far as the record that it is of has it: one that no record has would else be the
 -- newest for ever. Where none has it, and where records were removed, all are looked at.
 local before_key = from_hash('newest_key')
 local witness = stored_as_of(before_key)
-if pruned == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms')) or 0) then
+if #gone == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms')) or 0) then
   consider(witness, before_key)
 else
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
@@ -133,11 +133,15 @@ if newest < 0 then newest = tonumber(ARGV[3]) end
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
   'newest_key', newest_key, 'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
 local last, step = '', tonumber(ARGV[8])
-for first = 1, #changed, step do
-  local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))
-  last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'run', ARGV[1], 'symbols', some)
+local function tell(symbols, ...)
+  for first = 1, #symbols, step do
+    local some = table.concat(symbols, '\\n', first, math.min(first + step - 1, #symbols))
+    last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'run', ARGV[1], 'symbols', some, ...)
+  end
 end
-return {written, kept, pruned, last}
+tell(changed)
+tell(gone, 'withdrawn', '1')
+return {written, kept, #gone, last}
 """.replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
 
 
@@ -228,6 +232,18 @@ class RedisStore:
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
 
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """One script for all of it: `WITHDRAW`."""
+        keys = [self._symbols_key, self._run_key, self._changes_key]
+        arguments = [self._prefix, run, str(_CHANGES_KEPT), str(_SYMBOLS_A_CHANGE), *symbols]
+        taken, price, agents, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
+            cast("Any", self._publish_client.eval(WITHDRAW, len(keys), *keys, *arguments))
+        )
+        return Withdrawn(
+            *(tuple(sorted(map(_text, taken))), price, agents, tuple(sorted(map(_text, runs))), tuple(map(_text, unknown)), left),
+            *(int(newest_ms), _text(newest_symbol), _text(newest_run), _text(last_id)),
+        )
+
     async def history(self, symbol: str) -> bytes | None:
         """One value, bounded as those of decisions are."""
         keys = [f"{self._prefix}:{{{symbol}}}:history"]
@@ -301,14 +317,15 @@ class RedisStore:
             return Changes(last_id=newest_id, symbols=(), lost=newest_id != after)
         try:
             symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
+            withdrawn = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries if fields.get(b"withdrawn"))
         except UnicodeDecodeError:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
-            symbols, lost = (), True
+            symbols, withdrawn, lost = (), (), True
         # An entry's id begins with Redis's time.
         published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
         last_id = entries[-1][0].decode() if entries else after
         more = len(entries) == _CHANGES_READ
-        return Changes(last_id=last_id, symbols=symbols, lost=lost, published_ms=published_ms, more=more)
+        return Changes(last_id, symbols, lost, published_ms, more, withdrawn)
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""
@@ -384,3 +401,8 @@ def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: AN
         batches = next(iter(answer.values()))
         return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
     return list(answer[0][1])
+
+
+def _text(raw: bytes) -> str:
+    """As it stands there, and as nearly as it can be shown where it is no text."""
+    return raw.decode("utf-8", "replace")
