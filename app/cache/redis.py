@@ -21,10 +21,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
+from app.cache.scripts import PUBLISH, READ
 from app.cache.slices import names_on_lines
 from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.cache.withdrawals import WITHDRAW
-from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
 
@@ -40,121 +40,6 @@ _SYMBOLS_A_CHANGE = 1000
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
-
-# KEYS: the set, the hash, the stream, then a key for each record.
-# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms,
-# value and history for each record (empty: none; it is a part of the price record, and not counted). Everything that can fail
-# (a key of another type) is looked at before the first write, because Redis does not undo what a script that stops has written.
-_PUBLISH = """
-for index, wanted in ipairs({'set', 'hash', 'stream'}) do
-  local found = redis.call('TYPE', KEYS[index]).ok
-  if found ~= 'none' and found ~= wanted then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
-  end
-end
-
--- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned integer, which msgpack
--- writes in as few bytes as it needs. Anything else in its place counts as no record, and is replaced.
-local widths = {[0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8}
-local function stored_as_of(key)
-  local head = redis.pcall('GETRANGE', key, 0, 26)
-  if type(head) ~= 'string' or #head < 27 then return nil end
-  local array, text, integer = string.byte(head, 1), string.byte(head, 2), string.byte(head, 19)
-  if array < 0x94 or array > 0x9f or text ~= 0xb0 then return nil end
-  if integer < 0x80 then return integer end
-  if not widths[integer] then return nil end
-  local as_of = 0
-  for position = 20, 19 + widths[integer] do as_of = as_of * 256 + string.byte(head, position) end
-  -- A time that no record can have would else be the newest for ever.
-  if as_of >= AS_OF_MAX_MS then return nil end
-  return as_of
-end
-
--- The newest record's time, and the key that holds it: -1 before there is one.
-local newest, newest_key = -1, ''
-local function consider(as_of, key)
-  if as_of and as_of > newest then newest, newest_key = as_of, key end
-end
-
-local written, kept, changed, named = 0, 0, {}, {}
-for index = 4, #KEYS do
-  local at = 9 + (index - 4) * 4
-  local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
-  local stored = stored_as_of(KEYS[index])
-  named[symbol] = true
-  if stored and stored > as_of then
-    kept = kept + 1
-    consider(stored, KEYS[index])
-  else
-    consider(as_of, KEYS[index])
-    redis.call('SET', KEYS[index], ARGV[at + 3])
-    written = written + 1
-    if string.sub(KEYS[index], -6) == ':price' then
-      local history = ARGV[9] .. ':{' .. symbol .. '}:history'
-      if ARGV[at + 4] == '' then redis.call('DEL', history) else redis.call('SET', history, ARGV[at + 4]) end
-    end
-    if changed[#changed] ~= symbol then
-      changed[#changed + 1] = symbol
-      redis.call('SADD', KEYS[1], symbol)
-    end
-  end
-end
-
-local gone = {}
-if ARGV[6] == '1' then
-  for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    if not named[symbol] then
-      local key = ARGV[9] .. ':{' .. symbol .. '}'
-      redis.call('DEL', key .. ':price', key .. ':agents', key .. ':history')
-      redis.call('SREM', KEYS[1], symbol)
-      gone[#gone + 1] = symbol
-    end
-  end
-end
-
-if #changed + #gone == 0 then return {written, kept, 0, ''} end
--- Whatever stands in the hash, nothing may fail from here on: records are written already.
-local function from_hash(field) return redis.call('HGET', KEYS[2], field) or '' end
--- The time that stands there is believed as far as the record that it is of has it: one that no record has would else be the
--- newest for ever. Where none has it, and where records were removed, all are looked at.
-local before_key = from_hash('newest_key')
-local witness = stored_as_of(before_key)
-if #gone == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms')) or 0) then
-  consider(witness, before_key)
-else
-  for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    for _, part in ipairs({':price', ':agents'}) do
-      local key = ARGV[9] .. ':{' .. symbol .. '}' .. part
-      consider(stored_as_of(key), key)
-    end
-  end
-end
-if newest < 0 then newest = tonumber(ARGV[3]) end
-redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
-  'newest_key', newest_key, 'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
-local last, step = '', tonumber(ARGV[8])
-local function tell(symbols, ...)
-  for first = 1, #symbols, step do
-    local some = table.concat(symbols, '\\n', first, math.min(first + step - 1, #symbols))
-    last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'run', ARGV[1], 'symbols', some, ...)
-  end
-end
-tell(changed)
-tell(gone, 'withdrawn', '1')
-return {written, kept, #gone, last}
-""".replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
-
-
-# As MGET, but for values that are longer than a record can be: of those as much as tells that they are. Redis answers with whole
-# values whatever their length, and three of 256 MB took 800 MB of the server's memory. A script is of one moment, as MGET is.
-_READ = """
-local found = {}
-for index, key in ipairs(KEYS) do
-  local value = redis.pcall('GETRANGE', key, 0, ARGV[1])
-  found[index] = type(value) == 'string' and value ~= '' and value
-end
-return found
-"""
 
 
 class RedisStore:
@@ -176,10 +61,10 @@ class RedisStore:
         # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
         self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
-        self._read = self._client.register_script(_READ)
+        self._read = self._client.register_script(READ)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """Both records of each symbol by one script (`_READ`). If one has neither, all is read anew with what says why.
+        """Both records of each symbol by one script (`READ`). If one has neither, all is read anew with what says why.
 
         A record is there only while its symbol is in the universe, for one script writes or removes both.
         """
@@ -213,7 +98,7 @@ class RedisStore:
         return [key for symbol in symbols for key in self._record_keys(symbol)]
 
     async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
-        """One script for all of it: `_PUBLISH`."""
+        """One script for all of it: `PUBLISH`."""
         keys = [self._symbols_key, self._run_key, self._changes_key]
         arguments: list[str | bytes | int] = [
             *(info.run, info.warmed_at_ms, info.newest_as_of_ms, info.bars, info.bytes),
@@ -228,7 +113,7 @@ class RedisStore:
                 keys.append(agents_key)
                 arguments += [row.symbol, row.agents_as_of_ms, row.agents, b""]
         written, kept_newer, pruned, last_id = await _answered(
-            cast("Any", self._publish_client.eval(_PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
+            cast("Any", self._publish_client.eval(PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
 
