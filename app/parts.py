@@ -230,8 +230,7 @@ class Parts:
         self._clock = clock
         self._minute = Window(_LOOKS_A_MINUTE)
         self.look()
-        self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
-        self.drain.listeners.append(lambda: self.logger.info("draining"))
+        self.drain.listeners += [self.hub.drain, self._draining]
 
     def refresh(self) -> None:
         """Bring the gauges up to date."""
@@ -343,6 +342,10 @@ class Parts:
         while self._stage < self.crew.stage:
             self._stage += 1
             self.drain.signalled()
+
+    def _draining(self) -> None:
+        self.supervisor.stopping(self.status())
+        self.logger.info("draining")
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

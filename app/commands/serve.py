@@ -187,6 +187,9 @@ def serve(settings: Settings, place: str | TcpListener | UnixListener, connectio
         # Not by its name: Granian would look for it in the working folder first, and run what else is called so there.
         server.serve(target_loader=_load_app, wrap_loader=False)
     finally:
+        for each in filter(None, (signal.SIGTERM, signal.SIGINT, HANGUP)):
+            # Python gives handlers up before the process ends: one more signal in that moment would be how it ended.
+            signal.signal(each, signal.SIG_IGN)
         if listener is not None:
             listener.remove()
         if values_dir:

@@ -5,9 +5,10 @@ import http.client
 import os
 import random
 import secrets
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -175,10 +176,53 @@ class Fault(NamedTuple):
     spoilt_s: int = SPOILT_S
 
 
-class House:
-    """A Redis, who publishes into it, a proxy in front of it, a seed, and who floods the server once there is one."""
+class Output:
+    """A pipe in the place of the server's log, and who reads it, or does not."""
 
-    def __init__(self, server: RedisServer, proxy: ToxicProxy, publisher: Publisher) -> None:
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        # For both: whoever only reads waits for who writes.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._over = threading.Event()
+        self._reads = threading.Event()
+        self._reads.set()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(10)
+        os.close(self._descriptor)
+
+    def block(self) -> None:
+        """It is full, and nobody reads."""
+        self._reads.clear()
+        with suppress(BlockingIOError):
+            while True:
+                os.write(self._descriptor, b"\n" * 512)
+
+    def go_on(self) -> None:
+        """After `block`."""
+        self._reads.set()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            if self._reads.is_set():
+                with suppress(BlockingIOError):
+                    os.read(self._descriptor, 65_536)
+            time.sleep(0.01)
+
+
+class House:
+    """A Redis, who publishes into it, a proxy in front of it, a seed; the server's workers, its log, and who floods it."""
+
+    workers: Sequence[int] = ()
+
+    def __init__(self, server: RedisServer, proxy: ToxicProxy, publisher: Publisher, output: Output) -> None:
+        self.output = output
         self.server = server
         self.proxy = proxy
         self.publisher = publisher
@@ -253,6 +297,10 @@ class House:
         """CLIENT KILL of every other connection."""
         self.client.client_kill_filter(_type="normal", skipme=True)
 
+    def stop_worker(self) -> None:
+        """SIGSTOP of one of them."""
+        os.kill(self.workers[0], signal.SIGSTOP)
+
     def trim(self) -> None:
         """All of the feed's entries go, while nobody can read them."""
         self.client.xtrim("decide:1:changes", maxlen=0, approximate=False)
@@ -300,4 +348,7 @@ FAULTS = (
         marks=True,
     ),
     Fault("a flood of open routes", _flood, _ebb, marks=False),
+    Fault("a blocked stdout", lambda house: house.output.block(), lambda house: house.output.go_on(), marks=False),
 )
+FAULTS_OF_WORKERS = (Fault("a stuck worker, of two", House.stop_worker, lambda _: None, marks=False, spoilt_s=13),)
+"""What was under way in it is lost with it; nobody else may notice."""

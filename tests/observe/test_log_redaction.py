@@ -87,14 +87,12 @@ def test_nothing_in_a_value_acts_on_a_terminal_or_begins_a_line(log_format: str)
 
 
 def test_a_line_that_cannot_be_written_is_counted_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """The standard library would print it to stderr as it is, secrets and all."""
+    """The standard library would print it to stderr as it is, secrets and all; and whoever reads that may not read either."""
     with logs_to(BrokenStream()) as logs:
         get_logger("decide").info("x", redis_url="hunter2")
         logging.getLogger("a.library").error("wrong %d", "hunter2")
     assert logs.dropped == 2
-    shown = capsys.readouterr().err
-    assert "BrokenPipeError" in shown
-    assert "hunter2" not in shown
+    assert capsys.readouterr().err == ""
 
 
 def test_an_error_being_handled_is_logged_with_its_traceback() -> None:
