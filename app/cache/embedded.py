@@ -75,6 +75,8 @@ _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
 _WAITED_S = 2.0
 _BUSY_AGAIN_S = 0.005
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What a full disk looks like: no room for a page, for the log's index, for the log itself."""
 
 
 class EmbeddedStore:
@@ -90,6 +92,7 @@ class EmbeddedStore:
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
         self._file: tuple[int, int] | None = None
+        self._gave_up = False
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
         self._long_connection: sqlite3.Connection | None = None
         self._long_file: tuple[int, int] | None = None
@@ -213,28 +216,33 @@ class EmbeddedStore:
             return self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0
 
         def write() -> bool:
-            try:
-                return delete()
-            except sqlite3.Error as error:
-                if not give_up_reserve(self._path):
-                    raise
-                _logger.warning("%s: %s; its reserve is given up for the revocation", self._path, error)
-                self._disconnect()
-                return delete()
-            finally:
-                keep_reserve(self._path)
+            while True:
+                try:
+                    return delete()
+                except sqlite3.Error as error:
+                    if error.sqlite_errorcode & 0xFF not in _NO_ROOM or not give_up_reserve(self._path):
+                        raise
+                    _logger.warning("%s: %s; some of its reserve is given up for the revocation", self._path, error)
+                    self._gave_up = True
+                    self._disconnect()
 
         return await self._in_thread(write)
 
     async def close(self) -> None:
         """Close the connection in the thread it belongs to, then end the thread."""
 
+        def close() -> None:
+            self._disconnect()
+            if self._gave_up:
+                # Closing gives back the room of the log, which the reserve then has before anybody else.
+                keep_reserve(self._path)
+
         def close_long() -> None:
             if self._long_connection is not None:
                 self._long_connection.close()
                 self._long_connection = None
 
-        for thread, work in ((self._thread, self._disconnect), (self._long_thread, close_long)):
+        for thread, work in ((self._long_thread, close_long), (self._thread, close)):
             await asyncio.get_running_loop().run_in_executor(thread, work)
             thread.shutdown(wait=False)
 
@@ -264,7 +272,7 @@ class EmbeddedStore:
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._seen = None
 
     def _long_reader(self) -> sqlite3.Connection:
         """The other thread's. Nobody tells it that the file is another one now, so it looks."""
