@@ -44,15 +44,26 @@ CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER N
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
-# A value that is too long is one that cannot be read; its length is known without reading it.
+
+
+def _bounded(column: str) -> str:
+    """``column``, if it is bytes of a length that a record can have; else bytes that are no record. The length of bytes is known
+    without reading them. That of a text ends at its first NUL, however much comes after it.
+    """
+    is_record = f"typeof({column}) = 'blob' AND length({column}) <= {RECORD_MAX_BYTES}"
+    return f"CASE WHEN {column} IS NULL OR {is_record} THEN {column} ELSE x'' END"
+
+
 _READ = f"""
-SELECT symbol, CASE WHEN length(price) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(price AS BLOB) END,
-    CASE WHEN length(agents) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(agents AS BLOB) END
-FROM records WHERE symbol IN (SELECT value FROM json_each(?))
-"""  # noqa: S608 - a number of ours
-_READ_HISTORY = f"""
-SELECT CASE WHEN length(history) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(history AS BLOB) END FROM histories WHERE symbol = ?
-"""  # noqa: S608 - as above
+SELECT symbol, {_bounded("price")}, {_bounded("agents")} FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - columns of ours
+_READ_HISTORY = f"SELECT {_bounded('history')} FROM histories WHERE symbol = ?"  # noqa: S608 - as above
+_READ_KEYS = f"SELECT coalesce(substr(CAST(id AS BLOB), 1, 128), x''), {_bounded('record')} FROM keys"  # noqa: S608 - as above
+_IS_SYMBOL = """
+typeof(symbol) = 'text' AND length(CAST(symbol AS BLOB)) BETWEEN 1 AND 32 AND length(CAST(symbol AS BLOB)) = length(symbol)
+AND symbol NOT GLOB '*[^A-Z0-9._:/=^-]*'
+"""
+_READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {_IS_SYMBOL} ORDER BY symbol"  # noqa: S608 - as above
 _NEWEST = f"""
 SELECT max(as_of_ms), (SELECT count(*) FROM records) FROM
     (SELECT price_as_of_ms AS as_of_ms FROM records UNION ALL SELECT agents_as_of_ms FROM records)
@@ -60,7 +71,7 @@ WHERE typeof(as_of_ms) = 'integer' AND as_of_ms BETWEEN 0 AND {AS_OF_MAX_MS - 1}
 """  # noqa: S608 - as above
 _READ_CHANGES = """
 SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END
-FROM changes LEFT JOIN change_times USING (id) WHERE id > ? ORDER BY id LIMIT ?
+FROM changes LEFT JOIN change_times USING (id) WHERE id > ? AND id < ? ORDER BY id LIMIT ?
 """
 _WRITE = """
 INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
@@ -70,6 +81,10 @@ ON CONFLICT (symbol) DO UPDATE SET
 """
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
+_CHANGE_IDS_END = 10**18
+"""Ids are below it; what stands at one above was not written here, and counts for nothing."""
+_READ_MAX_BYTES = 67_108_864
+"""No value that is longer is read: a change of two million symbols is the longest that there can be."""
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
@@ -153,8 +168,7 @@ class EmbeddedStore:
         """The loaded universe, sorted."""
 
         def read() -> list[str]:
-            rows = self._long_reader().execute("SELECT CAST(symbol AS BLOB) FROM records ORDER BY symbol")
-            return [row[0].decode() for row in rows]
+            return [row[0].decode() for row in self._long_reader().execute(_READ_SYMBOLS)]
 
         return await self._soon(read)
 
@@ -195,7 +209,7 @@ class EmbeddedStore:
         # As bytes, whatever somebody has put there: a row that is no key must not hide the others.
         def read() -> list[tuple[bytes, bytes]]:
             keep_reserve(self._path)
-            return self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
+            return self._reader().execute(_READ_KEYS).fetchall()
 
         rows = await self._in_thread(read)
         return {key_id.decode("ascii", "replace"): record for key_id, record in rows}
@@ -249,7 +263,7 @@ class EmbeddedStore:
     async def _in_thread(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
 
     async def _soon(self, read: Callable[[], T]) -> T:
@@ -266,6 +280,7 @@ class EmbeddedStore:
     def _reader(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
             self._file = self._file_now()
         return self._connection
 
@@ -281,6 +296,7 @@ class EmbeddedStore:
             self._long_connection = None
         if self._long_connection is None:
             self._long_connection = self._connect()
+            self._long_connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
             self._long_file = self._file_now()
         return self._long_connection
 
@@ -348,7 +364,11 @@ def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes,
     """What came after it but for the symbols, and the entries' texts, which name those."""
     with _snapshot(connection):
         newest_id = _newest_change(connection)
-        found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+        try:
+            found = connection.execute(_READ_CHANGES, (after, _CHANGE_IDS_END, _CHANGES_READ)).fetchall()
+        except sqlite3.DataError:
+            # Longer than any entry of ours. What it was meant to say cannot be known, so anything may have changed.
+            return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
@@ -373,10 +393,14 @@ def _as_of(value: object) -> int | None:
 
 def _newest_change(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    return 0 if row is None else int(row[0])
+    given = 0 if row is None or not isinstance(row[0], int) or not 0 <= row[0] < _CHANGE_IDS_END else row[0]
+    row = connection.execute("SELECT max(id) FROM changes WHERE id BETWEEN 0 AND ?", (_CHANGE_IDS_END - 1,)).fetchone()
+    return max(given, row[0] or 0)
 
 
 def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
+    # Nobody can ask for what is no symbol, nor can it be named in the feed.
+    connection.execute(f"DELETE FROM records WHERE NOT ({_IS_SYMBOL})")  # noqa: S608 - as below
     stored = {
         row[0]: (_as_of(row[1]), _as_of(row[2]))
         for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
@@ -408,8 +432,9 @@ def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo,
         connection.executemany(f"DELETE FROM {table} WHERE symbol = ?", ((symbol,) for symbol in gone))  # noqa: S608 - as below
     _write_histories(connection, histories)
     at_ms = time.time_ns() // 1_000_000
-    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
-    change_id = int(cursor.lastrowid or 0)
+    change_id = _newest_change(connection) + 1
+    entry = (change_id, info.run, "\n".join(changed + gone))
+    connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, ?, ?)", entry)
     connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
     for table in ("changes", "change_times"):
         connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - two names of ours
