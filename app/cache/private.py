@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OURS = ".decide"
+"""The folder of the default STORE_PATH, which Decide makes; the demo has its files there, too."""
 _RESERVE = "-reserve"
 _BESIDE = ("", "-wal", "-shm", "-journal", _RESERVE)
 _RESERVE_BYTES = 262_144
@@ -35,7 +37,7 @@ def make_private(path: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(0o700, parents=True, exist_ok=True)
     elif _is_open_to_others(folder):
-        if _is_alone_in(folder, path.name):
+        if folder.name == _OURS or _is_alone_in(folder, path.name):
             _close(folder, 0o700)
         else:
             # Somebody else's files need it as it is. What matters is the file.

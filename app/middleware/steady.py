@@ -55,8 +55,12 @@ class SteadyBuckets:
                 if not drawn.given:
                     return drawn
                 own = await self._own.draw(caller, tokens)
-                # The two go by different clocks, so they may differ by a little.
-                return drawn if own.given or own.retry_in_s < _ROUNDING_S else own
+                if not own.given and own.retry_in_s < _ROUNDING_S:
+                    # The two go by different clocks, so they may differ by a little. That is waited for and not let pass: what
+                    # the own bucket is not charged for could be had again and again, of a shared one that an outage has filled.
+                    await asyncio.sleep(_ROUNDING_S)
+                    own = await self._own.draw(caller, tokens)
+                return drawn if own.given else own
         return await self._own.draw(caller, tokens)
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ def _publish(path: Path, run: str) -> None:
 
 
 def test_a_second_connection_does_not_deafen_the_first(tmp_path: Path) -> None:
-    """A listing opens a second one of the process. Runs and a revocation by other processes are seen nevertheless."""
+    """A listing opens a second connection of the process. What other processes write is seen nevertheless."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:

@@ -151,6 +151,24 @@ def test_an_outage_ends_with_the_limiter() -> None:
     asyncio.run(run())
 
 
+def test_the_end_of_an_outage_lets_nobody_have_what_nobodys_own_bucket_is_charged_for() -> None:
+    """Asked in the moment before a token is there: the shared bucket, full by now, would give as many as it has."""
+
+    async def run() -> None:
+        world = _World(burst=6, per_s=2.0)
+        world.shared.fault = True
+        assert [(await world.buckets.draw("a", 1)).given for _ in range(7)] == [True] * 6 + [False]
+        world.shared.fault = False
+        await world.look()
+        world.now += 0.497
+        assert not any([(await world.buckets.draw("a", 1)).given for _ in range(6)])
+        world.now += 1.25
+        assert [(await world.buckets.draw("a", 1)).given for _ in range(3)] == [True, True, False]
+        await world.limiter.close()
+
+    asyncio.run(run())
+
+
 @given(st.integers(1, 30), st.lists(st.tuples(st.integers(1, 20), st.floats(0.0, 3.0), st.booleans()), min_size=1, max_size=30))
 def test_however_often_it_fails_a_caller_gets_a_bucket_and_what_runs_into_it(
     burst: int, rounds: list[tuple[int, float, bool]]
