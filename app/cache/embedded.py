@@ -22,10 +22,10 @@ from typing import TypeVar
 
 import msgspec
 
-from app.cache.embedded_writes import newest_change, publish_rows, take_back
+from app.cache.embedded_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
 from app.cache.private import give_up_reserve, keep_reserve, make_private
 from app.cache.slices import names_on_lines
-from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
@@ -47,25 +47,27 @@ CREATE TABLE IF NOT EXISTS change_withdrawals (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
-# A value that is too long is one that cannot be read; its length is known without reading it.
 _READ = f"""
-SELECT symbol, CASE WHEN length(price) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(price AS BLOB) END,
-    CASE WHEN length(agents) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(agents AS BLOB) END
-FROM records WHERE symbol IN (SELECT value FROM json_each(?))
-"""  # noqa: S608 - a number of ours
-_READ_HISTORY = f"""
-SELECT CASE WHEN length(history) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(history AS BLOB) END FROM histories WHERE symbol = ?
-"""  # noqa: S608 - as above
-_READ_CHANGES = """
+SELECT symbol, {bounded("price")}, {bounded("agents")} FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - columns of ours
+_READ_HISTORY = f"SELECT {bounded('history')} FROM histories WHERE symbol = ?"  # noqa: S608 - as above
+_READ_KEYS = f"SELECT coalesce(substr(CAST(id AS BLOB), 1, 128), x''), {bounded('record')} FROM keys"  # noqa: S608 - as above
+_READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {IS_SYMBOL} ORDER BY symbol"  # noqa: S608 - as above
+_READ_CHANGES = f"""
 SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END, change_withdrawals.id IS NOT NULL
-FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id) WHERE id > ? ORDER BY id LIMIT ?
-"""
+FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id)
+WHERE id > ? AND id < {CHANGE_IDS_END} ORDER BY id LIMIT ?
+"""  # noqa: S608 - a number of ours
 _CHANGES_READ = 100
+_READ_MAX_BYTES = 67_108_864
+"""No value that is longer is read: a change of two million symbols is the longest that there can be."""
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
 _WAITED_S = 2.0
 _BUSY_AGAIN_S = 0.005
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What a full disk looks like: no room for a page, for the log's index, for the log itself."""
 
 
 class EmbeddedStore:
@@ -81,6 +83,7 @@ class EmbeddedStore:
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
         self._file: tuple[int, int] | None = None
+        self._gave_up = False
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
         self._long_connection: sqlite3.Connection | None = None
         self._long_file: tuple[int, int] | None = None
@@ -155,8 +158,7 @@ class EmbeddedStore:
         """The loaded universe, sorted."""
 
         def read() -> list[str]:
-            rows = self._long_reader().execute("SELECT CAST(symbol AS BLOB) FROM records ORDER BY symbol")
-            return [row[0].decode() for row in rows]
+            return [row[0].decode() for row in self._long_reader().execute(_READ_SYMBOLS)]
 
         return await self._soon(read)
 
@@ -197,7 +199,7 @@ class EmbeddedStore:
         # As bytes, whatever somebody has put there: a row that is no key must not hide the others.
         def read() -> list[tuple[bytes, bytes]]:
             keep_reserve(self._path)
-            return self._reader().execute("SELECT CAST(id AS BLOB), CAST(record AS BLOB) FROM keys").fetchall()
+            return self._reader().execute(_READ_KEYS).fetchall()
 
         rows = await self._in_thread(read)
         return {key_id.decode("ascii", "replace"): record for key_id, record in rows}
@@ -218,35 +220,40 @@ class EmbeddedStore:
             return self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0
 
         def write() -> bool:
-            try:
-                return delete()
-            except sqlite3.Error as error:
-                if not give_up_reserve(self._path):
-                    raise
-                _logger.warning("%s: %s; its reserve is given up for the revocation", self._path, error)
-                self._disconnect()
-                return delete()
-            finally:
-                keep_reserve(self._path)
+            while True:
+                try:
+                    return delete()
+                except sqlite3.Error as error:
+                    if error.sqlite_errorcode & 0xFF not in _NO_ROOM or not give_up_reserve(self._path):
+                        raise
+                    _logger.warning("%s: %s; some of its reserve is given up for the revocation", self._path, error)
+                    self._gave_up = True
+                    self._disconnect()
 
         return await self._in_thread(write)
 
     async def close(self) -> None:
         """Close the connection in the thread it belongs to, then end the thread."""
 
+        def close() -> None:
+            self._disconnect()
+            if self._gave_up:
+                # Closing gives back the room of the log, which the reserve then has before anybody else.
+                keep_reserve(self._path)
+
         def close_long() -> None:
             if self._long_connection is not None:
                 self._long_connection.close()
                 self._long_connection = None
 
-        for thread, work in ((self._thread, self._disconnect), (self._long_thread, close_long)):
+        for thread, work in ((self._long_thread, close_long), (self._thread, close)):
             await asyncio.get_running_loop().run_in_executor(thread, work)
             thread.shutdown(wait=False)
 
     async def _in_thread(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
 
     async def _soon(self, read: Callable[[], T]) -> T:
@@ -263,13 +270,14 @@ class EmbeddedStore:
     def _reader(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
             self._file = self._file_now()
         return self._connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._seen = None
 
     def _long_reader(self) -> sqlite3.Connection:
         """The other thread's. Nobody tells it that the file is another one now, so it looks."""
@@ -278,6 +286,7 @@ class EmbeddedStore:
             self._long_connection = None
         if self._long_connection is None:
             self._long_connection = self._connect()
+            self._long_connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
             self._long_file = self._file_now()
         return self._long_connection
 
@@ -346,7 +355,11 @@ def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes,
     """What came after it but for the symbols, and the entries' texts, which name those."""
     with _snapshot(connection):
         newest_id = newest_change(connection)
-        found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+        try:
+            found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+        except sqlite3.DataError:
+            # Longer than any entry of ours. What it was meant to say cannot be known, so anything may have changed.
+            return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ

@@ -15,6 +15,23 @@ from app.cache.codec import header_of
 from app.cache.store import RECORD_MAX_BYTES, Published, Row, RunInfo, Withdrawn
 from app.domain.vector import AS_OF_MAX_MS, RecordHeader
 
+CHANGE_IDS_END = 10**18
+"""Ids of changes are below it; what stands at one above was not written here, and counts for nothing."""
+IS_SYMBOL = """
+typeof(symbol) = 'text' AND length(CAST(symbol AS BLOB)) BETWEEN 1 AND 32 AND length(CAST(symbol AS BLOB)) = length(symbol)
+AND symbol NOT GLOB '*[^A-Z0-9._:/=^-]*'
+"""
+"""Whether a row's symbol can be one: nobody can ask for another, nor can the feed name it."""
+
+
+def bounded(column: str) -> str:
+    """``column``, if it is bytes of a length that a record can have; else bytes that are no record. The length of bytes is known
+    without reading them. That of a text ends at its first NUL, however much comes after it.
+    """
+    is_record = f"typeof({column}) = 'blob' AND length({column}) <= {RECORD_MAX_BYTES}"
+    return f"CASE WHEN {column} IS NULL OR {is_record} THEN {column} ELSE x'' END"
+
+
 _NEWEST = f"""
 SELECT max(as_of_ms), (SELECT count(*) FROM records) FROM
     (SELECT price_as_of_ms AS as_of_ms FROM records UNION ALL SELECT agents_as_of_ms FROM records)
@@ -26,11 +43,7 @@ ON CONFLICT (symbol) DO UPDATE SET
     price_as_of_ms = coalesce(excluded.price_as_of_ms, price_as_of_ms), price = coalesce(excluded.price, price),
     agents_as_of_ms = coalesce(excluded.agents_as_of_ms, agents_as_of_ms), agents = coalesce(excluded.agents, agents)
 """
-_READ_ALL = f"""
-SELECT symbol, CASE WHEN length(price) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(price AS BLOB) END,
-    CASE WHEN length(agents) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(agents AS BLOB) END
-FROM records WHERE typeof(symbol) = 'text' ORDER BY symbol
-"""  # noqa: S608 - a number of ours
+_READ_ALL = f"SELECT symbol, {bounded('price')}, {bounded('agents')} FROM records WHERE typeof(symbol) = 'text' ORDER BY symbol"  # noqa: S608 - columns of ours
 _CHANGES_KEPT = 10_000
 _KINDS = ("price", "agents")
 
@@ -43,11 +56,14 @@ def _as_of(value: object) -> int | None:
 def newest_change(connection: sqlite3.Connection) -> int:
     """Id of the newest that there ever was, 0 without one."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    return 0 if row is None else int(row[0])
+    given = 0 if row is None or not isinstance(row[0], int) or not 0 <= row[0] < CHANGE_IDS_END else row[0]
+    row = connection.execute("SELECT max(id) FROM changes WHERE id BETWEEN 0 AND ?", (CHANGE_IDS_END - 1,)).fetchone()
+    return max(given, row[0] or 0)
 
 
 def publish_rows(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
     """As `app.cache.store.Store.publish`; the caller's is the transaction."""
+    connection.execute(f"DELETE FROM records WHERE NOT ({IS_SYMBOL})")  # noqa: S608 - as below
     stored = {
         row[0]: (_as_of(row[1]), _as_of(row[2]))
         for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
@@ -102,8 +118,9 @@ def _write_histories(connection: sqlite3.Connection, histories: dict[str, bytes 
 def _add_change(connection: sqlite3.Connection, run: str, symbols: Sequence[str], *, withdrawn: bool) -> int:
     """An entry of the feed; its id."""
     at_ms = time.time_ns() // 1_000_000
-    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (run, "\n".join(symbols)))
-    change_id = int(cursor.lastrowid or 0)
+    # Not AUTOINCREMENT's own: it has none to give behind an id that is the last there can be.
+    change_id = newest_change(connection) + 1
+    connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, ?, ?)", (change_id, run, "\n".join(symbols)))
     connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
     if withdrawn:
         connection.execute("INSERT OR REPLACE INTO change_withdrawals (id) VALUES (?)", (change_id,))
@@ -182,7 +199,7 @@ def _take(connection: sqlite3.Connection, taken: dict[str, list[str]], left: _Le
     row = connection.execute("SELECT CAST(info AS BLOB), (SELECT count(*) FROM records) FROM run").fetchone()
     try:
         info = None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # What cannot be read shall not keep bad data in its place. The next publication writes it anew.
         return
     if info is not None:

@@ -16,6 +16,7 @@ _OURS = ".decide"
 _RESERVE = "-reserve"
 _BESIDE = ("", "-wal", "-shm", "-journal", _RESERVE)
 _RESERVE_BYTES = 262_144
+_STEP_BYTES = 65_536
 """A log of some pages, and its index of 32 KB."""
 
 _logger = logging.getLogger("decide.store")
@@ -72,24 +73,33 @@ def _close(path: Path, mode: int) -> None:
 
 
 def keep_reserve(path: Path) -> None:
-    """Have the reserve beside the store's file; a disk without room for it has none, until there is some."""
-    reserve = path.with_name(path.name + _RESERVE)
-    with contextlib.suppress(FileNotFoundError):
-        if reserve.stat().st_size >= _RESERVE_BYTES:
-            return
-    try:
-        # Written, since a file system may keep no room for what is only claimed.
-        with os.fdopen(os.open(reserve, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(os.urandom(_RESERVE_BYTES))
-    except OSError:
-        with contextlib.suppress(OSError):
-            reserve.unlink()
+    """Have the reserve beside the store's file; on a disk without room for all of it as much as there is room for."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    # Whoever may write in the folder may have put a link, or a pipe that nobody reads, in its place.
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+        flags |= getattr(os, name, 0)
+    with contextlib.suppress(OSError), os.fdopen(os.open(_reserve(path), flags, 0o600), "ab", buffering=0) as file:
+        lacking = _RESERVE_BYTES - os.fstat(file.fileno()).st_size
+        while lacking > 0:
+            # Written, since a file system may keep no room for what is only claimed.
+            lacking -= os.write(file.fileno(), os.urandom(lacking))
 
 
 def give_up_reserve(path: Path) -> bool:
-    """Make room; whether there was any to be made."""
+    """Make some room; whether there was any to be made. Not all of it at once: somebody else may take what is given up, and the
+    disk may be as full at the next revocation.
+    """
+    reserve = _reserve(path)
     try:
-        path.with_name(path.name + _RESERVE).unlink()
+        left = reserve.lstat().st_size - _STEP_BYTES
+        if left > 0:
+            os.truncate(reserve, left)
+        else:
+            reserve.unlink()
     except OSError:
         return False
     return True
+
+
+def _reserve(path: Path) -> Path:
+    return path.with_name(path.name + _RESERVE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.cache.embedded import EmbeddedStore
-from app.cache.private import make_private
+from app.cache.private import give_up_reserve, keep_reserve, make_private
 from tests.records import row, run_info
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="WINDOWS: it has no such permissions")
@@ -105,3 +105,49 @@ def test_what_belongs_to_somebody_else_is_said(caplog: pytest.LogCaptureFixture)
             os.seteuid(0)
         assert caplog.text.count("belongs to one of them") == 2
         assert _mode(path) == 0o666
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_was_put_in_the_place_of_the_reserve_is_not_written_to(kind: str, tmp_path: Path) -> None:
+    """Others may be able to write in the folder: no file of ours is overwritten, and nobody waits for a pipe's reader."""
+    precious, reserve = tmp_path / "precious", tmp_path / "store.sqlite3-reserve"
+    precious.write_text("precious")
+    if kind == "link":
+        reserve.symlink_to(precious)
+    else:
+        os.mkfifo(reserve)
+    keep_reserve(tmp_path / "store.sqlite3")
+    assert precious.read_text() == "precious"
+    assert give_up_reserve(tmp_path / "store.sqlite3")
+    assert precious.read_text() == "precious"
+    assert not reserve.exists()
+
+
+def test_the_reserve_is_given_up_in_steps_and_completed(tmp_path: Path) -> None:
+    """As long as there is some of it; then there is none."""
+    path, reserve = tmp_path / "store.sqlite3", tmp_path / "store.sqlite3-reserve"
+    keep_reserve(path)
+    whole = reserve.stat().st_size
+    steps = 0
+    while give_up_reserve(path):
+        steps += 1
+        assert not reserve.exists() or reserve.stat().st_size == whole - steps * whole // 4
+    assert steps == 4
+    keep_reserve(path)
+    give_up_reserve(path)
+    keep_reserve(path)
+    assert reserve.stat().st_size == whole
+
+
+def test_a_store_behind_a_link_is_closed_with_what_lies_beside_it(tmp_path: Path) -> None:
+    """SQLite keeps its log beside the file that the link leads to."""
+    folder = tmp_path / "far"
+    folder.mkdir(0o700)
+    link = tmp_path / "store.sqlite3"
+    link.symlink_to(folder / "real")
+    make_private(link)
+    for name in ("real", "real-wal", "real-shm"):
+        (folder / name).touch()
+        (folder / name).chmod(0o644)
+    make_private(link)
+    assert {_mode(each) for each in folder.iterdir()} == {0o600}

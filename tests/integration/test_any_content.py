@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
@@ -99,6 +101,106 @@ def test_a_time_that_no_record_can_have_is_replaced_and_is_not_the_newest(as_of_
         await store.close()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO records (symbol) VALUES (CAST(x'ff' AS TEXT)), (x'4142'), (x'ff'), (''), ('a b')",
+        *(f"UPDATE sqlite_sequence SET seq = {seq}" for seq in ("'abc'", "NULL", "9223372036854775807", "9e999", "x'ff'", "0")),  # noqa: S608 - numbers of ours
+        "INSERT INTO changes (id, run, symbols) VALUES (9223372036854775807, 'r', 'A')",
+        "INSERT INTO changes (id, run, symbols) VALUES (-5, 'r', CAST(x'ff' AS TEXT))",
+    ],
+)
+def test_what_no_version_ever_wrote_stops_neither_a_listing_nor_the_feed_nor_a_run(sql: str, tmp_path: Path) -> None:
+    """Everything is read as if it were not there, and the next run, whether or not it prunes, is heard of, once."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A"), row("B")], run_info("r1"))
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(sql)
+        assert await store.symbols() == ["A", "B"]
+        for run, prune in (("r2", False), ("r3", True)):
+            position = await store.feed_position()
+            assert (await store.changes(position, 0.0)).symbols == ()
+            await store.publish([row("A"), row("B")], run_info(run), prune=prune)
+            changes = await store.changes(position, 0.0)
+            assert (changes.symbols, changes.lost) == (("A", "B"), False)
+            again = await store.changes(changes.last_id, 0.0)
+            assert (again.symbols, again.lost) == ((), False)
+            info = await store.run_info()
+            assert info is not None
+            assert (info.run, info.symbols) == (run, 2)
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_run_info_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    """As whatever else is none."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        _insert(path, "run", (1, b"\x87\xa1x" + b"\x91" * 200_000 + b"\xc0"))
+        with pytest.raises(StoreError):
+            await store.run_info()
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE histories SET history = zeroblob(100000000)",
+        # The length of a text ends at its first NUL.
+        "UPDATE histories SET history = CAST(zeroblob(100000000) AS TEXT)",
+        "UPDATE run SET info = zeroblob(100000000)",
+        "INSERT INTO keys VALUES ('a', zeroblob(100000000))",
+        "INSERT INTO changes (run, symbols) VALUES ('r', CAST(zeroblob(100000000) AS TEXT))",
+    ],
+)
+def test_no_value_of_a_hundred_megabytes_is_taken_into_memory(sql: str, tmp_path: Path) -> None:
+    """The most that all reads together ever hold is a third of one; what else there is, the keys say, is read as ever."""
+    path = tmp_path / "store.sqlite3"
+
+    async def fill() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        await store.put_key("b", b"2")
+        await store.close()
+
+    asyncio.run(fill())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql)
+    read = subprocess.run([sys.executable, "-c", _READ_ALL, str(path)], check=True, capture_output=True, text=True, timeout=60)
+    assert int(read.stdout) < 33_000
+
+
+_READ_ALL = """
+import asyncio, sys
+from pathlib import Path
+from app.cache.embedded import EmbeddedStore
+from tests.integration.test_any_content import _read_all
+
+def peak_kb():
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+
+async def work():
+    store = EmbeddedStore(Path(sys.argv[1]))
+    await store.ping()
+    before = peak_kb()
+    await _read_all(store, ["A"])
+    assert (await store.keys())["b"] == b"2"
+    print(peak_kb() - before)
+    await store.close()
+
+asyncio.run(work())
+"""
 
 
 def test_a_value_beyond_the_bound_is_not_read(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,53 @@ def test_a_key_is_revoked_on_a_full_disk(small_disk: Path, served: bool) -> None
         await again.close()
         # With room there is a reserve again.
         assert path.with_name("store.sqlite3-reserve").stat().st_size > 0
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["alone", "beside a server"])
+def test_keys_are_revoked_one_after_the_other_on_a_disk_that_is_full_again_each_time(small_disk: Path, served: bool) -> None:  # noqa: FBT001 - as above
+    """Somebody else takes all the room that the last revocation left, and the server's readings of its keys keep none from it."""
+    path = small_disk / "store.sqlite3"
+
+    async def work() -> None:
+        server = EmbeddedStore(path)
+        for number in range(10):
+            await server.put_key(f"k{number}", b"1")
+        if not served:
+            await server.close()
+        for number in range(10):
+            _fill(small_disk)
+            if served:
+                assert len(await server.keys()) == 10 - number
+            command = EmbeddedStore(path)
+            assert await command.remove_key(f"k{number}")
+            await command.close()
+        if served:
+            await server.close()
+        (small_disk / "filler").unlink()
+        again = EmbeddedStore(path)
+        assert await again.keys() == {}
+        await again.close()
+
+    asyncio.run(work())
+
+
+def test_an_error_that_no_room_mends_leaves_the_reserve(tmp_path: Path) -> None:
+    """Somebody holds the lock: that is said, and the reserve is there when it is needed."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path, busy_s=0.0)
+        await store.put_key("a", b"1")
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            size = path.with_name("store.sqlite3-reserve").stat().st_size
+            with pytest.raises(StoreError, match="locked"):
+                await store.remove_key("a")
+            assert path.with_name("store.sqlite3-reserve").stat().st_size == size
+        assert await store.remove_key("a")
+        await store.close()
 
     asyncio.run(work())
 
