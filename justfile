@@ -31,6 +31,10 @@ warm *arguments: _runtime
 keys *arguments: _runtime
     {{ python }} -m app keys {{ arguments }}
 
+# take back what was loaded, while servers run: just withdraw AAPL, just withdraw --run RUN
+withdraw *arguments: _runtime
+    {{ python }} -m app withdraw {{ arguments }}
+
 # start the Compose stack and wait until it is healthy: just up, just up dev
 up *mode:
     {{ system_python }} ops/stack.py up {{ mode }}
@@ -50,6 +54,10 @@ ps *arguments:
 # API keys of the running stack: just stack-keys new --name bot
 stack-keys *arguments:
     {{ system_python }} ops/stack.py keys {{ arguments }}
+
+# take back what was loaded into it: just stack-withdraw AAPL, just stack-withdraw --run RUN
+stack-withdraw *arguments:
+    {{ system_python }} ops/stack.py withdraw {{ arguments }}
 
 # load data into it anew while it runs
 rewarm *arguments:

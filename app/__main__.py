@@ -1,6 +1,7 @@
 """``decide COMMAND``, which is ``python -m app COMMAND``: the one entry point of the package, of the image and of the binary."""
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -30,16 +31,34 @@ Settings are environment variables or stand in a file .env; `decide serve --help
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; the exit code. Ctrl-C is 130, an output that nobody takes is 1, whatever the command."""
+    _open_standard_files()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
         # Python would try again at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:
+            print(f"decide: not all could be written: {error.strerror}", file=sys.stderr)
         return _UNWRITTEN
     return code
+
+
+def _open_standard_files() -> None:
+    """Have something in the place of standard files that were closed (``>&-``): what is opened next, a store or a connection,
+    would get their numbers, and what is meant for them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, and so this one.
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _run(arguments: list[str]) -> int:

@@ -20,6 +20,7 @@ from app.middleware.bodies import Bodies
 from app.middleware.edge import Edge
 from app.middleware.hangup import HangUps, keep_peer
 from app.middleware.problems import on_error, on_http_exception, on_problem
+from app.observe.crew import Crew
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.options import Settings
@@ -137,8 +138,8 @@ def _traces(settings: Settings) -> "Callable[[Meters], Traces] | None":
     return open_traces
 
 
-def create_app() -> ASGIApp:
-    """What Granian calls in each worker."""
+def create_app(crew: Crew | None = None, worker: int = 0) -> ASGIApp:
+    """What Granian calls in each worker, which is number ``worker`` of ``crew``, from 0 on."""
     settings = load_settings()
     logs = Logs(level=settings.log_level, log_format=settings.log_format)
     store = open_store(
@@ -162,6 +163,8 @@ def create_app() -> ASGIApp:
         loaded_by_unit=loaded_by_unit(),
         keys=store,
         open_traces=_traces(settings),
+        crew=crew,
+        worker=worker,
     )
     app = build(parts, clock)
     # What is here now stays: the garbage collector need not look at it again and again. What comes later and stays too, the

@@ -28,6 +28,7 @@ from app.middleware.limits import Bucket, Limiter
 from app.middleware.queues import Queues
 from app.middleware.steady import SteadyBuckets
 from app.observe.clocks import ReplayClock, wall_ms
+from app.observe.crew import BEAT_S, Crew
 from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
@@ -172,10 +173,13 @@ class Parts:
         loaded_by_unit: bool = False,
         keys: KeyStore | None = None,
         open_traces: "Callable[[Meters], Traces] | None" = None,
+        crew: Crew | None = None,
+        worker: int = 0,
     ) -> None:
         self.settings = settings
         self.store = store
         self.logs = logs
+        self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
         self.now_ms: Callable[[], int] = wall_ms
         on_run: Callable[[RunInfo], None] = lambda _: None  # noqa: E731 - the wall clock has no use for it
@@ -183,7 +187,9 @@ class Parts:
             replay = ReplayClock(clock)
             self.now_ms = replay
             on_run = lambda info: replay.start_at(info.newest_as_of_ms)  # noqa: E731
-        self.meters = Meters(version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir)
+        self.meters = Meters(
+            version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir, restarts=self.crew.restarts
+        )
         self.traces = None if open_traces is None else open_traces(self.meters)
         policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
         self.meters.limits_set(price_max_age_s=settings.price_max_age_s, agents_max_age_s=settings.agents_max_age_s)
@@ -225,6 +231,7 @@ class Parts:
         self._minute = Window(_LOOKS_A_MINUTE)
         self.look()
         self.drain.listeners += [self.hub.drain, lambda: self.supervisor.stopping(self.status())]
+        self.drain.listeners.append(lambda: self.logger.info("draining"))
 
     def refresh(self) -> None:
         """Bring the gauges up to date."""
@@ -277,11 +284,17 @@ class Parts:
             self.look()
             await asyncio.sleep(_REFRESH_S)
 
+    async def run_beat(self) -> None:
+        """Let the main process see that the loop turns."""
+        while True:
+            self.crew.beat(self.worker)
+            await asyncio.sleep(BEAT_S)
+
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Run the feed while the server serves; give everything back afterwards."""
         self._await_signals()
-        tasks = [asyncio.create_task(each) for each in (self.feed.run(), self.run_refresh(), self.hub.run())]
+        tasks = [asyncio.create_task(each) for each in (self.feed.run(), self.run_refresh(), self.hub.run(), self.run_beat())]
         ring, limiter = self.gate.ring, self.gate.limiter
         if ring is not None:
             # So that the first callers are known. A store that does not answer holds the start up no longer than a read may take.
@@ -314,15 +327,22 @@ class Parts:
     def _await_signals(self) -> None:
         parent = multiprocessing.parent_process()
         if parent is not None and parent.pid is not None:
-            end_with_parent(parent.pid)
+            end_with_parent(parent.pid, self.settings.shutdown_grace_s)
         if DRAIN_SIGNAL is None:
             return
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self.drain.signalled)
+            asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self._on_stage)
+            # Told before it could hear.
+            self._on_stage()
             if parent is not None:
                 # Ctrl-C at a terminal reaches workers too. The main process stops them, when streams have had their last word.
                 asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+
+    def _on_stage(self) -> None:
+        while self._stage < self.crew.stage:
+            self._stage += 1
+            self.drain.signalled()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

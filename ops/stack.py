@@ -1,4 +1,4 @@
-"""The Compose stack: ``python3 ops/stack.py up|down|logs|ps|warm|keys|bench`` (what `just up` and its kin call).
+"""The Compose stack: ``python3 ops/stack.py up|down|logs|ps|warm|keys|withdraw|bench`` (what `just up` and its kin call).
 
 It needs Docker with Compose 2.24 or newer and nothing but Python's standard library. What it adds to `docker compose`: it checks
 the production secrets and says what is wrong with them, keeps an API key that the servers know, knows which files the running
@@ -189,10 +189,10 @@ def up(mode: str, services: Sequence[str] = ()) -> int:
     return 0
 
 
-def keys(files: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``python -m app keys`` in the stack."""
+def inside(files: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m app`` in the running server's container."""
     given = [part for each in files for part in ("--file", each)]
-    command = ["docker", "compose", *given, "exec", "--no-TTY", "app", "python", "-m", "app", "keys", *arguments]
+    command = ["docker", "compose", *given, "exec", "--no-TTY", "app", "python", "-m", "app", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
@@ -203,11 +203,11 @@ def keep_api_key(files: Sequence[str], at: str) -> None:
         Refused: none can be made, or the servers do not take it.
     """
     path = SECRETS / API_KEY
-    known = keys(files, "list")
+    known = inside(files, "keys", "list")
     parts = path.read_text(encoding="ascii").split("_") if path.is_file() else []
     if known.returncode == 0 and len(parts) > 1 and re.search(rf"(?m)^{re.escape(parts[1])} .*admin", known.stdout):
         return
-    made = keys(files, "new", "--name", "stack", "--scopes", "admin")
+    made = inside(files, "keys", "new", "--name", "stack", "--scopes", "admin")
     if made.returncode:
         raise Refused(f"no API key could be made: {made.stderr.strip()}")
     path.touch(mode=0o600)
@@ -306,7 +306,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="build and start it, and wait until it is healthy")
     start.add_argument("mode", nargs="?", choices=MODES, default=MODES[0])
-    for command in ("down", "logs", "ps", "warm", "keys", "bench"):
+    for command in ("down", "logs", "ps", "warm", "keys", "withdraw", "bench"):
         commands.add_parser(command, add_help=False)
     arguments, rest = parser.parse_known_args()
     if arguments.command == "up" and rest:
@@ -323,8 +323,8 @@ def main() -> int:
                 return compose(base, "--profile", "*", "logs", "--tail", "100", *follow, *rest)
             case "ps":
                 return compose(base, "--profile", "*", "ps", "--all", *rest)
-            case "keys":
-                done = keys(running_files() or files_of("prod"), *rest)
+            case "keys" | "withdraw":
+                done = inside(running_files() or files_of("prod"), arguments.command, *rest)
                 print(done.stderr, end="", file=sys.stderr)
                 print(done.stdout, end="")
                 return done.returncode

@@ -155,11 +155,18 @@ class DecideServer:
             )
         try:
             wait_for_port(self.place, self.process)
-        except RuntimeError:
+            # It listens before there is anybody who answers.
+            until(self._answers, _START_S, "it answers", 0.02)
+        except (RuntimeError, AssertionError):
             # Nobody else knows of the process yet, so nobody else would end it.
             self.process.kill()
             self.process.wait()
             raise
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the process ended with {self.process.returncode} before it answered")
+        return self.status_of("/livez") != 0
 
     def wait_ready(self) -> None:
         """Return once /readyz answers 200."""

@@ -8,6 +8,7 @@ import msgspec
 from app.cache.store import Stored
 from app.domain.evidence import Evidence, Trouble
 from app.domain.vector import (
+    AS_OF_MAX_MS,
     HISTORY_SCHEMA,
     SCHEMA,
     VIEWS_MAX,
@@ -106,6 +107,15 @@ def decode_history(raw: bytes, symbol: str) -> HistoryRecord:
     record = _decoded(_history, raw, HISTORY_SCHEMA)
     _refuse(history_record_fault(record), record.symbol, symbol)
     return record
+
+
+def header_of(raw: bytes) -> RecordHeader | None:
+    """What every record begins with, of whatever schema; None if ``raw`` is none, or has a time that no record can have."""
+    try:
+        header = _header.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return header if 0 <= header.as_of_ms < AS_OF_MAX_MS and 0 <= header.loaded_at_ms < AS_OF_MAX_MS else None
 
 
 def _refuse(fault: str | None, found: str, symbol: str) -> None:

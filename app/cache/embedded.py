@@ -22,13 +22,15 @@ from typing import TypeVar
 
 import msgspec
 
+from app.cache.embedded_writes import newest_change, publish_rows, take_back
 from app.cache.private import give_up_reserve, keep_reserve, make_private
 from app.cache.slices import names_on_lines
-from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, run_fault
-from app.domain.vector import AS_OF_MAX_MS
+from app.cache.store import RECORD_MAX_BYTES, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
+Entries = list[tuple[bytes, bool]]
+"""Of the feed: each one's text, which names symbols, and whether it withdraws them."""
 
 _logger = logging.getLogger("decide.store")
 
@@ -41,6 +43,7 @@ CREATE TABLE IF NOT EXISTS records (
 CREATE TABLE IF NOT EXISTS histories (symbol TEXT PRIMARY KEY, history BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS change_withdrawals (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
@@ -53,22 +56,10 @@ FROM records WHERE symbol IN (SELECT value FROM json_each(?))
 _READ_HISTORY = f"""
 SELECT CASE WHEN length(history) > {RECORD_MAX_BYTES} THEN x'' ELSE CAST(history AS BLOB) END FROM histories WHERE symbol = ?
 """  # noqa: S608 - as above
-_NEWEST = f"""
-SELECT max(as_of_ms), (SELECT count(*) FROM records) FROM
-    (SELECT price_as_of_ms AS as_of_ms FROM records UNION ALL SELECT agents_as_of_ms FROM records)
-WHERE typeof(as_of_ms) = 'integer' AND as_of_ms BETWEEN 0 AND {AS_OF_MAX_MS - 1}
-"""  # noqa: S608 - as above
 _READ_CHANGES = """
-SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END
-FROM changes LEFT JOIN change_times USING (id) WHERE id > ? ORDER BY id LIMIT ?
+SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END, change_withdrawals.id IS NOT NULL
+FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id) WHERE id > ? ORDER BY id LIMIT ?
 """
-_WRITE = """
-INSERT INTO records (symbol, price_as_of_ms, price, agents_as_of_ms, agents) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (symbol) DO UPDATE SET
-    price_as_of_ms = coalesce(excluded.price_as_of_ms, price_as_of_ms), price = coalesce(excluded.price, price),
-    agents_as_of_ms = coalesce(excluded.agents_as_of_ms, agents_as_of_ms), agents = coalesce(excluded.agents, agents)
-"""
-_CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
 _POLL_S = 0.02
 _is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
@@ -118,7 +109,21 @@ class EmbeddedStore:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 with connection:
-                    return _publish(connection, rows, info, prune=prune)
+                    return publish_rows(connection, rows, info, prune=prune)
+            finally:
+                connection.close()
+
+        return await self._in_thread(write, self._long_thread)
+
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """One transaction, as `publish`."""
+
+        def write() -> Withdrawn:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    return take_back(connection, symbols, run)
             finally:
                 connection.close()
 
@@ -157,7 +162,7 @@ class EmbeddedStore:
 
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
-        return str(await self._in_thread(lambda: _newest_change(self._reader())))
+        return str(await self._in_thread(lambda: newest_change(self._reader())))
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
@@ -172,7 +177,7 @@ class EmbeddedStore:
     async def changes_since(self, after: str) -> Changes:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
 
-        def read() -> tuple[Changes, list[bytes]]:
+        def read() -> tuple[Changes, Entries]:
             reader = self._long_reader()
             if self._file is not None and self._long_file != self._file:
                 return Changes(last_id=after, symbols=(), lost=True), []
@@ -311,13 +316,13 @@ class EmbeddedStore:
             else:
                 return
 
-    def _changes_now(self, after: int) -> tuple[Changes, list[bytes]] | None:
+    def _changes_now(self, after: int) -> tuple[Changes, Entries] | None:
         connection = self._reader()
         if self._file_now() != self._file:
             # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
             connection.close()
             self._connection = self._seen = None
-            return Changes(last_id=str(_newest_change(self._reader())), symbols=(), lost=True), []
+            return Changes(last_id=str(newest_change(self._reader())), symbols=(), lost=True), []
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None
@@ -327,25 +332,26 @@ class EmbeddedStore:
         return (changes, named) if named or changes.lost else None
 
 
-async def _named(changes: Changes, texts: list[bytes]) -> Changes:
+async def _named(changes: Changes, entries: Entries) -> Changes:
     """``changes``, with the symbols that stand in the entries' texts. In the loop: there it is done in slices."""
     try:
-        return changes._replace(symbols=await names_on_lines(texts))
+        symbols = await names_on_lines(text for text, _ in entries)
+        return changes._replace(symbols=symbols, withdrawn=await names_on_lines(text for text, withdrawn in entries if withdrawn))
     except UnicodeDecodeError:
         # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
         return changes._replace(lost=True)
 
 
-def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, list[bytes]]:
+def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, Entries]:
     """What came after it but for the symbols, and the entries' texts, which name those."""
     with _snapshot(connection):
-        newest_id = _newest_change(connection)
+        newest_id = newest_change(connection)
         found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
     changes = Changes(last_id=str(found[-1][0]), symbols=(), lost=lost, published_ms=found[0][2], more=more)
-    return changes, [row[1] for row in found]
+    return changes, [(row[1], bool(row[3])) for row in found]
 
 
 @contextlib.contextmanager
@@ -356,66 +362,3 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
-
-
-def _as_of(value: object) -> int | None:
-    """A stored time; one that no record can have counts as none, or it would be the newest for ever."""
-    return value if isinstance(value, int) and 0 <= value < AS_OF_MAX_MS else None
-
-
-def _newest_change(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _publish(connection: sqlite3.Connection, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
-    stored = {
-        row[0]: (_as_of(row[1]), _as_of(row[2]))
-        for row in connection.execute("SELECT symbol, price_as_of_ms, agents_as_of_ms FROM records")
-    }
-    written, kept_newer, changed = 0, 0, []
-    histories: dict[str, bytes | None] = {}
-    writes: list[tuple[str, int | None, bytes | None, int | None, bytes | None]] = []
-    for row in rows:
-        price_then, agents_then = stored.get(row.symbol, (None, None))
-        new_price = row.price is not None and (price_then is None or (row.price_as_of_ms or 0) >= price_then)
-        new_agents = row.agents is not None and (agents_then is None or (row.agents_as_of_ms or 0) >= agents_then)
-        kept_newer += (row.price is not None and not new_price) + (row.agents is not None and not new_agents)
-        if new_price or new_agents:
-            written += new_price + new_agents
-            changed.append(row.symbol)
-            price = (row.price_as_of_ms, row.price) if new_price else (None, None)
-            agents = (row.agents_as_of_ms, row.agents) if new_agents else (None, None)
-            writes.append((row.symbol, *price, *agents))
-            if new_price:
-                histories[row.symbol] = row.history
-            # A symbol may be named twice, and the second row must not go back behind the first.
-            stored[row.symbol] = (price[0] if new_price else price_then, agents[0] if new_agents else agents_then)
-    named = {row.symbol for row in rows if row.price is not None or row.agents is not None}
-    gone = [symbol for symbol in stored if symbol not in named] if prune else []
-    if not writes and not gone:
-        return Published(written=0, kept_newer=kept_newer, pruned=0, change_id=str(_newest_change(connection)))
-    connection.executemany(_WRITE, writes)
-    for table in ("records", "histories"):
-        connection.executemany(f"DELETE FROM {table} WHERE symbol = ?", ((symbol,) for symbol in gone))  # noqa: S608 - as below
-    _write_histories(connection, histories)
-    at_ms = time.time_ns() // 1_000_000
-    cursor = connection.execute("INSERT INTO changes (run, symbols) VALUES (?, ?)", (info.run, "\n".join(changed + gone)))
-    change_id = int(cursor.lastrowid or 0)
-    connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
-    for table in ("changes", "change_times"):
-        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - two names of ours
-    newest_ms, count = connection.execute(_NEWEST).fetchone()
-    info = msgspec.structs.replace(info, newest_as_of_ms=newest_ms or info.newest_as_of_ms, symbols=count)
-    connection.execute("INSERT OR REPLACE INTO run (only_one, info) VALUES (1, ?)", (msgspec.msgpack.encode(info),))
-    return Published(written=written, kept_newer=kept_newer, pruned=len(gone), change_id=str(change_id))
-
-
-def _write_histories(connection: sqlite3.Connection, histories: dict[str, bytes | None]) -> None:
-    """Each in the place of what stood there, None too."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO histories (symbol, history) VALUES (?, ?)",
-        (each for each in histories.items() if each[1] is not None),
-    )
-    bare = ((symbol,) for symbol, history in histories.items() if history is None)
-    connection.executemany("DELETE FROM histories WHERE symbol = ?", bare)

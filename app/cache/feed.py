@@ -1,7 +1,8 @@
 """The change feed: tells this worker's L1 what was published, by whomever.
 
 One task a worker tails the store's changes from the last id it saw. A change turns the L1 entries of its symbols stale and
-fences off loads under way. Where the feed says that entries are gone (trimmed, flushed), everything in L1 turns stale. It never
+fences off loads under way; of symbols whose records were taken back L1 forgets everything. Where the feed says that entries are
+gone (trimmed, flushed), everything in L1 turns stale, and what is loaded from then on is compared with none of it. It never
 gives up: while the store does not answer it tries again, ever more slowly, up to `_LONGEST_PAUSE_S`; after a fault that nobody
 foresaw it starts over from the newest entry with all of L1 stale. Whoever else must know of changes hears of them when L1 has
 (`on_changes`).
@@ -12,13 +13,15 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from app.cache.slices import in_slices
+from app.cache.slices import SLICE, in_slices
 from app.cache.store import Changes, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.errors import StoreError
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_WITHDRAWN_AT_ONCE = SLICE // 2
+"""What L1 forgets is freed, and takes twice the time."""
 
 
 class FeedMeters(Protocol):
@@ -143,6 +146,8 @@ class Feed:
         self._tiers.breaker.heard()
         if changes.lost:
             self._tiers.invalidate_all()
+            async for some in in_slices(changes.withdrawn, _WITHDRAWN_AT_ONCE):
+                self._tiers.withdraw(some)
             self._on_changes(changes)
             await self._tiers.prefetch()
         elif changes.symbols:
@@ -158,11 +163,16 @@ class Feed:
 
     async def _invalidate(self, changes: Changes) -> None:
         """In slices: whoever is told of them learns with the last one how far they reach, and the lease is not renewed before."""
+        withdrawn: set[str] = set()
+        async for some in in_slices(changes.withdrawn):
+            withdrawn.update(some)
         left = len(changes.symbols)
-        async for some in in_slices(changes.symbols):
+        async for some in in_slices(changes.symbols, _WITHDRAWN_AT_ONCE if withdrawn else SLICE):
+            taken = tuple(withdrawn.intersection(some))
+            self._tiers.withdraw(taken)
             self._tiers.invalidate(some)
             left -= len(some)
-            self._on_changes(changes._replace(last_id="" if left else changes.last_id, symbols=some))
+            self._on_changes(changes._replace(last_id="" if left else changes.last_id, symbols=some, withdrawn=taken))
 
     async def _look_at_run(self) -> None:
         info = await self._store.run_info()

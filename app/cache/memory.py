@@ -2,7 +2,8 @@
 
 An entry is *fresh* until its deadline, then *stale*: no longer an answer by itself, but good enough to fall back on while L2
 cannot answer, until its second deadline. `expire_all` makes every entry stale at once by moving the generation on, which
-costs the same for one entry and for a million. Entries count as fresh only until `Memory.proven_until`, which the change feed
+costs the same for one entry and for a million; entries of an earlier generation are never compared with what is loaded in a later
+one. Entries count as fresh only until `Memory.proven_until`, which the change feed
 moves on while it hears from L2 (a lease): if it hears nothing, all of L1 is stale, in constant time too. Unknown symbols are
 remembered apart, briefly and in a bounded table, so that a scan over made-up symbols cannot push real ones out.
 """
@@ -88,7 +89,7 @@ class Memory:
         self._negative_ttl_s = negative_ttl_s
         self._clock = clock
         self._rng = rng
-        self._generation = 0
+        self.generation = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -114,7 +115,7 @@ class Memory:
             entry = self._entries[symbol]
         except KeyError:
             return None
-        if entry.fresh_until > now and entry.generation == self._generation and self.proven_until > now:
+        if entry.fresh_until > now and entry.generation == self.generation and self.proven_until > now:
             entry.hits += 1
             return entry
         return None
@@ -127,11 +128,13 @@ class Memory:
             return None
         return entry if entry.stale_until > now else None
 
-    def put(self, symbol: str, evidence: Evidence) -> Entry:
-        """Remember ``evidence``; a record with an older ``as_of`` than the remembered one's does not replace it, and one that
-        cannot be used leaves the remembered one for as long as that may be fallen back on.
+    def put(self, symbol: str, evidence: Evidence, generation: int | None = None) -> Entry:
+        """Remember ``evidence``, whose load began in ``generation`` (the current one, if none is given). A record with an older
+        ``as_of`` than the remembered one's does not replace it, and one that cannot be used leaves the remembered one for as long
+        as that may be fallen back on. Both hold within a generation only: L2 may have lost what was held before.
         """
         hits = 0
+        generation = self.generation if generation is None else generation
         now = self._clock()
         held_until = math.inf
         try:
@@ -139,11 +142,12 @@ class Memory:
         except KeyError:
             pass
         else:
-            evidence = newest(evidence, before.evidence)
-            if before.stale_until > now:
-                kept = usable(evidence, before.evidence)
-                if kept is not evidence:
-                    evidence, held_until = kept, before.stale_until
+            if before.generation == generation:
+                evidence = newest(evidence, before.evidence)
+                if before.stale_until > now:
+                    kept = usable(evidence, before.evidence)
+                    if kept is not evidence:
+                        evidence, held_until = kept, before.stale_until
             # What was hot is likely to be so again, but not for ever.
             hits = before.hits // 2
         lifetime = self._ttl_s * (1.0 - self._ttl_jitter * self._rng.random())
@@ -154,37 +158,39 @@ class Memory:
             # Reading the same fault again and again must not make what it replaced last for ever.
             stale_until = held_until
             fresh_until = min(fresh_until, held_until)
-        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, self._generation, hits, evidence.run)
+        entry = Entry(evidence, now, refresh_at, fresh_until, stale_until, generation, hits, evidence.run)
         self._entries[symbol] = entry
         self._unknown.pop(symbol, None)
         return entry
 
-    def supersede(self, symbol: str, evidence: Evidence, since: float) -> None:
-        """``evidence``, whose load began at ``since``, has been shown and may be out of date: if there is an entry from before
-        that, it is the newer of the two to fall back on. It is never fresh, and takes no other entry's place.
+    def supersede(self, symbol: str, evidence: Evidence, since: float, generation: int) -> None:
+        """``evidence``, whose load began at ``since`` in ``generation``, has been shown and may be out of date: if there is an
+        entry from before that, it is the newer of the two to fall back on. It is never fresh, and takes no other entry's place.
         """
         try:
             before = self._entries.peek(symbol)
         except KeyError:
             return
         if before.loaded_at < since:
-            self.put(symbol, evidence).fresh_until = 0.0
+            self.put(symbol, evidence, generation).fresh_until = 0.0
 
-    def not_behind(self, symbol: str, evidence: Evidence) -> Evidence:
-        """``evidence``, but for a record of it that is older than the remembered one: it was read before that one was, and is
-        only now given to whoever asked.
+    def not_behind(self, symbol: str, evidence: Evidence, generation: int) -> Evidence:
+        """``evidence``, whose load began in ``generation``, but for a record of it that is older than the remembered one: it was
+        read before that one was, and is only now given to whoever asked. What was loaded since a loss counts, however old it is.
         """
         try:
             held = self._entries.peek(symbol)
         except KeyError:
             return evidence
-        return newest(evidence, held.evidence)
+        if held.generation == generation:
+            return newest(evidence, held.evidence)
+        return held.evidence if held.generation > generation else evidence
 
     def put_unknown(self, symbol: str) -> None:
         """Remember that L2 does not know ``symbol``."""
         self._entries.pop(symbol, None)
         if self._negative_ttl_s > 0:
-            self._unknown[symbol] = self._clock() + self._negative_ttl_s, self._generation
+            self._unknown[symbol] = self._clock() + self._negative_ttl_s, self.generation
 
     def is_unknown(self, symbol: str, now: float) -> bool:
         """Whether L2 said, not long ago, that it does not know ``symbol``, and the feed would have told if that had changed."""
@@ -192,7 +198,7 @@ class Memory:
         if found is None or self.proven_until <= now:
             return False
         until, generation = found
-        if until <= now or generation != self._generation:
+        if until <= now or generation != self.generation:
             del self._unknown[symbol]
             return False
         return True
@@ -207,6 +213,13 @@ class Memory:
                 continue
             entry.fresh_until = 0.0
 
+    def withdraw(self, symbols: Iterable[str]) -> None:
+        """Forget all that is known of these: their records were taken back."""
+        for symbol in symbols:
+            self._unknown.pop(symbol, None)
+            if symbol in self._entries:
+                del self._entries[symbol]
+
     def symbols(self, first: int, count: int) -> tuple[str, ...]:
         """So many of those that L1 has evidence of, stale or not, after the ``first`` ones."""
         return tuple(itertools.islice(self._entries, first, first + count))
@@ -218,8 +231,8 @@ class Memory:
         return heapq.nlargest(most, held, key=lambda symbol: peek(symbol).hits)
 
     def expire_all(self) -> None:
-        """Make every entry stale, in constant time."""
-        self._generation += 1
+        """Make every entry stale, in constant time: what is loaded from now on is compared with none of them."""
+        self.generation += 1
 
 
 def newest(loaded: Evidence, remembered: Evidence) -> Evidence:

@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OURS = ".decide"
+"""The folder of the default STORE_PATH, which Decide makes; the demo has its files there, too."""
 _RESERVE = "-reserve"
 _BESIDE = ("", "-wal", "-shm", "-journal", _RESERVE)
 _RESERVE_BYTES = 262_144
@@ -28,16 +30,21 @@ def make_private(path: Path) -> None:
     Raises:
         OSError: there can be no such file.
     """
+    # SQLite puts its own files beside what a link leads to.
+    path = path.resolve()
     folder = path.parent
     if not folder.is_dir():
         folder.mkdir(0o700, parents=True, exist_ok=True)
     elif _is_open_to_others(folder):
-        if _is_alone_in(folder, path.name):
+        if folder.name == _OURS or _is_alone_in(folder, path.name):
             _close(folder, 0o700)
         else:
             # Somebody else's files need it as it is. What matters is the file.
             _logger.warning("%s is open to other users of this machine and holds more than the store: left as it is", folder)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    # A file that is there must not be opened here: closing it takes from the whole process every lock that SQLite has on it. Then
+    # the next one to close the store, a warm run say, removes the log under the server, and the server never hears of it again.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600))
     for end in _BESIDE:
         beside = path.with_name(path.name + end)
         with contextlib.suppress(FileNotFoundError):

@@ -7,7 +7,7 @@ Keys, with the prefix ``decide:1``::
     decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
     decide:1:symbols         set of the loaded universe
     decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms (and newest_key, whose record that is), symbols, bars, bytes
-    decide:1:changes         stream of run and changed symbols, at most about 10,000 entries
+    decide:1:changes         stream of run and changed symbols (``withdrawn``: taken back), at most about 10,000 entries
     decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
 A publication is one Lua script, which Redis runs to its end before it serves anybody else, and which it starts only when all
@@ -21,9 +21,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
+from app.cache.scripts import PUBLISH, READ
 from app.cache.slices import names_on_lines
-from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, run_fault
-from app.domain.vector import AS_OF_MAX_MS
+from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.cache.withdrawals import WITHDRAW
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
 
@@ -39,118 +40,6 @@ _SYMBOLS_A_CHANGE = 1000
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
-
-# KEYS: the set, the hash, the stream, then a key for each record.
-# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms,
-# value and history for each record (empty: none; it is a part of the price record, and not counted). Everything that can fail
-# (a key of another type) is looked at before the first write, because Redis does not undo what a script that stops has written.
-_PUBLISH = """
-for index, wanted in ipairs({'set', 'hash', 'stream'}) do
-  local found = redis.call('TYPE', KEYS[index]).ok
-  if found ~= 'none' and found ~= wanted then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
-  end
-end
-
--- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned integer, which msgpack
--- writes in as few bytes as it needs. Anything else in its place counts as no record, and is replaced.
-local widths = {[0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8}
-local function stored_as_of(key)
-  local head = redis.pcall('GETRANGE', key, 0, 26)
-  if type(head) ~= 'string' or #head < 27 then return nil end
-  local array, text, integer = string.byte(head, 1), string.byte(head, 2), string.byte(head, 19)
-  if array < 0x94 or array > 0x9f or text ~= 0xb0 then return nil end
-  if integer < 0x80 then return integer end
-  if not widths[integer] then return nil end
-  local as_of = 0
-  for position = 20, 19 + widths[integer] do as_of = as_of * 256 + string.byte(head, position) end
-  -- A time that no record can have would else be the newest for ever.
-  if as_of >= AS_OF_MAX_MS then return nil end
-  return as_of
-end
-
--- The newest record's time, and the key that holds it: -1 before there is one.
-local newest, newest_key = -1, ''
-local function consider(as_of, key)
-  if as_of and as_of > newest then newest, newest_key = as_of, key end
-end
-
-local written, kept, changed, named = 0, 0, {}, {}
-for index = 4, #KEYS do
-  local at = 9 + (index - 4) * 4
-  local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
-  local stored = stored_as_of(KEYS[index])
-  named[symbol] = true
-  if stored and stored > as_of then
-    kept = kept + 1
-    consider(stored, KEYS[index])
-  else
-    consider(as_of, KEYS[index])
-    redis.call('SET', KEYS[index], ARGV[at + 3])
-    written = written + 1
-    if string.sub(KEYS[index], -6) == ':price' then
-      local history = ARGV[9] .. ':{' .. symbol .. '}:history'
-      if ARGV[at + 4] == '' then redis.call('DEL', history) else redis.call('SET', history, ARGV[at + 4]) end
-    end
-    if changed[#changed] ~= symbol then
-      changed[#changed + 1] = symbol
-      redis.call('SADD', KEYS[1], symbol)
-    end
-  end
-end
-
-local pruned = 0
-if ARGV[6] == '1' then
-  for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    if not named[symbol] then
-      local key = ARGV[9] .. ':{' .. symbol .. '}'
-      redis.call('DEL', key .. ':price', key .. ':agents', key .. ':history')
-      redis.call('SREM', KEYS[1], symbol)
-      pruned = pruned + 1
-      changed[#changed + 1] = symbol
-    end
-  end
-end
-
-if #changed == 0 then return {written, kept, pruned, ''} end
--- Whatever stands in the hash, nothing may fail from here on: records are written already.
-local function from_hash(field) return redis.call('HGET', KEYS[2], field) or '' end
--- The time that stands there is believed as far as the record that it is of has it: one that no record has would else be the
--- newest for ever. Where none has it, and where records were removed, all are looked at.
-local before_key = from_hash('newest_key')
-local witness = stored_as_of(before_key)
-if pruned == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms')) or 0) then
-  consider(witness, before_key)
-else
-  for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    for _, part in ipairs({':price', ':agents'}) do
-      local key = ARGV[9] .. ':{' .. symbol .. '}' .. part
-      consider(stored_as_of(key), key)
-    end
-  end
-end
-if newest < 0 then newest = tonumber(ARGV[3]) end
-redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
-  'newest_key', newest_key, 'symbols', redis.call('SCARD', KEYS[1]), 'bars', ARGV[4], 'bytes', ARGV[5])
-local last, step = '', tonumber(ARGV[8])
-for first = 1, #changed, step do
-  local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))
-  last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'run', ARGV[1], 'symbols', some)
-end
-return {written, kept, pruned, last}
-""".replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
-
-
-# As MGET, but for values that are longer than a record can be: of those as much as tells that they are. Redis answers with whole
-# values whatever their length, and three of 256 MB took 800 MB of the server's memory. A script is of one moment, as MGET is.
-_READ = """
-local found = {}
-for index, key in ipairs(KEYS) do
-  local value = redis.pcall('GETRANGE', key, 0, ARGV[1])
-  found[index] = type(value) == 'string' and value ~= '' and value
-end
-return found
-"""
 
 
 class RedisStore:
@@ -172,10 +61,10 @@ class RedisStore:
         # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
         self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
-        self._read = self._client.register_script(_READ)
+        self._read = self._client.register_script(READ)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """Both records of each symbol by one script (`_READ`). If one has neither, all is read anew with what says why.
+        """Both records of each symbol by one script (`READ`). If one has neither, all is read anew with what says why.
 
         A record is there only while its symbol is in the universe, for one script writes or removes both.
         """
@@ -209,7 +98,7 @@ class RedisStore:
         return [key for symbol in symbols for key in self._record_keys(symbol)]
 
     async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
-        """One script for all of it: `_PUBLISH`."""
+        """One script for all of it: `PUBLISH`."""
         keys = [self._symbols_key, self._run_key, self._changes_key]
         arguments: list[str | bytes | int] = [
             *(info.run, info.warmed_at_ms, info.newest_as_of_ms, info.bars, info.bytes),
@@ -224,9 +113,21 @@ class RedisStore:
                 keys.append(agents_key)
                 arguments += [row.symbol, row.agents_as_of_ms, row.agents, b""]
         written, kept_newer, pruned, last_id = await _answered(
-            cast("Any", self._publish_client.eval(_PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
+            cast("Any", self._publish_client.eval(PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
+
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """One script for all of it: `WITHDRAW`."""
+        keys = [self._symbols_key, self._run_key, self._changes_key]
+        arguments = [self._prefix, run, str(_CHANGES_KEPT), str(_SYMBOLS_A_CHANGE), *symbols]
+        taken, price, agents, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
+            cast("Any", self._publish_client.eval(WITHDRAW, len(keys), *keys, *arguments))
+        )
+        return Withdrawn(
+            *(tuple(sorted(map(_text, taken))), price, agents, tuple(sorted(map(_text, runs))), tuple(map(_text, unknown)), left),
+            *(int(newest_ms), _text(newest_symbol), _text(newest_run), _text(last_id)),
+        )
 
     async def history(self, symbol: str) -> bytes | None:
         """One value, bounded as those of decisions are."""
@@ -301,14 +202,15 @@ class RedisStore:
             return Changes(last_id=newest_id, symbols=(), lost=newest_id != after)
         try:
             symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
+            withdrawn = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries if fields.get(b"withdrawn"))
         except UnicodeDecodeError:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
-            symbols, lost = (), True
+            symbols, withdrawn, lost = (), (), True
         # An entry's id begins with Redis's time.
         published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
         last_id = entries[-1][0].decode() if entries else after
         more = len(entries) == _CHANGES_READ
-        return Changes(last_id=last_id, symbols=symbols, lost=lost, published_ms=published_ms, more=more)
+        return Changes(last_id, symbols, lost, published_ms, more, withdrawn)
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""
@@ -384,3 +286,8 @@ def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: AN
         batches = next(iter(answer.values()))
         return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
     return list(answer[0][1])
+
+
+def _text(raw: bytes) -> str:
+    """As it stands there, and as nearly as it can be shown where it is no text."""
+    return raw.decode("utf-8", "replace")

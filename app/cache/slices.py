@@ -16,12 +16,12 @@ away only after the switch interval (5 ms in CPython).
 """
 
 
-async def in_slices(names: Sequence[T]) -> AsyncIterator[tuple[T, ...]]:
+async def in_slices(names: Sequence[T], at_once: int = SLICE) -> AsyncIterator[tuple[T, ...]]:
     """All of ``names``, in order; others get their turn between two slices."""
-    for first in range(0, len(names), SLICE):
+    for first in range(0, len(names), at_once):
         if first:
             await asyncio.sleep(_PAUSE_S)
-        yield tuple(names[first : first + SLICE])
+        yield tuple(names[first : first + at_once])
 
 
 async def names_on_lines(texts: Iterable[bytes]) -> tuple[str, ...]:

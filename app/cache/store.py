@@ -43,7 +43,10 @@ class Row(NamedTuple):
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """Which warm run L2 holds. ``newest_as_of_ms`` is the newest record's of any run (the replay clock starts there)."""
+    """Which warm run L2 holds. ``newest_as_of_ms`` is the newest record's of any run (the replay clock starts there), 0 without
+    records. If all of the newest publication was withdrawn, ``run`` is the one that was loaded before it; its ``bars`` and
+    ``bytes`` are then not known, and 0.
+    """
 
     run: str
     warmed_at_ms: int
@@ -68,6 +71,26 @@ class Published(NamedTuple):
     written: int
     kept_newer: int
     pruned: int
+    change_id: str
+
+
+class Withdrawn(NamedTuple):
+    """What a withdrawal did: ``symbols`` that lost anything, records removed of each kind, the ``runs`` that had written them
+    (both sorted), and which symbols were named and are ``unknown``.
+
+    Then what is left: the number of symbols, and of the newest record its time, symbol and run (0 and empty without records).
+    ``change_id`` is the last one's in the change feed, empty if nothing was there to be removed.
+    """
+
+    symbols: tuple[str, ...]
+    price_records: int
+    agent_records: int
+    runs: tuple[str, ...]
+    unknown: tuple[str, ...]
+    symbols_left: int
+    newest_as_of_ms: int
+    newest_symbol: str
+    newest_run: str
     change_id: str
 
 
@@ -102,7 +125,7 @@ class Store(Protocol):
         """Write all of ``rows``, the run's info and the change feed's entries in one atomic step.
 
         A record whose ``as_of`` is older than the stored one's is left out (never backwards) and counted. ``prune`` removes
-        symbols that ``rows`` does not name.
+        symbols that ``rows`` does not name; the feed tells of them as withdrawn.
         """
         ...
 
@@ -138,6 +161,18 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Give back connections and threads."""
+        ...
+
+
+class Withdrawing(Protocol):
+    """Where data can be taken back. Both stores are one; raises as `Store` does."""
+
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """Remove all that there is of ``symbols``, or every record that ``run`` wrote (a price record with its history), in one
+        atomic step with the feed's entries. A symbol of which nothing is left leaves the universe; the run's info follows.
+
+        What is published afterwards is taken however old it is. Nothing is written if nothing matches.
+        """
         ...
 
 

@@ -8,7 +8,8 @@ the reason.
 
 The epoch fence: the change feed marks loads under way for changed symbols (`invalidate`). What a marked load brings is given
 to those who wait for it and is not kept, since it may have been read before the change; but an entry from before that load is not
-fallen back on after it, or callers would be led back behind what they were shown.
+fallen back on after it, or callers would be led back behind what they were shown. What is taken back (`withdraw`) is given to
+nobody, nor fallen back on; what is loaded after a loss (`invalidate_all`) is compared with nothing from before it.
 
 A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
 is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
@@ -17,6 +18,7 @@ is loaded anew before it expires (`hit`), and after a change the hottest entries
 
 import asyncio
 import math
+import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -25,6 +27,7 @@ from app.cache.codec import decoded
 from app.cache.memory import Entry, Memory
 from app.cache.slices import in_slices
 from app.cache.store import Store, Stored
+from app.cache.unforeseen import report
 from app.cache.waiting import Waiting, call_when_over
 from app.domain.evidence import Evidence, Trouble, unread
 from app.errors import StoreEmpty, StoreError
@@ -76,16 +79,19 @@ class _Read:
 
 
 class Load:
-    """One symbol on its way from L2, by ``read``; ``found`` when it is here."""
+    """One symbol on its way from L2, by ``read``, begun in a ``generation`` of L1; ``found`` when it is here. ``moved``: its
+    records have changed meanwhile; ``withdrawn``: some of them were taken back.
+    """
 
-    __slots__ = ("found", "moved", "read", "started", "symbol", "waiting")
+    __slots__ = ("__weakref__", "found", "generation", "moved", "read", "started", "symbol", "waiting", "withdrawn")
 
-    def __init__(self, symbol: str, started: float) -> None:
+    def __init__(self, symbol: str, started: float, generation: int) -> None:
         self.started = started
+        self.generation = generation
         self.symbol = symbol
         self.found: Lookup | None = None
         self.waiting: list[Waiting] = []
-        self.moved = False
+        self.moved = self.withdrawn = False
         self.read = _Read()
 
     def end(self, found: Lookup) -> None:
@@ -102,11 +108,6 @@ _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
 _UNKNOWN_IN_L2 = Lookup(evidence=None, tier="l2", proven=True, age_s=0.0)
 _UNREAD = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l2_error")
 _EMPTY = Lookup(evidence=None, tier="none", proven=False, age_s=0.0, trouble="l2_empty")
-
-
-def _report(error: Exception) -> None:
-    """To the log, by way of the event loop's handler for what nobody is there to catch."""
-    asyncio.get_running_loop().call_exception_handler({"message": "a load from L2 failed unforeseen", "exception": error})
 
 
 class Tiers:
@@ -131,6 +132,8 @@ class Tiers:
         self._clock = clock
         self._max_pending = max_pending
         self._loads: dict[str, Load] = {}
+        # Also those that are here and not yet given to all who wait for them.
+        self._alive: weakref.WeakSet[Load] = weakref.WeakSet()
         self._running = 0
         self._queue: list[Load] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -195,6 +198,15 @@ class Tiers:
             if load is not None:
                 load.moved = True
 
+    def withdraw(self, symbols: Iterable[str]) -> None:
+        """Their records were taken back: L1 forgets them, and what loads bring that began before is neither kept nor given."""
+        taken = frozenset(symbols)
+        self.memory.withdraw(taken)
+        for symbol in taken:
+            self._loads.pop(symbol, None)
+        for load in [each for each in self._alive if each.symbol in taken]:
+            load.moved = load.withdrawn = True
+
     def invalidate_all(self) -> None:
         """Anything may have changed."""
         self.memory.expire_all()
@@ -254,8 +266,9 @@ class Tiers:
         """A load of its own for ``symbol``, with the others of this turn of the loop; None if L2 is to be left alone."""
         if self._running >= self._max_pending or not self.breaker.allows():
             return None
-        load = Load(symbol, self._clock())
+        load = Load(symbol, self._clock(), self.memory.generation)
         self._loads[symbol] = load
+        self._alive.add(load)
         self._running += 1
         if not self._queue:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -290,8 +303,10 @@ class Tiers:
             return self._degrade(load.symbol, found.trouble)
         if found.evidence is None:
             return found
+        if load.withdrawn:
+            return self._degrade(load.symbol, "l2_timeout")  # It may have been read before that.
         # Fenced off, or held up by others of its batch: what came meanwhile has been shown to others already.
-        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence))
+        return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence, load.generation))
 
     def _degrade(self, symbol: str, trouble: Trouble) -> Lookup:
         now = self._clock()
@@ -325,7 +340,7 @@ class Tiers:
         except StoreError:
             pass
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave callers waiting; it is reported, not hidden
-            _report(error)
+            report("a load from L2 failed unforeseen", error)
         finally:
             # Also when the read was cancelled, as at the end of the process: nobody may wait for a load that is gone.
             self._meters.store_read(self._clock() - started, len(loads), failed=stored is None)
@@ -367,7 +382,7 @@ class Tiers:
         try:
             return self._keep(load, stored)
         except Exception as error:  # noqa: BLE001 - as in _load: one record must not stop the others
-            _report(error)
+            report("a load from L2 failed unforeseen", error)
             return _UNREAD
 
     def _keep(self, load: Load, stored: Stored) -> Lookup:
@@ -379,7 +394,7 @@ class Tiers:
         self._meters.cache_get("l2", "hit")
         evidence = decoded(load.symbol, stored, self._meters.record_fault)
         if load.moved:
-            self.memory.supersede(load.symbol, evidence, load.started)
+            self.memory.supersede(load.symbol, evidence, load.started, load.generation)
         else:
             evidence = self.memory.put(load.symbol, evidence).evidence
         return Lookup(evidence, "l2", proven=True, age_s=0.0)

@@ -5,32 +5,123 @@ import errno
 import os
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 _ANSWER_S = 1.0
 _TURN_S = 2.0
 _LOOK_AGAIN_S = 0.02
+_SHARES = sys.platform == "linux"
+"""Whether the kernel shares callers out among sockets of one port. Others give them to one of these."""
+
+
+class Listener(Protocol):
+    """What listens before there are workers, which inherit it."""
+
+    backlog: int
+    is_unix: bool
+
+    def socket_of(self, worker: int) -> socket.socket:
+        """Where that worker takes its callers from."""
+
+    def rest(self, worker: int) -> None:
+        """It is not there for a while: callers go to others, if there are any."""
+
+    def resume(self, worker: int) -> None:
+        """It will be there again."""
+
+    def remove(self) -> None:
+        """Let no new caller find it, where that can be."""
+
+    def close(self) -> None:
+        """Give it back, as far as this process has it."""
+
+
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    """The family and the address of ``host`` and ``port``. Raises OSError: it has none."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A name with addresses of both kinds (localhost, on many machines) means the one that callers try for certain.
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, address
 
 
 def free_address(host: str, port: int) -> str:
-    """The IP address of ``host`` (Granian takes no names), on which ``port`` is free.
-
-    Granian sets SO_REUSEPORT: without this look a second server on a taken port would silently get part of the first's requests.
+    """The IP address of ``host`` (Granian takes no names), on which ``port`` is free: for Windows, where Granian listens.
 
     Raises:
         OSError: nobody can listen there.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # A name with addresses of both kinds (localhost, on many machines) means the one that callers try for certain.
-    family, kind, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    with socket.socket(family, kind) as probe:
-        if os.name == "posix":
-            # A port whose last connections are still winding down is free; elsewhere the option means something else.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    family, address = _resolved(host, port)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.bind(address)
     return str(address[0])
+
+
+class TcpListener:
+    """A port that is this server's alone, from the start until the last process closes it.
+
+    Granian would listen in each worker, with SO_REUSEPORT from the start: any other server of the user's that does so would get a
+    share of the callers. Here the first socket is bound without it, which fails where anybody listens, on this address or on all;
+    only then do others join it, one for each worker. Of one socket for all of them, Linux gives nearly all callers to one worker.
+    A worker that is started anew goes on with the socket, and the queue, of the one before.
+
+    Raises:
+        OSError: somebody listens there, or nobody can.
+    """
+
+    is_unix = False
+
+    def __init__(self, host: str, port: int, backlog: int, workers: int = 1) -> None:
+        self._family, self._where = _resolved(host, port)
+        self.address = str(self._where[0])
+        self.backlog = backlog
+        self._sockets = [self._listening(shared=False)]
+        if workers > 1 and _SHARES:
+            try:
+                self._sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                self._sockets += [self._listening(shared=True) for _ in range(1, workers)]
+            except OSError:
+                self.close()
+                raise
+
+    def _listening(self, *, shared: bool) -> socket.socket:
+        made = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            # A port whose last connections are still winding down is free. Of two that bind it at once, one cannot listen.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            made.bind(self._where)
+            made.listen(self.backlog)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def socket_of(self, worker: int) -> socket.socket:
+        """Its own; elsewhere than on Linux the one of all of them."""
+        return self._sockets[worker % len(self._sockets)]
+
+    def rest(self, worker: int) -> None:
+        """The kernel gives its callers to the others."""
+        if len(self._sockets) > 1:
+            self._sockets[worker].shutdown(socket.SHUT_RDWR)
+
+    def resume(self, worker: int) -> None:
+        """It has its share again."""
+        if len(self._sockets) > 1:
+            self._sockets[worker].listen(self.backlog)
+
+    def remove(self) -> None:
+        """Nothing to take away: a port goes deaf otherwise (`app.middleware.drain`)."""
+
+    def close(self) -> None:
+        """All of them."""
+        for each in self._sockets:
+            each.close()
 
 
 class UnixListener:
@@ -42,6 +133,8 @@ class UnixListener:
     Raises:
         OSError: it cannot be there; a file that is no forsaken socket is left alone.
     """
+
+    is_unix = True
 
     def __init__(self, path: Path, mode: int, backlog: int) -> None:
         self.path = path
@@ -62,6 +155,19 @@ class UnixListener:
                 self.socket.close()
                 raise
         self._file: tuple[int, int] | None = (found.st_dev, found.st_ino)
+
+    def socket_of(self, _: int) -> socket.socket:
+        """The one of all workers."""
+        return self.socket
+
+    def rest(self, _: int) -> None:
+        """Nothing to do: whoever is there takes the callers."""
+
+    resume = rest
+
+    def close(self) -> None:
+        """The socket, not the file."""
+        self.socket.close()
 
     def remove(self) -> None:
         """Take its file away, if it is still this one's: callers then find nothing, those in the queue are still served.

@@ -1,38 +1,35 @@
 """``decide serve``, and no command at all: check the settings, then start Granian.
 
-Exit codes: 0 stopped, 2 a setting is wrong, Redis does not accept its password, or there can be no traces, 4 it cannot listen:
-its port or socket is taken, or its address is not there (yet).
+Exit codes: 0 stopped, 1 its workers cannot start, or die again and again, 2 a setting is wrong, too few files may be open, Redis
+does not accept its password, or there can be no traces, 4 it cannot listen: its port or socket is taken, or its address is not
+there (yet).
 """
 
-import contextlib
-import functools
 import logging
 import os
 import shutil
 import signal
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.net import SocketHolder  # type: ignore[attr-defined]
-from granian.server import Server
 
 from app.arguments import Parser
 from app.cache.opening import open_store
 from app.cache.store import Store
+from app.commands.files import LEAST_CONNECTIONS, connections_within, files_kept, open_files
 from app.commands.greeting import LOOK_S, greeting
-from app.commands.listening import UnixListener, free_address
+from app.commands.listening import TcpListener, UnixListener, free_address
+from app.commands.server import HANGUP, LOGGER, DecideServer
 from app.errors import SettingsError, StoreRefused
-from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
+from app.middleware.drain import DRAIN_SIGNAL
+from app.observe.crew import Crew
+from app.observe.logs import STDOUT
 from app.options import Settings
 from app.setting_options import add_settings, given_settings
 from app.settings import (
@@ -42,6 +39,7 @@ from app.settings import (
     lend_to_workers,
     load_settings,
     loaded_by_unit,
+    multiprocess_dir,
     secret_files,
 )
 from app.unix_sockets import socket_path
@@ -63,32 +61,25 @@ Examples:
   decide serve --host unix:/run/decide/decide.sock
   REDIS_URL=redis://localhost:6379/0 decide serve --workers 2
 
-Exit codes: 0 stopped, 2 a setting or an argument is wrong, Redis does not accept its password, or there can be no traces, 4 it
-cannot listen: its port or socket is taken, or its address is not there (yet).
+Exit codes: 0 stopped, 1 its workers cannot start, or die again and again, 2 a setting or an argument is wrong, too few files may
+be open, Redis does not accept its password, or there can be no traces, 4 it cannot listen: its port or socket is taken, or its
+address is not there (yet).
 """
-_LOGGER = "decide.start"
-_SIGNAL_LOOK_S = 0.2
 _LINE_MAX = 20_000
 """Letters of a line: the first one names two files, and half a command is none."""
 _CANNOT_LISTEN = 4
 """Not a wrong setting's: whoever restarts the server shall try again, since an address may come up later than it."""
-_HANGUP = getattr(signal, "SIGHUP", 0)
-"""What a terminal that is closed sends to all it has started; 0 where there is no such signal (Windows)."""
-_EXIT_LOOK_S = 0.001
-_WRITTEN_DOWN_S = 1.0
-_FAREWELL_S = 0.2
-"""How long answers that have no end of their own have for their last word, where the server stops at once."""
 
 
 def _log_dictconfig(log_format: str, log_level: str) -> dict[str, Any]:
     """Granian's own lines in the same shape as the workers'."""
     if log_format == "auto":
-        log_format = "console" if sys.stdout.isatty() else "json"
+        log_format = "console" if os.isatty(STDOUT) else "json"
     return {
         "formatters": {"decide": {"()": "app.observe.logs.formatter", "log_format": log_format, "text_max": _LINE_MAX}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "decide"}},
+        "handlers": {"console": {"()": "app.observe.logs.BackgroundHandler", "formatter": "decide"}},
         "loggers": {
-            name: {"handlers": ["console"], "level": log_level.upper(), "propagate": False} for name in ("_granian", _LOGGER)
+            name: {"handlers": ["console"], "level": log_level.upper(), "propagate": False} for name in ("_granian", LOGGER)
         },
     }
 
@@ -103,159 +94,59 @@ def _loop(name: str) -> Loops:
     return Loops.uvloop
 
 
-class _PatientEvent(threading.Event):
-    """An event whose waiter wakes up now and then.
-
-    Of two signals that come at once (Ctrl-C and SIGTERM, say) the kernel gives the second to another thread; CPython's main
-    thread, waiting for a lock without a time limit, then may run the handler of neither. Any bytecode it runs lets it.
-    """
-
-    def wait(self, timeout: float | None = None) -> bool:
-        if timeout is not None:
-            return super().wait(timeout)
-        while not super().wait(_SIGNAL_LOOK_S):
-            pass
-        return True
-
-
-class _Server(Server):  # type: ignore[misc, valid-type]
-    """Granian, with a stop that may be asked for twice at once, and that lets the workers drain first.
-
-    SIGTERM comes from whoever runs the process, whose callers shall notice nothing: the workers are told to drain, go deaf
-    ``drain_s`` later, and are stopped. SIGHUP is the same, of a terminal that is closed: the kernel says so, and the shell, so a
-    second one is no hurry. Anything else (Ctrl-C), and a second signal, stops at once; but workers are
-    told a moment before, or answers that have no end of their own would hold up the stop until the workers are killed.
-
-    A Unix socket is ``listener``'s: its file goes when the workers go deaf, as long as no successor has put its own there.
-    """
-
-    def __init__(self, *arguments: Any, drain_s: float, listener: UnixListener | None, **options: Any) -> None:  # noqa: ANN401 - Granian's own
-        super().__init__(*arguments, **options)
-        self.main_loop_interrupt = _PatientEvent()
-        self._drain_s = drain_s
-        self._draining = False
-        self._listener = listener
-        # Granian's own starts the workers anew. Where it is ignored (nohup), that is inherited, and stays if Granian has none.
-        is_ignored = bool(_HANGUP) and signal.getsignal(_HANGUP) == signal.SIG_IGN
-        self.signal_handler_reload = None if is_ignored else self.signal_handler_interrupt
-
-    def _init_shared_socket(self) -> None:
-        if self._listener is None:
-            super()._init_shared_socket()
-            return
-        self._sso = self._listener.socket
-        self._sso.set_inheritable(True)
-        self._sfd = self._sso.fileno()
-        self._shd = SocketHolder(self._sfd, uds=True, backlog=self._listener.backlog)  # type: ignore[call-arg]
-        self._ssp = None
-
-    def shutdown(self, exit_code: int = 0) -> None:
-        if self._listener is not None:
-            self._listener.remove()
-            # Granian would remove at the end whatever is there, which may be the successor's by then.
-            self.bind_uds = None
-        super().shutdown(exit_code)
-
-    def _spawn_workers(self, *arguments: Any) -> None:  # noqa: ANN401 - Granian's own
-        if not _HANGUP:
-            super()._spawn_workers(*arguments)
-            return
-        # Workers are copies of this process, with its handlers, which are not theirs to run. Blocked, which is inherited, signals
-        # wait until `_load_app` has them mean something else; the main process hears right after what came meanwhile.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {_HANGUP, signal.SIGTERM, signal.SIGINT})
-        try:
-            super()._spawn_workers(*arguments)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    def _spawn_worker(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - Granian's own
-        worker = super()._spawn_worker(*arguments, **options)
-        # By Granian's own a worker that stopped in time may be taken for one that did not.
-        worker.join = functools.partial(await_exit, worker.inner)
-        return worker
-
-    def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
-        if self._draining and arguments[:1] == (_HANGUP,):
-            return
-        is_patient = arguments[:1] in ((signal.SIGTERM,), (_HANGUP,))
-        if is_patient and self._drain_s and not self._draining and self._tell_workers():
-            self._draining = True
-            threading.Thread(target=self._drain, daemon=True).start()
-            return
-        # The handler sets the event in the thread that waits for it, which may hold its lock while it wakes up.
-        if not self.interrupt_signal:
-            if not self._draining and self._tell_workers():
-                self._draining = True
-                for worker in self.wrks:
-                    # Ctrl-C at a terminal reaches workers too: one that ends of it is no fault.
-                    worker.interrupt_by_parent = True
-                time.sleep(_FAREWELL_S)
-            super().signal_handler_interrupt(*arguments, **options)
-
-    def _drain(self) -> None:
-        time.sleep(self._drain_s)
-        if self._listener is not None:
-            self._listener.remove()
-        self._tell_workers()
-        time.sleep(DEAF_S)
-        self.signal_handler_interrupt()
-
-    def _tell_workers(self) -> bool:
-        """Whether there was a worker to tell."""
-        told = False
-        if DRAIN_SIGNAL is None:
-            return told
-        for worker in self.wrks:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.inner.pid, DRAIN_SIGNAL)
-                told = True
-        return told
-
-
-def await_exit(process: BaseProcess, timeout_s: float | None = None) -> None:
-    """Return once ``process`` has ended and its exit code is known, or after ``timeout_s``; None: however long it takes.
-
-    Another thread (Granian has one for each worker) may be told of the end first. Then `join` returns, and `is_alive` is true,
-    until that thread has written the exit code down, which on a busy machine takes its time: a worker that stopped as it should
-    would be reported as killed. An exit code that does not come is not waited for long.
-    """
-    process.join(timeout_s)
-    deadline = time.monotonic() + _WRITTEN_DOWN_S
-    while process.exitcode is None and wait([process.sentinel], 0) and time.monotonic() < deadline:
-        time.sleep(_EXIT_LOOK_S)
-
-
-def _raise_open_files() -> None:
-    """Let a worker have as many connections as the system allows it: many systems start processes with 1,024 open files."""
-    try:
-        import resource  # noqa: PLC0415 - there is none on Windows, nor such a limit
-    except ImportError:
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS says there is no limit and takes none above its own.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _load_app() -> Callable[..., Any]:
+def _load_app(crew: Crew, number: int) -> Callable[..., Any]:
     """Called in each worker, which alone imports the application; until that serves, SIGTERM ends the worker at once."""
-    if _HANGUP:
+    if HANGUP:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal's SIGINT and SIGHUP reach workers too, and it is the main process that ends them. SIGHUP stays blocked.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-    from app.main import create_app  # noqa: PLC0415 - prometheus-client must not be imported before `serve` has named its folder
+    if multiprocess_dir():
+        # prometheus-client must not be imported before `serve` has named its folder. Whoever takes a dead worker's place goes on
+        # counting in its files: with files of each process their number would grow with every death.
+        from prometheus_client import values  # noqa: PLC0415
 
-    return create_app()
+        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: number)  # type: ignore[no-untyped-call]
+    from app.main import create_app  # noqa: PLC0415 - see above
+
+    return create_app(crew, number)
+
+
+def _forget(number: int) -> None:
+    """What a worker that has ended said of itself as it is now (not what it counted) is true no more."""
+    if multiprocess_dir():
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - see `_load_app`
+
+        mark_process_dead(number)  # type: ignore[no-untyped-call]
 
 
 def _backlog(settings: Settings) -> int:
     return min(settings.max_connections * settings.workers, 65_535)
 
 
-def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
-    """Run the server on an address, or a Unix socket, until it is told to stop; ``told`` is the first line of its log."""
-    listener = place if isinstance(place, UnixListener) else None
+def _connections(settings: Settings) -> tuple[int, str]:
+    """How many a worker takes, and what is to be said of it.
+
+    Raises:
+        SettingsError: the system allows too few open files.
+    """
+    files = open_files()
+    kept = files_kept(settings.l2_max_connections if settings.redis_url else 0)
+    found = connections_within(settings.max_connections, files, kept)
+    if found is None:
+        least = f"at least {kept + LEAST_CONNECTIONS:,}: {kept} for a worker itself, and {LEAST_CONNECTIONS} connections"
+        raise SettingsError([f"a process may have {files} files open (ulimit -n); allowed: {least}"])
+    if found == settings.max_connections:
+        return found, ""
+    return found, (
+        f"MAX_CONNECTIONS is {settings.max_connections:,}, and a process may have {files:,} files open (ulimit -n): a worker"
+        f" takes {found:,} connections, and keeps {kept} files for itself"
+    )
+
+
+def serve(settings: Settings, place: str | TcpListener | UnixListener, connections: int, told: str, warned: str) -> None:
+    """Run the server on an address, or a socket, until it is told to stop; its log begins with ``told`` and ``warned``."""
+    listener = None if isinstance(place, str) else place
     values_dir = ""
     if settings.workers > 1:
         # prometheus-client reads the variable when it is first imported, in the workers; the folder must be empty.
@@ -266,11 +157,10 @@ def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
     if hasattr(signal, "SIGCHLD"):
         # Whoever started this may ignore it, which is inherited: nobody would be told how a worker ended.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _raise_open_files()
     try:
-        server = _Server(
+        server = DecideServer(
             "app.main:create_app",
-            **({"address": place} if listener is None else {"uds": listener.path}),
+            **({"uds": place.path} if isinstance(place, UnixListener) else {"address": getattr(place, "address", place)}),
             port=settings.port,
             interface=Interfaces.ASGI,
             workers=settings.workers,
@@ -280,7 +170,7 @@ def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
             http=HTTPModes.http1,
             websockets=True,
             backlog=_backlog(settings),
-            backpressure=settings.max_connections,
+            backpressure=connections,
             http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_s * 1000),
             log_level=LogLevels(settings.log_level),
             log_dictconfig=_log_dictconfig(settings.log_format, settings.log_level),
@@ -288,8 +178,12 @@ def serve(settings: Settings, place: str | UnixListener, told: str) -> None:
             workers_kill_timeout=settings.shutdown_grace_s,
             drain_s=settings.drain_s,
             listener=listener,
+            crew=Crew(settings.workers),
+            forget=_forget,
         )
-        logging.getLogger(_LOGGER).info(told)
+        logging.getLogger(LOGGER).info(told)
+        if warned:
+            logging.getLogger(LOGGER).warning(warned)
         # Not by its name: Granian would look for it in the working folder first, and run what else is called so there.
         server.serve(target_loader=_load_app, wrap_loader=False)
     finally:
@@ -334,6 +228,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load_settings(options=options)
         keys_wanted(settings)
+        connections, warned = _connections(settings)
     except SettingsError as error:
         for line in error.lines:
             print(f"settings: {line}", file=sys.stderr)
@@ -355,13 +250,15 @@ def main(arguments: Sequence[str]) -> int:
         where = f"HOST is {settings.host!r}" + ("" if socket_path(settings.host) else f" and PORT is {settings.port}")
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
         return _CANNOT_LISTEN
-    serve(settings, place, told)
+    serve(settings, place, connections, told, warned)
     return 0
 
 
-def _place(settings: Settings) -> str | UnixListener:
+def _place(settings: Settings) -> str | TcpListener | UnixListener:
     """Where to listen; raises OSError if that cannot be."""
     path = socket_path(settings.host)
-    if path is None:
+    if path is None and sys.platform == "win32":
         return free_address(settings.host, settings.port)
+    if path is None:
+        return TcpListener(settings.host, settings.port, _backlog(settings), settings.workers)
     return UnixListener(Path(path), int(settings.socket_mode, 8), _backlog(settings))

@@ -12,6 +12,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +28,7 @@ _PR_SET_PDEATHSIG = 1
 _LEAST_HOPS = ((socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73))
 """Linux's IP_MINTTL and IPV6_MINHOPCOUNT: packets whose remaining hops are fewer are dropped."""
 _NOBODY, _EVERYBODY = 255, 0
+_PARENT_LOOK_S = 1.0
 _LISTEN_AGAIN_S = (0.02, 0.1, 0.25)
 
 
@@ -51,16 +54,26 @@ class Drain:
             listener()
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int, grace_s: float) -> None:
     """Have the kernel stop this worker when process ``parent``, which would stop it, is gone without having done so (SIGKILL, out
-    of memory). It would serve on, with nobody to stop it and its port taken. Only Linux has this.
+    of memory). It would serve on, with nobody to stop it and its port taken. What does not stop within ``grace_s`` is killed, as
+    the parent would have. Only Linux has this.
     """
     if sys.platform != "linux":
         return
+    threading.Thread(target=_outlive, args=(parent, grace_s), daemon=True).start()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         # Gone before.
         signal.raise_signal(signal.SIGTERM)
+
+
+def _outlive(parent: int, grace_s: float) -> None:
+    """By a thread: the loop may be what does not stop."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_LOOK_S)
+    time.sleep(grace_s)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def go_deaf() -> int:

@@ -10,6 +10,7 @@ import itertools
 import json
 import logging
 import logging.handlers
+import os
 import queue
 import re
 import sys
@@ -25,6 +26,9 @@ with withheld("rich"):
     from structlog.types import EventDict, Processor, WrappedLogger
 
 _QUEUE_MAX = 10_000
+STDOUT = 1
+_LAST_LINES_S = 2.0
+"""How long the end of a process waits for its last lines to be read; a full queue takes half a second to write."""
 _CONTEXT = "decide_context"
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|authorization|api_?key|redis_url|cookie", re.IGNORECASE)
 # Bounded on all sides, so that a long line takes no longer than its length says.
@@ -163,19 +167,49 @@ class _BoundedQueueHandler(logging.handlers.QueueHandler):
         return record
 
 
-class _Writer(logging.StreamHandler[TextIO]):
-    """Counts what cannot be rendered or written. The standard library would print the line as it is, secrets and all."""
+class Descriptor:
+    """A stream that writes at once, and keeps nothing: what `sys.stdout` keeps for a reader who has left, or who does not read,
+    would be written at the process's end, which then fails, or never comes.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> int:
+        """All of it; waits as long as the reader does not read."""
+        left = text.encode("utf-8", "backslashreplace")
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept."""
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return os.isatty(self._descriptor)
+
+
+class _Writer(logging.StreamHandler[Any]):
+    """Counts what cannot be rendered or written. The standard library would print the line as it is, secrets and all, to where
+    perhaps nobody reads either.
+    """
 
     failed = 0
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock, which one thread needs not: the library takes it at the process's end, and would wait there."""
+        self.emit(record)
+        return True
+
+    def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         self.failed += 1
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"a log line of {record.name} was lost: {type(sys.exception()).__name__}\n")
 
 
 class _Listener(logging.handlers.QueueListener):
-    """Can also be stopped while its queue is full: the oldest line makes room for the end."""
+    """Can also be stopped while its queue is full: the oldest line makes room for the end. A reader who does not read does not
+    hold up the stop: what is still in the queue is lost.
+    """
 
     def __init__(self, lines: "queue.Queue[Any]", writer: logging.Handler) -> None:
         super().__init__(lines, writer)
@@ -191,17 +225,53 @@ class _Listener(logging.handlers.QueueListener):
             else:
                 return
 
+    def stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self.enqueue_sentinel()
+            thread.join(_LAST_LINES_S)
+
+
+class BackgroundHandler(_BoundedQueueHandler):
+    """Writes to standard output in a thread of its own, which begins with the first line: for the main process, whose signals
+    must not wait for whoever reads. A process that was forked from it leaves its thread alone.
+    """
+
+    def __init__(self) -> None:
+        lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_MAX)
+        super().__init__(lines)
+        self._writer = _Writer(Descriptor(STDOUT))
+        self._listener = _Listener(lines, self._writer)
+        self._process = 0
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the standard library's name
+        """The writer's."""
+        self._writer.setFormatter(fmt)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put it into the queue."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._listener.start()
+        super().emit(record)
+
+    def close(self) -> None:
+        """Write what is queued, as far as somebody reads."""
+        if self._process == os.getpid():
+            self._listener.stop()
+        super().close()
+
 
 class Logs:
     """The process's logging, set up at construction and flushed by `close`."""
 
     def __init__(self, *, level: str, log_format: str, stream: TextIO | None = None) -> None:
-        stream = stream or sys.stdout
+        to = stream or Descriptor(STDOUT)
         if log_format == "auto":
-            log_format = "console" if stream.isatty() else "json"
+            log_format = "console" if to.isatty() else "json"
         lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_MAX)
         self._handler = _BoundedQueueHandler(lines)
-        self._writer = _Writer(stream)
+        self._writer = _Writer(to)
         self._writer.setFormatter(formatter(log_format))
         self._listener = _Listener(lines, self._writer)
         self._listener.start()

@@ -23,6 +23,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.cache.store import RunInfo
 from app.observe.access import AccessMeters
+from app.observe.restarts import Restarts, RestartsCollector
 from app.observe.streams import StreamMeters
 from app.observe.tallies import BatchedHistogram, Durations, Tally
 from app.observe.window import Totals
@@ -45,7 +46,7 @@ OPEN_METRICS_CONTENT_TYPE = openmetrics.CONTENT_TYPE_LATEST
 class Meters:
     """The process's metrics, on a registry of their own."""
 
-    def __init__(self, *, version: str, policy: str, schema: str, multiprocess_dir: str = "") -> None:
+    def __init__(self, *, version: str, policy: str, schema: str, multiprocess_dir: str = "", restarts: Restarts = dict) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         self._multiprocess_dir = multiprocess_dir
@@ -97,6 +98,8 @@ class Meters:
         self.access = AccessMeters(registry)
         self._declare_losses(registry)
         self.streams = StreamMeters(registry)
+        self._restarts = RestartsCollector(restarts)
+        registry.register(self._restarts)
         self._declare_gauges(registry, version, policy, schema)
         if not multiprocess_dir:
             ProcessCollector(registry=registry)
@@ -384,6 +387,7 @@ class Meters:
         if self._multiprocess_dir:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._multiprocess_dir)  # type: ignore[no-untyped-call]
+            registry.register(self._restarts)
         if open_metrics:
             text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
             return text

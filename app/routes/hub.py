@@ -20,7 +20,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from app.cache.memory import newest
 from app.cache.slices import SLICE
 from app.cache.store import Changes, Store
 from app.cache.tiers import Lookup
@@ -84,7 +83,7 @@ class Hub:
         self._position: str | None = None
         self._settled: str | None = None
         self._version = 0
-        self._heard = 0
+        self._heard = self._anew = 0
         self._draining: asyncio.Task[None] | None = None
         self._left: dict[Subscriber, int] = {}
 
@@ -104,10 +103,12 @@ class Hub:
         self._position = changes.last_id or self._position
         if changes.lost:
             self._recent.start(changes.last_id)
-            self._all_due = True
+            self._all_due, self._anew = True, self._heard
         else:
             self._recent.add(changes.last_id or None, changes.symbols)
             self._due.update(dict.fromkeys(symbol for symbol in changes.symbols if symbol in self._topics))
+            for symbol in self._topics.keys() & changes.withdrawn:
+                self._topics[symbol].begin_anew(self._heard)
         if self._published_ms is None:
             self._published_ms = changes.published_ms
         self._wake.set()
@@ -211,18 +212,20 @@ class Hub:
             # A thousand who come at once take turns with each other, and with batches: requests wait for one slice.
             async with self._turns.slice():
                 if self._heard == heard:
-                    return self._tell_these(subscriber, symbols, found, started, last=last)
+                    return self._tell_these(subscriber, symbols, found, started, heard, last=last)
         # It was overtaken by a change each time: so there is no turn to wait for.
-        started = self.decider.clock()
+        heard, started = self._heard, self.decider.clock()
         found = await self.decider.tiers.fetch_many(symbols, self.decider.budget_s(None, started))
-        return self._tell_these(subscriber, symbols, found, started, last=last)
+        return self._tell_these(subscriber, symbols, found, started, heard, last=last)
 
-    def _tell_these(self, subscriber: Subscriber, symbols: list[str], found: list[Lookup], started: float, *, last: bool) -> bool:
+    def _tell_these(
+        self, subscriber: Subscriber, symbols: list[str], found: list[Lookup], started: float, heard: int, *, last: bool
+    ) -> bool:
         forms, event_id = [], None
         for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
             follow = subscriber.follows.get(symbol)
-            # What came live meanwhile is as new as this, or newer; what was unsubscribed meanwhile is nobody's.
-            if follow is None or follow.seen:
+            # What came live meanwhile is as new as this, or newer, or is about to; what was unsubscribed meanwhile is nobody's.
+            if follow is None or follow.seen or not self._topics[symbol].counts(heard, self._anew):
                 continue
             told = self._told(self._topics[symbol], lookup, started)
             if not told.proven:
@@ -287,12 +290,14 @@ class Hub:
         topics = await self._counted(due)
         for first in range(0, len(topics), DECIDED_IN_A_ROW):
             some = topics[first : first + DECIDED_IN_A_ROW]
-            started = self.decider.clock()
+            heard, started = self._heard, self.decider.clock()
             found = await self.decider.tiers.fetch_many([each.symbol for each in some], self.decider.budget_s(None, started))
             given = 0
-            # Decided in one go, so that nothing is decided on what has been overtaken since it was looked up.
+            # Decided in one go, on nothing that was overtaken since it was looked up; what was taken back since is due again.
             for topic, told in [
-                (topic, self._told_once(topic, lookup, started)) for topic, lookup in zip(some, found, strict=True)
+                (topic, self._told_once(topic, lookup, started))
+                for topic, lookup in zip(some, found, strict=True)
+                if topic.counts(heard, self._anew)
             ]:
                 for subscriber, follow in tuple(topic.followers.items()):
                     if told is not None and topic.followers.get(subscriber) is follow:
@@ -354,16 +359,10 @@ class Hub:
     def _told(self, topic: Topic, lookup: Lookup, started: float) -> Told:
         """The decision on what was found, and on nothing older than what the one before rests on. Awaits nothing."""
         self._version += 1
-        evidence = lookup.evidence
-        if evidence is None:
-            topic.evidence = None
+        lookup = topic.rest_on(lookup)
+        if lookup.evidence is None:
             return Told(topic.symbol, None, self._version, proven=True)
-        if topic.evidence is not None:
-            evidence = newest(evidence, topic.evidence)
-        if lookup.proven:
-            topic.evidence = evidence
-        request = DecideRequest(topic.symbol)
-        decision = self.decider.answer(request, topic.symbol, lookup._replace(evidence=evidence), started)
+        decision = self.decider.answer(DecideRequest(topic.symbol), topic.symbol, lookup, started)
         return Told(topic.symbol, decision, self._version, proven=lookup.proven)
 
     def _soon(self) -> None:

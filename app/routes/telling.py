@@ -2,6 +2,8 @@
 
 import msgspec
 
+from app.cache.memory import newest
+from app.cache.tiers import Lookup
 from app.domain.evidence import Evidence
 from app.middleware.problems import body_of
 from app.observe.streams import Transport
@@ -43,13 +45,36 @@ class Event:
 class Topic:
     """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided."""
 
-    __slots__ = ("evidence", "followers", "owed", "symbol")
+    __slots__ = ("_anew", "_evidence", "followers", "owed", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.followers: dict[Subscriber, Follow] = {}
-        self.evidence: Evidence | None = None
         self.owed = False
+        self._anew = 0
+        self._evidence: Evidence | None = None
+
+    def begin_anew(self, number: int) -> None:
+        """With change ``number``, which took records back, nothing counts of what decisions rested on before."""
+        self._anew = number
+        self._evidence = None
+
+    def counts(self, number: int, lost: int) -> bool:
+        """Whether what was looked up after change ``number`` may be told: not if records were taken back since, or everything was
+        lost, as it was last with change ``lost``.
+        """
+        if self._anew < lost:
+            self.begin_anew(lost)
+        return number >= self._anew
+
+    def rest_on(self, lookup: Lookup) -> Lookup:
+        """What to decide on: what was found, and nothing older than what the decision before rests on."""
+        evidence = lookup.evidence
+        if evidence is not None and self._evidence is not None:
+            evidence = newest(evidence, self._evidence)
+        if evidence is None or lookup.proven:
+            self._evidence = evidence
+        return lookup._replace(evidence=evidence)
 
 
 class Told:

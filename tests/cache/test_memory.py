@@ -40,7 +40,9 @@ _symbols = st.sampled_from(["A", "B", "C", "D", "E", "F"])
 
 
 class AgainstModel(RuleBasedStateMachine):
-    """The model: a dict of (as_of, loaded_at, fresh), the order of use, and a dict of unknown symbols."""
+    """The model: a dict of (as_of, loaded_at, fresh), the order of use, a dict of unknown symbols, and those of which something
+    was held when all expired, and nothing was put since.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +50,7 @@ class AgainstModel(RuleBasedStateMachine):
         self.memory = make_memory(self.clock)
         self.entries: dict[str, tuple[int, float, bool]] = {}
         self.used: list[str] = []
+        self.lost: set[str] = set()
         self.unknown: dict[str, float] = {}
         self.evictions = 0
 
@@ -58,15 +61,17 @@ class AgainstModel(RuleBasedStateMachine):
 
     @rule(symbol=_symbols, as_of_ms=st.integers(AS_OF_MS, AS_OF_MS + 3))
     def put(self, symbol: str, as_of_ms: int) -> None:
-        """Never backwards; the least recently used entry goes when it is full."""
+        """Never backwards, but behind what all expired with; the least recently used entry goes when it is full."""
         before = self.entries.get(symbol)
         if before is not None:
-            as_of_ms_kept = max(as_of_ms, before[0])
+            as_of_ms_kept = as_of_ms if symbol in self.lost else max(as_of_ms, before[0])
+            self.lost.discard(symbol)
         else:
             as_of_ms_kept = as_of_ms
             if len(self.entries) == _MAX:
                 self.entries.pop(self.used.pop(0))
                 self.evictions += 1
+            self.lost.discard(symbol)
         self.memory.put(symbol, evidence(as_of_ms))
         self.entries[symbol] = (as_of_ms_kept, self.clock.now, True)
         self._use(symbol)
@@ -128,6 +133,16 @@ class AgainstModel(RuleBasedStateMachine):
         self.memory.expire_all()
         self.unknown = dict.fromkeys(self.unknown, 0.0)
         self.entries = {symbol: (as_of, loaded, False) for symbol, (as_of, loaded, _) in self.entries.items()}
+        self.lost |= set(self.entries)
+
+    @rule(symbols=st.lists(_symbols, max_size=3))
+    def withdraw(self, symbols: list[str]) -> None:
+        """Nothing is left of them."""
+        self.memory.withdraw(symbols)
+        for symbol in symbols:
+            self.unknown.pop(symbol, None)
+            if self.entries.pop(symbol, None) is not None:
+                self.used.remove(symbol)
 
     @rule(seconds=st.sampled_from([0.5, 2.9, 3.0, 9.9, 10.0, 30.0]))
     def wait(self, seconds: float) -> None:

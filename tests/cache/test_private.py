@@ -65,6 +65,15 @@ def test_a_store_of_an_earlier_version_is_mended_and_that_is_said_once(tmp_path:
     assert _mode(folder) == 0o700
 
 
+def test_a_folder_that_decide_makes_is_closed_whatever_lies_in_it(tmp_path: Path) -> None:
+    """The demo keeps its files in the same one."""
+    folder = tmp_path / ".decide"
+    (folder / "demo").mkdir(0o755, parents=True)
+    folder.chmod(0o755)
+    make_private(folder / "store.sqlite3")
+    assert _mode(folder) == 0o700
+
+
 def test_a_folder_with_other_things_in_it_is_left_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Somebody needs it as it is; the file is closed all the same."""
     folder = tmp_path / "shared"

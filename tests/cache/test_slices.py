@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,12 @@ class CountedMemory(Memory):
         symbols = tuple(symbols)
         self._turns.handle(len(symbols))
         super().expire(symbols)
+
+    def withdraw(self, symbols: Iterable[str]) -> None:
+        """As ever, counted twice: it takes twice as long."""
+        symbols = tuple(symbols)
+        self._turns.handle(2 * len(symbols))
+        super().withdraw(symbols)
 
     def hottest(self, most: int, among: Iterable[str] | None = None) -> list[str]:
         """As ever, counted."""
@@ -168,6 +175,26 @@ def test_after_a_loss_the_hottest_are_looked_for_in_slices() -> None:
         assert sum(house.turns.handled.values()) >= len(MANY)
         assert max(house.turns.handled.values()) <= 2 * SLICE
         assert set(MANY[-100:]) <= await _hot_read(house) <= set(MANY[-300:])
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_withdrawal_of_many_symbols_is_applied_in_slices(lost: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """L1 forgets no more in a turn than it makes stale, and whoever is told of a slice is told that it was withdrawn."""
+
+    async def work() -> None:
+        house = House()
+        await house.fill()
+        await house.change(Changes("1", ("X", *MANY), lost=lost, withdrawn=MANY))
+        assert max(house.turns.handled.values()) <= 4 * SLICE + (len(MANY) if lost else 0)
+        assert len(house.tiers.memory) == 1
+        told = [(each.symbols, each.withdrawn) for each in house.heard]
+        if lost:
+            assert told == [(("X", *MANY), MANY)]
+        else:
+            assert all(set(withdrawn) == set(symbols) - {"X"} for symbols, withdrawn in told)
+            assert max(len(symbols) for symbols, _ in told) == SLICE // 2
 
     asyncio.run(work())
 

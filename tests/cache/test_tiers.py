@@ -253,7 +253,7 @@ def test_l1_never_goes_back_behind_what_it_has_shown() -> None:
         house.store.put(row("A", AS_OF_MS + 5, "new"))
         await house.fetch()
         house.store.put(row("A", AS_OF_MS, "old"))
-        house.tiers.invalidate_all()
+        house.tiers.invalidate(["A"])
         found = await house.fetch()
         price = house.evidence_of(found).price
         assert price is not None

@@ -1,19 +1,23 @@
-"""A Unix socket's file: whose it is, who may use it, and that nobody else's is ever taken away."""
+"""A port that is one server's alone; a Unix socket's file: whose it is, who may use it, and that nobody else's is taken away."""
 
+import contextlib
 import fcntl
+import itertools
 import os
 import re
+import select
 import shutil
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path, PosixPath
 
 import pytest
 
-from app.commands.listening import UnixListener
-from tests.servers import connect
+from app.commands.listening import TcpListener, UnixListener
+from tests.servers import connect, free_port
 
 
 @pytest.fixture
@@ -264,3 +268,85 @@ def test_a_folder_that_is_gone_is_no_fault_at_the_end(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     made.remove()
     made.socket.close()
+
+
+_HOSTS = ["127.0.0.1", "0.0.0.0", "127.0.0.2", *(["::", "::1"] if socket.has_dualstack_ipv6() else [])]  # noqa: S104
+_APART = [{"127.0.0.1", "::1"}, {"127.0.0.1", "127.0.0.2"}, {"::1", "127.0.0.2"}, {"0.0.0.0", "::1"}]  # noqa: S104
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(_HOSTS, repeat=2)))
+def test_two_servers_never_listen_on_one_port(first: str, second: str, workers: int) -> None:
+    """Not on the same address, and not on all of them while another has one; on two that have nothing in common they do."""
+    port = free_port()
+    with contextlib.closing(TcpListener(first, port, 16, workers)):
+        if {first, second} in _APART:
+            TcpListener(second, port, 16, workers).close()
+        else:
+            with pytest.raises(OSError, match="in use"):
+                TcpListener(second, port, 16, workers)
+
+
+def test_of_many_servers_that_start_at_once_on_one_port_one_listens() -> None:
+    """However close they are, and though each has several workers."""
+    port = free_port()
+    started = threading.Barrier(8)
+    made: list[TcpListener] = []
+    refused: list[OSError] = []
+
+    def start() -> None:
+        started.wait()
+        try:
+            made.append(TcpListener("127.0.0.1", port, 16, 2))
+        except OSError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = made
+    winner.close()
+    assert len(refused) == 7
+
+
+def test_a_port_whose_connections_are_winding_down_is_free() -> None:
+    """The side that closes first keeps them for a minute; a server that is started anew must not wait for that."""
+    port = free_port()
+    first = TcpListener("127.0.0.1", port, 16, 2)
+    with contextlib.closing(first), connect(port) as caller:
+        ready, _, _ = select.select([first.socket_of(0), first.socket_of(1)], [], [], 10)
+        accepted, _ = ready[0].accept()
+        accepted.close()
+        assert caller.recv(1) == b""
+    TcpListener("127.0.0.1", port, 16, 2).close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: all workers have one socket")
+def test_every_worker_has_its_share_of_the_callers_unless_it_rests() -> None:
+    """Of 200 on an idle machine, too: one socket would give all of them to whoever is quickest."""
+    with contextlib.closing(TcpListener("127.0.0.1", free_port(), 256, 2)) as listener:
+        port = listener.socket_of(0).getsockname()[1]
+
+        def shares() -> list[int]:
+            with contextlib.ExitStack() as stack:
+                for _ in range(200):
+                    stack.enter_context(connect(port, 10))
+                return [_accept_all(listener.socket_of(worker)) for worker in range(2)]
+
+        assert min(shares()) > 20
+        listener.rest(1)
+        assert shares() == [200, 0]
+        listener.resume(1)
+        assert min(shares()) > 20
+
+
+def _accept_all(listening: socket.socket) -> int:
+    count = 0
+    listening.settimeout(0)
+    with contextlib.suppress(OSError):
+        while True:
+            listening.accept()[0].close()
+            count += 1
+    return count

@@ -7,16 +7,17 @@ import pytest
 from granian.constants import Interfaces
 
 from app.commands.listening import UnixListener
-from app.commands.serve import _Server
+from app.commands.server import DecideServer
+from app.observe.crew import Crew
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: it has no Unix socket for the server")
 
 
-class _Watched(_Server):
+class _Watched(DecideServer):
     """Notes whether the socket's file is there as its workers are told something, and as it would stop."""
 
     def __init__(self, listener: UnixListener) -> None:
-        super().__init__("none", interface=Interfaces.ASGI, uds=listener.path, drain_s=0.01, listener=listener)
+        super().__init__("none", interface=Interfaces.ASGI, uds=listener.path, drain_s=0.01, listener=listener, crew=Crew())
         self.path = listener.path
         self.seen: list[tuple[str, bool]] = []
 

@@ -13,7 +13,8 @@ import pytest
 from granian.constants import Interfaces
 
 from app.commands.listening import UnixListener
-from app.commands.serve import _Server, await_exit
+from app.commands.server import DecideServer, await_exit
+from app.observe.crew import Crew
 
 _not_windows = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: nobody takes an exit code from somebody else")
 
@@ -66,9 +67,9 @@ def test_granian_waits_for_workers_that_way(tmp_path: Path) -> None:
     """Whenever it does; what it makes is a worker that was not started yet."""
     listener = UnixListener(tmp_path / "decide.sock", 0o600, 16)
     with listener.socket:
-        server = _Server("none", interface=Interfaces.ASGI, uds=listener.path, drain_s=0.0, listener=listener)
+        server = DecideServer("none", interface=Interfaces.ASGI, uds=listener.path, drain_s=0.0, listener=listener, crew=Crew())
         server._init_shared_socket()
-        worker = server._spawn_worker(idx=0, target=os.getpid, callback_loader=None)
+        worker = server._spawn_worker(idx=0, target=os.getpid, callback_loader=os.getpid)
     assert isinstance(worker.join, functools.partial)
     assert worker.join.func is await_exit
     assert worker.join.args == (worker.inner,)

@@ -35,7 +35,7 @@ def test_every_command_has_help_that_shows_how_it_is_called(name: str, capsys: p
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and nothing is done."""
-    needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"]}
+    needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"], "withdraw": ["AAPL"]}
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])
     assert ended.value.code == 2
@@ -59,6 +59,7 @@ def _modules(*arguments: str) -> set[str]:
         (["ask", "AAPL", "--url", "http://127.0.0.1:1"], set()),
         (["serve"], {"granian", "redis"}),
         (["keys", "list"], {"redis"}),
+        (["withdraw", "AAPL"], {"redis"}),
     ],
 )
 def test_commands_import_what_they_need_and_no_more(arguments: list[str], allowed: set[str]) -> None:
@@ -146,6 +147,7 @@ def test_bash_completes_commands_options_choices_and_files() -> None:
     assert _completions("bash", "decide serve --l1-ttl").split() == ["--l1-ttl-s", "--l1-ttl-jitter"]
     assert _completions("bash", "decide serve --clock re").split() == ["replay"]
     assert _completions("bash", "decide keys rev").split() == ["revoke"]
+    assert _completions("bash", "decide withdraw --r").split() == ["--run", "--redis-url-file", "--redis-password-file"]
     assert _completions("bash", f"decide warm --prices {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]
 
 

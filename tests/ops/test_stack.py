@@ -1,6 +1,8 @@
 """What ``ops/stack.py`` checks before it calls Docker. The rest of it runs in tests/acceptance."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -133,6 +135,23 @@ def test_the_clock_fits_the_data(
         monkeypatch.setenv(name, value)
     (tmp_path / "ops" / ".env").write_text(file, encoding="utf-8")
     assert stack.clock() == expected
+
+
+def test_data_is_taken_back_by_the_command_in_the_running_server(tmp_path: Path) -> None:
+    """What it is told and how it ends is the command's own."""
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\n[ "$1" = ps ] && echo "one.yaml,two.yaml" && exit\necho "$@"\nexit 1\n', encoding="ascii")
+    docker.chmod(0o755)
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "ops" / "stack.py"), "withdraw", "AAPL", "--run", "r1"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    inside = "exec --no-TTY app python -m app withdraw AAPL --run r1"
+    assert (ran.returncode, ran.stdout) == (1, f"compose --file one.yaml --file two.yaml {inside}\n")
 
 
 def test_a_scenario_file_of_ones_own_goes_into_the_container(tmp_path: Path) -> None:

@@ -102,15 +102,16 @@ class House:
         del seconds
         await asyncio.sleep(0.001)
 
-    def change(self, *symbols: str, lost: bool = False) -> str:
+    def change(self, *symbols: str, lost: bool = False, withdrawn: bool = False) -> str:
         """As the feed does: L1 learns of it, then the hub. The id of the change."""
-        tiers = self.parts.tiers
+        tiers, taken = self.parts.tiers, symbols if withdrawn else ()
+        tiers.withdraw(taken)
         if lost:
             tiers.invalidate_all()
         else:
             tiers.invalidate(symbols)
         self.position += 1
-        self.hub.on_changes(Changes(str(self.position), symbols, lost=lost, published_ms=900))
+        self.hub.on_changes(Changes(str(self.position), symbols, lost=lost, published_ms=900, withdrawn=taken))
         return str(self.position)
 
     def publish(self, number: int, *symbols: str) -> str:

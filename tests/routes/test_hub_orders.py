@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.cache.store import Stored
 from app.routes.subscriber import Subscriber
+from tests.records import AS_OF_MS, row
 from tests.routes.following import HistoryStore, House, run
 from tests.routes.serving import down
 
@@ -19,7 +20,8 @@ _STEPS = st.lists(
         st.tuples(st.just("publish"), _SYMBOL_SETS),
         st.tuples(st.just("publish_in_parts"), _SYMBOL_SETS),
         st.tuples(st.just("prune"), st.sampled_from(SYMBOLS)),
-        st.tuples(st.just("lose"), st.none()),
+        st.tuples(st.just("withdraw"), _SYMBOL_SETS),
+        st.tuples(st.just("lose"), st.booleans()),
         st.tuples(st.just("down"), st.booleans()),
         st.tuples(st.just("join"), _SYMBOL_SETS),
         st.tuples(st.just("crowd"), _SYMBOL_SETS),
@@ -123,9 +125,22 @@ class World:
     async def _prune(self, symbol: str) -> None:
         self.truth[symbol] = None
         self.house.store.stored.pop(symbol, None)
-        self.house.change(symbol)
+        self.house.change(symbol, withdrawn=True)
 
-    async def _lose(self, _: None) -> None:
+    def _go_back(self, symbols: set[str]) -> None:
+        """L2 holds another record of each, which is older than all that were there before."""
+        self.number += 1
+        self.truth |= dict.fromkeys(symbols, self.number)
+        for symbol in symbols:
+            self.house.store.put(row(symbol, AS_OF_MS - self.number, f"run-{self.number}"))
+
+    async def _withdraw(self, symbols: set[str]) -> None:
+        self._go_back(symbols)
+        self.house.change(*sorted(symbols), withdrawn=True)
+
+    async def _lose(self, was_emptied: bool) -> None:  # noqa: FBT001 - as drawn
+        if was_emptied:
+            self._go_back(set(SYMBOLS))
         self.house.change(lost=True)
 
     async def _slow(self, turns: int) -> None:
@@ -182,12 +197,15 @@ class World:
 
 # Cut off after the first of two changes that one publication brought (two events of the beginning, and one more, are read).
 @example([("join", {"A", "B"}), ("turns", 40), ("publish", {"A", "B"}), ("turns", 40), ("reconnect", 2 * 40), ("turns", 40)])
+# Taken back while it is looked up for those who follow, and for those who come; the same for everything.
+@example([("join", {"A"}), ("turns", 30), ("slow", 12), ("publish", {"A"}), ("turns", 4), ("withdraw", {"A"}), ("crowd", {"A"})])
+@example([("join", {"A"}), ("turns", 30), ("slow", 12), ("publish", {"A"}), ("turns", 4), ("lose", True), ("crowd", {"A"})])
 # Overtaken by a second change while the first is looked up, by those who come meanwhile too.
 @example([("crowd", {"A"}), ("turns", 30), ("slow", 12), ("publish", {"A"}), ("turns", 5), ("crowd", {"A"}), ("publish", {"A"})])
 @given(_STEPS)
 @settings(max_examples=200)
 def test_every_change_is_seen_in_order_by_all_who_follow_its_symbol(steps: list[tuple[str, object]]) -> None:
-    """Publications, removals, losses, outages of L2, clients that come, read, leave and come back where they were."""
+    """Publications, removals, withdrawals, losses, outages of L2, clients that come, read, leave and come back."""
 
     async def work(house: House) -> None:
         world = World(house)
