@@ -8,8 +8,9 @@ After 3 and 130 the store holds the whole old or the whole new data, never a par
 import argparse
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from warm.sessions import MOMENT_RULE, open_session, open_zone
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
 _DIGITS_MAX = 9
+_TELLING_S = 1.0
 _EXAMPLES = """
 Where the store is, settings say: environment variables, .env, or the options above.
 
@@ -82,7 +84,9 @@ def make_parser() -> Parser:
         help=f"format of the files that fit the pattern, or of all; may be repeated. Names: {', '.join(FORMATS)}",
     )
     parser.add_argument(
-        "--memory-mb", type=_positive, help="memory that the run may take (default: half of the machine's, or the container's)"
+        "--memory-mb",
+        type=_positive,
+        help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
     add_settings(parser, STORE_SETTINGS, "where it is published")
@@ -186,9 +190,7 @@ def main(
     reporter = open_reporter(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
-        _tell(reporter, report, arguments.report)
-        # The thread that reads cannot be stopped, and nothing has been written.
-        os._exit(REFUSED)
+        _end(lambda: _tell(reporter, report, arguments.report))
 
     try:
         code, report = run_job(
@@ -208,10 +210,21 @@ def main(
     return code
 
 
+def _end(tell: Callable[[], None]) -> None:
+    """End the process: the thread that reads cannot be stopped, and nothing has been written. What there is to ``tell`` may have
+    no reader, or one that does not read; the process ends all the same.
+    """
+    patience = threading.Timer(_TELLING_S, os._exit, (REFUSED,))
+    patience.daemon = True
+    patience.start()
+    try:
+        tell()
+    finally:
+        os._exit(REFUSED)
+
+
 def _end_explaining(why: str) -> None:
-    sys.stderr.write(f"warm: {why}\n")
-    sys.stderr.flush()
-    os._exit(REFUSED)
+    _end(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
 
 
 def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:

@@ -15,6 +15,7 @@ from warm.fates import SPOILT, not_understood
 from warm.files import Source, find_sources
 from warm.formats import Format, Unknown, identify
 from warm.job import Options
+from warm.memory import memory
 from warm.rejects import Rejects
 from warm.sessions import iso
 
@@ -39,6 +40,7 @@ def explain(path: Path, options: Options, now_ms: int, console: Console) -> bool
     whole = True
     for source in sources:
         console.print(Text(source.label, style="bold"))
+        memory().reading = source.label
         try:
             facts, shown = _one(source, options, now_ms)
         except InputRefused as refused:

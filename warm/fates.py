@@ -19,6 +19,8 @@ SPOILT = (Exception, pl.exceptions.PanicException)
 
 def not_understood(source: Source, error: BaseException) -> InputRefused:
     """The refusal of a file on which a library failed: one line, in place of a traceback that says nothing of the file."""
+    if isinstance(error, MemoryError):
+        return InputRefused(memory().over())
     return source.refuse(f"it cannot be understood ({type(error).__name__}: {one_line(error)})")
 
 
@@ -85,9 +87,6 @@ class Fates:
             except InputRefused as refused:
                 fate.fate, fate.why = "refused", str(refused)
                 refusals.append(str(refused))
-            except MemoryError:
-                fate.fate, fate.why = "refused", memory().over()
-                refusals.append(fate.why)
             except SPOILT as error:
                 fate.fate, fate.why = "refused", str(not_understood(source, error))
                 refusals.append(fate.why)

@@ -3,12 +3,14 @@ line.
 """
 
 import gzip
+import io
 import json
 import lzma
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -34,8 +36,8 @@ KINDS = {
 SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
 
 _PART_BYTES = 4 * 1024**2
-_OBJECTS = 4
-"""Objects take at least so many times the memory of a JSON document of numbers in short records."""
+_SMALL_BYTES = 1024**2
+"""JSON of so many bytes is decoded as it is: it becomes some tens of MB at most."""
 
 _MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which Windows' programs write."""
@@ -112,13 +114,13 @@ class Source:
         except _UNPACKING as error:
             raise self._unreadable(error) from error
 
-    def claim(self, size: float) -> None:
-        """So many bytes of memory will be needed.
+    def claim(self, size: float, left: float | None = None) -> None:
+        """So many bytes of memory will be needed (`MemoryBound.claim`).
 
         Raises:
             InputRefused: the run may not take so many.
         """
-        memory().claim(size, self._shown)
+        memory().claim(size, self._shown, left)
 
     def data(self) -> bytes | Path:
         """What a table library reads it from: the path, or what is packed, which is unpacked once and kept until `forget`."""
@@ -162,12 +164,12 @@ class Source:
         """In parts, since how much it unpacks to is only known when it has been."""
         if length is not None:
             return file.read(length)
-        parts: list[bytes] = []
+        # Its value is what was written, and no copy of it.
+        whole, left = io.BytesIO(), memory().left
         while part := file.read(_PART_BYTES):
-            parts.append(part)
-            # All of it once more, when the parts are joined.
-            self.claim(len(parts) * _PART_BYTES)
-        return b"".join(parts)
+            whole.write(part)
+            self.claim(whole.tell(), left)
+        return whole.getvalue()
 
     def _unreadable(self, error: BaseException) -> InputRefused:
         what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
@@ -204,9 +206,7 @@ class Source:
             InputRefused: no JSON, not UTF-8, or more than the run has memory for.
         """
         self.lines(1)
-        content = self.content()
-        self.claim(_OBJECTS * len(content))
-        return parse_json(self, content.removeprefix(_MARK))
+        return parse_json(self, self.content().removeprefix(_MARK))
 
     def first_object(self) -> dict[str, Any]:
         """The first line of a file of JSON lines.
@@ -228,7 +228,7 @@ class Source:
         Raises:
             InputRefused: one is no JSON, named by its number.
         """
-        for number, line in enumerate(self.content().removeprefix(_MARK).split(b"\n"), 1):
+        for number, line in enumerate(io.BytesIO(self.content().removeprefix(_MARK)), 1):
             if line.strip():
                 yield number, parse_json(self, line, number)
 
@@ -258,7 +258,13 @@ def parse_json(source: Source, content: bytes, line: int | None = None) -> Any: 
 
     Raises:
         InputRefused: it is none.
+        MemoryError: its objects take more than the run may.
     """
+    with memory().held() if len(content) > _SMALL_BYTES else nullcontext():
+        return _parsed(source, content, line)
+
+
+def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: ANN401
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -15,6 +15,7 @@ import polars as pl
 from warm.bars.reading import Reading, Says, from_raw
 from warm.bars.table import ALIASES
 from warm.files import Source, one_line
+from warm.memory import memory
 from warm.tables import first_fields, open_table, plain_name, read_table, separator_of
 
 _FIELDS = {"open", "high", "low", "close", "volume", "adj_close"}
@@ -101,24 +102,32 @@ def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFr
         own = _field(price)
         if own is not None:
             groups.setdefault(ticker.strip(), {})[own] = f"column_{number}"
-    try:
-        text = source.content().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
-    body = io.StringIO(text)
-    for _ in range(skipped):
-        body.readline()
     names = [f"column_{number}" for number in range(1, len(first) + 1)]
-    try:
-        rows = [row for row in csv.reader(body, delimiter=separator_of(text)) if row]
-    except csv.Error as error:
-        raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
+    content = source.content()
+    # A line may have any number of fields.
+    with memory().held():
+        rows = _rows(source, content, skipped)
     for number, row in enumerate(rows, skipped + 1):
         if len(row) != len(names):
             raise source.refuse(f"line {number} has {len(row)} fields where the header has {len(names)}")
     columns = {name: [row[at].strip() or None for row in rows] for at, name in enumerate(names)}
     frame = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String)).with_row_index("row", 1)
     return names[0], groups, frame, skipped
+
+
+def _rows(source: Source, content: bytes, skipped: int) -> list[list[str]]:
+    """The fields of the lines behind the first ``skipped``."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+    body = io.StringIO(text)
+    for _ in range(skipped):
+        body.readline()
+    try:
+        return [row for row in csv.reader(body, delimiter=separator_of(text)) if row]
+    except csv.Error as error:
+        raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
 
 
 def _from_pairs(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame]:
