@@ -157,6 +157,14 @@ def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters,
     )
 
 
+def make_now(settings: Settings, clock: Callable[[], float]) -> tuple[Callable[[], int], Callable[[RunInfo], None]]:
+    """The domain clock, and what it is to be told of runs: the wall clock has no use for them."""
+    if settings.clock == "wall":
+        return wall_ms, lambda _: None
+    replay = ReplayClock(clock)
+    return replay, lambda info: replay.start_at(info.newest_as_of_ms)
+
+
 class Parts:
     """Everything one worker is made of."""
 
@@ -181,12 +189,7 @@ class Parts:
         self.logs = logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
-        self.now_ms: Callable[[], int] = wall_ms
-        on_run: Callable[[RunInfo], None] = lambda _: None  # noqa: E731 - the wall clock has no use for it
-        if settings.clock == "replay":
-            replay = ReplayClock(clock)
-            self.now_ms = replay
-            on_run = lambda info: replay.start_at(info.newest_as_of_ms)  # noqa: E731
+        self.now_ms, on_run = make_now(settings, clock)
         self.meters = Meters(
             version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir, restarts=self.crew.restarts
         )
