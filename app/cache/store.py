@@ -56,10 +56,16 @@ class RunInfo(msgspec.Struct, frozen=True):
     bytes: int
 
 
+_COUNTS_END = 2**63
+"""Redis keeps any digits, and a number of hundreds of them is not even a float."""
+
+
 def run_fault(info: RunInfo) -> str | None:
     """What is wrong with a run's info that was read, or None."""
     if not (0 <= info.warmed_at_ms < AS_OF_MAX_MS and 0 <= info.newest_as_of_ms < AS_OF_MAX_MS):
         return "a time is outside the years 1970 to 9000"
+    if not all(0 <= count < _COUNTS_END for count in (info.symbols, info.bars, info.bytes)):
+        return "a count is below 0 or beyond 63 bits"
     return None
 
 
