@@ -5,6 +5,7 @@ when a key must be revoked and there is no other: SQLite needs some for any chan
 """
 
 import contextlib
+import functools
 import logging
 import os
 import stat
@@ -41,7 +42,7 @@ def make_private(path: Path) -> None:
             _close(folder, 0o700)
         else:
             # Somebody else's files need it as it is. What matters is the file.
-            _logger.warning("%s is open to other users of this machine and holds more than the store: left as it is", folder)
+            _warn(f"{folder} is open to other users of this machine and holds more than the store, or may: left as it is")
     # A file that is there must not be opened here: closing it takes from the whole process every lock that SQLite has on it. Then
     # the next one to close the store, a warm run say, removes the log under the server, and the server never hears of it again.
     with contextlib.suppress(FileExistsError):
@@ -59,17 +60,30 @@ def _is_open_to_others(path: Path) -> bool:
 
 
 def _is_alone_in(folder: Path, name: str) -> bool:
+    # One with the sticky bit, as /tmp, is everybody's, also where nobody else has put anything there yet.
+    if folder.stat().st_mode & stat.S_ISVTX:
+        return False
     known = {name + end for end in _BESIDE}
-    return all(entry.name in known for entry in folder.iterdir())
+    try:
+        return all(entry.name in known for entry in folder.iterdir())
+    except PermissionError:
+        # Nobody but its owner may list it, and that is not us.
+        return False
 
 
 def _close(path: Path, mode: int) -> None:
     try:
         path.chmod(mode)
     except PermissionError:
-        _logger.warning("%s is open to other users of this machine and belongs to one of them: chmod %o it", path, mode)
+        _warn(f"{path} is open to other users of this machine and belongs to one of them: chmod {mode:o} it")
     else:
-        _logger.warning("%s was open to other users of this machine: it is its owner's alone now (mode %o)", path, mode)
+        _warn(f"{path} was open to other users of this machine: it is its owner's alone now (mode {mode:o})")
+
+
+@functools.lru_cache(maxsize=64)
+def _warn(text: str) -> None:
+    """Once, and not at every connection."""
+    _logger.warning("%s", text)
 
 
 def keep_reserve(path: Path) -> None:

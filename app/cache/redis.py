@@ -25,6 +25,7 @@ from app.cache.scripts import PUBLISH, READ
 from app.cache.slices import names_on_lines
 from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.cache.withdrawals import WITHDRAW
+from app.domain.vector import is_symbol
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
 
@@ -156,10 +157,8 @@ class RedisStore:
         cursor = 0
         while True:
             cursor, found = await _answered(self._client.sscan(self._symbols_key, cursor, count=_SYMBOLS_AT_ONCE))
-            try:
-                parts.append(sorted(symbol.decode() for symbol in found))
-            except UnicodeDecodeError as error:
-                raise StoreError("l2_error", f"{self._symbols_key} has a member that is no symbol: {error}") from error
+            # Nobody can ask for what is no symbol, whoever has put it there.
+            parts.append(sorted(filter(is_symbol, (member.decode("ascii", "replace") for member in found))))
             if not cursor:
                 break
         symbols: list[str] = []

@@ -56,10 +56,21 @@ class RunInfo(msgspec.Struct, frozen=True):
     bytes: int
 
 
+_COUNTS_END = 2**63
+"""Redis keeps any digits, and a number of hundreds of them is not even a float."""
+
+_RUN_MAX = 200
+
+
 def run_fault(info: RunInfo) -> str | None:
     """What is wrong with a run's info that was read, or None."""
     if not (0 <= info.warmed_at_ms < AS_OF_MAX_MS and 0 <= info.newest_as_of_ms < AS_OF_MAX_MS):
         return "a time is outside the years 1970 to 9000"
+    if not all(0 <= count < _COUNTS_END for count in (info.symbols, info.bars, info.bytes)):
+        return "a count is below 0 or beyond 63 bits"
+    if len(info.run) > _RUN_MAX or not info.run.isprintable():
+        # It is shown to people, and to systemd in a protocol of lines.
+        return f"its name is longer than {_RUN_MAX} characters, or is not to be printed"
     return None
 
 

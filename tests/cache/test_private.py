@@ -86,6 +86,44 @@ def test_a_folder_with_other_things_in_it_is_left_and_that_is_said(tmp_path: Pat
     assert "left as it is" in caplog.text
 
 
+def test_what_is_left_open_is_said_once_and_not_at_every_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A server connects twice, and again for each run that it publishes itself."""
+    folder = tmp_path / "shared"
+    folder.mkdir(0o755)
+    (folder / "notes.txt").touch()
+    with caplog.at_level(logging.WARNING, "decide.store"):
+        _publish(folder / "store.sqlite3")
+        _publish(folder / "store.sqlite3")
+    assert caplog.text.count("left as it is") == 1
+
+
+def test_a_folder_of_everybodys_is_left_while_it_is_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As /tmp in a new container: closing it would stop all others who need it."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    with caplog.at_level(logging.WARNING, "decide.store"):
+        make_private(folder / "store.sqlite3")
+    assert _mode(folder) == 0o1777
+    assert "left as it is" in caplog.text
+
+
+def test_a_folder_that_may_not_be_listed_keeps_nobody_from_the_store() -> None:
+    """What lies in it cannot be known, so it is left."""
+    if os.geteuid() != 0:
+        pytest.skip("ROOT: only it can make another user's folder; run the tests as root for this one")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o733)
+        os.seteuid(65534)
+        try:
+            make_private(folder / "store.sqlite3")
+        finally:
+            os.seteuid(0)
+        assert _mode(folder) == 0o733
+        assert _mode(folder / "store.sqlite3") == 0o600
+
+
 def test_what_belongs_to_somebody_else_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """It cannot be mended, and keeps nobody from going on."""
     if os.geteuid() != 0:

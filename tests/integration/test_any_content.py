@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -133,6 +134,41 @@ def test_what_no_version_ever_wrote_stops_neither_a_listing_nor_the_feed_nor_a_r
             info = await store.run_info()
             assert info is not None
             assert (info.run, info.symbols) == (run, 2)
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("run", ["r\nMAINPID=1", "\x1b[2J", "r" * 201])
+def test_a_runs_name_that_no_line_may_have_is_refused(run: str, tmp_path: Path) -> None:
+    """It goes to systemd in a protocol of lines, and to people's terminals."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        _insert(path, "run", (1, msgspec.msgpack.encode(run_info(run))))
+        with pytest.raises(StoreError, match="its name is"):
+            await store.run_info()
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_change_that_is_too_long_counts_as_lost(tmp_path: Path) -> None:
+    """What it was meant to say cannot be known; the feed goes on behind it."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("INSERT INTO changes (run, symbols) VALUES ('r', CAST(zeroblob(70000000) AS TEXT))")
+        changes = await store.changes(position, 0.0)
+        assert (changes.symbols, changes.lost) == ((), True)
+        await store.publish([row("A", AS_OF_MS + 1)], run_info("r2"))
+        assert (await store.changes(changes.last_id, 0.0)).symbols == ("A",)
         await store.close()
 
     asyncio.run(work())

@@ -18,17 +18,34 @@ def _open(url: str) -> RedisStore:
     return RedisStore(url, prefix="decide:1", max_connections=2, read_timeout_s=5)
 
 
-def test_a_member_that_is_no_text_is_an_error_of_the_store(redis_url: str) -> None:
-    """The universe cannot be listed then, and callers learn it as with every other fault of L2."""
+def test_a_member_that_is_no_symbol_hides_no_other(redis_url: str) -> None:
+    """Nobody can ask for it, so it is not listed."""
 
     async def work() -> None:
         store = _open(redis_url)
         await store.publish([row("A")], run_info())
         with redis.Redis.from_url(redis_url) as client:
-            client.sadd("decide:1:symbols", b"\xff")
-        with pytest.raises(StoreError, match="no symbol"):
-            await store.symbols()
+            client.sadd("decide:1:symbols", b"\xff", b"", b"a b", b"A\nB", b"X" * 33)
+        assert await store.symbols() == ["A"]
         assert (await store.get_many(["A"]))[0].known
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("count", [-1, 2**63, 10**400])
+def test_a_count_that_there_cannot_be_is_an_error_of_the_store(count: int, redis_url: str) -> None:
+    """It would be one of the feed that nobody foresaw, for it is no float; the next run puts it right."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish([row("A")], run_info())
+        with redis.Redis.from_url(redis_url) as client:
+            client.hset("decide:1:run", "symbols", str(count))
+        with pytest.raises(StoreError, match="a count is below 0 or beyond 63 bits"):
+            await store.run_info()
+        await store.publish([row("A")], run_info())
+        assert await store.run_info() is not None
         await store.close()
 
     asyncio.run(work())
