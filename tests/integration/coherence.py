@@ -1,6 +1,7 @@
 """For the coherence machine: an L2 and what may happen to it, a worker's cache and what it has shown, callers who are slow."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterable, MutableMapping
 from itertools import product
@@ -248,6 +249,7 @@ class Cache:
         self.shown: dict[tuple[str, str], Record] = {}
         self.waiting: list[asyncio.Task[list[Lookup]]] = []
         self.late: list[LateCaller] = []
+        self.held_since = math.inf
         self._losses_heard_of = 0
 
     async def hear(self) -> None:
@@ -292,7 +294,11 @@ class Cache:
 
     async def read(self, symbols: str, budget_s: float = 0.0) -> list[Lookup]:
         """A batch, shown as soon as it is there."""
+        # Who joins a load that is held up is shown what was so when that began. No budget of a server lasts as long as these.
         asked_at = self.clock()
+        if self.waiting:
+            self.held_since = min(self.held_since, asked_at)
+            asked_at = self.held_since
         # Whoever joins a load that is held up gives up on it soon.
         found = await self.tiers.fetch_many(list(symbols), budget_s or (0.05 if self.waiting else 10.0))
         for symbol, each in zip(symbols, found, strict=True):

@@ -7,6 +7,7 @@ except where L2 lost what the cache has.
 """
 
 import asyncio
+import math
 import os
 import secrets
 import tempfile
@@ -114,6 +115,7 @@ class Machine(RuleBasedStateMachine):
             house.store.release()
             waiting, house.waiting = house.waiting, []
             await asyncio.gather(*waiting)
+            house.held_since = math.inf
 
         self.runner.run(finish())
 
