@@ -27,7 +27,7 @@ class Chances:
 
 class FaultyStore:
     """A `Store` around another. The same seed and the same calls fail alike. ``chances`` may be changed at any time; ``down``
-    makes every call fail; ``held`` makes the next read wait, after it has read, until `release`.
+    makes every call fail, ``silent`` those of the feed; ``held`` makes the next read wait, after it has read, until `release`.
     """
 
     def __init__(self, inner: Store, seed: int = 1, chances: Chances | None = None) -> None:
@@ -35,6 +35,7 @@ class FaultyStore:
         self.kind = inner.kind
         self.chances = chances or Chances()
         self.down = False
+        self.silent = False
         self.held = False
         self.hanging = 0
         self._random = random.Random(seed)
@@ -72,10 +73,12 @@ class FaultyStore:
 
     async def feed_position(self) -> str:
         """Spoilt."""
+        self._listen()
         return await self._spoilt(self.inner.feed_position)
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """Spoilt."""
+        self._listen()
         return await self._spoilt(lambda: self.inner.changes(after, wait_s))
 
     async def changes_since(self, after: str) -> Changes:
@@ -90,6 +93,10 @@ class FaultyStore:
         """Untouched."""
         self.release()
         await self.inner.close()
+
+    def _listen(self) -> None:
+        if self.silent:
+            raise StoreError("l2_error", "told to be silent")
 
     async def _spoilt(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._random.random() < self.chances.delay:
