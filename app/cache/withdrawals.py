@@ -123,7 +123,12 @@ end
 
 local last = ''
 if #changed > 0 then
-  -- The first write is one that a full Redis allows; all others then are too.
+  -- The first write is one that a full Redis allows, so it allows all others. Then the feed's entry, which harms nobody alone.
+  redis.call('DEL', prefix .. ':nothing')
+  for first = 1, #changed, step do
+    local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))
+    last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'run', run, 'symbols', some, 'withdrawn', '1')
+  end
   for _, key in ipairs(doomed) do redis.call('DEL', key) end
   for _, symbol in ipairs(gone) do redis.call('SREM', KEYS[1], symbol) end
   if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -133,10 +138,6 @@ if #changed > 0 then
       redis.call('HSET', KEYS[2], 'run', last_loaded.run, 'warmed_at_ms', string.format('%.0f', last_loaded.loaded_at),
         'bars', 0, 'bytes', 0)
     end
-  end
-  for first = 1, #changed, step do
-    local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))
-    last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'run', run, 'symbols', some, 'withdrawn', '1')
   end
 end
 return {changed, counts[':price'], counts[':agents'], runs, unknown, redis.call('SCARD', KEYS[1]),

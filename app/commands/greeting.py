@@ -30,7 +30,7 @@ def greeting(settings: Settings, store: Store, files: Mapping[str, Path], *, by_
         raise
     except (StoreError, TimeoutError) as error:
         return f"data in {where}: it does not answer now ({str(error) or f'nothing within {LOOK_S:g} s'})"
-    if info is None:
+    if info is None or not info.symbols:
         return f"data in {where}: none yet; next{f': {LOADS}' if by_unit else _warm(settings, files)}"
     newest = datetime.fromtimestamp(info.newest_as_of_ms / 1000, UTC)
     return f"data in {where}: {info.symbols:,} symbols up to {newest:%Y-%m-%d %H:%M} UTC, run {info.run}"

@@ -115,12 +115,14 @@ class StatusRoutes:
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"
         if self.ready:
             status = "degraded" if wrong else "ok"
-        age_s = None if info is None else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
+        age_s = None if info is None or not info.symbols else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
         run = None if info is None else info.run
         return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, "; ".join(wrong) or None))
 
     def _wrong_with_data(self, info: RunInfo, now_ms: int) -> list[str]:
         """What decisions cannot rest on, by the clock that they go by."""
+        if not info.symbols:
+            return ["no symbol is loaded"]
         limits, age_ms = self._decider.policy.limits, now_ms - info.newest_as_of_ms
         window_s, counted = self._last_minute()
         wrong = []

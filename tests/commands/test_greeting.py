@@ -27,6 +27,20 @@ def test_an_empty_store_is_told_with_what_fills_it(tmp_path: Path) -> None:
     assert said == f"data in {path}: none yet; next: decide warm '--store-path={path}' --prices FILES --agents FILES"
 
 
+def test_a_store_from_which_all_was_taken_back_is_told_as_an_empty_one(tmp_path: Path) -> None:
+    """It has a run, and not one symbol of it."""
+    path = tmp_path / "store.sqlite3"
+
+    async def withdraw() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        await store.withdraw(run="run-1")
+        await store.close()
+
+    asyncio.run(withdraw())
+    assert greeting(Settings(store_path=str(path)), EmbeddedStore(path), {}).startswith(f"data in {path}: none yet; next: ")
+
+
 def test_the_command_means_this_store_in_whatever_folder_it_is_entered(tmp_path: Path) -> None:
     """Also where the settings have the default, which is another file in every folder."""
     said = greeting(Settings(), EmbeddedStore(tmp_path / "store.sqlite3"), {})

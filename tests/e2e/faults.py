@@ -31,6 +31,9 @@ SPOILT_S, WELL_S = 3, 6
 """A fault lasts for so long, if it says nothing else; then there is so long to be as before: five seconds and one to look at."""
 _PUBLISH_EVERY_S = 0.5
 _LARGE_SYMBOLS, _LARGE_BYTES = 4, 10_000_000
+_SERVED_S = 0.5
+BAD = "bad_agent"
+"""Whose word is taken back."""
 _STARTED_MS = time.time_ns() // 1_000_000
 _TEN_YEARS_MS = 3653 * 86_400_000
 
@@ -69,6 +72,8 @@ class Publisher:
         self._number = 0
         self.published: list[tuple[float, int]] = []
         """When which number was there for certain."""
+        self.bad: list[tuple[float, float]] = []
+        """From when, and until when, a word of `BAD` was there."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -115,6 +120,8 @@ class Witness:
         self.wrong: list[str] = []
         self.seen: list[tuple[float, int]] = []
         """When which publication was answered with."""
+        self.bad: list[float] = []
+        """When a word of `BAD` was."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -152,6 +159,8 @@ class Witness:
         connection.close()
 
     def _judge(self, symbol: str, answer: dict[str, Any], newest: dict[str, int], asked: float) -> None:
+        if any(view["agent"] == BAD for view in answer["views"]):
+            self.bad.append(asked)
         if not answer["views"] or answer["inputs"]["price"]["status"] not in ("present", "stale"):
             return
         (view,) = answer["views"]
@@ -276,6 +285,28 @@ class House:
 
         asyncio.run(publish())
 
+    def withdraw(self) -> None:
+        """A run comes with another agent's word in the place of all others, is served, and is taken back."""
+        self.publisher.pause()
+        time.sleep(0.1)
+        number = self.publisher.published[-1][1]
+        as_of_ms = _STARTED_MS + number
+        view = agent_view(BAD, 0.6 if number % 2 == 0 else -0.6, as_of_ms)
+        rows = [Row(each, None, None, as_of_ms, encode(agent_record(each, as_of_ms, BAD, (view,)))) for each in SYMBOLS]
+
+        async def publish_and_withdraw() -> None:
+            store = open_store(redis_url=self.server.url, store_path=Path(), key_prefix="decide:1")
+            try:
+                began = time.monotonic()
+                await store.publish(rows, run_info(BAD, as_of_ms, len(SYMBOLS)))
+                await asyncio.sleep(_SERVED_S)
+                await store.withdraw(run=BAD)
+                self.publisher.bad.append((began, time.monotonic()))
+            finally:
+                await store.close()
+
+        asyncio.run(publish_and_withdraw())
+
     def restart_empty(self) -> None:
         """Kill -9, and a new one without data."""
         self.publisher.pause()
@@ -339,6 +370,7 @@ FAULTS = (
     Fault("kill -9, back empty", House.restart_empty, House.warm, marks=True),
     Fault("records of another type", House.lists_for_records, House.warm, marks=True),
     Fault("records dated ten years ahead", House.stamp_ahead, House.warm, marks=True),
+    Fault("a run withdrawn", House.withdraw, lambda house: house.publisher.go_on(), marks=True),
     Fault("truncated records", lambda house: house.overwrite(lambda old: old[: len(old) // 2]), House.warm, marks=True),
     Fault("random bytes", lambda house: house.overwrite(lambda old: house.random.randbytes(len(old))), House.warm, marks=True),
     Fault(

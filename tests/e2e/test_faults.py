@@ -222,6 +222,11 @@ def _judge(run: Run) -> None:
         newest = run.publisher.newest_by(looked - _ON_ITS_WAY_S)
         late = [number for at, number in run.witness.seen if looked <= at <= looked + 0.9 and number < newest]
         wrong += [f"{name}: run-{number} though run-{newest} was there" for number in late[:3]]
+    for began, ended in run.publisher.bad:
+        wrong += [] if any(began <= at <= ended for at in run.witness.bad) else ["what was withdrawn was not served before"]
+    for at in run.witness.bad:
+        if not any(began <= at <= ended + _ON_ITS_WAY_S for began, ended in run.publisher.bad):
+            wrong.append(f"withdrawn data was answered with at {at - run.started:.2f} s")
     assert wrong == []
     # The harness asks for one decision before it begins.
     assert run.counted["decisions"] == run.phase.decisions + run.witness.decisions + 1

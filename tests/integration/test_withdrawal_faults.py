@@ -92,7 +92,7 @@ def test_a_withdrawal_that_redis_refuses_has_written_nothing(spoilt: str, redis_
     async def work(store: Opened) -> None:
         await fill(store)
         with redis.Redis.from_url(redis_url) as client:
-            if "denied" in spoilt and int(client.info("server")["redis_version"].split(".")[0]) < 7:
+            if "denied" in spoilt and "XADD" not in spoilt and int(client.info("server")["redis_version"].split(".")[0]) < 7:
                 pytest.skip("REDIS BEFORE 7: a script cannot ask there what it may do")
             try:
                 _SPOIL[spoilt](client)

@@ -50,6 +50,15 @@ def test_probes_are_never_cached(served: Served) -> None:
         assert served.get(path).headers["cache-control"] == "no-store"
 
 
+def test_health_says_that_nothing_is_loaded_where_all_was_taken_back() -> None:
+    """There is no input whose age could be told."""
+    store = FakeStore([])
+    store.info = run_info(as_of_ms=0, symbols=0)
+    with Served(store) as served:
+        health = decoded(served.get("/health"), HealthResponse)
+    assert (health.status, health.data_age_s, health.reason) == ("degraded", None, "no symbol is loaded")
+
+
 def test_health_shows_ok_degraded_and_not_ready(served: Served) -> None:
     """For people: the state of the store, of the feed and the age of the data."""
     served.clock.now += 90.0
