@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -128,6 +128,8 @@ class DecideServer(Server):  # type: ignore[misc, valid-type]
             self.main_loop_interrupt.wait(_SIGNAL_LOOK_S)
             self.main_loop_interrupt.clear()
             if self._draining:
+                # One that ends early is not started anew, but callers of its share still come.
+                self._leave_to_others(set(self.interrupt_children) - self._resting)
                 continue
             if time.monotonic() - looked >= LOOK_S:
                 looked = time.monotonic()
@@ -153,10 +155,16 @@ class DecideServer(Server):  # type: ignore[misc, valid-type]
             self.interrupt_children.pop(0)
             self._crew.restarted(reason)
             self._forget(number)
-            if self._listener is not None and number not in self._watch.due(time.monotonic()):
+            if number not in self._watch.due(time.monotonic()):
+                self._leave_to_others({number})
+        return True
+
+    def _leave_to_others(self, numbers: Iterable[int]) -> None:
+        """These workers' callers, until they are there again."""
+        if self._listener is not None:
+            for number in numbers:
                 self._resting.add(number)
                 self._listener.rest(number)
-        return True
 
     def _start_anew(self, number: int, *targets: Any) -> None:  # noqa: ANN401 - Granian's own
         if self._listener is not None and number in self._resting:

@@ -322,7 +322,9 @@ def test_help_and_unknown_commands_say_what_there_is() -> None:
     assert "sesame" not in _run("redis://:sesame@cache").stderr
     wrong = _run("serv")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("decide: there is no command 'serv'. Did you mean serve? There are: serve, warm, ask, ")
+    assert wrong.stderr.startswith(
+        "decide: there is no command 'serv'. Did you mean serve? There are: serve, warm, withdraw, ask, "
+    )
 
 
 def test_serve_by_name_is_the_server(tmp_path: Path) -> None:

@@ -84,7 +84,10 @@ def test_nothing_of_the_working_folder_is_run(tmp_path: Path) -> None:
     assert demo.returncode == 0, demo.stdout + demo.stderr
     server = subprocess.Popen([*command, "serve"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
     try:
+        # The port is there before the server is: whatever came then would wait for it.
+        url = f"http://127.0.0.1:{environment['PORT']}/livez"
         wait_for_port(int(environment["PORT"]), server)
+        assert httpx.get(url, timeout=30).status_code == 200
     finally:
         server.terminate()
         said, _ = server.communicate(timeout=30)

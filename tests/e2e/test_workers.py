@@ -116,7 +116,7 @@ def test_a_worker_that_dies_while_the_server_drains_is_not_started_anew(tmp_path
         until(lambda: server.status_of("/readyz") == 503, _PATIENCE_S, "it drains", 0.05)
         os.kill(victim, signal.SIGKILL)
         until(lambda: not is_alive(victim), _PATIENCE_S, "it has ended", 0.05)
-        assert server.status_of("/readyz") == 503
+        until(lambda: server.status_of("/readyz") == 503, _PATIENCE_S, "the other one answers", 0.05)
         assert is_alive(other)
         assert len(workers(server)) == 2
         server.process.send_signal(signal.SIGTERM)
