@@ -265,7 +265,7 @@ def _rows(run: Run) -> list[list[str]]:
     return rows
 
 
-_HEAD = ["while Redis has this", "fresh", "stale", "other fallback", "p99 ms", "over after s", "5xx or lost"]
+_HEAD = ["the fault", "fresh", "stale", "other fallback", "p99 ms", "over after s", "5xx or lost"]
 
 
 def _table(*runs: Run) -> str:
