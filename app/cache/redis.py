@@ -19,6 +19,7 @@ import asyncio
 import heapq
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, cast
 
 from app.cache.scripts import PUBLISH, READ
@@ -162,10 +163,9 @@ class RedisStore:
             if not cursor:
                 break
         symbols: list[str] = []
-        for number, symbol in enumerate(heapq.merge(*parts), 1):
-            # A scan may name a member twice.
-            if not symbols or symbols[-1] != symbol:
-                symbols.append(symbol)
+        # A scan may name a member twice.
+        for number, (symbol, _) in enumerate(groupby(heapq.merge(*parts)), 1):
+            symbols.append(symbol)
             if number % _SYMBOLS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return symbols

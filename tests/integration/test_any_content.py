@@ -41,6 +41,11 @@ def _insert(path: Path, table: str, values: tuple[Any, ...]) -> None:
         connection.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 - names of ours
 
 
+def _remove(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+
+
 async def _read_all(store: EmbeddedStore, symbols: list[str]) -> None:
     """Every read of the store; each brings something of its type, or a StoreError."""
     for read in (
@@ -253,6 +258,23 @@ def test_a_value_beyond_the_bound_is_not_read(tmp_path: Path) -> None:
         assert plain.price
         assert await store.history("A") == b""
         await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_listing_of_a_file_that_was_made_anew_is_of_that_file(tmp_path: Path) -> None:
+    """The connection for listings is not the feed's, so it looks for itself."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store, other = EmbeddedStore(path), EmbeddedStore(path)
+        await store.publish([row("OLD")], run_info("r1"))
+        assert await store.symbols() == ["OLD"]
+        _remove(path)
+        await other.publish([row("NEW")], run_info("r2"))
+        assert await store.symbols() == ["NEW"]
+        await store.close()
+        await other.close()
 
     asyncio.run(work())
 
