@@ -287,9 +287,10 @@ class Parts:
             await asyncio.sleep(_REFRESH_S)
 
     async def run_beat(self) -> None:
-        """Let the main process see that the loop turns."""
+        """Let the main process see that the loop turns, and see what it said where its signal was not heard."""
         while True:
             self.crew.beat(self.worker)
+            self._on_stage()
             await asyncio.sleep(BEAT_S)
 
     @contextlib.asynccontextmanager
