@@ -8,6 +8,7 @@ Exit codes: 0, 1 a turn took more than 5 ms of CPU time, 2 wrong usage.
 
 import argparse
 import asyncio
+import gc
 import random
 import selectors
 import sys
@@ -139,6 +140,8 @@ class Worker:
     async def timed(self, name: str, work: Callable[[], Awaitable[None]]) -> float:
         """The longest turn's CPU time while ``work`` and all that follows from it goes on; told to people."""
         await asyncio.sleep(0.2)
+        # The publication was made in this process: its garbage is none of a server's.
+        gc.collect()
         self.selector.reset()
         began = time.perf_counter()
         await work()
@@ -157,6 +160,9 @@ class Worker:
 async def measure(store: Store, count: int, followed: int, selector: TimedSelector) -> float:
     """The longest turn of all, in seconds of CPU time."""
     worker = Worker(store, count, selector)
+    # As a worker does.
+    gc.collect()
+    gc.freeze()
     tasks = await worker.begin(followed)
     await worker.publish(2)
     changed_s = await worker.timed(f"{store.kind}, {count:,} symbols published", worker.read_feed)

@@ -45,6 +45,8 @@ ON CONFLICT (symbol) DO UPDATE SET
 """
 _READ_ALL = f"SELECT symbol, {bounded('price')}, {bounded('agents')} FROM records WHERE typeof(symbol) = 'text' ORDER BY symbol"  # noqa: S608 - columns of ours
 _CHANGES_KEPT = 10_000
+_SYMBOLS_A_CHANGE = 200
+"""So that who reads the feed reads a few thousand names at once, however many change."""
 _KINDS = ("price", "agents")
 
 
@@ -96,9 +98,9 @@ def publish_rows(connection: sqlite3.Connection, rows: Sequence[Row], info: RunI
     _write_histories(connection, histories)
     change_id = 0
     if changed:
-        change_id = _add_change(connection, info.run, changed, withdrawn=False)
+        change_id = _add_changes(connection, info.run, changed, withdrawn=False)
     if gone:
-        change_id = _add_change(connection, info.run, gone, withdrawn=True)
+        change_id = _add_changes(connection, info.run, gone, withdrawn=True)
     newest_ms, count = connection.execute(_NEWEST).fetchone()
     info = msgspec.structs.replace(info, newest_as_of_ms=newest_ms or info.newest_as_of_ms, symbols=count)
     connection.execute("INSERT OR REPLACE INTO run (only_one, info) VALUES (1, ?)", (msgspec.msgpack.encode(info),))
@@ -115,15 +117,18 @@ def _write_histories(connection: sqlite3.Connection, histories: dict[str, bytes 
     connection.executemany("DELETE FROM histories WHERE symbol = ?", bare)
 
 
-def _add_change(connection: sqlite3.Connection, run: str, symbols: Sequence[str], *, withdrawn: bool) -> int:
-    """An entry of the feed; its id."""
+def _add_changes(connection: sqlite3.Connection, run: str, symbols: Sequence[str], *, withdrawn: bool) -> int:
+    """Entries of the feed, for at least one symbol; the last one's id."""
     at_ms = time.time_ns() // 1_000_000
     # Not AUTOINCREMENT's own: it has none to give behind an id that is the last there can be.
-    change_id = newest_change(connection) + 1
-    connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, ?, ?)", (change_id, run, "\n".join(symbols)))
-    connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
-    if withdrawn:
-        connection.execute("INSERT OR REPLACE INTO change_withdrawals (id) VALUES (?)", (change_id,))
+    change_id = newest_change(connection)
+    for first in range(0, len(symbols), _SYMBOLS_A_CHANGE):
+        change_id += 1
+        named = "\n".join(symbols[first : first + _SYMBOLS_A_CHANGE])
+        connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, ?, ?)", (change_id, run, named))
+        connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
+        if withdrawn:
+            connection.execute("INSERT OR REPLACE INTO change_withdrawals (id) VALUES (?)", (change_id,))
     for table in ("changes", "change_times", "change_withdrawals"):
         connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - three names of ours
     return change_id
@@ -171,7 +176,7 @@ def take_back(connection: sqlite3.Connection, named: Sequence[str], run: str) ->
     change_id = ""
     if taken:
         _take(connection, {kind: [symbol for symbol, kinds in taken.items() if kind in kinds] for kind in _KINDS}, left)
-        change_id = str(_add_change(connection, run, tuple(taken), withdrawn=True))
+        change_id = str(_add_changes(connection, run, tuple(taken), withdrawn=True))
     (symbols_left,) = connection.execute("SELECT count(*) FROM records").fetchone()
     price_records, agent_records = (sum(kind in kinds for kinds in taken.values()) for kind in _KINDS)
     newest_as_of_ms, newest_symbol, newest_run = left.newest

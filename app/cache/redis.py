@@ -38,7 +38,7 @@ with withheld("opentelemetry"):
 
 _CHANGES_KEPT = 10_000
 _CHANGES_READ = 100
-_SYMBOLS_A_CHANGE = 1000
+_SYMBOLS_A_CHANGE = 200
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch

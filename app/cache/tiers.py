@@ -215,13 +215,13 @@ class Tiers:
         self._loads.clear()
 
     async def prefetch(self, symbols: Sequence[str] | None = None) -> None:
-        """Load the hottest of ``symbols`` (of all, if none are given) that L1 holds, in one read, before they are asked for.
-
-        It looks for them in slices, and does not wait for the read.
+        """Load the hottest of ``symbols`` (of all, if none are given) that L1 holds, in one read, before they are asked for. It
+        looks for them in slices, begins the loads in a turn of their own, and does not wait for the read.
         """
         hottest: list[str] = []
         async for some in self._held_slices() if symbols is None else in_slices(symbols):
             hottest = self.memory.hottest(READ_AT_ONCE, dict.fromkeys((*hottest, *some)))
+        await asyncio.sleep(0)
         for symbol in hottest:
             if symbol not in self._loads and not self._load_soon(symbol):
                 return

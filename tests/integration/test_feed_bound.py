@@ -4,12 +4,13 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import redis
 
 from app.cache.opening import open_store
-from app.cache.store import Store
+from app.cache.store import Store, Withdrawing
 from tests.records import row, run_info
 
 _KEPT = 10_000
@@ -76,6 +77,44 @@ def test_a_read_that_may_not_have_reached_the_end_says_so(kind: str, tmp_path: P
         assert (len(first.symbols), first.more) == (100, True)
         rest = await store.changes(first.last_id, 0.0)
         assert (len(rest.symbols), rest.symbols[-1], rest.more) == (50, "S149", False)
+
+    asyncio.run(_opened(url, path, work))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_read_brings_no_more_names_than_a_turn_of_the_loop_can_take(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """However many one publication, one that prunes, or one withdrawal names; in the end all of them have come, in order."""
+    url = request.getfixturevalue("redis_url") if kind == "redis" else ""
+    path = tmp_path / "store.sqlite3"
+    symbols = tuple(f"S{number:06}" for number in range(25_000))
+
+    async def read(store: Store, position: str) -> tuple[list[int], list[str], list[str]]:
+        counts: list[int] = []
+        named: list[str] = []
+        withdrawn: list[str] = []
+        more = True
+        while more:
+            found = await store.changes(position, 0.0)
+            position, more = found.last_id, found.more
+            counts.append(len(found.symbols))
+            named += found.symbols
+            withdrawn += found.withdrawn
+        return counts, named, withdrawn
+
+    async def work(store: Store) -> None:
+        position = await store.feed_position()
+        await store.publish([row(symbol) for symbol in symbols], run_info("r1"))
+        assert await read(store, position) == ([20_000, 5_000], list(symbols), [])
+        position = await store.feed_position()
+        await cast("Withdrawing", store).withdraw(symbols=symbols[:21_000])
+        counts, named, withdrawn = await read(store, position)
+        assert (counts, sorted(named), withdrawn) == ([20_000, 1_000], list(symbols[:21_000]), named)
+        position = await store.feed_position()
+        await store.publish([], run_info("r2"), prune=True)
+        counts, named, withdrawn = await read(store, position)
+        assert (counts, sorted(named), withdrawn) == ([4_000], list(symbols[21_000:]), named)
 
     asyncio.run(_opened(url, path, work))
 
