@@ -130,7 +130,14 @@ def test_analysts_reports_are_views_of_their_own_where_they_propose(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"), [("Mixed signals.", "no_clear_decision"), ("", "no_decision"), (None, "no_decision"), (7, "no_decision")]
+    ("said", "reason"),
+    [
+        ("Mixed signals.", "no_clear_decision"),
+        ("Decision: SELL SPY", "no_clear_decision"),
+        ("", "no_decision"),
+        (None, "no_decision"),
+        (7, "no_decision"),
+    ],
 )
 def test_a_log_without_a_decision_is_a_failure(said: object, reason: str, tmp_path: Path) -> None:
     """Never a silent hold."""
@@ -153,6 +160,11 @@ def test_a_chinese_decision_is_read_nested_or_flat(tmp_path: Path) -> None:
         rows = read(tmp_path / str(number), "r.json", document)
         assert told(rows) == [("AAPL", "tradingagents-cn", "view", 1.0, 0.7, None)]
         assert rows.frame.item(0, "model") == "qwen"
+
+
+def test_a_decision_in_traditional_characters_is_the_same(tmp_path: Path) -> None:
+    """賣出 is 卖出."""
+    assert told(read(tmp_path, "r.json", result(action="賣出"))) == [("AAPL", "tradingagents-cn", "view", -1.0, 0.7, None)]
 
 
 def test_a_hold_in_place_of_a_decision_is_a_failure(tmp_path: Path) -> None:
