@@ -53,6 +53,7 @@ def write_run(path: Path, signals: dict[str, Any], decisions: dict[str, Any] | N
         ("A,2013-03-01,x,,-1,,1,m,why,", ("view", -1.0, 1.0, None)),
         ("A,2013-03-01,x,,,Bearish,1,m,why,", ("view", -1.0, 1.0, None)),
         ("A,2013-03-01,x,,,neutral,1,m,why,", ("view", 0.0, 1.0, None)),
+        ("A,2013-03-01,x,summary,1,,0.5,m,,", ("summary", 1.0, 0.5, None)),
         ("A,2013-03-01,x,abstained,,,,m,,no data", ("abstained", None, None, "no data")),
         ("A,2013-03-01,x,failed,,,,m,,timeout", ("failed", None, None, "timeout")),
         ("A,2013-03-01,x,FAILED,,,,m,,", ("failed", None, None, None)),
@@ -166,6 +167,26 @@ def test_decisions_are_views_of_the_manager_and_limits_are_none(tmp_path: Path) 
         ("x", -1.0, 0.6, '{"trend": "down"}'),
         ("portfolio_management_agent", -1.0, 0.75, "down"),
     ]
+    assert imported.frame.get_column("status").to_list() == ["view", "summary"]
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        {},
+        {"x": {"B": {"signal": "bearish", "confidence": 60, "reasoning": ""}}},
+        {"x": {"A": {"signal": "neutral", "confidence": 0, "reasoning": ""}}},
+        {"x": {"A": {"signal": "moon", "confidence": 60, "reasoning": ""}}},
+        {"x": {"A": {"signal": "neutral", "confidence": 50, "reasoning": "Error in analysis; defaulting to neutral"}}},
+    ],
+    ids=["no analysts", "of another ticker", "abstained", "unreadable", "failed"],
+)
+def test_a_manager_without_an_analysts_view_is_the_view(signals: dict[str, Any], tmp_path: Path) -> None:
+    """It sums up nothing that counts beside it."""
+    decisions = {"A": {"action": "sell", "quantity": 5, "confidence": 75.0, "reasoning": "down"}}
+    frame = read_by(ai_hedge_fund, write_run(tmp_path / "r-2013-03-01.json", signals, decisions), CONTEXT).frame
+    manager = frame.filter(pl.col("agent") == "portfolio_management_agent")
+    assert manager.select("symbol", "status", "view").rows() == [("A", "view", -1.0)]
 
 
 def test_a_run_is_dated_by_its_name_else_by_as_of_else_by_the_files_time(tmp_path: Path) -> None:

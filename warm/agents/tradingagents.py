@@ -6,11 +6,13 @@ Only ticker, date and final_trade_decision are needed; the date may be the key, 
 no confidence in it.
 
 The portfolio manager's decision is the view of ``tradingagents:portfolio_manager``. The analysts' own reports are views of their
-own where they carry a ``FINAL TRANSACTION PROPOSAL``; most do not, which is no failure: they report and need not decide.
+own where they carry a ``FINAL TRANSACTION PROPOSAL``; most do not, which is no failure: they report and need not decide. Where
+any does, the manager's view is a summary.
 """
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from app.domain.symbols import canonical_symbol
@@ -53,13 +55,12 @@ def read(source: Source, context: Context) -> Imported:
         # Runs write the day they were asked about in either place.
         as_of = member(state, "trade_date") or day
         said, about = state.get(DECISION), canonical_symbol(symbol.strip()) if isinstance(symbol, str) else None
-        collector.add(Entry(MANAGER, symbol, as_of, lambda said=said, about=about: _judged(said, about), reasoning=said))  # type: ignore[misc]
+        collector.add(Entry(MANAGER, symbol, as_of, partial(_judged, said, about), reasoning=said, sums_up=True, run=as_of))
         for report, agent in ANALYSTS.items():
             text = state.get(report)
             found = proposal(text, about) if isinstance(text, str) else None
             if found is not None:
-                view = found[1]
-                collector.add(Entry(agent, symbol, as_of, lambda view=view: Judged("view", view), reasoning=text))  # type: ignore[misc]
+                collector.add(Entry(agent, symbol, as_of, partial(Judged, "view", found[1]), reasoning=text, run=as_of))
     return collector.imported()
 
 
