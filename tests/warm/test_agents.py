@@ -205,6 +205,41 @@ def test_a_run_is_dated_by_its_name_else_by_as_of_else_by_the_files_time(tmp_pat
     assert told == [(LAST_CLOSE_MS, "file_name"), (5, "as_of"), (1_000_000_000_000, "file_time")]
 
 
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("run_20130301_161500.json", "2013-03-01"),
+        ("run-20130301.json", "2013-03-01"),
+        ("20130301161500.json", "2013-03-01"),
+        ("run_2013-03-01_16-15-00.json", "2013-03-01"),
+        ("run_2013_03_01T0930.json", "2013-03-01"),
+        ("run20130301T161500Z.json", "2013-03-01"),
+        ("2013.03.01 result.json", "2013-03-01"),
+        ("AAPL_2013-01-02_2013-03-01.json", "2013-03-01"),
+        ("AAPL_2013-03-01_from_2013-01-02.json", "2013-03-01"),
+        ("AAPL_20130102-20130301_backtest.json", "2013-03-01"),
+        ("run_2013-03-01_expiry_2099-01-15.json", "2013-03-01"),
+        ("run_20139999_2013-03-01.json", "2013-03-01"),
+        ("run_2013-03-01_id_12345678.json", "2013-03-01"),
+    ],
+)
+def test_a_run_is_of_the_day_in_its_name(name: str, day: str, tmp_path: Path) -> None:
+    """Compact or not, with a time or without one; of several days the latest, which is never too early."""
+    signals = {"x": {"A": {"signal": "bearish", "confidence": 60, "reasoning": ""}}}
+    imported = read_by(ai_hedge_fund, write_run(tmp_path / name, signals), CONTEXT)
+    assert (imported.frame.item(0, "as_of_ms"), imported.dated_by) == (NEW_YORK.moment_ms(day), "file_name")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run_20131399.json", "run_1362168000.json", "run_2013030.json", "run_201303.json", "v2013.3.1.json", "run_2013-0301.json"],
+)
+def test_a_number_that_is_no_day_dates_no_run(name: str, tmp_path: Path) -> None:
+    """It is then dated by --as-of, or the file's time."""
+    signals = {"x": {"A": {"signal": "bearish", "confidence": 60, "reasoning": ""}}}
+    assert read_by(ai_hedge_fund, write_run(tmp_path / name, signals), CONTEXT).dated_by == "file_time"
+
+
 HOSTILE = {
     "empty": b"",
     "no JSON": b'{"analyst_signals": ',

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -13,11 +13,11 @@ from app.domain.text import harmless
 from app.domain.vector import is_symbol
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
 from warm.files import Source
+from warm.names import day_named
 from warm.rejects import Example, Rejects, cut
 from warm.sessions import milliseconds
 
 PERCENT = 100.0
-_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _STATUS = 2
 """Where a row without its symbol has its status."""
 
@@ -187,12 +187,11 @@ def percent_in(value: object) -> float | None:
 
 def dated(source: Source, context: Context) -> tuple[str | None, int | None, str]:
     """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
-    for day in _DATE.findall(source.label.rpartition("/")[2]):
-        try:
-            date.fromisoformat(day)
-        except ValueError:
-            continue
-        return day, None, "file_name"
+    # A day ahead: where the clock is later than here it may be tomorrow.
+    today = (datetime.fromtimestamp(context.now_ms / 1000, UTC) + timedelta(days=1)).date()
+    day = day_named(source.label.rpartition("/")[2], today)
+    if day is not None:
+        return day.isoformat(), None, "file_name"
     if context.as_of_ms is not None:
         return None, context.as_of_ms, "as_of"
     written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)
