@@ -14,7 +14,7 @@ from warm.files import find_sources
 from warm.formats import FORMATS, Format, recognise
 
 PAGES = Path(__file__).parents[2] / "data" / "formats"
-_EXAMPLE = re.compile(r"^```(?:csv|json) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^```(?:csv|json|markdown) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RULES = {"prose"}
 """Pages that several formats lead to."""
 

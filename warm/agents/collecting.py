@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -185,11 +185,15 @@ def percent_in(value: object) -> float | None:
     return None if share is None else share / PERCENT
 
 
+def today(context: Context | None) -> date:
+    """The last day that it may be anywhere when a run is at ``context``; without one, the last of all."""
+    # A day ahead: where the clock is later than here it may be tomorrow.
+    return date.max if context is None else (datetime.fromtimestamp(context.now_ms / 1000, UTC) + timedelta(days=1)).date()
+
+
 def dated(source: Source, context: Context) -> tuple[str | None, int | None, str]:
     """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
-    # A day ahead: where the clock is later than here it may be tomorrow.
-    today = (datetime.fromtimestamp(context.now_ms / 1000, UTC) + timedelta(days=1)).date()
-    day = day_named(source.label.rpartition("/")[2], today)
+    day = day_named(source.label.rpartition("/")[2], today(context))
     if day is not None:
         return day.isoformat(), None, "file_name"
     if context.as_of_ms is not None:

@@ -104,7 +104,10 @@ def find_labels(text: str, symbol: str | None = None) -> tuple[list[Found], str]
             continue
         whose = _whose(text, each, symbol)
         if whose == "own":
-            found.append(Found(kind, each.start(), read_value(text, each.end(), symbol)))
+            value = read_value(text, each.end(), symbol)
+            # A heading of its own may have a whole text below it.
+            if each["end"] != "\n" or value.kind in ("read", "template"):
+                found.append(Found(kind, each.start(), value))
         elif whose in ("unclear", "perhaps"):
             (found if whose == "unclear" else unclear).append(Found(kind, each.start(), Value("clouded")))
         elif whose == "another's":

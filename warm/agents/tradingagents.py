@@ -55,7 +55,7 @@ def read(source: Source, context: Context) -> Imported:
         # Runs write the day they were asked about in either place.
         as_of = member(state, "trade_date") or day
         said, about = state.get(DECISION), canonical_symbol(symbol.strip()) if isinstance(symbol, str) else None
-        collector.add(Entry(MANAGER, symbol, as_of, partial(_judged, said, about), reasoning=said, sums_up=True, run=as_of))
+        collector.add(Entry(MANAGER, symbol, as_of, partial(judged, said, about), reasoning=said, sums_up=True, run=as_of))
         for report, agent in ANALYSTS.items():
             text = state.get(report)
             found = proposal(text, about) if isinstance(text, str) else None
@@ -82,7 +82,8 @@ def _folder(source: Source) -> str | None:
     return parts[at - 1] if at > 0 else None
 
 
-def _judged(said: object, symbol: str | None) -> Judged:
+def judged(said: object, symbol: str | None) -> Judged:
+    """What the text of a final decision on ``symbol`` means."""
     if not isinstance(said, str) or not said.strip():
         return Judged("failed", reason="no_decision")
     found = decision(said, symbol)
