@@ -41,20 +41,20 @@ _NAMES = (
 )
 _LABEL = re.compile(
     # A line begins behind marks, a number and the symbol.
-    r"(?:(?<=\n)[ \t#*\-+|_`\d.)(一二三四五六七八九十、✅⭐🎯📊📈📉🔴🟢🟡⚖️👉💡🏁️•·【\[]{0,20}"
+    r"(?:(?<=\n)(?:_|[^\w\n\"'“”‘’「『><{?(\u2610-\u2612\u274c\u2717\u2718]|\d|[一二三四五六七八九十]|\((?=[\d一二三])){0,20}"
     r"(?:(?-i:\$?(?P<subject>[A-Z][A-Z0-9.:=-]{0,11}))[*_]{0,2} ?(?:—|–|-|:|\|) [*_]{0,2})?|[*_]{0,3})"
     rf"(?:{_OWNER}(?i:{_KIND})|{_CHINESE}){_ASIDE}{_FOR}"
     r"[*_` \t】\])]{0,8}(?P<end>:|\||—|–|->|-(?![\w>-])|=(?!=)|\n|(?<=】)|(?<=[策定级议论决])[为是])",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[.!?。:] |[。!]")
+_SENTENCE = re.compile(r"[.!?。:] |[。!]|,(?=我)")
 _BEFORE_MAX = 160
 """Characters of a line before a label's name in which it may begin."""
 
 _PROPOSED = re.compile(r"(?:final\s{1,8}transaction\s{1,8}proposal|最终交易建议)[*_` \t]{0,8}[:]?", re.IGNORECASE)
 _UNOWNED = re.compile(
     r"\b(?:if|would|should|could|not|never|no|must|respond|end|ends|ended|prefix|say|said|says|wrote|write|writes|proposed|reject"
-    r"\w*|their|his|her|whose|format)\b|['’]s\b|[\"“「]$|如果|若|不|以|请|给出|输出|必须",
+    r"\w*|their|his|her|whose|format)\b|['’]s\b|[\"“「]$|如果|若|不|结尾|请|给出|输出|必须",
     re.IGNORECASE,
 )
 _SEPARATOR = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*){0,30}\|?[ \t]*$", re.MULTILINE)
@@ -145,8 +145,8 @@ def _without_lines(text: str, places: list[int]) -> str:
     return text
 
 
-def find_proposals(text: str, symbol: str | None = None) -> list[Found]:
-    """``FINAL TRANSACTION PROPOSAL: **BUY**``, wherever it stands for its writer."""
+def find_proposals(text: str, symbol: str | None = None, *, of_all: bool = False) -> list[Found]:
+    """``FINAL TRANSACTION PROPOSAL: **BUY**``, wherever it stands for its writer; ``of_all``: under whatever heading."""
     found: list[Found] = []
     if "最终交易建议" not in text and "proposal" not in text.lower():
         return found
@@ -155,7 +155,9 @@ def find_proposals(text: str, symbol: str | None = None) -> list[Found]:
         sentence = re.split(r"[.!?。](?:\s|$)", line)[-1]
         if len(found) > LABELS_MAX:
             break
-        if not (FOREIGN.search(sentence) or _UNOWNED.search(sentence) or line.lstrip().startswith(">")):
+        above, last_line = _above(text, each.start() + 1)
+        elsewhere = not of_all and _introduced(above[:-1], last_line)
+        if not (elsewhere or FOREIGN.search(sentence) or _UNOWNED.search(sentence) or line.lstrip().startswith(">")):
             found.append(Found(PROPOSAL, each.start(), read_value(text, each.end(), symbol)))
     return found
 
@@ -173,19 +175,28 @@ def _whose(text: str, found: re.Match[str], symbol: str | None) -> Literal["own"
     """Whose label it is: one under a heading or a line that names somebody else is theirs; a line without a colon is none."""
     if found["end"] == "\n" and not (found[0].lstrip()[:1] in ("#", "*", "_") or text[found.end() :][:1] == "\n"):
         return "none"
-    above = text[max(0, found.start() - 600) : found.start() + 1].rstrip("\n").split("\n")
-    last_line = next((each for each in reversed(above[:-1]) if each.strip()), "")
+    above, last_line = _above(text, found.start() + 1)
     if text[found.start() - 1] != "\n":
         before = above[-1][:-1]
         named = not before.rstrip().endswith(":") or OWN_NAME.search(before)
         return "perhaps" if FOREIGN.search(before) else "own" if named else "unclear"
     if any(each is not None and not is_of(each, symbol) for each in (found["about"], found["subject"])):
         return "another's"
+    return "another's" if _introduced(above[:-1], last_line) else "own"
+
+
+def _above(text: str, at: int) -> tuple[list[str], str]:
+    """The lines up to ``at``, as far as they are looked at, and the last before its own that is not blank."""
+    above = text[max(0, at - 600) : at].rstrip("\n").split("\n")
+    return above, next((each for each in reversed(above[:-1]) if each.strip()), "")
+
+
+def _introduced(above: list[str], last_line: str) -> bool:
+    """Whether the lines ``above`` a label, or the last that is not blank, give it to somebody else, or only suppose it."""
     if _INTRODUCES.search(last_line) and (not OWN_NAME.search(last_line) or _SUPPOSED.search(last_line)):
-        return "another's"
-    heading = next((each for each in reversed(above[:-1]) if _HEADING.match(each)), "")
-    foreign = _SUPPOSED.search(heading) or (FOREIGN.search(heading) and not _OWN_HEADING.search(heading))
-    return "another's" if foreign else "own"
+        return True
+    heading = next((each for each in reversed(above) if _HEADING.match(each)), "")
+    return bool(_SUPPOSED.search(heading) or (FOREIGN.search(heading) and not _OWN_HEADING.search(heading)))
 
 
 def _in_tables(text: str, symbol: str | None) -> tuple[list[Found], str]:

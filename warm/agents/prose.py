@@ -74,7 +74,7 @@ def decision(text: str, symbol: str | None = None) -> tuple[str, float] | None:
 
 def proposal(text: str, symbol: str | None = None) -> tuple[str, float] | None:
     """The word of its ``FINAL TRANSACTION PROPOSAL`` and its view, or None."""
-    word = _agreed(find_proposals(plain(text), symbol))
+    word = _agreed(find_proposals(plain(text), symbol, of_all=True))
     return None if word is None else (word, RATINGS[word])
 
 

@@ -132,7 +132,7 @@ _is_aside = re.compile(
     r"exposure|trim|add|exit|full|partial|position|positions|conviction|confidence|high|medium|low|moderate|risk|long|"
     r"short|term|month|months|week|weeks|year|years|horizon|tactical|core|downgraded|upgraded|downgrade|upgrade|from|"
     r"previously|was|to|puts|as|a|an|hedge|do|not|with|strict|management|stop|loss|target|and|at|near|all|shares|"
-    r"score|level|tier|five|final|maintain|maintained|reiterated|the",
+    r"score|level|tier|five|final|unchanged|initiated|maintain|maintained|reiterated|the",
     re.IGNORECASE,
 ).fullmatch
 _OPTIONED = re.compile(rf"[\s*_`(:—–-]{{0,6}}(?:(?!buy|sell|hold)[\w-]+ ){{0,2}}{OPTION}(?![a-z])", re.IGNORECASE)
@@ -235,7 +235,9 @@ def _plain_aside(said: str) -> bool:
     if any(not _is_aside(each) and not (each.isupper() and not FOREIGN.search(each)) for each in latin):
         return False
     chinese = re.search(r"[\u4e00-\u9fff]", said)
-    return not chinese or bool(re.search(rf"{WORD}|分批|逐步|减仓|加仓|长期|短期|中期|信心|置信|止损|目标", said, re.IGNORECASE))
+    return not chinese or bool(
+        re.search(rf"{WORD}|维持|首次|分批|逐步|减仓|加仓|长期|短期|中期|信心|置信|止损|目标", said, re.IGNORECASE)
+    )
 
 
 def _taken_back(word: str, rest: str, line: str) -> bool:

@@ -27,7 +27,7 @@ _DENIED = re.compile(
 _CONTRAST = re.compile(r"\bbut\b|\binstead[,:]|[;—–]|\btherefore\b|而是|但", re.IGNORECASE)
 _CONDITIONAL = re.compile(
     rf"(?<![a-z]){CONDITION}(?![a-z])|\b(?:should it|would need|consider(?:ed|ing)?|would have|been|may|might|could"
-    rf"|had|wanted|want|tried|try|used to|whether"
+    rf"|had|suppos\w+|imagin\w+|assum\w+|let['’]?s say|pretend\w*|wanted|want|tried|try|used to|whether"
     r"|either|wait to|ready to|prefer to wait|plan|options? are|choose between)\b|[?]|是否|还是|可能|考虑",
     re.IGNORECASE,
 )
@@ -76,7 +76,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _SIDED = re.compile(
-    r"\b(?:I|we) (?:side|agree|concur) with [^.:]{0,40}:"
+    r"\b(?:I|we) (?:side|agree|concur|align) with [^.:]{0,40}(?::|\band (?:recommend|decide|conclude))"
     r"|\b(?:my|our) (?:final )?(?:decision|recommendation|verdict|conclusion|rating) (?:is|remains)(?: to| an?)?[\s*_]{0,6}$",
     re.IGNORECASE,
 )
