@@ -114,10 +114,10 @@ class Fallback(msgspec.Struct, frozen=True, gc=False):
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
-    """One agent's latest word, with a bounded excerpt of its reasoning."""
+    """One agent's latest word, with a bounded excerpt of its reasoning. A ``summary`` sums up other views and is not averaged."""
 
     agent: str
-    status: Literal["view", "abstained", "failed"]
+    status: Literal["view", "summary", "abstained", "failed"]
     view: Signed | None
     confidence: Share | None
     as_of: Moment

@@ -114,7 +114,7 @@ def _agents(source: Source, form: Format, options: Options, now_ms: int) -> tupl
     return facts, _table(columns, imported.frame.head(ROWS_SHOWN).select(columns).iter_rows())
 
 
-_STATUSES = (("view", "views"), ("abstained", "abstained"), ("failed", "failed"))
+_STATUSES = (("view", "views"), ("summary", "summaries"), ("abstained", "abstained"), ("failed", "failed"))
 
 
 def _rejected(rejects: Rejects) -> Facts:

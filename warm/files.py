@@ -30,10 +30,25 @@ KINDS = {
     ".json": "json",
     ".jsonl": "lines",
     ".ndjson": "lines",
+    ".md": "markdown",
 }
 """What a file is by its name's ending, before ``.gz``; ``.zip`` holds files of these kinds."""
 
 SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
+
+_is_report = re.compile(
+    r"(?:.*/)?(?:complete_report[^/]*|[^/]*trading_memory[^/]*|reports/final_trade_decision|5_portfolio/decision)\.md(?:\.gz)?"
+).fullmatch
+"""Markdown that is data, by the names that its makers give it; other text is somebody's notes."""
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a file is data by its name, for Markdown with the folders above it."""
+    name = path.name.lower()
+    return name.endswith(SUFFIXES) and (
+        not name.endswith((".md", ".md.gz")) or _is_report(path.resolve().as_posix().lower()) is not None
+    )
+
 
 _PART_BYTES = 4 * 1024**2
 _SMALL_BYTES = 1024**2
@@ -86,6 +101,12 @@ class Source:
         """The name without its endings, in its own case."""
         name = Path(self.label).name
         return name[: len(self.name)].rsplit(".", 1)[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its whole path, folders of an archive behind those that it lies in."""
+        outside = self.path.resolve().parts
+        return outside if self._member is None else (*outside[:-1], *Path(self._member).parts)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -198,6 +219,18 @@ class Source:
             raise self.refuse("the file is empty")
         return found
 
+    def text(self) -> str:
+        """All of it as text.
+
+        Raises:
+            InputRefused: empty, no UTF-8, or more than the run has memory for.
+        """
+        self.lines(1)
+        try:
+            return self.content().decode("utf-8-sig").replace("\r", "")
+        except UnicodeDecodeError as error:
+            raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+
     @cached_property
     def json(self) -> Any:  # noqa: ANN401
         """The document, of whatever shape. NaN and infinities, which Python writes though JSON has none, are null.
@@ -288,7 +321,7 @@ def find_sources(path: Path) -> tuple[list[Source], list[str]]:
     if not path.exists():
         raise InputRefused(f"{path}: no such file or folder")
     if not path.is_dir():
-        if not path.name.lower().endswith(SUFFIXES):
+        if not _is_data(path):
             raise InputRefused(harmless(f"{path}: not a known kind of file; allowed: {', '.join(SUFFIXES)}"))
         sources, others = _opened(path, path.name)
     else:
@@ -314,7 +347,7 @@ def find_sources(path: Path) -> tuple[list[Source], list[str]]:
 
 def _opened(path: Path, label: str) -> tuple[list[Source], list[str]]:
     """The sources that one file holds, and the labels of what in it is no data: itself, or other members of an archive."""
-    if not path.name.lower().endswith(SUFFIXES):
+    if not _is_data(path):
         return [], [harmless(label)]
     if not path.name.lower().endswith(".zip"):
         return [Source(path, label)], []
@@ -325,7 +358,7 @@ def _opened(path: Path, label: str) -> tuple[list[Source], list[str]]:
         return [Source(path, label, fault=f"no readable zip archive ({one_line(error)})")], []
     if len(members) > MEMBERS_MAX:
         return [Source(path, label, fault=f"{len(members)} files in one archive; allowed: {MEMBERS_MAX}")], []
-    data = [each for each in members if each.lower().endswith(SUFFIXES) and not each.lower().endswith(".zip")]
+    data = [each for each in members if _is_data(Path(each)) and not each.lower().endswith(".zip")]
     others = [harmless(f"{label}/{each}") for each in sorted(set(members).difference(data))]
     if not members:
         others = [harmless(label)]

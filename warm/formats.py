@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from app.domain.text import harmless
-from warm.agents import ai_hedge_fund, ai_hedge_fund_v2, ai_trader, native, tradingagents, tradingagents_cn
+from warm.agents import ai_hedge_fund, ai_hedge_fund_v2, ai_trader, native, tradingagents, tradingagents_cn, tradingagents_reports
 from warm.bars import arrays, lean, objects, table, wide
 from warm.bars.reading import BAR
 from warm.errors import InputRefused
@@ -45,6 +45,7 @@ AGENTS: tuple[Format, ...] = (
     Format("ai-hedge-fund", "agents", "ai-hedge-fund, version 1: decisions and analyst_signals", ai_hedge_fund.read),
     Format("ai-hedge-fund-v2", "agents", "ai-hedge-fund, version 2: cycle records, signals, prompt cache", ai_hedge_fund_v2.read),
     Format("tradingagents", "agents", "TradingAgents: full_states_log files", tradingagents.read),
+    Format("tradingagents-reports", "agents", "TradingAgents: Markdown reports, trading_memory.md", tradingagents_reports.read),
     Format("tradingagents-cn", "agents", "TradingAgents-CN: action, confidence, target_price, risk_score", tradingagents_cn.read),
     Format("ai-trader", "agents", "AI-Trader: position.jsonl", ai_trader.read),
 )
@@ -115,10 +116,8 @@ def recognise(source: Source) -> Format | Unknown:
     Raises:
         InputRefused: it cannot be read at all: empty, cut short, of another encoding.
     """
-    if source.kind == "json":
-        return _of_document(source)
-    if source.kind == "lines":
-        return _of_lines(source)
+    if (recognised := _BY_KIND.get(source.kind or "")) is not None:
+        return recognised(source)
     if source.kind == "csv":
         fields = first_fields(source, 3)
         if lean.is_quotes(source, fields):
@@ -183,3 +182,15 @@ _DOCUMENTS: tuple[tuple[str, Callable[[object], bool]], ...] = (
     ("rows", objects.is_rows),
 )
 """What tells a JSON document's format, the most particular first."""
+
+
+def _of_markdown(source: Source) -> Format | Unknown:
+    source.lines(1)
+    return FORMATS["tradingagents-reports"] if tradingagents_reports.detects(source) else Unknown("Markdown of no known ticker")
+
+
+_BY_KIND: Mapping[str, Callable[[Source], Format | Unknown]] = {
+    "json": _of_document,
+    "lines": _of_lines,
+    "markdown": _of_markdown,
+}

@@ -217,6 +217,7 @@ def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
         "agent_rows": sum(each.rows for each in agents.fates),
         "agent_rejects": sum(each.rejects.total for each in agents.fates),
         "views": statuses.get("view", 0),
+        "summaries": statuses.get("summary", 0) or None,
         "abstained": statuses.get("abstained", 0),
         "failed": statuses.get("failed", 0),
         "views_beyond_bound": sum(beyond.values()) or None,

@@ -1,6 +1,7 @@
-"""What a price file's name says: ``BTC_USDT-5m.feather``, ``BTCUSDT-1h-2024-01.zip``, ``aapl.csv``, ``BRK-B_1d.csv``."""
+"""What a file's name says: ``BTC_USDT-5m.feather``, ``BTCUSDT-1h-2024-01.zip``, ``aapl.csv``, ``run_20240308_161500.json``."""
 
 import re
+from datetime import date
 from typing import NamedTuple
 
 from app.domain.symbols import COINS, FIAT, canonical_symbol
@@ -18,6 +19,7 @@ _NOISE = frozenset({
 _date = re.compile(r"(19|20)\d{2}|(19|20)\d{2}(0[1-9]|1[0-2])|(19|20)\d{6}").fullmatch
 _span = re.compile(r"\d{1,3}(y|yr|yrs|year|years|mo|days)").fullmatch
 _part = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=]{0,19}").fullmatch
+_day = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_.]?)(\d{2})\2(\d{2})(?=\D|$|[0-2]\d[0-5]\d(?:[0-5]\d)?(?!\d))")
 _PARTS_MAX = 3
 _DIGITS_MIN = 5
 
@@ -27,6 +29,21 @@ class Named(NamedTuple):
 
     symbol: str | None
     interval: str | None
+
+
+def day_named(name: str, today: date) -> date | None:
+    """The day that ``name`` tells, as 2024-03-08 or 20240308, with or without a time of day, whose zone nothing tells.
+
+    Of several it is the latest that is not after ``today``, as in a name with the first and the last day of a window: what was
+    said is then never taken for older than it is.
+    """
+    days = []
+    for year, _, month, day in _day.findall(name):
+        try:
+            days.append(date(int(year), int(month), int(day)))
+        except ValueError:
+            continue
+    return max((each for each in days if each <= today), default=min(days, default=None))
 
 
 def read_name(stem: str) -> Named:

@@ -23,7 +23,7 @@ STAGES = ("read_prices", "indicators", "read_agents", "build_records", "publish"
 """In this order; ``publish`` is announced right before the write and left out of a dry run."""
 
 SHOWN = (
-    "status", "symbols", "bars", "rejects", "seconds", "bytes", "run", "newest_as_of", "agent_rejects", "views",
+    "status", "symbols", "bars", "rejects", "seconds", "bytes", "run", "newest_as_of", "agent_rejects", "views", "summaries",
     "views_beyond_bound", "written",
     "kept_newer", "pruned",
 )  # fmt: skip
@@ -152,7 +152,8 @@ def remarks(file: dict[str, Any]) -> str:
         f"{file[name]:,} {text}"
         for name, text in (
             ("unfinished", "not over yet"), ("left_out", "of another interval"), ("cut", "after --as-of"),
-            ("no_trades", "steps without a trade"), ("gaps", "gaps"), ("splits", "jumps like splits"),
+            ("summaries", "summaries, not averaged"), ("no_trades", "steps without a trade"), ("gaps", "gaps"),
+            ("splits", "jumps like splits"),
         )
         if file.get(name)
     ]  # fmt: skip

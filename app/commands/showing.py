@@ -89,6 +89,8 @@ def _age(seconds: float) -> str:
 
 def _said(view: View) -> str:
     what = view.status if view.view is None else f"{view.view:+.2f}"
+    if view.status == "summary":
+        what += " summary"
     if view.confidence is not None:
         what += f" at {view.confidence:.2f}"
     why = view.reasoning if view.reasoning is not None else view.reason

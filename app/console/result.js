@@ -60,6 +60,7 @@ function showContributions(decision) {
 
 function word(view) {
   if (view.status === "view") return make("span", { class: "view" }, make("span", {}, signed(view.view, 2)), bar(view.view, 1));
+  if (view.status === "summary") return make("span", { class: "quiet" }, `${signed(view.view, 2)}, a summary`);
   return make("span", { class: view.status === "failed" ? "warn" : "quiet" }, view.status);
 }
 

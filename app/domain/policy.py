@@ -1,8 +1,8 @@
 """The policy: evidence + now -> decision. Pure: no clock, no I/O, same inputs give the same bits.
 
-Two views of a symbol, each in [-1, 1]. The *agents' view* is the mean of the views that were neither abstained nor failed,
-weighted by confidence and by age. The *price views* are trend, momentum, RSI, MACD and range position, each squashed by tanh
-on the scale of the symbol's own volatility. ``raw`` is their weighted sum, whose terms are the contributions;
+Two views of a symbol, each in [-1, 1]. The *agents' view* is the mean of the views that were neither abstained nor failed nor
+summaries, weighted by confidence and by age. The *price views* are trend, momentum, RSI, MACD and range position, each squashed
+by tanh on the scale of the symbol's own volatility. ``raw`` is their weighted sum, whose terms are the contributions;
 ``score = tanh(raw)``. A view that is missing contributes nothing, and the weights of the others do not grow: less evidence
 means a score nearer to zero.
 """
@@ -158,7 +158,8 @@ def judge_input(
 
 
 def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_confidence: float) -> AgentsSummary:
-    """Mean view weighted by ``confidence * 0.5 ** (age / half_life)``; abstentions and failures are counted, not averaged.
+    """Mean view weighted by ``confidence * 0.5 ** (age / half_life)``; abstentions and failures are counted, not averaged, and
+    summaries are passed over: what they sum up is averaged.
 
     Age is the time by which a view is older than the newest of them. Seen from any later moment all weights shrink by one
     factor, so the mean is the same: it stands for as long as the record does.
@@ -167,13 +168,11 @@ def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_
     weighted = 0.0
     absolute = 0.0
     used = abstained = failed = 0
-    newest_ms = max((each.as_of_ms for each in views if each.view is not None), default=0)
+    newest_ms = max((each.as_of_ms for each in views if each.view is not None and each.status != "summary"), default=0)
     for each in views:
-        if each.view is None:
-            if each.status == "failed":
-                failed += 1
-            else:
-                abstained += 1
+        if each.view is None or each.status == "summary":
+            failed += each.status == "failed"
+            abstained += each.status == "abstained"
             continue
         used += 1
         confidence = default_confidence if each.confidence is None else each.confidence

@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -80,7 +80,12 @@ AGENT_VIEW_FIELDS: tuple[str, ...] = (
 
 HISTORY_FIELDS: tuple[str, ...] = ("as_of_ms", "loaded_at_ms", "run", "symbol", "interval_s", "times_ms", "closes")
 
-SCHEMA: str = hashlib.sha256(repr(("decide-record-1", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS)).encode()).hexdigest()[:16]
+ViewStatus = Literal["view", "summary", "abstained", "failed"]
+"""What an agent's word is. A *summary* is a view that sums up others of the record: it is shown, not averaged."""
+
+_NAMES = ("decide-record-1", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS, get_args(ViewStatus))
+
+SCHEMA: str = hashlib.sha256(repr(_NAMES).encode()).hexdigest()[:16]
 """Fingerprint of names and order (16 hex digits). A stored record with another one is never read as this one."""
 
 HISTORY_BARS = 120
@@ -102,14 +107,12 @@ AS_OF_MAX_MS = 221_845_392_000_000
 
 is_symbol = re.compile(SYMBOL_PATTERN).fullmatch
 
-ViewStatus = Literal["view", "abstained", "failed"]
-
 
 class AgentView(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One agent's latest word on a symbol.
 
-    ``view`` lies in [-1, 1] and is null unless ``status`` is ``view``; ``confidence`` lies in [0, 1], null where the agent
-    gave none; ``reason`` says why it abstained or failed; ``source`` is the file it came from and ``input_hash`` its
+    ``view`` lies in [-1, 1] and is null unless ``status`` is ``view`` or ``summary``; ``confidence`` lies in [0, 1], null where
+    the agent gave none; ``reason`` says why it abstained or failed; ``source`` is the file it came from and ``input_hash`` its
     tool's hash of the prompt or of the data it was asked about. Field order is `AGENT_VIEW_FIELDS`.
     """
 
@@ -177,10 +180,10 @@ class HistoryRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 def newest_views(views: tuple[AgentView, ...]) -> tuple[AgentView, ...]:
-    """The `VIEWS_MAX` newest of ``views``, in their order; of equal age the more confident ones, then by the agent's name."""
+    """The `VIEWS_MAX` newest of ``views``, in their order, summaries last; of equal age the more confident ones, then by name."""
     if len(views) <= VIEWS_MAX:
         return views
-    ranked = sorted(views, key=lambda each: (-each.as_of_ms, -(each.confidence or 0.0), each.agent))
+    ranked = sorted(views, key=lambda each: (each.status == "summary", -each.as_of_ms, -(each.confidence or 0.0), each.agent))
     kept = {id(each) for each in ranked[:VIEWS_MAX]}
     return tuple(each for each in views if id(each) in kept)
 
@@ -209,7 +212,7 @@ def agent_record_fault(record: AgentRecord) -> str | None:
     for each in record.views:
         if each.as_of_ms > record.as_of_ms:
             return f"agent {each.agent!r} has a word of {each.as_of_ms}, newer than the record, which is of {record.as_of_ms}"
-        if (each.status == "view") != (each.view is not None):
+        if (each.status in ("view", "summary")) != (each.view is not None):
             return f"agent {each.agent!r} has status {each.status} and view {each.view}"
         if each.view is not None and not -1.0 <= each.view <= 1.0:
             return f"agent {each.agent!r} has view {each.view}, outside [-1, 1]"

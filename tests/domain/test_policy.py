@@ -113,6 +113,15 @@ def test_abstentions_and_failures_are_counted_and_not_averaged() -> None:
     assert summary.view == pytest.approx(0.8)
 
 
+def test_a_summary_is_not_averaged_with_what_it_sums_up() -> None:
+    """Neither its view nor its age nor a count; alone in a record it says nothing."""
+    summed = msgspec.structs.replace(agent_view("manager", -1.0, AS_OF_MS + 1), status="summary")
+    views = (agent_view("a", 0.8), agent_view("b", 0.4))
+    alone = summarise_agents(views, LIMITS.half_life_ms, HYBRID_1.default_confidence)
+    assert summarise_agents((*views, summed), LIMITS.half_life_ms, HYBRID_1.default_confidence) == alone
+    assert summarise_agents((summed,), LIMITS.half_life_ms, HYBRID_1.default_confidence).used == 0
+
+
 def test_a_neutral_view_is_a_view() -> None:
     """A hold is used and pulls towards zero, unlike an abstention."""
     summary = summarise_agents((agent_view("a", 0.0), agent_view("b", 1.0)), LIMITS.half_life_ms, 0.5)

@@ -12,11 +12,13 @@ from app.domain.vector import (
     HISTORY_BARS,
     HISTORY_FIELDS,
     PRICE_NAMES,
+    VIEWS_MAX,
     AgentView,
     HistoryRecord,
     agent_record_fault,
     history_record_fault,
     is_symbol,
+    newest_views,
     price_record_fault,
 )
 from tests.records import AS_OF_MS, agent_record, agent_view, history_record, price_record
@@ -43,6 +45,13 @@ def test_times_past_the_bounds_are_named(as_of_ms: int) -> None:
     assert "as_of_ms" in (agent_record_fault(agent_record(as_of_ms=as_of_ms, views=())) or "")
     views = (agent_view("a", 0.1), agent_view("b", 0.1, as_of_ms))
     assert "as_of_ms" in (agent_record_fault(agent_record(views=views)) or "")
+
+
+def test_of_too_many_views_a_summary_goes_first() -> None:
+    """However new it is: what it sums up counts."""
+    summary = msgspec.structs.replace(agent_view("manager", 1.0, AS_OF_MS + 1), status="summary")
+    views = tuple(agent_view(f"agent-{number}", 0.5) for number in range(VIEWS_MAX))
+    assert newest_views((summary, *views)) == views
 
 
 def test_views_and_confidences_up_to_the_bounds_are_valid() -> None:

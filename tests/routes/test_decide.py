@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cache.codec import encode
+from app.commands.showing import explanation
 from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse
 from tests.records import AS_OF_MS, agent_record, agent_view, row
@@ -115,6 +116,18 @@ def test_explain_shows_contributions_that_sum_to_the_unsquashed_score(served: Se
     assert isinstance(answer.contributions, dict)
     assert set(answer.contributions) == {"agents", "trend", "momentum", "rsi", "macd", "range_position"}
     assert math.tanh(sum(answer.contributions.values())) == pytest.approx(answer.score, rel=1e-12)
+
+
+def test_explain_shows_a_summary_that_no_decision_counts(served: Served) -> None:
+    """What a manager made of the others is there to read, and changes nothing else."""
+    manager = AgentView("manager", "summary", -1.0, 1.0, AS_OF_MS)
+    for symbol, views in (("AAPL", (agent_view("a", 0.5),)), ("IBM", (agent_view("a", 0.5), manager))):
+        served.store.put(row(symbol)._replace(agents=encode(agent_record(symbol, views=views))))
+    first, second = served.decide("AAPL", explain=True), served.decide("IBM", explain=True)
+    assert isinstance(second.views, tuple)
+    assert [(each.agent, each.status, each.view) for each in second.views] == [("a", "view", 0.5), ("manager", "summary", -1.0)]
+    assert (first.score, first.inputs.agents.used) == (second.score, second.inputs.agents.used)
+    assert "-1.00 summary at 1.00" in "\n".join(explanation(second))
 
 
 def test_explain_shows_each_agent_s_word_with_a_bounded_excerpt(served: Served) -> None:

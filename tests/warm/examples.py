@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from tests.warm.reports import memory
+
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -383,6 +385,7 @@ AGENTS: dict[str, AgentExample] = {
     "ai-hedge-fund-v2": AgentExample("backtest.json", hedge_fund_v2, "buffett", 0.8),
     "ai-hedge-fund-v2 cache": AgentExample("cache/0a1b.json", hedge_fund_v2_cached, "munger", 0.8),
     "tradingagents": AgentExample("full_states_log.json", tradingagents, "tradingagents:portfolio_manager", None),
+    "tradingagents-reports": AgentExample("trading_memory.md", memory, "tradingagents:portfolio_manager", None),
     "tradingagents-cn": AgentExample("cn.json", tradingagents_cn, "tradingagents-cn", 0.8),
     "ai-trader": AgentExample("gpt-5/position/position.jsonl", ai_trader, "ai-trader:gpt-5", None),
 }

@@ -53,6 +53,7 @@ def write_run(path: Path, signals: dict[str, Any], decisions: dict[str, Any] | N
         ("A,2013-03-01,x,,-1,,1,m,why,", ("view", -1.0, 1.0, None)),
         ("A,2013-03-01,x,,,Bearish,1,m,why,", ("view", -1.0, 1.0, None)),
         ("A,2013-03-01,x,,,neutral,1,m,why,", ("view", 0.0, 1.0, None)),
+        ("A,2013-03-01,x,summary,1,,0.5,m,,", ("summary", 1.0, 0.5, None)),
         ("A,2013-03-01,x,abstained,,,,m,,no data", ("abstained", None, None, "no data")),
         ("A,2013-03-01,x,failed,,,,m,,timeout", ("failed", None, None, "timeout")),
         ("A,2013-03-01,x,FAILED,,,,m,,", ("failed", None, None, None)),
@@ -166,6 +167,26 @@ def test_decisions_are_views_of_the_manager_and_limits_are_none(tmp_path: Path) 
         ("x", -1.0, 0.6, '{"trend": "down"}'),
         ("portfolio_management_agent", -1.0, 0.75, "down"),
     ]
+    assert imported.frame.get_column("status").to_list() == ["view", "summary"]
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        {},
+        {"x": {"B": {"signal": "bearish", "confidence": 60, "reasoning": ""}}},
+        {"x": {"A": {"signal": "neutral", "confidence": 0, "reasoning": ""}}},
+        {"x": {"A": {"signal": "moon", "confidence": 60, "reasoning": ""}}},
+        {"x": {"A": {"signal": "neutral", "confidence": 50, "reasoning": "Error in analysis; defaulting to neutral"}}},
+    ],
+    ids=["no analysts", "of another ticker", "abstained", "unreadable", "failed"],
+)
+def test_a_manager_without_an_analysts_view_is_the_view(signals: dict[str, Any], tmp_path: Path) -> None:
+    """It sums up nothing that counts beside it."""
+    decisions = {"A": {"action": "sell", "quantity": 5, "confidence": 75.0, "reasoning": "down"}}
+    frame = read_by(ai_hedge_fund, write_run(tmp_path / "r-2013-03-01.json", signals, decisions), CONTEXT).frame
+    manager = frame.filter(pl.col("agent") == "portfolio_management_agent")
+    assert manager.select("symbol", "status", "view").rows() == [("A", "view", -1.0)]
 
 
 def test_a_run_is_dated_by_its_name_else_by_as_of_else_by_the_files_time(tmp_path: Path) -> None:
@@ -182,6 +203,41 @@ def test_a_run_is_dated_by_its_name_else_by_as_of_else_by_the_files_time(tmp_pat
         )
     ]
     assert told == [(LAST_CLOSE_MS, "file_name"), (5, "as_of"), (1_000_000_000_000, "file_time")]
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("run_20130301_161500.json", "2013-03-01"),
+        ("run-20130301.json", "2013-03-01"),
+        ("20130301161500.json", "2013-03-01"),
+        ("run_2013-03-01_16-15-00.json", "2013-03-01"),
+        ("run_2013_03_01T0930.json", "2013-03-01"),
+        ("run20130301T161500Z.json", "2013-03-01"),
+        ("2013.03.01 result.json", "2013-03-01"),
+        ("AAPL_2013-01-02_2013-03-01.json", "2013-03-01"),
+        ("AAPL_2013-03-01_from_2013-01-02.json", "2013-03-01"),
+        ("AAPL_20130102-20130301_backtest.json", "2013-03-01"),
+        ("run_2013-03-01_expiry_2099-01-15.json", "2013-03-01"),
+        ("run_20139999_2013-03-01.json", "2013-03-01"),
+        ("run_2013-03-01_id_12345678.json", "2013-03-01"),
+    ],
+)
+def test_a_run_is_of_the_day_in_its_name(name: str, day: str, tmp_path: Path) -> None:
+    """Compact or not, with a time or without one; of several days the latest, which is never too early."""
+    signals = {"x": {"A": {"signal": "bearish", "confidence": 60, "reasoning": ""}}}
+    imported = read_by(ai_hedge_fund, write_run(tmp_path / name, signals), CONTEXT)
+    assert (imported.frame.item(0, "as_of_ms"), imported.dated_by) == (NEW_YORK.moment_ms(day), "file_name")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run_20131399.json", "run_1362168000.json", "run_2013030.json", "run_201303.json", "v2013.3.1.json", "run_2013-0301.json"],
+)
+def test_a_number_that_is_no_day_dates_no_run(name: str, tmp_path: Path) -> None:
+    """It is then dated by --as-of, or the file's time."""
+    signals = {"x": {"A": {"signal": "bearish", "confidence": 60, "reasoning": ""}}}
+    assert read_by(ai_hedge_fund, write_run(tmp_path / name, signals), CONTEXT).dated_by == "file_time"
 
 
 HOSTILE = {

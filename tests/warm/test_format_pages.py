@@ -14,7 +14,10 @@ from warm.files import find_sources
 from warm.formats import FORMATS, Format, recognise
 
 PAGES = Path(__file__).parents[2] / "data" / "formats"
-_EXAMPLE = re.compile(r"^```(?:csv|json) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^```(?:csv|json|markdown) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RULES = {"prose"}
+"""Pages that several formats lead to."""
+
 LATER_MS = 1_800_000_000_000
 
 
@@ -55,6 +58,6 @@ def test_the_example_of_a_page_is_read_as_the_page_says(form: Format, tmp_path: 
 def test_every_page_is_of_a_format_and_is_listed() -> None:
     """No page is left behind, and data/README.md leads to each."""
     pages = {path.stem for path in PAGES.glob("*.md")}
-    assert pages == set(FORMATS)
+    assert pages == set(FORMATS) | RULES
     listed = (PAGES.parent / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(pages) if f"(formats/{name}.md)" not in listed] == []

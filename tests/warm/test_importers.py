@@ -73,7 +73,7 @@ def test_a_cycle_record_has_signals_weights_and_what_was_skipped(tmp_path: Path)
     }  # fmt: skip
     expected = [
         ("AAPL", "buffett", "view", 1.0, 0.4, None),
-        ("AAPL", "fund:mine", "view", -1.0, 0.25, None),
+        ("AAPL", "fund:mine", "summary", -1.0, 0.25, None),
         ("MSFT", "fund:mine", "view", 0.0, 0.0, None),
         ("IBM", "fund:mine", "abstained", None, None, "no price"),
     ]
@@ -123,14 +123,38 @@ def test_analysts_reports_are_views_of_their_own_where_they_propose(tmp_path: Pa
         "fundamentals_report": "final transaction proposal: buy",
     }
     assert told(read(tmp_path, "log.json", STATE | reports)) == [
-        ("AAPL", MANAGER, "view", 0.5, None, None),
+        ("AAPL", MANAGER, "summary", 0.5, None, None),
         ("AAPL", "tradingagents:market_analyst", "view", -1.0, None, None),
         ("AAPL", "tradingagents:fundamentals_analyst", "view", 1.0, None, None),
     ]
 
 
+def test_each_day_of_a_log_has_its_own_summary(tmp_path: Path) -> None:
+    """Analysts of one day do not make the manager's view of another a summary."""
+    proposed = {**STATE, "market_report": "FINAL TRANSACTION PROPOSAL: **SELL**"}
+    document = {"2024-01-02": proposed, "2024-01-03": {**STATE, "trade_date": "2024-01-03"}}
+    rows = read(tmp_path, "log.json", document)
+    assert [(agent, status) for _, agent, status, *_ in told(rows)] == [
+        (MANAGER, "summary"), ("tradingagents:market_analyst", "view"), (MANAGER, "view"),
+    ]  # fmt: skip
+    assert rows.fates[0].told["summaries"] == 1
+
+
+def test_a_fund_without_signals_is_the_view(tmp_path: Path) -> None:
+    """An older record of weights alone."""
+    record = {"fund": "mine", "as_of": "2024-01-02", "final_weights": {"AAPL": -0.25}}
+    assert told(read(tmp_path, "r.json", record)) == [("AAPL", "fund:mine", "view", -1.0, 0.25, None)]
+
+
 @pytest.mark.parametrize(
-    ("said", "reason"), [("Mixed signals.", "no_clear_decision"), ("", "no_decision"), (None, "no_decision"), (7, "no_decision")]
+    ("said", "reason"),
+    [
+        ("Mixed signals.", "no_clear_decision"),
+        ("Decision: SELL SPY", "no_clear_decision"),
+        ("", "no_decision"),
+        (None, "no_decision"),
+        (7, "no_decision"),
+    ],
 )
 def test_a_log_without_a_decision_is_a_failure(said: object, reason: str, tmp_path: Path) -> None:
     """Never a silent hold."""
@@ -153,6 +177,11 @@ def test_a_chinese_decision_is_read_nested_or_flat(tmp_path: Path) -> None:
         rows = read(tmp_path / str(number), "r.json", document)
         assert told(rows) == [("AAPL", "tradingagents-cn", "view", 1.0, 0.7, None)]
         assert rows.frame.item(0, "model") == "qwen"
+
+
+def test_a_decision_in_traditional_characters_is_the_same(tmp_path: Path) -> None:
+    """賣出 is 卖出."""
+    assert told(read(tmp_path, "r.json", result(action="賣出"))) == [("AAPL", "tradingagents-cn", "view", -1.0, 0.7, None)]
 
 
 def test_a_hold_in_place_of_a_decision_is_a_failure(tmp_path: Path) -> None:

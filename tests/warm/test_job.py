@@ -125,10 +125,17 @@ def test_abstentions_failures_and_neutral_views_reach_the_record_apart() -> None
     }  # fmt: skip
     assert facebook["warren_buffett_agent"].status == "abstained"
     assert facebook["portfolio_management_agent"].reason == "no_valid_trade"
-    assert all((view.view is None) == (view.status != "view") for view in (ibm | facebook).values())
+    assert all((view.view is None) == (view.status not in ("view", "summary")) for view in (ibm | facebook).values())
     technical = ibm["technical_analyst_agent"]
     assert (technical.model, technical.source) == ("simulated", "native.csv")
     assert (technical.reasoning or "").startswith("Simulated:")
+
+
+def test_a_summary_reaches_the_record_and_the_report_as_one() -> None:
+    """The manager's view is kept for people to see, and counted apart from the views."""
+    outcome = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS)
+    assert outcome.store.views("GOOG")["portfolio_management_agent"].status == "summary"
+    assert (outcome.report["views"], outcome.report["summaries"]) == (29, 3)
 
 
 def test_other_prices_are_not_joined_with_the_samples_agents(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """Decisions in prose: what is asked for is found, what is refused is not taken for it, and no text is a hold by default."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warm.agents.prose import decision, proposal
+
+TEXTS = (Path(__file__).parent / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+"""A text a line, the view that is right (null: none), and whether it is clear; what is not may also be a failure."""
 
 DECIDED = {
     "**Rating**: Overweight\n\n**Executive Summary**: add on weakness": 0.5,
@@ -12,11 +18,9 @@ DECIDED = {
     "## Final Rating: **Underweight**\nTrim.": -0.5,
     "Rating: Hold (downgraded from Buy)": 0.0,
     "Recommendation: **SELL**": -1.0,
-    "My view changed. Rating: Buy. After the debate: Rating: Sell": -1.0,
     "FINAL TRANSACTION PROPOSAL: **BUY**": 1.0,
     "final transaction proposal: sell": -1.0,
     "Final Transaction Proposal: **Hold**": 0.0,
-    "FINAL TRANSACTION PROPOSAL: **BUY**\n…\nFINAL TRANSACTION PROPOSAL: **SELL**": -1.0,
     "FINAL TRANSACTION PROPOSAL: **BUY/HOLD/SELL**\nSo: FINAL TRANSACTION PROPOSAL: **BUY**": 1.0,
     "**Rating**: Underweight\n\nFINAL TRANSACTION PROPOSAL: **SELL**": -0.5,
     "**Rating**: Sell\n\n**Investment Thesis**: The bull's recommendation: buy was rejected.": -1.0,
@@ -29,7 +33,6 @@ DECIDED = {
     "**Rating** — Sell\n\nBulls say buy the dip.": -1.0,
     "Rating: Outperform": 0.5,
     "The bull says BUY, but I disagree. We sell.": -1.0,
-    "SELL. My decision is hold.": 0.0,
     "Hold for now. Sell if it falls below 90.": 0.0,
     "Sell. Consider to buy back at 80.": -1.0,
     "After weighing both sides, my recommendation is to **sell**.": -1.0,
@@ -46,6 +49,9 @@ DECIDED = {
 }
 
 UNDECIDED = [
+    "SELL. My decision is hold.",
+    "FINAL TRANSACTION PROPOSAL: **BUY**\n…\nFINAL TRANSACTION PROPOSAL: **SELL**",
+    "My view changed. Rating: Buy. After the debate: Rating: Sell",
     "",
     "   \n",
     "The outlook is mixed and further analysis is needed.",
@@ -114,6 +120,24 @@ def test_the_decision_of_a_text_is_found(text: str) -> None:
 def test_a_text_without_a_decision_has_none(text: str) -> None:
     """It is never taken for a hold."""
     assert decision(text) is None
+
+
+@pytest.mark.parametrize("line", TEXTS)
+def test_a_decision_never_has_the_opposite_sign(line: str) -> None:
+    """What is clear is read; every other text is read right or is a failure."""
+    case = json.loads(line)
+    found = decision(case["text"], "XYZ" if "XYZ" in case["text"] else None)
+    allowed = [case["view"]] if case["clear"] else [case["view"], None]
+    assert (None if found is None else found[1]) in allowed
+
+
+def test_a_name_behind_a_word_is_that_of_the_symbol() -> None:
+    """Of two things that a text trades, the other says nothing of this one."""
+    assert decision("Decision: SELL SPY", "SPY") == ("sell", -1.0)
+    assert decision("Decision: SELL SPY", "XYZ") is None
+    assert decision("AAPL: Rating: Sell", "AAPL") == ("sell", -1.0)
+    assert decision("Final decision (EXC): SELL", "EXC") == ("sell", -1.0)
+    assert decision("Rating (UBS): Buy", "EXC") is None
 
 
 def test_a_report_proposes_only_by_the_formula() -> None:

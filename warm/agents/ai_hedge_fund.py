@@ -1,8 +1,8 @@
 """The result of ai-hedge-fund (https://github.com/virattt/ai-hedge-fund), version 1: one JSON object a run.
 
 ``{"decisions": {TICKER: {action, quantity, confidence, reasoning}}, "analyst_signals": {agent: {TICKER: {signal, confidence,
-reasoning}}}}`` with confidence from 0 to 100. ``decisions`` become the views of an agent of their own, `MANAGER`;
-``risk_management_agent`` sets limits, has no signal, and is left out.
+reasoning}}}}`` with confidence from 0 to 100. ``decisions`` become the views of an agent of their own, `MANAGER`, which
+sums up the analysts; ``risk_management_agent`` sets limits, has no signal, and is left out.
 
 There is no date in it. It comes from the file's name (``…2013-03-01….json``: that session's close), else from ``--as-of``, else
 from the file's time. There is no status either: when a model fails, the program puts a default in its place that looks like
@@ -84,6 +84,7 @@ def read(source: Source, context: Context) -> Imported:
                 lambda agent=agent, entry=entry: _judged(agent, entry),  # type: ignore[misc]
                 reasoning=member(entry, "reasoning"),
                 moment_ms=moment_ms,
+                sums_up=agent == MANAGER,
             )
         )
     return collector.imported()

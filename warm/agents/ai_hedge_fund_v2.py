@@ -10,7 +10,7 @@
   reasoning}``, or ``parse_error`` in place of ``parsed``: a failure.
 
 The fund itself is an agent too, ``fund:NAME``: its view is the sign of its final weight, its confidence the share of the capital
-that it puts there; what it skipped it abstained from.
+that it puts there, and a summary of the signals that it rests on; what it skipped it abstained from.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def read(source: Source, context: Context) -> Imported:
                 raise source.refuse("no cycle record, signal or cached answer (fund and as_of; model_name, ticker and value; …)")
             if _is_record(part):
                 records += 1
-                _add_record(source, part, collector)
+                _add_record(source, part, collector, records)
             else:
                 collector.add(_cached(part) if part.keys() >= _CACHED else _signal(part))
     return collector.imported(records=records or None)
@@ -72,7 +72,7 @@ def _parts(document: object) -> Iterator[Any]:
         yield document
 
 
-def _add_record(source: Source, record: dict[str, Any], collector: Collector) -> None:
+def _add_record(source: Source, record: dict[str, Any], collector: Collector, run: int) -> None:
     as_of, name = record["as_of"], record["fund"]
     fund = f"fund:{name}" if isinstance(name, str) and name else None
     strategies = _array(source, record, "strategies") or [record]
@@ -84,12 +84,13 @@ def _add_record(source: Source, record: dict[str, Any], collector: Collector) ->
         for signal in _array(source, strategy, "signals"):
             if not isinstance(signal, dict):
                 raise source.refuse("a signal is no object")
-            collector.add(_signal({"date": as_of, **signal}))
+            collector.add(_signal({"date": as_of, **signal})._replace(run=run))
             ticker = text_of(signal.get("ticker"))
             spoken[ticker] = spoken.get(ticker, False) or not _abstained(signal.get("metadata"))
     for symbol, weight in (weights or {}).items():
         silent = not spoken.get(symbol, True)
-        collector.add(Entry(fund, symbol, as_of, lambda weight=weight, silent=silent: _weighed(weight, silent=silent)))  # type: ignore[misc]
+        weighed = Entry(fund, symbol, as_of, lambda weight=weight, silent=silent: _weighed(weight, silent=silent))  # type: ignore[misc]
+        collector.add(weighed._replace(sums_up=True, run=run))
     for skip in _array(source, record, "skipped"):
         reason = clean_text(text_of(member(skip, "reason")), LABEL_MAX)
         collector.add(Entry(fund, member(skip, "ticker"), as_of, lambda reason=reason: Judged("abstained", reason=reason)))  # type: ignore[misc]

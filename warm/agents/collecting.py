@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -13,11 +13,14 @@ from app.domain.text import harmless
 from app.domain.vector import is_symbol
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
 from warm.files import Source
+from warm.names import day_named
 from warm.rejects import Example, Rejects, cut
 from warm.sessions import milliseconds
 
 PERCENT = 100.0
-_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
+_STATUS = 2
+"""Where a row without its symbol has its status."""
+
 _is_agent = re.compile(AGENT_PATTERN).fullmatch
 
 
@@ -39,7 +42,10 @@ class Unusable(Exception):
 
 
 class Entry(NamedTuple):
-    """One agent's word on one symbol, as a file has it; ``moment_ms`` replaces ``as_of`` where the importer knows the moment."""
+    """One agent's word on one symbol, as a file has it; ``moment_ms`` replaces ``as_of`` where the importer knows the moment.
+
+    ``sums_up``: it repeats what the others of its ``run`` said, where any had a view.
+    """
 
     agent: object
     symbol: object
@@ -49,6 +55,8 @@ class Entry(NamedTuple):
     reasoning: object = None
     input_hash: str | None = None
     moment_ms: int | None = None
+    sums_up: bool = False
+    run: object = None
 
 
 class Collector:
@@ -57,6 +65,8 @@ class Collector:
     def __init__(self, source: Source, context: Context, dated_by: str = "column") -> None:
         self._source, self._context, self._dated_by = source, context, dated_by
         self._rows: list[tuple[object, ...]] = []
+        self._said: set[tuple[object, object]] = set()
+        self._summaries: list[tuple[int, tuple[object, object]]] = []
         self._rejects = Rejects()
         self._entries = self._cut = 0
 
@@ -68,7 +78,14 @@ class Collector:
             if self._context.as_of_ms is not None and as_of_ms > self._context.as_of_ms:
                 self._cut += 1
                 return
-            self._rows.append((symbol, *self._row(entry, as_of_ms)))
+            row = self._row(entry, as_of_ms)
+            if row[_STATUS] == "view":
+                of = symbol, entry.run
+                if entry.sums_up:
+                    self._summaries.append((len(self._rows), of))
+                else:
+                    self._said.add(of)
+            self._rows.append((symbol, *row))
         except Unusable as error:
             label = harmless(f"{str(entry.agent)[:LABEL_MAX]}.{error.column}")
             example = Example(self._source.label, None, cut(text_of(entry.symbol)), label, cut(repr(error.value)))
@@ -76,6 +93,10 @@ class Collector:
 
     def imported(self, **told: Any) -> Imported:  # noqa: ANN401
         """All of it."""
+        for at, of in self._summaries:
+            if of in self._said:
+                row = self._rows[at]
+                self._rows[at] = (*row[: _STATUS + 1], "summary", *row[_STATUS + 2 :])
         frame = pl.DataFrame(self._rows, schema=AGENT_SCHEMA, orient="row")
         return Imported(frame, self._entries - self._cut, self._cut, self._dated_by, self._rejects, told)
 
@@ -164,14 +185,17 @@ def percent_in(value: object) -> float | None:
     return None if share is None else share / PERCENT
 
 
+def today(context: Context | None) -> date:
+    """The last day that it may be anywhere when a run is at ``context``; without one, the last of all."""
+    # A day ahead: where the clock is later than here it may be tomorrow.
+    return date.max if context is None else (datetime.fromtimestamp(context.now_ms / 1000, UTC) + timedelta(days=1)).date()
+
+
 def dated(source: Source, context: Context) -> tuple[str | None, int | None, str]:
     """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
-    for day in _DATE.findall(source.label.rpartition("/")[2]):
-        try:
-            date.fromisoformat(day)
-        except ValueError:
-            continue
-        return day, None, "file_name"
+    day = day_named(source.label.rpartition("/")[2], today(context))
+    if day is not None:
+        return day.isoformat(), None, "file_name"
     if context.as_of_ms is not None:
         return None, context.as_of_ms, "as_of"
     written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)

@@ -1,7 +1,7 @@
 """The native table of agent outputs: CSV, Parquet, Arrow, JSON or JSON lines, one row for one agent's output on one symbol.
 
-Columns: ``symbol``, ``as_of`` and ``agent``, then ``status`` (view, abstained or failed), ``view`` (-1 to 1) or ``signal`` (a
-word), ``confidence`` (0 to 1, or low, medium, high) or ``confidence_percent`` (0 to 100), ``model``, ``reasoning``,
+Columns: ``symbol``, ``as_of`` and ``agent``, then ``status`` (view, summary, abstained or failed), ``view`` (-1 to 1) or
+``signal`` (a word), ``confidence`` (0 to 1, or low, medium, high) or ``confidence_percent`` (0 to 100), ``model``, ``reasoning``,
 ``input_hash`` (of the prompt or the data) and ``reason`` (also called ``error``). Without a status a row with a view is a view
 and a row with a reason a failure; a row with neither says nothing and is rejected. ``data/README.md`` has the whole schema.
 """
@@ -26,7 +26,8 @@ ALIASES = {
     "confidence_pct": "confidence_percent",
     **dict.fromkeys(("prompt_hash", "prompt_key", "snapshot_hash"), "input_hash"),
 }
-STATUSES = ("view", "abstained", "failed")
+STATUSES = ("view", "summary", "abstained", "failed")
+_VIEWED = pl.col("status").is_in(("view", "summary"))
 CONFIDENCES = {"low": 0.25, "medium": 0.5, "high": 0.75}
 """Words for a confidence: the middles of three parts of [0, 1] that overlap a little."""
 
@@ -75,8 +76,8 @@ def read(source: Source, context: Context) -> Imported:
         texts.join(moments, on=["as_of", "symbol"], how="left", maintain_order="left")
         .with_columns(_interpreted())
         .with_columns(
-            pl.when(pl.col("status") == "view").then("view").alias("view"),
-            pl.when(pl.col("status") == "view").then("confidence").alias("confidence"),
+            pl.when(_VIEWED).then("view").alias("view"),
+            pl.when(_VIEWED).then("confidence").alias("confidence"),
             pl.col("view").alias("given_view"),
             pl.lit(source.label).alias("source"),
         )
@@ -151,15 +152,15 @@ def _rules(now_ms: int) -> list[Rule]:
         ("view_out_of_range", "view", given.is_nan() | (given.abs() > 1)),
         ("no_status_no_view", "status", pl.col("status").is_null()),
         ("unknown_status", "status", ~pl.col("status").is_in(STATUSES)),
-        ("view_missing", "view", (pl.col("status") == "view") & given.is_null()),
-        ("view_without_view_status", "status", (pl.col("status") != "view") & given.is_not_null()),
+        ("view_missing", "view", _VIEWED & given.is_null()),
+        ("view_without_view_status", "status", ~_VIEWED & given.is_not_null()),
         (
             "two_confidences",
             "confidence",
             pl.col("text_confidence").is_not_null() & pl.col("text_confidence_percent").is_not_null(),
         ),
         *(
-            ("unparsable_value", name, (pl.col("status") == "view") & pl.col(f"text_{name}").is_not_null() & confidence.is_null())
+            ("unparsable_value", name, _VIEWED & pl.col(f"text_{name}").is_not_null() & confidence.is_null())
             for name in ("confidence", "confidence_percent")
         ),
         ("confidence_out_of_range", "confidence", confidence.is_nan() | (confidence < 0) | (confidence > 1)),

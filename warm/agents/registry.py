@@ -11,8 +11,8 @@ from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.formats import AGENTS, Choice, Format
 
-STATUS_NAMES = {"views": "view", "abstained": "abstained", "failed": "failed"}
-"""How reports name the three things that an agent's output can be."""
+STATUS_NAMES = {"views": "view", "summaries": "summary", "abstained": "abstained", "failed": "failed"}
+"""How reports name the things that an agent's output can be."""
 
 
 class AgentRows(NamedTuple):

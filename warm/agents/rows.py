@@ -27,9 +27,9 @@ AGENT_SCHEMA: dict[str, pl.DataType] = {
     "source": pl.String(),
     "input_hash": pl.String(),
 }
-"""``view`` in [-1, 1], null unless status is ``view``; ``confidence`` in [0, 1] or null; ``reason``: why it abstained or
-failed; ``source``: the file, by its path inside the folder that was given; ``input_hash``: its tool's hash of the prompt or of
-the data it was asked about."""
+"""``view`` in [-1, 1], null unless status is ``view`` or ``summary`` (a view that sums up others of its file); ``confidence`` in
+[0, 1] or null; ``reason``: why it abstained or failed; ``source``: the file, by its path inside the folder that was given;
+``input_hash``: its tool's hash of the prompt or of the data it was asked about."""
 
 AGENT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_ .:/@-]{0,63}$"
 AGENT_RULE = "1 to 64 of A-Z a-z 0-9 _ . : / @ - and space, beginning with a letter, a digit or _"

@@ -6,13 +6,16 @@ Only ticker, date and final_trade_decision are needed; the date may be the key, 
 no confidence in it.
 
 The portfolio manager's decision is the view of ``tradingagents:portfolio_manager``. The analysts' own reports are views of their
-own where they carry a ``FINAL TRANSACTION PROPOSAL``; most do not, which is no failure: they report and need not decide.
+own where they carry a ``FINAL TRANSACTION PROPOSAL``; most do not, which is no failure: they report and need not decide. Where
+any does, the manager's view is a summary.
 """
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+from app.domain.symbols import canonical_symbol
 from warm.agents.collecting import Collector, Entry, Judged, member
 from warm.agents.prose import decision, proposal
 from warm.agents.rows import Context, Imported
@@ -51,14 +54,13 @@ def read(source: Source, context: Context) -> Imported:
         symbol = member(state, "company_of_interest") or member(state, "ticker") or _folder(source)
         # Runs write the day they were asked about in either place.
         as_of = member(state, "trade_date") or day
-        said = state.get(DECISION)
-        collector.add(Entry(MANAGER, symbol, as_of, lambda said=said: _judged(said), reasoning=said))  # type: ignore[misc]
+        said, about = state.get(DECISION), canonical_symbol(symbol.strip()) if isinstance(symbol, str) else None
+        collector.add(Entry(MANAGER, symbol, as_of, partial(judged, said, about), reasoning=said, sums_up=True, run=as_of))
         for report, agent in ANALYSTS.items():
             text = state.get(report)
-            found = proposal(text) if isinstance(text, str) else None
+            found = proposal(text, about) if isinstance(text, str) else None
             if found is not None:
-                view = found[1]
-                collector.add(Entry(agent, symbol, as_of, lambda view=view: Judged("view", view), reasoning=text))  # type: ignore[misc]
+                collector.add(Entry(agent, symbol, as_of, partial(Judged, "view", found[1]), reasoning=text, run=as_of))
     return collector.imported()
 
 
@@ -80,8 +82,9 @@ def _folder(source: Source) -> str | None:
     return parts[at - 1] if at > 0 else None
 
 
-def _judged(said: object) -> Judged:
+def judged(said: object, symbol: str | None) -> Judged:
+    """What the text of a final decision on ``symbol`` means."""
     if not isinstance(said, str) or not said.strip():
         return Judged("failed", reason="no_decision")
-    found = decision(said)
+    found = decision(said, symbol)
     return Judged("failed", reason="no_clear_decision") if found is None else Judged("view", found[1])

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from warm.agents.collecting import Collector, Entry, Judged, dated, member, number_in, text_of, word_of
-from warm.agents.prose import RATINGS
+from warm.agents.ratings import RATINGS, plain
 from warm.agents.rows import SIGNALS, Context, Imported, clean_text
 from warm.files import Source
 
@@ -74,7 +74,8 @@ def _first(document: object, names: tuple[str, ...]) -> Any:  # noqa: ANN401
 
 
 def _judged(said: dict[str, Any]) -> Judged:
-    view = word_of(said.get("action"), "action", _WORDS)
+    action = said.get("action")
+    view = word_of(plain(action) if isinstance(action, str) else action, "action", _WORDS)
     confidence = number_in(said.get("confidence"), "confidence", 0, 1)
     reasoning = clean_text(text_of(said.get("reasoning"))) or ""
     if view == 0 and (_STAND_IN.search(reasoning) or reasoning == _FILLED_IN):
