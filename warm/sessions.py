@@ -33,17 +33,28 @@ class Session(NamedTuple):
         local = datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), self.timezone)
         return milliseconds(local)
 
+    def date_in(self, text: str) -> date | None:
+        """The date that ``text`` is, or whose midnight it is where that means the date (`daily`), else None."""
+        text = text.strip()
+        try:
+            if _DATE.fullmatch(text):
+                return date.fromisoformat(text)
+            if not (self.daily and _MOMENT.fullmatch(text)):
+                return None
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return moment.date() if moment.time() == time(0) else None
+
     def moment_ms(self, text: str) -> int | None:
         """``text`` as milliseconds UTC; a date means that session's close. None if it is neither date nor moment."""
         text = text.strip()
         try:
-            if _DATE.fullmatch(text):
-                return self.close_ms(date.fromisoformat(text))
+            if (day := self.date_in(text)) is not None:
+                return self.close_ms(day)
             if not _MOMENT.fullmatch(text):
                 return None
             moment = datetime.fromisoformat(text)
-            if self.daily and moment.time() == time(0):
-                return self.close_ms(moment.date())
             return milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             return None
