@@ -25,6 +25,7 @@ from app.errors import SettingsError
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from warm.errors import InputRefused
+from warm.exchanges import codes
 from warm.explain import Others, explain
 from warm.formats import FORMATS, parse_choice
 from warm.intervals import INTERVALS
@@ -66,8 +67,13 @@ def make_parser() -> Parser:
     parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
     parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
     parser.add_argument("--report", type=Path, help="write the full report to this file as JSON")
-    parser.add_argument("--timezone", default="America/New_York", help="the exchange's timezone (default America/New_York)")
-    parser.add_argument("--session-close", default="16:00", help="when its session closes, HH:MM to 24:00 (default 16:00)")
+    parser.add_argument(
+        "--exchange", choices=codes(), help="the exchange of all symbols (default: what each symbol's suffix says; none: XNYS)"
+    )
+    parser.add_argument("--timezone", help="the exchange's timezone, for all symbols (default: the exchange's own)")
+    parser.add_argument(
+        "--session-close", help="when its sessions close, HH:MM to 24:00, for all (default: by the exchange's table)"
+    )
     parser.add_argument("--interval", choices=INTERVALS, help="take bars of this length only (default: each symbol's longest)")
     parser.add_argument(
         "--calendar",
@@ -113,7 +119,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     """Options from parsed ``arguments``; ends the process with code 2 if they make no sense."""
     as_of_ms = None
     try:
-        session = open_session(arguments.timezone, arguments.session_close, arguments.interval)
+        session = open_session(arguments.timezone, arguments.session_close, arguments.interval, arguments.exchange)
         choices = tuple(parse_choice(each) for each in arguments.format)
         zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
     except InputRefused as error:

@@ -101,6 +101,8 @@ def _judge(path: Path, kinds: set[Kind], others: Others, options: Options, now_m
     except InputRefused as refused:
         console.print(Text(harmless(f"a run is refused: {refused}"), style="red"), soft_wrap=True)
         return False
+    for warning in report.get("warnings", []):
+        console.print(Text(warning, style="yellow"), soft_wrap=True)
     if agents is not None:
         for line in lines(report["agent_fates"]):
             console.print(Text(line))
@@ -134,7 +136,8 @@ def _prices(source: Source, form: Format, options: Options, now_ms: int) -> tupl
     ]
     more = "" if named.height <= SYMBOLS_SHOWN else f" and {named.height - SYMBOLS_SHOWN} more"
     always = set(named.get_column("never"))
-    market = "never closes" if always == {True} else "the exchange's sessions" if always == {False} else "both kinds, by symbol"
+    by = f"the sessions of {', '.join(told['exchanges']) or 'the exchange'}"
+    market = "never closes" if always == {True} else by if always == {False} else f"{by}; pairs never close"
     facts = [
         ("columns", ", ".join(f"{theirs} → {own}" for theirs, own in told["columns"].items())),
         ("symbols", f"{', '.join(names)}{more} (from the {told['symbol_by']})"),

@@ -157,6 +157,7 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
         count, markets = bars.frame.height, bars.markets
 
         reporter.stage("indicators")
+        report["warnings"] = _past_tables(markets, options.session, now_ms)
         # What ended before 1970 has no place in a record, whose times begin then.
         frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
         closes = last_closes(bars.frame)
@@ -195,6 +196,17 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
         bytes=vectors.bytes,
     )
     return vectors, info
+
+
+def _past_tables(markets: dict[str, Market], session: Session, now_ms: int) -> list[str]:
+    """A line for each exchange of which the table ends before now."""
+    used = {session.of(symbol).exchange for symbol, market in markets.items() if not market.never_closes}
+    known = sorted((each for each in used if each is not None), key=lambda each: each.code)
+    return [
+        f"the table of {each.code} ends with {each.until}: of later days regular hours count, and no holidays"
+        for each in known
+        if each.local_day(now_ms) > each.until
+    ]
 
 
 def _latest(bars: pl.DataFrame, markets: dict[str, Market]) -> pl.DataFrame:

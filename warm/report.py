@@ -108,12 +108,17 @@ class TerminalReporter:
             self._console.print(_files_table(files))
         if len(files) > FILES_SHOWN:
             self._console.print(f"and {len(files) - FILES_SHOWN:,} more files: --report has them all", markup=False)
+        self._print_details(report)
+
+    def _print_details(self, report: dict[str, Any]) -> None:
         for symbol, count in islice(report.get("beyond_bound", {}).items(), _SYMBOLS_SHOWN):
             self._console.print(f"left out {count:,} agents of {symbol}: {VIEWS_MAX} newest are kept", markup=False)
         for line in lines(report.get("agent_fates", {}), but=("used", "beyond_bound")):
             self._console.print(line, markup=False)
         for reason, body in report.get("reject_reasons", {}).items():
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
+        for warning in report.get("warnings", []):
+            self._console.print(f"warm: {warning}", style="yellow", markup=False, soft_wrap=True)
         if "error" in report:
             self._console.print(f"warm: {report['error']}", style="red", markup=False, soft_wrap=True)
 

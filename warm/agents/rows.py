@@ -89,7 +89,7 @@ class Context(NamedTuple):
     def session_of(self, symbol: str) -> Session:
         """The session that a date on ``symbol`` (canonical) means the close of."""
         always = never_closes(symbol) if self.calendar == "auto" else self.calendar == "always"
-        return NEVER_CLOSES if always else self.session
+        return NEVER_CLOSES if always else self.session.of(symbol)
 
 
 class Imported(NamedTuple):
