@@ -11,18 +11,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uuid_utils
 from rich.console import Console
 
 from app.arguments import Parser
 from app.cache.store import Store
 from app.errors import SettingsError
+from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from warm.errors import InputRefused
-from warm.explain import explain
+from warm.exchanges import codes
+from warm.explain import Others, explain
 from warm.formats import FORMATS, parse_choice
 from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
@@ -63,8 +67,13 @@ def make_parser() -> Parser:
     parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
     parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
     parser.add_argument("--report", type=Path, help="write the full report to this file as JSON")
-    parser.add_argument("--timezone", default="America/New_York", help="the exchange's timezone (default America/New_York)")
-    parser.add_argument("--session-close", default="16:00", help="when its session closes, HH:MM to 24:00 (default 16:00)")
+    parser.add_argument(
+        "--exchange", choices=codes(), help="the exchange of all symbols (default: what each symbol's suffix says; none: XNYS)"
+    )
+    parser.add_argument("--timezone", help="the exchange's timezone, for all symbols (default: the exchange's own)")
+    parser.add_argument(
+        "--session-close", help="when its sessions close, HH:MM to 24:00, for all (default: by the exchange's table)"
+    )
     parser.add_argument("--interval", choices=INTERVALS, help="take bars of this length only (default: each symbol's longest)")
     parser.add_argument(
         "--calendar",
@@ -89,7 +98,7 @@ def make_parser() -> Parser:
         help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
-    add_settings(parser, STORE_SETTINGS, "where it is published")
+    add_settings(parser, (*STORE_SETTINGS, "clock_skew_s"), "where it is published, and by whose clock")
     return parser
 
 
@@ -110,7 +119,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     """Options from parsed ``arguments``; ends the process with code 2 if they make no sense."""
     as_of_ms = None
     try:
-        session = open_session(arguments.timezone, arguments.session_close, arguments.interval)
+        session = open_session(arguments.timezone, arguments.session_close, arguments.interval, arguments.exchange)
         choices = tuple(parse_choice(each) for each in arguments.format)
         zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
     except InputRefused as error:
@@ -136,28 +145,34 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     )
 
 
-def settings_store(options: Mapping[str, str]) -> OpenStore:
-    """What opens the store that the settings name, with the command line's ``options`` over them.
+def settings_store(settings: Settings) -> Store:
+    """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
+    from app.cache.opening import open_store  # noqa: PLC0415
 
-    Imported here and not above: a dry run needs neither settings nor a store.
+    return open_store(
+        redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+    )
+
+
+def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
+    """What the settings say, with the command line's ``options`` over them. Where they are wrong and not ``needed``, the defaults
+    and the option for the clock: what opens no store needs no other.
 
     Raises:
         SettingsError: a setting is wrong.
     """
-    from app.cache.opening import open_store  # noqa: PLC0415
     from app.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings(options=options)
-
-    def opener() -> Store:
-        return open_store(
-            redis_url=settings.redis_url,
-            redis_password=settings.redis_password,
-            store_path=Path(settings.store_path),
-            key_prefix=settings.key_prefix,
-        )
-
-    return opener
+    try:
+        return load_settings(options=options)
+    except SettingsError:
+        if needed:
+            raise
+        skew = options.get("CLOCK_SKEW_S")
+        return Settings(clock_skew_s=float(skew)) if skew else Settings()
 
 
 def _no_store() -> Store:
@@ -179,14 +194,18 @@ def main(
         parser.error(f"--report {arguments.report}: no such folder")
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
-    if arguments.explain is not None:
-        with options.memory.watched(_end_explaining):
-            return PUBLISHED if explain(arguments.explain, options, now_ms, Console()) else REFUSED
+    idle = options.dry_run or arguments.explain is not None
     try:
-        opener = _no_store if options.dry_run else open_store or settings_store(given_settings(arguments))
+        settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
     except SettingsError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.lines))
         return USAGE
+    options = msgspec.structs.replace(options, skew_ms=round(settings.clock_skew_s * 1000))
+    if arguments.explain is not None:
+        with options.memory.watched(_end_explaining):
+            others = Others(arguments.prices, arguments.agents)
+            return PUBLISHED if explain(arguments.explain, others, options, now_ms, Console()) else REFUSED
+    opener = _no_store if options.dry_run else open_store or partial(settings_store, settings)
     reporter = open_reporter(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:

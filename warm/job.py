@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
 
 from app.cache.store import RunInfo
-from app.domain.vector import VIEWS_MAX
 from app.errors import StoreError
-from warm.agents.registry import NO_AGENTS, AgentRows, latest_views, read_agents
+from app.options import Settings
+from warm.agents.registry import NO_AGENTS, read_agents, settle, tell
 from warm.agents.rows import Context
+from warm.agents.tally import KEPT
 from warm.bars.reader import Calendar, Reckoning
 from warm.bars.reading import Stamp
 from warm.errors import FilesRefused, InputRefused
@@ -36,9 +37,13 @@ ALL_NEWER = 4
 INTERRUPTED = 130
 
 
+SKEW_MS = round(Settings().clock_skew_s * 1000)
+"""How far ahead of its clock a run takes an output for one of now, unless CLOCK_SKEW_S says otherwise."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to warm from and how. ``agents`` None: no agent outputs; ``max_rejects`` is a share of the price rows; ``interval``,
-    ``calendar``, ``stamps`` and ``zone`` as in `Reckoning`.
+    ``calendar``, ``stamps`` and ``zone`` as in `Reckoning`; ``skew_ms`` as in `Context`.
     """
 
     prices: Path
@@ -53,7 +58,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...] = ()
     dry_run: bool = False
     prune: bool = False
+    skew_ms: int = SKEW_MS
     memory: MemoryBound = msgspec.field(default_factory=MemoryBound.of_machine)
+
+    def context(self, now_ms: int) -> Context:
+        """What importers of agents' outputs have to know in a run at ``now_ms``."""
+        return Context(self.session, now_ms, self.as_of_ms, self.calendar, self.skew_ms)
 
     def reckoning(self, now_ms: int) -> Reckoning:
         """How stamps of prices become moments in a run at ``now_ms``."""
@@ -117,31 +127,58 @@ def run_job(
     return code, report
 
 
-def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report: dict[str, Any]) -> tuple[Vectors, RunInfo]:
-    """Everything before the write; adds what it learns to ``report`` as it goes, so that a refusal has it too."""
-    reporter.stage("read_prices")
-    bars = read_prices(options.prices, options.reckoning(now_ms), options.choices)
-    report |= _price_report(bars)
-    _add_files(report, bars.fates)
-    _check_rejects(bars, options.max_rejects)
-    count = bars.frame.height
+class Joined(NamedTuple):
+    """What a run has read: each symbol's vector after its last bar (`indicators.latest`), its last closes (`last_closes`), its
+    market, the number of bars, and the agents' outputs with their fates (`settle`).
+    """
 
-    reporter.stage("indicators")
-    markets = bars.markets
-    # What ended before 1970 has no place in a record, whose times begin then.
-    frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
-    closes = last_closes(bars.frame)
-    del bars
+    frame: pl.DataFrame
+    closes: pl.DataFrame
+    markets: dict[str, Market]
+    bars: int
+    settled: pl.DataFrame
+
+
+def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter, report: dict[str, Any]) -> Joined:
+    """Read, judge and join everything; adds what it learns to ``report`` as it goes, so that a refusal has it too. Without
+    ``prices`` (to explain agents' outputs by themselves) there are no bars.
+
+    Raises:
+        InputRefused: it cannot be used.
+    """
+    markets: dict[str, Market] = {}
+    frame = closes = pl.DataFrame(schema={"symbol": pl.String, "as_of_ms": pl.Int64})
+    count = 0
+    if prices is not None:
+        reporter.stage("read_prices")
+        bars = read_prices(prices, options.reckoning(now_ms), options.choices)
+        report |= _price_report(bars)
+        _add_files(report, bars.fates)
+        _check_rejects(bars, options.max_rejects)
+        count, markets = bars.frame.height, bars.markets
+
+        reporter.stage("indicators")
+        report["warnings"] = _past_tables(markets, options.session, now_ms)
+        # What ended before 1970 has no place in a record, whose times begin then.
+        frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
+        closes = last_closes(bars.frame)
+        del bars
 
     reporter.stage("read_agents")
     agents = NO_AGENTS
     if options.agents is not None:
-        context = Context(options.session, now_ms, options.as_of_ms, options.calendar)
-        agents = read_agents(options.agents, context, options.choices)
-        _add_files(report, agents.fates)
-    newest_bar_ms = frame.select(pl.col("as_of_ms").max()).item()
-    views = latest_views(agents.frame, frame, newest_bar_ms if options.as_of_ms is None else options.as_of_ms)
-    report |= _agent_report(agents, views)
+        agents = read_agents(options.agents, options.context(now_ms), options.choices)
+    # A live run takes what was said up to now; one of the past nothing from after the bar that it is joined with.
+    settled = settle(agents.frame, None if options.as_of_ms is None else frame, options.as_of_ms)
+    report |= tell(agents, settled) | _agent_report(agents.fates, settled)
+    _add_files(report, agents.fates)
+    return Joined(frame, closes, markets, count, settled)
+
+
+def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report: dict[str, Any]) -> tuple[Vectors, RunInfo]:
+    """Everything before the write."""
+    frame, closes, markets, count, settled = join(options.prices, options, now_ms, reporter, report)
+    views = settled.filter(pl.col("fate").is_in(KEPT))
 
     reporter.stage("build_records")
     intervals_s = {symbol: INTERVALS[market.interval] for symbol, market in markets.items()}
@@ -160,6 +197,17 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
         bytes=vectors.bytes,
     )
     return vectors, info
+
+
+def _past_tables(markets: dict[str, Market], session: Session, now_ms: int) -> list[str]:
+    """A line for each exchange of which the table ends before now."""
+    used = {session.of(symbol).exchange for symbol, market in markets.items() if not market.never_closes}
+    known = sorted((each for each in used if each is not None), key=lambda each: each.code)
+    return [
+        f"the table of {each.code} ends with {each.until}: of later days regular hours count, and no holidays"
+        for each in known
+        if each.local_day(now_ms) > each.until
+    ]
 
 
 def _latest(bars: pl.DataFrame, markets: dict[str, Market]) -> pl.DataFrame:
@@ -208,18 +256,11 @@ def _price_report(bars: Bars) -> dict[str, Any]:
     }
 
 
-def _agent_report(agents: AgentRows, views: pl.DataFrame) -> dict[str, Any]:
-    """``beyond_bound`` are the outputs that were left out because a symbol has more than `VIEWS_MAX`, by symbol."""
-    counts = views.group_by("symbol").len().filter(pl.col("len") > VIEWS_MAX).sort("symbol")
-    beyond = {symbol: count - VIEWS_MAX for symbol, count in counts.iter_rows()}
-    statuses = dict(views.group_by("status").len().sort("status").iter_rows())
+def _agent_report(fates: Sequence[Fate], settled: pl.DataFrame) -> dict[str, Any]:
+    """``beyond_bound`` are the outputs that were left out because a symbol has too many, by symbol."""
+    beyond = settled.filter(pl.col("fate") == "beyond_bound").group_by("symbol").len().sort("symbol")
     return {
-        "agent_rows": sum(each.rows for each in agents.fates),
-        "agent_rejects": sum(each.rejects.total for each in agents.fates),
-        "views": statuses.get("view", 0),
-        "summaries": statuses.get("summary", 0) or None,
-        "abstained": statuses.get("abstained", 0),
-        "failed": statuses.get("failed", 0),
-        "views_beyond_bound": sum(beyond.values()) or None,
-        "beyond_bound": beyond,
+        "agent_rows": sum(each.rows for each in fates),
+        "agent_rejects": sum(each.rejects.total for each in fates),
+        "beyond_bound": dict(beyond.iter_rows()),
     }

@@ -18,14 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.vector import VIEWS_MAX
+from warm.agents.tally import lines
 
 STAGES = ("read_prices", "indicators", "read_agents", "build_records", "publish")
 """In this order; ``publish`` is announced right before the write and left out of a dry run."""
 
 SHOWN = (
-    "status", "symbols", "bars", "rejects", "seconds", "bytes", "run", "newest_as_of", "agent_rejects", "views", "summaries",
-    "views_beyond_bound", "written",
-    "kept_newer", "pruned",
+    "status", "symbols", "bars", "rejects", "seconds", "bytes", "run", "newest_as_of", "agent_rows", "agent_rejects",
+    "views", "views_used", "abstained", "failed", "written", "kept_newer", "pruned",
 )  # fmt: skip
 """The closing table's lines, in order."""
 
@@ -108,10 +108,17 @@ class TerminalReporter:
             self._console.print(_files_table(files))
         if len(files) > FILES_SHOWN:
             self._console.print(f"and {len(files) - FILES_SHOWN:,} more files: --report has them all", markup=False)
+        self._print_details(report)
+
+    def _print_details(self, report: dict[str, Any]) -> None:
         for symbol, count in islice(report.get("beyond_bound", {}).items(), _SYMBOLS_SHOWN):
             self._console.print(f"left out {count:,} agents of {symbol}: {VIEWS_MAX} newest are kept", markup=False)
+        for line in lines(report.get("agent_fates", {}), but=("used", "beyond_bound")):
+            self._console.print(line, markup=False)
         for reason, body in report.get("reject_reasons", {}).items():
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
+        for warning in report.get("warnings", []):
+            self._console.print(f"warm: {warning}", style="yellow", markup=False, soft_wrap=True)
         if "error" in report:
             self._console.print(f"warm: {report['error']}", style="red", markup=False, soft_wrap=True)
 
@@ -144,6 +151,7 @@ def remarks(file: dict[str, Any]) -> str:
     if file["why"]:
         return str(file["why"])
     told = [f"{body['count']:,} {reason}" for reason, body in file["reasons"].items()]
+    told += lines(file.get("agent_fates", {}), but=("refused", "unknown_symbol"))
     if file["kind"] == "prices" and "interval" in file:
         told.append(f"{file['interval']}, stamped by {file['stamps']}")
     if "dated_by" in file and file["dated_by"] != "column":
@@ -152,8 +160,7 @@ def remarks(file: dict[str, Any]) -> str:
         f"{file[name]:,} {text}"
         for name, text in (
             ("unfinished", "not over yet"), ("left_out", "of another interval"), ("cut", "after --as-of"),
-            ("summaries", "summaries, not averaged"), ("no_trades", "steps without a trade"), ("gaps", "gaps"),
-            ("splits", "jumps like splits"),
+            ("no_trades", "steps without a trade"), ("gaps", "gaps"), ("splits", "jumps like splits"),
         )
         if file.get(name)
     ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from warm.errors import InputRefused
+from warm.exchanges import NEW_YORK, Exchange, exchange, exchange_of
 from warm.intervals import DAY_S, INTERVALS
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -26,27 +28,61 @@ class Session(NamedTuple):
     close_minutes: int
     daily: bool = True
     """Bars are daily or longer: an agent's stamp at midnight is a date that went through a table library, no moment."""
+    exchange: Exchange | None = None
+    """Whose table has its closes, and ``close_minutes`` is only the usual one; None where the caller said when it closes."""
+    follows: bool = False
+    """Nobody said which exchange it is: this one is for symbols without a suffix (`of`)."""
+
+    def of(self, symbol: str) -> "Session":
+        """The session of ``symbol`` (canonical): of the exchange that its suffix names, unless the caller said which."""
+        return _of_exchange(exchange_of(symbol), self.daily, True) if self.follows else self  # noqa: FBT003
 
     def close_ms(self, day: date) -> int:
-        """The close of the session of ``day``, milliseconds UTC; daylight saving time is the timezone's."""
-        days, minutes = divmod(self.close_minutes, 1440)
+        """The close of the session of ``day``, milliseconds UTC, with the timezone's daylight saving time; of a day without one,
+        when it would close.
+        """
+        return self._ms(day, self.close_minutes if self.exchange is None else self.exchange.close_minutes(day))
+
+    def usual_close_ms(self, day: date) -> int:
+        """When the session of ``day`` closes if not early: what some sources stamp every day's bar with."""
+        return self._ms(day, self.close_minutes if self.exchange is None else self.exchange.regular(day).closes)
+
+    def _ms(self, day: date, after_midnight: int) -> int:
+        days, minutes = divmod(after_midnight, _DAY_MIN)
         local = datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), self.timezone)
         return milliseconds(local)
+
+    def date_in(self, text: str) -> date | None:
+        """The date that ``text`` is, or whose midnight it is where that means the date (`daily`), else None."""
+        text = text.strip()
+        try:
+            if _DATE.fullmatch(text):
+                return date.fromisoformat(text)
+            if not (self.daily and _MOMENT.fullmatch(text)):
+                return None
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return moment.date() if moment.time() == time(0) else None
 
     def moment_ms(self, text: str) -> int | None:
         """``text`` as milliseconds UTC; a date means that session's close. None if it is neither date nor moment."""
         text = text.strip()
         try:
-            if _DATE.fullmatch(text):
-                return self.close_ms(date.fromisoformat(text))
+            if (day := self.date_in(text)) is not None:
+                return self.close_ms(day)
             if not _MOMENT.fullmatch(text):
                 return None
             moment = datetime.fromisoformat(text)
-            if self.daily and moment.time() == time(0):
-                return self.close_ms(moment.date())
             return milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             return None
+
+
+@cache
+def _of_exchange(code: str, daily: bool, follows: bool) -> Session:  # noqa: FBT001
+    found = exchange(code)
+    return Session(found.zone, found.regular(date.max).closes, daily, found, follows)
 
 
 NEVER_CLOSES = Session(ZoneInfo("UTC"), _DAY_MIN)
@@ -78,15 +114,22 @@ def open_zone(name: str, what: str = "") -> ZoneInfo:
     return zone
 
 
-def open_session(timezone: str, close: str, interval: str | None) -> Session:
-    """The session that ``--timezone``, ``--session-close`` and ``--interval`` describe.
+def open_session(timezone: str | None, close: str | None, interval: str | None, code: str | None = None) -> Session:
+    """The session that ``--timezone``, ``--session-close``, ``--interval`` and ``--exchange`` (``code``) describe. Without the
+    first two it is the exchange's own, and without the last each symbol's.
 
     Raises:
-        InputRefused: an unknown timezone, or a close that is not HH:MM between 00:00 and 24:00.
+        InputRefused: an unknown timezone or exchange, or a close that is not HH:MM between 00:00 and 24:00.
     """
-    zone = open_zone(timezone, "--timezone ")
-    match = _CLOSE.fullmatch(close)
-    minutes = int(match[1]) * _HOUR_MIN + int(match[2]) if match and int(match[2]) < _HOUR_MIN else -1
-    if not 0 <= minutes <= _DAY_MIN:
-        raise InputRefused(f"--session-close {close!r} is not a time of day; allowed: HH:MM from 00:00 to 24:00")
-    return Session(zone, minutes, interval is None or INTERVALS[interval] >= DAY_S)
+    daily = interval is None or INTERVALS[interval] >= DAY_S
+    own = _of_exchange(code or NEW_YORK, daily, code is None)
+    if timezone is None and close is None:
+        return own
+    zone = own.timezone if timezone is None else open_zone(timezone, "--timezone ")
+    minutes = own.close_minutes
+    if close is not None:
+        match = _CLOSE.fullmatch(close)
+        minutes = int(match[1]) * _HOUR_MIN + int(match[2]) if match and int(match[2]) < _HOUR_MIN else -1
+        if not 0 <= minutes <= _DAY_MIN:
+            raise InputRefused(f"--session-close {close!r} is not a time of day; allowed: HH:MM from 00:00 to 24:00")
+    return Session(zone, minutes, daily)

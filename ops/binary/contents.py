@@ -44,11 +44,12 @@ _RENAMED = {"pillow.libs": "PIL", "_polars_runtime_32": "polars", "pyhdrh": "hdr
 
 
 def our_files(root: Path) -> Iterator[tuple[str, str]]:
-    """Files of ours that are no modules, each with the folder that it goes to; the sample goes into the warm job."""
+    """Files of ours that are no modules, each with the folder that it goes to; sample and tables go into the warm job."""
     for folder in ("app/console", "app/docs", "bench/scenarios"):
         yield str(root / folder), folder
     for folder in ("prices", "agents"):
         yield str(root / "data" / folder), f"warm/sample/{folder}"
+    yield str(root / "data" / "sessions"), "warm/tables"
 
 
 def swagger_files(package: Path) -> Iterator[tuple[str, str]]:

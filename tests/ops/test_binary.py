@@ -140,10 +140,11 @@ def test_what_a_server_needs_is_unpacked_at_once_and_the_rest_waits() -> None:
 
 
 def test_files_of_ours_that_go_in_are_there() -> None:
-    """Pages, scenarios, and the sample, which goes where an installed package has it."""
+    """Pages, scenarios, and the sample and the exchanges' tables, which go where an installed package has them."""
     places = dict(contents.our_files(ROOT))
     assert all(Path(source).is_dir() for source in places)
-    assert {"app/console", "app/docs", "bench/scenarios", "warm/sample/prices", "warm/sample/agents"} == set(places.values())
+    ours = {"app/console", "app/docs", "bench/scenarios"}
+    assert ours | {"warm/sample/prices", "warm/sample/agents", "warm/tables"} == set(places.values())
 
 
 def test_no_server_imports_what_waits() -> None:

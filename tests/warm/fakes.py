@@ -13,6 +13,7 @@ from app.cache.store import Changes, Published, Row, RunInfo, Stored
 from app.domain.vector import AgentView, PriceRecord
 from app.errors import StoreError
 from warm.__main__ import main
+from warm.agents.tally import STATUSES
 from warm.bars.reader import Reckoning
 from warm.sessions import open_session
 
@@ -110,10 +111,11 @@ class FakeStore:
         assert raw is not None
         return decode_price(raw, symbol)
 
-    def views(self, symbol: str) -> dict[str, AgentView]:
-        """The agent views of ``symbol`` by agent."""
+    def views(self, symbol: str, run: str | None = None) -> dict[str, AgentView]:
+        """The agent views of ``symbol`` by agent; those of ``run`` alone if it is given."""
         raw = self.records[symbol].agents
-        return {} if raw is None else {view.agent: view for view in decode_agents(raw, symbol).views}
+        record = None if raw is None else decode_agents(raw, symbol)
+        return {} if record is None or run not in (None, record.run) else {view.agent: view for view in record.views}
 
 
 class Outcome:
@@ -133,6 +135,23 @@ class Outcome:
         return {reason: body["count"] for reason, body in self.report["reject_reasons"].items()}
 
 
+def check_sums(report: dict[str, Any], store: FakeStore) -> None:
+    """See that a report's sums agree, as a whole and for each file, and that what it calls used is what the store got."""
+    for each in (report, *(file for file in report.get("files", []) if file["kind"] == "agents")):
+        if "agent_fates" not in each:
+            continue
+        rows = each["agent_rows"] if each is report else each["rows"]
+        assert rows == each["views"] + each["abstained"] + each["failed"]
+        for name in ("views", "abstained", "failed"):
+            assert each[name] == sum(each["agent_fates"][name].values())
+        assert each["views_used"] == each["agent_fates"]["views"]["used"]
+    if report.get("status") == "published" and not report["kept_newer"]:
+        views = [view for symbol in store.records for view in store.views(symbol, report["run"]).values()]
+        for name, status in STATUSES.items():
+            assert sum(view.status == status for view in views) == report["agent_fates"][name]["used"]
+        assert sum(view.status == "summary" for view in views) == report["agent_fates"]["views"]["summary"]
+
+
 def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_MS, run: str = "run-1") -> Outcome:
     """Run the command line in this process with its clock, run id and store given, and read its JSON lines."""
     store = FakeStore() if store is None else store
@@ -140,7 +159,9 @@ def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_M
     with redirect_stderr(stream):
         code = main([str(each) for each in arguments], now_ms=now_ms, run=run, open_store=lambda: store)
     text = stream.getvalue()
-    return Outcome(code, [json.loads(line) for line in text.splitlines()], text, store)
+    outcome = Outcome(code, [json.loads(line) for line in text.splitlines()], text, store)
+    check_sums(outcome.report, store)
+    return outcome
 
 
 def put(path: Path, content: bytes | str) -> Path:

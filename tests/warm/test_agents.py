@@ -6,13 +6,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
-from app.domain.vector import REASONING_MAX
+from app.domain.vector import REASONING_MAX, VIEWS_MAX, AgentView, newest_views
 from tests.warm.fakes import LAST_CLOSE_MS, NEW_YORK, NOW_MS
 from warm.agents import ai_hedge_fund, native
-from warm.agents.registry import AgentRows, latest_views, read_agents
+from warm.agents.registry import AgentRows, read_agents, settle
 from warm.agents.rows import AGENT_SCHEMA, Context, Imported, clean_text
 from warm.errors import InputRefused
 from warm.files import find_sources
@@ -257,10 +258,10 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_json_file_that_cannot_be_used_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     """Whatever it holds, the error names the file and there is no traceback."""
-    (tmp_path / "r.json").write_bytes(HOSTILE[case])
+    (tmp_path / "r-2013-03-01.json").write_bytes(HOSTILE[case])
     with pytest.raises(InputRefused) as refused:
         read_agents(tmp_path, CONTEXT)
-    assert "r.json" in str(refused.value)
+    assert "r-2013-03-01.json" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -318,24 +319,33 @@ def rows(*outputs: tuple[str, str, int, str, float | None]) -> pl.DataFrame:
 LAST_BARS = pl.DataFrame({"symbol": ["A", "B"], "as_of_ms": [100, 50]})
 
 
-def joined(agents: pl.DataFrame, otherwise_ms: int = 100) -> list[tuple[object, ...]]:
-    """`latest_views` in short."""
-    return latest_views(agents, LAST_BARS, otherwise_ms).select("symbol", "agent", "as_of_ms", "status", "view").rows()
+def joined(agents: pl.DataFrame, *limits: object) -> list[tuple[object, ...]]:
+    """What `settle` says is used."""
+    used = settle(agents, *limits).filter(pl.col("fate") == "used")  # type: ignore[arg-type]
+    found: list[tuple[object, ...]] = used.select("symbol", "agent", "as_of_ms", "status", "view").rows()
+    return found
 
 
-def test_the_join_takes_the_latest_output_up_to_the_bar() -> None:
+def test_the_join_of_a_past_day_takes_the_latest_output_up_to_the_bar() -> None:
     """At the bar's own moment counts; one millisecond later does not; each symbol has its own last bar."""
     agents = rows(
         ("A", "x", 10, "view", 0.1), ("A", "x", 100, "view", 0.2), ("A", "x", 101, "view", 0.3),
         ("B", "x", 50, "view", 0.4), ("B", "x", 100, "view", 0.5),
     )  # fmt: skip
-    assert joined(agents) == [("A", "x", 100, "view", 0.2), ("B", "x", 50, "view", 0.4)]
+    assert joined(agents, LAST_BARS, 100) == [("A", "x", 100, "view", 0.2), ("B", "x", 50, "view", 0.4)]
+    assert settle(agents, LAST_BARS, 100).get_column("fate").to_list() == ["replaced", "used", "cut", "used", "cut"]
 
 
 def test_a_symbol_without_bars_is_joined_up_to_the_runs_newest_moment() -> None:
-    """Its views may not be newer than anything else that the run knows."""
+    """Its views may not be newer than what the run may know."""
     agents = rows(("C", "x", 90, "view", 0.1), ("C", "x", 101, "view", 0.2))
-    assert joined(agents) == [("C", "x", 90, "view", 0.1)]
+    assert joined(agents, LAST_BARS, 100) == [("C", "x", 90, "view", 0.1)]
+
+
+def test_a_live_run_takes_what_was_said_after_the_last_bar() -> None:
+    """Without a past day to rebuild the latest output is used, whenever it was."""
+    agents = rows(("A", "x", 100, "view", 0.2), ("A", "x", 101, "view", 0.3), ("C", "x", 900, "view", 0.4))
+    assert joined(agents) == [("A", "x", 101, "view", 0.3), ("C", "x", 900, "view", 0.4)]
 
 
 def test_a_later_failure_or_abstention_hides_the_earlier_view() -> None:
@@ -355,6 +365,16 @@ def test_of_two_outputs_of_one_moment_the_last_read_wins(tmp_path: Path) -> None
     write_native(tmp_path / "a.csv", "A,2013-03-01,x,view,0.1,,,,,", "A,2013-03-01,x,view,0.2,,,,,")
     write_native(tmp_path / "b.csv", "A,2013-03-01,x,view,0.3,,,,,")
     read: AgentRows = read_agents(tmp_path, CONTEXT)
-    assert latest_views(read.frame, LAST_BARS, 2 * LAST_CLOSE_MS).is_empty()
+    assert joined(read.frame, LAST_BARS, 2 * LAST_CLOSE_MS) == []
     bars = pl.DataFrame({"symbol": ["A"], "as_of_ms": [LAST_CLOSE_MS]})
-    assert latest_views(read.frame, bars, 0).get_column("view").to_list() == [0.3]
+    assert [view for *_, view in joined(read.frame, bars, 0)] == [0.3]
+
+
+def test_the_bound_on_agents_is_the_domains_own() -> None:
+    """What `settle` leaves out of a crowd is what a record would: by age, then confidence, then name."""
+    views = [AgentView(f"agent-{n:03}", "view", 0.5, (None, 0.2, 0.9)[n % 3], n * 7 % 5) for n in range(3 * VIEWS_MAX)]
+    outputs = [{"symbol": "A", **msgspec.structs.asdict(each)} for each in views]
+    settled = settle(pl.DataFrame(outputs, schema=AGENT_SCHEMA))
+    kept = {each.agent for each in newest_views(tuple(views))}
+    assert set(settled.filter(pl.col("fate") == "used").get_column("agent")) == kept
+    assert settled.get_column("fate").value_counts().sort("fate").rows() == [("beyond_bound", 200), ("used", 100)]

@@ -111,7 +111,7 @@ def test_of_more_agents_than_a_decision_looks_at_the_newest_are_kept_and_the_oth
     put(tmp_path / "agents.csv", "\n".join([head, *lines, "BBB,2012-02-01,alone,0.5,0.5"]))
     outcome = warm("--prices", path, "--agents", tmp_path / "agents.csv")
     assert sorted(outcome.store.views("AAA")) == [f"agent-{number:03}" for number in range(50, 150)]
-    assert (outcome.report["views_beyond_bound"], outcome.report["beyond_bound"]) == (50, {"AAA": 50})
+    assert (outcome.report["agent_fates"]["views"]["beyond_bound"], outcome.report["beyond_bound"]) == (50, {"AAA": 50})
     assert outcome.report["views"] == 151
 
 
@@ -135,7 +135,7 @@ def test_a_summary_reaches_the_record_and_the_report_as_one() -> None:
     """The manager's view is kept for people to see, and counted apart from the views."""
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS)
     assert outcome.store.views("GOOG")["portfolio_management_agent"].status == "summary"
-    assert (outcome.report["views"], outcome.report["summaries"]) == (29, 3)
+    assert (outcome.report["views_used"], outcome.report["summaries"]) == (29, 3)
 
 
 def test_other_prices_are_not_joined_with_the_samples_agents(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_agents_of_a_symbol_without_prices_get_a_record_of_their_own(tmp_path: P
     (tmp_path / "n.csv").write_text("symbol,as_of,agent,view\nNEW,2012-01-05,x,0.5\nNEW,2014-01-01,x,-0.5\n", encoding="utf-8")
     store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(70)), "--agents", tmp_path / "n.csv").store
     assert store.records["NEW"].price is None
-    assert store.views("NEW")["x"].view == 0.5
+    assert store.views("NEW")["x"].view == -0.5
 
 
 def test_csv_and_parquet_of_the_same_bars_give_the_same_records(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.domain.symbols import canonical_symbol
 from warm.agents.collecting import Collector, Entry, Judged, member, word_of
 from warm.agents.rows import AGENT_PATTERN, Context, Imported
 from warm.files import Source
@@ -44,8 +45,9 @@ def read(source: Source, context: Context) -> Imported:
         if isinstance(word, str) and word.lower() in _NONE:
             no_trades += 1
             continue
-        as_of = _local(step["date"], context.session.timezone)
-        collector.add(Entry(agent, member(action, "symbol"), as_of, lambda word=word: _judged(word), model))  # type: ignore[misc]
+        symbol = member(action, "symbol")
+        as_of = _local(step["date"], context.session.of(canonical_symbol(str(symbol))).timezone)
+        collector.add(Entry(agent, symbol, as_of, lambda word=word: _judged(word), model))  # type: ignore[misc]
     return collector.imported(no_trades=no_trades)
 
 

@@ -12,6 +12,7 @@ from app.domain.symbols import canonical_symbol
 from app.domain.text import harmless
 from app.domain.vector import is_symbol
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, LABEL_MAX, SIGNALS, Context, Imported, clean_text
+from warm.agents.tally import Tally
 from warm.files import Source
 from warm.names import day_named
 from warm.rejects import Example, Rejects, cut
@@ -68,7 +69,8 @@ class Collector:
         self._said: set[tuple[object, object]] = set()
         self._summaries: list[tuple[int, tuple[object, object]]] = []
         self._rejects = Rejects()
-        self._entries = self._cut = 0
+        self._entries = 0
+        self._lost: Tally = Tally()
 
     def add(self, entry: Entry) -> None:
         """Take an entry."""
@@ -76,7 +78,7 @@ class Collector:
         try:
             symbol, as_of_ms = self._symbol(entry), self._moment(entry)
             if self._context.as_of_ms is not None and as_of_ms > self._context.as_of_ms:
-                self._cut += 1
+                self._lose(entry, "cut")
                 return
             row = self._row(entry, as_of_ms)
             if row[_STATUS] == "view":
@@ -90,6 +92,14 @@ class Collector:
             label = harmless(f"{str(entry.agent)[:LABEL_MAX]}.{error.column}")
             example = Example(self._source.label, None, cut(text_of(entry.symbol)), label, cut(repr(error.value)))
             self._rejects.add(error.reason, 1, [example])
+            self._lose(entry, "unknown_symbol" if error.column == "symbol" else "refused")
+
+    def _lose(self, entry: Entry, fate: str) -> None:
+        try:
+            status = entry.judge().status
+        except Unusable:
+            status = "view"
+        self._lost[status, fate] += 1
 
     def imported(self, **told: Any) -> Imported:  # noqa: ANN401
         """All of it."""
@@ -98,7 +108,7 @@ class Collector:
                 row = self._rows[at]
                 self._rows[at] = (*row[: _STATUS + 1], "summary", *row[_STATUS + 2 :])
         frame = pl.DataFrame(self._rows, schema=AGENT_SCHEMA, orient="row")
-        return Imported(frame, self._entries - self._cut, self._cut, self._dated_by, self._rejects, told)
+        return Imported(frame, self._entries, self._lost, self._dated_by, self._rejects, told)
 
     def _symbol(self, entry: Entry) -> str:
         if not isinstance(entry.symbol, str):
@@ -114,7 +124,7 @@ class Collector:
         if entry.as_of is None:
             raise Unusable("missing_value", "as_of", None)
         symbol = canonical_symbol(str(entry.symbol).strip())
-        moment_ms = self._context.session_of(symbol).moment_ms(entry.as_of) if isinstance(entry.as_of, str) else None
+        moment_ms = self._context.moment_ms(entry.as_of, symbol) if isinstance(entry.as_of, str) else None
         if moment_ms is None:
             raise Unusable("unparsable_value", "as_of", entry.as_of)
         if moment_ms < 0:
@@ -124,7 +134,7 @@ class Collector:
     def _row(self, entry: Entry, as_of_ms: int) -> tuple[object, ...]:
         if not (isinstance(entry.agent, str) and _is_agent(entry.agent)):
             raise Unusable("bad_agent", "agent", entry.agent)
-        if as_of_ms > self._context.now_ms:
+        if as_of_ms > self._context.latest_ms:
             raise Unusable("future_view", "as_of", entry.as_of)
         judged = entry.judge()
         return (

@@ -12,6 +12,7 @@ from app.domain.symbols import canonical_symbol
 from app.domain.vector import SYMBOL_PATTERN
 from warm.agents.collecting import text_of
 from warm.agents.rows import AGENT_PATTERN, AGENT_SCHEMA, SIGNALS, Context, Imported
+from warm.agents.tally import Tally
 from warm.bars.reading import raw_frame
 from warm.files import Source
 from warm.rejects import Rejects, Rule, set_aside
@@ -68,7 +69,7 @@ def read(source: Source, context: Context) -> Imported:
     moments = asked.with_columns(
         pl.Series(
             "as_of_ms",
-            [context.session_of(symbol).moment_ms(as_of) for as_of, symbol in asked.iter_rows()],
+            [context.moment_ms(as_of, symbol) for as_of, symbol in asked.iter_rows()],
             dtype=pl.Int64,
         )
     )
@@ -82,13 +83,21 @@ def read(source: Source, context: Context) -> Imported:
             pl.lit(source.label).alias("source"),
         )
     )
-    total = frame.height
-    if context.as_of_ms is not None:
-        frame = frame.filter(pl.col("as_of_ms").le(context.as_of_ms).fill_null(value=True))
+    after = pl.lit(value=False) if context.as_of_ms is None else (pl.col("as_of_ms") > context.as_of_ms).fill_null(value=False)
     rejects = Rejects()
-    good = set_aside(frame, _rules(context.now_ms), source.label, rejects)
+    good = set_aside(frame.filter(~after), _rules(context.latest_ms), source.label, rejects)
     outputs = good.select(AGENT_SCHEMA.keys()).match_to_schema(AGENT_SCHEMA)
-    return Imported(outputs, frame.height, total - frame.height, "column", rejects, {})
+    lost = _lost(frame.join(good, on="row", how="anti"), after)
+    return Imported(outputs, frame.height, lost, "column", rejects, {})
+
+
+def _lost(frame: pl.DataFrame, after: pl.Expr) -> Tally:
+    """What became of the rows of ``frame``, none of which is an output: cut because ``after`` holds, of no symbol, or refused."""
+    is_symbol = pl.col("symbol").str.contains(SYMBOL_PATTERN).fill_null(value=False)
+    fate = pl.when(after).then(pl.lit("cut")).when(~is_symbol).then(pl.lit("unknown_symbol")).otherwise(pl.lit("refused"))
+    status = pl.when(pl.col("status").is_in(STATUSES)).then("status").otherwise(pl.lit("view"))
+    counts = frame.select(status.alias("status"), fate.alias("fate")).group_by("status", "fate").len()
+    return Tally({(status, fate): count for status, fate, count in counts.iter_rows()})
 
 
 def _raw(source: Source) -> pl.DataFrame:
@@ -133,7 +142,7 @@ def _interpreted() -> list[pl.Expr]:
     return [view.alias("view"), status.alias("status"), confidence.alias("confidence")]
 
 
-def _rules(now_ms: int) -> list[Rule]:
+def _rules(latest_ms: int) -> list[Rule]:
     """What is wrong with a row; the first that holds is its reason."""
     given = pl.col("given_view")
     view_text = pl.col("text_view").is_not_null()
@@ -146,7 +155,7 @@ def _rules(now_ms: int) -> list[Rule]:
         ("missing_value", "as_of", pl.col("text_as_of").is_null()),
         ("unparsable_value", "as_of", pl.col("as_of_ms").is_null()),
         ("before_1970", "as_of", pl.col("as_of_ms") < 0),
-        ("future_view", "as_of", pl.col("as_of_ms") > now_ms),
+        ("future_view", "as_of", pl.col("as_of_ms") > latest_ms),
         ("unparsable_value", "view", view_text & given.is_null()),
         ("unknown_signal", "signal", ~view_text & pl.col("text_signal").is_not_null() & given.is_null()),
         ("view_out_of_range", "view", given.is_nan() | (given.abs() > 1)),

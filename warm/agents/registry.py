@@ -1,28 +1,30 @@
 """Every agent file to one frame, and the views that count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
+from app.domain.vector import VIEWS_MAX
 from warm.agents.rows import AGENT_SCHEMA, Context, Imported
+from warm.agents.tally import KEPT, Tally, told
 from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.formats import AGENTS, Choice, Format
 
-STATUS_NAMES = {"views": "view", "summaries": "summary", "abstained": "abstained", "failed": "failed"}
-"""How reports name the things that an agent's output can be."""
-
 
 class AgentRows(NamedTuple):
-    """All agent outputs (`AGENT_SCHEMA`), in the order of files and rows, and what became of each file."""
+    """All agent outputs (`AGENT_SCHEMA`), in the order of files and rows, what became of each file, and, by file, what became of
+    the outputs that are not in the frame.
+    """
 
     frame: pl.DataFrame
     fates: tuple[Fate, ...]
+    lost: Mapping[str, Tally]
 
 
-NO_AGENTS = AgentRows(pl.DataFrame(schema=AGENT_SCHEMA), ())
+NO_AGENTS = AgentRows(pl.DataFrame(schema=AGENT_SCHEMA), (), {})
 
 
 def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) -> AgentRows:
@@ -37,35 +39,61 @@ def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) ->
     def read(source: Source, form: Format, fate: Fate) -> None:
         imported: Imported = form.read(source, context)
         fate.rows, fate.used, fate.rejects = imported.rows, imported.frame.height, imported.rejects
-        statuses = dict(imported.frame.group_by("status").len().iter_rows())
-        fate.told |= {
-            "dated_by": imported.dated_by,
-            "cut": imported.cut,
-            **{name: statuses.get(status, 0) for name, status in STATUS_NAMES.items()},
-            **imported.told,
-        }
-        if imported.rows and imported.frame.is_empty():
+        fate.told |= {"dated_by": imported.dated_by, **imported.told}
+        lost[fate.file] = imported.lost
+        # What is refused because it lies in the future is refused by itself: the file is as it should be.
+        bad = imported.rejects.total > 0 and "future_view" not in imported.rejects.counts
+        if bad and imported.frame.is_empty():
             raise source.refuse(f"none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
         frames.append(imported.frame)
 
+    lost: dict[str, Tally] = {}
     fates.read(read)
-    return AgentRows(pl.concat(frames), tuple(fates.all))
+    return AgentRows(pl.concat(frames), tuple(fates.all), lost)
 
 
-def latest_views(agents: pl.DataFrame, last_bars: pl.DataFrame, otherwise_ms: int) -> pl.DataFrame:
-    """Each agent's latest output on each symbol that is not from after the symbol's last bar.
+def settle(agents: pl.DataFrame, last_bars: pl.DataFrame | None = None, otherwise_ms: int | None = None) -> pl.DataFrame:
+    """``agents`` with what becomes of each output, ``fate`` (of `tally.FATES`), by symbol and agent.
 
-    ``last_bars`` has columns symbol and as_of_ms; a symbol that is not in it is taken up to ``otherwise_ms``. The latest output
-    counts whatever its status: a failure after a view means that the agent has no view now. Of two outputs of one moment the
-    one read last wins (files by name, then rows).
+    Each agent's latest output on each symbol is used, whatever its status: a failure after a view means that the agent has no
+    view now. Of two outputs of one moment the one read last wins (files by name, then rows); of a symbol's, the `VIEWS_MAX`
+    newest (`newest_views`), summaries last. With ``last_bars`` (columns symbol and as_of_ms) those from after a symbol's last bar
+    are cut first, and those of other symbols from after ``otherwise_ms``.
     """
-    limits = last_bars.select("symbol", pl.col("as_of_ms").alias("limit_ms"))
-    return (
-        agents.join(limits, on="symbol", how="left", maintain_order="left")
-        .filter(pl.col("as_of_ms") <= pl.col("limit_ms").fill_null(otherwise_ms))
+    after = pl.lit(value=False)
+    if last_bars is not None:
+        limits = last_bars.select("symbol", pl.col("as_of_ms").alias("limit_ms"))
+        agents = agents.join(limits, on="symbol", how="left", maintain_order="left")
+        after = pl.col("as_of_ms") > pl.col("limit_ms").fill_null(otherwise_ms)
+    settled = (
+        agents.with_columns(after.alias("after"))
         .sort("as_of_ms", maintain_order=True)
-        .group_by("symbol", "agent")
-        .last()
-        .sort("symbol", "agent")
-        .select(AGENT_SCHEMA.keys())
+        .with_columns((~pl.col("after") & pl.col("after").shift(-1, fill_value=True)).over("symbol", "agent").alias("latest"))
     )
+    sums_up = pl.col("status") == "summary"
+    order = pl.struct(sums_up.alias("sums_up"), -pl.col("as_of_ms"), -pl.col("confidence").fill_null(0.0), "agent")
+    rank = order.rank("ordinal").over("symbol", "latest")
+    fate = (
+        pl.when("after").then(pl.lit("cut"))
+        .when(~pl.col("latest")).then(pl.lit("replaced"))
+        .when(rank > VIEWS_MAX).then(pl.lit("beyond_bound"))
+        .when(sums_up).then(pl.lit("summary"))
+        .otherwise(pl.lit("used"))
+    )  # fmt: skip
+    return settled.with_columns(fate.alias("fate")).sort("symbol", "agent", maintain_order=True).select(*AGENT_SCHEMA, "fate")
+
+
+def tell(agents: AgentRows, settled: pl.DataFrame) -> dict[str, Any]:
+    """What became of all outputs, ``settled`` (`settle`) and lost: for the report, and told to each file's fate.
+
+    Raises:
+        AssertionError: it is not as many as were read.
+    """
+    tallies = {file: Tally(tally) for file, tally in agents.lost.items()}
+    for file, status, fate, count in settled.group_by("source", "status", "fate").len().iter_rows():
+        tallies[file]["view" if status == "summary" else status, fate] += count
+    for each in agents.fates:
+        if each.file in tallies:
+            each.told |= told(tallies[each.file], each.rows)
+            each.used = sum(count for (_, fate), count in tallies[each.file].items() if fate in KEPT)
+    return told(sum(tallies.values(), Tally()), sum(each.rows for each in agents.fates))

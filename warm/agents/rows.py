@@ -5,14 +5,16 @@ A row's ``status`` keeps three things apart that look alike in many formats: a *
 """
 
 import re
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
 from app.domain.symbols import never_closes
 from app.domain.vector import REASONING_MAX
+from warm.agents.tally import Tally
 from warm.rejects import Rejects
-from warm.sessions import NEVER_CLOSES, Session
+from warm.sessions import NEVER_CLOSES, Session, milliseconds
 
 AGENT_SCHEMA: dict[str, pl.DataType] = {
     "symbol": pl.String(),
@@ -49,8 +51,13 @@ SIGNALS: dict[str, float] = {
 """Words for a view. ``cover`` and ``sell`` close a position: they lean the way of the trade they ask for."""
 
 
+_EARLIEST = timedelta(hours=14)
+"""By how much a day begins earlier in Kiribati than in UTC."""
+
+
 class Context(NamedTuple):
-    """What an importer needs to know beside the file. Outputs after ``as_of_ms`` are cut off before they are judged.
+    """What an importer needs to know beside the file. Outputs after ``as_of_ms`` are cut off before they are judged. Without it
+    the run is live, and only what lies further ahead of ``now_ms`` than ``skew_ms`` is refused.
 
     ``calendar`` says whose dates are days that end at midnight, UTC: of pairs of currencies (``auto``), of all or of none.
     """
@@ -59,23 +66,42 @@ class Context(NamedTuple):
     now_ms: int
     as_of_ms: int | None
     calendar: Literal["auto", "equities", "always"] = "auto"
+    skew_ms: int = 0
+
+    @property
+    def latest_ms(self) -> int:
+        """The latest moment that an output may be of."""
+        return self.now_ms + self.skew_ms
+
+    def moment_ms(self, text: str, symbol: str) -> int | None:
+        """When an output on ``symbol`` (canonical) was, which says ``text``: milliseconds, None if it is neither date nor moment.
+
+        A date is that session's close. In a live run one that is today's, anywhere on Earth, is no later than now: it was said.
+        """
+        session = self.session_of(symbol)
+        moment_ms = session.moment_ms(text)
+        if moment_ms is None or moment_ms <= self.now_ms or self.as_of_ms is not None:
+            return moment_ms
+        day = session.date_in(text)
+        begun = day is not None and milliseconds(datetime.combine(day, time(), UTC) - _EARLIEST) <= self.now_ms
+        return self.now_ms if begun else moment_ms
 
     def session_of(self, symbol: str) -> Session:
         """The session that a date on ``symbol`` (canonical) means the close of."""
         always = never_closes(symbol) if self.calendar == "auto" else self.calendar == "always"
-        return NEVER_CLOSES if always else self.session
+        return NEVER_CLOSES if always else self.session.of(symbol)
 
 
 class Imported(NamedTuple):
-    """One file's rows (`AGENT_SCHEMA`), how many there were before rejection, how many were cut off as after ``--as-of``, what
-    dated them, what was set aside, and what else is to be told.
+    """One file's rows (`AGENT_SCHEMA`), how many there were before any was rejected or cut off, what became of those that are not
+    in the frame, what dated them, why some were rejected, and what else is to be told.
 
     ``dated_by`` is ``column`` (the file itself), ``file_name``, ``as_of`` or ``file_time``.
     """
 
     frame: pl.DataFrame
     rows: int
-    cut: int
+    lost: Tally
     dated_by: str
     rejects: Rejects
     told: dict[str, Any]

@@ -15,7 +15,7 @@ from warm.intervals import DAY_S, INTERVALS, Spacing, spacing
 from warm.rejects import Rejects, set_aside
 from warm.rules import row_rules
 from warm.sessions import NEVER_CLOSES, Session
-from warm.stamps import read_stamps
+from warm.stamps import Stamps, read_stamps
 
 BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
 
@@ -72,25 +72,30 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     if "symbol" not in raw.columns:
         raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
     raw = raw.with_columns(pl.col("symbol").cast(pl.String))
-    names = _names(raw, reckoning.calendar, says.never_closes)
-    always = bool(names.get_column("never").all())
-    session = reckoning.session
-    stamps = read_stamps(source, raw.get_column("date"), _zone(says.zone, reckoning, always=always), session.timezone)
-    dates = stamps.table.get_column("day").null_count() == stamps.table.get_column("stamp_ms").null_count()
+    names, sessions = _names(raw, reckoning, says.never_closes)
+    # Where a file has one market, as most have, its rows need not be told apart.
+    on = ["date"] if len(sessions) == 1 else ["date", "market"]
+    if len(on) > 1:
+        raw = raw.join(names.select("symbol", "market"), on="symbol", how="left", maintain_order="left", nulls_equal=True)
+    read = [_stamps(source, raw, market, session, says.zone, reckoning) for market, session in enumerate(sessions)]
+    stamps = pl.concat(each.table.with_columns(_number(market)) for market, each in enumerate(read))
+    dates = stamps.get_column("day").null_count() == stamps.get_column("stamp_ms").null_count()
+    always = sessions == [NEVER_CLOSES]
     # What lies in the future is no bar, and must not stretch the distances.
-    past = stamps.table.filter(pl.col("stamp_ms") <= reckoning.now_ms)
-    found = _spacing(raw, past, dates=dates and not always)
+    past = stamps.filter(pl.col("stamp_ms") <= reckoning.now_ms)
+    found = _spacing(raw, past, on, dates=dates and not always)
     interval, how = _interval(source, says.interval, found, reckoning.interval, dates=dates)
     kind = reckoning.stamps or says.stamps
-    moments = _ends(stamps.table, interval, kind, session)
+    moments = pl.concat(
+        _ends(each.table, interval, kind, session).with_columns(_number(market))
+        for market, (each, session) in enumerate(zip(read, sessions, strict=True))
+    )
     frame = (
         raw.lazy()
-        .join(names.lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
-        .join(moments.lazy(), on="date", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("canonical").alias("symbol"), pl.when("never").then("always_ms").otherwise("session_ms").alias("as_of_ms")
-        )
-        .drop("date", "canonical", "always_ms", "session_ms")
+        .join(names.drop("market").lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
+        .join(moments.lazy().select(*on, "as_of_ms"), on=on, how="left", maintain_order="left")
+        .with_columns(pl.col("canonical").alias("symbol"))
+        .drop(*on, "canonical")
         .collect()
     )
     del raw
@@ -104,7 +109,8 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
         "interval": interval,
         "interval_by": how,
         "stamps": "date" if dates and INTERVALS[interval] == DAY_S else kind or "open",
-        "zone": stamps.zone or ("own" if not dates else None),
+        "zone": next((each.zone for each in read if each.zone), None) or ("own" if not dates else None),
+        "exchanges": [each.exchange.code for each in sessions if each.exchange],
         "symbol_by": says.named_by or "column",
         "columns": dict(reading.columns),
     }
@@ -112,41 +118,52 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
 
 
-def _zone(said: str | None, reckoning: Reckoning, *, always: bool) -> ZoneInfo:
-    """Where moments without a time zone are: where the format says, else the caller, else on the exchange's clock; in UTC for a
-    market that never closes. The exchange's is the safe mistake: in America its clock is behind UTC, so data would be late, not
-    early.
+def _number(market: int) -> pl.Expr:
+    return pl.lit(market, dtype=pl.UInt8).alias("market")
+
+
+def _stamps(source: Source, raw: pl.DataFrame, market: int, session: Session, said: str | None, reckoning: Reckoning) -> Stamps:
+    """The stamps of the rows of a market. Moments without a time zone are where the format says, else the caller, else on the
+    exchange's clock; in UTC for a market that never closes. The exchange's is the safe mistake: in America its clock is behind
+    UTC, so data would be late, not early.
     """
-    if said is not None:
-        return ZoneInfo(said)
-    if reckoning.zone is not None:
-        return reckoning.zone
-    return ZoneInfo("UTC") if always else reckoning.session.timezone
+    zone = ZoneInfo(said) if said is not None else reckoning.zone or session.timezone
+    rows = raw.filter(pl.col("market") == market) if "market" in raw.columns else raw
+    own = reckoning.session if session is NEVER_CLOSES else session
+    return read_stamps(source, rows.get_column("date"), zone, own.timezone)
 
 
-def _names(raw: pl.DataFrame, calendar: Calendar, says: bool | None) -> pl.DataFrame:  # noqa: FBT001
-    """Each symbol as written once: its canonical spelling, whether it is one, and whether its market never closes."""
+def _names(raw: pl.DataFrame, reckoning: Reckoning, says: bool | None) -> tuple[pl.DataFrame, list[Session]]:  # noqa: FBT001
+    """Each symbol as written once: its canonical spelling, whether it is one, whether its market never closes, and the number of
+    its market; and the markets' sessions.
+    """
     written = raw.get_column("symbol").unique(maintain_order=True)
     canonical = [None if each is None else canonical_symbol(each.strip()) for each in written]
-    if calendar == "auto":
+    if reckoning.calendar == "auto":
         never = [bool(each) and (never_closes(each or "") if says is None else says) for each in canonical]
     else:
-        never = [calendar == "always"] * len(canonical)
-    return pl.DataFrame(
+        never = [reckoning.calendar == "always"] * len(canonical)
+    own = [NEVER_CLOSES if always else reckoning.session.of(each or "") for each, always in zip(canonical, never, strict=True)]
+    sessions = list(dict.fromkeys(own)) or [reckoning.session]
+    names = pl.DataFrame(
         {
             "symbol": written,
             "canonical": canonical,
             "symbol_ok": [each is not None and each.isascii() and bool(is_symbol(each)) for each in canonical],
             "never": never,
+            "market": [sessions.index(each) for each in own],
         },
-        schema={"symbol": pl.String, "canonical": pl.String, "symbol_ok": pl.Boolean, "never": pl.Boolean},
-    )
+        schema={
+            "symbol": pl.String, "canonical": pl.String, "symbol_ok": pl.Boolean, "never": pl.Boolean, "market": pl.UInt8,
+        },
+    )  # fmt: skip
+    return names, sessions
 
 
-def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, *, dates: bool) -> Spacing:
+def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, on: list[str], *, dates: bool) -> Spacing:
     symbols = raw.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
-    sample = raw.lazy().select("symbol", "date").join(symbols, on="symbol", how="semi", nulls_equal=True)
-    return spacing(sample.join(stamps.lazy(), on="date", how="inner").select("symbol", "stamp_ms").collect(), dates=dates)
+    sample = raw.lazy().select("symbol", *on).join(symbols, on="symbol", how="semi", nulls_equal=True)
+    return spacing(sample.join(stamps.lazy(), on=on, how="inner").select("symbol", "stamp_ms").collect(), dates=dates)
 
 
 def _interval(source: Source, said: str | None, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
@@ -186,7 +203,7 @@ def _length(seconds: float) -> str:
 
 
 def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Session) -> pl.DataFrame:
-    """Each stamp's end of bar, as a moment in milliseconds: ``session_ms`` on the exchange, ``always_ms`` where it never closes.
+    """Each stamp's (``date``) end of bar, ``as_of_ms``, in milliseconds, on an exchange or where it never closes.
 
     A date is its session's close; of a bar of several days that it opens, the close of the last of them. A moment opens its bar
     unless its format or the caller says that it closes it, or it is the very close of its session.
@@ -195,36 +212,30 @@ def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Sess
     opened_ms = 0 if kind == "close" else seconds * 1000
     moments = stamps.with_columns((pl.col("stamp_ms") + opened_ms).alias("moment_ms"))
     if seconds < DAY_S:
-        return moments.select("date", pl.col("moment_ms").alias("session_ms"), pl.col("moment_ms").alias("always_ms"))
-    local = pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(session.timezone.key).dt.date()
-    moments = moments.with_columns(pl.coalesce("day", local).alias("session_day"))
+        return moments.select("date", pl.col("moment_ms").alias("as_of_ms"))
     last = pl.col("day")
     if kind != "close":
         last = last.dt.month_end() if interval == "1M" else last.dt.offset_by(f"{seconds // DAY_S - 1}d")
-    days = moments.select(pl.concat([pl.col("session_day"), pl.col("utc_day")]).unique().drop_nulls().alias("day"))
+    if session is NEVER_CLOSES:
+        days = moments.select(pl.col("utc_day").alias("day")).unique().drop_nulls()
+    else:
+        local = pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(session.timezone.key).dt.date()
+        moments = moments.with_columns(pl.coalesce("day", local).alias("session_day"))
+        days = moments.select(pl.col("session_day").alias("day")).unique().drop_nulls()
     closes = days.with_columns(last.alias("last"))
-    closes = closes.with_columns(
+    closes = closes.select(
+        "day",
         pl.Series("own_close", [session.close_ms(each) for each in closes.get_column("day")], dtype=pl.Int64),
-        pl.Series("session_close", [session.close_ms(each) for each in closes.get_column("last")], dtype=pl.Int64),
-        pl.Series("always_close", [NEVER_CLOSES.close_ms(each) for each in closes.get_column("last")], dtype=pl.Int64),
+        pl.Series("usual_close", [session.usual_close_ms(each) for each in closes.get_column("day")], dtype=pl.Int64),
+        pl.Series("last_close", [session.close_ms(each) for each in closes.get_column("last")], dtype=pl.Int64),
     )
-    of_session = closes.select(pl.col("day").alias("session_day"), "own_close", "session_close")
-    of_utc = closes.select(pl.col("day").alias("utc_day"), "always_close")
-    at_close = pl.col("stamp_ms") == pl.col("own_close")
-    return (
-        moments.join(of_session, on="session_day", how="left", maintain_order="left")
-        .join(of_utc, on="utc_day", how="left", maintain_order="left")
-        .select(
-            "date",
-            pl.when(pl.col("day").is_not_null())
-            .then("session_close")
-            .when(at_close)
-            .then("stamp_ms")
-            .otherwise("moment_ms")
-            .alias("session_ms"),
-            pl.coalesce("always_close", "moment_ms").alias("always_ms"),
-        )
-    )
+    if session is NEVER_CLOSES:
+        moments = moments.join(closes, left_on="utc_day", right_on="day", how="left", maintain_order="left")
+        return moments.select("date", pl.coalesce("last_close", "moment_ms").alias("as_of_ms"))
+    moments = moments.join(closes, left_on="session_day", right_on="day", how="left", maintain_order="left")
+    at_close = (pl.col("stamp_ms") == pl.col("own_close")) | (pl.col("stamp_ms") == pl.col("usual_close"))
+    end = pl.when(pl.col("day").is_not_null()).then("last_close").when(at_close).then("stamp_ms").otherwise("moment_ms")
+    return moments.select("date", end.alias("as_of_ms"))
 
 
 def _judge(

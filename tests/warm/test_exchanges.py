@@ -1,0 +1,152 @@
+"""A symbol's exchange is its suffix's: bars and dates are known at its own close."""
+
+import io
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.warm.fakes import HEADER, Outcome, put, utc, warm
+from warm.__main__ import main
+from warm.errors import InputRefused
+from warm.exchanges import Hours, exchange, exchange_of
+from warm.report import TerminalReporter
+from warm.sessions import open_session
+
+FRIDAY = date(2024, 3, 8)
+NOW_MS = utc(2024, 3, 11, 1)
+
+
+def prices(folder: Path, *symbols: str, days: int = 8) -> Path:
+    """The first ``days`` of March 2024 for each symbol, weekends too."""
+    rows = [f"{symbol},2024-03-{day:02},99,103,97,100,1000" for symbol in symbols for day in range(1, days + 1)]
+    return put(folder / "prices.csv", HEADER + "\n".join(rows))
+
+
+def last_ms(outcome: Outcome, symbol: str) -> int:
+    """When the last bar of a symbol is known."""
+    return outcome.store.price(symbol).as_of_ms
+
+
+@pytest.mark.parametrize(
+    ("symbol", "code"),
+    [
+        ("AAPL", "XNYS"), ("BRK.B", "XNYS"), ("AAPL.US", "XNYS"), ("SAP.DE", "XETR"), ("VOD.L", "XLON"), ("VOD.UK", "XLON"),
+        ("MC.PA", "XPAR"), ("600519.SH", "XSHG"), ("600519.SS", "XSHG"), ("000001.SZ", "XSHG"), ("0700.HK", "XHKG"),
+        ("7203.T", "XTKS"), ("7203.JP", "XTKS"), ("X.T", "XNYS"), ("RELIANCE.NS", "XBOM"), ("005930.KS", "XKRX"),
+        ("2330.TW", "XTAI"),
+        ("BHP.AX", "XASX"), ("PETR4.SA", "BVMF"), ("SHOP.TO", "XTSE"), ("UNKNOWN.QQ", "XNYS"), ("", "XNYS"),
+    ],
+)  # fmt: skip
+def test_a_suffix_names_the_exchange(symbol: str, code: str) -> None:
+    """Yahoo's, Stooq's and Tushare's suffixes; none, and one that nobody has, is New York."""
+    assert exchange_of(symbol) == code
+
+
+@pytest.mark.parametrize(
+    ("symbol", "known_ms"),
+    [
+        ("AAPL", utc(2024, 3, 8, 21)),
+        ("SAP.DE", utc(2024, 3, 8, 16, 30)),
+        ("600519.SH", utc(2024, 3, 8, 7)),
+        ("7203.T", utc(2024, 3, 8, 6)),
+        ("VOD.L", utc(2024, 3, 8, 16, 30)),
+        ("BTC-USD", utc(2024, 3, 9)),
+    ],
+)
+def test_a_daily_bar_is_known_at_its_own_exchanges_close(symbol: str, known_ms: int, tmp_path: Path) -> None:
+    """Alone in a file, and beside all the others."""
+    assert last_ms(warm("--prices", prices(tmp_path, symbol), now_ms=NOW_MS), symbol) == known_ms
+    mixed = warm("--prices", prices(tmp_path, "AAPL", "SAP.DE", "600519.SH", "7203.T", "VOD.L", "BTC-USD"), now_ms=NOW_MS)
+    assert (mixed.report["bars"], mixed.report["rejects"], last_ms(mixed, symbol)) == (48, 0, known_ms)
+
+
+def test_an_early_close_is_when_the_bar_is_known(tmp_path: Path) -> None:
+    """The Friday after Thanksgiving ends at 13:00; a source that stamps it with 16:00 all the same means that session."""
+    date_only = put(tmp_path / "a.csv", HEADER + "AAPL,2024-11-27,1,2,1,2,3\nAAPL,2024-11-29,1,2,1,2,3")
+    assert last_ms(warm("--prices", date_only, now_ms=utc(2024, 12, 1)), "AAPL") == utc(2024, 11, 29, 18)
+    stamps = "AAPL,2024-11-27T21:00:00Z,1,2,1,2,3\nAAPL,2024-11-29T21:00:00Z,1,2,1,2,3"
+    stamped = put(tmp_path / "b.csv", HEADER + stamps)
+    outcome = warm("--prices", stamped, "--interval", "1d", now_ms=utc(2024, 12, 1))
+    assert last_ms(outcome, "AAPL") == utc(2024, 11, 29, 21)
+
+
+def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) -> None:
+    """Also where symbols of two exchanges stand in one file."""
+    rows = [f"{symbol},2024-03-08 {hour}:00,1,2,1,2,3" for symbol in ("AAPL", "SAP.DE") for hour in (10, 11, 12)]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
+    assert last_ms(outcome, "AAPL") == utc(2024, 3, 8, 18)
+    assert last_ms(outcome, "SAP.DE") == utc(2024, 3, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("options", "known_ms"),
+    [
+        (("--exchange", "XETR"), utc(2024, 3, 8, 16, 30)),
+        (("--timezone", "Europe/London"), utc(2024, 3, 8, 16)),
+        (("--session-close", "12:00"), utc(2024, 3, 8, 17)),
+        (("--exchange", "XTKS", "--session-close", "12:00"), utc(2024, 3, 8, 3)),
+    ],
+)
+def test_options_say_otherwise_for_all(options: tuple[str, ...], known_ms: int, tmp_path: Path) -> None:
+    """Whatever a symbol's suffix is."""
+    outcome = warm("--prices", prices(tmp_path, "AAPL", "600519.SH"), *options, now_ms=NOW_MS)
+    assert {last_ms(outcome, symbol) for symbol in ("AAPL", "600519.SH")} == {known_ms}
+
+
+def test_an_exchange_without_a_table_is_refused() -> None:
+    """With those that there are; the command line has them as choices."""
+    with pytest.raises(InputRefused, match=r"--exchange 'XXXX' is not known; allowed: BVMF, XAMS, .*XTSE"):
+        open_session(None, None, None, "XXXX")
+    with pytest.raises(SystemExit):
+        main(["--exchange", "XXXX"])
+
+
+def test_an_agents_date_is_the_close_of_the_symbols_exchange(tmp_path: Path) -> None:
+    """As for prices."""
+    table = "symbol,as_of,agent,view\nSAP.DE,2024-03-07,x,0.5\nAAPL,2024-03-07,x,0.5\n"
+    agents = put(tmp_path / "views.csv", table)
+    outcome = warm("--prices", prices(tmp_path, "SAP.DE", "AAPL"), "--agents", agents, now_ms=NOW_MS)
+    assert outcome.store.views("SAP.DE")["x"].as_of_ms == utc(2024, 3, 7, 16, 30)
+    assert outcome.store.views("AAPL")["x"].as_of_ms == utc(2024, 3, 7, 21)
+
+
+def test_explain_names_the_exchanges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each symbol's suffix."""
+    assert main(["--explain", str(prices(tmp_path, "SAP.DE", "AAPL"))], now_ms=NOW_MS) == 0
+    assert "the sessions of XETR, XNYS" in capsys.readouterr().out
+
+
+def test_a_table_tells_sessions_early_closes_holidays_and_pauses() -> None:
+    """New York in the week of Thanksgiving, Hong Kong's noon, Riyadh's Sunday."""
+    new_york = exchange("XNYS")
+    week = [(day.day, hours.closes) for day, hours in islice(new_york.sessions(date(2024, 11, 27)), 3)]
+    assert week == [(27, 960), (29, 780), (2, 960)]
+    assert (new_york.hours(date(2024, 11, 28)), new_york.close_minutes(date(2024, 11, 28))) == (None, 960)
+    assert exchange("XHKG").hours(FRIDAY) == Hours(570, 960, (720, 780))
+    riyadh = exchange("XSAU")
+    assert [riyadh.hours(date(2024, 3, day)) is not None for day in (7, 8, 9, 10)] == [True, False, False, True]
+
+
+def test_past_a_tables_end_regular_hours_count() -> None:
+    """On regular weekdays; and before its beginning the first that it knows."""
+    new_york = exchange("XNYS")
+    assert new_york.hours(date(2099, 12, 25)) == Hours(570, 960)
+    assert new_york.hours(date(2099, 12, 26)) is None
+    assert exchange("XHKG").hours(date(1999, 6, 1)) == Hours(600, 960, (720, 780))
+
+
+def test_past_a_tables_end_the_run_warns(tmp_path: Path) -> None:
+    """For the exchanges of its symbols alone, in the report and on the terminal."""
+    path = prices(tmp_path, "AAPL", "SAP.DE", "BTC-USD")
+    assert warm("--prices", path, now_ms=NOW_MS).report["warnings"] == []
+    outcome = warm("--prices", path, now_ms=utc(2099, 1, 1))
+    assert [each.partition(":")[0] for each in outcome.report["warnings"]] == [
+        f"the table of {code} ends with {exchange(code).until}" for code in ("XETR", "XNYS")
+    ]
+    console = Console(file=io.StringIO(), width=200)
+    TerminalReporter(console).close(outcome.report)
+    assert isinstance(console.file, io.StringIO)
+    assert "warm: the table of XETR ends" in console.file.getvalue()

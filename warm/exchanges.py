@@ -1,0 +1,142 @@
+"""Exchanges: which one a symbol's suffix names, and when it has sessions, by the tables in ``data/sessions``.
+
+The tables are made by ``data/make_sessions.py``; no calendar library is loaded here. Before and past what a table knows
+its regular hours count on its regular weekdays.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from warm.errors import InputRefused
+from warm.sample import SESSIONS
+
+SUFFIXES: dict[str, str] = {
+    # America. Yahoo's, then Stooq's, Tushare's and Alpha Vantage's where they differ.
+    "US": "XNYS", "TO": "XTSE", "NE": "XTSE", "CN": "XTSE", "TRT": "XTSE", "SA": "BVMF", "SAO": "BVMF",
+    # Europe and Africa.
+    "L": "XLON", "IL": "XLON", "UK": "XLON", "LON": "XLON", "DE": "XETR", "F": "XETR", "DEX": "XETR", "FRK": "XETR",
+    "PA": "XPAR", "FR": "XPAR", "AS": "XAMS", "NL": "XAMS", "BR": "XBRU", "LS": "XLIS", "IR": "XDUB", "MI": "XMIL", "IT": "XMIL",
+    "OL": "XOSL", "MC": "XMAD", "ES": "XMAD", "SW": "XSWX", "CH": "XSWX", "ST": "XSTO", "HE": "XHEL", "CO": "XCSE",
+    "JO": "XJSE", "SR": "XSAU", "SAU": "XSAU",
+    # Asia and Australia.
+    "NS": "XBOM", "BO": "XBOM", "BSE": "XBOM", "SS": "XSHG", "SH": "XSHG", "SHH": "XSHG", "SZ": "XSHG", "SHZ": "XSHG",
+    "XSHG": "XSHG", "XSHE": "XSHG", "BJ": "XSHG", "HK": "XHKG", "TW": "XTAI", "TWO": "XTAI", "KS": "XKRX", "KQ": "XKRX",
+    "T": "XTKS", "JP": "XTKS", "SI": "XSES", "AX": "XASX",
+}  # fmt: skip
+"""Exchange by a symbol's suffix. Classes of shares have one letter, as have London's, Frankfurt's and Tokyo's alone."""
+
+NEW_YORK = "XNYS"
+"""The exchange of a symbol without a suffix."""
+
+_DAYS_MAX = 30
+"""No exchange has been closed for longer; a table that says so is wrong."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A file of ``data/sessions``, as it stands."""
+
+    exchange: str
+    name: str
+    timezone: str
+    weekdays: str
+    first: date
+    until: date
+    hours: dict[date, str]
+    closed: dict[str, str]
+    other_hours: dict[str, str]
+
+
+class Hours(NamedTuple):
+    """A session in minutes after local midnight: when it opens and closes, and its pause at noon if there is one."""
+
+    opens: int
+    closes: int
+    pause: tuple[int, int] | None = None
+
+
+def _hours(text: str) -> Hours:
+    """``09:00-11:30 12:30-15:30``."""
+    times = [int(each[:2]) * 60 + int(each[3:]) for each in text.replace(" ", "-").split("-")]
+    return Hours(times[0], times[-1], (times[1], times[2]) if len(times) > 2 else None)  # noqa: PLR2004 - with a pause
+
+
+class Exchange:
+    """One exchange's sessions."""
+
+    def __init__(self, table: Table) -> None:
+        self.code, self.name, self.until = table.exchange, table.name, table.until
+        self.zone = ZoneInfo(table.timezone)
+        self._weekdays = table.weekdays
+        self._since = sorted(table.hours)
+        self._regular = [_hours(table.hours[day]) for day in self._since]
+        self._closed = frozenset(
+            date.fromisoformat(f"{year}-{name}") for year, names in table.closed.items() for name in names.split()
+        )
+        self._other = {
+            date.fromisoformat(f"{year}-{name}"): _hours(text)
+            for year, names in table.other_hours.items()
+            for name, _, text in (each.partition("=") for each in names.split(", "))
+        }
+
+    def regular(self, day: date) -> Hours:
+        """The hours that sessions around ``day`` have, whether it is one or not."""
+        return self._regular[max(0, bisect_right(self._since, day) - 1)]
+
+    def hours(self, day: date) -> Hours | None:
+        """The session of ``day``, None if there is none."""
+        if (other := self._other.get(day)) is not None:
+            return other
+        if day in self._closed or self._weekdays[day.weekday()] == "0":
+            return None
+        return self.regular(day)
+
+    def close_minutes(self, day: date) -> int:
+        """When the session of ``day`` closes, in minutes after local midnight; of a day without one, when it would."""
+        return (self.hours(day) or self.regular(day)).closes
+
+    def sessions(self, day: date) -> Iterator[tuple[date, Hours]]:
+        """The sessions from ``day`` on, without an end."""
+        idle = 0
+        while idle < _DAYS_MAX:
+            hours = self.hours(day)
+            idle = 0 if hours else idle + 1
+            if hours is not None:
+                yield day, hours
+            day += timedelta(1)
+        raise AssertionError(f"{self.code} has no session in the {_DAYS_MAX} days before {day}")
+
+    def local_day(self, moment_ms: int) -> date:
+        """The date on the exchange's clock at a moment."""
+        return datetime.fromtimestamp(moment_ms / 1000, self.zone).date()
+
+
+def exchange_of(symbol: str) -> str:
+    """The code of the exchange that the suffix of ``symbol`` (canonical) names."""
+    root, dot, suffix = symbol.rpartition(".")
+    if suffix == "T" and not root[:1].isdigit():
+        return NEW_YORK
+    return SUFFIXES.get(suffix, NEW_YORK) if dot else NEW_YORK
+
+
+def codes() -> list[str]:
+    """Every exchange that there is a table of."""
+    return sorted(path.stem for path in SESSIONS.glob("*.json"))
+
+
+@cache
+def exchange(code: str) -> Exchange:
+    """The exchange of that code.
+
+    Raises:
+        InputRefused: there is no table of it.
+    """
+    path = SESSIONS / f"{code}.json"
+    if not (code.isalpha() and path.is_file()):
+        raise InputRefused(f"--exchange {code[:20]!r} is not known; allowed: {', '.join(codes())}")
+    return Exchange(msgspec.json.decode(path.read_bytes(), type=Table))
