@@ -266,6 +266,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 2.0
     shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
+    warm_memory_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=99_999_999,
+            description="Memory that a warm run may take, as --memory-mb says too; 0: half of the machine's, 85 % of the"
+            " container's, or what is free.",
+        ),
+    ] = 0
 
 
 class Bound(NamedTuple):

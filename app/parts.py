@@ -39,7 +39,8 @@ from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
 from app.routes.turns import Turns
-from app.settings import keys_wanted, public_settings
+from app.settings import keys_wanted
+from app.shown_settings import started_facts
 from app.unix_sockets import socket_path
 from app.version import VERSION
 
@@ -309,7 +310,7 @@ class Parts:
             tasks.append(asyncio.create_task(self.supervisor.run(is_up, self.status)))
         for task in tasks:
             task.add_done_callback(self._task_ended)
-        self.logger.info("started", version=VERSION, store=self.store.kind, settings=public_settings(self.settings))
+        self.logger.info("started", version=VERSION, store=self.store.kind, **started_facts(self.settings))
         try:
             yield
         finally:
