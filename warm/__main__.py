@@ -18,7 +18,6 @@ import uuid_utils
 from rich.console import Console
 
 from app.arguments import Parser, number
-from app.cache.store import Store
 from app.errors import SettingsError
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from app.settings import load_setting
@@ -28,9 +27,9 @@ from warm.formats import FORMATS, parse_choice
 from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
 from warm.memory import MB, MemoryBound
-from warm.publish import OpenStore
+from warm.publish import OpenStore, WarmStore
 from warm.report import Reporter, open_reporter, write_report
-from warm.sample import SAMPLE
+from warm.sample import RUN_PREFIX, SAMPLE
 from warm.sessions import MOMENT_RULE, open_session, open_zone
 
 PRICES = SAMPLE / "prices"
@@ -156,7 +155,7 @@ def settings_store(options: Mapping[str, str]) -> OpenStore:
 
     settings = load_settings(options=options)
 
-    def opener() -> Store:
+    def opener() -> WarmStore:
         return open_store(
             redis_url=settings.redis_url,
             redis_password=settings.redis_password,
@@ -167,7 +166,7 @@ def settings_store(options: Mapping[str, str]) -> OpenStore:
     return opener
 
 
-def _no_store() -> Store:
+def _no_store() -> WarmStore:
     raise AssertionError("a dry run opens no store")
 
 
@@ -205,7 +204,7 @@ def main(
         code, report = run_job(
             options,
             now_ms=now_ms,
-            run=run or str(uuid_utils.uuid7()),
+            run=run or f"{RUN_PREFIX if arguments.prices is None else ''}{uuid_utils.uuid7()}",
             open_store=opener,
             reporter=reporter,
             end=end,

@@ -112,6 +112,9 @@ class TerminalReporter:
             self._console.print(f"left out {count:,} agents of {symbol}: {VIEWS_MAX} newest are kept", markup=False)
         for reason, body in report.get("reject_reasons", {}).items():
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
+        if "replaced_sample" in report:
+            gone = report["replaced_sample"]
+            self._console.print(f"your data replaced the sample: {gone['symbols']:,} symbols of run {gone['run']} are gone")
         if "error" in report:
             self._console.print(f"warm: {report['error']}", style="red", markup=False, soft_wrap=True)
 
