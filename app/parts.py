@@ -38,6 +38,7 @@ from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
+from app.routes.live_prices import LivePrices
 from app.routes.turns import Turns
 from app.settings import keys_wanted
 from app.shown_settings import started_facts
@@ -226,6 +227,7 @@ class Parts:
             clock=clock,
             make_id=make_id,
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
+            live_prices=LivePrices(settings.live_price_deviations, settings.live_price_outside == "ignore"),
         )
         self.turns = Turns()
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)

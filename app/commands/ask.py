@@ -141,6 +141,8 @@ def main(arguments: Sequence[str]) -> int:
         lines = [*(table(decisions) if decisions else ()), *(line for each in decisions for line in explanation(each))]
     for line in lines:
         print(line)
+    for why in filter(None, (each.inputs.price.live_price_ignored for each in decisions)):
+        _complain(f"the live price was ignored: {why}")
     for problem in problems:
         _complain(refusal(problem))
     return REFUSED if problems else DECIDED
