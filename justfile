@@ -17,15 +17,15 @@ default:
 
 # warm the sample into the embedded store, start the server, ask it everything, stop
 demo: _runtime
-    {{ python }} -m app demo
+    exec {{ python }} -m app demo
 
 # run the server until Ctrl-C (just serve --help)
 serve *arguments: _runtime
-    {{ python }} -m app serve {{ arguments }}
+    exec {{ python }} -m app serve {{ arguments }}
 
 # load prices and agent outputs into the store (just warm --help)
 warm *arguments: _runtime
-    {{ python }} -m app warm {{ arguments }}
+    exec {{ python }} -m app warm {{ arguments }}
 
 # make, list and revoke API keys in the store that the settings name (just keys --help)
 keys *arguments: _runtime

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.arguments import shown
-from app.commands.table import COMMANDS, NotInstalled, load
+from app.commands.table import COMMANDS, NotInstalled, load, missing_told
 
 _UNWRITTEN, _USAGE, _INTERRUPTED = 1, 2, 130
 
@@ -72,15 +72,18 @@ def _run(arguments: list[str]) -> int:
         print(f"decide: {_no_command(name)}", file=sys.stderr)
         return _USAGE
     try:
-        Path.cwd()
-        module = load(name)
+        # What a command's help can do without is imported when it runs.
+        with missing_told(name):
+            try:
+                Path.cwd()
+                module = load(name)
+            except FileNotFoundError:
+                print("decide: the working folder is not there any more; go to one that is", file=sys.stderr)
+                return _USAGE
+            code: int = module.main(arguments)
     except NotInstalled as error:
         print(f"decide: {error}", file=sys.stderr)
         return _USAGE
-    except FileNotFoundError:
-        print("decide: the working folder is not there any more; go to one that is", file=sys.stderr)
-        return _USAGE
-    code: int = module.main(arguments)
     return code
 
 

@@ -2,14 +2,16 @@
 
 import argparse
 import difflib
+import math
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 _WRONG = 2
 _is_word = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}").fullmatch
+_is_number = re.compile(r"[-+]?[0-9][0-9_.,eE+-]{0,39}").fullmatch
 _is_option = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]{0,39}").fullmatch
 _GLUED_LEAST = 3
 """Letters of an option's name, for what begins with it to be taken for that option and its value."""
@@ -19,6 +21,28 @@ _MINUS = "\N{MINUS SIGN}"
 def shown(text: str) -> str:
     """``text`` of a command line as it may be repeated: a word, or that there was another thing, which may be a secret."""
     return repr(text) if _is_word(text) else "of that kind"
+
+
+def number(
+    *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf, whole: bool = False
+) -> Callable[[str], float]:
+    """What takes an option's text for a finite number ``above`` the one, at ``least`` and at ``most`` the others."""
+    bounds = [f"above {above:,g}"] if above > -math.inf else []
+    bounds += [f"at least {least:,g}"] if least > -math.inf else []
+    bounds += [f"at most {most:,g}"] if most < math.inf else []
+    allowed = f"a {'whole ' if whole else ''}number, {' and '.join(bounds)}"
+
+    def convert(text: str) -> float:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not (text.isascii() and math.isfinite(value) and value > above and least <= value <= most):
+            given = repr(text) if _is_number(text) else f"a value {shown(text)}" if not _is_word(text) else shown(text)
+            raise argparse.ArgumentTypeError(f"{given} is not allowed; allowed: {allowed}")
+        return value
+
+    return convert
 
 
 class Parser(argparse.ArgumentParser):

@@ -41,9 +41,9 @@ from app.settings import (
     load_settings,
     loaded_by_unit,
     multiprocess_dir,
-    public_settings,
     supervisor_socket,
 )
+from app.shown_settings import public_settings
 
 if TYPE_CHECKING:
     # Imported where traces are on alone: OpenTelemetry is an extra.

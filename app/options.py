@@ -196,6 +196,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Seconds that an input may lie ahead of the wall clock; one further ahead is not used.",
         ),
     ] = 300.0
+    live_price_deviations: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Standard deviations, by the symbol's own volatility and its last close's age, that a live price may lie"
+            " from that close; half and double always may. 0: any price.",
+        ),
+    ] = 10.0
+    live_price_outside: Annotated[
+        Literal["refuse", "ignore"],
+        Meta(description="A live price outside is refused (422), or the decision is made without it and says so."),
+    ] = "refuse"
     agent_half_life_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
     ] = 432_000.0
@@ -266,6 +279,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 2.0
     shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
+    warm_memory_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=99_999_999,
+            description="Memory that a warm run may take, as --memory-mb says too; 0: half of the machine's, 85 % of the"
+            " container's, or what is free.",
+        ),
+    ] = 0
 
 
 class Bound(NamedTuple):

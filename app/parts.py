@@ -38,8 +38,10 @@ from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
+from app.routes.live_prices import LivePrices
 from app.routes.turns import Turns
-from app.settings import keys_wanted, public_settings
+from app.settings import keys_wanted
+from app.shown_settings import started_facts
 from app.unix_sockets import socket_path
 from app.version import VERSION
 
@@ -225,6 +227,7 @@ class Parts:
             clock=clock,
             make_id=make_id,
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
+            live_prices=LivePrices(settings.live_price_deviations, settings.live_price_outside == "ignore"),
         )
         self.turns = Turns()
         self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
@@ -309,7 +312,7 @@ class Parts:
             tasks.append(asyncio.create_task(self.supervisor.run(is_up, self.status)))
         for task in tasks:
             task.add_done_callback(self._task_ended)
-        self.logger.info("started", version=VERSION, store=self.store.kind, settings=public_settings(self.settings))
+        self.logger.info("started", version=VERSION, store=self.store.kind, **started_facts(self.settings))
         try:
             yield
         finally:

@@ -71,10 +71,11 @@ class Model(msgspec.Struct, frozen=True, gc=False):
 
 
 class PriceInput(msgspec.Struct, frozen=True, gc=False):
-    """State of the price input; ``age_s`` is null if there is none."""
+    """State of the price input; ``age_s`` is null without one, ``live_price_ignored`` says why the request's was not used."""
 
     status: Status
     age_s: Age | None
+    live_price_ignored: str | UnsetType = UNSET
 
 
 class AgentsInput(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from app.arguments import Parser
 from app.options import Settings
-from app.settings import SECRETS, allowed_values, check_setting, choices, description, shown
+from app.settings import SECRETS, allowed_values, check_setting, choices, description, in_its_case, shown
 
 _SECTIONS = {
     "host": "where it listens, and for how many",
@@ -22,6 +22,7 @@ _SECTIONS = {
     "access": "who may call, and how often",
     "pages": "pages, streams, traces",
     "drain_s": "the end",
+    "warm_memory_mb": "the warm job",
 }
 """Headings of the settings' options, each above the setting that it begins with."""
 STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
@@ -74,7 +75,7 @@ def _converter(name: str) -> Callable[[str], str]:
             check_setting(name, text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"{shown(name, text)} is not allowed; allowed: {allowed_values(name)}") from error
-        return text
+        return in_its_case(name, text)
 
     return convert
 

@@ -13,13 +13,14 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from dotenv.parser import parse_stream
 
 from app.errors import SettingsError
 from app.options import Settings, out_of_bounds
+from app.strangers import STRANGERS, instead
 from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
 from app.withheld import withheld
 
@@ -90,6 +91,11 @@ def description(name: str) -> str:
     return found
 
 
+def in_its_case(name: str, text: str) -> str:
+    """``text``, if setting ``name`` is one of some words, as that is written: LOG_LEVEL=INFO is info."""
+    return text.lower() if text.lower() in choices(name) else text
+
+
 def check_setting(name: str, text: str) -> None:
     """See that ``text`` may be the value of setting ``name``; empty means the default.
 
@@ -110,6 +116,7 @@ def shown(name: str, value: str) -> str:
 def _read(name: str, annotation: object, text: str) -> object:
     """One value, converted and checked. Raises ValueError if it is not allowed."""
     base = get_args(annotation)[0]
+    text = in_its_case(name, text)
     try:
         value = msgspec.convert(text, annotation, strict=base is str or get_origin(base) is Literal)
     except msgspec.ValidationError as error:
@@ -260,12 +267,27 @@ def _given(
     names = [*(name.upper() for name in _fields()), *sorted(f"{name.upper()}_FILE" for name in SECRETS)]
     from_file = _read_env_file(env_file or Path(".env"), lines)
     for key in from_file:
-        if key not in names and not key.startswith(_ENVIRONMENT_OF_OTHERS):
+        if key.upper() in STRANGERS:
+            lines.append(f"{key} in .env is not a setting; {instead(key.upper())}")
+        elif key not in names and not key.startswith(_ENVIRONMENT_OF_OTHERS):
             near = difflib.get_close_matches(key.upper(), names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
     # A variable that is set and empty means the default, whatever the file says.
     return _over(_over(from_file, {name: environ[name] for name in names if name in environ}), options)
+
+
+def load_setting(name: str, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Any:  # noqa: ANN401
+    """One setting, as `load_settings` finds it, for who needs no other: what is wrong with those is not looked at.
+
+    Raises:
+        SettingsError: it is wrong.
+    """
+    text = _given(environ, env_file, {}, []).get(name.upper(), "")
+    try:
+        return _read(name, _fields()[name], text) if text else getattr(Settings(), name)
+    except ValueError as error:
+        raise SettingsError([f"{name.upper()} is {shown(name, text)}; allowed: {allowed_values(name)}"]) from error
 
 
 def secret_files(
@@ -353,14 +375,6 @@ def lend_to_opentelemetry(environ: MutableMapping[str, str] | None = None, env_f
         if name.startswith("OTEL_") and value:
             environ.setdefault(name, value)
     environ.setdefault("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
-
-
-def public_settings(settings: Settings) -> dict[str, object]:
-    """Settings for people to see: secrets only as set or not set."""
-    return {
-        name: ("set" if getattr(settings, name) else "not set") if name in SECRETS else getattr(settings, name)
-        for name in settings.__struct_fields__
-    }
 
 
 _ENV_EXAMPLE_HEAD = """\

@@ -15,14 +15,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from app.arguments import Parser
 from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
+
+if TYPE_CHECKING:
+    # Imported where it is used: the extra brings it, and the help needs none.
+    from rich.console import Console
 
 _FOLDER = Path(".decide/demo")
 """Its own, so that no .env is read but what stands there."""
@@ -91,7 +93,7 @@ def _environment(**settings: str) -> dict[str, str]:
     return {**kept, "STORE_PATH": _STORE.name, "CLOCK": "replay", "LOG_FORMAT": "json", "DRAIN_S": "0", **settings}
 
 
-def warm(console: Console) -> bool:
+def warm(console: "Console") -> bool:
     """Run the warm job on the sample; a new store, so that the first answers are cold."""
     for leftover in (_STORE, Path(f"{_STORE}-wal"), Path(f"{_STORE}-shm")):
         leftover.unlink(missing_ok=True)
@@ -172,8 +174,10 @@ def wait_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
     raise SystemExit(f"the server did not get ready; its log is {_LOG}:\n{_LOG.read_text()}")
 
 
-def decide_all(caller: Caller, symbols: tuple[str, ...], console: Console) -> list[DecideResponse]:
+def decide_all(caller: Caller, symbols: tuple[str, ...], console: "Console") -> list[DecideResponse]:
     """Two rounds over all symbols, as a table."""
+    from rich.table import Table  # noqa: PLC0415 - as Console
+
     table = Table(title="POST /decide, the clock replaying the sample's last day")
     for name in ("symbol", "action"):
         table.add_column(name)
@@ -199,8 +203,10 @@ def decide_all(caller: Caller, symbols: tuple[str, ...], console: Console) -> li
     return answers
 
 
-def show_failed_agents(caller: Caller, answers: list[DecideResponse], console: Console) -> None:
+def show_failed_agents(caller: Caller, answers: list[DecideResponse], console: "Console") -> None:
     """What a caller learns when some of a symbol's agents failed."""
+    from rich.table import Table  # noqa: PLC0415 - as Console
+
     worst = max(answers, key=lambda answer: answer.inputs.agents.failed)
     _, body, _ = caller.ask("POST", "/decide", {"symbol": worst.symbol, "explain": True})
     answer = msgspec.json.decode(body, type=DecideResponse)
@@ -217,7 +223,7 @@ def show_failed_agents(caller: Caller, answers: list[DecideResponse], console: C
     console.print(table)
 
 
-def show_unknown(caller: Caller, console: Console) -> bool:
+def show_unknown(caller: Caller, console: "Console") -> bool:
     """What a caller gets for a symbol outside the universe."""
     status, body, _ = caller.ask("POST", "/decide", {"symbol": "NOPE"})
     problem = msgspec.json.decode(body, type=ProblemBody)
@@ -239,6 +245,8 @@ def make_parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """The demo."""
     make_parser().parse_args(arguments)
+    from rich.console import Console  # noqa: PLC0415 - as above
+
     ending = Ending()
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from app.errors import SettingsError
 from app.options import Settings
-from app.settings import SECRETS, keys_wanted, load_settings, public_settings, render_env_example
+from app.settings import SECRETS, keys_wanted, load_setting, load_settings, render_env_example
+from app.shown_settings import console_url, public_settings, started_facts
+from app.strangers import STRANGERS, strangers_told
 from tests.servers import ROOT
 
 _NO_FILE = Path("no-such-file")
@@ -121,6 +123,75 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allo
     assert line.startswith(f"{name} is ")
     assert allowed in line
     assert (value in line) == (name.lower() not in SECRETS)
+
+
+def test_words_are_taken_in_any_case() -> None:
+    """LOG_LEVEL=INFO is what most programs call it; other texts keep theirs."""
+    settings = load_settings({"LOG_LEVEL": "WARNING", "CLOCK": "Replay", "KEY_PREFIX": "Mine"}, _NO_FILE)
+    assert (settings.log_level, settings.clock, settings.key_prefix) == ("warning", "replay", "Mine")
+    assert load_setting("log_level", {"LOG_LEVEL": "Error"}, _NO_FILE) == "error"
+
+
+def test_one_setting_is_read_without_the_others() -> None:
+    """By the same rules, from the same places; what is wrong with others is not its matter."""
+    assert load_setting("warm_memory_mb", {"PORT": "none"}, _NO_FILE) == 0
+    assert load_setting("warm_memory_mb", {"WARM_MEMORY_MB": "300"}, _NO_FILE) == 300
+    with pytest.raises(SettingsError, match="WARM_MEMORY_MB is 'much'; allowed: a whole number, at least 0"):
+        load_setting("warm_memory_mb", {"WARM_MEMORY_MB": "much"}, _NO_FILE)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("API_HOST", "it is HOST here"),
+        ("API_PORT", "it is PORT here"),
+        ("CACHE_TTL", "it is L1_TTL_S here"),
+        ("ENVIRONMENT", "nothing depends on it; LOG_FORMAT, ACCESS and PAGES "),
+        ("METRICS_ENABLED", "GET /metrics is always there"),
+        ("MODEL_TYPE", "there is one policy"),
+        ("HEALTH_CHECK_INTERVAL", "whoever probes /livez and /readyz says how often"),
+    ],
+)
+def test_names_that_similar_services_use_are_told_with_what_does_it_here(name: str, said: str, tmp_path: Path) -> None:
+    """In .env they are refused. In the environment they may be another program's, so they are a warning, and no error."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, env_file(tmp_path, f"{name}=1\n"))
+    (line,) = refused.value.lines
+    assert line.startswith(f"{name} in .env is not a setting; {said}")
+    assert load_settings({name: "1"}, _NO_FILE) == Settings()
+    (warned,) = strangers_told({name: "1", "PORT": "1"})
+    assert warned.startswith(f"{name} in the environment is not a setting; {said}")
+    assert strangers_told({name: ""}) == []
+
+
+def test_strangers_are_no_settings_and_name_settings_that_exist() -> None:
+    """A name that becomes a setting is none of them any more."""
+    assert not STRANGERS.keys() & set(_NAMES)
+    assert {each.setting for each in STRANGERS.values()} - {""} <= set(_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000/"),
+        ("0.0.0.0", "http://127.0.0.1:8000/"),  # noqa: S104 - nothing is bound
+        ("::", "http://[::1]:8000/"),
+        ("fe80::1", "http://[fe80::1]:8000/"),
+        ("decide.internal", "http://decide.internal:8000/"),
+        ("unix:/run/decide.sock", None),
+    ],
+)
+def test_the_console_is_where_a_browser_finds_it(host: str, url: str | None) -> None:
+    """An address that stands for all of a machine's is none to go to; a socket is none for browsers."""
+    assert console_url(Settings(host=host)) == url
+    assert console_url(Settings(host=host, pages="off")) is None
+
+
+def test_the_first_line_of_a_worker_has_only_settings_that_are_no_defaults() -> None:
+    """Secrets as set; one that was given its default is none."""
+    assert started_facts(Settings(port=8000)) == {"console": "http://127.0.0.1:8000/", "settings": {}}
+    facts = started_facts(Settings(redis_url=_SECRET_URL, pages="off", batch_max=7))
+    assert facts == {"settings": {"redis_url": "set", "pages": "off", "batch_max": 7}}
 
 
 def test_every_wrong_value_has_a_line() -> None:

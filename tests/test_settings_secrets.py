@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import load_settings, public_settings, secret_files
+from app.settings import load_settings, secret_files
+from app.shown_settings import public_settings
 
 _NO_FILE = Path("no-such-file")
 

@@ -19,11 +19,11 @@ import msgspec
 import uuid_utils
 from rich.console import Console
 
-from app.arguments import Parser
-from app.cache.store import Store
+from app.arguments import Parser, number
 from app.errors import SettingsError
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
+from app.settings import load_setting
 from warm.errors import InputRefused
 from warm.exchanges import codes
 from warm.explain import Others, explain
@@ -31,14 +31,14 @@ from warm.formats import FORMATS, parse_choice
 from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
 from warm.memory import MB, MemoryBound
-from warm.publish import OpenStore
+from warm.publish import OpenStore, WarmStore
 from warm.report import Reporter, open_reporter, write_report
-from warm.sample import SAMPLE
+from warm.sample import RUN_PREFIX, SAMPLE
 from warm.sessions import MOMENT_RULE, open_session, open_zone
 
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
-_DIGITS_MAX = 9
+_MEMORY_MOST_MB = 99_999_999
 _TELLING_S = 1.0
 _EXAMPLES = """
 Where the store is, settings say: environment variables, .env, or the options above.
@@ -62,7 +62,9 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--agents", type=Path, help="agent outputs, file or folder (default: the sample's with the sample's prices, else none)"
     )
-    parser.add_argument("--max-rejects", type=_share, default=0.01, help="share of price rows that may be bad (default 0.01)")
+    parser.add_argument(
+        "--max-rejects", type=number(least=0, most=1), default=0.01, help="share of price rows that may be bad (default 0.01)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="do everything but the write; needs no store")
     parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
     parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
@@ -85,38 +87,32 @@ def make_parser() -> Parser:
         "--stamps", choices=("open", "close"), help="what a bar's stamp is (default: as its format has it; open for tables)"
     )
     parser.add_argument("--naive-timezone", help="where prices' moments without one are (default --timezone; UTC for pairs)")
-    parser.add_argument(
+    by_format = parser.add_argument(
         "--format",
         action="append",
         default=[],
         metavar="[PATTERN=]NAME",
         help=f"format of the files that fit the pattern, or of all; may be repeated. Names: {', '.join(FORMATS)}",
     )
+    # For `decide completion`: a pattern may stand before them, so they are no choices.
+    by_format.completed_by = tuple(FORMATS)  # type: ignore[attr-defined]
     parser.add_argument(
         "--memory-mb",
-        type=_positive,
-        help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
+        type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
+        help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
+        " what is free)",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
     add_settings(parser, (*STORE_SETTINGS, "clock_skew_s"), "where it is published, and by whose clock")
     return parser
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < _DIGITS_MAX and int(text)):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return share
-
-
 def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
-    """Options from parsed ``arguments``; ends the process with code 2 if they make no sense."""
+    """Options from parsed ``arguments``; ends the process with code 2 if they make no sense.
+
+    Raises:
+        SettingsError: a setting that is looked at is wrong.
+    """
     as_of_ms = None
     try:
         session = open_session(arguments.timezone, arguments.session_close, arguments.interval, arguments.exchange)
@@ -141,11 +137,21 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         choices=choices,
         dry_run=arguments.dry_run,
         prune=arguments.prune,
-        memory=MemoryBound.of_machine() if arguments.memory_mb is None else MemoryBound(arguments.memory_mb * MB),
+        memory=_memory(arguments.memory_mb),
     )
 
 
-def settings_store(settings: Settings) -> Store:
+def _memory(given_mb: int | None) -> MemoryBound:
+    """What the run may take: as the option has it, else the setting, else a share of the machine's.
+
+    Raises:
+        SettingsError: the setting is wrong.
+    """
+    most_mb = load_setting("warm_memory_mb") if given_mb is None else given_mb
+    return MemoryBound(most_mb * MB) if most_mb else MemoryBound.of_machine()
+
+
+def settings_store(settings: Settings) -> WarmStore:
     """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
     from app.cache.opening import open_store  # noqa: PLC0415
 
@@ -175,7 +181,7 @@ def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
         return Settings(clock_skew_s=float(skew)) if skew else Settings()
 
 
-def _no_store() -> Store:
+def _no_store() -> WarmStore:
     raise AssertionError("a dry run opens no store")
 
 
@@ -189,7 +195,10 @@ def main(
     """Run the job; the exit code. Clock, run id and store can be given, for tests and for rebuilding a past run."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
-    options = parse_options(parser, arguments)
+    try:
+        options = parse_options(parser, arguments)
+    except SettingsError as error:
+        return _wrong_settings(error)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
     if now_ms is None:
@@ -198,8 +207,7 @@ def main(
     try:
         settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
     except SettingsError as error:
-        sys.stderr.write("".join(f"{line}\n" for line in error.lines))
-        return USAGE
+        return _wrong_settings(error)
     options = msgspec.structs.replace(options, skew_ms=round(settings.clock_skew_s * 1000))
     if arguments.explain is not None:
         with options.memory.watched(_end_explaining):
@@ -215,7 +223,7 @@ def main(
         code, report = run_job(
             options,
             now_ms=now_ms,
-            run=run or str(uuid_utils.uuid7()),
+            run=run or f"{RUN_PREFIX if arguments.prices is None else ''}{uuid_utils.uuid7()}",
             open_store=opener,
             reporter=reporter,
             end=end,
@@ -227,6 +235,11 @@ def main(
         raise
     _tell(reporter, report, arguments.report)
     return code
+
+
+def _wrong_settings(error: SettingsError) -> int:
+    sys.stderr.write("".join(f"{line}\n" for line in error.lines))
+    return USAGE
 
 
 def _end(tell: Callable[[], None]) -> None:

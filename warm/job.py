@@ -24,7 +24,7 @@ from warm.indicators import latest
 from warm.intervals import INTERVALS, Market, bars_a_year
 from warm.memory import MemoryBound
 from warm.prices import Bars, read_prices
-from warm.publish import OpenStore, publish
+from warm.publish import OpenStore, Replaced, publish
 from warm.report import Reporter
 from warm.sessions import Session, iso
 from warm.vectors import Vectors, build_vectors, last_closes
@@ -102,8 +102,10 @@ def run_job(
         report["status"] = "dry_run"
         if not options.dry_run:
             reporter.stage("publish")
-            done = publish(open_store, vectors.rows, info, prune=options.prune)
+            done, sample, gone = publish(open_store, vectors.rows, info, prune=options.prune)
             report |= {"written": done.written, "kept_newer": done.kept_newer, "pruned": done.pruned}
+            if sample:
+                report["replaced_sample"] = {"run": sample, "symbols": gone}
             all_newer = done.written == 0 and done.kept_newer > 0
             report["status"] = "all_newer" if all_newer else "published"
             code = ALL_NEWER if all_newer else PUBLISHED
@@ -117,6 +119,9 @@ def run_job(
     except MemoryError:
         code = REFUSED
         report |= {"status": "refused", "error": options.memory.over()}
+    except Replaced as failed:
+        code = STORE_FAILED
+        report |= {"status": "store_failed", "error": str(failed)}
     except StoreError as failed:
         code = STORE_FAILED
         report |= {

@@ -1,26 +1,55 @@
-"""The one write of a warm run."""
+"""The one write of a warm run, and the sample's way out."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from app.cache.store import Published, Row, RunInfo, Store
+from app.cache.store import Published, Row, RunInfo, Store, Withdrawing
 from app.errors import StoreError
+from warm.sample import RUN_PREFIX
 
-OpenStore = Callable[[], Store]
+
+class WarmStore(Store, Withdrawing, Protocol):
+    """Where a run is published."""
 
 
-def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> Published:
-    """Open the store, publish ``rows`` in one atomic step, close it.
+OpenStore = Callable[[], WarmStore]
+
+
+class Replaced(Exception):
+    """A run was published, and the sample that it replaces is still there: ``run`` wrote it."""
+
+    def __init__(self, run: str, why: StoreError) -> None:
+        super().__init__(f"published, but the sample is still there ({why}); decide withdraw --run {run} takes it back")
+
+
+def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune: bool) -> tuple[Published, str, int]:
+    """Open the store, publish ``rows`` in one atomic step, close it. What was published; and the run of the sample that it
+    replaced (empty: none), with the number of symbols that lost something by it.
+
+    The sample goes after the user's data has come, so that there is data at any moment. Where records of the sample are newer
+    than his, his are published again.
 
     Raises:
         StoreError: the store could not be reached, or failed; it holds the whole old data, or the whole new if only its answer
             was lost.
+        Replaced: the new data is there, and the sample too.
     """
 
-    async def once() -> Published:
+    async def once() -> tuple[Published, str, int]:
         store = open_store()
         try:
-            return await store.publish(rows, info, prune=prune)
+            before = await store.run_info()
+            done = await store.publish(rows, info, prune=prune)
+            if before is None or not before.run.startswith(RUN_PREFIX) or info.run.startswith(RUN_PREFIX):
+                return done, "", 0
+            try:
+                gone = await store.withdraw(run=before.run)
+                if done.kept_newer:
+                    done = await store.publish(rows, info, prune=prune)
+            except StoreError as error:
+                raise Replaced(before.run, error) from error
+            return done, before.run, len(gone.symbols)
         finally:
             await store.close()
 

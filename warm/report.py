@@ -119,6 +119,9 @@ class TerminalReporter:
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
         for warning in report.get("warnings", []):
             self._console.print(f"warm: {warning}", style="yellow", markup=False, soft_wrap=True)
+        if "replaced_sample" in report:
+            gone = report["replaced_sample"]
+            self._console.print(f"your data replaced the sample: {gone['symbols']:,} symbols of run {gone['run']} are gone")
         if "error" in report:
             self._console.print(f"warm: {report['error']}", style="red", markup=False, soft_wrap=True)
 

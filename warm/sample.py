@@ -10,3 +10,6 @@ SAMPLE = _INSTALLED if _INSTALLED.is_dir() else _DATA
 
 SESSIONS = _HERE / "tables" if (_HERE / "tables").is_dir() else _DATA / "sessions"
 """Folder with a table of sessions for each exchange (``data/make_sessions.py``)."""
+
+RUN_PREFIX = "sample-"
+"""How the ids of the sample's runs begin, so that a user's own data can replace what they wrote."""

@@ -6,7 +6,6 @@ Exit codes: 0 decided, 1 the server refused, 2 wrong arguments, 3 no answer.
 import argparse
 import io
 import json
-import math
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.arguments import Parser
+from app.arguments import Parser, number
 from app.commands.asking import Address, Refused, Unanswered, address_of, ask
 from app.commands.showing import as_json, explanation, refusal, table
 from app.domain.text import harmless
@@ -47,20 +46,6 @@ class _Batch(msgspec.Struct):
     answers: list[msgspec.Raw]
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return value
-
-
 def _address(text: str) -> Address:
     try:
         return address_of(text)
@@ -82,13 +67,13 @@ def make_parser() -> Parser:
         default="http://localhost:8000",
         help="where the server is (default: http://localhost:8000), or its Unix socket: unix:/run/decide/decide.sock",
     )
-    parser.add_argument("--price", type=_positive, metavar="P", help="live price, of one symbol; indicators follow it")
-    parser.add_argument("--max-age-s", type=_not_negative, metavar="N", help="inputs older than this count as missing")
-    parser.add_argument("--deadline-ms", type=_positive, metavar="N", help="milliseconds the server may take")
+    parser.add_argument("--price", type=number(above=0), metavar="P", help="live price, of one symbol; indicators follow it")
+    parser.add_argument("--max-age-s", type=number(least=0), metavar="N", help="inputs older than this count as missing")
+    parser.add_argument("--deadline-ms", type=number(above=0), metavar="N", help="milliseconds the server may take")
     parser.add_argument("--explain", action="store_true", help="show contributions and agents' views too")
     parser.add_argument("--json", action="store_true", help="the server's answer as it is, one line for each symbol")
     parser.add_argument(
-        "--timeout-s", type=_positive, default=10.0, metavar="N", help="seconds to wait, all in all (default: 10)"
+        "--timeout-s", type=number(above=0), default=10.0, metavar="N", help="seconds to wait, all in all (default: 10)"
     )
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument("--key-file", type=Path, metavar="PATH", help="file that holds the API key")
@@ -156,6 +141,8 @@ def main(arguments: Sequence[str]) -> int:
         lines = [*(table(decisions) if decisions else ()), *(line for each in decisions for line in explanation(each))]
     for line in lines:
         print(line)
+    for why in filter(None, (each.inputs.price.live_price_ignored for each in decisions)):
+        _complain(f"the live price was ignored: {why}")
     for problem in problems:
         _complain(refusal(problem))
     return REFUSED if problems else DECIDED

@@ -45,15 +45,17 @@ def whole_parser() -> Parser:
         except NotInstalled:
             own = []
         added = commands.add_parser(name, help=command.what, parents=own, add_help=not own, prog=f"decide {name}")
-        _complete_files(added)
+        _complete_values(added)
     return whole
 
 
-def _complete_files(parser: argparse.ArgumentParser) -> None:
-    """Have every argument that is a path completed by the files there are."""
+def _complete_values(parser: argparse.ArgumentParser) -> None:
+    """Have every argument that is a path completed by the files there are, and others by the words that they name."""
     for action in parser._actions:  # noqa: SLF001 - argparse tells what it knows in no other way
         if action.type is Path or action.metavar == "PATH":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif words := getattr(action, "completed_by", None):
+            action.choices = words
 
 
 def main(arguments: Sequence[str]) -> int:

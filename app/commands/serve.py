@@ -42,6 +42,7 @@ from app.settings import (
     multiprocess_dir,
     secret_files,
 )
+from app.strangers import strangers_told
 from app.unix_sockets import socket_path
 
 _DESCRIPTION = """\
@@ -144,7 +145,9 @@ def _connections(settings: Settings) -> tuple[int, str]:
     )
 
 
-def serve(settings: Settings, place: str | TcpListener | UnixListener, connections: int, told: str, warned: str) -> None:
+def serve(
+    settings: Settings, place: str | TcpListener | UnixListener, connections: int, told: str, warned: Sequence[str]
+) -> None:
     """Run the server on an address, or a socket, until it is told to stop; its log begins with ``told`` and ``warned``."""
     listener = None if isinstance(place, str) else place
     values_dir = ""
@@ -182,8 +185,8 @@ def serve(settings: Settings, place: str | TcpListener | UnixListener, connectio
             forget=_forget,
         )
         logging.getLogger(LOGGER).info(told)
-        if warned:
-            logging.getLogger(LOGGER).warning(warned)
+        for each in warned:
+            logging.getLogger(LOGGER).warning(each)
         # Not by its name: Granian would look for it in the working folder first, and run what else is called so there.
         server.serve(target_loader=_load_app, wrap_loader=False)
     finally:
@@ -253,7 +256,7 @@ def main(arguments: Sequence[str]) -> int:
         where = f"HOST is {settings.host!r}" + ("" if socket_path(settings.host) else f" and PORT is {settings.port}")
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
         return _CANNOT_LISTEN
-    serve(settings, place, connections, told, warned)
+    serve(settings, place, connections, told, [*filter(None, [warned]), *strangers_told(os.environ)])
     return 0
 
 

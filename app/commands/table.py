@@ -4,9 +4,10 @@ Polars, and a client needs no server. So it stands here by its name; nobody impo
 Each module has ``make_parser() -> argparse.ArgumentParser`` and ``main(arguments: Sequence[str]) -> int``, the exit code.
 """
 
+import contextlib
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import NamedTuple
 
@@ -38,18 +39,29 @@ class NotInstalled(Exception):
     """A library that a command needs is not there."""
 
 
-def load(name: str, commands: Mapping[str, Command] = COMMANDS) -> ModuleType:
-    """The module of command ``name``.
+@contextlib.contextmanager
+def missing_told(name: str, commands: Mapping[str, Command] = COMMANDS) -> Iterator[None]:
+    """While something of command ``name`` is imported.
 
     Raises:
         NotInstalled: it needs a library that is not there; the text says which, and how to get it.
     """
     command = commands[name]
     try:
-        return importlib.import_module(command.module)
+        yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if not missing or not command.extra or (missing in _OURS and importlib.util.find_spec(missing) is not None):
             raise
         wanted = f"install decide[{command.extra}], or requirements-{command.extra}.lock"
         raise NotInstalled(f"{name} needs {missing}, which is not installed; {wanted}") from error
+
+
+def load(name: str, commands: Mapping[str, Command] = COMMANDS) -> ModuleType:
+    """The module of command ``name``.
+
+    Raises:
+        NotInstalled: as of `missing_told`.
+    """
+    with missing_told(name, commands):
+        return importlib.import_module(commands[name].module)

@@ -9,10 +9,17 @@ and low.
 
 import math
 
-from app.domain.vector import PRICE_NAMES
+from app.domain.vector import PRICE_NAMES, PriceRecord
 
 _AT = {name: position for position, name in enumerate(PRICE_NAMES)}
 _RSI_N = 14
+_YEAR_MS = 31_536_000_000.0
+_ASSUMED_VOLATILITY = 1.0
+"""A year's, of a symbol with too few bars for its own."""
+_LEAST_FACTOR = 2.0
+"""Half of the last close and its double are believed of any symbol: a takeover or a bad night is no slip."""
+_MOST_LOG = 40.0
+"""Beyond this a factor says nothing any more; it also keeps it finite."""
 _NO_MOVE = 1e-14
 """TA-Lib calls an average move below this zero, and RSI 0."""
 
@@ -49,6 +56,23 @@ def _bollinger_position(price: float, mean: float | None, squares: float | None)
     if deviation < _NO_MOVE:
         return 0.5
     return 0.5 + (away - away / 20.0) / (4.0 * deviation)
+
+
+def believed(record: PriceRecord, now_ms: int, deviations: float) -> tuple[float, float] | None:
+    """The lowest and the highest live price at ``now_ms`` that is believed of a symbol whose last bar ``record`` is of; None
+    without a close to go by.
+
+    Its logarithm may lie so many standard ``deviations`` from the last close's as the symbol's own volatility makes of the
+    close's age and one bar, and always within a factor of two.
+    """
+    close = record.values[_AT["close"]]
+    if close is None or close <= 0.0:
+        return None
+    volatility = record.values[_AT["ewma_volatility_33"]]
+    years = (max(0, now_ms - record.as_of_ms) + record.interval_s * 1000) / _YEAR_MS
+    reach = deviations * (_ASSUMED_VOLATILITY if volatility is None else volatility) * math.sqrt(years)
+    factor = max(_LEAST_FACTOR, math.exp(min(reach, _MOST_LOG)))
+    return close / factor, close * factor
 
 
 def step(values: tuple[float | None, ...], price: float) -> tuple[float | None, ...]:

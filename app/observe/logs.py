@@ -40,7 +40,7 @@ _ASSIGNED = re.compile(r"(?P<head>(?:password|passwd|secret|token|api_?key)=)[^\
 # See app.domain.keys; the public id stays.
 _API_KEY = re.compile(r"(?P<head>decide_[0-9a-f]{12}_)[A-Za-z0-9_-]{1,500}")
 _WHETHER = ("set", "not set")
-"""What `settings.public_settings` says of a secret; it gives nothing away."""
+"""What `shown_settings.public_settings` says of a secret; it gives nothing away."""
 _VALUE_MAX = 500
 _ITEMS_MAX = 100
 _DEPTH_MAX = 4

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from app.cache.memory import Entry
 from app.cache.tiers import Lookup, Tiers
@@ -32,6 +32,7 @@ from app.payloads import (
     View,
 )
 from app.routes.decoding import invalid
+from app.routes.live_prices import LivePrices
 from app.routes.prepared import Prepared, prepare
 
 T = TypeVar("T")
@@ -140,7 +141,9 @@ class Decider:
         clock: Callable[[], float],
         make_id: Callable[[], str],
         l2_timeout_s: float,
+        live_prices: LivePrices,
     ) -> None:
+        self._live_prices = live_prices
         self.tiers = tiers
         self.admission = admission
         self.policy = policy
@@ -178,7 +181,11 @@ class Decider:
         return found
 
     def decide_hit(self, request: DecideRequest, entry: Entry, started: float) -> DecideResponse:
-        """The answer to any request that L1 has the symbol fresh for. Awaits nothing."""
+        """The answer to any request that L1 has the symbol fresh for. Awaits nothing.
+
+        Raises:
+            Problem: 422 for a live price that is not believed.
+        """
         self._meters.l1_hits.count += 1
         return self._respond(request, request.symbol, entry.evidence, _l1_hit(entry, self.clock()), None, started)
 
@@ -236,13 +243,13 @@ class Decider:
         """The answer from what a read found.
 
         Raises:
-            Problem: 404 for a symbol outside the universe.
+            Problem: 404 for a symbol outside the universe, 422 for a live price that is not believed.
         """
         if lookup.evidence is None:
             raise unknown_symbol(symbol, field)
         cache = cache_of(lookup)
         unproven = None if lookup.proven else lookup.trouble
-        return self._respond(request, symbol, lookup.evidence, cache, unproven, started)
+        return self._respond(request, symbol, lookup.evidence, cache, unproven, started, field.removesuffix("symbol") + "price")
 
     def _prepare(self, symbol: str, entry: Entry, now_ms: int, started: float) -> Prepared:
         evidence = entry.evidence
@@ -265,16 +272,22 @@ class Decider:
         cache: CacheInfo,
         unproven: Trouble | None,
         started: float,
+        field: str = "price",
     ) -> DecideResponse:
-        decision = self.policy.decide(
-            evidence, self.now_ms(), price=request.price, max_age_s=request.max_age_s, unproven=unproven
-        )
+        now_ms, price, ignored = self.now_ms(), request.price, None
+        if price is not None and evidence.price is not None:
+            price, ignored = self._live_prices.checked(price, evidence.price, now_ms, field)
+        decision = self.policy.decide(evidence, now_ms, price=price, max_age_s=request.max_age_s, unproven=unproven)
         judged = decision.judged
         self._meters.decisions(decision.action, cache.tier, judged.level).count += 1
         self._oldest.served(
             None if judged.price is None else judged.price.as_of_ms, None if judged.agents is None else judged.agents.as_of_ms
         )
-        return self._response(request, symbol, evidence, decision, cache, started)
+        response = self._response(request, symbol, evidence, decision, cache, started)
+        if ignored is not None:
+            of_price = structs.replace(response.inputs.price, live_price_ignored=ignored)
+            return structs.replace(response, inputs=structs.replace(response.inputs, price=of_price))
+        return response
 
     def _response(
         self,

@@ -82,13 +82,13 @@ _STORE = StoreState("sqlite", "ok")
 
 DECIDE_REQUESTS: Examples = {
     "plain": {"symbol": "aapl"},
-    "live": {"symbol": _SYMBOL, "price": 431.2, "explain": True},
+    "live": {"symbol": _SYMBOL, "price": 104.5, "explain": True},
     "bounded": {"symbol": "AAPL", "max_age_s": 86_400, "deadline_ms": 20},
 }
 DECISIONS: Examples = {"plain": _DECISION, "explained": _EXPLAINED}
 BATCH_REQUESTS: Examples = {
     "symbols": {"symbols": [_SYMBOL, "NOPE"]},
-    "requests": {"requests": [{"symbol": _SYMBOL, "price": 431.2}, {"symbol": "BTC/USDT", "explain": True}]},
+    "requests": {"requests": [{"symbol": _SYMBOL, "price": 104.5}, {"symbol": "BTC/USDT", "explain": True}]},
 }
 BATCH: Examples = {
     "mixed": BatchResponse(

@@ -3,7 +3,10 @@
 import functools
 import multiprocessing
 import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +20,7 @@ from granian.constants import Interfaces
 from app.commands.listening import UnixListener
 from app.commands.server import DecideServer, await_exit
 from app.observe.crew import Crew
+from tests.servers import ROOT, clean_environment, connect, free_port, until, wait_for_port
 
 _not_windows = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: nobody takes an exit code from somebody else")
 
@@ -107,3 +111,33 @@ def test_granian_waits_for_workers_that_way(tmp_path: Path) -> None:
     assert isinstance(worker.join, functools.partial)
     assert worker.join.func is await_exit
     assert worker.join.args == (worker.inner,)
+
+
+@_not_windows
+def test_the_recipe_that_serves_ends_on_sigterm_with_the_server(tmp_path: Path) -> None:
+    """The recipe's runner tells its own child alone, which is to be the server and not a shell that starts it."""
+    just = shutil.which("just")
+    if just is None:
+        pytest.skip("NO JUST: its recipe was not run")
+    recipe = re.search(r"(?m)^serve \*arguments: _runtime\n((?: .*\n)+)", (ROOT / "justfile").read_text(encoding="utf-8"))
+    assert recipe
+    tmp_path.joinpath("justfile").write_text(f"python := {sys.executable!r}\nserve *arguments:\n{recipe[1]}", encoding="utf-8")
+    port = free_port()
+    environment = clean_environment({"PORT": str(port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0"})
+    process = subprocess.Popen([just, "serve", "--workers", "1"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        process.terminate()
+        process.wait(30)
+        until(lambda: not _listens(port), 30, "the server has ended too")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        connect(port).close()
+    except OSError:
+        return False
+    return True

@@ -1,10 +1,13 @@
 """The table of commands, what is imported for each, and what makes shells complete them."""
 
+import argparse
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import shtab
@@ -79,6 +82,56 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -
     assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
 
 
+@pytest.mark.parametrize("name", ["bench", "demo"])
+def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, tmp_path: Path) -> None:
+    """Whoever wonders whether to install it can read what it does."""
+    program = (
+        "import sys\n"
+        "for missing in ('rich', 'hdrh', 'httptools', 'matplotlib', 'polars'): sys.modules[missing] = None\n"
+        "from app.__main__ import main; sys.exit(main())"
+    )
+    environment = clean_environment({"PYTHONPATH": str(ROOT)})
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", program, name, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    helped = run("--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith(f"usage: decide {name}")
+    ran = run()
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"decide: {name} needs ")
+    assert f"install decide[{COMMANDS[name].extra}]" in ran.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_refuses_a_wrong_value_with_what_is_allowed(name: str) -> None:
+    """And never with a name out of the code, as argparse does for what only raises ValueError."""
+    parser: Parser = load(name).make_parser()
+    parsers = [parser, *parser._commands().values()]
+    for action in (each for one in parsers for each in one._actions if callable(each.type) and each.type not in {Path, str}):
+        for wrong in ("no number", "-", "\N{DIGIT ONE}\N{SUPERSCRIPT TWO}", "nan", "-1e999", "\0"):
+            assert callable(action.type)
+            with contextlib.suppress(argparse.ArgumentTypeError):
+                action.type(wrong)
+
+
+def test_a_number_that_is_not_allowed_is_refused_with_what_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """By its option, itself and the bounds."""
+    for arguments, said in (
+        (["ask", "A", "--price", "cheap"], "argument --price: 'cheap' is not allowed; allowed: a number, above 0"),
+        (["ask", "A", "--price=-2"], "argument --price: '-2' is not allowed; allowed: a number, above 0"),
+        (["ask", "A", "--max-age-s", "inf"], "argument --max-age-s: 'inf' is not allowed; allowed: a number, at least 0"),
+        (["warm", "--max-rejects", "2"], "'2' is not allowed; allowed: a number, at least 0 and at most 1"),
+        (["warm", "--memory-mb", "1.5"], "'1.5' is not allowed; allowed: a whole number, at least 1"),
+        (["ask", "A", "--price", "redis://:sesame@h"], "a value of that kind is not allowed; allowed: a number, above 0"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert said in capsys.readouterr().err
+
+
 def test_a_fault_of_our_own_is_no_missing_library() -> None:
     """A module of ours that is not there is told as what it is."""
     with pytest.raises(ModuleNotFoundError, match=r"warm\.no_such_module"):
@@ -148,6 +201,7 @@ def test_bash_completes_commands_options_choices_and_files() -> None:
     assert _completions("bash", "decide serve --clock re").split() == ["replay"]
     assert _completions("bash", "decide keys rev").split() == ["revoke"]
     assert _completions("bash", "decide withdraw --r").split() == ["--run", "--redis-url-file", "--redis-password-file"]
+    assert _completions("bash", "decide warm --format lean").split() == ["lean", "lean-unscaled"]
     assert _completions("bash", f"decide warm --prices {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]
 
 

@@ -9,7 +9,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.live import step
+from app.domain.live import believed, step
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES, PRICE_STATE
 from tests.records import price_record
 from warm.indicators import latest
@@ -136,3 +136,28 @@ def test_every_feature_is_either_stepped_or_kept_on_purpose() -> None:
     assert stepped | set(_UNCHANGED) == set(PRICE_NAMES)
     assert stepped & set(_UNCHANGED) == set()
     assert stepped <= set(PRICE_FEATURES)
+
+
+_DAY_MS = 86_400_000
+
+
+def test_what_is_believed_of_a_live_price_grows_with_volatility_and_with_the_closes_age() -> None:
+    """By the root of the time, one bar included; in both directions alike; and half and double always are."""
+    calm, wild = price_record(ewma_volatility_33=0.1), price_record(ewma_volatility_33=1.5)
+    at_once = believed(calm, calm.as_of_ms, 10.0)
+    assert at_once == believed(calm, calm.as_of_ms - _DAY_MS, 10.0) == (50.0, 200.0)
+    low, high = believed(wild, wild.as_of_ms + 8 * _DAY_MS, 10.0) or (0.0, 0.0)
+    assert high == pytest.approx(100.0 * math.exp(10.0 * 1.5 * math.sqrt(9 / 365)))
+    assert low * high == pytest.approx(10_000.0)
+    assert believed(wild, wild.as_of_ms + 8 * _DAY_MS, 1.0) == (50.0, 200.0)
+
+
+def test_without_a_volatility_much_is_believed_and_without_a_close_nothing_is_said() -> None:
+    """A young symbol has no volatility yet; the bounds are numbers however old the close is."""
+    young = price_record(ewma_volatility_33=None)
+    assert believed(young, young.as_of_ms + 8 * _DAY_MS, 10.0) == pytest.approx(
+        (100.0 / math.exp(10.0 * math.sqrt(9 / 365)), 100.0 * math.exp(10.0 * math.sqrt(9 / 365)))
+    )
+    assert believed(price_record(close=None), 0, 10.0) is None
+    assert believed(price_record(close=0.0), 0, 10.0) is None
+    assert all(map(math.isfinite, believed(young, 10**15, 1000.0) or (math.inf,)))

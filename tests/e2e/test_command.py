@@ -200,12 +200,16 @@ def test_a_working_folder_that_is_gone_is_said(tmp_path: Path) -> None:
 
 def test_options_reach_the_workers(tmp_path: Path) -> None:
     """Settings of the command line are those of every process of the server, and stand in its status."""
-    with decide_server(tmp_path, arguments=("--batch-max", "2", "--workers", "2"), BATCH_MAX="7", LOG_FORMAT="json") as server:
+    given = {"BATCH_MAX": "7", "LOG_FORMAT": "JSON", "API_PORT": "9"}
+    with decide_server(tmp_path, arguments=("--batch-max", "2", "--workers", "2"), **given) as server:
         settings = httpx.get(f"{server.url}/status", timeout=10).json()["settings"]
         assert (settings["batch_max"], settings["workers"]) == (2, 2)
     _, log = stop_and_read_log(server)
     started = [line for line in map(json.loads, log.splitlines()) if line["event"] == "started"]
     assert [each["settings"]["batch_max"] for each in started] == [2, 2]
+    assert {each["console"] for each in started} == {f"{server.url}/"}
+    assert "max_body_bytes" not in started[0]["settings"]
+    assert "API_PORT in the environment is not a setting; it is PORT here" in log
 
 
 def test_the_sample_is_warmed_from_any_folder(tmp_path: Path) -> None:

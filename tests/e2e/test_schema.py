@@ -38,7 +38,9 @@ def varied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideSe
     rows = [row(symbol) for symbol in ("AAPL", "IBM", "MSFT")]
     rows += [row("BRK.B")._replace(agents=None), row("BTC-USDT")._replace(price=None)]
     publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))
-    with decide_server(folder, STORE_PATH=str(folder / "store.sqlite3"), CLOCK="replay", LOG_FORMAT="json") as running:
+    # What is made up from the document knows nothing of a last close.
+    settings = {"CLOCK": "replay", "LOG_FORMAT": "json", "LIVE_PRICE_OUTSIDE": "ignore"}
+    with decide_server(folder, STORE_PATH=str(folder / "store.sqlite3"), **settings) as running:
         running.wait_ready()
         yield running
 

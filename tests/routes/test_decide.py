@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from app.cache.codec import encode
 from app.commands.showing import explanation
 from app.domain.vector import AgentView
-from app.payloads import BatchResponse, DecideResponse
+from app.payloads import BatchResponse, DecideResponse, ProblemBody
 from tests.records import AS_OF_MS, agent_record, agent_view, row
 from tests.routes.serving import FakeStore, Served, decoded, http_scope, part, talk
 
@@ -160,14 +161,51 @@ def test_the_last_close_given_as_live_price_is_another_bar(served: Served) -> No
 
 @given(price=st.floats(min_value=5e-324, max_value=1e12, allow_nan=False))
 def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
-    """From the least to the greatest allowed price, every number of the answer is finite and in its range."""
-    with Served() as served:
+    """From the least to the greatest allowed price, every number of the answer is finite and in its range. With no bound on it,
+    that is; by default neither end is believed.
+    """
+    with Served(live_price_deviations=0) as served:
         answer = served.decide(price=price, explain=True)
     assert -1.0 <= answer.score <= 1.0
     assert 0.0 <= answer.confidence <= 1.0
     assert -1.0 <= answer.target_weight <= 1.0
     assert isinstance(answer.contributions, dict)
     assert all(math.isfinite(each) for each in answer.contributions.values())
+
+
+@pytest.mark.parametrize("price", [0.0035, 3.5e6])
+def test_a_live_price_that_is_not_believed_is_refused_with_what_is(price: float, served: Served) -> None:
+    """A slip of a unit or a symbol would sell or buy: the last close, 100, says what the price may be. From L1 and from L2."""
+    for _ in ("l2", "l1"):
+        problem = msgspec.json.decode(served.post("/decide", {"symbol": "AAPL", "price": price}).content, type=ProblemBody)
+        assert problem.status == 422
+        assert problem.field == "price"
+        assert problem.detail == (
+            f"price is {price:g}; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_DEVIATIONS)"
+        )
+    assert served.decide(price=50.0).score < served.decide().score
+
+
+def test_a_batch_names_the_price_that_is_not_believed_and_answers_the_others(served: Served) -> None:
+    """Whether the symbol is in memory or not."""
+    asked = [{"symbol": "AAPL"}, {"symbol": "AAPL", "price": 3.5e9}, {"symbol": "AAPL", "price": 104.0}]
+    for _ in ("l2", "l1"):
+        right, wrong, live = decoded(served.post("/decide/batch", {"requests": asked}), BatchResponse).answers
+        assert right.decision is not None
+        assert live.decision is not None
+        assert wrong.problem is not None
+        assert (wrong.problem.status, wrong.problem.field) == (422, "requests[1].price")
+
+
+def test_by_a_setting_a_live_price_that_is_not_believed_is_ignored_and_the_answer_says_so() -> None:
+    """The decision is that of the last close; a price that is believed is used, and nothing is said."""
+    with Served(live_price_outside="ignore") as served:
+        answer, plain, near = served.decide(price=3.5), served.decide(), served.decide(price=104.0)
+    assert answer.inputs.price.live_price_ignored == (
+        "3.5; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_DEVIATIONS)"
+    )
+    assert answer.score == plain.score != near.score
+    assert plain.inputs.price.live_price_ignored is near.inputs.price.live_price_ignored is UNSET
 
 
 def test_inputs_older_than_max_age_count_as_missing(served: Served) -> None:

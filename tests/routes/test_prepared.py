@@ -19,6 +19,7 @@ from app.options import Settings
 from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from app.routes.deciding import Decider
+from app.routes.live_prices import LivePrices
 from tests.records import AS_OF_MS, agent_record, agent_view, price_record
 from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore
 
@@ -59,6 +60,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
         clock=clock,
         make_id=make_id,
         l2_timeout_s=1.0,
+        live_prices=LivePrices(),
     )
 
 

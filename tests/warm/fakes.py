@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cache.codec import decode_agents, decode_price
-from app.cache.store import Changes, Published, Row, RunInfo, Stored
+from app.cache.store import Changes, Published, Row, RunInfo, Stored, Withdrawn
 from app.domain.vector import AgentView, PriceRecord
 from app.errors import StoreError
 from warm.__main__ import main
@@ -69,6 +69,24 @@ class FakeStore:
                 pruned += 1
         self.info = info
         return Published(written, kept_newer, pruned, str(self.publications))
+
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """Every record that ``run`` wrote; symbols are not asked for by the warm job."""
+        assert not symbols
+        gone = []
+        for symbol, row in list(self.records.items()):
+            of_run = decode_price(row.price, symbol).run == run if row.price else False
+            agents_of_run = decode_agents(row.agents, symbol).run == run if row.agents else False
+            if of_run:
+                row = row._replace(price_as_of_ms=None, price=None, history=None)  # noqa: PLW2901 - the row that is left
+            if agents_of_run:
+                row = row._replace(agents_as_of_ms=None, agents=None)  # noqa: PLW2901 - as above
+            if of_run or agents_of_run:
+                gone.append(symbol)
+                self.records[symbol] = row
+                if row.price is None and row.agents is None:
+                    del self.records[symbol]
+        return Withdrawn(tuple(sorted(gone)), 0, 0, (run,), (), len(self.records), 0, "", "", "")
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Not asked by the warm job."""
@@ -152,7 +170,7 @@ def check_sums(report: dict[str, Any], store: FakeStore) -> None:
         assert sum(view.status == "summary" for view in views) == report["agent_fates"]["views"]["summary"]
 
 
-def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_MS, run: str = "run-1") -> Outcome:
+def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_MS, run: str | None = "run-1") -> Outcome:
     """Run the command line in this process with its clock, run id and store given, and read its JSON lines."""
     store = FakeStore() if store is None else store
     stream = io.StringIO()
