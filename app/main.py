@@ -100,7 +100,7 @@ def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[Ba
     )
     history = HistoryRoute(decider, parts.store, parts.meters)
     live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
-    features = FeatureRoutes(decider, parts.universe, lambda: parts.feed.run_info)
+    features = FeatureRoutes(decider, parts.list_symbols, lambda: parts.feed.run_info)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)

@@ -38,6 +38,7 @@ from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
+from app.routes.listing import ListSymbols, listing
 from app.routes.turns import Turns
 from app.settings import keys_wanted, public_settings
 from app.unix_sockets import socket_path
@@ -141,11 +142,20 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
     return Gate(ring, limiter, meters.access.access_refused, Queues(settings.max_connections))
 
 
-def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:
+def make_hub(
+    settings: Settings,
+    decider: Decider,
+    store: Store,
+    list_symbols: ListSymbols,
+    meters: Meters,
+    turns: Turns,
+    rng: random.Random,
+) -> Hub:
     """The hub of live decisions."""
     return Hub(
         decider,
         store,
+        list_symbols,
         meters.streams,
         turns,
         max_clients=settings.stream_max_clients,
@@ -227,7 +237,8 @@ class Parts:
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
         )
         self.turns = Turns()
-        self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
+        self.list_symbols = listing(self.universe, self.decider)
+        self.hub = make_hub(settings, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
         self._loaded_by_unit = loaded_by_unit
         self._clock = clock

@@ -12,8 +12,9 @@ from typing import Any, get_args
 import msgspec
 from starlette.routing import BaseRoute, Route
 
+from app.messages import SocketMessage, SocketRequest
 from app.middleware.problems import MEDIA_TYPE, TYPE_PREFIX
-from app.payloads import ProblemBody, SocketMessage, SocketRequest
+from app.payloads import ProblemBody
 from app.routes.assets import Asset
 from app.routes.operations import JSON, OPERATIONS, SPELLED_PATTERN, TAGS, Answer, Body, Operation, Parameter
 from app.routes.problem_kinds import KINDS, example_of
