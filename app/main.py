@@ -28,7 +28,7 @@ from app.parts import Parts, make_id
 from app.routes.batch import BatchRoute
 from app.routes.console import ConsoleRoutes
 from app.routes.decide import DecideLane
-from app.routes.docs import docs_routes
+from app.routes.docs import docs_routes, redoc_route
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
 from app.routes.live import LiveRoute
@@ -62,7 +62,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     starlette.router.redirect_slashes = False
     starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
     if settings.pages == "on":
-        starlette.router.routes += [*ConsoleRoutes().routes(), *docs_routes()]
+        starlette.router.routes += [*ConsoleRoutes().routes(), *docs_routes(), redoc_route()]
     guard = Guard(starlette, gate, bodies, metrics=settings.metrics_access, probes=settings.probes_access)
     app: ASGIApp = DecideLane(
         Edge(guard, parts.requests, parts.drain, clock, make_id),
