@@ -28,7 +28,7 @@ from app.parts import Parts, make_id
 from app.routes.batch import BatchRoute
 from app.routes.console import ConsoleRoutes
 from app.routes.decide import DecideLane
-from app.routes.docs import docs_routes
+from app.routes.docs import docs_routes, redoc_route
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
 from app.routes.live import LiveRoute
@@ -62,7 +62,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     starlette.router.redirect_slashes = False
     starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
     if settings.pages == "on":
-        starlette.router.routes += [*ConsoleRoutes().routes(), *docs_routes()]
+        starlette.router.routes += [*ConsoleRoutes().routes(), *docs_routes(), redoc_route()]
     guard = Guard(starlette, gate, bodies, metrics=settings.metrics_access, probes=settings.probes_access)
     app: ASGIApp = DecideLane(
         Edge(guard, parts.requests, parts.drain, clock, make_id),
@@ -100,7 +100,7 @@ def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[Ba
     )
     history = HistoryRoute(decider, parts.store, parts.meters)
     live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
-    features = FeatureRoutes(decider, parts.universe, lambda: parts.feed.run_info)
+    features = FeatureRoutes(decider, parts.list_symbols, lambda: parts.feed.run_info)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)

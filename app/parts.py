@@ -38,6 +38,7 @@ from app.observe.window import Window
 from app.options import Settings
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
+from app.routes.listing import ListSymbols, listing
 from app.routes.live_prices import LivePrices
 from app.routes.turns import Turns
 from app.settings import keys_wanted
@@ -143,11 +144,20 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
     return Gate(ring, limiter, meters.access.access_refused, Queues(settings.max_connections))
 
 
-def make_hub(settings: Settings, decider: Decider, store: Store, meters: Meters, turns: Turns, rng: random.Random) -> Hub:
+def make_hub(
+    settings: Settings,
+    decider: Decider,
+    store: Store,
+    list_symbols: ListSymbols,
+    meters: Meters,
+    turns: Turns,
+    rng: random.Random,
+) -> Hub:
     """The hub of live decisions."""
     return Hub(
         decider,
         store,
+        list_symbols,
         meters.streams,
         turns,
         max_clients=settings.stream_max_clients,
@@ -230,7 +240,8 @@ class Parts:
             live_prices=LivePrices(settings.live_price_deviations, settings.live_price_outside == "ignore"),
         )
         self.turns = Turns()
-        self.hub = make_hub(settings, self.decider, store, self.meters, self.turns, rng)
+        self.list_symbols = listing(self.universe, self.decider)
+        self.hub = make_hub(settings, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
         self._loaded_by_unit = loaded_by_unit
         self._clock = clock

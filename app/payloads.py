@@ -1,4 +1,5 @@
-"""Every request and response: the HTTP contract in one place. A leaf: it imports nothing of the project.
+"""Every request and response: the HTTP contract in one place (what streams send is in `app.messages`). A leaf: it imports nothing
+of the project.
 
 Numbers without a unit in their name are ratios. Times are ISO 8601 in UTC.
 """
@@ -37,9 +38,9 @@ Fingerprint = Annotated[
     Meta(extra_json_schema={"pattern": "^[0-9a-f]{16}$"}, description="Fingerprint of the vector's names and their order."),
 ]
 Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
-ChangeId = Annotated[str, Meta(min_length=1, max_length=40, description="Id of an event, as /stream and /ws gave it.")]
 
 Status = Literal["present", "stale", "missing", "error"]
+Action = Literal["buy", "sell", "hold"]
 
 
 class DecideRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -137,7 +138,7 @@ class DecideResponse(msgspec.Struct, frozen=True, gc=False):
     id: Annotated[str, Meta(extra_json_schema={"format": "uuid"}, description="UUIDv7 of this decision.")]
     symbol: Canonical
     requested: Spelled
-    action: Literal["buy", "sell", "hold"]
+    action: Action
     score: Annotated[float, Meta(ge=-1, le=1, description="From sell (-1) over nothing (0) to buy (1).")]
     confidence: Annotated[float, Meta(ge=0, le=1, description="How far the evidence points one way, and how fresh it is.")]
     target_weight: Annotated[float, Meta(ge=-0.5, le=0.5, description="Share of the portfolio; 0 for a hold.")]
@@ -218,30 +219,6 @@ class HistoryResponse(msgspec.Struct, frozen=True, gc=False):
     run: str
 
 
-class LiveStats(msgspec.Struct, frozen=True, gc=False):
-    """One event of GET /live: one worker's numbers. Rates and percentiles are of the last ``window_s`` seconds, 10 once somebody
-    has watched for so long. Percentiles are those of POST /decide, interpolated in the buckets of
-    ``decide_request_duration_seconds`` as Prometheus' histogram_quantile does; they, and hit rates, are null without requests.
-    """
-
-    worker: int
-    version: str
-    uptime_s: float
-    run: str | None
-    window_s: float
-    requests_per_s: float
-    decisions_per_s: float
-    hit_rate: float | None
-    hit_rate_since_start: float | None
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    l1_entries: int
-    in_flight: int
-    feed_connected: bool
-    feed_lag_s: float
-
-
 class ReadyResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /livez and /readyz."""
 
@@ -315,81 +292,3 @@ class VersionResponse(msgspec.Struct, frozen=True, gc=False):
     version: str
     model: Model
     python: str
-
-
-class Gone(msgspec.Struct, frozen=True, gc=False):
-    """A followed symbol that is no longer in the loaded universe. It stays followed: should it come back, its decision comes."""
-
-    symbol: str
-    requested: str
-    problem: ProblemBody
-
-
-class Subscribe(msgspec.Struct, frozen=True, gc=False, tag="subscribe", forbid_unknown_fields=True):
-    """To /ws: follow these symbols. With ``after``, an id seen before, only what changed since comes first, and not all."""
-
-    symbols: tuple[Symbol, ...]
-    after: ChangeId | None = None
-
-
-class Unsubscribe(msgspec.Struct, frozen=True, gc=False, tag="unsubscribe", forbid_unknown_fields=True):
-    """To /ws: follow these symbols no longer."""
-
-    symbols: tuple[Symbol, ...]
-
-
-class Ping(msgspec.Struct, frozen=True, gc=False, tag="ping", forbid_unknown_fields=True):
-    """To /ws: answered with `Pong`."""
-
-
-class Subscribed(msgspec.Struct, frozen=True, gc=False, tag="subscribed"):
-    """From /ws: these symbols, canonical, are followed now; their decisions come next."""
-
-    symbols: tuple[str, ...]
-
-
-class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag="unsubscribed"):
-    """From /ws: these symbols are not followed any more."""
-
-    symbols: tuple[str, ...]
-
-
-class Decided(msgspec.Struct, frozen=True, gc=False, tag="decision"):
-    """From /ws: a new decision. All changes up to ``id`` have been told; null where more of them are under way."""
-
-    id: str | None
-    decision: DecideResponse
-
-
-class WentAway(msgspec.Struct, frozen=True, gc=False, tag="gone"):
-    """From /ws: a followed symbol is no longer in the universe; ``id`` as in a decision."""
-
-    id: str | None
-    gone: Gone
-
-
-class Heartbeat(msgspec.Struct, frozen=True, gc=False, tag="heartbeat"):
-    """From /ws: nothing happened for a while; ``id`` as in a decision."""
-
-    id: str | None
-
-
-class Pong(msgspec.Struct, frozen=True, gc=False, tag="pong"):
-    """From /ws: the answer to `Ping`."""
-
-
-class Refused(msgspec.Struct, frozen=True, gc=False, tag="error"):
-    """From /ws: the last message was not obeyed; nothing of it was done."""
-
-    problem: ProblemBody
-
-
-class Dropped(msgspec.Struct, frozen=True, gc=False, tag="dropped"):
-    """The last word of /stream and /ws: why the server ends them. Connect again with the last id to go on."""
-
-    reason: Literal["slow", "draining", "idle", "refused", "revoked", "failed"]
-    detail: str
-
-
-SocketRequest = Subscribe | Unsubscribe | Ping
-SocketMessage = Subscribed | Unsubscribed | Decided | WentAway | Heartbeat | Pong | Refused | Dropped

@@ -1,10 +1,10 @@
 """``python -m bench.streams``: how soon many subscribers of GET /stream learn of a publication, and what that costs the others.
 
-It connects subscribers to a running server, each to symbols of the universe in turn, has a command publish (the warm job, say)
-again and again, and prints: how long after the publication, by the id that Redis gave it (on SQLite, after its first receipt),
-each subscriber had its decision; how long POST /decide took a caller in a process of its own, while nothing was published and
-while decisions were given out; CPU time and memory of the server by its own metrics. The command runs on the machine of Redis, or
-on one whose clock is as exact.
+It connects subscribers to a running server, each to symbols of the universe in turn, has a command publish again and again, each
+time something new (what stays the same is told to nobody), and prints: how long after the publication, by the id that Redis gave
+it (on SQLite, after its first receipt), each subscriber had its decision; how long POST /decide took a caller in a process of
+its own, while nothing was published and while decisions were given out; CPU time and memory of the server by its own metrics.
+The command runs on the machine of Redis, or on one whose clock is as exact.
 
 Exit codes: 0 all subscribers were told of every publication, 1 some were not, 2 wrong usage, or no server to measure.
 """
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8000", help=f"the server: {ALLOWED} (default http://127.0.0.1:8000)")
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--symbols", type=int, default=1, help="so many of the universe are followed, one each (default 1)")
-    parser.add_argument("--publish", required=True, help="the command that publishes, e.g. 'python -m warm'")
+    parser.add_argument("--publish", required=True, help="the command that publishes something new each time")
     parser.add_argument("--times", type=int, default=10, help="how often it does (default 10)")
     arguments = parser.parse_args(argv)
     try:

@@ -36,7 +36,7 @@ _ADMIN = frozenset({"/status"})
 _PROBES = frozenset({"/livez", "/readyz", "/health"})
 _METRICS = "/metrics"
 # They hold no data: the pages ask for it with the caller's own key.
-_is_page = re.compile(r"/|/openapi\.json|/(console|docs)(/.*)?").fullmatch
+_is_page = re.compile(r"/|/redoc|/openapi\.json|/(console|docs)(/.*)?").fullmatch
 _with_port = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?").fullmatch
 _BEARER = b"bearer "
 _KEY = "key:"

@@ -1,7 +1,7 @@
 """From a request to its answer: the one way in which /decide, /decide/batch and /features look at a symbol."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -214,6 +214,19 @@ class Decider:
             return await self.tiers.fetch(symbol, self.budget_s(deadline_ms, started))
         finally:
             self.admission.leave(1)
+
+    async def load(self, symbols: Collection[str], started: float) -> None:
+        """Have L1 know of these what it must ask L2 for.
+
+        Raises:
+            Problem: 503 if too many are waiting already.
+        """
+        if not self.admission.enter(len(symbols)):
+            raise self.admission.refusal()
+        try:
+            await self.tiers.fetch_many(tuple(symbols), self.budget_s(None, started))
+        finally:
+            self.admission.leave(len(symbols))
 
     async def from_store(self, read: Callable[[], Coroutine[Any, Any, T]], timeout_s: float) -> T:
         """What ``read`` brings from L2, for the few answers that L1 has nothing of. It counts as under way until it has ended,

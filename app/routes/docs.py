@@ -1,4 +1,4 @@
-"""GET /docs: Swagger UI on /openapi.json, offline.
+"""GET /docs: Swagger UI on /openapi.json, offline. GET /redoc leads there.
 
 The package `flask-swagger-ui` brings Swagger UI's files. Nothing of it is imported (that would want Flask): the files are found
 beside its code, the few that are needed are read once, and served from memory. Its page is ours, without inline scripts, so that
@@ -8,6 +8,8 @@ a strict content security policy holds.
 from importlib.util import find_spec
 from pathlib import Path
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.routes.assets import Asset
@@ -21,6 +23,15 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SCRIPT, _STYLE = "text/javascript", "text/css"
+
+
+def redoc_route() -> Route:
+    """For those who look for the page where other servers have one: its address is relative, for those behind a path prefix."""
+    return Route("/redoc", _to_docs)
+
+
+async def _to_docs(_: Request) -> Response:
+    return Response(status_code=307, headers={"Location": PATH.removeprefix("/"), "Cache-Control": "no-cache"})
 
 
 def docs_routes() -> list[Route]:

@@ -6,6 +6,7 @@ import msgspec
 
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
+from app.messages import LiveDecision, LiveStats
 from app.payloads import (
     AgentsInput,
     BatchItem,
@@ -18,7 +19,6 @@ from app.payloads import (
     HistoryResponse,
     Inputs,
     L1State,
-    LiveStats,
     Model,
     PriceInput,
     ReadyResponse,
@@ -158,7 +158,8 @@ HISTORY: Examples = {
         run=_RUN,
     )
 }
-_EVENT = f"event: decision\nid: 1362171600000-0\ndata: {msgspec.json.encode(_DECISION).decode()}\n\n"
+_LIVE = LiveDecision(**{name: getattr(_DECISION, name) for name in DecideResponse.__struct_fields__}, previous="hold")
+_EVENT = f"event: decision\nid: 1362171600000-0\ndata: {msgspec.json.encode(_LIVE).decode()}\n\n"
 STREAM: Examples = {"a decision and a sign of life": f"retry: 3000\n\n{_EVENT}:\n\n"}
 _STATS = LiveStats(
     worker=17,

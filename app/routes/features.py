@@ -10,16 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.cache.store import RunInfo
-from app.cache.universe import Universe
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
 from app.routes.deciding import Decider, cache_of, cache_status, canonical, inputs_of, iso, unknown_symbol, views_of
 from app.routes.decoding import invalid
+from app.routes.listing import ListSymbols
 
 _PAGE_MAX = 10_000
 _PAGE = 1000
-_LIST_S = 2.0
-"""Seconds that L2 may take to list the universe."""
 
 _is_number = re.compile(r"[0-9]{1,5}").fullmatch
 _encode = msgspec.json.Encoder().encode
@@ -37,9 +35,9 @@ register_url_convertor("any", _AnyText())
 class FeatureRoutes:
     """The endpoints."""
 
-    def __init__(self, decider: Decider, universe: Universe, run_info: Callable[[], RunInfo | None]) -> None:
+    def __init__(self, decider: Decider, list_symbols: ListSymbols, run_info: Callable[[], RunInfo | None]) -> None:
         self._decider = decider
-        self._universe = universe
+        self._list_symbols = list_symbols
         self._run_info = run_info
 
     async def features(self, request: Request) -> Response:
@@ -79,9 +77,7 @@ class FeatureRoutes:
         """A page of the universe: ``limit`` (1 to 10,000, default 1,000) symbols after ``after``."""
         limit = self._limit(request)
         after = request.query_params.get("after", "")
-        universe = self._universe.held()
-        if universe is None:
-            universe = await self._decider.from_store(self._universe.read, _LIST_S)
+        universe = await self._list_symbols()
         first = bisect.bisect_right(universe, after)
         page = universe[first : first + limit]
         more = first + limit < len(universe)

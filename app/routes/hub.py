@@ -20,16 +20,18 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from app.cache.slices import SLICE
 from app.cache.store import Changes, Store
 from app.cache.tiers import Lookup
 from app.errors import Problem
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
-from app.routes.deciding import Decider, unknown_symbol
+from app.routes.audience import Audience
+from app.routes.deciding import Decider
+from app.routes.decoding import invalid
+from app.routes.listing import ListSymbols
 from app.routes.recent import Recent
 from app.routes.subscriber import Follow, Subscriber
-from app.routes.telling import Told, Topic, heartbeat
+from app.routes.telling import Event, Told, Topic, gone, heartbeat
 from app.routes.turns import Turns
 
 DECIDED_IN_A_ROW = 25
@@ -51,6 +53,7 @@ class Hub:
         self,
         decider: Decider,
         store: Store,
+        list_symbols: ListSymbols,
         meters: StreamMeters,
         turns: Turns,
         *,
@@ -73,19 +76,18 @@ class Hub:
         self._wall_ms = wall_ms
         self._rng = rng
         self._sleep = sleep
-        self._topics: dict[str, Topic] = {}
+        self._audience = Audience(max_symbols)
+        self._list_symbols = list_symbols
+        self._unlisted = False
         self._subscribers: set[Subscriber] = set()
         self._recent = Recent()
         self._wake = asyncio.Event()
-        self._due: dict[str, None] = {}
-        self._all_due = False
         self._published_ms: int | None = None
         self._position: str | None = None
         self._settled: str | None = None
         self._version = 0
         self._heard = self._anew = 0
         self._draining: asyncio.Task[None] | None = None
-        self._left: dict[Subscriber, int] = {}
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -93,7 +95,7 @@ class Hub:
     @property
     def symbols(self) -> int:
         """How many are followed by anybody."""
-        return len(self._topics)
+        return len(self._audience.topics)
 
     # What the feed and the worker say.
 
@@ -103,12 +105,11 @@ class Hub:
         self._position = changes.last_id or self._position
         if changes.lost:
             self._recent.start(changes.last_id)
-            self._all_due, self._anew = True, self._heard
+            self._audience.all_changed()
+            self._unlisted, self._anew = True, self._heard
         else:
             self._recent.add(changes.last_id or None, changes.symbols)
-            self._due.update(dict.fromkeys(symbol for symbol in changes.symbols if symbol in self._topics))
-            for symbol in self._topics.keys() & changes.withdrawn:
-                self._topics[symbol].begin_anew(self._heard)
+            self._audience.changed(changes.symbols, changes.withdrawn, self._heard)
         if self._published_ms is None:
             self._published_ms = changes.published_ms
         self._wake.set()
@@ -140,57 +141,53 @@ class Hub:
     def leave(self, subscriber: Subscriber) -> None:
         """It is gone."""
         self._subscribers.discard(subscriber)
-        self.forget(subscriber, tuple(subscriber.follows))
+        self.forget(subscriber, None)
         self.meters.ended(subscriber.transport, subscriber.reason or "left")
 
-    def forget(self, subscriber: Subscriber, symbols: Iterable[str]) -> list[str]:
-        """It follows these no longer; those that it did follow."""
-        forgotten = [symbol for symbol in dict.fromkeys(symbols) if subscriber.follows.pop(symbol, None) is not None]
-        for symbol in forgotten:
-            topic = self._topics[symbol]
-            del topic.followers[subscriber]
-            if not topic.followers:
-                del self._topics[symbol]
-                self._due.pop(symbol, None)
+    def forget(self, subscriber: Subscriber, symbols: Iterable[str] | None) -> list[str]:
+        """It follows these no longer, or none at all; those that it did follow."""
+        if symbols is None:
+            self._audience.everything.pop(subscriber, None)
         subscriber.busy_at = self.decider.clock()
-        return forgotten
+        return self._audience.forget(subscriber, tuple(subscriber.follows) if symbols is None else symbols)
 
     def retry_ms(self) -> int:
         """How long a client that lost its connection had best wait: not as long as the others."""
         return self._rng.randrange(1000, 5000)
 
-    async def require_known(self, symbols: Iterable[str], field: str, started: float) -> None:
-        """Raise what refuses these, before anything is followed. What L2 must be asked for is then in L1.
+    async def everything(self, field: str) -> dict[str, str]:
+        """The whole universe, to be followed.
 
         Raises:
-            Problem: 404 for the first that is not in the universe, 503 if too many decisions are being waited for.
+            Problem: 422 naming ``field`` if that is more than one may follow, 503 if L2 does not list it.
         """
-        wanted = tuple(symbols)
-        admission = self.decider.admission
-        if not admission.enter(len(wanted)):
-            raise admission.refusal()
-        try:
-            found = await self.decider.tiers.fetch_many(wanted, self.decider.budget_s(None, started))
-        finally:
-            admission.leave(len(wanted))
-        for symbol, lookup in zip(wanted, found, strict=True):
-            if lookup.evidence is None:
-                raise unknown_symbol(symbol, field)
+        symbols = await self._list_symbols()
+        if len(symbols) > self.max_symbols:
+            there = f"{field} is '*', and {len(symbols)} symbols are loaded"
+            raise invalid(field, f"{there}; allowed: up to {self.max_symbols} (STREAM_MAX_SYMBOLS)")
+        return {symbol: symbol for symbol in symbols}
 
-    async def join(self, subscriber: Subscriber, asked: Mapping[str, str], after: str | None) -> None:
+    async def join(
+        self, subscriber: Subscriber, asked: Mapping[str, str], after: str | None, *, everything: bool = False
+    ) -> None:
         """Have it follow the symbols of ``asked`` (canonical to as spelled), and tell it of those that changed since ``after``:
-        of all, if nothing or too little is known of that.
+        of all, if nothing or too little is known of that. With ``everything``, these are the universe, and what comes into it
+        later is followed too.
         """
-        for symbol, requested in asked.items():
-            topic = self._topics.setdefault(symbol, Topic(symbol))
-            subscriber.follows[symbol] = topic.followers[subscriber] = Follow(requested)
-        # Of the changes that are being told just now it is not known any more which of them it has yet to be told.
-        self._left.pop(subscriber, None)
+        self._audience.follow(subscriber, asked)
+        if everything:
+            self._audience.everything[subscriber] = set()
+            # Something may have come since it was listed.
+            self._unlisted = True
+            self._wake.set()
         subscriber.joining += 1
         whole = False
         try:
-            changed = None if after is None else await self._recent.ask(self._store, after, asked)
+            changed = None if after is None else await self._recent.ask(self._store, after, None if everything else asked)
             untold = list(asked if changed is None else changed)
+            if everything:
+                # What left the universe meanwhile is told, too.
+                self._audience.follow(subscriber, {each: each for each in untold[: self.max_symbols] if each not in asked})
             for first in range(0, len(untold), DECIDED_IN_A_ROW):
                 if first:
                     await subscriber.room()
@@ -202,7 +199,7 @@ class Hub:
         finally:
             subscriber.joining -= 1
         if not whole:
-            self._beat(subscriber)
+            self._beat(subscriber, self._settled)
 
     async def _tell_one(self, subscriber: Subscriber, symbols: list[str], *, last: bool) -> bool:
         """Whether it has been told everything with that, and has the id of it."""
@@ -225,18 +222,18 @@ class Hub:
         for position, (symbol, lookup) in enumerate(zip(symbols, found, strict=True), 1):
             follow = subscriber.follows.get(symbol)
             # What came live meanwhile is as new as this, or newer, or is about to; what was unsubscribed meanwhile is nobody's.
-            if follow is None or follow.seen or not self._topics[symbol].counts(heard, self._anew):
+            topic = self._audience.topics.get(symbol)
+            if topic is None or follow is None or follow.seen or not topic.counts(heard, self._anew):
                 continue
-            told = self._told(self._topics[symbol], lookup, started)
+            told = self._told(topic, lookup, started)
             if not told.proven:
                 subscriber.settled = False
-                self._due[symbol] = None
+                self._audience.owe(symbol)
                 self._soon()
-            follow.seen = told.version
             if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
                 event_id = self._settled
-            forms.append(told.event(follow.requested).form(subscriber.transport, event_id))
-        subscriber.busy_at = self.decider.clock()
+            forms.append(told.to(follow).form(subscriber.transport, event_id))
+        subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), event_id is None
         subscriber.give(*forms, bounded=False)
         return event_id is not None
 
@@ -271,23 +268,36 @@ class Hub:
 
     async def _catch_up(self) -> None:
         """Decide what is due, and give it to whom it concerns."""
-        due = list(self._topics) if self._all_due else list(self._due)
-        self._due, self._all_due = {}, False
         position, published_ms, self._published_ms = self._position, self._published_ms, None
+        await self._welcome()
+        due = self._audience.take_due()
         try:
             if due:
                 with self._turns.under_way():
                     await self._tell_all(due, position)
         except BaseException:
-            # Twice is better than never.
-            self._due = dict.fromkeys(due) | self._due
+            self._audience.give_back(due)
             raise
         self._settled = position
         if due and published_ms is not None:
             self.meters.fanned_out(max(0.0, (self._wall_ms() - published_ms) / 1000.0))
 
+    async def _welcome(self) -> None:
+        """Those who follow everything follow what has come into the universe."""
+        universe: list[str] = []
+        if self._unlisted and self._audience.everything:
+            try:
+                universe = await self._list_symbols()
+            except Problem:
+                self._soon()
+            else:
+                self._unlisted = False
+        for subscriber, symbol in await self._audience.welcome(universe):
+            full = invalid("symbols", f"{symbol} is not followed: {self.max_symbols} symbols are; allowed: no more")
+            self._give(subscriber, gone(symbol, symbol, None, full), None)
+
     async def _tell_all(self, due: Iterable[str], position: str | None) -> None:
-        topics = await self._counted(due)
+        topics = await self._audience.count(due, self._subscribers)
         for first in range(0, len(topics), DECIDED_IN_A_ROW):
             some = topics[first : first + DECIDED_IN_A_ROW]
             heard, started = self._heard, self.decider.clock()
@@ -307,38 +317,27 @@ class Hub:
                         await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def _counted(self, due: Iterable[str]) -> list[Topic]:
-        """The topics of these symbols, and in `_left` how many of them each subscriber is to be told: with the last it has been
-        told everything up to the position.
-        """
-        left = self._left = {each: 0 for each in self._subscribers if not each.joining}
-        topics, looked_at = [], 0
-        for symbol in due:
-            topic = self._topics.get(symbol)
-            if topic is None:
-                continue
-            topics.append(topic)
-            for subscriber in topic.followers:
-                if subscriber in left:
-                    left[subscriber] += 1
-                    subscriber.settled = True
-            looked_at += 1 + len(topic.followers)
-            if looked_at > SLICE:
-                looked_at = 0
-                await asyncio.sleep(0)
-        return topics
-
     def _tell(self, subscriber: Subscriber, follow: Follow, told: Told, position: str | None) -> None:
-        """Give it to one follower."""
-        still = self._left.get(subscriber, 0) - 1
-        if subscriber in self._left:
-            self._left[subscriber] = still
+        """Give it to one follower, if it is new to it."""
+        whole = self._audience.count_down(subscriber)
         if told.version <= follow.seen:
             return
-        follow.seen = told.version
-        whole = still == 0 and subscriber.settled and not subscriber.joining
-        subscriber.busy_at = self.decider.clock()
-        subscriber.give(told.event(follow.requested).form(subscriber.transport, position if whole else None))
+        if told.substance is follow.substance:
+            follow.seen = told.version
+            # Nothing to tell; but with an event before, it has been told everything.
+            if whole and subscriber.lacks_id:
+                self._beat(subscriber, position)
+            return
+        if told.is_gone and not follow.seen and subscriber in self._audience.everything:
+            # It changed and is not in the universe: nothing that there ever was for one who follows all of that.
+            self._audience.forget(subscriber, (told.symbol,))
+            self._audience.everything[subscriber].discard(told.symbol)
+            return
+        self._give(subscriber, told.to(follow), position if whole else None)
+
+    def _give(self, subscriber: Subscriber, event: Event, event_id: str | None) -> None:
+        subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), event_id is None
+        subscriber.give(event.form(subscriber.transport, event_id))
 
     def _told_once(self, topic: Topic, lookup: Lookup, started: float) -> Told | None:
         """A decision that is owed is told as long as L2 does not answer once, and not at each try; a fault is reported."""
@@ -352,7 +351,7 @@ class Hub:
         if topic.owed:
             for subscriber in topic.followers:
                 subscriber.settled = False
-            self._due[topic.symbol] = None
+            self._audience.owe(topic.symbol)
             self._soon()
         return None if owed and topic.owed else told
 
@@ -360,10 +359,11 @@ class Hub:
         """The decision on what was found, and on nothing older than what the one before rests on. Awaits nothing."""
         self._version += 1
         lookup = topic.rest_on(lookup)
-        if lookup.evidence is None:
-            return Told(topic.symbol, None, self._version, proven=True)
-        decision = self.decider.answer(DecideRequest(topic.symbol), topic.symbol, lookup, started)
-        return Told(topic.symbol, decision, self._version, proven=lookup.proven)
+        decision = None
+        if lookup.evidence is not None:
+            decision = self.decider.answer(DecideRequest(topic.symbol), topic.symbol, lookup, started)
+        substance = topic.substance(lookup.evidence, decision)
+        return Told(topic.symbol, decision, self._version, substance, proven=decision is None or lookup.proven)
 
     def _soon(self) -> None:
         """What is owed is due again after a while."""
@@ -374,18 +374,19 @@ class Hub:
         now = self.decider.clock()
         for count, subscriber in enumerate(tuple(self._subscribers), 1):
             silent_s = now - subscriber.busy_at
-            if not subscriber.follows and silent_s >= SILENT_S:
+            follows = subscriber.follows or subscriber in self._audience.everything
+            if not follows and silent_s >= SILENT_S:
                 subscriber.end("idle")
-            elif silent_s >= self._heartbeat_s and subscriber.follows:
-                self._beat(subscriber)
+            elif silent_s >= self._heartbeat_s and follows:
+                self._beat(subscriber, self._settled)
             if count % (40 * GIVEN_IN_A_ROW) == 0:
                 await asyncio.sleep(0)
 
-    def _beat(self, subscriber: Subscriber) -> None:
+    def _beat(self, subscriber: Subscriber, position: str | None) -> None:
         """A sign of life, with how far it has been told everything."""
-        subscriber.busy_at = self.decider.clock()
         whole = subscriber.settled and not subscriber.joining
-        subscriber.give(heartbeat(subscriber.transport, self._settled if whole else None))
+        subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), not whole
+        subscriber.give(heartbeat(subscriber.transport, position if whole else None))
 
 
 def _report(error: Exception) -> None:

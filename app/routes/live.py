@@ -18,12 +18,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.cache.feed import Feed
 from app.errors import Problem
+from app.messages import LiveStats
 from app.middleware.access import Gate
 from app.middleware.drain import Drain
 from app.observe.meters import REQUEST_BUCKETS_S, Meters
 from app.observe.requests import Requests
 from app.observe.window import Window, quantile, share
-from app.payloads import LiveStats
 from app.routes.deciding import Decider
 from app.routes.events import HEADERS, MEDIA_TYPE, frame
 from app.version import VERSION

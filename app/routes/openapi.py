@@ -12,8 +12,9 @@ from typing import Any, get_args
 import msgspec
 from starlette.routing import BaseRoute, Route
 
+from app.messages import SocketMessage, SocketRequest
 from app.middleware.problems import MEDIA_TYPE, TYPE_PREFIX
-from app.payloads import ProblemBody, SocketMessage, SocketRequest
+from app.payloads import ProblemBody
 from app.routes.assets import Asset
 from app.routes.operations import JSON, OPERATIONS, SPELLED_PATTERN, TAGS, Answer, Body, Operation, Parameter
 from app.routes.problem_kinds import KINDS, example_of
@@ -243,7 +244,8 @@ def _problem_response(slugs: tuple[str, ...]) -> Document:
         "headers": _headers(headers),
         "content": {
             MEDIA_TYPE: {
-                "schema": {"allOf": [{"$ref": _SCHEMAS + ProblemBody.__name__}, exactly]},
+                # Beside the reference and not as allOf: so generators of clients know it for the one schema that it is.
+                "schema": {"$ref": _SCHEMAS + ProblemBody.__name__, **exactly},
                 "examples": {slug: {"value": msgspec.to_builtins(example_of(slug))} for slug in slugs},
             }
         },
@@ -284,8 +286,12 @@ def _enrich(schemas: Document, batch_max: int) -> Document:
         _closed(
             "requests",
             {"type": "array", "items": {"$ref": _SCHEMAS + "BatchedRequest"}, **size},
-            # Each element has its own.
-            {"max_age_s": {"type": "null"}, "explain": {"const": False}, "deadline_ms": {"type": "null"}},
+            # Each element has its own. (Generators of clients have no type for a constant that is no text and no number.)
+            {
+                "max_age_s": {"type": "null"},
+                "explain": {"type": "boolean", "not": {"const": True}, "default": False},
+                "deadline_ms": {"type": "null"},
+            },
             "Requests, each with its own options.",
         ),
     ]

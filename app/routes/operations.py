@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from app.domain.vector import SYMBOL_RULE
+from app.messages import Dropped, Gone, LiveDecision, LiveStats
 from app.observe.meters import CONTENT_TYPE as METRICS_TYPE
 from app.observe.meters import OPEN_METRICS_CONTENT_TYPE as OPEN_METRICS_TYPE
 from app.payloads import (
@@ -14,12 +15,9 @@ from app.payloads import (
     BatchResponse,
     DecideRequest,
     DecideResponse,
-    Dropped,
     FeaturesResponse,
-    Gone,
     HealthResponse,
     HistoryResponse,
-    LiveStats,
     ReadyResponse,
     StatusResponse,
     SymbolsResponse,
@@ -241,13 +239,20 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="decisions",
         summary="Live decisions",
         description=(
-            "Server-sent events without end: a `decision` (data: what `/decide` answers) for each symbol, and another whenever "
-            "its inputs change; `gone` when it leaves the universe; `dropped` with the reason, before the server ends it. "
+            "Server-sent events without end: a `decision` (data: what `/decide` answers, and the `previous` action) for each "
+            "symbol, and another whenever its inputs really change; `gone` where it is not in the universe, or leaves it; "
+            "`dropped` with the reason, before the server ends it. "
             "Comments are signs of life. Whoever falls too far behind is dropped. "
             "`WS /ws` is the same with symbols that may change."
         ),
         parameters=(
-            Parameter("symbols", "query", {"type": "string", "minLength": 1}, "By commas, in any usual spelling.", required=True),
+            Parameter(
+                "symbols",
+                "query",
+                {"type": "string", "minLength": 1},
+                "By commas, in any usual spelling; or `*`, for all.",
+                required=True,
+            ),
             Parameter(
                 "Last-Event-ID", "header", {"type": "string"}, "An event's id: what changed since comes first, in place of all."
             ),
@@ -259,10 +264,10 @@ OPERATIONS: tuple[Operation, ...] = (
                 {"type": "string"},
                 shown.STREAM,
                 media_type=EVENTS_TYPE,
-                events={"decision": DecideResponse, "gone": Gone, "dropped": Dropped},
+                events={"decision": LiveDecision, "gone": Gone, "dropped": Dropped},
             ),
         ),
-        problems=("invalid-request", "unknown-symbol", "no-room-for-streams"),
+        problems=("invalid-request", "no-room-for-streams", "store-unavailable"),
     ),
     Operation(
         name="live",

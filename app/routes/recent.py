@@ -57,14 +57,16 @@ class Recent:
         while len(self._earlier) > _EARLIER_MAX or sum(map(len, self._earlier.values())) > _SYMBOLS_MAX:
             del self._earlier[next(iter(self._earlier))]
 
-    def since(self, position: str, symbols: Iterable[str]) -> list[str] | None:
-        """Which of ``symbols`` changed after ``position``; None if that is not known."""
+    def since(self, position: str, symbols: Iterable[str] | None) -> list[str] | None:
+        """Which of ``symbols``, or of all, changed after ``position``; None if that is not known."""
         number = self._numbers.get(position)
         if number is not None:
-            return [symbol for symbol in symbols if self._changed.get(symbol, 0) > number]
+            return [symbol for symbol in (self._changed if symbols is None else symbols) if self._changed.get(symbol, 0) > number]
         earlier = self._earlier.get(position)
         if earlier is None:
             return None
+        if symbols is None:
+            symbols = dict.fromkeys((*earlier, *self._changed))
         return [symbol for symbol in symbols if symbol in earlier or symbol in self._changed]
 
     async def tidy(self) -> None:
@@ -76,7 +78,7 @@ class Recent:
                 if count % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
 
-    async def ask(self, store: Store, position: str, symbols: Iterable[str]) -> list[str] | None:
+    async def ask(self, store: Store, position: str, symbols: Iterable[str] | None) -> list[str] | None:
         """`since`, by the store's own account if it is not known without."""
         changed = self.since(position, symbols)
         if changed is not None:

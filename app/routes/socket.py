@@ -10,12 +10,12 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.errors import Problem
+from app.messages import Ping, Pong, Refused, SocketRequest, Subscribe, Subscribed, Unsubscribed
 from app.middleware.access import Gate
 from app.middleware.arrival import Arrival
 from app.middleware.hangup import HangUps
 from app.middleware.problems import body_of, response_of
 from app.observe.streams import Reason
-from app.payloads import Ping, Pong, Refused, SocketRequest, Subscribe, Subscribed, Unsubscribed
 from app.routes.decoding import StrictDecoder, invalid
 from app.routes.hub import Hub
 from app.routes.stream import asked_of
@@ -179,13 +179,16 @@ class _Talk:
         if not isinstance(request, Subscribe):
             self._reply(Unsubscribed(tuple(hub.forget(subscriber, asked))))
             return
+        everything = asked is None
+        if asked is None:
+            asked = await hub.everything("symbols")
         count = len(subscriber.follows.keys() | asked.keys())
         if count > hub.max_symbols:
             raise invalid("symbols", f"{count} symbols would be followed; allowed: up to {hub.max_symbols}")
-        await self._gate.charge(self._scope, len(asked), "symbols")
-        await hub.require_known(asked, "symbols", hub.decider.clock())
+        await self._gate.charge(self._scope, max(1, len(asked)), "symbols")
+        await hub.decider.load(asked, hub.decider.clock())
         self._reply(Subscribed(tuple(asked)))
-        await hub.join(subscriber, asked, request.after)
+        await hub.join(subscriber, asked, request.after, everything=everything)
 
     def _reply(self, message: msgspec.Struct) -> None:
         self._subscriber.give(_encode(message).decode())

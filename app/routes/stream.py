@@ -1,7 +1,8 @@
 """GET /stream: live decisions as server-sent events."""
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -19,15 +20,20 @@ from app.routes.subscriber import Subscriber
 
 _PARAMETERS = ("symbols",)
 _SHOWN_MAX = 40
+_EVERYTHING = "*"
 _NOTHING: MutableMapping[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def asked_of(symbols: list[str] | tuple[str, ...], most: int) -> dict[str, str]:
-    """The symbols as the universe spells them, each with how it was asked for (first, if it was more than once).
+def asked_of(symbols: list[str] | tuple[str, ...], most: int) -> dict[str, str] | None:
+    """The symbols as the universe spells them, each with how it was asked for (first, if it was more than once). None: all.
 
     Raises:
         Problem: 422 naming the field.
     """
+    if _EVERYTHING in symbols:
+        if len(symbols) > 1:
+            raise invalid("symbols", f"symbols has '*' and {len(symbols) - 1} more; allowed: '*' alone, for all, or symbols")
+        return None
     if not 1 <= len(symbols) <= most:
         raise invalid("symbols", f"symbols has {len(symbols)} elements; allowed: 1 to {most}")
     asked: dict[str, str] = {}
@@ -49,32 +55,38 @@ class StreamRoute:
         arrival = request.scope["arrival"]
         try:
             asked = self._asked(request)
+            everything = asked is None
+            if request.method == "HEAD":
+                return Response(media_type=MEDIA_TYPE, headers=HEADERS)
+            if asked is None:
+                asked = await self._hub.everything("symbols")
         except Problem:
             await self._gate.charge(request.scope, 1)
             raise
-        if request.method == "HEAD":
-            return Response(media_type=MEDIA_TYPE, headers=HEADERS)
         # It is told as many decisions at once as a batch would be.
-        await self._gate.charge(request.scope, len(asked), "symbols")
+        await self._gate.charge(request.scope, max(1, len(asked)), "symbols")
         subscriber = self._hub.enter("sse")
         try:
-            await self._hub.require_known(asked, "symbols", arrival.started)
+            await self._hub.decider.load(asked, arrival.started)
         except BaseException:
             subscriber.end("refused")
             self._hub.leave(subscriber)
             raise
         # A header of Latin letters; whatever else somebody sends is no id of ours.
         after = arrival.headers.get(b"last-event-id", b"").decode("latin-1") or None
-        return _Stream(self._hub, self._hang_ups, self._gate, subscriber, asked, after)
+        joining = partial(self._hub.join, subscriber, asked, after, everything=everything)
+        return _Stream(self._hub, self._hang_ups, self._gate, subscriber, joining)
 
-    def _asked(self, request: Request) -> dict[str, str]:
+    def _asked(self, request: Request) -> dict[str, str] | None:
         parameters = request.query_params.multi_items()
         for name, _ in parameters:
             if name not in _PARAMETERS:
                 raise invalid(name[:_SHOWN_MAX], f"query parameter {name[:_SHOWN_MAX]!r} is unknown; allowed: symbols")
         text = ",".join(value for _, value in parameters)
         if not text:
-            raise invalid("symbols", "symbols is missing; allowed: symbols by commas, as in /stream?symbols=AAPL,GOOG")
+            raise invalid(
+                "symbols", "symbols is missing; allowed: symbols by commas, as in /stream?symbols=AAPL,GOOG, or *, for all"
+            )
         if text.count(",") >= self._hub.max_symbols:
             raise invalid("symbols", f"symbols has {text.count(',') + 1} elements; allowed: 1 to {self._hub.max_symbols}")
         return asked_of(text.split(","), self._hub.max_symbols)
@@ -89,8 +101,7 @@ class _Stream(Response):
         hang_ups: HangUps,
         gate: Gate,
         subscriber: Subscriber,
-        asked: Mapping[str, str],
-        after: str | None,
+        join: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE, headers=HEADERS)
         del self.headers["content-length"]
@@ -98,8 +109,7 @@ class _Stream(Response):
         self._hang_ups = hang_ups
         self._gate = gate
         self._subscriber = subscriber
-        self._asked = asked
-        self._after = after
+        self._join = join
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until there is a reason not to."""
@@ -132,7 +142,7 @@ class _Stream(Response):
         """Have the hub tell what comes first, then see whether the client goes."""
         subscriber = self._subscriber
         try:
-            await self._hub.join(subscriber, self._asked, self._after)
+            await self._join()
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":

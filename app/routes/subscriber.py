@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from app.messages import Dropped
 from app.observe.streams import Reason, Transport
-from app.payloads import Dropped
+from app.payloads import Action
 
 LAST_WORD_S = 2.0
 """How long the end of a subscriber may take."""
@@ -31,13 +32,15 @@ _DETAILS: dict[Reason, str] = {
 
 
 class Follow:
-    """One symbol of one subscriber: how it spelled it, and the version it was told last."""
+    """One symbol of one subscriber: how it spelled it, and the version, substance and action that it was told last."""
 
-    __slots__ = ("requested", "seen")
+    __slots__ = ("action", "requested", "seen", "substance")
 
-    def __init__(self, requested: str) -> None:
+    def __init__(self, requested: str, action: Action | None = None) -> None:
         self.requested = requested
         self.seen = 0
+        self.substance: object = None
+        self.action = action
 
 
 class Subscriber:
@@ -49,6 +52,8 @@ class Subscriber:
         self.follows: dict[str, Follow] = {}
         self.joining = 0
         self.settled = True
+        self.lacks_id = False
+        """Whether the last event had none."""
         self.busy_at = now
         self._max_events = max_events
         self._queue: deque[bytes | str] = deque()

@@ -1,13 +1,16 @@
 """What is told of a followed symbol, encoded once for all who follow it."""
 
 import msgspec
+from msgspec.structs import replace
 
 from app.cache.memory import newest
 from app.cache.tiers import Lookup
 from app.domain.evidence import Evidence
+from app.errors import Problem
+from app.messages import Gone, Heartbeat, LiveDecision
 from app.middleware.problems import body_of
 from app.observe.streams import Transport
-from app.payloads import DecideResponse, Gone, Heartbeat
+from app.payloads import Action, DecideResponse
 from app.routes.deciding import unknown_symbol
 from app.routes.events import frame
 from app.routes.subscriber import Follow, Subscriber
@@ -45,7 +48,7 @@ class Event:
 class Topic:
     """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided."""
 
-    __slots__ = ("_anew", "_evidence", "followers", "owed", "symbol")
+    __slots__ = ("_anew", "_evidence", "_substance", "followers", "owed", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -53,6 +56,7 @@ class Topic:
         self.owed = False
         self._anew = 0
         self._evidence: Evidence | None = None
+        self._substance: object = None
 
     def begin_anew(self, number: int) -> None:
         """With change ``number``, which took records back, nothing counts of what decisions rested on before."""
@@ -76,29 +80,67 @@ class Topic:
             self._evidence = evidence
         return lookup._replace(evidence=evidence)
 
+    def substance(self, evidence: Evidence | None, decision: DecideResponse | None) -> object:
+        """What a change must differ in from what was told before, or it is none: the content of the records, whoever loaded it
+        when, and what was made of it. The same object as last time, if it is equal.
+        """
+        found = None if evidence is None or decision is None else (_content(evidence), decision.action, _state(decision))
+        if self._substance is None or self._substance != (found,):
+            self._substance = (found,)
+        return self._substance
+
 
 class Told:
-    """One decision, or a symbol's end, for all its followers: encoded once for each spelling that it was asked for by."""
+    """One decision, or a symbol's end, for all its followers: encoded once for each spelling and action before it."""
 
-    def __init__(self, symbol: str, decision: DecideResponse | None, version: int, *, proven: bool) -> None:
+    def __init__(self, symbol: str, decision: DecideResponse | None, version: int, substance: object, *, proven: bool) -> None:
         self.version = version
         self.proven = proven
-        self._symbol = symbol
+        self.substance = substance
+        self.symbol = symbol
         self._decision = decision
-        self._events: dict[str, Event] = {}
+        self._events: dict[tuple[str, Action | None], Event] = {}
 
-    def event(self, requested: str) -> Event:
-        """The same for all who spell it so."""
-        found = self._events.get(requested)
-        if found is None:
-            if self._decision is None:
-                gone = Gone(self._symbol, requested, body_of(unknown_symbol(self._symbol), None))
-                found = Event("gone", _encode(gone), self.version)
-            else:
-                decision = msgspec.structs.replace(self._decision, requested=requested)
-                found = Event("decision", _encode(decision), self.version)
-            self._events[requested] = found
-        return found
+    @property
+    def is_gone(self) -> bool:
+        """Whether the symbol is not in the universe."""
+        return self._decision is None
+
+    def to(self, follow: Follow) -> Event:
+        """What this follower is told now; the same object for all who spell it so and were told the same action before."""
+        key = follow.requested, follow.action
+        event = self._events.get(key)
+        if event is None:
+            event = self._events[key] = self._event(*key)
+        follow.seen, follow.substance = self.version, self.substance
+        follow.action = None if self._decision is None else self._decision.action
+        return event
+
+    def _event(self, requested: str, previous: Action | None) -> Event:
+        if self._decision is None:
+            return gone(self.symbol, requested, previous, unknown_symbol(self.symbol), self.version)
+        fields = {name: getattr(self._decision, name) for name in DecideResponse.__struct_fields__}
+        live = LiveDecision(**fields | {"requested": requested, "previous": previous})
+        return Event("decision", _encode(live), self.version)
+
+
+def gone(symbol: str, requested: str, previous: Action | None, problem: Problem, version: int = 0) -> Event:
+    """A symbol that nothing is told of, for this reason."""
+    return Event("gone", _encode(Gone(symbol, requested, previous, body_of(problem, None))), version)
+
+
+def _content(evidence: Evidence) -> tuple[object, ...]:
+    """The evidence, without when and by which run its records were loaded."""
+    price, agents = (
+        None if record is None else replace(record, loaded_at_ms=0, run="") for record in (evidence.price, evidence.agents)
+    )
+    return price, agents, evidence.price_trouble, evidence.agents_trouble
+
+
+def _state(decision: DecideResponse) -> tuple[object, ...]:
+    """How good its inputs are; they age by themselves."""
+    price, agents = decision.inputs.price, decision.inputs.agents
+    return decision.fallback, price.status, replace(agents, age_s=None)
 
 
 def heartbeat(transport: Transport, event_id: str | None) -> bytes | str:

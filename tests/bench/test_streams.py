@@ -10,7 +10,15 @@ from bench.streams import main, percentiles_ms, published_at
 from tests.e2e.publishing import publish_universe
 from tests.servers import ROOT, decide_server
 
-_PUBLISH = "from pathlib import Path; from tests.e2e.publishing import publish_universe; publish_universe(Path({path!r}))"
+_PUBLISH = """
+import sys, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.e2e.publishing import UNIVERSE, publish
+from tests.records import row, run_info
+now_ms = time.time_ns() // 1_000_000
+publish(Path({path!r}), [row(symbol, now_ms) for symbol in UNIVERSE], run_info("again", now_ms))
+"""
 
 
 def test_subscribers_of_a_real_server_are_counted_and_timed(tmp_path: Path) -> None:
@@ -18,7 +26,7 @@ def test_subscribers_of_a_real_server_are_counted_and_timed(tmp_path: Path) -> N
     store = tmp_path / "store.sqlite3"
     publish_universe(store)
     script = tmp_path / "publish.py"
-    script.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r}); {_PUBLISH.format(path=str(store))}\n", encoding="utf-8")
+    script.write_text(_PUBLISH.format(root=str(ROOT), path=str(store)), encoding="utf-8")
     with decide_server(tmp_path, STORE_PATH=str(store), CLOCK="replay") as server:
         server.wait_ready()
         command = [sys.executable, "-m", "bench.streams", "--url", server.url, "--subscribers", "20", "--times", "2"]

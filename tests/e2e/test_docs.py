@@ -17,6 +17,17 @@ _ARGUMENTS = (
 )
 
 
+_LIGHTNESS = """(element) => {
+  const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const lightness = ([red, green, blue]) => (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
+  const over = (part, ground) => part.slice(0, 3).map((each, at) => each * (part[3] ?? 1) + ground[at] * (1 - (part[3] ?? 1)));
+  const grounds = [];
+  for (let each = element; each; each = each.parentElement) grounds.unshift(numbers(getComputedStyle(each).backgroundColor));
+  const ground = grounds.reduce((under, each) => over(each, under), [255, 255, 255]);
+  return [lightness(ground), lightness(numbers(getComputedStyle(element).color))];
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium. In CI there must be one; elsewhere its tests are skipped loudly without."""
@@ -82,6 +93,26 @@ def test_the_page_shows_every_operation_of_the_document(watched: Watched, server
         path = block.locator(".opblock-summary-path").get_attribute("data-path") or ""
         shown.add((block.locator(".opblock-summary-method").inner_text(), path))
     assert shown == documented
+
+
+def test_the_page_is_dark_where_the_system_is_and_follows_it(watched: Watched) -> None:
+    """Text stays readable on its ground, that of descriptions and of code too."""
+    page = watched.page
+    watched.open("decide")
+    places = [
+        "h1.title",
+        ".info td",
+        ".info code",
+        ".opblock-summary-path",
+        ".opblock-summary-description",
+        ".response-col_status",
+    ]
+    for scheme, is_dark in (("dark", True), ("light", False), ("dark", True)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.locator("html.dark-mode")).to_have_count(int(is_dark))
+        for selector in (*places, ".examples-select__section-label"):
+            ground, text = page.locator(selector).first.evaluate(_LIGHTNESS)
+            assert (ground < 0.5 < text) if is_dark else (text < 0.5 < ground), (scheme, selector)
 
 
 def test_a_decision_can_be_tried_out(watched: Watched) -> None:

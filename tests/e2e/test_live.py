@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from app.payloads import LiveStats
+from app.messages import LiveStats
 from tests.e2e.publishing import publish_universe
 from tests.servers import DecideServer, decide_server
 

@@ -64,6 +64,21 @@ def test_a_publication_comes_to_all_who_follow_its_symbols(place: Place) -> None
         assert other.next("decision").data["cache"]["run"] == "run-3"
 
 
+def test_everything_is_followed_and_only_real_changes_are_told(place: Place) -> None:
+    """The same records published again by another run are none; the action before, and what is new, are told."""
+    with EventSource(place.server.port, "*") as everything, EventSource(place.server.port, "NOPE,AAPL") as some:
+        first = [everything.next("decision").data for _ in range(3)]
+        assert [each["symbol"] for each in first] == ["AAPL", "IBM", "MSFT"]
+        assert {each["previous"] for each in first} == {None}
+        assert some.next("gone").data["problem"]["type"] == "urn:decide:problem:unknown-symbol"
+        assert some.next("decision").data["symbol"] == "AAPL"
+        publish(place.target, [row(each, run="run-2") for each in ("AAPL", "IBM", "MSFT")], run_info("run-2"))
+        place.publish("run-3", "NEW", "AAPL", "NOPE")
+        told = [everything.next("decision").data for _ in range(3)]
+        assert {each["symbol"]: each["previous"] for each in told} == {"NEW": None, "AAPL": first[0]["action"], "NOPE": None}
+        assert {some.next("decision").data["symbol"] for _ in range(2)} == {"AAPL", "NOPE"}
+
+
 def test_who_comes_back_is_told_what_changed_meanwhile_and_nothing_else(place: Place) -> None:
     """By the id of the last event; with one that no store can have given, everything."""
     with EventSource(place.server.port, "AAPL,IBM,MSFT") as stream:

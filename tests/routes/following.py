@@ -84,6 +84,7 @@ class House:
         self.hub = Hub(
             cast("Decider", self.decider),
             self.store,
+            self.parts.list_symbols,
             self.meters,
             Turns(lambda: 0.005, lambda _: None),
             max_clients=self.settings.stream_max_clients,
@@ -110,6 +111,7 @@ class House:
             tiers.invalidate_all()
         else:
             tiers.invalidate(symbols)
+        self.parts.universe.changed()
         self.position += 1
         self.hub.on_changes(Changes(str(self.position), symbols, lost=lost, published_ms=900, withdrawn=taken))
         return str(self.position)
@@ -137,9 +139,15 @@ class House:
         await self.hub.join(subscriber, {each.upper(): each for each in symbols}, after)
         return subscriber
 
+    async def follow_everything(self, after: str | None = None) -> Subscriber:
+        """The same for all symbols."""
+        subscriber = self.hub.enter("sse")
+        await self.hub.join(subscriber, await self.hub.everything("symbols"), after, everything=True)
+        return subscriber
+
     async def settled(self) -> None:
         """Return once the hub has told everything."""
-        await until(lambda: not self.hub._due and self.hub._settled == str(self.position))
+        await until(lambda: not self.hub._audience.is_due and self.hub._settled == str(self.position))
 
     async def close(self) -> None:
         """The hub ends by cancellation and by nothing else."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.middleware.access import need_of
 from app.routes.docs import POLICY
 from tests.routes.serving import Served, problem_of
 from tests.servers import ROOT
@@ -44,6 +45,15 @@ def test_the_page_loads_exactly_what_is_served_with_it_and_runs_nothing_inline(s
     assert answer.headers["content-security-policy"] == POLICY
     assert "unsafe" not in POLICY
     assert not re.search(r"https?:", POLICY)
+
+
+def test_redoc_leads_to_the_page_also_behind_a_path_prefix(served: Served) -> None:
+    """By a relative address, and to anybody, as the page itself."""
+    answer = served.get("/redoc")
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert need_of("/redoc", "keys", "keys") == "open"
+    with Served(pages="off") as without:
+        problem_of(without.get("/redoc"), 404, "not-found")
 
 
 def test_the_files_are_those_of_the_package_and_nothing_else_of_it_is_served(served: Served) -> None:

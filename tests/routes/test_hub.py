@@ -102,7 +102,7 @@ def test_a_symbol_that_left_the_universe_is_told_and_may_come_back() -> None:
 
 
 def test_a_loss_of_the_feed_decides_everything_anew() -> None:
-    """What was missed cannot be known."""
+    """What was missed cannot be known; what is as it was is no news."""
 
     async def work(house: House) -> None:
         await house.settled()
@@ -111,7 +111,7 @@ def test_a_loss_of_the_feed_decides_everything_anew() -> None:
         house.store.put(row("IBM", AS_OF_MS + 7, "run-7"))
         house.change(lost=True)
         await house.settled()
-        assert told(subscriber) == [("AAPL", None, "run-1"), ("IBM", "2", "run-7")]
+        assert told(subscriber) == [("IBM", "2", "run-7")]
 
     run(work)
 
@@ -339,16 +339,13 @@ def test_what_changes_while_one_joins_is_told_and_nothing_older_after_it() -> No
     run(work, Slow())
 
 
-def test_unknown_symbols_and_too_many_decisions_are_refused_before_anything_is_followed() -> None:
-    """404 names the symbol; 503 is what every other request would be told."""
+def test_too_many_decisions_are_refused_before_anything_is_followed() -> None:
+    """503 is what every other request would be told."""
 
     async def work(house: House) -> None:
-        with pytest.raises(Problem, match="NOPE") as unknown:
-            await house.hub.require_known(["AAPL", "NOPE"], "symbols", house.clock())
-        assert (unknown.value.status, unknown.value.field) == (404, "symbols")
         house.parts.admission.enter(1)
         with pytest.raises(Problem, match="under way"):
-            await house.hub.require_known(["AAPL"], "symbols", house.clock())
+            await house.parts.decider.load(["AAPL"], house.clock())
         house.parts.admission.leave(1)
         assert house.hub.symbols == 0
 

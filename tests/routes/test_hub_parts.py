@@ -4,6 +4,7 @@ import asyncio
 
 from app.cache.slices import SLICE
 from app.cache.store import Changes
+from tests.records import AS_OF_MS, row
 from tests.routes.following import HistoryStore, House, queued, run, told, until
 
 
@@ -14,10 +15,11 @@ def test_a_part_of_a_change_is_told_at_once_and_without_the_id() -> None:
         await house.settled()
         subscriber, other = await house.follow("AAPL", "IBM"), await house.follow("MSFT")
         queued(subscriber), queued(other)
+        house.store.put(row("AAPL", AS_OF_MS + 2, "run-2"))
         house.parts.tiers.invalidate(["AAPL"])
         house.hub.on_changes(Changes("", ("AAPL",), lost=False))
         await until(lambda: bool(subscriber._queue))
-        assert told(subscriber) == [("AAPL", "1", "run-1")]
+        assert told(subscriber) == [("AAPL", "1", "run-2")]
         returned = await house.follow("AAPL", "IBM", after="1")
         assert [symbol for symbol, _, _ in told(returned)] == ["AAPL"]
         house.publish(2, "IBM")

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from app.errors import Problem
-from app.payloads import LiveStats
+from app.messages import LiveStats
 from app.routes.live import MAX_CLIENTS, WINDOW_TICKS, LiveRoute
 from tests.routes.serving import FakeStore, Served, down, http_scope, problem_of
 

@@ -11,9 +11,10 @@ import pytest
 from starlette.applications import Starlette
 
 from app.cache.store import Changes
-from app.payloads import SocketMessage
-from app.routes.socket import REFUSED_MAX, is_own_origin
-from tests.routes.serving import Served, http_scope, problem_of
+from app.messages import SocketMessage
+from app.routes.socket import REFUSED_MAX
+from tests.records import AS_OF_MS, row
+from tests.routes.serving import FakeStore, Served, http_scope, problem_of
 
 Message = MutableMapping[str, Any]
 
@@ -29,20 +30,14 @@ Message = MutableMapping[str, Any]
         ("?symbols=AAPL,IBM,MSFT,AAPL", "symbols"),
         ("?symbols=AAPL,IBM&symbols=MSFT,AAPL", "symbols"),
         ("?symbols=%C5%BF", "symbols[0]"),
+        ("?symbols=*,AAPL", "symbols"),
+        ("?symbols=A*", "symbols[0]"),
     ],
 )
 def test_what_is_wrong_with_a_request_for_a_stream_is_named(query: str, field: str) -> None:
     """Before it begins, as of every other request."""
     with Served(stream_max_symbols=3) as served:
         problem_of(served.get(f"/stream{query}"), 422, "invalid-request", field)
-
-
-def test_a_stream_of_a_symbol_outside_the_universe_is_refused() -> None:
-    """404, and the room that it took is given back."""
-    with Served(stream_max_clients=1) as served:
-        for _ in range(3):
-            problem_of(served.get("/stream?symbols=AAPL,NOPE"), 404, "unknown-symbol", "symbols")
-        assert len(served.parts.hub) == 0
 
 
 def test_where_there_are_to_be_no_streams_they_are_refused_with_a_time_to_try_again() -> None:
@@ -139,7 +134,8 @@ def test_a_socket_obeys_and_answers() -> None:
         ('{"type":"ping","x":1}', "invalid-request", "x"),
         ('{"type":"subscribe","symbols":[]}', "invalid-request", "symbols"),
         ('{"type":"subscribe","symbols":["A","?"]}', "invalid-request", "symbols[1]"),
-        ('{"type":"subscribe","symbols":["NOPE"]}', "unknown-symbol", "symbols"),
+        ('{"type":"subscribe","symbols":["*","AAPL"]}', "invalid-request", "symbols"),
+        ('{"type":"subscribe","symbols":["*"]}', "invalid-request", "symbols"),
         ('{"type":"subscribe","symbols":["AAPL","IBM","MSFT"]}', "invalid-request", "symbols"),
         ('{"type":"subscribe","symbols":["AAPL"],"after":7}', "invalid-request", "after"),
     ],
@@ -159,6 +155,30 @@ def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: s
         client.say({"type": "websocket.disconnect", "code": 1000})
 
     _talk(work, _socket_scope(), stream_max_symbols=2)
+
+
+def test_a_socket_follows_everything_and_an_unknown_symbol_is_an_event() -> None:
+    """The others are told all the same; `*` ends what it began."""
+
+    async def work(_: Served, client: Client) -> None:
+        await _accepted(client)
+        client.say('{"type":"subscribe","symbols":["NOPE","AAPL"]}')
+        assert (await client.message())["symbols"] == ["NOPE", "AAPL"]
+        gone = await client.message()
+        assert (gone["type"], gone["gone"]["symbol"], gone["gone"]["previous"]) == ("gone", "NOPE", None)
+        assert gone["gone"]["problem"]["type"] == "urn:decide:problem:unknown-symbol"
+        decision = (await client.message())["decision"]
+        assert (decision["symbol"], decision["previous"]) == ("AAPL", None)
+        client.say('{"type":"subscribe","symbols":["*"]}')
+        assert (await client.message())["symbols"] == ["AAPL", "IBM", "MSFT"]
+        decisions = [(await client.message())["decision"] for _ in range(3)]
+        assert [each["symbol"] for each in decisions] == ["AAPL", "IBM", "MSFT"]
+        assert [each["previous"] for each in decisions] == [decision["action"], None, None]
+        client.say('{"type":"unsubscribe","symbols":["*"]}')
+        assert sorted((await client.message())["symbols"]) == ["AAPL", "IBM", "MSFT", "NOPE"]
+        client.say({"type": "websocket.disconnect", "code": 1000})
+
+    _talk(work, _socket_scope())
 
 
 @pytest.mark.parametrize("fault", [OSError("gone"), ValueError("unforeseen"), asyncio.CancelledError()])
@@ -259,28 +279,6 @@ def test_a_stream_ends_when_its_client_goes_or_sends_a_body() -> None:
     _talk(work, http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"})
 
 
-@pytest.mark.parametrize(
-    ("origin", "host", "own"),
-    [
-        (b"http://decide.test:8000", b"decide.test:8000", True),
-        (b"https://Decide.Test", b"decide.test", True),
-        (b"http://decide.test", b"decide.test:80", True),
-        (b"https://decide.test:443", b"decide.test", True),
-        (b"http://decide.test:8001", b"decide.test:8000", False),
-        (b"http://evil.test", b"decide.test", False),
-        (b"http://decide.test.evil.test", b"decide.test", False),
-        (b"http://decide.test@evil.test", b"decide.test", False),
-        (b"null", b"decide.test", False),
-        (b"file://", b"", False),
-        (b"http://[", b"decide.test", False),
-        (b"http://d\xff.test", b"d\xff.test", False),
-    ],
-)
-def test_only_pages_of_the_server_itself_may_open_a_socket(origin: bytes, host: bytes, own: bool) -> None:  # noqa: FBT001
-    """By scheme, name and port, with the ports that go without saying."""
-    assert is_own_origin(origin, host) is own
-
-
 def test_a_socket_of_a_foreign_page_is_refused_before_it_is_accepted() -> None:
     """403 as a problem, in the answer to the handshake."""
 
@@ -321,7 +319,10 @@ def test_who_reads_nothing_is_let_go_of_within_a_bounded_time(kind: str) -> None
         if kind == "ws":
             stuck.say('{"type":"subscribe","symbols":["AAPL"]}')
         await asyncio.wait_for(stuck.began.wait(), 10)
-        for _ in range(60):
+        store = served.parts.store
+        assert isinstance(store, FakeStore)
+        for number in range(60):
+            store.put(row("AAPL", AS_OF_MS + number))
             served.parts.tiers.invalidate(["AAPL"])
             served.parts.hub.on_changes(Changes("9", ("AAPL",), lost=False))
             await asyncio.sleep(0.01)
