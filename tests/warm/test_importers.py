@@ -137,7 +137,7 @@ def test_each_day_of_a_log_has_its_own_summary(tmp_path: Path) -> None:
     assert [(agent, status) for _, agent, status, *_ in told(rows)] == [
         (MANAGER, "summary"), ("tradingagents:market_analyst", "view"), (MANAGER, "view"),
     ]  # fmt: skip
-    assert rows.fates[0].told["summaries"] == 1
+    assert (rows.fates[0].rows, rows.fates[0].told["views"], rows.fates[0].told["summaries"]) == (3, 3, 1)
 
 
 def test_a_fund_without_signals_is_the_view(tmp_path: Path) -> None:
