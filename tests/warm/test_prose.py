@@ -1,6 +1,7 @@
 """Decisions in prose: what is asked for is found, what is refused is not taken for it, and no text is a hold by default."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,91 @@ def test_a_decision_never_has_the_opposite_sign(line: str) -> None:
     assert (None if found is None else found[1]) in allowed
 
 
+OWN = [
+    ("**Rating**: Sell", -1),
+    ("Final Decision: **SELL**", -1),
+    ("FINAL TRANSACTION PROPOSAL: **SELL**", -1),
+    ("最终决策：卖出", -1),
+    ("**Recommendation: Sell**", -1),
+    ("SELL.", -1),
+    ("Rating: Buy", 1),
+    ("最终评级：买入", 1),
+    ('{"rating": "Sell"}', -1),
+    ("My final decision is to sell.", -1),
+    ("评级：减持", -0.5),
+    ("Rating: Hold", 0),
+]
+"""A writer's own decision, and its view."""
+
+BESIDE = [
+    "Goldman says {W}.",
+    "The bull argues we should {w}.",
+    "Analysts rate it {W}.",
+    "Consensus: {W}",
+    "Prior rating: {W}",
+    "Trader's recommendation: {W}",
+    '"{W}" is what the crowd shouts.',
+    "> Rating: {W}",
+    "If it breaks 100, {w}.",
+    "{w} only below 80.",
+    "Should we {w}?",
+    "We will not {w}.",
+    "Do not {w}.",
+    "- {W}: if margins recover",
+    "Hedge: {w} puts.",
+    "We {w} puts to hedge.",
+    "A {w} signal appeared.",
+    "{W} pressure fades.",
+    "Last quarter we said {W}.",
+    "It is no longer a {W}.",
+    "Downgraded from {W} by UBS.",
+    "Options: BUY / HOLD / SELL",
+    "Peers: ABC {W}, DEF {W}.",
+    "高盛给予{c}评级。",
+    "多头建议{c}。",
+    "不要{c}。",
+    "若跌破80则{c}。",
+    "此前评级：{c}",
+    "{c}者应等待。",
+    "{c}信号出现。",
+    "是否{c}？",
+    "对冲：{c}认沽期权。",
+    "## Bull case\n\nRating: {W}",
+    "### 看多方\n\n建议：{c}",
+    "Broker view: {W}",
+    "| Broker | Rating |\n|---|---|\n| UBS | {W} |",
+    "```\nRating: {W}\n```",
+    "Jim: {W}!",
+    'Bloomberg headline: "UBS: {W} XYZ"',
+    "The model of last year would {w}.",
+    "Others {w}.",
+    "Why not {w}? Because of margins.",
+    "One may {w} later.",
+    "Someone who wants to {w} should wait.",
+    "They may {w} at 80.",
+    "The {w} case rests on hope.",
+    "{W}-rated by Moody's.",
+    "Morningstar rating: {W}",
+    "Street: {W}",
+    "My colleague: {W}.",
+    "Committee minority: {W}.",
+]
+"""What may stand beside it and says nothing for its writer: ``{W}``, ``{w}`` or ``{c}`` is a word for a decision."""
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_stands_beside_a_decision_does_not_turn_it(beside: str) -> None:
+    """Before it or behind it, on its line or on another: it is read right, or not at all; on lines of their own nearly always."""
+    read = 0
+    for (own, view), (word, chinese) in product(OWN, (("BUY", "买入"), ("SELL", "卖出"))):
+        text = beside.format(W=word, w=word.lower(), c=chinese)
+        apart = decision(f"{own}\n\n{text}")
+        for found in (apart, decision(f"{text}\n\n{own}"), decision(f"{own} {text}"), decision(f"{text} {own}")):
+            assert found is None or found[1] == view
+        read += apart is not None
+    assert read >= 2 * len(OWN) - 4
+
+
 def test_a_name_behind_a_word_is_that_of_the_symbol() -> None:
     """Of two things that a text trades, the other says nothing of this one."""
     assert decision("Decision: SELL SPY", "SPY") == ("sell", -1.0)
@@ -151,7 +237,10 @@ def test_a_report_proposes_only_by_the_formula() -> None:
     ["buy " * 250_000, "Rating:" + " " * 1_000_000 + "x", "FINAL TRANSACTION PROPOSAL" + " " * 1_000_000 + "x",
      "\ufdfa" * 200_000,
      "rating: " + "buy/" * 250_000, "not " * 250_000 + "buy", "。" * 1_000_000, "*" * 1_000_000,
-     "final " * 200_000, "\n" * 1_000_000],
+     "final " * 200_000, "\n" * 1_000_000, "建议" * 500_000, "{" * 1_000_000, '{"a":' * 200_000, '\n{"rating":"buy"' * 60_000,
+     "```json\n{\n" * 100_000, "|a|b|\n|--|--|\n" * 70_000, "~~a" * 300_000, "<b" * 500_000 + "</", "I would buy " * 80_000,
+     "Rating: Buy\n" * 80_000, "downgraded from " * 60_000, "Rating for " + "Aa " * 300_000, ": Rating" * 120_000,
+     "Rating: " + "BUY A " * 150_000, "--|--\n" * 160_000],
     ids=lambda text: repr(text[:12]),
 )  # fmt: skip
 @pytest.mark.timeout(20)

@@ -35,10 +35,11 @@ _ASIDE = (
     rf"|(?P<about>(?-i:\$?[A-Z][A-Z0-9.:-]{{0,11}})))[ \t]{{0,2}}[)\]]?)?"
 )
 _FOR = r"(?: (?:for|on) (?:(?:the|this|stock|shares|[A-Z$(][\w.&'’():/-]*|\d[\d/-]*) ?){1,5})?"
-_NAMES = (
+_ENGLISH = (
     *("rating", "recommendation", "decision", "verdict", "stance", "conclusion", "bottom line", "proposal", "final call"),
-    *("final answer", "action", "signal", "评级", "决策", "决定", "建议", "结论", "裁决", "操作", "动作", "行动"),
+    *("final answer", "action", "signal"),
 )
+_NAMES = (*_ENGLISH, "评级", "决策", "决定", "建议", "结论", "裁决", "操作", "动作", "行动")
 _LABEL = re.compile(
     # A line begins behind marks, a number and the symbol.
     r"(?:(?<=\n)(?:_|[^\w\n\"'“”‘’「『><{?(\u2610-\u2612\u274c\u2717\u2718]|\d|[一二三四五六七八九十]|\((?=[\d一二三])){0,20}"
@@ -47,9 +48,8 @@ _LABEL = re.compile(
     r"[*_` \t】\])]{0,8}(?P<end>:|\||—|–|->|-(?![\w>-])|=(?!=)|\n|(?<=】)|(?<=[策定级议论决])[为是])",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[.!?。:] |[。!]|,(?=我)")
-_BEFORE_MAX = 160
-"""Characters of a line before a label's name in which it may begin."""
+_BEFORE_MAX, _SPACES_MAX = 100, 8
+"""Characters and spaces of a line before a label's name in which it may begin."""
 
 _PROPOSED = re.compile(r"(?:final\s{1,8}transaction\s{1,8}proposal|最终交易建议)[*_` \t]{0,8}[:]?", re.IGNORECASE)
 _UNOWNED = re.compile(
@@ -94,7 +94,7 @@ def find_labels(text: str, symbol: str | None = None) -> tuple[list[Found], str]
     found, text = _in_tables(f"\n{text}", symbol) if "|" in text else ([], f"\n{text}")
     unclear: list[Found] = []
     others: list[int] = []
-    if sum(map(text.lower().count, _NAMES)) > NAMES_MAX:
+    if len(text) > 2 * NAMES_MAX and sum(map(text.lower().count, _NAMES)) > NAMES_MAX:
         return [Found(RATING, 0, Value("clouded"))], text
     for each in _labels(text):
         if len(found) > LABELS_MAX:
@@ -120,14 +120,15 @@ def find_labels(text: str, symbol: str | None = None) -> tuple[list[Found], str]
 def _labels(text: str) -> Iterator[re.Match[str]]:
     """What looks like a label, in order: a name of one in a line or sentence that it begins."""
     lower, begins = text.lower(), set()
-    for name in _NAMES:
+    for name in _ENGLISH if lower.isascii() else _NAMES:
         at = lower.find(name)
         while at >= 0:
-            line = text.rfind("\n", max(0, at - _BEFORE_MAX), at) + 1
-            begin = line or max(0, at - _BEFORE_MAX)
-            if line:
-                begins.add(line)
-            begins.update(begin + each.end() for each in _SENTENCE.finditer(text[begin:at]))
+            first = max(0, at - _BEFORE_MAX)
+            line = text.rfind("\n", first, at) + 1
+            # The last beginning of a sentence, or of the line: a label has few words before its name.
+            for begin in (line, _sentence(lower[max(line, first) : at]) + max(line, first)):
+                if begin > first and text.count(" ", begin, at) <= _SPACES_MAX:
+                    begins.add(begin)
             at = lower.find(name, at + len(name))
     done = 0
     for begin in sorted(begins):
@@ -135,6 +136,12 @@ def _labels(text: str) -> Iterator[re.Match[str]]:
         if found is not None:
             done = found.end()
             yield found
+
+
+def _sentence(before: str) -> int:
+    """Where the last sentence in ``before`` begins, 0 without any."""
+    latin = max(before.rfind(". "), before.rfind("! "), before.rfind("? "), before.rfind(": ")) + 2
+    return max(latin if latin > 1 else 0, before.rfind("。") + 1, before.rfind("!") + 1, before.rfind(",我") + 1)
 
 
 def _without_lines(text: str, places: list[int]) -> str:
@@ -148,9 +155,11 @@ def _without_lines(text: str, places: list[int]) -> str:
 def find_proposals(text: str, symbol: str | None = None, *, of_all: bool = False) -> list[Found]:
     """``FINAL TRANSACTION PROPOSAL: **BUY**``, wherever it stands for its writer; ``of_all``: under whatever heading."""
     found: list[Found] = []
-    if "最终交易建议" not in text and "proposal" not in text.lower():
+    lower = text.lower()
+    first = min((at for at in map(lower.find, ("最终交易建议", "proposal")) if at >= 0), default=None)
+    if first is None:
         return found
-    for each in _PROPOSED.finditer(text):
+    for each in _PROPOSED.finditer(text, max(0, first - _BEFORE_MAX)):
         line = text[max(text.rfind("\n", 0, each.start()) + 1, each.start() - 200) : each.start()]
         sentence = re.split(r"[.!?。](?:\s|$)", line)[-1]
         if len(found) > LABELS_MAX:

@@ -1,6 +1,7 @@
 """Free text: the sentences that say for their writer what to do."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from warm.agents.ratings import CONDITION, FOREIGN, OPTION
@@ -12,7 +13,8 @@ _SAID = re.compile(
     r"|股票|全部|评级[,。]))",
     re.IGNORECASE,
 )
-_STOP = re.compile(r"[.!?;](?=[\s\u2e80-\uffff])|。|\n")
+_STOP = re.compile(r"[.!?;。\n](?:(?<=[。\n])|(?=[\s\u2e80-\uffff]))")
+_ENGLISH = re.compile("buy|sell|hold|weight")
 _WORDS = re.compile("buy|sell|hold|weight|买入|卖出|持有|增持|减持|观望|清仓")
 _DENIED = re.compile(
     r"\b(?:not|never|no|nor|neither|none|nobody|cannot|avoid|against|without|rather than|instead of|stop|refrain|reject|rejects"
@@ -91,30 +93,38 @@ def said(text: str, *, strong: bool = False) -> Iterator[set[str]]:
     in which somebody speaks in the first person, or of the decision, and of the whole.
     """
     lower, done = text.lower(), 0
-    for at in sorted(each.start() for each in _WORDS.finditer(lower)):
+    hits = [each.start() for each in (_ENGLISH if lower.isascii() else _WORDS).finditer(lower)]
+    ends = [each.end() for each in _STOP.finditer(text)] if hits else []
+    for at in hits:
         if at < done:
             continue
-        begin = max(text.rfind("\n", done, at), text.rfind("。", done, at), done - 1, at - SENTENCE_MAX) + 1
-        begin = max([begin, *(each.end() for each in _STOP.finditer(text, begin, at))])
-        stop = _STOP.search(text, at)
-        done = len(text) if stop is None else stop.end()
+        number = bisect_right(ends, at)
+        done = ends[number] if number < len(ends) else len(text)
+        begin = ends[number - 1] if number else 0
+        if strong and not _personal(lower[begin:done]):
+            continue
         sentence = text[max(begin, done - SENTENCE_MAX) : done].strip()
         if (not strong or _STRONG.search(sentence)) and (words := _meant(sentence, strong=strong)):
             yield words
+
+
+def _personal(lower: str) -> bool:
+    """Whether a sentence may have `_STRONG` in it: searching for that takes longer."""
+    own = "we " in lower or "i " in lower or "my " in lower or "our " in lower or "'" in lower or "’" in lower
+    return own or " is " in lower or " remains " in lower or " stands " in lower or "我" in lower or "最终" in lower
 
 
 def _meant(sentence: str, *, strong: bool) -> set[str]:
     """The words for a decision that a sentence says for its writer, lower case."""
     words: set[str] = set()
     found = list(_SAID.finditer(sentence))
-    if not found or sentence.lstrip().startswith((">", "|")) or _CONDITIONAL.search(sentence):
+    own = _OWN.search(sentence) if found else None
+    stated = [each for each in found if _states(each, sentence, own=own is not None)]
+    if not stated or sentence.lstrip().startswith((">", "|")) or _CONDITIONAL.search(sentence):
         return words
-    own = _OWN.search(sentence)
-    for each in found:
+    for each in stated:
         before, after = sentence[: each.start()], sentence[each.end() :]
-        clause = _ANSWER.sub("", _CONTRAST.split(before)[-1])
-        if each["chinese"]:
-            clause = clause.rpartition(",")[2]
+        clause = _clause(each, before)
         # Behind a contrast a sentence begins anew; a denial behind the word ("to sell would be a mistake") denies it too.
         if _DENIED.search(clause) or (each["word"] and _DENIED.search(after)) or _NOUN.match(after):
             # "I reject the purchase: sell" speaks behind its colon, where it begins like that.
@@ -130,10 +140,25 @@ def _meant(sentence: str, *, strong: bool) -> set[str]:
             continue
         if re.search(r"grade[ds]?\b.*\bfrom (?:an? )?[*_\"']{0,3}$", before, re.IGNORECASE) or (strong and _PARTIAL.match(after)):
             continue
-        stated = _ADVISED.match(clause) if each["chinese"] else own
-        if stated or _begins(clause, after, bold=before.endswith(("**", "__")), chinese=bool(each["chinese"])):
-            words.add((each["word"] or each["chinese"]).lower())
+        words.add((each["word"] or each["chinese"]).lower())
     return words
+
+
+def _clause(found: re.Match[str], before: str) -> str:
+    """What of ``before`` belongs to a word: behind the last contrast, in Chinese behind the last comma."""
+    clause = _ANSWER.sub("", _CONTRAST.split(before)[-1])
+    return clause.rpartition(",")[2] if found["chinese"] else clause
+
+
+def _states(found: re.Match[str], sentence: str, *, own: bool) -> bool:
+    """Whether a sentence says a word for its writer, if nothing takes it back: in the first person, or as what it begins with."""
+    if own and found["word"]:
+        return True
+    before, after = sentence[: found.start()], sentence[found.end() :]
+    clause = _clause(found, before)
+    if found["chinese"] and _ADVISED.match(clause):
+        return True
+    return _begins(clause, after, bold=before.endswith(("**", "__")), chinese=bool(found["chinese"]))
 
 
 def _attributed(after: str) -> bool:
