@@ -173,14 +173,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: Annotated[
         float, Meta(gt=0, le=300, description="Seconds a request body may take to arrive; more is answered 408.")
     ] = 5.0
+    price_max_bars: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=5,
+            description="A price is stale when so many bars after its last are over by its market's calendar and have not come.",
+        ),
+    ] = 2
     price_max_age_s: Annotated[
         float,
-        Meta(
-            gt=0,
-            le=31_536_000,
-            description="Age in seconds past which price inputs are stale. 4 days carry a daily bar over a long weekend.",
-        ),
-    ] = 345_600.0
+        Meta(ge=0, le=31_536_000, description="Age in seconds past which price inputs are stale; 0: PRICE_MAX_BARS says when."),
+    ] = 0.0
     agents_max_age_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Age in seconds past which agents' views are stale.")
     ] = 604_800.0

@@ -18,7 +18,8 @@ from app.cache.memory import Memory
 from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.cache.universe import Universe
-from app.domain.policy import HYBRID_1, Limits, Policy, PolicyTable
+from app.domain.policy import HYBRID_1, Policy, PolicyTable
+from app.domain.staleness import Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
@@ -67,6 +68,7 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
         HYBRID_1,
         Limits(
             price_ms=settings.price_max_age_s * 1000.0,
+            price_bars=0 if settings.price_max_age_s else settings.price_max_bars,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
             # The replay clock is the data's own: what is ahead of it is of a run that this worker has yet to hear of.
@@ -207,8 +209,7 @@ class Parts:
         )
         self.traces = None if open_traces is None else open_traces(self.meters)
         policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
-        self.meters.limits_set(price_max_age_s=settings.price_max_age_s, agents_max_age_s=settings.agents_max_age_s)
-        self.oldest = OldestServed(self.now_ms)
+        self.oldest = OldestServed(self.now_ms, policy.limits.agents_ms)
         self.drain = Drain()
         self.tiers = make_tiers(settings, store, self.meters, clock, rng, Tiers if self.traces is None else self.traces.tiers)
         self.feed = Feed(
@@ -259,7 +260,7 @@ class Parts:
             in_flight_decisions=self.admission.in_flight,
             max_in_flight_decisions=self.admission.max_in_flight,
             pending_loads=self.tiers.pending,
-            oldest_ages_s=self.oldest.ages_s(),
+            oldest=self.oldest.look(),
             ready=self.feed.run_info is not None and not self.drain.on,
             draining=self.drain.on,
             feed_connected=self.feed.connected,

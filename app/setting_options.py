@@ -18,7 +18,7 @@ _SECTIONS = {
     "l1_max_entries": "L1: what a worker keeps in its memory",
     "l2_timeout_ms": "reading L2",
     "batch_max": "what a request may be",
-    "price_max_age_s": "how old inputs may be",
+    "price_max_bars": "how old inputs may be",
     "access": "who may call, and how often",
     "pages": "pages, streams, traces",
     "drain_s": "the end",

@@ -23,7 +23,7 @@ import msgspec
 from app.cache.codec import encode
 from app.cache.opening import open_store
 from app.cache.store import Changes, Row, RunInfo, Store
-from app.domain.vector import PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from app.domain.vector import DUE_BARS, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
 from app.options import Settings
 from app.parts import Parts
 
@@ -79,6 +79,7 @@ def rows(symbols: Sequence[str], number: int) -> list[Row]:
     """Records of the usual size: 8 agents, each with a reasoning of 200 characters."""
     as_of_ms, run = _AS_OF_MS + number, f"run-{number}"
     values = tuple(float(place) for place in range(len(PRICE_NAMES)))
+    due_ms = tuple(as_of_ms + 86_400_000 * days for days in range(1, DUE_BARS + 1))
     views = tuple(
         AgentView(f"agent_{each}", "view", 0.5, 0.5, as_of_ms, "model", "because " * 25, None, "source", "0" * 64)
         for each in range(8)
@@ -87,7 +88,7 @@ def rows(symbols: Sequence[str], number: int) -> list[Row]:
         Row(
             symbol,
             as_of_ms,
-            encode(PriceRecord(SCHEMA, as_of_ms, as_of_ms, run, symbol, 86_400, values)),
+            encode(PriceRecord(SCHEMA, as_of_ms, as_of_ms, run, symbol, 86_400, values, due_ms)),
             as_of_ms,
             encode(AgentRecord(SCHEMA, as_of_ms, as_of_ms, run, symbol, views)),
         )

@@ -2,7 +2,7 @@
 
 from app.cache.codec import encode
 from app.cache.store import Row, RunInfo
-from app.domain.vector import HISTORY_SCHEMA, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, HistoryRecord, PriceRecord
+from app.domain.vector import DUE_BARS, HISTORY_SCHEMA, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, HistoryRecord, PriceRecord
 
 AS_OF_MS = 1_362_171_600_000
 """2013-03-01T21:00:00Z, the sample's last close."""
@@ -42,7 +42,10 @@ PLAIN_VALUES: dict[str, float] = {
 def price_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1", **values: float | None) -> PriceRecord:
     """A price record of a rising symbol; ``values`` replace single ones."""
     merged: dict[str, float | None] = {**PLAIN_VALUES, **values}
-    return PriceRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, tuple(merged[name] for name in PRICE_NAMES))
+    # Of a Friday's close: the next sessions are Monday's to Friday's.
+    due_ms = tuple(as_of_ms + 86_400_000 * days for days in range(3, 3 + DUE_BARS))
+    ordered = tuple(merged[name] for name in PRICE_NAMES)
+    return PriceRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, ordered, due_ms)
 
 
 def agent_view(

@@ -5,7 +5,7 @@ its regular hours count on its regular weekdays.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
@@ -69,20 +69,37 @@ def _hours(text: str) -> Hours:
 class Exchange:
     """One exchange's sessions."""
 
-    def __init__(self, table: Table) -> None:
-        self.code, self.name, self.until = table.exchange, table.name, table.until
-        self.zone = ZoneInfo(table.timezone)
-        self._weekdays = table.weekdays
-        self._since = sorted(table.hours)
-        self._regular = [_hours(table.hours[day]) for day in self._since]
-        self._closed = frozenset(
-            date.fromisoformat(f"{year}-{name}") for year, names in table.closed.items() for name in names.split()
-        )
-        self._other = {
-            date.fromisoformat(f"{year}-{name}"): _hours(text)
+    def __init__(
+        self,
+        code: str,
+        until: date,
+        zone: ZoneInfo,
+        weekdays: str,
+        regular: Mapping[date, Hours],
+        closed: Iterable[date] = (),
+        other: Mapping[date, Hours] | None = None,
+    ) -> None:
+        self.code, self.until, self.zone = code, until, zone
+        self._weekdays, self._closed, self._other = weekdays, frozenset(closed), other or {}
+        self._since = sorted(regular)
+        self._regular = [regular[day] for day in self._since]
+
+    @classmethod
+    def of_table(cls, table: Table) -> "Exchange":
+        """The exchange of a file of ``data/sessions``."""
+        days = [
+            (date.fromisoformat(f"{year}-{name}"), _hours(text))
             for year, names in table.other_hours.items()
             for name, _, text in (each.partition("=") for each in names.split(", "))
-        }
+        ]
+        closed = (date.fromisoformat(f"{year}-{name}") for year, names in table.closed.items() for name in names.split())
+        regular = {day: _hours(text) for day, text in table.hours.items()}
+        return cls(table.exchange, table.until, ZoneInfo(table.timezone), table.weekdays, regular, closed, dict(days))
+
+    @classmethod
+    def of_weekdays(cls, zone: ZoneInfo, hours: Hours) -> "Exchange":
+        """One without holidays, of which no more is known than its hours."""
+        return cls("", date.max, zone, "1111100", {date.min: hours})
 
     def regular(self, day: date) -> Hours:
         """The hours that sessions around ``day`` have, whether it is one or not."""
@@ -139,4 +156,4 @@ def exchange(code: str) -> Exchange:
     path = SESSIONS / f"{code}.json"
     if not (code.isalpha() and path.is_file()):
         raise InputRefused(f"--exchange {code[:20]!r} is not known; allowed: {', '.join(codes())}")
-    return Exchange(msgspec.json.decode(path.read_bytes(), type=Table))
+    return Exchange.of_table(msgspec.json.decode(path.read_bytes(), type=Table))

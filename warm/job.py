@@ -21,7 +21,7 @@ from warm.errors import FilesRefused, InputRefused
 from warm.fates import Fate
 from warm.formats import Choice
 from warm.indicators import latest
-from warm.intervals import INTERVALS, Market, bars_a_year
+from warm.intervals import Market, bars_a_year
 from warm.memory import MemoryBound
 from warm.prices import Bars, read_prices
 from warm.publish import OpenStore, Replaced, publish
@@ -186,8 +186,7 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
     views = settled.filter(pl.col("fate").is_in(KEPT))
 
     reporter.stage("build_records")
-    intervals_s = {symbol: INTERVALS[market.interval] for symbol, market in markets.items()}
-    vectors = build_vectors(frame, closes, views, run=run, loaded_at_ms=now_ms, intervals_s=intervals_s)
+    vectors = build_vectors(frame, closes, views, run=run, loaded_at_ms=now_ms, markets=markets, session=options.session)
     report |= {
         "symbols": len(vectors.rows),
         "bytes": vectors.bytes,

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from warm.errors import InputRefused
-from warm.exchanges import NEW_YORK, Exchange, exchange, exchange_of
-from warm.intervals import DAY_S, INTERVALS
+from warm.exchanges import NEW_YORK, Exchange, Hours, exchange, exchange_of
+from warm.intervals import DAY_S, INTERVALS, SESSION_S
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
@@ -19,6 +19,12 @@ _DAY_MIN = 24 * _HOUR_MIN
 _CLOSE = re.compile(r"(\d{2}):(\d{2})")
 
 MOMENT_RULE = "YYYY-MM-DD, or YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or an offset (none means UTC)"
+
+
+def at_minute(day: date, minute: int, zone: ZoneInfo) -> int:
+    """``minute`` minutes after midnight of ``day`` on the clock of ``zone``, as milliseconds UTC; 1440 is the day's end."""
+    days, minutes = divmod(minute, _DAY_MIN)
+    return milliseconds(datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), zone))
 
 
 class Session(NamedTuple):
@@ -41,16 +47,16 @@ class Session(NamedTuple):
         """The close of the session of ``day``, milliseconds UTC, with the timezone's daylight saving time; of a day without one,
         when it would close.
         """
-        return self._ms(day, self.close_minutes if self.exchange is None else self.exchange.close_minutes(day))
+        return at_minute(day, self.close_minutes if self.exchange is None else self.exchange.close_minutes(day), self.timezone)
 
     def usual_close_ms(self, day: date) -> int:
         """When the session of ``day`` closes if not early: what some sources stamp every day's bar with."""
-        return self._ms(day, self.close_minutes if self.exchange is None else self.exchange.regular(day).closes)
+        return at_minute(day, self.close_minutes if self.exchange is None else self.exchange.regular(day).closes, self.timezone)
 
-    def _ms(self, day: date, after_midnight: int) -> int:
-        days, minutes = divmod(after_midnight, _DAY_MIN)
-        local = datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), self.timezone)
-        return milliseconds(local)
+    @property
+    def days(self) -> Exchange:
+        """Its sessions: of the exchange, or, where the caller said when it closes, of all weekdays, as long as New York's."""
+        return self.exchange or _weekdays(self.timezone, self.close_minutes)
 
     def date_in(self, text: str) -> date | None:
         """The date that ``text`` is, or whose midnight it is where that means the date (`daily`), else None."""
@@ -77,6 +83,11 @@ class Session(NamedTuple):
             return milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             return None
+
+
+@cache
+def _weekdays(zone: ZoneInfo, close_minutes: int) -> Exchange:
+    return Exchange.of_weekdays(zone, Hours(max(0, close_minutes - round(SESSION_S / 60)), close_minutes))
 
 
 @cache

@@ -21,6 +21,9 @@ from app.domain.vector import (
     newest_views,
 )
 from warm.agents.rows import LABEL_MAX, clean_text
+from warm.due import due_ms
+from warm.intervals import INTERVALS, Market
+from warm.sessions import Session
 
 
 class Vectors(NamedTuple):
@@ -49,19 +52,22 @@ def build_vectors(
     *,
     run: str,
     loaded_at_ms: int,
-    intervals_s: Mapping[str, int],
+    markets: Mapping[str, Market],
+    session: Session,
 ) -> Vectors:
     """Encode one price record for each row of ``latest`` (`indicators.latest`), with its history from ``closes``
-    (`last_closes`), and one agent record for each symbol of ``views`` (`agents.registry.latest_views`). ``intervals_s`` has the
-    length of each symbol's bars. An indicator that is missing or not finite becomes null.
+    (`last_closes`), and one agent record for each symbol of ``views`` (`agents.registry.latest_views`). ``markets`` has each
+    symbol's interval; ``session`` is the run's. An indicator that is missing or not finite becomes null.
     """
     prices: dict[str, PriceRecord] = {}
     for symbol, as_of_ms, *values in latest.select("symbol", "as_of_ms", *PRICE_NAMES).iter_rows():
         finite = tuple(value if value is not None and math.isfinite(value) else None for value in values)
-        prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, intervals_s[symbol], finite)
+        market = markets[symbol]
+        due = due_ms(symbol, as_of_ms, market, session.of(symbol))
+        prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, INTERVALS[market.interval], finite, due)
     histories: dict[str, bytes] = {}
     for symbol, times_ms, last in closes.select("symbol", "times_ms", "closes").iter_rows():
-        head = HISTORY_SCHEMA, times_ms[-1], loaded_at_ms, run, symbol, intervals_s[symbol]
+        head = HISTORY_SCHEMA, times_ms[-1], loaded_at_ms, run, symbol, INTERVALS[markets[symbol].interval]
         histories[symbol] = encode(HistoryRecord(*head, tuple(times_ms), tuple(last)))
     agents = _agent_records(views, run, loaded_at_ms)
     rows = []

@@ -248,6 +248,10 @@ class Memory:
         """So many of those that L1 has evidence of, stale or not, after the ``first`` ones."""
         return tuple(itertools.islice(self._entries, first, first + count))
 
+    def evidence(self, most: int) -> list[Evidence]:
+        """What L1 has of ``most`` symbols, stale or not."""
+        return [self._entries.peek(symbol).evidence for symbol in self.symbols(0, most)]
+
     def hottest(self, most: int, among: Iterable[str]) -> list[str]:
         """Those ``among`` the symbols in L1 that were hit most, at most ``most`` of them."""
         peek = self._entries.peek

@@ -15,6 +15,7 @@ import msgspec
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import LADDER, Level, Status
 from app.domain.live import step
+from app.domain.staleness import Limits, judge_input
 from app.domain.vector import PRICE_NAMES, AgentRecord, AgentView, PriceRecord
 
 Action = Literal["buy", "sell", "hold"]
@@ -35,9 +36,6 @@ _VIEWED = (_SMA_RATIO, _MOMENTUM, _RSI, _MACD_HISTOGRAM, _RANGE_POSITION)
 _NOTHING = 1e-12
 """A volatility or range below this is none; it also keeps what is divided by it finite."""
 _USABLE: frozenset[Status] = frozenset({"present", "stale"})
-_ERROR_TROUBLES: frozenset[Trouble | None] = frozenset(
-    {"corrupt", "l2_error", "l2_timeout", "l2_overloaded", "l2_open", "l2_empty"}
-)
 
 
 class PolicyTable(msgspec.Struct, frozen=True, gc=False):
@@ -73,18 +71,6 @@ class PolicyTable(msgspec.Struct, frozen=True, gc=False):
 
 
 HYBRID_1 = PolicyTable()
-
-
-class Limits(msgspec.Struct, frozen=True, gc=False):
-    """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing, and so
-    does one that lies further ahead of the clock than ``skew_ms``.
-    """
-
-    price_ms: float
-    agents_ms: float
-    input_ms: float
-    half_life_ms: float
-    skew_ms: float = 300_000.0
 
 
 class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
@@ -131,30 +117,6 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0)
-
-
-def judge_input(
-    as_of_ms: int | None, trouble: Trouble | None, now_ms: int, stale_ms: float, limits: Limits, max_age_ms: float | None
-) -> tuple[Status, float | None, str | None]:
-    """Status, age in seconds and, if it is not ``present``, the reason, of one input."""
-    if as_of_ms is None:
-        return ("error" if trouble in _ERROR_TROUBLES else "missing"), None, trouble or "absent"
-    age_ms = now_ms - as_of_ms
-    if -age_ms > limits.skew_ms:
-        # One of the two clocks is wrong, so nothing says how old it is.
-        return "missing", 0.0, "ahead_of_clock"
-    # A clock a little behind the one that stamped the record must not make an age negative.
-    age_ms = max(age_ms, 0)
-    age_s = age_ms / 1000.0
-    if max_age_ms is not None and age_ms > max_age_ms:
-        return "missing", age_s, "older_than_max_age_s"
-    if age_ms > limits.input_ms:
-        return "missing", age_s, "too_old"
-    if age_ms > stale_ms:
-        return "stale", age_s, "stale"
-    if trouble is not None:
-        return "stale", age_s, trouble
-    return "present", age_s, None
 
 
 def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_confidence: float) -> AgentsSummary:
@@ -212,17 +174,19 @@ def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[f
     )
 
 
-def faded(strength: float, now_ms: int, price_ms: int | None, agents_ms: int | None, limits: Limits) -> float:
+def faded(
+    strength: float, now_ms: int, price_ms: int | None, price_life_ms: float, agents_ms: int | None, agents_life_ms: float
+) -> float:
     """Confidence: strength times freshness, in [0, 1].
 
-    Freshness halves over each input's maximal age, and the older input counts. The times are those of the inputs used, None where
-    one is not.
+    Freshness halves over each input's life, the age past which it is stale, and the older input counts. The times are those of
+    the inputs used, None where one is not.
     """
     ages = 0.0
     if price_ms is not None and now_ms > price_ms:
-        ages = (now_ms - price_ms) / limits.price_ms
-    if agents_ms is not None and (now_ms - agents_ms) / limits.agents_ms > ages:
-        ages = (now_ms - agents_ms) / limits.agents_ms
+        ages = (now_ms - price_ms) / price_life_ms
+    if agents_ms is not None and (now_ms - agents_ms) / agents_life_ms > ages:
+        ages = (now_ms - agents_ms) / agents_life_ms
     confidence = strength * math.exp2(-ages)
     return min(1.0, confidence)
 
@@ -264,10 +228,11 @@ class Policy:
         strength = self._strength(score, contributions, judged.summary)
         price_ms = None if judged.price is None else judged.price.as_of_ms
         agents_ms = None if judged.agents is None else judged.agents.as_of_ms
+        price_life_ms = 1.0 if judged.price is None else self.limits.price_life_ms(judged.price)
         return Decision(
             action=action,
             score=score,
-            confidence=faded(strength, now_ms, price_ms, agents_ms, self.limits),
+            confidence=faded(strength, now_ms, price_ms, price_life_ms, agents_ms, self.limits.agents_ms),
             target_weight=0.0 if action == "hold" else self._target_weight(score, values),
             as_of_ms=as_of_ms,
             expires_at_ms=expires_at_ms,
@@ -283,11 +248,14 @@ class Policy:
         """
         limits = self.limits
         since, until = -math.inf, math.inf
-        for record, stale_ms in ((evidence.price, limits.price_ms), (evidence.agents, limits.agents_ms)):
+        price, agents = evidence.price, evidence.agents
+        price_life_ms = 0.0 if price is None else limits.price_life_ms(price)
+        for record, stale_ms in ((price, price_life_ms), (agents, limits.agents_ms)):
             if record is None:
                 continue
             # Ages are whole milliseconds, and one is too old when it is above its limit.
-            ages_ms = math.floor(stale_ms) + 1, math.floor(limits.input_ms) + 1, -math.floor(limits.skew_ms)
+            missing_ms = max(limits.input_ms, stale_ms)
+            ages_ms = math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, -math.floor(limits.skew_ms)
             for age_ms in ages_ms:
                 turns_at = record.as_of_ms + age_ms
                 if turns_at <= now_ms:
@@ -307,7 +275,7 @@ class Policy:
             None if price is None else price.as_of_ms,
             evidence.price_trouble,
             now_ms,
-            limits.price_ms,
+            0.0 if price is None else limits.price_life_ms(price),
             limits,
             max_age_ms,
         )
@@ -390,9 +358,6 @@ class Policy:
 
     def _lifetime(self, judged: Judged) -> tuple[int | None, int | None]:
         price, agents, limits = judged.price, judged.agents, self.limits
-        if price is None:
-            return (None, None) if agents is None else (agents.as_of_ms, agents.as_of_ms + int(limits.agents_ms))
-        if agents is None:
-            return price.as_of_ms, price.as_of_ms + int(limits.price_ms)
-        expires_at_ms = min(price.as_of_ms + int(limits.price_ms), agents.as_of_ms + int(limits.agents_ms))
-        return max(price.as_of_ms, agents.as_of_ms), expires_at_ms
+        used = [] if price is None else [(price.as_of_ms, price.as_of_ms + int(limits.price_life_ms(price)))]
+        used += [] if agents is None else [(agents.as_of_ms, agents.as_of_ms + int(limits.agents_ms))]
+        return (max(as_of_ms for as_of_ms, _ in used), min(ends_ms for _, ends_ms in used)) if used else (None, None)

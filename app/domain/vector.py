@@ -78,12 +78,15 @@ AGENT_VIEW_FIELDS: tuple[str, ...] = (
     "input_hash",
 )
 
+DUE_BARS = 5
+"""How many bars a `PriceRecord` knows the ends of in advance."""
+
 HISTORY_FIELDS: tuple[str, ...] = ("as_of_ms", "loaded_at_ms", "run", "symbol", "interval_s", "times_ms", "closes")
 
 ViewStatus = Literal["view", "summary", "abstained", "failed"]
 """What an agent's word is. A *summary* is a view that sums up others of the record: it is shown, not averaged."""
 
-_NAMES = ("decide-record-1", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS, get_args(ViewStatus))
+_NAMES = ("decide-record-2", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS, get_args(ViewStatus))
 
 SCHEMA: str = hashlib.sha256(repr(_NAMES).encode()).hexdigest()[:16]
 """Fingerprint of names and order (16 hex digits). A stored record with another one is never read as this one."""
@@ -104,6 +107,9 @@ VIEWS_MAX = 100
 
 AS_OF_MAX_MS = 221_845_392_000_000
 """Year 9000: every stored time lies between 1970 and here, so that none of them fails to be shown as a date."""
+
+DUE_MAX_MS = 10 * 366 * 86_400_000
+"""No bar takes years; and what is shown of these times has to be a date too."""
 
 is_symbol = re.compile(SYMBOL_PATTERN).fullmatch
 
@@ -140,7 +146,8 @@ class RecordHeader(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class PriceRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A symbol's price indicators after its last complete bar.
 
-    ``values`` follows `PRICE_NAMES`; null means "not enough bars". ``interval_s`` is the bar's length in seconds.
+    ``values`` follows `PRICE_NAMES`; null means "not enough bars". ``interval_s`` is the bar's length in seconds. ``due_ms`` says
+    when the `DUE_BARS` bars after it are over, by the calendar of its market.
     """
 
     schema: str
@@ -150,6 +157,7 @@ class PriceRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     symbol: str
     interval_s: int
     values: tuple[float | None, ...]
+    due_ms: tuple[int, ...]
 
 
 class AgentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -201,6 +209,12 @@ def price_record_fault(record: PriceRecord) -> str | None:
         return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
     if record.interval_s <= 0:
         return f"interval_s is {record.interval_s}, not positive"
+    if len(record.due_ms) != DUE_BARS:
+        return f"due_ms has {len(record.due_ms)} times, not {DUE_BARS}"
+    if record.due_ms[0] <= record.as_of_ms or any(later <= earlier for earlier, later in pairwise(record.due_ms)):
+        return f"due_ms do not ascend from as_of_ms, {record.as_of_ms}"
+    if record.due_ms[-1] - record.as_of_ms > DUE_MAX_MS:
+        return f"due_ms runs to {record.due_ms[-1]}, more than ten years after as_of_ms, {record.as_of_ms}"
     return None
 
 

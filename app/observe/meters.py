@@ -185,12 +185,12 @@ class Meters:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._input_max_age = Gauge(
-            "decide_input_max_age_seconds",
-            "Age past which an input counts as stale.",
+        self._overdue = Gauge(
+            "decide_served_input_overdue_seconds",
+            "How long an input that a decision of the last one to two minutes used has been stale, at most; 0 if none was.",
             ["input"],
             registry=registry,
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
         )
         self._run_time = Gauge(
             "decide_warm_run_timestamp_seconds", "When the loaded warm run was made.", registry=registry, multiprocess_mode="max"
@@ -286,11 +286,6 @@ class Meters:
         """A stored record could not be used."""
         self._record_faults.labels(reason).inc()
 
-    def limits_set(self, *, price_max_age_s: float, agents_max_age_s: float) -> None:
-        """The ages the policy goes by."""
-        self._input_max_age.labels("price").set(price_max_age_s)
-        self._input_max_age.labels("agents").set(agents_max_age_s)
-
     def feed_applied(self, symbols: int, *, lost: bool, delay_s: float | None) -> None:
         """A batch of changes was applied to L1, ``delay_s`` after the oldest of it was published."""
         if delay_s is not None:
@@ -334,7 +329,7 @@ class Meters:
         in_flight_decisions: int,
         max_in_flight_decisions: int,
         pending_loads: int,
-        oldest_ages_s: dict[str, float],
+        oldest: tuple[dict[str, float], dict[str, float]],
         ready: bool,
         draining: bool,
         feed_connected: bool,
@@ -354,8 +349,9 @@ class Meters:
         self._in_flight_decisions.set(in_flight_decisions)
         self._max_in_flight_decisions.set(max_in_flight_decisions)
         self._pending_loads.set(pending_loads)
-        for name, age_s in oldest_ages_s.items():
-            self._oldest_served.labels(name).set(age_s)
+        for gauge, by_input in zip((self._oldest_served, self._overdue), oldest, strict=True):
+            for name, seconds in by_input.items():
+                gauge.labels(name).set(seconds)
         self._ready.set(ready)
         self._draining.set(draining)
         self._feed_connected.set(feed_connected)

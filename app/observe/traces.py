@@ -18,7 +18,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.policy import Limits, PolicyTable
+from app.domain.policy import PolicyTable
+from app.domain.staleness import Limits
 from app.observe.exporting import open_provider
 from app.observe.meters import Meters
 from app.observe.spans import TracedPolicy, TracedTiers, Trail

@@ -163,7 +163,7 @@ class Decider:
         prepared = self.prepared(request.symbol, entry, now_ms, started)
         self._meters.l1_hits.count += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.price_used_ms, prepared.agents_used_ms)
+        self._oldest.served(prepared.price_used_ms, prepared.price_stale_ms, prepared.agents_used_ms)
         now = self.clock()
         latency_ms = b"%.3f" % ((now - started) * 1000.0)
         body = prepared.render(self.make_id().encode(), now_ms, now, latency_ms)
@@ -293,9 +293,11 @@ class Decider:
         decision = self.policy.decide(evidence, now_ms, price=price, max_age_s=request.max_age_s, unproven=unproven)
         judged = decision.judged
         self._meters.decisions(decision.action, cache.tier, judged.level).count += 1
-        self._oldest.served(
-            None if judged.price is None else judged.price.as_of_ms, None if judged.agents is None else judged.agents.as_of_ms
-        )
+        bars, agents_ms = judged.price, None if judged.agents is None else judged.agents.as_of_ms
+        if bars is None:
+            self._oldest.served(None, 0.0, agents_ms)
+        else:
+            self._oldest.served(bars.as_of_ms, bars.as_of_ms + self.policy.limits.price_life_ms(bars), agents_ms)
         response = self._response(request, symbol, evidence, decision, cache, started)
         if ignored is not None:
             of_price = structs.replace(response.inputs.price, live_price_ignored=ignored)
@@ -382,7 +384,7 @@ class Rendering:
         prepared = self._decider.prepared(request.symbol, entry, self._now_ms, self._started)
         self._done += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.price_used_ms, prepared.agents_used_ms)
+        self._oldest.served(prepared.price_used_ms, prepared.price_stale_ms, prepared.agents_used_ms)
         decision_id = b"%b%012x" % (self._id_start, self._id_end + self._done)
         return prepared.render(decision_id, self._now_ms, self._now, self._latency_ms, in_batch=True)
 

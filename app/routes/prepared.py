@@ -9,7 +9,8 @@ in their place, so both ways of answering have one layout; what they are is comp
 import msgspec
 
 from app.domain.evidence import Evidence
-from app.domain.policy import Decision, Limits, faded
+from app.domain.policy import Decision, faded
+from app.domain.staleness import Limits
 from app.observe.tallies import Tally
 from app.payloads import AgentsInput, CacheInfo, DecideResponse, PriceInput
 
@@ -28,8 +29,8 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     """The answer on one entry of L1, good while ``since_ms <= now_ms < until_ms`` of the domain clock.
 
     ``price_used_ms`` and ``agents_used_ms`` are the ``as_of`` of the inputs that it rests on, None where one is not used, and
-    ``price_ms`` and ``agents_ms`` those of all that are there; ``tally`` is what it is counted in, ``facts`` what the log says of
-    it, None if it had not to fall back.
+    ``price_ms`` and ``agents_ms`` those of all that are there, and ``…_life_ms`` the ages past which those used are stale;
+    ``tally`` is what it is counted in, ``facts`` what the log says of it, None if it had not to fall back.
     """
 
     since_ms: float
@@ -38,8 +39,10 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     agents_ms: int | None
     price_used_ms: int | None
     agents_used_ms: int | None
+    price_life_ms: float
+    price_stale_ms: float
+    agents_life_ms: float
     strength: float
-    limits: Limits
     loaded_at: float
     tally: Tally
     facts: dict[str, object] | None
@@ -57,7 +60,9 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
                 first,
                 decision_id,
                 second,
-                _encode(faded(self.strength, now_ms, self.price_used_ms, self.agents_used_ms, self.limits)),
+                _encode(
+                    faded(self.strength, now_ms, self.price_used_ms, self.price_life_ms, self.agents_used_ms, self.agents_life_ms)
+                ),
                 third,
                 b"null" if price_ms is None else _encode((now_ms - price_ms) / 1000.0 if now_ms > price_ms else 0.0),
                 fourth,
@@ -84,6 +89,7 @@ def prepare(
     judged, price, agents = decision.judged, evidence.price, evidence.agents
     pieces = _cut(answer)
     first, *between, last = pieces
+    life_ms = 1.0 if judged.price is None else limits.price_life_ms(judged.price)
     return Prepared(
         since_ms=period_ms[0],
         until_ms=period_ms[1],
@@ -91,8 +97,10 @@ def prepare(
         agents_ms=None if agents is None else agents.as_of_ms,
         price_used_ms=None if judged.price is None else judged.price.as_of_ms,
         agents_used_ms=None if judged.agents is None else judged.agents.as_of_ms,
+        price_life_ms=life_ms,
+        price_stale_ms=0.0 if judged.price is None else judged.price.as_of_ms + life_ms,
+        agents_life_ms=limits.agents_ms,
         strength=decision.strength,
-        limits=limits,
         loaded_at=loaded_at,
         tally=tally,
         facts=facts_of(judged.level, judged.reason),

@@ -36,6 +36,7 @@ from app.routes.turns import Turns
 from app.version import VERSION
 
 _PING_S = 0.5
+_LOOKED_AT = 100
 _NEUTRAL_TOO_MANY = 2
 """More than one in so many decisions that rest on nothing is no matter of single symbols."""
 
@@ -126,7 +127,7 @@ class StatusRoutes:
         limits, age_ms = self._decider.policy.limits, now_ms - info.newest_as_of_ms
         window_s, counted = self._last_minute()
         wrong = []
-        if age_ms > max(limits.price_ms, limits.agents_ms):
+        if age_ms > max(limits.price_ms, limits.agents_ms) and not self._any_in_time(now_ms):
             wrong.append("all inputs are stale")
         if -age_ms > limits.skew_ms:
             wrong.append("the newest input is ahead of the clock")
@@ -136,6 +137,12 @@ class StatusRoutes:
         if wrong:
             wrong.append(f"the {self._clock_name} clock says {iso(now_ms)}, the newest input is of {iso(info.newest_as_of_ms)}")
         return wrong
+
+    def _any_in_time(self, now_ms: int) -> bool:
+        """Whether a price of those that L1 holds, of which the first are looked at, is of bars so long that it is not stale."""
+        policy = self._decider.policy
+        found = self._decider.tiers.memory.evidence(_LOOKED_AT)
+        return any(policy.judge(each, now_ms).price_status == "present" for each in found)
 
     async def status(self, request: Request) -> Response:
         """What this worker is, holds and was told."""

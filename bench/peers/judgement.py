@@ -12,12 +12,15 @@ from msgspec import to_builtins
 
 from app.cache.codec import decode_agents, decode_price
 from app.domain.evidence import Evidence
-from app.domain.policy import HYBRID_1, Limits, Policy
+from app.domain.policy import HYBRID_1, Policy
+from app.domain.staleness import Limits
 from app.domain.vector import PRICE_FEATURES, SCHEMA
 from app.payloads import AgentsInput, CacheInfo, DecideResponse, Fallback, Inputs, Model, PriceInput
 
 _DAY_MS = 86_400_000.0
-_POLICY = Policy(HYBRID_1, Limits(price_ms=4 * _DAY_MS, agents_ms=7 * _DAY_MS, input_ms=30 * _DAY_MS, half_life_ms=5 * _DAY_MS))
+_POLICY = Policy(
+    HYBRID_1, Limits(price_ms=0, price_bars=2, agents_ms=7 * _DAY_MS, input_ms=30 * _DAY_MS, half_life_ms=5 * _DAY_MS)
+)
 _MODEL = Model(HYBRID_1.name, HYBRID_1.version, SCHEMA)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.domain.evidence import Evidence
 from app.domain.live import step
-from app.domain.policy import HYBRID_1, Limits, Policy
+from app.domain.policy import HYBRID_1, Policy
+from app.domain.staleness import Limits
 from app.domain.vector import AS_OF_MAX_MS, PRICE_NAMES, AgentRecord, AgentView, agent_record_fault, price_record_fault
 from tests.records import AS_OF_MS, agent_record, price_record
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.evidence import Evidence, unread
-from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Limits, Policy, PolicyTable, price_views, summarise_agents
+from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, PolicyTable, price_views, summarise_agents
+from app.domain.staleness import Limits
 from app.domain.vector import PRICE_NAMES, AgentView, PriceRecord
 from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record
 

@@ -2,10 +2,13 @@
 
 from math import exp2, sqrt, tanh
 
+import msgspec
 import pytest
 
 from app.domain.evidence import Evidence
-from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Limits, Policy, judge_input, price_views
+from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, price_views
+from app.domain.staleness import Limits, judge_input
+from app.domain.vector import PriceRecord
 from tests.records import AS_OF_MS, agent_record, agent_view, price_record
 
 _DAY_MS = 86_400_000
@@ -103,3 +106,53 @@ def test_a_maximal_age_of_nothing_takes_only_what_is_of_this_moment() -> None:
     """An age of zero is not past it, one millisecond is."""
     assert judge_input(0, None, 0, 10.0, _SHORT, 0.0)[0] == "present"
     assert judge_input(0, None, 1, 10.0, _SHORT, 0.0)[::2] == ("missing", "older_than_max_age_s")
+
+
+_BARS = Limits(price_ms=0.0, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS, price_bars=2)
+_HOUR_MS = 3_600_000
+
+
+def _due(*ahead_ms: int) -> PriceRecord:
+    """A record whose next bars end so long after its own."""
+    return msgspec.structs.replace(price_record(), due_ms=tuple(AS_OF_MS + each for each in ahead_ms))
+
+
+_HOURLY = _due(*(number * _HOUR_MS for number in range(1, 6)))
+_FRIDAYS = price_record()
+_MONTHLY = _due(*(number * 30 * _DAY_MS for number in range(1, 6)))
+
+
+@pytest.mark.parametrize(
+    ("record", "bars", "life_ms"),
+    [
+        (_HOURLY, 1, _HOUR_MS), (_HOURLY, 2, 2 * _HOUR_MS), (_HOURLY, 5, 5 * _HOUR_MS),
+        (_FRIDAYS, 1, 3 * _DAY_MS), (_FRIDAYS, 2, 4 * _DAY_MS), (_MONTHLY, 1, 30 * _DAY_MS),
+    ],
+)  # fmt: skip
+def test_a_price_is_stale_when_so_many_bars_after_it_are_over(record: PriceRecord, bars: int, life_ms: int) -> None:
+    """By what the record says of its market, so that a weekend makes nothing stale and an hour is soon over; not at that moment
+    but past it, which is when the decision expires.
+    """
+    policy = Policy(HYBRID_1, msgspec.structs.replace(_BARS, price_bars=bars))
+    evidence = Evidence(record, None)
+    assert policy.decide(evidence, AS_OF_MS + life_ms).judged.price_status == "present"
+    assert policy.decide(evidence, AS_OF_MS + life_ms).expires_at_ms == AS_OF_MS + life_ms
+    assert policy.unchanged(evidence, AS_OF_MS)[1] == AS_OF_MS + life_ms + 1
+    late = policy.decide(evidence, AS_OF_MS + life_ms + 1).judged
+    assert (late.price_status, late.reason) == (
+        ("stale", "price_stale") if life_ms < 30 * _DAY_MS else ("missing", "price_too_old")
+    )
+
+
+def test_no_input_is_missing_before_it_was_stale() -> None:
+    """Of monthly bars the second one after is over later than INPUT_LIMIT_S."""
+    policy = Policy(HYBRID_1, _BARS)
+    assert policy.decide(Evidence(_MONTHLY, None), AS_OF_MS + 60 * _DAY_MS).judged.price_status == "present"
+
+
+def test_confidence_halves_over_a_prices_own_life() -> None:
+    """Two hours for hourly bars, four days for a Friday's."""
+    policy = Policy(HYBRID_1, _BARS)
+    for record, life_ms in ((_HOURLY, 2 * _HOUR_MS), (_FRIDAYS, 4 * _DAY_MS)):
+        new, old = (policy.decide(Evidence(record, None), AS_OF_MS + age_ms).confidence for age_ms in (0, life_ms))
+        assert old == pytest.approx(new / 2, rel=1e-12)

@@ -9,6 +9,7 @@ import pytest
 from app.domain.vector import (
     AGENT_VIEW_FIELDS,
     AS_OF_MAX_MS,
+    DUE_MAX_MS,
     HISTORY_BARS,
     HISTORY_FIELDS,
     PRICE_NAMES,
@@ -81,6 +82,24 @@ def test_a_bar_takes_time(interval_s: int) -> None:
     """At least a second."""
     fault = price_record_fault(msgspec.structs.replace(price_record(), interval_s=interval_s))
     assert (fault is None) == (interval_s >= 1)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "fault"),
+    [
+        ((1, 2, 3, 4, DUE_MAX_MS), None),
+        ((1, 2, 3, 4), "due_ms has 4 times, not 5"),
+        ((1, 2, 3, 4, 5, 6), "due_ms has 6 times, not 5"),
+        ((0, 2, 3, 4, 5), "due_ms do not ascend from as_of_ms"),
+        ((1, 2, 2, 4, 5), "due_ms do not ascend from as_of_ms"),
+        ((1, 2, 3, 4, DUE_MAX_MS + 1), "more than ten years after as_of_ms"),
+    ],
+)
+def test_the_next_bars_end_one_after_the_other(ahead_ms: tuple[int, ...], fault: str | None) -> None:
+    """Five of them, after the record's own, in years that people know."""
+    record = price_record()
+    found = price_record_fault(msgspec.structs.replace(record, due_ms=tuple(record.as_of_ms + each for each in ahead_ms)))
+    assert found is None if fault is None else fault in (found or "")
 
 
 @pytest.mark.parametrize("name", PRICE_NAMES)

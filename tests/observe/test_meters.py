@@ -29,7 +29,7 @@ def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0, opened: int
         in_flight_decisions=5,
         max_in_flight_decisions=100,
         pending_loads=1,
-        oldest_ages_s={"price": 5.0, "agents": 7.0},
+        oldest=({"price": 5.0, "agents": 7.0}, {"price": 2.0, "agents": 0.0}),
         ready=True,
         draining=False,
         feed_connected=False,
@@ -97,6 +97,7 @@ def test_gauges_show_the_last_refresh_and_counters_the_difference() -> None:
     assert (found["decide_ready", ()], found["decide_feed_connected", ()], found["decide_l2_pending_symbols", ()]) == (1, 0, 1)
     assert (found["decide_l1_evictions_total", ()], found["decide_log_lines_dropped_total", ()]) == (6, 2)
     assert found["decide_oldest_served_input_age_seconds", (("input", "agents"),)] == 7
+    assert found["decide_served_input_overdue_seconds", (("input", "price"),)] == 2
     assert found["decide_build_info", (("policy", "1.0.0"), ("schema", "abc"), ("version", "1.2.3"))] == 1
 
 
@@ -158,33 +159,47 @@ def test_several_workers_are_added_up(tmp_path: Path) -> None:
 def test_the_oldest_served_input_is_that_of_the_last_two_minutes() -> None:
     """An old input raises the age, which goes on growing, and is forgotten after its window and the next."""
     clock = Clock()
-    oldest = OldestServed(lambda: int(clock.now * 1000))
-    assert oldest.ages_s() == {"price": 0.0, "agents": 0.0}
+    oldest = OldestServed(lambda: int(clock.now * 1000), 8000.0)
+    assert oldest.look()[0] == {"price": 0.0, "agents": 0.0}
     now_ms = int(clock.now * 1000)
     for age_ms in (2000, 9000, 4000):
-        oldest.served(now_ms - age_ms, None)
-    oldest.served(None, now_ms + 500)
-    assert oldest.ages_s() == {"price": 9.0, "agents": 0.0}
+        oldest.served(now_ms - age_ms, 5000.0, None)
+    oldest.served(None, 0.0, now_ms + 500)
+    assert oldest.look()[0] == {"price": 9.0, "agents": 0.0}
     clock.now += 61
-    assert oldest.ages_s()["price"] == 70.0
-    oldest.served(int(clock.now * 1000) - 1000, None)
+    assert oldest.look()[0]["price"] == 70.0
+    oldest.served(int(clock.now * 1000) - 1000, 5000.0, None)
     clock.now += 60
-    assert oldest.ages_s()["price"] == 61.0
+    assert oldest.look()[0]["price"] == 61.0
     clock.now += 200
-    assert oldest.ages_s() == {"price": 0.0, "agents": 0.0}
+    assert oldest.look()[0] == {"price": 0.0, "agents": 0.0}
 
 
 def test_a_clock_that_is_set_back_starts_a_new_window() -> None:
     """As the replay clock is when the data's time becomes known: what is served then is forgotten in its turn."""
     clock = Clock()
     clock.now = 1_790_000_000.0
-    oldest = OldestServed(lambda: int(clock.now * 1000))
-    oldest.ages_s()
+    oldest = OldestServed(lambda: int(clock.now * 1000), 8000.0)
+    oldest.look()[0]
     clock.now = 1_362_171_600.0
-    oldest.ages_s()
-    oldest.served(int(clock.now * 1000) - 5000, None)
-    assert oldest.ages_s()["price"] == 5.0
+    oldest.look()[0]
+    oldest.served(int(clock.now * 1000) - 5000, 5000.0, None)
+    assert oldest.look()[0]["price"] == 5.0
     for _ in range(2):
         clock.now += 61
-        oldest.ages_s()
-    assert oldest.ages_s()["price"] == 0.0
+        oldest.look()[0]
+    assert oldest.look()[0]["price"] == 0.0
+
+
+def test_how_long_an_input_has_been_stale_is_told_by_its_own_life() -> None:
+    """An old bar of a long interval may be in time, and a younger one of a short interval overdue."""
+    clock = Clock()
+    oldest = OldestServed(lambda: int(clock.now * 1000), 8000.0)
+    oldest.look()
+    now_ms = int(clock.now * 1000)
+    oldest.served(now_ms - 90_000, now_ms + 10_000.0, now_ms - 3000)
+    assert oldest.look()[1] == {"price": 0.0, "agents": 0.0}
+    oldest.served(now_ms - 7000, now_ms - 2000.0, now_ms - 9500)
+    assert oldest.look() == ({"price": 90.0, "agents": 9.5}, {"price": 2.0, "agents": 1.5})
+    clock.now += 200
+    assert oldest.look()[1] == {"price": 0.0, "agents": 0.0}

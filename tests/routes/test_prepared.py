@@ -55,7 +55,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
         admission=Admission(1),
         policy=make_policy(settings),
         meters=meters,
-        oldest=OldestServed(now_ms),
+        oldest=OldestServed(now_ms, 1.0),
         now_ms=now_ms,
         clock=clock,
         make_id=make_id,
@@ -113,7 +113,8 @@ def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goe
         inputs = msgspec.json.decode(body, type=DecideResponse).inputs
         return inputs.price.status, inputs.agents.status
 
-    price_ms, agents_ms = (int(decider.policy.limits.price_ms), int(decider.policy.limits.agents_ms))
+    limits = decider.policy.limits
+    price_ms, agents_ms = price_record().due_ms[limits.price_bars - 1] - AS_OF_MS, int(limits.agents_ms)
     assert seen() == ("present", "present")
     first = entry.prepared
     now_ms += price_ms

@@ -2,15 +2,17 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.cache.store import Changes
+from app.cache.codec import encode
+from app.cache.store import Changes, Row
 from app.errors import StoreError
 from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
 from app.version import VERSION
-from tests.records import AS_OF_MS, run_info
+from tests.records import AS_OF_MS, price_record, run_info
 from tests.routes.serving import FakeStore, Served, decoded, down
 
 _YEAR_MS = 365 * 86_400_000
@@ -158,6 +160,19 @@ def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: 
     else:
         assert found.reason is not None
         assert found.reason.startswith(f"{wrong}; the wall clock says 20")
+
+
+def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
+    """The newest input is older than agents' views may be, but of monthly bars."""
+    as_of_ms = wall_ms() - 20 * 86_400_000
+    record = price_record(as_of_ms=as_of_ms)
+    monthly = msgspec.structs.replace(record, due_ms=tuple(as_of_ms + 30 * 86_400_000 * number for number in range(1, 6)))
+    store = FakeStore(symbols=(), info=run_info(as_of_ms=as_of_ms))
+    store.put(Row("AAPL", as_of_ms, encode(monthly), None, None))
+    with Served(store, clock="wall") as served:
+        assert _health(served).reason is not None
+        assert served.decide("AAPL").inputs.price.status == "present"
+        assert _health(served).reason is None
 
 
 def _health(served: Served) -> HealthResponse:

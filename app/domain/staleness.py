@@ -1,0 +1,53 @@
+"""How old an input may be: what makes it stale, and what makes it count as missing."""
+
+import msgspec
+
+from app.domain.evidence import Trouble
+from app.domain.fallback import Status
+from app.domain.vector import PriceRecord
+
+_ERROR_TROUBLES: frozenset[Trouble | None] = frozenset(
+    {"corrupt", "l2_error", "l2_timeout", "l2_overloaded", "l2_open", "l2_empty"}
+)
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False):
+    """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing, and so
+    does one that lies further ahead of the clock than ``skew_ms``. With ``price_bars`` a price is stale instead when so many bars
+    after its own are over (`PriceRecord.due_ms`); no input is missing before it was stale.
+    """
+
+    price_ms: float
+    agents_ms: float
+    input_ms: float
+    half_life_ms: float
+    skew_ms: float = 300_000.0
+    price_bars: int = 0
+
+    def price_life_ms(self, record: PriceRecord) -> float:
+        """The age past which ``record`` is stale."""
+        return float(record.due_ms[self.price_bars - 1] - record.as_of_ms) if self.price_bars else self.price_ms
+
+
+def judge_input(
+    as_of_ms: int | None, trouble: Trouble | None, now_ms: int, stale_ms: float, limits: Limits, max_age_ms: float | None
+) -> tuple[Status, float | None, str | None]:
+    """Status, age in seconds and, if it is not ``present``, the reason, of one input."""
+    if as_of_ms is None:
+        return ("error" if trouble in _ERROR_TROUBLES else "missing"), None, trouble or "absent"
+    age_ms = now_ms - as_of_ms
+    if -age_ms > limits.skew_ms:
+        # One of the two clocks is wrong, so nothing says how old it is.
+        return "missing", 0.0, "ahead_of_clock"
+    # A clock a little behind the one that stamped the record must not make an age negative.
+    age_ms = max(age_ms, 0)
+    age_s = age_ms / 1000.0
+    if max_age_ms is not None and age_ms > max_age_ms:
+        return "missing", age_s, "older_than_max_age_s"
+    if age_ms > max(limits.input_ms, stale_ms):
+        return "missing", age_s, "too_old"
+    if age_ms > stale_ms:
+        return "stale", age_s, "stale"
+    if trouble is not None:
+        return "stale", age_s, trouble
+    return "present", age_s, None
