@@ -92,8 +92,11 @@ export function age(seconds) {
 
 export function price(value) {
   // A coin may cost a millionth of a cent.
-  if (Math.abs(value) < 1) return value.toLocaleString("en-GB", { minimumSignificantDigits: 2, maximumSignificantDigits: 5 });
-  return value.toLocaleString("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const isSmall = value !== 0 && Math.abs(value) < 1;
+  const digits = isSmall
+    ? { minimumSignificantDigits: 2, maximumSignificantDigits: 5 }
+    : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  return value.toLocaleString("en-GB", digits).replace("-", "−");
 }
 
 const DAY = { day: "numeric", month: "short", timeZone: "UTC" };
