@@ -1,6 +1,6 @@
 // The price history as a line, with the decision on it. Drawn in SVG, in the size that there is.
 
-import { draw, moment, price } from "./text.js";
+import { draw, moment, price, toldMoment } from "./text.js";
 
 const HEIGHT = 220;
 const ROOM = { top: 30, right: 12, bottom: 24, left: 8 };
@@ -50,7 +50,7 @@ export class Chart {
     this.#at = history.closes.length - 1;
     this.#draw();
     const { closes, times, interval_s: intervalS } = history;
-    const from = moment(times[0], intervalS, true);
+    const from = toldMoment(times[0], intervalS);
     const many = `${closes.length} ${closes.length === 1 ? "close" : "closes"}`;
     this.#reading.textContent = `${many} from ${from}, low ${price(Math.min(...closes))}, high ${price(Math.max(...closes))}.`;
   }
@@ -148,7 +148,7 @@ export class Chart {
     const { closes, times, interval_s: intervalS } = this.#shown.history;
     const tell = (at) => {
       this.#at = Math.max(0, Math.min(closes.length - 1, at));
-      const words = `${moment(times[this.#at], intervalS, true)}: ${price(closes[this.#at])}`;
+      const words = `${toldMoment(times[this.#at], intervalS)}: ${price(closes[this.#at])}`;
       cursor.setAttribute("transform", `translate(${x(this.#at)} 0)`);
       cursor.lastChild.setAttribute("cy", y(closes[this.#at]));
       svg.setAttribute("aria-valuenow", this.#at + 1);

@@ -108,6 +108,11 @@ export function moment(iso, intervalS, withYear) {
   return intervalS < 86_400 ? `${day} ${new Date(iso).toLocaleTimeString("en-GB", MINUTE)}` : day;
 }
 
+// The same in a sentence, where there is room for the year and for whose clock it is.
+export function toldMoment(iso, intervalS) {
+  return moment(iso, intervalS, true) + (intervalS < 86_400 ? " UTC" : "");
+}
+
 export function fullMoment(iso) {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 }

@@ -231,6 +231,7 @@ def test_all_of_a_chart_can_be_read_at_any_width(width: int, browser: Browser, p
         if symbol == "BTC-USDT":
             times = console.page.locator("#chart text.axis[text-anchor]").all_text_contents()
             assert all(re.search(r"\d\d:\d\d$", each) for each in times), times
+            assert console.text("#reading").startswith("120 closes from 24 Feb 2013 22:00 UTC, low ")
             assert "1 Mar 2013 21:00 at" in (console.page.locator("#chart .mark-text").text_content() or "")
     console.check()
     console.close()
