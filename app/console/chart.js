@@ -1,6 +1,6 @@
 // The price history as a line, with the decision on it. Drawn in SVG, in the size that there is.
 
-import { draw, moment, price } from "./text.js";
+import { draw, moment, price, toldMoment } from "./text.js";
 
 const HEIGHT = 220;
 const ROOM = { top: 30, right: 12, bottom: 24, left: 8 };
@@ -25,6 +25,13 @@ function markOf(history, decision, livePrice) {
   return { at, value: history.closes[at] };
 }
 
+// Puts a text that begins at its place to the left as far as it must to be seen, in fewer words if there is no room for all.
+function fit(text, width) {
+  if (text.getComputedTextLength() > width) text.textContent = text.dataset.short;
+  const most = width - text.getComputedTextLength();
+  text.setAttribute("x", Math.max(0, Math.min(most, Number(text.getAttribute("x")))));
+}
+
 export class Chart {
   #place;
   #reading;
@@ -43,8 +50,9 @@ export class Chart {
     this.#at = history.closes.length - 1;
     this.#draw();
     const { closes, times, interval_s: intervalS } = history;
-    const from = moment(times[0], intervalS, true);
-    this.#reading.textContent = `${closes.length} closes from ${from}, low ${price(Math.min(...closes))}, high ${price(Math.max(...closes))}.`;
+    const from = toldMoment(times[0], intervalS);
+    const many = `${closes.length} ${closes.length === 1 ? "close" : "closes"}`;
+    this.#reading.textContent = `${many} from ${from}, low ${price(Math.min(...closes))}, high ${price(Math.max(...closes))}.`;
   }
 
   clear(words) {
@@ -91,13 +99,18 @@ export class Chart {
     this.#drawTimes(svg, x, right);
     const points = history.closes.map((close, at) => `${x(at).toFixed(1)},${y(close).toFixed(1)}`);
     const floor = HEIGHT - ROOM.bottom;
-    svg.append(draw("path", { class: "area", d: `M${x(0)},${floor} L${points.join(" L")} L${x(points.length - 1)},${floor} Z` }));
+    // What is below zero hangs from it.
+    const zero = y(0);
+    const ground = Math.max(ROOM.top, Math.min(floor, zero));
+    svg.append(draw("path", { class: "area", d: `M${x(0)},${ground} L${points.join(" L")} L${x(points.length - 1)},${ground} Z` }));
+    if (zero === ground) svg.append(draw("line", { class: "zero", x1: ROOM.left, x2: right, y1: zero, y2: zero }));
     svg.append(draw("polyline", { class: "closes", points: points.join(" ") }));
     this.#drawMark(svg, x, y);
     const cursor = draw("g", { class: "cursor" }, draw("line", { y1: ROOM.top, y2: floor }), draw("circle", { r: 3.5 }));
     svg.append(cursor);
     this.#listen(svg, cursor, x, y);
     this.#place.replaceChildren(svg);
+    fit(svg.querySelector(".mark-text"), width);
     if (focused) svg.focus();
   }
 
@@ -126,15 +139,16 @@ export class Chart {
     const words = `${decision.action} ${where} at ${price(mark.value)}`;
     shape.append(draw("title", {}, words));
     svg.append(shape);
-    const anchor = mark.at * 2 < last ? "start" : "end";
-    svg.append(draw("text", { class: `mark-text ${decision.action}`, x: left, y: 14, "text-anchor": anchor }, words));
+    const moved = draw("text", { class: `mark-text ${decision.action}`, x: left, y: 14 }, words);
+    moved.dataset.short = `${decision.action} at ${price(mark.value)}`;
+    svg.append(moved);
   }
 
   #listen(svg, cursor, x, y) {
     const { closes, times, interval_s: intervalS } = this.#shown.history;
     const tell = (at) => {
       this.#at = Math.max(0, Math.min(closes.length - 1, at));
-      const words = `${moment(times[this.#at], intervalS, true)}: ${price(closes[this.#at])}`;
+      const words = `${toldMoment(times[this.#at], intervalS)}: ${price(closes[this.#at])}`;
       cursor.setAttribute("transform", `translate(${x(this.#at)} 0)`);
       cursor.lastChild.setAttribute("cy", y(closes[this.#at]));
       svg.setAttribute("aria-valuenow", this.#at + 1);

@@ -2,16 +2,22 @@
 
 import { call, Failure, useKey } from "./api.js";
 import { Chart } from "./chart.js";
+import { Follow } from "./follow.js";
 import { Watch } from "./live.js";
 import { actionOf, inWords, showDecision } from "./result.js";
 import { byId, count, draw, foreign, make, milliseconds, percent, signed } from "./text.js";
 
 const RECENT_MAX = 8;
 const TRACE_MAX = 60;
+// Numbers come every second.
+const SILENCE_MS = 4000;
 const chart = new Chart(byId("chart"), byId("reading"));
-const watch = new Watch(showLive, sayConnection);
+const watch = new Watch(SILENCE_MS, showLive, sayNumbers);
+const follow = new Follow((question) => answer(question, false), sayFollowed);
 const trace = [];
+const connection = { numbers: ["waiting", "Connecting"], decision: ["live", ""] };
 let asking = null;
+let isInterrupted = false;
 
 // ---- asking
 
@@ -27,35 +33,53 @@ async function ask() {
   const price = livePrice();
   if (symbol === "") return fail(new Failure(0, "Which symbol?", "type one, as AAPL or BTC/USDT", "symbol"));
   if (Number.isNaN(price)) return fail(new Failure(0, "That is no price", "a number like 431.50, or nothing", "price"));
-  asking?.abort();
-  const controller = new AbortController();
-  asking = controller;
-  byId("result").setAttribute("aria-busy", "true");
+  return answer({ symbol, price }, true);
+}
+
+// The decision on a question, shown; null if there is none, undefined if the user has asked something else. What is asked anew
+// because of a change takes neither the turn nor the focus from the user.
+async function answer(question, isUsers) {
+  if (!isUsers && asking?.isUsers) return undefined;
+  asking?.controller.abort();
+  const mine = { controller: new AbortController(), isUsers };
+  asking = mine;
+  const { symbol, price } = question;
+  const { signal } = mine.controller;
+  if (isUsers) byId("result").setAttribute("aria-busy", "true");
   try {
     const body = { symbol, explain: true, ...(price === null ? {} : { price }) };
-    const { value: decision, tookMs } = await call("/decide", { body, signal: controller.signal });
+    const { value: decision, tookMs } = await call("/decide", { body, signal });
     clearFailure();
     byId("empty").hidden = true;
     byId("result").hidden = false;
-    showDecision(decision, tookMs);
+    showDecision(decision, tookMs, price);
     byId("spoken").textContent = inWords(decision);
     remember(decision, price, tookMs);
-    await showHistory(decision, price, controller.signal);
+    if (isUsers) {
+      history.replaceState(null, "", `?${new URLSearchParams({ symbol: decision.symbol, ...(price === null ? {} : { price }) })}`);
+      follow.show(question, decision);
+    }
+    await showHistory(decision, price, signal);
+    return decision;
   } catch (error) {
-    if (controller.signal.aborted) return undefined;
+    if (signal.aborted) return undefined;
     // What was decided before is no answer to this question.
     byId("result").hidden = true;
-    fail(error);
+    if (isUsers) follow.show(null, null);
+    fail(error, isUsers);
+    return null;
   } finally {
-    if (asking === controller) byId("result").removeAttribute("aria-busy");
+    if (asking === mine) {
+      asking = null;
+      byId("result").removeAttribute("aria-busy");
+    }
   }
-  return undefined;
 }
 
 async function showHistory(decision, price, signal) {
   try {
-    const { value: history } = await call(`/history/${encodeURIComponent(decision.symbol)}`, { signal });
-    chart.show(history, decision, price);
+    const { value: closes } = await call(`/history/${encodeURIComponent(decision.symbol)}`, { signal });
+    chart.show(closes, decision, price);
   } catch (error) {
     if (signal.aborted) throw error;
     // The decision stands without it.
@@ -66,13 +90,13 @@ async function showHistory(decision, price, signal) {
 
 // ---- what went wrong
 
-function fail(error) {
+function fail(error, takesFocus = true) {
   const told = error instanceof Failure ? error : new Failure(0, "This page failed", error.message);
-  if (told.status === 401) askForKey();
+  if (told.status === 401) askForKey(takesFocus);
   for (const id of ["symbol", "price"]) {
     if (told.field === id) {
       byId(id).setAttribute("aria-invalid", "true");
-      byId(id).focus();
+      if (takesFocus) byId(id).focus();
     } else {
       byId(id).removeAttribute("aria-invalid");
     }
@@ -97,9 +121,9 @@ function clearFailure() {
   for (const id of ["symbol", "price"]) byId(id).removeAttribute("aria-invalid");
 }
 
-function askForKey() {
+function askForKey(takesFocus) {
   byId("key-form").hidden = false;
-  byId("key").focus();
+  if (takesFocus) byId("key").focus();
 }
 
 // ---- the last decisions
@@ -119,10 +143,24 @@ function remember(decision, price, tookMs) {
 
 // ---- live numbers
 
-function sayConnection(state, words) {
+function sayConnection() {
+  const [state, words] = connection.numbers[0] === "live" && connection.decision[0] !== "live" ? connection.decision : connection.numbers;
   byId("connection").dataset.state = state;
   if (byId("connection-text").textContent !== words) byId("connection-text").textContent = words;
+}
+
+function sayNumbers(state, words) {
+  // What broke one connection may have left the other hanging.
+  if (state === "live" && isInterrupted) follow.restart();
+  isInterrupted = state === "waiting";
+  connection.numbers = [state, words];
   byId("live").classList.toggle("old", state !== "live");
+  sayConnection();
+}
+
+function sayFollowed(state, words) {
+  connection.decision = [state, words];
+  sayConnection();
 }
 
 function number(value, words) {
@@ -142,7 +180,9 @@ function spark(values) {
   );
 }
 
-function showLive(stats) {
+function showLive(_, stats) {
+  if (stats.feed_connected) sayNumbers("live", `Live · worker ${stats.worker} · v${stats.version}`);
+  else sayNumbers("waiting", "No word from the store");
   trace.push(stats);
   if (trace.length > TRACE_MAX) trace.shift();
   const share = (value) => percent(value, 1);
@@ -194,18 +234,25 @@ byId("key-form").addEventListener("submit", (event) => {
   clearFailure();
   listSymbols();
   watch.restart();
+  follow.restart();
   if (byId("symbol").value.trim()) ask();
   else byId("symbol").focus();
 });
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target instanceof HTMLInputElement;
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = event.target;
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || field === byId("key")) return;
+  // A symbol may have one, as BTC/USDT, and none begins with it.
+  if (field === byId("symbol") && field.selectionStart > 0) return;
   event.preventDefault();
   byId("symbol").focus();
   byId("symbol").select();
 });
 
+const address = new URLSearchParams(location.search);
+byId("symbol").value = address.get("symbol") ?? "";
+byId("price").value = address.get("price") ?? "";
 listSymbols();
-watch.restart();
+watch.open("/live");
 byId("symbol").focus();
+if (byId("symbol").value) ask();

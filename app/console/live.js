@@ -1,24 +1,24 @@
-// GET /live by fetch, which can send a key where EventSource cannot; connected anew after growing pauses.
+// Server-sent events by fetch, which can send a key where EventSource cannot; connected anew after growing pauses.
 
 import { failureOf, headers } from "./api.js";
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
-const SILENCE_MS = 10_000;
 
-// Each event's data in `answer`, parsed; throws if nothing comes for too long.
-async function* events(answer, controller) {
+// Each event in `answer`, its data parsed; throws if nothing comes for too long.
+async function* events(answer, controller, silenceMs) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const timer = setTimeout(() => controller.abort(), SILENCE_MS);
+    const timer = setTimeout(() => controller.abort(), silenceMs);
     const { value, done } = await reader.read().finally(() => clearTimeout(timer));
     if (done) return;
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const data = block.split("\n").filter((line) => line.startsWith("data: "));
-      if (data.length) yield JSON.parse(data.map((line) => line.slice(6)).join("\n"));
+      const fields = (name) => block.split("\n").filter((line) => line.startsWith(name)).map((line) => line.slice(name.length));
+      const data = fields("data: ");
+      if (data.length) yield { name: fields("event: ")[0] ?? "message", data: JSON.parse(data.join("\n")) };
     }
   }
 }
@@ -26,15 +26,29 @@ async function* events(answer, controller) {
 export class Watch {
   #show;
   #say;
+  #silenceMs;
+  #path = null;
   #controller = null;
   #pauseMs = FIRST_PAUSE_MS;
   #timer = 0;
 
-  // `show` is given each event; `say` a state (live, waiting, locked, paused) and words for it.
-  constructor(show, say) {
+  // `show` is given the name and data of each event; `say` a state (live, waiting, locked, paused) and words for it. Where
+  // nothing comes for `silenceMs`, not even a sign of life, the connection is given up for another.
+  constructor(silenceMs, show, say) {
+    this.#silenceMs = silenceMs;
     this.#show = show;
     this.#say = say;
     document.addEventListener("visibilitychange", () => this.restart());
+  }
+
+  get path() {
+    return this.#path;
+  }
+
+  // Watch this, or nothing if it is null.
+  open(path) {
+    this.#path = path;
+    this.restart();
   }
 
   // Connect now, whatever was: at the start, with a new key, when the page is looked at again.
@@ -43,6 +57,7 @@ export class Watch {
     this.#controller?.abort();
     this.#controller = null;
     this.#pauseMs = FIRST_PAUSE_MS;
+    if (this.#path === null) return;
     if (document.hidden) {
       // Places are few, and nobody looks.
       this.#say("paused", "Paused");
@@ -55,8 +70,9 @@ export class Watch {
     const controller = new AbortController();
     this.#controller = controller;
     let retryS = 0;
+    let words = "Reconnecting";
     try {
-      const answer = await fetch("/live", { headers: headers(), signal: controller.signal, cache: "no-store" });
+      const answer = await fetch(this.#path, { headers: headers(), signal: controller.signal, cache: "no-store" });
       if (!answer.ok) {
         const failure = await failureOf(answer);
         if (this.#controller !== controller) return;
@@ -65,13 +81,13 @@ export class Watch {
           return;
         }
         retryS = Number(failure.retryAfter) || 0;
+        words = `Not live: ${failure.title.toLowerCase()}`;
         throw failure;
       }
-      for await (const stats of events(answer, controller)) {
+      for await (const { name, data } of events(answer, controller, this.#silenceMs)) {
         if (this.#controller !== controller) return;
         this.#pauseMs = FIRST_PAUSE_MS;
-        this.#say("live", `Live · worker ${stats.worker} · v${stats.version}`);
-        this.#show(stats);
+        this.#show(name, data);
       }
     } catch {
       // The same as an end: what to do about either is to come again.
@@ -79,7 +95,7 @@ export class Watch {
     if (this.#controller !== controller) return;
     const pauseMs = Math.max(retryS * 1000, this.#pauseMs * (0.5 + Math.random() / 2));
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2);
-    this.#say("waiting", "Reconnecting");
+    this.#say("waiting", words);
     this.#timer = setTimeout(() => this.#run(), pauseMs);
   }
 }

@@ -1,6 +1,6 @@
 // A decision, taken apart for people.
 
-import { age, byId, draw, foreign, fullMoment, make, milliseconds, percent, signed, weight } from "./text.js";
+import { age, byId, draw, foreign, fullMoment, make, milliseconds, percent, price, signed, weight } from "./text.js";
 
 const SHAPES = { buy: "▲", sell: "▼", hold: "■" };
 const NAMES = { agents: "Agents", trend: "Trend", momentum: "Momentum", macd: "MACD", rsi: "RSI", range_position: "Range position" };
@@ -24,8 +24,18 @@ function chip(name, value, state = "") {
 }
 
 function inputChip(name, input, more = "") {
-  const state = input.status === "present" ? "" : "warn";
-  return chip(name, `${input.status}${input.age_s === null ? "" : `, ${age(input.age_s)} old`}${more}`, state);
+  return chip(name, `${input.status}${aged(input)}${more}`, input.status === "present" ? "" : "warn");
+}
+
+function aged(input) {
+  return input.age_s === null ? "" : `, ${age(input.age_s)} old`;
+}
+
+// Beside a live price the bars' age is told apart from it: that of the price is not known.
+function priceChips(input, livePrice) {
+  if (livePrice === null) return [inputChip("Price", input)];
+  const bars = input.status === "present" ? chip("Bars", `${age(input.age_s)} old`) : inputChip("Bars", input);
+  return [chip("Live price", price(livePrice)), bars];
 }
 
 // A signed bar about a middle line; `scale` is what fills half of it.
@@ -114,19 +124,19 @@ function showDetails(decision) {
   byId("details").replaceChildren(...pairs);
 }
 
-function showInputs(decision) {
-  const { price, agents } = decision.inputs;
+function showInputs(decision, livePrice) {
+  const { agents } = decision.inputs;
   const { tier, hit, age_ms: ageMs } = decision.cache;
   const votes = agents.status === "missing" ? "" : `: ${agents.used} used, ${agents.abstained} abstained, ${agents.failed} failed`;
   byId("inputs").replaceChildren(
     chip("Served from", `${TIERS[tier]}, read ${age(ageMs / 1000)} ago`, hit || tier === "l2" ? "" : "warn"),
-    inputChip("Price", price),
+    ...priceChips(decision.inputs.price, livePrice),
     inputChip("Agents", agents, votes),
   );
 }
 
-// `tookMs` is the round trip as this page measured it.
-export function showDecision(decision, tookMs) {
+// `tookMs` is the round trip as this page measured it, `livePrice` what was asked with, or null.
+export function showDecision(decision, tookMs, livePrice) {
   byId("of").replaceChildren(foreign(decision.symbol));
   byId("action").replaceWith(make("span", { id: "action" }, actionOf(decision.action)));
   byId("confidence").replaceChildren(percent(decision.confidence), shareBar(decision.confidence));
@@ -142,7 +152,7 @@ export function showDecision(decision, tookMs) {
     " ",
     ...(reason === null ? [] : ["Reason: ", make("code", {}, foreign(reason))]),
   );
-  showInputs(decision);
+  showInputs(decision, livePrice);
   showContributions(decision);
   showViews(decision);
   showDetails(decision);

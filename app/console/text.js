@@ -92,8 +92,11 @@ export function age(seconds) {
 
 export function price(value) {
   // A coin may cost a millionth of a cent.
-  if (Math.abs(value) < 1) return value.toLocaleString("en-GB", { minimumSignificantDigits: 2, maximumSignificantDigits: 5 });
-  return value.toLocaleString("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const isSmall = value !== 0 && Math.abs(value) < 1;
+  const digits = isSmall
+    ? { minimumSignificantDigits: 2, maximumSignificantDigits: 5 }
+    : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  return value.toLocaleString("en-GB", digits).replace("-", "−");
 }
 
 const DAY = { day: "numeric", month: "short", timeZone: "UTC" };
@@ -103,6 +106,11 @@ const MINUTE = { hour: "2-digit", minute: "2-digit", timeZone: "UTC" };
 export function moment(iso, intervalS, withYear) {
   const day = new Date(iso).toLocaleDateString("en-GB", withYear ? { ...DAY, year: "numeric" } : DAY);
   return intervalS < 86_400 ? `${day} ${new Date(iso).toLocaleTimeString("en-GB", MINUTE)}` : day;
+}
+
+// The same in a sentence, where there is room for the year and for whose clock it is.
+export function toldMoment(iso, intervalS) {
+  return moment(iso, intervalS, true) + (intervalS < 86_400 ? " UTC" : "");
 }
 
 export function fullMoment(iso) {

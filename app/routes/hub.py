@@ -7,6 +7,8 @@ task of a new subscriber has the hub tell it what it must know at first (`join`)
 One that could not be decided on what L2 holds, because L2 did not answer, is told by the fallback ladder as everywhere, and
 decided again until it could be.
 
+*Real changes only.* A subscriber is told what differs from what it was told last, and its action then.
+
 *Never backwards.* Each decision has a version, in the order in which evidence was looked at, and rests on nothing older than the
 one before; a subscriber is given no version below one that it was given.
 

@@ -1,4 +1,4 @@
-"""WS /ws: live decisions over a websocket, with symbols that may change. Text messages of JSON either way (`app.payloads`)."""
+"""WS /ws: live decisions over a websocket, with symbols that may change. Text messages of JSON either way (`app.messages`)."""
 
 import asyncio
 from collections.abc import MutableMapping

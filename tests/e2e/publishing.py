@@ -33,6 +33,17 @@ def publish_universe(target: Path | str, symbols: Sequence[str] = UNIVERSE) -> N
     publish(target, [row(symbol) for symbol in symbols], run_info(symbols=len(symbols)))
 
 
+def withdraw(target: Path, *symbols: str) -> None:
+    """Take these back from the SQLite file at ``target``."""
+
+    async def write() -> None:
+        store = open_store(redis_url="", store_path=target, key_prefix="decide:1", read_timeout_s=60.0)
+        await store.withdraw(symbols=symbols)
+        await store.close()
+
+    asyncio.run(write())
+
+
 def workers(server: DecideServer) -> list[int]:
     """Pids of the workers that were ever started, as the log has them."""
     return [int(pid) for pid in _WORKER.findall(server.log_path.read_text(encoding="utf-8"))]

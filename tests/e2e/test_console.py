@@ -336,7 +336,7 @@ def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server
         problem = '{"type": "urn:x", "title": "Unauthorized", "status": 401, "detail": "an API key is needed"}'
         route.fulfill(status=401, content_type="application/problem+json", body=problem)
 
-    page.route(re.compile(r":\d+/(decide|live|symbols|history)"), guard)
+    page.route(re.compile(r":\d+/(decide|live|symbols|history|stream)"), guard)
     page.goto(console_server.url + "/")
     expect(page.get_by_role("alert")).to_contain_text("an API key is needed")
     expect(page.locator("#key")).to_be_focused()
@@ -347,7 +347,7 @@ def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server
     expect(page.locator("#symbol")).to_be_focused()
     console.decide("AAPL")
     expect(page.locator("#of")).to_have_text("AAPL")
-    assert {"/symbols?limit=1000", "/live", "/decide", "/history/AAPL"} <= set(sent)
+    assert {"/symbols?limit=1000", "/live", "/decide", "/history/AAPL", "/stream?symbols=AAPL"} <= set(sent)
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
     console.check(refused=True)
     console.close()
