@@ -18,9 +18,10 @@ import uuid_utils
 from rich.console import Console
 
 from app.arguments import Parser, number
+from app.domain.aliases import make_aliases
 from app.errors import SettingsError
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import load_setting
+from app.settings import choices, description, load_setting
 from warm.errors import InputRefused
 from warm.explain import explain
 from warm.formats import FORMATS, parse_choice
@@ -88,6 +89,16 @@ def make_parser() -> Parser:
     # For `decide completion`: a pattern may stand before them, so they are no choices.
     by_format.completed_by = tuple(FORMATS)  # type: ignore[attr-defined]
     parser.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="FROM=TO",
+        help="keep a symbol of the files under another name, as BTC-USD=BTC-USDT; may be repeated, besides SYMBOL_ALIASES",
+    )
+    parser.add_argument(
+        "--stablecoins", choices=choices("stablecoins"), help=f"{description('stablecoins')} Default: STABLECOINS, else apart"
+    )
+    parser.add_argument(
         "--memory-mb",
         type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
         help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
@@ -107,9 +118,11 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     as_of_ms = None
     try:
         session = open_session(arguments.timezone, arguments.session_close, arguments.interval)
-        choices = tuple(parse_choice(each) for each in arguments.format)
+        formats = tuple(parse_choice(each) for each in arguments.format)
         zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
-    except InputRefused as error:
+        stablecoins = arguments.stablecoins or load_setting("stablecoins")
+        aliases = make_aliases(load_setting("symbol_aliases"), stablecoins, arguments.alias)
+    except (InputRefused, ValueError) as error:
         parser.error(str(error))
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
@@ -125,9 +138,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         calendar=arguments.calendar,
         stamps=arguments.stamps,
         zone=zone,
-        choices=choices,
+        choices=formats,
         dry_run=arguments.dry_run,
         prune=arguments.prune,
+        aliases=aliases,
         memory=_memory(arguments.memory_mb),
     )
 

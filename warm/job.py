@@ -10,10 +10,12 @@ import msgspec
 import polars as pl
 
 from app.cache.store import RunInfo
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.vector import VIEWS_MAX
 from app.errors import StoreError
 from warm.agents.registry import NO_AGENTS, AgentRows, latest_views, read_agents
 from warm.agents.rows import Context
+from warm.aliases import unmatched, views_with_aliases, with_aliases
 from warm.bars.reader import Calendar, Reckoning
 from warm.bars.reading import Stamp
 from warm.errors import FilesRefused, InputRefused
@@ -53,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...] = ()
     dry_run: bool = False
     prune: bool = False
+    aliases: Aliases = NO_ALIASES
     memory: MemoryBound = msgspec.field(default_factory=MemoryBound.of_machine)
 
     def reckoning(self, now_ms: int) -> Reckoning:
@@ -129,6 +132,7 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
     report |= _price_report(bars)
     _add_files(report, bars.fates)
     _check_rejects(bars, options.max_rejects)
+    bars, names = with_aliases(bars, options.aliases)
     count = bars.frame.height
 
     reporter.stage("indicators")
@@ -144,6 +148,11 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
         context = Context(options.session, now_ms, options.as_of_ms, options.calendar)
         agents = read_agents(options.agents, context, options.choices)
         _add_files(report, agents.fates)
+        frame_of_agents, names_of_agents = views_with_aliases(agents.frame, options.aliases)
+        agents = agents._replace(frame=frame_of_agents)
+        names |= names_of_agents
+        report["unmatched"] = unmatched(markets, agents.frame.get_column("symbol").unique())
+    report["aliased"] = names
     newest_bar_ms = frame.select(pl.col("as_of_ms").max()).item()
     views = latest_views(agents.frame, frame, newest_bar_ms if options.as_of_ms is None else options.as_of_ms)
     report |= _agent_report(agents, views)

@@ -10,7 +10,10 @@ from app.cache.store import RunInfo, Store
 from app.errors import StoreError, StoreRefused
 from app.observe.supervisor import LOADS
 from app.options import Settings
-from app.settings import redis_place
+from app.withheld import withheld
+
+with withheld("opentelemetry"):
+    from redis.connection import parse_url
 
 LOOK_S = 1.0
 """How long the start may be held up by a store that does not answer."""
@@ -46,8 +49,15 @@ async def _look(store: Store) -> RunInfo | None:
 
 def _where(settings: Settings) -> str:
     if settings.redis_url:
-        return f"Redis at {redis_place(settings.redis_url)}, keys {settings.key_prefix}:*"
+        return f"Redis at {_redis_place(settings.redis_url)}, keys {settings.key_prefix}:*"
     return str(Path(settings.store_path).absolute())
+
+
+def _redis_place(url: str) -> str:
+    """Where the Redis of ``url`` is, as the client understands it: no user, no password."""
+    parts = parse_url(url)  # type: ignore[no-untyped-call]
+    where = parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
+    return f"{where}/{parts.get('db', 0)}"
 
 
 def _warm(settings: Settings, files: Mapping[str, Path]) -> str:

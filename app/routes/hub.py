@@ -26,7 +26,7 @@ from app.cache.tiers import Lookup
 from app.errors import Problem
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
-from app.routes.deciding import Decider, unknown_symbol
+from app.routes.deciding import Decider
 from app.routes.recent import Recent
 from app.routes.subscriber import Follow, Subscriber
 from app.routes.telling import Told, Topic, heartbeat
@@ -175,7 +175,7 @@ class Hub:
             admission.leave(len(wanted))
         for symbol, lookup in zip(wanted, found, strict=True):
             if lookup.evidence is None:
-                raise unknown_symbol(symbol, field)
+                raise self.decider.suggestions.unknown_now(symbol, field)
 
     async def join(self, subscriber: Subscriber, asked: Mapping[str, str], after: str | None) -> None:
         """Have it follow the symbols of ``asked`` (canonical to as spelled), and tell it of those that changed since ``after``:

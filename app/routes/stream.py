@@ -1,7 +1,7 @@
 """GET /stream: live decisions as server-sent events."""
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +11,6 @@ from starlette.types import Receive, Scope, Send
 from app.errors import Problem
 from app.middleware.access import Gate
 from app.middleware.hangup import HangUps
-from app.routes.deciding import canonical
 from app.routes.decoding import invalid
 from app.routes.events import HEADERS, MEDIA_TYPE, frame
 from app.routes.hub import Hub
@@ -22,7 +21,7 @@ _SHOWN_MAX = 40
 _NOTHING: MutableMapping[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def asked_of(symbols: list[str] | tuple[str, ...], most: int) -> dict[str, str]:
+def asked_of(symbols: list[str] | tuple[str, ...], most: int, canonical: Callable[[str, str], str]) -> dict[str, str]:
     """The symbols as the universe spells them, each with how it was asked for (first, if it was more than once).
 
     Raises:
@@ -77,7 +76,7 @@ class StreamRoute:
             raise invalid("symbols", "symbols is missing; allowed: symbols by commas, as in /stream?symbols=AAPL,GOOG")
         if text.count(",") >= self._hub.max_symbols:
             raise invalid("symbols", f"symbols has {text.count(',') + 1} elements; allowed: 1 to {self._hub.max_symbols}")
-        return asked_of(text.split(","), self._hub.max_symbols)
+        return asked_of(text.split(","), self._hub.max_symbols, self._hub.decider.canonical)
 
 
 class _Stream(Response):

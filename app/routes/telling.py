@@ -8,9 +8,9 @@ from app.domain.evidence import Evidence
 from app.middleware.problems import body_of
 from app.observe.streams import Transport
 from app.payloads import DecideResponse, Gone, Heartbeat
-from app.routes.deciding import unknown_symbol
 from app.routes.events import frame
 from app.routes.subscriber import Follow, Subscriber
+from app.routes.suggestions import unknown_symbol
 
 _encode = msgspec.json.Encoder().encode
 
