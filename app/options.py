@@ -199,8 +199,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     symbol_aliases: Annotated[
         str,
         Meta(
-            description="Other names, by commas, as BTC-USD=BTC-USDT: the first is asked for, or written in a file, the second is what"
-            " is kept and served.",
+            description="Other names, by commas, as BTC-USD=BTC-USDT: the first is asked for, or written in a file, the second is"
+            " what is kept and served.",
         ),
     ] = ""
     stablecoins: Annotated[
