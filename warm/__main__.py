@@ -44,6 +44,7 @@ Examples:
   decide warm                                          the sample: five stocks to March 2013, simulated agents
   decide warm --prices my/prices --agents my/agents    files or folders as your tools wrote them
   decide warm --explain my/prices/AAPL.csv             how a file is understood; nothing is written
+  decide warm --prices my/prices --watch               load again whenever a file changes
   decide warm --prices my/prices --dry-run             everything but the write
 """
 
@@ -103,6 +104,11 @@ def make_parser() -> Parser:
         type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
         help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
         " what is free)",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load again whenever a file has changed, until SIGTERM or Ctrl-C (exit code 0); a refused load ends nothing",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
     add_settings(parser, STORE_SETTINGS, "where it is published")
@@ -200,6 +206,8 @@ def main(
         return _wrong_settings(error)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
+    if arguments.watch:
+        return _watch(parser, arguments, sys.argv[1:] if argv is None else argv)
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     if arguments.explain is not None:
@@ -230,6 +238,26 @@ def main(
         raise
     _tell(reporter, report, arguments.report)
     return code
+
+
+def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given: Sequence[str]) -> int:
+    """Load again and again; ends the process with code 2 where that makes no sense."""
+    for name, value in (("--explain", arguments.explain), ("--as-of", arguments.as_of), ("--dry-run", arguments.dry_run)):
+        if value:
+            parser.error(f"--watch is given with {name}; allowed: one of the two")
+    if arguments.prices is None:
+        parser.error("--watch is given without --prices; allowed: with them, for the sample never changes")
+    inputs = [each for each in (arguments.prices, arguments.agents) if each is not None]
+    for each in inputs:
+        if not each.exists():
+            parser.error(f"{each}: no such file or folder")
+    try:
+        settings_store(given_settings(arguments))
+    except SettingsError as error:
+        return _wrong_settings(error)
+    from warm.watch import main as watch  # noqa: PLC0415 - nobody else needs it
+
+    return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
 
 
 def _wrong_settings(error: SettingsError) -> int:
