@@ -200,6 +200,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Seconds that an input may lie ahead of the wall clock; one further ahead is not used.",
         ),
     ] = 300.0
+    symbol_aliases: Annotated[
+        str,
+        Meta(
+            description="Other names, by commas, as BTC-USD=BTC-USDT: the first is asked for, or written in a file, the second is"
+            " what is kept and served.",
+        ),
+    ] = ""
+    stablecoins: Annotated[
+        Literal["apart", "usd"],
+        Meta(description="Pairs quoted in coins that stand for a dollar: apart, or usd for all (BTC-USDT is kept as BTC-USD)."),
+    ] = "apart"
     live_price_deviations: Annotated[
         float,
         Meta(

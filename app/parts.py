@@ -18,6 +18,7 @@ from app.cache.memory import Memory
 from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.cache.universe import Universe
+from app.domain.aliases import make_aliases
 from app.domain.policy import HYBRID_1, Policy, PolicyTable
 from app.domain.staleness import Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
@@ -41,6 +42,7 @@ from app.routes.deciding import Decider
 from app.routes.hub import Hub
 from app.routes.listing import ListSymbols, listing
 from app.routes.live_prices import LivePrices
+from app.routes.suggestions import Suggestions
 from app.routes.turns import Turns
 from app.settings import keys_wanted
 from app.shown_settings import started_facts
@@ -239,6 +241,8 @@ class Parts:
             make_id=make_id,
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
             live_prices=LivePrices(settings.live_price_deviations, settings.live_price_outside == "ignore"),
+            aliases=make_aliases(settings.symbol_aliases, settings.stablecoins),
+            suggestions=Suggestions(self.universe, clock),
         )
         self.turns = Turns()
         self.list_symbols = listing(self.universe, self.decider)

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from dotenv.parser import parse_stream
 
+from app.domain.aliases import parse_aliases
 from app.errors import SettingsError
 from app.options import Settings, out_of_bounds
 from app.strangers import STRANGERS, instead
@@ -34,6 +35,7 @@ _MORE_RULES = {
     "host": "; an IP address or a name, or unix:/… with a socket's absolute path of"
     f" {PATH_MAX_BYTES} bytes at most (not on Windows)",
     "rate_limit_per_s": ", or 0.001 and more; 0 is no limit",
+    "symbol_aliases": "; pairs of symbols, FROM=TO, each FROM once and no TO among them",
     "socket_mode": ", as 660",
     "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
 }
@@ -136,6 +138,8 @@ def _check(name: str, text: str) -> None:
         parse_url(text)  # type: ignore[no-untyped-call]
     elif name == "rate_limit_per_s" and 0 < float(text) < _LEAST_RATE_PER_S:
         raise ValueError("less than the least rate")
+    elif name == "symbol_aliases":
+        parse_aliases(filter(None, map(str.strip, text.split(","))))
     elif name == "trusted_proxies":
         for each in filter(None, map(str.strip, text.split(","))):
             if each != UNIX:
@@ -316,13 +320,6 @@ def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
         else:
             lines.append(f"{which}, where nobody comes from a Unix socket; allowed: addresses and networks")
     return lines
-
-
-def redis_place(url: str) -> str:
-    """Where the Redis of ``url`` is, as the client understands it: no user, no password."""
-    parts = parse_url(url)  # type: ignore[no-untyped-call]
-    where = parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
-    return f"{where}/{parts.get('db', 0)}"
 
 
 def keys_wanted(settings: Settings) -> bool:

@@ -20,10 +20,11 @@ import uuid_utils
 from rich.console import Console
 
 from app.arguments import Parser, number
+from app.domain.aliases import make_aliases
 from app.errors import SettingsError
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import load_setting
+from app.settings import choices, description, load_setting
 from warm.errors import InputRefused
 from warm.exchanges import codes
 from warm.explain import Others, explain
@@ -47,6 +48,7 @@ Examples:
   decide warm                                          the sample: five stocks to March 2013, simulated agents
   decide warm --prices my/prices --agents my/agents    files or folders as your tools wrote them
   decide warm --explain my/prices/AAPL.csv             how a file is understood; nothing is written
+  decide warm --prices my/prices --watch               load again whenever a file changes
   decide warm --prices my/prices --dry-run             everything but the write
 """
 
@@ -97,10 +99,25 @@ def make_parser() -> Parser:
     # For `decide completion`: a pattern may stand before them, so they are no choices.
     by_format.completed_by = tuple(FORMATS)  # type: ignore[attr-defined]
     parser.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="FROM=TO",
+        help="keep a symbol of the files under another name, as BTC-USD=BTC-USDT; may be repeated, besides SYMBOL_ALIASES",
+    )
+    parser.add_argument(
+        "--stablecoins", choices=choices("stablecoins"), help=f"{description('stablecoins')} Default: STABLECOINS, else apart"
+    )
+    parser.add_argument(
         "--memory-mb",
         type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
         help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
         " what is free)",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load again whenever a file has changed, until SIGTERM or Ctrl-C (exit code 0); a refused load ends nothing",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
     add_settings(parser, (*STORE_SETTINGS, "clock_skew_s"), "where it is published, and by whose clock")
@@ -116,9 +133,11 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     as_of_ms = None
     try:
         session = open_session(arguments.timezone, arguments.session_close, arguments.interval, arguments.exchange)
-        choices = tuple(parse_choice(each) for each in arguments.format)
+        formats = tuple(parse_choice(each) for each in arguments.format)
         zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
-    except InputRefused as error:
+        stablecoins = arguments.stablecoins or load_setting("stablecoins")
+        aliases = make_aliases(load_setting("symbol_aliases"), stablecoins, arguments.alias)
+    except (InputRefused, ValueError) as error:
         parser.error(str(error))
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
@@ -134,9 +153,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         calendar=arguments.calendar,
         stamps=arguments.stamps,
         zone=zone,
-        choices=choices,
+        choices=formats,
         dry_run=arguments.dry_run,
         prune=arguments.prune,
+        aliases=aliases,
         memory=_memory(arguments.memory_mb),
     )
 
@@ -201,6 +221,8 @@ def main(
         return _wrong_settings(error)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
+    if arguments.watch:
+        return _watch(parser, arguments, sys.argv[1:] if argv is None else argv)
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     idle = options.dry_run or arguments.explain is not None
@@ -235,6 +257,26 @@ def main(
         raise
     _tell(reporter, report, arguments.report)
     return code
+
+
+def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given: Sequence[str]) -> int:
+    """Load again and again; ends the process with code 2 where that makes no sense."""
+    for name, value in (("--explain", arguments.explain), ("--as-of", arguments.as_of), ("--dry-run", arguments.dry_run)):
+        if value:
+            parser.error(f"--watch is given with {name}; allowed: one of the two")
+    if arguments.prices is None:
+        parser.error("--watch is given without --prices; allowed: with them, for the sample never changes")
+    inputs = [each for each in (arguments.prices, arguments.agents) if each is not None]
+    for each in inputs:
+        if not each.exists():
+            parser.error(f"{each}: no such file or folder")
+    try:
+        _settings(given_settings(arguments), needed=True)
+    except SettingsError as error:
+        return _wrong_settings(error)
+    from warm.watch import main as watch  # noqa: PLC0415 - nobody else needs it
+
+    return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
 
 
 def _wrong_settings(error: SettingsError) -> int:

@@ -10,11 +10,13 @@ import msgspec
 import polars as pl
 
 from app.cache.store import RunInfo
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.errors import StoreError
 from app.options import Settings
 from warm.agents.registry import NO_AGENTS, read_agents, settle, tell
 from warm.agents.rows import Context
 from warm.agents.tally import KEPT
+from warm.aliases import unmatched, views_with_aliases, with_aliases
 from warm.bars.reader import Calendar, Reckoning
 from warm.bars.reading import Stamp
 from warm.errors import FilesRefused, InputRefused
@@ -59,6 +61,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     prune: bool = False
     skew_ms: int = SKEW_MS
+    aliases: Aliases = NO_ALIASES
     memory: MemoryBound = msgspec.field(default_factory=MemoryBound.of_machine)
 
     def context(self, now_ms: int) -> Context:
@@ -152,6 +155,7 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
         InputRefused: it cannot be used.
     """
     markets: dict[str, Market] = {}
+    names: dict[str, str] = {}
     frame = closes = pl.DataFrame(schema={"symbol": pl.String, "as_of_ms": pl.Int64})
     count = 0
     if prices is not None:
@@ -160,6 +164,7 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
         report |= _price_report(bars)
         _add_files(report, bars.fates)
         _check_rejects(bars, options.max_rejects)
+        bars, names = with_aliases(bars, options.aliases)
         count, markets = bars.frame.height, bars.markets
 
         reporter.stage("indicators")
@@ -173,6 +178,12 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
     agents = NO_AGENTS
     if options.agents is not None:
         agents = read_agents(options.agents, options.context(now_ms), options.choices)
+        frame_of_agents, names_of_agents = views_with_aliases(agents.frame, options.aliases)
+        agents = agents._replace(frame=frame_of_agents)
+        names |= names_of_agents
+        if prices is not None:
+            report["unmatched"] = unmatched(markets, agents.frame.get_column("symbol").unique())
+    report["aliased"] = names
     # A live run takes what was said up to now; one of the past nothing from after the bar that it is joined with.
     settled = settle(agents.frame, None if options.as_of_ms is None else frame, options.as_of_ms)
     report |= tell(agents, settled) | _agent_report(agents.fates, settled)

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from app.domain.vector import VIEWS_MAX
 from warm.agents.tally import lines
+from warm.aliases import unmatched_lines
 
 STAGES = ("read_prices", "indicators", "read_agents", "build_records", "publish")
 """In this order; ``publish`` is announced right before the write and left out of a dry run."""
@@ -119,11 +120,21 @@ class TerminalReporter:
             self._console.print(f"rejected {body['count']:,} rows: {reason}", markup=False)
         for warning in report.get("warnings", []):
             self._console.print(f"warm: {warning}", style="yellow", markup=False, soft_wrap=True)
-        if "replaced_sample" in report:
-            gone = report["replaced_sample"]
-            self._console.print(f"your data replaced the sample: {gone['symbols']:,} symbols of run {gone['run']} are gone")
+        for line in notes(report):
+            self._console.print(line, style="yellow", markup=False, soft_wrap=True)
         if "error" in report:
             self._console.print(f"warm: {report['error']}", style="red", markup=False, soft_wrap=True)
+
+
+def notes(report: dict[str, Any]) -> list[str]:
+    """What is to be noticed of a run, for people."""
+    lines = [f"{symbol} is kept as {kept}" for symbol, kept in islice(report.get("aliased", {}).items(), _SYMBOLS_SHOWN)]
+    if "unmatched" in report:
+        lines += unmatched_lines(report["unmatched"], _SYMBOLS_SHOWN)
+    if "replaced_sample" in report:
+        gone = report["replaced_sample"]
+        lines.append(f"your data replaced the sample: {gone['symbols']:,} symbols of run {gone['run']} are gone")
+    return lines
 
 
 _STYLES = {"loaded": "", "skipped": "dim", "refused": "red"}

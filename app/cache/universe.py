@@ -17,7 +17,10 @@ class Universe:
         self._store = store
         self._is_proven = is_proven
         self._held: list[str] | None = None
-        self._reading: asyncio.Task[list[str]] | None = None
+        self.reading: asyncio.Task[list[str]] | None = None
+        """The reading that is under way."""
+        self.last: list[str] | None = None
+        """What the last reading brought, whatever has changed since. Not to be changed."""
 
     def held(self) -> list[str] | None:
         """The symbols, if nothing says that they have changed. Not to be changed."""
@@ -25,7 +28,7 @@ class Universe:
 
     def changed(self) -> None:
         """What was read, or is being read, may be out of date."""
-        self._held = self._reading = None
+        self._held = self.reading = None
 
     async def read(self) -> list[str]:
         """The symbols from L2; whoever asks meanwhile gets them from the same read.
@@ -33,14 +36,20 @@ class Universe:
         Raises:
             StoreError: L2 does not answer.
         """
-        if self._reading is None:
-            self._reading = asyncio.get_running_loop().create_task(self._store.symbols())
-            self._reading.add_done_callback(self._keep)
+        self.begin()
+        assert self.reading is not None
         # Who goes away takes the read from nobody.
-        return await asyncio.shield(self._reading)
+        return await asyncio.shield(self.reading)
+
+    def begin(self) -> None:
+        """Begin to read the symbols, if nobody has; awaits nothing."""
+        if self.reading is None:
+            self.reading = asyncio.get_running_loop().create_task(self._store.symbols())
+            self.reading.add_done_callback(self._keep)
 
     def _keep(self, reading: asyncio.Task[list[str]]) -> None:
         failed = reading.cancelled() or reading.exception() is not None
-        if reading is self._reading:
-            self._reading = None
+        self.last = self.last if failed else reading.result()
+        if reading is self.reading:
+            self.reading = None
             self._held = None if failed else reading.result()

@@ -2,23 +2,36 @@
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.cache.store import RunInfo, Store
+from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError, StoreRefused
 from app.observe.supervisor import LOADS
 from app.options import Settings
-from app.settings import redis_place
+from app.withheld import withheld
+
+with withheld("opentelemetry"):
+    from redis.connection import parse_url
 
 LOOK_S = 1.0
 """How long the start may be held up by a store that does not answer."""
 
 
-def greeting(settings: Settings, store: Store, files: Mapping[str, Path], *, by_unit: bool = False) -> str:
+def greeting(
+    settings: Settings,
+    store: Store,
+    files: Mapping[str, Path],
+    *,
+    by_unit: bool = False,
+    now_ms: int | None = None,
+    warn: Callable[[str], object] = print,
+) -> str:
     """One line on what ``store`` holds; closes it. ``files`` are those that secrets come from (`settings.secret_files`);
-    ``by_unit``: a unit of systemd's loads the store.
+    ``by_unit``: a unit of systemd's loads the store. ``warn`` is told if all of it is
+    too old at ``now_ms`` of the wall clock.
 
     Raises:
         StoreRefused: the store does not accept our credentials: a mistake to be told at once. An outage is to be lived with.
@@ -31,7 +44,10 @@ def greeting(settings: Settings, store: Store, files: Mapping[str, Path], *, by_
     except (StoreError, TimeoutError) as error:
         return f"data in {where}: it does not answer now ({str(error) or f'nothing within {LOOK_S:g} s'})"
     if info is None or not info.symbols:
-        return f"data in {where}: none yet; next{f': {LOADS}' if by_unit else _warm(settings, files)}"
+        return f"data in {where}: none yet; next{_load(settings, files, by_unit=by_unit)}"
+    # The replay clock is the data's own.
+    if now_ms is not None and settings.clock == "wall" and (old := _outdated(settings, info, now_ms)):
+        warn(f"{old}: {WAYS_OUT}; next{_load(settings, files, by_unit=by_unit)}")
     newest = datetime.fromtimestamp(info.newest_as_of_ms / 1000, UTC)
     return f"data in {where}: {info.symbols:,} symbols up to {newest:%Y-%m-%d %H:%M} UTC, run {info.run}"
 
@@ -46,8 +62,24 @@ async def _look(store: Store) -> RunInfo | None:
 
 def _where(settings: Settings) -> str:
     if settings.redis_url:
-        return f"Redis at {redis_place(settings.redis_url)}, keys {settings.key_prefix}:*"
+        return f"Redis at {_redis_place(settings.redis_url)}, keys {settings.key_prefix}:*"
     return str(Path(settings.store_path).absolute())
+
+
+def _redis_place(url: str) -> str:
+    """Where the Redis of ``url`` is, as the client understands it: no user, no password."""
+    parts = parse_url(url)  # type: ignore[no-untyped-call]
+    where = parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
+    return f"{where}/{parts.get('db', 0)}"
+
+
+def _outdated(settings: Settings, info: RunInfo, now_ms: int) -> str | None:
+    stale_s = max(settings.price_max_age_s, settings.agents_max_age_s)
+    return outdated((now_ms - info.newest_as_of_ms) / 1000.0, stale_s, settings.input_limit_s)
+
+
+def _load(settings: Settings, files: Mapping[str, Path], *, by_unit: bool) -> str:
+    return f": {LOADS}" if by_unit else _warm(settings, files)
 
 
 def _warm(settings: Settings, files: Mapping[str, Path]) -> str:

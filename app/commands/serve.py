@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -241,8 +242,16 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     lend_to_workers(options)
     refused, told = None, ""
+    warnings = [*filter(None, [warned]), *strangers_told(os.environ)]
     try:
-        told = greeting(settings, _store(settings), secret_files(options=options), by_unit=loaded_by_unit())
+        told = greeting(
+            settings,
+            _store(settings),
+            secret_files(options=options),
+            by_unit=loaded_by_unit(),
+            now_ms=time.time_ns() // 1_000_000,
+            warn=warnings.append,
+        )
     except StoreRefused as error:
         refused = error.detail
     if refused is None and settings.traces == "on":
@@ -256,7 +265,7 @@ def main(arguments: Sequence[str]) -> int:
         where = f"HOST is {settings.host!r}" + ("" if socket_path(settings.host) else f" and PORT is {settings.port}")
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
         return _CANNOT_LISTEN
-    serve(settings, place, connections, told, [*filter(None, [warned]), *strangers_told(os.environ)])
+    serve(settings, place, connections, told, warnings)
     return 0
 
 

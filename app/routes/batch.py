@@ -17,7 +17,7 @@ from app.errors import Problem
 from app.middleware.bodies import Bodies, require_json
 from app.middleware.problems import body_of
 from app.payloads import BatchItem, BatchRequest, BatchResponse, DecideRequest
-from app.routes.deciding import Decider, canonical
+from app.routes.deciding import Decider
 from app.routes.decoding import StrictDecoder, invalid
 from app.routes.turns import Turns
 
@@ -128,7 +128,7 @@ class BatchRoute:
                     part = rendering.item(each)
                     if part is None:
                         try:
-                            symbol = canonical(each.symbol, place % position)
+                            symbol = self._decider.canonical(each.symbol, place % position)
                         except Problem as problem:
                             part = self._encode(BatchItem(each.symbol, None, body_of(problem, request_id)))
                         else:
@@ -142,6 +142,8 @@ class BatchRoute:
             deadlines = [each.deadline_ms for each in asked if each.deadline_ms is not None]
             budget_s = self._decider.budget_s(min(deadlines, default=None), started)
             found = await self._decider.tiers.finish_many(begun, budget_s)
+            if any(lookup.evidence is None for lookup in found):
+                await self._decider.suggestions.ready()
             for first in range(0, len(later), DECISIONS_IN_A_ROW):
                 async with self._turns.slice():
                     for (position, symbol), lookup in zip(

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType, structs
 from app.cache.memory import Entry
 from app.cache.tiers import Lookup, Tiers
 from app.cache.waiting import wait_for_store
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
 from app.domain.symbols import canonical_symbol
@@ -32,8 +33,9 @@ from app.payloads import (
     View,
 )
 from app.routes.decoding import invalid
-from app.routes.live_prices import LivePrices
+from app.routes.live_prices import ANY_PRICE, LivePrices
 from app.routes.prepared import Prepared, prepare
+from app.routes.suggestions import Suggestions
 
 T = TypeVar("T")
 Answer = tuple[bytes, Header, bytes, dict[str, object] | None]
@@ -87,17 +89,6 @@ def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
     )
 
 
-def unknown_symbol(symbol: str, field: str = "symbol") -> Problem:
-    """The symbol, which stands at ``field`` of the request, is not in the loaded universe."""
-    return Problem(
-        404,
-        "unknown-symbol",
-        "Unknown symbol",
-        f"symbol {symbol} is not in the loaded universe (GET /symbols lists it)",
-        field,
-    )
-
-
 def store_unavailable() -> Problem:
     """L2, which alone knows what was asked for, did not answer."""
     return Problem(503, "store-unavailable", "Store unavailable", "L2 did not answer", headers=(("Retry-After", "1"),))
@@ -141,9 +132,13 @@ class Decider:
         clock: Callable[[], float],
         make_id: Callable[[], str],
         l2_timeout_s: float,
-        live_prices: LivePrices,
+        live_prices: LivePrices = ANY_PRICE,
+        aliases: Aliases = NO_ALIASES,
+        suggestions: Suggestions | None = None,
     ) -> None:
         self._live_prices = live_prices
+        self._aliases = aliases
+        self.suggestions = suggestions or Suggestions(None, clock)
         self.tiers = tiers
         self.admission = admission
         self.policy = policy
@@ -196,8 +191,19 @@ class Decider:
             Problem: 422 for what cannot be a symbol, 404 for a symbol outside the universe, 503 if too many are waiting already
                 and L1 has nothing of it.
         """
-        symbol = canonical(request.symbol)
-        return self.answer(request, symbol, await self.look_up(symbol, request.deadline_ms, started), started)
+        symbol = self.canonical(request.symbol)
+        lookup = await self.look_up(symbol, request.deadline_ms, started)
+        if lookup.evidence is None:
+            raise await self.suggestions.unknown(symbol)
+        return self.answer(request, symbol, lookup, started)
+
+    def canonical(self, symbol: str, field: str = "symbol") -> str:
+        """``symbol`` as the universe spells it, and keeps it (`domain.aliases`).
+
+        Raises:
+            Problem: as of `canonical`.
+        """
+        return self._aliases(canonical(symbol, field))
 
     async def look_up(self, symbol: str, deadline_ms: float | None, started: float) -> Lookup:
         """What both tiers have of ``symbol``, within the budget; if too many wait already, what L1 has, however stale.
@@ -259,7 +265,7 @@ class Decider:
             Problem: 404 for a symbol outside the universe, 422 for a live price that is not believed.
         """
         if lookup.evidence is None:
-            raise unknown_symbol(symbol, field)
+            raise self.suggestions.unknown_now(symbol, field)
         cache = cache_of(lookup)
         unproven = None if lookup.proven else lookup.trouble
         return self._respond(request, symbol, lookup.evidence, cache, unproven, started, field.removesuffix("symbol") + "price")

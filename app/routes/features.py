@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.cache.store import RunInfo
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
-from app.routes.deciding import Decider, cache_of, cache_status, canonical, inputs_of, iso, unknown_symbol, views_of
+from app.routes.deciding import Decider, cache_of, cache_status, inputs_of, iso, views_of
 from app.routes.decoding import invalid
 from app.routes.listing import ListSymbols
 
@@ -44,11 +44,11 @@ class FeatureRoutes:
         """The hybrid vector of one symbol: price features as of the last bar, agents' features as of now."""
         decider = self._decider
         requested = request.path_params["symbol"]
-        symbol = canonical(requested)
+        symbol = decider.canonical(requested)
         started = request.scope["arrival"].started
         lookup = await decider.look_up(symbol, None, started)
         if lookup.evidence is None:
-            raise unknown_symbol(symbol)
+            raise await decider.suggestions.unknown(symbol)
         price, agents = lookup.evidence.price, lookup.evidence.agents
         judged = decider.policy.judge(lookup.evidence, decider.now_ms(), unproven=None if lookup.proven else lookup.trouble)
         summary = judged.summary

@@ -9,7 +9,7 @@ from app.cache.store import Store
 from app.errors import Problem, RecordError
 from app.observe.meters import Meters
 from app.payloads import HistoryResponse
-from app.routes.deciding import Decider, canonical, iso, store_unavailable, unknown_symbol
+from app.routes.deciding import Decider, iso, store_unavailable
 
 _READ_S = 2.0
 """Seconds that L2 may take to read one."""
@@ -28,7 +28,7 @@ class HistoryRoute:
     async def history(self, request: Request) -> Response:
         """The last closes of one symbol, straight from L2."""
         requested = request.path_params["symbol"]
-        symbol = canonical(requested)
+        symbol = self._decider.canonical(requested)
         raw = await self._decider.from_store(lambda: self._store.history(symbol), _READ_S)
         if raw is None:
             raise await self._why_none(symbol, request.scope["arrival"].started)
@@ -52,7 +52,7 @@ class HistoryRoute:
         """Whether there is no such symbol, or no history of it, or nothing that could tell."""
         lookup = await self._decider.look_up(symbol, None, started)
         if lookup.evidence is None:
-            return unknown_symbol(symbol)
+            return await self._decider.suggestions.unknown(symbol)
         return _missing(symbol, "is loaded without a history") if lookup.proven else store_unavailable()
 
 

@@ -31,3 +31,6 @@ class LivePrices(NamedTuple):
         if not self.ignores:
             raise invalid(field, f"{field} is {price:g}; {why}")
         return None, f"{price:g}; {why}"
+
+
+ANY_PRICE = LivePrices()

@@ -175,7 +175,7 @@ class _Talk:
         if isinstance(request, Ping):
             self._reply(Pong())
             return
-        asked = asked_of(request.symbols, hub.max_symbols)
+        asked = asked_of(request.symbols, hub.max_symbols, hub.decider.canonical)
         if not isinstance(request, Subscribe):
             self._reply(Unsubscribed(tuple(hub.forget(subscriber, asked))))
             return

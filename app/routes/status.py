@@ -16,6 +16,7 @@ from starlette.responses import Response
 from app.cache.feed import Feed
 from app.cache.store import RunInfo, Store
 from app.cache.waiting import wait_for_store
+from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError
 from app.middleware.drain import Drain
 from app.observe.exposition import Exposition
@@ -127,8 +128,11 @@ class StatusRoutes:
         limits, age_ms = self._decider.policy.limits, now_ms - info.newest_as_of_ms
         window_s, counted = self._last_minute()
         wrong = []
-        if age_ms > max(limits.price_ms, limits.agents_ms) and not self._any_in_time(now_ms):
-            wrong.append("all inputs are stale")
+        old = outdated(age_ms, max(limits.price_ms, limits.agents_ms), limits.input_ms)
+        if old is not None and self._any_in_time(now_ms):
+            old = None
+        if old is not None:
+            wrong.append(old)
         if -age_ms > limits.skew_ms:
             wrong.append("the newest input is ahead of the clock")
         if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
@@ -136,6 +140,8 @@ class StatusRoutes:
             wrong.append(f"{share} (the last: {self._decider.neutral_reason})")
         if wrong:
             wrong.append(f"the {self._clock_name} clock says {iso(now_ms)}, the newest input is of {iso(info.newest_as_of_ms)}")
+        if old is not None:
+            wrong.append(WAYS_OUT)
         return wrong
 
     def _any_in_time(self, now_ms: int) -> bool:

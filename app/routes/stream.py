@@ -12,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 from app.errors import Problem
 from app.middleware.access import Gate
 from app.middleware.hangup import HangUps
-from app.routes.deciding import canonical
 from app.routes.decoding import invalid
 from app.routes.events import HEADERS, MEDIA_TYPE, frame
 from app.routes.hub import Hub
@@ -24,7 +23,7 @@ _EVERYTHING = "*"
 _NOTHING: MutableMapping[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def asked_of(symbols: list[str] | tuple[str, ...], most: int) -> dict[str, str] | None:
+def asked_of(symbols: list[str] | tuple[str, ...], most: int, canonical: Callable[[str, str], str]) -> dict[str, str] | None:
     """The symbols as the universe spells them, each with how it was asked for (first, if it was more than once). None: all.
 
     Raises:
@@ -89,7 +88,7 @@ class StreamRoute:
             )
         if text.count(",") >= self._hub.max_symbols:
             raise invalid("symbols", f"symbols has {text.count(',') + 1} elements; allowed: 1 to {self._hub.max_symbols}")
-        return asked_of(text.split(","), self._hub.max_symbols)
+        return asked_of(text.split(","), self._hub.max_symbols, self._hub.decider.canonical)
 
 
 class _Stream(Response):

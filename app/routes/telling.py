@@ -11,9 +11,9 @@ from app.messages import Gone, Heartbeat, LiveDecision
 from app.middleware.problems import body_of
 from app.observe.streams import Transport
 from app.payloads import Action, DecideResponse
-from app.routes.deciding import unknown_symbol
 from app.routes.events import frame
 from app.routes.subscriber import Follow, Subscriber
+from app.routes.suggestions import unknown_symbol
 
 _encode = msgspec.json.Encoder().encode
 

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -70,6 +71,36 @@ def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
     said = greeting(Settings(store_path=str(path)), EmbeddedStore(path), {})
     assert said.startswith(f"data in {path}: 1 symbols up to 20")
     assert said.endswith(f" UTC, run {run}")
+
+
+@pytest.mark.parametrize(
+    ("age_s", "clock", "said"),
+    [
+        (86_400, "wall", None),
+        (700_000, "wall", "all inputs are stale"),
+        (3_000_000, "wall", "all inputs are stale, and too old to be used"),
+        (3_000_000, "replay", None),
+    ],
+)
+def test_data_that_is_all_too_old_is_warned_of_with_what_to_do(
+    age_s: int, clock: Literal["wall", "replay"], said: str | None, tmp_path: Path
+) -> None:
+    """By the wall clock; the other is the data's own. The command loads this very store."""
+    path = tmp_path / "store.sqlite3"
+
+    async def publish() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("AAPL", AS_OF_MS)], run_info(as_of_ms=AS_OF_MS))
+        await store.close()
+
+    asyncio.run(publish())
+    settings = Settings(store_path=str(path), clock=clock)
+    warnings: list[str] = []
+    told = greeting(settings, EmbeddedStore(path), {}, now_ms=AS_OF_MS + age_s * 1000, warn=warnings.append)
+    assert told.startswith(f"data in {path}: 1 symbols up to 2013")
+    ways = "load newer data, or have it served as if it were live by CLOCK=replay"
+    command = f"decide warm --store-path={path} --prices FILES --agents FILES"
+    assert warnings == ([] if said is None else [f"{said}: {ways}; next: {command}"])
 
 
 def test_a_store_that_does_not_answer_is_told_as_that(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_health_says_that_decisions_rest_on_nothing_until_they_do_not() -> None:
         (290, None),
         (-6 * 86_400, None),
         (-8 * 86_400, "all inputs are stale"),
+        (-31 * 86_400, "all inputs are stale, and too old to be used"),
     ],
 )
 def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: str | None) -> None:
@@ -160,6 +161,8 @@ def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: 
     else:
         assert found.reason is not None
         assert found.reason.startswith(f"{wrong}; the wall clock says 20")
+        ways = "; load newer data, or have it served as if it were live by CLOCK=replay"
+        assert found.reason.endswith(ways) == wrong.startswith("all")
 
 
 def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:

@@ -1,0 +1,70 @@
+"""Which loaded symbols somebody may have meant: the same root with another ending or quote, or one slip of the keyboard.
+
+What is looked at is bounded, however large the universe is: neighbours of a few places in the sorted list.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+_ENDS = ".-/:="
+"""A symbol's root ends at the first of these: XYZ of XYZ.US, BTC of BTC-USDT, 600519 of 600519.SHH."""
+_LOOKED_AT = 64
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SHORT = 6
+_LEAST = 3
+"""Fewer letters are like too many symbols."""
+
+
+def nearest(symbol: str, universe: Sequence[str], most: int = 3) -> tuple[str, ...]:
+    """Up to ``most`` symbols of ``universe``, which is sorted, that ``symbol``, in the canonical spelling, may be meant to be."""
+    root = root_of(symbol)
+    roots = [root, symbol.partition(":")[2]] if ":" in symbol and "-" not in symbol else [root]
+    same = [each for name in roots if name for each in _beginning(name, universe) if root_of(each) == name and each != symbol]
+    if same:
+        is_pair = "-" in symbol
+        return tuple(sorted(same, key=lambda each: (("-" in each) != is_pair, abs(len(each) - len(symbol))))[:most])
+    return tuple(dict.fromkeys(_slips(symbol, universe)))[:most]
+
+
+def root_of(symbol: str) -> str:
+    """``symbol`` up to its ending; whole if it has none, or nothing else."""
+    for at, letter in enumerate(symbol):
+        if at and letter in _ENDS:
+            return symbol[:at]
+    return symbol
+
+
+def _beginning(text: str, universe: Sequence[str]) -> Iterator[str]:
+    first = bisect_left(universe, text)
+    for each in universe[first : first + _LOOKED_AT]:
+        if not each.startswith(text):
+            return
+        yield each
+
+
+def _slips(symbol: str, universe: Sequence[str]) -> Iterator[str]:
+    """One letter too many, two that changed places, another one (of a short symbol, or among the last two), or one left out."""
+    if len(symbol) < _LEAST:
+        return
+    for at in range(len(symbol)):
+        before, here, after = symbol[:at], symbol[at], symbol[at + 1 :]
+        meant = [before + after, before + after[:1] + here + after[1:]]
+        meant += [before + each + after for each in _LETTERS] if len(symbol) <= _SHORT else []
+        yield from (each for each in meant if each != symbol and _is_in(each, universe))
+    for kept in (symbol[:-1], symbol[:-2]):
+        if len(kept) >= _LEAST - 1:
+            yield from (each for each in _beginning(kept, universe) if each != symbol and _is_one_letter_off(symbol, each))
+
+
+def _is_in(symbol: str, universe: Sequence[str]) -> bool:
+    at = bisect_left(universe, symbol)
+    return at < len(universe) and universe[at] == symbol
+
+
+def _is_one_letter_off(one: str, other: str) -> bool:
+    """Whether a letter of one is another in the other, or is missing there."""
+    shorter, longer = sorted((one, other), key=len)
+    if len(longer) - len(shorter) > 1:
+        return False
+    at = next((at for at, (a, b) in enumerate(zip(shorter, longer, strict=False)) if a != b), len(shorter))
+    return longer[at + 1 :] == shorter[at + (len(longer) == len(shorter)) :]

@@ -1,0 +1,94 @@
+"""Which symbols may be meant by one that is not loaded."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.nearest import nearest, root_of
+
+_UNIVERSE = sorted(
+    [
+        "AAPL",
+        "AMD",
+        "A",
+        "BRK.B",
+        "BTC-USDT",
+        "BTC-USDC",
+        "ETH-USD:USD",
+        "600519.SH",
+        "000001.SZ",
+        "XYZ.US",
+        "^GSPC",
+        "SAP.DE",
+        "MSFT",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("XYZ", ("XYZ.US",)),
+        ("AAPL.US", ("AAPL",)),
+        ("600519", ("600519.SH",)),
+        ("600519.SHH", ("600519.SH",)),
+        ("BTC-USD", ("BTC-USDC", "BTC-USDT")),
+        ("BTC", ("BTC-USDC", "BTC-USDT")),
+        ("ETH-USD", ("ETH-USD:USD",)),
+        ("SAP", ("SAP.DE",)),
+        ("NASDAQ:MSFT", ("MSFT",)),
+        ("APPL", ("AAPL",)),
+        ("AAPPL", ("AAPL",)),
+        ("ALPA", ()),
+        ("APAL", ("AAPL",)),
+        ("AAPK", ("AAPL",)),
+        ("AAL", ("AAPL",)),
+        ("AAPLE", ("AAPL",)),
+        ("MSF", ("MSFT",)),
+        ("GSPC", ()),
+        ("NOPE", ()),
+        ("B", ()),
+        ("X", ()),
+    ],
+)
+def test_the_same_root_or_one_slip_is_meant(asked: str, meant: tuple[str, ...]) -> None:
+    """Other endings and quotes first; nothing where many would be as near."""
+    assert nearest(asked, _UNIVERSE) == meant
+
+
+def test_few_are_named_pairs_for_a_pair_and_the_shortest_way_first() -> None:
+    """Whoever asks for a pair means one."""
+    universe = sorted(["BTC", "BTC-EUR", "BTC-USDT", "BTC-USDT:USDT", "BTC.X"])
+    assert nearest("BTC-USD", universe) == ("BTC-EUR", "BTC-USDT", "BTC-USDT:USDT")
+    assert nearest("BTC.Y", universe) == ("BTC.X", "BTC", "BTC-EUR")
+    assert nearest("BTC-USD", universe, 1) == ("BTC-EUR",)
+
+
+def test_a_root_is_what_stands_before_an_ending() -> None:
+    """What begins with such a letter has none."""
+    assert [root_of(each) for each in ("XYZ.US", "EURUSD=X", ".X", "A", "")] == ["XYZ", "EURUSD", ".X", "A", ""]
+
+
+class _Counting(list[str]):
+    """Counts the look-ups in it."""
+
+    looked = 0
+
+    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401
+        self.looked += len(range(*at.indices(len(self)))) if isinstance(at, slice) else 1
+        return super().__getitem__(at)
+
+
+_MANY = _Counting(f"AA{number:06}" for number in range(200_000))
+
+
+@given(st.from_regex(r"AA[A-Z0-9._:/=^-]{0,30}", fullmatch=True))
+def test_what_is_looked_at_is_bounded_whatever_is_asked_for(asked: str) -> None:
+    """In a universe of 200,000 symbols that begin alike."""
+    _MANY.looked = 0
+    found = nearest(asked, _MANY)
+    assert len(found) <= 3
+    assert asked not in found
+    assert _MANY.looked < (28 * 6 + 2 * 32 + 4) * 20 + 2 * 64

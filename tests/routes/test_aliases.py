@@ -1,0 +1,82 @@
+"""Symbols by other names, and what may have been meant by one that is not loaded."""
+
+import pytest
+
+from app.errors import StoreError
+from app.payloads import BatchResponse, FeaturesResponse
+from tests.records import row
+from tests.routes.serving import FakeStore, Served, decoded, down
+
+
+def _store() -> FakeStore:
+    store = FakeStore()
+    for symbol in ("BTC-USDT", "XYZ.US"):
+        store.put(row(symbol))
+    return store
+
+
+def _detail(served: Served, symbol: str) -> str:
+    answer = served.post("/decide", {"symbol": symbol})
+    assert answer.status_code == 404
+    return str(answer.json()["detail"])
+
+
+def test_a_request_under_another_name_gets_the_decision_of_what_is_kept() -> None:
+    """Everywhere; the answer has both names. From memory too."""
+    with Served(_store(), symbol_aliases="BTC/USD=BTC-USDT") as served:
+        for _ in ("l2", "l1"):
+            answer = served.decide("btcusd")
+            assert (answer.symbol, answer.requested) == ("BTC-USDT", "btcusd")
+        (item,) = decoded(served.post("/decide/batch", {"symbols": ["BTC-USD"]}), BatchResponse).answers
+        assert item.symbol == "BTC-USDT"
+        assert decoded(served.get("/features/BTC-USD"), FeaturesResponse).symbol == "BTC-USDT"
+
+
+def test_coins_that_stand_for_a_dollar_are_dollars_by_a_setting() -> None:
+    """Off by default."""
+    store = FakeStore()
+    store.put(row("BTC-USD"))
+    with Served(store, stablecoins="usd") as served:
+        assert served.decide("BTCUSDC").symbol == "BTC-USD"
+    with Served(store) as served:
+        assert "did you mean BTC-USD?" in _detail(served, "BTCUSDC")
+
+
+@pytest.mark.parametrize(("asked", "meant"), [("XYZ", "XYZ.US"), ("BTC-USD", "BTC-USDT"), ("xyz.sh", "XYZ.US")])
+def test_an_unknown_symbol_is_refused_with_what_may_have_been_meant(asked: str, meant: str) -> None:
+    """From the first refusal on, in a batch and by features too."""
+    with Served(_store()) as served:
+        assert _detail(served, asked).endswith(f"; did you mean {meant}?")
+    with Served(_store()) as served:
+        (item,) = decoded(served.post("/decide/batch", {"symbols": [asked]}), BatchResponse).answers
+        assert item.problem is not None
+        assert f"did you mean {meant}?" in item.problem.detail
+    with Served(_store()) as served:
+        assert f"did you mean {meant}?" in served.get(f"/features/{asked}").json()["detail"]
+
+
+def test_nothing_is_suggested_where_nothing_is_near() -> None:
+    """The text is that of before."""
+    with Served(_store()) as served:
+        assert _detail(served, "NOPE") == "symbol NOPE is not in the loaded universe (GET /symbols lists it)"
+
+
+class _Unlisted(FakeStore):
+    """Its universe cannot be listed."""
+
+    listings = 0
+
+    async def symbols(self) -> list[str]:
+        """It fails, and counts how often it is asked."""
+        self.listings += 1
+        raise StoreError("l2_error", str(down()))
+
+
+def test_a_universe_that_cannot_be_read_costs_a_suggestion_and_is_not_asked_for_at_every_refusal() -> None:
+    """The refusal stands; the store is left alone for a while."""
+    store = _Unlisted()
+    store.put(row("XYZ.US"))
+    with Served(store) as served:
+        for symbol in ("XYZ", "XYZ", "ABC"):
+            assert "did you mean" not in _detail(served, symbol)
+    assert store.listings == 1
