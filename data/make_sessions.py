@@ -102,10 +102,11 @@ def known(code: str, last: date) -> Known:
     last = last if greatest is None else min(last, greatest.date())
     calendar = get_calendar(code, start=first.isoformat(), end=last.isoformat())
     found = {}
-    for day, row in calendar.schedule.iterrows():
-        moments = [row[name] for name in ("open", "break_start", "break_end", "close")]
+    schedule = calendar.schedule
+    columns = [schedule[name].dt.tz_convert(calendar.tz) for name in ("open", "break_start", "break_end", "close")]
+    for day, *moments in zip(schedule.index, *columns, strict=True):
         # There is no pause where its moments are no moments (NaT, which differs from itself).
-        opens, *pause, closes = [each.tz_convert(calendar.tz).time() for each in moments if each == each]  # noqa: PLR0124
+        opens, *pause, closes = [each.time() for each in moments if each == each]  # noqa: PLR0124
         found[day.date()] = Hours(opens, closes, (pause[0], pause[1]) if pause else None)
     return Known(str(calendar.tz), calendar.weekmask, first, last, found)
 

@@ -15,7 +15,9 @@ from warm.exchanges import SUFFIXES, Hours, codes, exchange
 
 ROOT = Path(__file__).parents[2]
 MISSING = [name for name in ("exchange_calendars", "pandas_market_calendars") if importlib.util.find_spec(name) is None]
-with_libraries = pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} not installed (in the dev group)")
+with_libraries = pytest.mark.skipif(
+    bool(MISSING), reason=f"{' and '.join(MISSING)} not installed: `just test` installs the dev group, which has it"
+)
 PARTS = {"opens", "closes", "session"}
 
 
