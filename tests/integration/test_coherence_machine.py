@@ -352,7 +352,7 @@ def test_caches_agree_with_l2_and_never_go_back(redis_server: RedisServer) -> No
     try:
         for number in range(int(os.environ.get("FAULT_EXAMPLES", "40")) // _EXAMPLES_AT_ONCE):
             if time.monotonic() < long_enough:
-                run_state_machine_as_test(seed(_SEED + number)(machine), settings=_SETTINGS)
+                run_state_machine_as_test(seed(_SEED + number * 2**32)(machine), settings=_SETTINGS)
     finally:
         # Those that shrinking took among them.
         print(f"{steps['steps']} steps in {steps['examples']} examples")
