@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from granian.utils.proxies import wrap_asgi_with_proxy_headers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -44,6 +43,10 @@ from app.settings import (
     supervisor_socket,
 )
 from app.shown_settings import public_settings
+from app.withheld import withheld
+
+with withheld("watchfiles"):
+    from granian.utils.proxies import wrap_asgi_with_proxy_headers
 
 if TYPE_CHECKING:
     # Imported where traces are on alone: OpenTelemetry is an extra.

@@ -11,12 +11,13 @@ from app.withheld import withheld
 _LOADED = """
 import sys
 import app.commands.serve, app.main
-print(*sorted({name.partition(".")[0] for name in sys.modules} & {"opentelemetry", "rich", "polars", "numpy", "matplotlib"}))
+unused = {"opentelemetry", "rich", "polars", "numpy", "matplotlib", "watchfiles"}
+print(*sorted({name.partition(".")[0] for name in sys.modules} & unused))
 """
 
 
 def test_a_server_without_traces_loads_nothing_that_it_has_no_use_for() -> None:
-    """All of it is installed here, and redis-py and structlog would take what they find."""
+    """All of it is installed here, and redis-py, structlog and Granian would take what they find."""
     done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

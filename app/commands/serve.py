@@ -16,10 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-
 from app.arguments import Parser
 from app.cache.opening import open_store
 from app.cache.store import Store
@@ -45,6 +41,12 @@ from app.settings import (
 )
 from app.strangers import strangers_told
 from app.unix_sockets import socket_path
+from app.withheld import withheld
+
+with withheld("watchfiles"):
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
 
 _DESCRIPTION = """\
 Start the server: POST /decide, the console at /, the API's page at /docs, /metrics for Prometheus.

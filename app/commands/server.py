@@ -13,13 +13,15 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from granian.net import SocketHolder  # type: ignore[attr-defined]
-from granian.server import Server
-
 from app.commands.listening import Listener
 from app.commands.watch import LOOK_S, Watch
 from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
 from app.observe.crew import Crew
+from app.withheld import withheld
+
+with withheld("watchfiles"):
+    from granian.net import SocketHolder  # type: ignore[attr-defined]
+    from granian.server import Server
 
 LOGGER = "decide.start"
 HANGUP = getattr(signal, "SIGHUP", 0)

@@ -23,7 +23,7 @@ from typing import BinaryIO, NamedTuple
 
 LAZY = frozenset(
     {
-        *("polars", "tzdata", "warm"),
+        *("polars", "tzdata", "warm", "watchfiles"),
         *("numpy", "matplotlib", "PIL", "contourpy", "kiwisolver", "fontTools", "hdrh", "httptools"),
         *("google", "certifi", "charset_normalizer"),
     }
