@@ -27,13 +27,11 @@ FREE_MAX = 10_000
 _FIRST = re.compile(rf"[^\w\"'“‘「>|]*(?:{WORD})", re.IGNORECASE)
 _ENUMERATED = re.compile(rf"^[ \t*_#>\d.)-]{{0,12}}(?P<word>{WORD})[*_ \t]{{0,4}}[:(]", re.IGNORECASE | re.MULTILINE)
 _REVOKED = re.compile(
-    r"(?:reject|disagree with|overrule|override|withdraw|retract|revoke|scrap|ignore)s? (?:this|that"
-    r"|the above) (?:rating|recommendation"
-    r"|decision|call|proposal)|(?:this|that|the above) (?:is|was) (?:an? |only an? |just an? )?(?:example|template"
-    r"|the trader|wrong)",
+    r"(?:reject|disagree with|overrule|override|withdraw|retract|revoke|scrap|ignore)s? (?:this|that|the above)"
+    r" (?:rating|recommendation|decision|call|proposal)"
+    r"|(?:this|that|the above) (?:is|was) (?:an? |only an? |just an? )?(?:example|template|the trader|wrong)",
     re.IGNORECASE,
 )
-
 _ALONE = re.compile(rf"[\W_]{{0,12}}(?P<word>{WORD})[\W_]{{0,12}}", re.IGNORECASE)
 _CORRECTING = (
     *("correct", "update", "edit", "errat", "second thought", "reflection", "changed my mind", "disagree", "overr"),
@@ -46,18 +44,8 @@ _CORRECTED = re.compile(
     re.IGNORECASE,
 )
 _REVOKING = (
-    "reject",
-    "disagree",
-    "overr",
-    "withdraw",
-    "retract",
-    "revoke",
-    "scrap",
-    "ignore",
-    "example",
-    "template",
-    "trader",
-    "wrong",
+    *("reject", "disagree", "overr", "withdraw", "retract", "revoke", "scrap", "ignore"),
+    *("example", "template", "trader", "wrong"),
 )
 
 
