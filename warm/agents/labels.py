@@ -260,9 +260,8 @@ _KEYS = {
 """Members of an object that say a decision, without spaces and underscores."""
 
 _INSIDE = frozenset(("final", "result", "output", "response", "data", "answer", "report", "portfoliomanager", "最终", "结果"))
-_SOMEBODY = frozenset(
-    ("source", "analyst", "broker", "firm", "house", "author", "by", "previous", "asof", "来源", "机构", "券商")
-)
+_SOMEBODY = frozenset(("source", "analyst", "broker", "firm", "house", "author", "by", "previous", "来源", "机构", "券商"))
+_refused = re.compile(r".*(?:reject|veto|withdr|draft|expired|supersed|cancel)", re.IGNORECASE).match
 _DEPTH_MAX = 4
 
 
@@ -320,7 +319,7 @@ def _of_object(document: object, symbol: str | None, depth: int = 0) -> list[Fou
     if not isinstance(document, dict) or depth > _DEPTH_MAX:
         return []
     named = {re.sub(r"[\s_-]", "", str(key)).lower(): value for key, value in document.items()}
-    if named.keys() & _SOMEBODY - {"asof"}:
+    if named.keys() & _SOMEBODY or any("status" in key and _refused(str(value)) for key, value in named.items()):
         return []
     found = [
         Found(_KEYS[key], 0, read_value(value, 0, symbol))

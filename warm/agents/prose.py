@@ -27,26 +27,25 @@ FREE_MAX = 10_000
 _FIRST = re.compile(rf"[^\w\"'“‘「>|]*(?:{WORD})", re.IGNORECASE)
 _ENUMERATED = re.compile(rf"^[ \t*_#>\d.)-]{{0,12}}(?P<word>{WORD})[*_ \t]{{0,4}}[:(]", re.IGNORECASE | re.MULTILINE)
 _REVOKED = re.compile(
-    r"(?:reject|disagree with|overrule|override|withdraw|retract|revoke|scrap|ignore)s? (?:this|that"
-    r"|the above) (?:rating|recommendation"
-    r"|decision|call|proposal)|(?:this|that|the above) (?:is|was) (?:an? |only an? |just an? )?(?:example|template"
-    r"|the trader|wrong)",
+    r"(?:reject|disagree with|overrule|override|withdraw|retract|revoke|scrap|ignore)s? (?:this|that|the above)"
+    r" (?:rating|recommendation|decision|call|proposal)"
+    r"|(?:this|that|the above) (?:is|was) (?:an? |only an? |just an? )?(?:example|template|the trader|wrong)",
     re.IGNORECASE,
 )
-
+_ALONE = re.compile(rf"[\W_]{{0,12}}(?P<word>{WORD})[\W_]{{0,12}}", re.IGNORECASE)
+_CORRECTING = (
+    *("correct", "update", "edit", "errat", "second thought", "reflection", "changed my mind", "disagree", "overr"),
+    *("更正", "修正", "更新", "改为"),
+)
+_CORRECTED = re.compile(
+    r"(?:\b(?:correct(?:ion|ed)|updated?|edit(?:ed)?|errat(?:um|a)|on (?:second thoughts?|reflection)|changed my mind"
+    r"|(?:i|we) (?:disagree|overrule|override))\b|更正|修正|更新|改为)"
+    rf"[^\n.!?。]{{0,40}}?(?<![a-z])(?P<word>{WORD})",
+    re.IGNORECASE,
+)
 _REVOKING = (
-    "reject",
-    "disagree",
-    "overr",
-    "withdraw",
-    "retract",
-    "revoke",
-    "scrap",
-    "ignore",
-    "example",
-    "template",
-    "trader",
-    "wrong",
+    *("reject", "disagree", "overr", "withdraw", "retract", "revoke", "scrap", "ignore"),
+    *("example", "template", "trader", "wrong"),
 )
 
 
@@ -64,6 +63,8 @@ def decision(text: str, symbol: str | None = None) -> tuple[str, float] | None:
         return _free(end)
     word = _agreed(found)
     if word is None or _revoked(end):
+        return None
+    if any(sign(each) != sign(word) for each in _later(end)):
         return None
     # The writer may say in a sentence what contradicts a label, which then was another's.
     for words in said(end, strong=labelled):
@@ -97,6 +98,16 @@ def _agreed(found: list[Found]) -> str | None:
     if best != PROPOSAL and [each for each in found if each.kind == best][-1].value.word is None:
         return None
     return [each.value.word for each in read if each.kind == best][-1]
+
+
+def _later(text: str) -> list[str]:
+    """The words of corrections, and the word that is all of the last line."""
+    last = _ALONE.fullmatch(text.rstrip().rpartition("\n")[2])
+    words = [last["word"]] if last else []
+    lower = text.lower()
+    if any(each in lower for each in _CORRECTING):
+        words += [each["word"] for each in _CORRECTED.finditer(text)]
+    return [each.lower() for each in words]
 
 
 def _revoked(text: str) -> bool:
