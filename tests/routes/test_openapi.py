@@ -38,7 +38,7 @@ def http_routes(served: Served) -> set[tuple[str, str]]:
 
 
 def _is_page(path: str) -> bool:
-    return path == "/" or path.startswith((DOCS, "/console/"))
+    return path in ("/", "/redoc") or path.startswith((DOCS, "/console/"))
 
 
 def test_the_document_is_valid_openapi_3_1(contract: Contract) -> None:

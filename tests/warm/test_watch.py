@@ -52,11 +52,11 @@ class _Watched:
 
 def test_inputs_are_loaded_at_once_and_after_each_change_however_a_load_ended(tmp_path: Path) -> None:
     """Changes that came together are one; what concerns no input is none. Told to stop it ends with 0."""
-    for name in ("a.csv", "b.csv", "notes.txt", ".hidden.csv", "report.json"):
+    for name in ("a.csv", "b.csv", "notes.pdf", ".hidden.csv", "report.json"):
         put(tmp_path / name, "x")
-    path = {name: str(tmp_path / name) for name in ("a.csv", "b.csv", "notes.md", ".hidden.csv", "report.json")}
+    path = {name: str(tmp_path / name) for name in ("a.csv", "b.csv", "notes.pdf", ".hidden.csv", "report.json")}
     watched = _Watched(
-        {path["a.csv"], path["b.csv"]}, set(), {path["notes.md"], path[".hidden.csv"]}, {path["report.json"]}, {path["b.csv"]}
+        {path["a.csv"], path["b.csv"]}, set(), {path["notes.pdf"], path[".hidden.csv"]}, {path["report.json"]}, {path["b.csv"]}
     )
     assert watched.run(tmp_path, ours=tmp_path / "report.json") == 0
     assert watched.loads == [5, 4, 0]
@@ -104,14 +104,14 @@ def test_a_folder_that_was_replaced_is_watched_and_loaded_anew(tmp_path: Path) -
         ("gone-folder", True),
         ("store.sqlite3-wal", False),
         (".git/c.csv", False),
-        ("readme.md", False),
+        ("readme.pdf", False),
         ("../other/a.csv", False),
     ],
 )
 def test_what_concerns_the_inputs_is_of_a_kind_that_is_read_or_a_folder(name: str, expected: bool, tmp_path: Path) -> None:  # noqa: FBT001
     """There or gone."""
     inputs = tmp_path / "inputs"
-    for each in ("a.csv", "sub/b.json.gz", ".git/c.csv", "readme.md"):
+    for each in ("a.csv", "sub/b.json.gz", ".git/c.csv", "readme.pdf"):
         put(inputs / each, "x")
     assert concerns(Path(os.path.normpath(inputs / name)), [inputs]) is expected
 
