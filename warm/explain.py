@@ -88,6 +88,7 @@ def _prices(source: Source, form: Format, options: Options, now_ms: int) -> tupl
         ("adjusted", "for splits and dividends, by its adj_close" if part.adjusted else "as they are: it has no adj_close"),
         ("rows", f"{part.rows} read, {part.frame.height} good, {part.unfinished} not over yet, {part.cut} after --as-of"),
         *_rejected(part.rejects),
+        *(("note", note) for note in told["notes"] or ()),
     ]
     rows = (
         part.frame.sort("symbol", "as_of_ms")

@@ -8,14 +8,16 @@ import polars as pl
 
 from app.domain.symbols import canonical_symbol, never_closes
 from app.domain.vector import is_symbol
-from warm.bars.reading import Reading, Stamp
+from warm.bars.labels import closing, is_coin, may_be_days, never_rest, on_sessions
+from warm.bars.reading import Reading, Says, Stamp
 from warm.files import Source
 from warm.formats import Format
 from warm.intervals import DAY_S, INTERVALS, Spacing, spacing
+from warm.names import SymbolChoice, said_symbol
 from warm.rejects import Rejects, set_aside
 from warm.rules import row_rules
 from warm.sessions import NEVER_CLOSES, Session
-from warm.stamps import read_stamps
+from warm.stamps import DateOrder, read_stamps
 
 BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
 
@@ -33,7 +35,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
 
     ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one (None: the exchange's, or
     UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of currencies for markets that never close and
-    all else for the exchange's.
+    all else for the exchange's. ``date_order`` is for dates whose column does not tell it, ``symbols`` for files that do not.
     """
 
     session: Session
@@ -43,6 +45,8 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     calendar: Calendar = "auto"
     stamps: Stamp | None = None
     zone: ZoneInfo | None = None
+    date_order: DateOrder | None = None
+    symbols: tuple[SymbolChoice, ...] = ()
 
 
 class PriceFile(NamedTuple):
@@ -67,22 +71,33 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     Raises:
         InputRefused: it cannot be used at all.
     """
+    source.symbol = said_symbol(source, reckoning.symbols)
     reading: Reading = form.read(source)
-    says, raw = reading.says, reading.frame
-    if "symbol" not in raw.columns:
-        raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
-    raw = raw.with_columns(pl.col("symbol").cast(pl.String))
+    says, raw = reading.says, _complete(source, reading)
+    if source.symbol is not None:
+        says = says._replace(named_by="--symbol")
     names = _names(raw, reckoning.calendar, says.never_closes)
     always = bool(names.get_column("never").all())
     session = reckoning.session
-    stamps = read_stamps(source, raw.get_column("date"), _zone(says.zone, reckoning, always=always), session.timezone)
-    dates = stamps.table.get_column("day").null_count() == stamps.table.get_column("stamp_ms").null_count()
+    zone = _zone(says.zone, reckoning, always=always)
+    stamps = read_stamps(source, raw.get_column("date"), zone, session.timezone, reckoning.date_order)
+    if says.unknown_clock is not None and stamps.zone is not None and reckoning.zone is None:
+        raise source.refuse(
+            f"its stamps are on a clock that it does not tell, {says.unknown_clock}; --naive-timezone says it (UTC, or for many"
+            " brokers Europe/Athens)"
+        )
+    names, notes = _resting(names, stamps.table, reckoning.calendar, says.never_closes)
+    table = stamps.table if always or not may_be_days(says.interval) else on_sessions(stamps.table, session)
+    dates = table.get_column("day").null_count() == table.get_column("stamp_ms").null_count()
     # What lies in the future is no bar, and must not stretch the distances.
-    past = stamps.table.filter(pl.col("stamp_ms") <= reckoning.now_ms)
+    past = table.filter(pl.col("stamp_ms") <= reckoning.now_ms)
     found = _spacing(raw, past, dates=dates and not always)
-    interval, how = _interval(source, says.interval, found, reckoning.interval, dates=dates)
+    interval, how = _interval(source, says, found, reckoning.interval, dates=dates)
     kind = reckoning.stamps or says.stamps
-    moments = _ends(stamps.table, interval, kind, session)
+    if kind is None:
+        kind, note = closing(past, interval, dates=dates, always=always)
+        notes += [note] if note else []
+    moments = _ends(table, interval, kind, session)
     frame = (
         raw.lazy()
         .join(names.lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
@@ -98,7 +113,7 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     if not adjusted:
         frame = frame.with_columns(pl.col("close").alias("adj_close"))
     rejects = Rejects()
-    frame, rows, cut, unfinished = _judge(source, reading, frame, interval, reckoning, rejects)
+    frame, rows, cut, unfinished, hollow = _judge(source, reading, frame, interval, reckoning, rejects)
     kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
     told = {
         "interval": interval,
@@ -107,9 +122,60 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
         "zone": stamps.zone or ("own" if not dates else None),
         "symbol_by": says.named_by or "column",
         "columns": dict(reading.columns),
+        "no_price": hollow or None,
+        "notes": notes or None,
     }
     symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
     return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+
+
+def _complete(source: Source, reading: Reading) -> pl.DataFrame:
+    """The rows with a symbol and a volume each: the symbol that the format or ``--symbol`` says, no volume where no row has any.
+
+    Raises:
+        InputRefused: ``--symbol`` for a file of several symbols.
+    """
+    raw, says = reading.frame, reading.says
+    if source.symbol is not None:
+        if "symbol" in raw.columns and raw.get_column("symbol").drop_nulls().n_unique() > 1:
+            raise source.refuse(f"it has several symbols, so --symbol cannot say that it is {source.symbol}")
+        raw = raw.with_columns(pl.lit(source.symbol).alias("symbol"))
+    elif "symbol" not in raw.columns:
+        raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
+    if "volume" not in raw.columns or _all_missing(reading, "volume"):
+        raw = raw.with_columns(pl.lit(0.0).alias("volume"))
+    return raw.with_columns(pl.col("symbol").cast(pl.String))
+
+
+_MISSING = ("", "-", "null", "none", "nan", "n/a", "na", "#n/a")
+"""What stands where there is no value, in small letters."""
+
+
+def _missing(name: str) -> pl.Expr:
+    return pl.col(f"text_{name}").str.strip_chars().str.to_lowercase().is_in(_MISSING).fill_null(value=True)
+
+
+def _all_missing(reading: Reading, name: str) -> bool:
+    """Whether no row has a value, nor a text that may have been meant for one."""
+    values = reading.frame.get_column(name)
+    if values.null_count() < values.len() or values.is_empty():
+        return False
+    texts = reading.texts(reading.frame.get_column("row").head(_SAMPLED_ROWS))
+    return f"text_{name}" not in texts.columns or bool(texts.select(_missing(name).all()).item())
+
+
+_SAMPLED_ROWS = 100
+
+
+def _resting(names: pl.DataFrame, stamps: pl.DataFrame, calendar: Calendar, says: bool | None) -> tuple[pl.DataFrame, list[str]]:  # noqa: FBT001
+    """The names, coins' among them known by their bars at weekends; and what is to be said of others that have such."""
+    resting = names.filter(~pl.col("never") & pl.col("symbol_ok"))
+    if calendar != "auto" or says is not None or resting.is_empty() or not never_rest(stamps):
+        return names, []
+    coins = [symbol for symbol in resting.get_column("canonical") if is_coin(symbol)]
+    others = resting.height - len(coins)
+    note = "bars on Saturdays and Sundays: --calendar always if its market never closes"
+    return names.with_columns(pl.col("never") | pl.col("canonical").is_in(coins)), [note] if others else []
 
 
 def _zone(said: str | None, reckoning: Reckoning, *, always: bool) -> ZoneInfo:
@@ -149,13 +215,16 @@ def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, *, dates: bool) -> Spacing
     return spacing(sample.join(stamps.lazy(), on="date", how="inner").select("symbol", "stamp_ms").collect(), dates=dates)
 
 
-def _interval(source: Source, said: str | None, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
+def _interval(source: Source, says: Says, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
     """A file's interval, and what tells it: the file itself, its spacing, or nothing (then the one wanted, or a day).
 
     Raises:
         InputRefused: the file says one thing and its spacing another, the spacing is none of the known ones, or its symbols
         differ.
     """
+    said, hint = says.interval, says.hint
+    if said is None and hint is not None and (found.distances == 0 or found.least == INTERVALS[hint]):
+        said = hint
     if found.distances == 0 or found.seconds is None:
         return said or wanted or "1d", "file" if said else "--interval" if wanted else "assumed"
     apart = f"most of its bars are {_length(found.seconds)} apart"
@@ -189,7 +258,8 @@ def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Sess
     """Each stamp's end of bar, as a moment in milliseconds: ``session_ms`` on the exchange, ``always_ms`` where it never closes.
 
     A date is its session's close; of a bar of several days that it opens, the close of the last of them. A moment opens its bar
-    unless its format or the caller says that it closes it, or it is the very close of its session.
+    unless its format or the caller says that it closes it, or it is about the close of its session; one of a day or more that
+    stands before that close is of that session.
     """
     seconds = INTERVALS[interval]
     opened_ms = 0 if kind == "close" else seconds * 1000
@@ -210,7 +280,7 @@ def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Sess
     )
     of_session = closes.select(pl.col("day").alias("session_day"), "own_close", "session_close")
     of_utc = closes.select(pl.col("day").alias("utc_day"), "always_close")
-    at_close = pl.col("stamp_ms") == pl.col("own_close")
+    at_close = pl.col("stamp_ms").is_between("own_close", pl.col("own_close") + _LATE_MS)
     return (
         moments.join(of_session, on="session_day", how="left", maintain_order="left")
         .join(of_utc, on="utc_day", how="left", maintain_order="left")
@@ -220,6 +290,8 @@ def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Sess
             .then("session_close")
             .when(at_close)
             .then("stamp_ms")
+            .when((pl.col("stamp_ms") < pl.col("own_close")) & pl.lit(kind != "close"))
+            .then("session_close")
             .otherwise("moment_ms")
             .alias("session_ms"),
             pl.coalesce("always_close", "moment_ms").alias("always_ms"),
@@ -227,10 +299,16 @@ def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Sess
     )
 
 
+_LATE_MS = 300_000
+"""How long after a session's close its last trade may be reported."""
+
+
 def _judge(
     source: Source, reading: Reading, frame: pl.DataFrame, interval: str, reckoning: Reckoning, rejects: Rejects
-) -> tuple[pl.DataFrame, int, int, int]:
-    """The rows that pass, how many there were up to the cut, how many after it, and how many bars are not over yet."""
+) -> tuple[pl.DataFrame, int, int, int, int]:
+    """The rows that pass, how many there were up to the cut, how many after it, how many bars are not over yet, and how many rows
+    have no price but maybe an open: those are no bars.
+    """
     total = frame.height
     if reckoning.as_of_ms is not None:
         frame = frame.filter(pl.col("as_of_ms").le(reckoning.as_of_ms).fill_null(value=True))
@@ -240,7 +318,7 @@ def _judge(
     frame = frame.filter(begun.not_().fill_null(value=True))
     unfinished = rows - frame.height
     bad = pl.any_horizontal(rule.fill_null(value=False) for *_, rule in row_rules(now_ms))
-    suspects = frame.filter(bad)
+    suspects, hollow = frame.filter(bad), 0
     if not suspects.is_empty():
         frame = frame.filter(~bad)
         texts = reading.texts(suspects.get_column("row"))
@@ -250,9 +328,13 @@ def _judge(
         told = suspects.filter(~pl.col("row").is_in(blank.implode())).join(
             texts, on=[name for name in ("row", "group") if name in texts.columns], how="left", maintain_order="left"
         )
-        missing = [name for name in ("adj_close", "symbol") if f"text_{name}" not in told.columns]
+        unpriced = pl.all_horizontal(pl.col(name).is_null() & _missing(name) for name in ("high", "low", "close"))
+        hollow = told.filter(unpriced).height
+        told = told.filter(~unpriced)
+        rows, total = rows - hollow, total - hollow
+        missing = [name for name in ("adj_close", "symbol", "volume") if f"text_{name}" not in told.columns]
         told = told.with_columns(
             (pl.col("symbol") if name == "symbol" else pl.lit(None, dtype=pl.String)).alias(f"text_{name}") for name in missing
         )
         set_aside(told, row_rules(now_ms, text=True), source.label, rejects)
-    return frame, rows, total - rows, unfinished
+    return frame, rows, total - rows, unfinished, hollow

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from warm.bars.aliases import ALIASES
 from warm.bars.reading import Reading, Says, from_raw
-from warm.bars.table import ALIASES
 from warm.files import Source, one_line
 from warm.memory import memory
 from warm.tables import first_fields, open_table, plain_name, read_table, separator_of
@@ -51,7 +51,7 @@ _COLUMNS_MIN = 6
 _PRICES_MIN = 5
 """Open, high, low, close and volume; dividends, splits and gains may stand beside them."""
 
-_number = re.compile(r"\s*[-+]?\d*\.?\d*(?:[eE][-+]?\d+)?\s*").fullmatch
+_number = re.compile(r"\s*[-+]?[$€£¥₹]?[\d.,' ]*(?:[eE][-+]?\d+|[KMB%])?\s*").fullmatch
 
 
 def of_header(header: list[str]) -> bool:
@@ -72,7 +72,7 @@ def read(source: Source) -> Reading:
         skipped = 0
     bars = []
     for number, (symbol, names) in enumerate(groups.items()):
-        missing = sorted(_FIELDS - {"adj_close"} - names.keys())
+        missing = sorted(_FIELDS - {"adj_close", "volume"} - names.keys())
         if missing:
             raise source.refuse(f"symbol {symbol[:40]!r} has no column for {missing[0]!r}")
         part = frame.select(
@@ -82,11 +82,15 @@ def read(source: Source) -> Reading:
             pl.col(dates).alias("date"),
             *(pl.col(theirs).alias(own) for own, theirs in names.items()),
         )
-        bars.append(part.filter(~pl.all_horizontal(pl.col(own).is_null() for own in names)))
+        if "volume" not in names:
+            part = part.with_columns(pl.lit(None, dtype=pl.String).alias("volume"))
+        # A volume alone is of a day that has not begun.
+        prices = [own for own in names if own != "volume"]
+        bars.append(part.filter(~pl.all_horizontal(pl.col(own).is_null() for own in prices)))
     columns = {f"{theirs} ({symbol})": own for symbol, names in list(groups.items())[:1] for own, theirs in names.items()}
     if not bars:
         raise source.refuse("no column of a price in it")
-    return from_raw(pl.concat(bars), Says(stamps="open"), columns, "line" if source.kind == "csv" else "row")
+    return from_raw(source, pl.concat(bars), Says(stamps="open"), columns, "line" if source.kind == "csv" else "row")
 
 
 def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame, int]:
