@@ -193,11 +193,11 @@ _DOCUMENTS: tuple[tuple[str, Callable[[object], bool]], ...] = (
     ("bybit", exchanges.is_bybit),
     ("okx", exchanges.is_okx),
     ("kraken", exchanges.is_kraken),
+    ("series", series.is_series),
     ("ai-hedge-fund-v2", ai_hedge_fund_v2.detects),
     ("ai-hedge-fund", ai_hedge_fund.detects),
     ("tradingagents", tradingagents.detects),
     ("tradingagents-cn", tradingagents_cn.detects),
     ("rows", objects.is_rows),
-    ("series", series.is_series),
 )
 """What tells a JSON document's format, the most particular first."""

@@ -186,7 +186,7 @@ def _order(source: Source, written: pl.DataFrame, order: DateOrder | None) -> tu
     example = parts.select(pl.format("{}{}{}{}{}", "a", "sign", "b", "sign", "y")).item(0, 0)
     days = parts.select((pl.col("a").cast(pl.Int64) > 12).any(), (pl.col("b").cast(pl.Int64) > 12).any()).row(0)  # noqa: PLR2004
     short = parts.filter(pl.col("y").str.len_bytes() == 2)  # noqa: PLR2004
-    if days == (True, True) or (short.height and short["y"].n_unique() >= short["a"].n_unique()):
+    if days == (True, True) or (short.height and not days[1] and short["y"].n_unique() >= short["a"].n_unique()):
         raise source.refuse(f"dates such as {example!r} have no order that fits all; allowed: YYYY-MM-DD")
     if order is None and not any(days) and parts.item(0, "sign") != ".":
         raise source.refuse(
