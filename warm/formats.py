@@ -157,6 +157,8 @@ def _of_header(source: Source, header: list[str]) -> Format | Unknown:
         if freqtrade and arrays.no_trades(source):
             return _MARKS
         return FORMATS["freqtrade" if freqtrade and named.symbol and named.interval else "table"]
+    if wide.of_header(header):
+        return FORMATS["yfinance"]
     looks = f"a table of {', '.join(each[:20] for each in header[:8])}"
     if table.hints(header):
         return Unknown(looks, "prices")

@@ -20,11 +20,11 @@ _NOISE = frozenset({
     "dat", "ascii", "mt", "mt4", "mt5", "nt", "metatrader", "ninjatrader", "tradingview", "alpaca", "polygon", "yfinance",
     "yfin", "yf", "yahoo", "yahoofinance", "alphavantage", "alpha", "vantage", "av", "tiingo", "eodhd", "eod", "stooq",
     "investing", "com", "twelvedata", "twelve", "fmp", "finnhub", "quandl", "marketstack", "akshare", "tushare", "baostock",
-    "finrl", "freqtrade", "ccxt", "currency", "currencies", "digital", "forex", "full", "compact", "adjusted", "adj", "usa",
-    "us", "equity", "crypto", "export", "download", "sample", "test", "train", "table", "long", "wide", "all", "part", "file",
-    "daily", "day", "hourly", "hour", "minute", "second", "weekly", "monthly", "intraday", "max", "from", "to", "until",
-    "since", "latest", "final", "clean", "cleaned", "raw", "new", "old", "copy", "bid", "ask", "mid", "last", "utc", "gmt",
-    "est", "d", "w", "m",
+    "finrl", "freqtrade", "ccxt", "currency", "currencies", "digital", "forex", "full", "compact", "adjusted", "adj",
+    "unadjusted", "adjsplit", "adjsplitdiv", "usa", "us", "equity", "crypto", "export", "download", "sample", "test", "train",
+    "table", "long", "wide", "all", "part", "file", "daily", "day", "hourly", "hour", "minute", "second", "weekly", "monthly",
+    "intraday", "max", "from", "to", "until", "since", "latest", "final", "clean", "cleaned", "raw", "new", "old", "copy",
+    "bid", "ask", "mid", "last", "utc", "gmt", "est", "d", "w", "m",
 })  # fmt: skip
 _WORDS = frozenset(word for word in _NOISE if len(word) > 3)  # noqa: PLR2004
 """Those that a number may stand behind: prices2024."""

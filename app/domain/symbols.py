@@ -24,11 +24,12 @@ _SAME = {"XBT": "BTC", "XDG": "DOGE"}
 _QUOTES = "|".join(sorted(FIAT | COINS))
 # In one word only the quotes that are told without doubt, the longest first: BTCFDUSD is quoted in FDUSD. FETUSD is quoted in
 # USD, so TUSD is none of them; BNBUSD, so neither is BUSD; and HYUNDAI is a share. Two currencies of three letters are a pair
-# whichever they are: USDCHF.
+# whichever they are, and whatever a broker puts behind
+# them: USDCHF, EURUSD.pro.
 _JOINED_QUOTES = "FDUSD|USDT|USDC|USD|EUR|GBP|JPY|AUD|TRY|BRL|BTC|XBT|ETH|BNB"
 _separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z]{{3,5}}))?").fullmatch
 _joined = re.compile(rf"(?=[A-Z0-9]{{6,20}}$)([A-Z0-9]{{2,}}?)({_JOINED_QUOTES})").fullmatch
-_halves = re.compile("([A-Z]{3})([A-Z]{3})(?:=X)?").fullmatch
+_halves = re.compile(r"([A-Z]{3})([A-Z]{3})(?:=X|\.(?!P$)[A-Z]{1,6})?").fullmatch
 _kraken = re.compile("X([A-Z]{3})[ZX]([A-Z]{3})").fullmatch
 _prefixed = re.compile("[A-Z]{1,16}:([A-Z0-9/_-]+)").fullmatch
 _perpetual = re.compile(r"([A-Z0-9/_-]{2,20}?)(?:[-/_]?(PERP)|[-/_](PERPETUAL|SWAP)|\.(P))").fullmatch
@@ -49,6 +50,9 @@ def canonical_symbol(text: str) -> str:
     symbol = text.upper()
     if found := _american(symbol):
         symbol = found[1]
+    # EODHD's suffix of coins.
+    if symbol.endswith(".CC") and _pair(symbol[:-3]):
+        symbol = symbol[:-3]
     # An exchange's name, or Polygon's letter, before a pair.
     if (found := _prefixed(symbol)) and _pair(found[1]):
         symbol = found[1]

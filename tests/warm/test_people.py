@@ -101,6 +101,15 @@ SHARES = {
     ),
     "NinjaTrader's days": ("AAPL.Last.txt", table((), ((bar.at.strftime("%Y%m%d"), *bar[1:]) for bar in DAYS), ";")),
     "a notice above": ("AAPL.csv", "# from somewhere\n\nsep=;\n" + table(("Date", *OHLCV), DAYS, ";")),
+    "quantmod": (
+        "AAPL.csv",
+        table(("", *(f"AAPL.{name.title()}" for name in OHLCV), "AAPL.Adjusted"), ((*bar, bar.close) for bar in DAYS)),
+    ),
+    "a flattened frame": (
+        "prices.csv",
+        table(("Date", *(f"{name.title()}_AAPL" for name in OHLCV)), DAYS),
+    ),
+    "Korean": ("AAPL.csv", plain(DAYS, head=("날짜", "시가", "고가", "저가", "종가", "거래량"))),
     "TradingAgents' cache": ("AAPL-YFin-data-2023-01-01-2023-11-18.csv", plain(DAYS)),
     "two compact dates": ("yahoofinance-AAPL-20230101-20231118.csv", plain(DAYS)),
     "a date and a time": ("AAPL_20231118_161500.csv", plain(DAYS)),
@@ -192,6 +201,34 @@ PAIRS = {
         "EUR_USD Historical Data.csv",
         table(("Date", *OHLCV), ((f"{b.at:%F %T}", *b[1:5], "") for b in HOURS)),
         "EUR-USD",
+        HOURS,
+    ),
+    "Hyperliquid": (
+        "x.json",
+        document(
+            [
+                {"T": seconds(b.at) * 1000 + 3_599_999, "t": seconds(b.at) * 1000, "s": "ETHUSDC", "i": "1h", "n": 4}
+                | {name[0]: str(getattr(b, name)) for name in OHLCV}
+                for b in COINS
+            ]
+        ),
+        "ETH-USDC",
+        COINS,
+    ),
+    "MetaStock, zeros lost": (
+        "gbpusd.txt",
+        table(
+            [f"<{name}>" for name in ("TICKER", "DTYYYYMMDD", "TIME", *OHLCV[:4], "VOL")],
+            (("GBPUSD", f"{b.at:%Y%m%d}", int(f"{b.at:%H%M}"), *b[1:]) for b in HOURS),
+        ),
+        "GBP-USD",
+        HOURS,
+    ),
+    "no heading": ("ETHUSD_1hour_sample.txt", table((), ((f"{b.at:%F %T}", *b[1:]) for b in COINS)), "ETH-USD", COINS),
+    "no heading, decimal comma": (
+        "GBPUSD_1h.csv",
+        table((), ((f"{b.at:%d.%m.%Y %H:%M}", *map(comma, b[1:5]), b.volume) for b in HOURS), ";"),
+        "GBP-USD",
         HOURS,
     ),
     "compact moments": ("ETH-USD.csv", plain(COINS, stamp("%Y%m%d%H%M")), "ETH-USD", COINS),

@@ -21,7 +21,7 @@ from warm.rules import PRICES
 from warm.tables import first_fields, headless_table
 
 _stamp = re.compile(
-    r"\d{4}[.-/]?\d{2}[.-/]?\d{2}([ T]?\d{2}:?\d{2}(:?\d{2}(\.\d+)?)?Z?)?|\d{1,2}[./]\d{1,2}[./]\d{4}.*|\d{9,19}"
+    r"\d{4}[./-]?\d{2}[./-]?\d{2}([ T]?\d{2}:?\d{2}(:?\d{2}(\.\d+)?)?Z?)?|\d{1,2}[./]\d{1,2}[./]\d{4}.*|\d{9,19}"
 ).fullmatch
 _clock = re.compile(r"\d{1,2}:\d{2}(:\d{2})?").fullmatch
 _number = re.compile(r"[$€£]?-?\d[\d.,' ]*([eE][-+]?\d+)?").fullmatch

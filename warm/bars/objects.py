@@ -111,10 +111,15 @@ def _columns(row: Mapping[str, object]) -> dict[str, str]:
     for aliases in (ALIASES, WEAK):
         for theirs in row:
             plain = theirs.strip().lower()
-            own = "symbol" if theirs == "T" and "t" in row else aliases.get(plain, plain)
+            own = _ticker(row[theirs]) if theirs == "T" and "t" in row else aliases.get(plain, plain)
             if own in _NAMES and own not in columns.values() and theirs not in columns and plain != "name":
                 columns[theirs] = own
     return columns
+
+
+def _ticker(value: object) -> str:
+    """What ``T`` beside ``t`` is: Polygon's ticker, or when a bar of Binance or Hyperliquid ends."""
+    return "symbol" if isinstance(value, str) and not value.isdigit() else "end"
 
 
 _NAMES = {*REQUIRED, *OPTIONAL}

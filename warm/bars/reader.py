@@ -97,6 +97,8 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     if kind is None:
         kind, note = closing(past, interval, dates=dates, always=always)
         notes += [note] if note else []
+    if INTERVALS[interval] > DAY_S:
+        notes = [each for each in notes if each != _AT_WEEKENDS]
     moments = _ends(table, interval, kind, session)
     frame = (
         raw.lazy()
@@ -167,6 +169,9 @@ def _all_missing(reading: Reading, name: str) -> bool:
 _SAMPLED_ROWS = 100
 
 
+_AT_WEEKENDS = "bars on Saturdays and Sundays: --calendar always if its market never closes"
+
+
 def _resting(names: pl.DataFrame, stamps: pl.DataFrame, calendar: Calendar, says: bool | None) -> tuple[pl.DataFrame, list[str]]:  # noqa: FBT001
     """The names, coins' among them known by their bars at weekends; and what is to be said of others that have such."""
     resting = names.filter(~pl.col("never") & pl.col("symbol_ok"))
@@ -174,8 +179,7 @@ def _resting(names: pl.DataFrame, stamps: pl.DataFrame, calendar: Calendar, says
         return names, []
     coins = [symbol for symbol in resting.get_column("canonical") if is_coin(symbol)]
     others = resting.height - len(coins)
-    note = "bars on Saturdays and Sundays: --calendar always if its market never closes"
-    return names.with_columns(pl.col("never") | pl.col("canonical").is_in(coins)), [note] if others else []
+    return names.with_columns(pl.col("never") | pl.col("canonical").is_in(coins)), [_AT_WEEKENDS] if others else []
 
 
 def _zone(said: str | None, reckoning: Reckoning, *, always: bool) -> ZoneInfo:

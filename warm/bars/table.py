@@ -101,7 +101,7 @@ def _dates(table: Table) -> tuple[list[str], list[str]]:
     if not dates:
         by_name = {plain_name(each): each for each in reversed(header)}
         dates = [by_name[name] for name, own in WEAK.items() if own == "date" and name in by_name][:1]
-    if not dates and header and plain_name(header[0]) in ("", "index", "unnamed: 0"):
+    if not dates and header and plain_name(header[0]) in ("", "index", "unnamed: 0", "__index_level_0__"):
         # What pandas writes of a frame whose index has no name.
         dates = header[:1]
     return dates, [each for each in header if each not in dates]
@@ -136,7 +136,7 @@ def _one_date(
 def _is_clock(values: pl.Series) -> bool:
     """Whether a column holds times of day."""
     texts = values.cast(pl.String).str.strip_chars().drop_nulls()
-    return bool(texts.str.contains(r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$|^\d{4}$|^\d{6}$").all())
+    return bool(texts.str.contains(r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$|^\d{1,6}$").all())
 
 
 def _is_number(values: pl.Series) -> bool:
@@ -168,11 +168,16 @@ def _said(source: Source, says: Says, frame: pl.DataFrame) -> Says:
     return says if told is None else says._replace(interval=told)
 
 
+_HHMM = 4
+
+
 def _joined(date: str, clock: str) -> pl.Expr:
     """A column of dates and one of times of day (HHMMSS, HHMM, or with colons) as moments; as dates where every time is zero."""
     times = pl.col(clock).cast(pl.String).str.strip_chars()
-    digits = times.str.extract(r"^([\d:]+)", 1).str.replace(r"^(\d):", "0$1:").str.replace_all(":", "")
-    digits = digits.str.slice(0, 6).str.pad_end(6, "0")
+    digits = times.str.extract(r"^([\d:]+)", 1).str.replace_all(":", "")
+    # Hours and minutes, or seconds too: told by the longest, for zeros in front may be lost.
+    short = digits.str.len_bytes().max() <= _HHMM
+    digits = pl.when(short).then(digits.str.zfill(_HHMM) + "00").otherwise(digits.str.zfill(_HHMM + 2))
     half = times.str.extract(r"([AaPp][Mm])$", 1).fill_null("")
     time = pl.concat_str(digits.str.slice(0, 2), digits.str.slice(2, 2), digits.str.slice(4, 2), separator=":")
     written = pl.col(date).cast(pl.String).str.strip_chars()

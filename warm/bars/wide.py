@@ -19,7 +19,9 @@ from warm.memory import memory
 from warm.tables import first_fields, open_table, plain_name, read_table, separator_of
 
 _FIELDS = {"open", "high", "low", "close", "volume", "adj_close"}
-_pair = re.compile(r"\('([^']{1,40})', '([^']{1,40})'\)").fullmatch
+_tuple = re.compile(r"\('([^']{1,40})', '([^']{1,40})'\)").fullmatch
+_flat = re.compile(r"(?i)(adj[ ._]?close|adjusted|open|high|low|close|volume)[ ._](.{1,40})").fullmatch
+_flat_last = re.compile(r"(?i)(.{1,40}?)[ ._](adj[ ._]?close|adjusted|open|high|low|close|volume)").fullmatch
 _DATES = ("date", "datetime", "timestamp", "")
 
 
@@ -54,9 +56,15 @@ _PRICES_MIN = 5
 _number = re.compile(r"\s*[-+]?[$€£¥₹]?[\d.,' ]*(?:[eE][-+]?\d+|[KMB%])?\s*").fullmatch
 
 
+def _pair(name: str) -> tuple[str, str] | None:
+    """Price and ticker, or ticker and price, of a column that names both: a tuple's text, ``Close_AAPL``, ``AAPL.Close``."""
+    found = _tuple(name) or _flat(name) or _flat_last(name)
+    return (found[1], found[2]) if found else None
+
+
 def of_header(header: list[str]) -> bool:
-    """Whether the columns of a Parquet or Arrow file are pairs of price and ticker."""
-    return sum(_pair(each) is not None for each in header) >= 5  # noqa: PLR2004
+    """Whether the columns of a table are pairs of price and ticker."""
+    return sum(_pair(each) is not None for each in header) >= _PRICES_MIN
 
 
 def read(source: Source) -> Reading:
@@ -65,7 +73,7 @@ def read(source: Source) -> Reading:
     Raises:
         InputRefused: the table cannot be read, or a symbol lacks a column.
     """
-    if source.kind == "csv":
+    if source.kind == "csv" and of_lines(first_fields(source, 2)):
         dates, groups, frame, skipped = _from_csv(source)
     else:
         dates, groups, frame = _from_pairs(source)
@@ -141,10 +149,10 @@ def _from_pairs(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.Data
     if dates is None:
         raise source.refuse("no column of dates; allowed: Date, Datetime, timestamp")
     pairs = [found for name in table.header if (found := _pair(name))]
-    price_first = len({_field(each[1]) for each in pairs}) >= len({_field(each[2]) for each in pairs})
+    price_first = len({_field(each[0]) for each in pairs}) >= len({_field(each[1]) for each in pairs})
     for name in table.header:
         if found := _pair(name):
-            price, ticker = (found[1], found[2]) if price_first else (found[2], found[1])
+            price, ticker = found if price_first else (found[1], found[0])
             own = _field(price)
             if own is not None:
                 groups.setdefault(ticker, {})[own] = name
