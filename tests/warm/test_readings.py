@@ -121,6 +121,8 @@ def test_a_weeks_label_may_be_its_last_day(first: date, known: int, note: str | 
     notes = outcome.report["files"][0].get("notes", [])
     assert len(notes) == (note is not None)
     assert note is None or note in notes[0]
+    rows = [{name: str(value) for name, value in zip(("date", *OHLCV), bar, strict=True)} for bar in weeks]
+    assert run(tmp_path / "rows", {"XYZ.json": document(rows)}).store.price("XYZ").as_of_ms == known
     assert outcome.report["rejects"] == 0
 
 
