@@ -33,6 +33,7 @@ _halves = re.compile(r"([A-Z]{3})([A-Z]{3})(?:=X|\.(?!P$)[A-Z]{1,6})?").fullmatc
 _kraken = re.compile("X([A-Z]{3})[ZX]([A-Z]{3})").fullmatch
 _prefixed = re.compile("[A-Z]{1,16}:([A-Z0-9/_-]+)").fullmatch
 _perpetual = re.compile(r"([A-Z0-9/_-]{2,20}?)(?:[-/_]?(PERP)|[-/_](PERPETUAL|SWAP)|\.(P))").fullmatch
+_dated = re.compile(r"(.+)[-_](?:\d{6}|\d{1,2}[A-Z]{3}\d{2})").fullmatch
 _share_class = re.compile(r"([A-Z]{1,5})[-/]([A-Z])").fullmatch
 _american = re.compile(r"([A-Z0-9]{1,6}(?:[-/_][A-Z]{1,2})?)\.US").fullmatch
 _chinese = re.compile(r"(?:(SH|SZ|BJ)(?:SE)?\.?)?(\d{6})").fullmatch
@@ -98,8 +99,10 @@ def _contract(written: str, joined: str | None, long: str | None, letter: str | 
 
 
 def never_closes(symbol: str) -> bool:
-    """Whether a canonical ``symbol`` is a pair of currencies, which trade day and night. Those of states rest at weekends, but
-    their days end at midnight too.
+    """Whether a canonical ``symbol`` is a pair of currencies, which trade day and night, or a coin's future (``BTC-29MAR24``).
+    Pairs of states' currencies rest at weekends, but their days end at midnight too.
     """
+    if (found := _dated(symbol)) and (found[1] in COINS or _pair(found[1])):
+        return True
     _, dash, rest = symbol.partition("-")
     return (bool(dash) and rest.partition(":")[0] in FIAT | COINS) or symbol.endswith("=X")

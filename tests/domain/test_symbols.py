@@ -100,6 +100,9 @@ def test_all_separators_of_a_pair_mean_the_same(base: str, quote: str) -> None:
 @pytest.mark.parametrize(
     ("symbol", "expected"),
     [
+        ("BTC-29MAR24", True),
+        ("BTCUSDT_240329", True),
+        ("ABC_240329", False),
         ("BTC-USD", True),
         ("BTC-USD:USD", True),
         ("USDKWD=X", True),

@@ -131,6 +131,8 @@ def test_a_weeks_label_may_be_its_last_day(symbol: str, first: date, known: int,
         assert len(notes) == (note is not None)
         assert note is None or note in notes[0]
         assert outcome.report["rejects"] == 0
+    objects = [{"symbol": symbol} | {name: str(getattr(bar, name)) for name in OHLCV} | {"date": str(bar.at)} for bar in weeks]
+    assert read(tmp_path / "rows", {"weeks.json": document(objects)}) == {symbol: (weeks[-1].close, known)}
 
 
 def test_bars_at_weekends_of_what_is_no_coin_are_told(tmp_path: Path) -> None:

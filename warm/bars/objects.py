@@ -94,7 +94,7 @@ def read_rows(source: Source) -> Reading:
             values["symbol"].append(symbol or named.symbol)
     meta = _meta(source.json)
     told = interval_named(str(meta.get("interval", "")))
-    says = Says(interval=told or named.interval, stamps="open", hint=named.hint)
+    says = Says(interval=told or named.interval, stamps="open" if "t" in columns else None, hint=named.hint)
     zone = meta.get("exchange_timezone")
     if isinstance(zone, str):
         says = says._replace(zone=_known(source, zone))

@@ -98,7 +98,7 @@ def read(source: Source) -> Reading:
     columns = {f"{theirs} ({symbol})": own for symbol, names in list(groups.items())[:1] for own, theirs in names.items()}
     if not bars:
         raise source.refuse("no column of a price in it")
-    return from_raw(source, pl.concat(bars), Says(stamps="open"), columns, "line" if source.kind == "csv" else "row")
+    return from_raw(source, pl.concat(bars), Says(), columns, "line" if source.kind == "csv" else "row")
 
 
 def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame, int]:
