@@ -32,6 +32,7 @@ from warm.formats import FORMATS, parse_choice
 from warm.intervals import INTERVALS
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
 from warm.memory import MB, MemoryBound
+from warm.names import parse_symbol
 from warm.publish import OpenStore, WarmStore
 from warm.report import Reporter, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
@@ -89,6 +90,14 @@ def make_parser() -> Parser:
         "--stamps", choices=("open", "close"), help="what a bar's stamp is (default: as its format has it; open for tables)"
     )
     parser.add_argument("--naive-timezone", help="where prices' moments without one are (default --timezone; UTC for pairs)")
+    parser.add_argument("--date-order", choices=("dmy", "mdy"), help="of dates like 3/8/2024, where no row of a file tells it")
+    parser.add_argument(
+        "--symbol",
+        action="append",
+        default=[],
+        metavar="FILE=SYMBOL",
+        help="the symbol of a file (or of those that fit a pattern) that does not tell it; may be repeated",
+    )
     by_format = parser.add_argument(
         "--format",
         action="append",
@@ -134,6 +143,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
     try:
         session = open_session(arguments.timezone, arguments.session_close, arguments.interval, arguments.exchange)
         formats = tuple(parse_choice(each) for each in arguments.format)
+        symbols = tuple(parse_symbol(each) for each in arguments.symbol)
         zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
         stablecoins = arguments.stablecoins or load_setting("stablecoins")
         aliases = make_aliases(load_setting("symbol_aliases"), stablecoins, arguments.alias)
@@ -153,6 +163,8 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         calendar=arguments.calendar,
         stamps=arguments.stamps,
         zone=zone,
+        date_order=arguments.date_order,
+        symbols=symbols,
         choices=formats,
         dry_run=arguments.dry_run,
         prune=arguments.prune,

@@ -113,6 +113,10 @@ class Exchange:
             return None
         return self.regular(day)
 
+    def has_sessions(self, weekday: int) -> bool:
+        """Whether it is open on a weekday (0 Monday), holidays aside."""
+        return self._weekdays[weekday] == "1"
+
     def close_minutes(self, day: date) -> int:
         """When the session of ``day`` closes, in minutes after local midnight; of a day without one, when it would."""
         return (self.hours(day) or self.regular(day)).closes

@@ -33,7 +33,12 @@ BY = {
     "assumed": "assumed, as there is only one bar",
 }
 _OUTPUT = ["symbol", "as_of_ms", "agent", "status", "view", "confidence", "reason"]
-MOMENT = {"open": "when a bar begins", "close": "when a bar ends", "date": "the date of a session, which ends it"}
+MOMENT = {
+    "open": "when a bar begins",
+    "close": "when a bar ends",
+    "date": "the date of a session, which ends it",
+    "both": "when a bar begins or ends, by market",
+}
 
 
 class Others(NamedTuple):
@@ -147,6 +152,7 @@ def _prices(source: Source, form: Format, options: Options, now_ms: int) -> tupl
         ("adjusted", "for splits and dividends, by its adj_close" if part.adjusted else "as they are: it has no adj_close"),
         ("rows", f"{part.rows} read, {part.frame.height} good, {part.unfinished} not over yet, {part.cut} after --as-of"),
         *_rejected(part.rejects),
+        *(("note", note) for note in told["notes"] or ()),
     ]
     rows = (
         part.frame.sort("symbol", "as_of_ms")

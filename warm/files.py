@@ -24,6 +24,7 @@ from warm.memory import memory
 KINDS = {
     ".csv": "csv",
     ".tsv": "csv",
+    ".txt": "csv",
     ".parquet": "parquet",
     ".feather": "arrow",
     ".arrow": "arrow",
@@ -92,6 +93,8 @@ class Source:
     ) -> None:
         self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
         self._data: bytes | None = None
+        self.symbol: str | None = None
+        """The symbol that ``--symbol`` says."""
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
@@ -202,6 +205,17 @@ class Source:
         Raises:
             InputRefused: empty, or no UTF-8.
         """
+        found = [line for line in self.text_lines() if line.strip()][:count]
+        if not found:
+            raise self.refuse("the file is empty")
+        return found
+
+    def text_lines(self) -> list[str]:
+        """All lines of its `head`, blank ones too; of the last of them maybe only the beginning.
+
+        Raises:
+            InputRefused: empty, or no UTF-8.
+        """
         head = self.head()
         if not head.removeprefix(_MARK).strip():
             raise self.refuse("the file is empty")
@@ -214,10 +228,7 @@ class Source:
             if error.end < len(head) or error.reason != "unexpected end of data":
                 raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
             text = head[: error.start].decode("utf-8-sig")
-        found = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()][:count]
-        if not found:
-            raise self.refuse("the file is empty")
-        return found
+        return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
     def text(self) -> str:
         """All of it as text.

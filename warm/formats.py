@@ -6,11 +6,11 @@ from typing import Any, Literal, NamedTuple
 
 from app.domain.text import harmless
 from warm.agents import ai_hedge_fund, ai_hedge_fund_v2, ai_trader, native, tradingagents, tradingagents_cn, tradingagents_reports
-from warm.bars import arrays, lean, objects, table, wide
+from warm.bars import arrays, exchanges, headless, lean, objects, series, table, wide
 from warm.bars.reading import BAR
 from warm.errors import InputRefused
 from warm.files import Source
-from warm.names import read_name
+from warm.names import name_of
 from warm.tables import first_fields, open_table
 
 Kind = Literal["prices", "agents"]
@@ -30,11 +30,16 @@ class Format(NamedTuple):
 
 PRICES: tuple[Format, ...] = (
     Format("table", "prices", "long table: symbol, date, open, high, low, close, volume", table.read),
+    Format("headless", "prices", "tables without a line of names: Kraken, HistData, MetaTrader, NinjaTrader", headless.read),
     Format("yfinance", "prices", "yfinance's wide table, a group of columns a symbol", wide.read),
-    Format("rows", "prices", "bars as JSON objects (Alpaca, Polygon)", objects.read_rows),
+    Format("rows", "prices", "bars as JSON objects (Alpaca, Polygon, Twelve Data, FMP)", objects.read_rows),
+    Format("series", "prices", "JSON with a list or object a column (pandas, Yahoo's chart, Finnhub)", series.read),
     Format("alpha-vantage", "prices", "Alpha Vantage's series", objects.read_alpha_vantage),
     Format("binance", "prices", "Binance's klines, arrays of 12", arrays.read_binance),
     Format("coinbase", "prices", "Coinbase Exchange's candles, arrays of 6: low before open", arrays.read_coinbase),
+    Format("bybit", "prices", "Bybit's klines", exchanges.read_bybit),
+    Format("okx", "prices", "OKX's candles", exchanges.read_okx),
+    Format("kraken", "prices", "Kraken's answer of candles", exchanges.read_kraken),
     Format("freqtrade", "prices", "freqtrade's candles, and ccxt's arrays of 6", arrays.read_freqtrade),
     Format("lean", "prices", "QuantConnect Lean's equities, prices times 10,000", lambda source: lean.read(source, scaled=True)),
     Format("lean-unscaled", "prices", "QuantConnect Lean's crypto and forex", lambda source: lean.read(source, scaled=False)),
@@ -119,29 +124,40 @@ def recognise(source: Source) -> Format | Unknown:
     if (recognised := _BY_KIND.get(source.kind or "")) is not None:
         return recognised(source)
     if source.kind == "csv":
-        fields = first_fields(source, 3)
-        if lean.is_quotes(source, fields):
-            return Unknown("bids and offers, or open interest, in place of trades")
-        if arrays.of_lines(fields):
-            return FORMATS["binance"]
-        if found := lean.of_lines(source, fields):
-            return FORMATS[found]
-        if wide.of_lines(fields):
-            return FORMATS["yfinance"]
-        return _of_header(source, fields[0])
+        return _of_csv(source)
     header = open_table(source).header
     return FORMATS["yfinance"] if wide.of_header(header) else _of_header(source, header)
+
+
+def _of_csv(source: Source) -> Format | Unknown:
+    try:
+        fields = first_fields(source, 3)
+    except InputRefused:
+        if source.name.endswith(".txt"):
+            # Any text may be called so.
+            return Unknown("text that is no table")
+        raise
+    if lean.is_quotes(source, fields):
+        return Unknown("bids and offers, or open interest, in place of trades")
+    if found := lean.of_lines(source, fields):
+        return FORMATS[found]
+    for name, detects in (("binance", arrays.of_lines), ("headless", headless.of_lines), ("yfinance", wide.of_lines)):
+        if detects(fields):
+            return FORMATS[name]
+    return _of_header(source, fields[0])
 
 
 def _of_header(source: Source, header: list[str]) -> Format | Unknown:
     if native.detects(header):
         return FORMATS["native"]
     if table.resembles(header):
-        named = read_name(source.stem)
+        named = name_of(source)
         freqtrade = [each.lower() for each in header] == list(BAR) and source.kind != "csv"
         if freqtrade and arrays.no_trades(source):
             return _MARKS
         return FORMATS["freqtrade" if freqtrade and named.symbol and named.interval else "table"]
+    if wide.of_header(header):
+        return FORMATS["yfinance"]
     looks = f"a table of {', '.join(each[:20] for each in header[:8])}"
     if table.hints(header):
         return Unknown(looks, "prices")
@@ -175,6 +191,10 @@ def _of_document(source: Source) -> Format | Unknown:
 
 _DOCUMENTS: tuple[tuple[str, Callable[[object], bool]], ...] = (
     ("alpha-vantage", objects.is_alpha_vantage),
+    ("bybit", exchanges.is_bybit),
+    ("okx", exchanges.is_okx),
+    ("kraken", exchanges.is_kraken),
+    ("series", series.is_series),
     ("ai-hedge-fund-v2", ai_hedge_fund_v2.detects),
     ("ai-hedge-fund", ai_hedge_fund.detects),
     ("tradingagents", tradingagents.detects),

@@ -20,7 +20,9 @@ SESSIONS_A_YEAR = 252
 """Its sessions a year."""
 
 _MONTH_DAYS = range(28, 32)
-_BY_SECONDS = {seconds: name for name, seconds in INTERVALS.items()}
+BY_SECONDS = {seconds: name for name, seconds in INTERVALS.items()}
+"""Names by seconds."""
+
 _word = re.compile(r"(\d{1,4}) ?(s|sec|seconds?|m|min|mins|minutes?|h|hr|hours?|d|days?|w|wk|weeks?|mo|mon|months?)").fullmatch
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S}
 
@@ -35,7 +37,7 @@ def interval_named(text: str) -> str | None:
     unit = found[2]
     if unit.startswith("mo"):
         return "1M" if found[1] == "1" else None
-    return _BY_SECONDS.get(int(found[1]) * _UNIT_S[unit[0]])
+    return BY_SECONDS.get(int(found[1]) * _UNIT_S[unit[0]])
 
 
 def bars_a_year(interval: str, *, never_closes: bool) -> float:
@@ -98,7 +100,7 @@ def spacing(frame: pl.DataFrame, *, dates: bool) -> Spacing:
     if dates:
         return Spacing(_of_days(round(seconds / DAY_S), round(least / DAY_S), total), seconds, 1.0, total, least, longest_least)
     whole = distances.filter(pl.col("seconds") % seconds == 0).get_column("len").sum()
-    name = "1M" if seconds % DAY_S == 0 and seconds // DAY_S in _MONTH_DAYS else _BY_SECONDS.get(int(seconds))
+    name = "1M" if seconds % DAY_S == 0 and seconds // DAY_S in _MONTH_DAYS else BY_SECONDS.get(int(seconds))
     return Spacing(name if seconds == int(seconds) else None, seconds, float(whole) / total, total, least, longest_least)
 
 

@@ -25,10 +25,12 @@ from warm.formats import Choice
 from warm.indicators import latest
 from warm.intervals import Market, bars_a_year
 from warm.memory import MemoryBound
+from warm.names import SymbolChoice
 from warm.prices import Bars, read_prices
 from warm.publish import OpenStore, Replaced, publish
 from warm.report import Reporter
 from warm.sessions import Session, iso
+from warm.stamps import DateOrder
 from warm.vectors import Vectors, build_vectors, last_closes
 
 PUBLISHED = 0
@@ -45,7 +47,7 @@ SKEW_MS = round(Settings().clock_skew_s * 1000)
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to warm from and how. ``agents`` None: no agent outputs; ``max_rejects`` is a share of the price rows; ``interval``,
-    ``calendar``, ``stamps`` and ``zone`` as in `Reckoning`; ``skew_ms`` as in `Context`.
+    ``calendar``, ``stamps``, ``zone``, ``date_order`` and ``symbols`` as in `Reckoning`; ``skew_ms`` as in `Context`.
     """
 
     prices: Path
@@ -57,6 +59,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     calendar: Calendar = "auto"
     stamps: Stamp | None = None
     zone: ZoneInfo | None = None
+    date_order: DateOrder | None = None
+    symbols: tuple[SymbolChoice, ...] = ()
     choices: tuple[Choice, ...] = ()
     dry_run: bool = False
     prune: bool = False
@@ -78,6 +82,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             calendar=self.calendar,
             stamps=self.stamps,
             zone=self.zone,
+            date_order=self.date_order,
+            symbols=self.symbols,
         )
 
 

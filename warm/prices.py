@@ -12,6 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from warm.bars.reader import BAR_COLUMNS, PriceFile, Reckoning, read_file
+from warm.due import due_ms
 from warm.errors import InputRefused
 from warm.fates import Fate, Fates
 from warm.files import Source
@@ -19,6 +20,8 @@ from warm.flags import flag
 from warm.formats import PRICES, Choice, Format
 from warm.intervals import INTERVALS, Market
 from warm.rejects import EXAMPLES_MAX, Example, Rejects
+from warm.rules import PRICES as PRICE_NAMES
+from warm.sessions import Session
 
 
 class Bars(NamedTuple):
@@ -64,10 +67,13 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
 
     fates.read(read)
     loaded = fates.loaded
+    for choice in reckoning.symbols:
+        if not any(choice.fits(each.file, str(path / each.file) if path.is_dir() else str(path)) for each in loaded):
+            raise fates.refused(InputRefused(f"--symbol {choice.pattern}={choice.symbol} fits no file of prices"))
     adjusted = any(part.adjusted for part in parts)
     rows, cut = sum(part.rows for part in parts), sum(part.cut for part in parts)
     unfinished = sum(part.unfinished for part in parts)
-    markets, keep = _markets(parts, reckoning.interval)
+    markets, keep = _markets(parts, reckoning)
     try:
         _check_adjustment(parts, loaded)
     except InputRefused as refused:
@@ -110,27 +116,51 @@ def _why_empty(
     return InputRefused(f"{path}: no usable bar ({', '.join(why) or 'no rows'})")
 
 
-def _markets(parts: list[PriceFile], wanted: str | None) -> tuple[dict[str, Market], list[set[str] | None]]:
+def _markets(parts: list[PriceFile], reckoning: Reckoning) -> tuple[dict[str, Market], list[set[str] | None]]:
     """Each symbol's market; and of each file the symbols whose bars count, None for all of them.
 
-    A symbol has bars of one interval: the one ``wanted``, else the longest that any file has of it. An interval that is only
-    assumed, because a file has one bar of each symbol, yields to any that is known.
+    A symbol has bars of one interval: the one ``wanted``, else the longest that any file has of it and that is not out of date:
+    bars of another interval go on after it has ended. An interval that is only assumed, because a file has one bar of each
+    symbol, yields to any that is known.
     """
-    chosen: dict[str, tuple[bool, int, str]] = {}
+    wanted, session = reckoning.interval, reckoning.session
+    several = len({part.interval for part in parts} | ({wanted} - {None})) > 1
     never: dict[str, bool] = {}
+    ends: dict[str, dict[str, tuple[bool, int]]] = {}
     for part in parts:
-        rank = (part.told["interval_by"] != "assumed", INTERVALS[part.interval], part.interval)
+        known = part.told["interval_by"] != "assumed"
+        newest = dict(part.frame.group_by("symbol").agg(pl.col("as_of_ms").max()).iter_rows()) if several else {}
         held = part.frame.get_column("symbol").unique()
         for symbol, closes_never in (
             part.symbols.filter(pl.col("symbol").is_in(held.implode())).select("symbol", "never").iter_rows()
         ):
             never[symbol] = never.get(symbol, False) or closes_never
-            chosen[symbol] = max(chosen.get(symbol, rank), rank)
-    intervals = {symbol: wanted or interval for symbol, (*_, interval) in sorted(chosen.items())}
+            found = ends.setdefault(symbol, {})
+            found[part.interval] = max(found.get(part.interval, (known, 0)), (known, newest.get(symbol, 0)))
+    intervals = {
+        symbol: wanted or _current(symbol, found, session.of(symbol), never_closes=never[symbol])
+        for symbol, found in sorted(ends.items())
+    }
     keep: list[set[str] | None] = [None for _ in parts]
-    if len({part.interval for part in parts} | ({wanted} - {None})) > 1:
+    if several:
         keep = [{symbol for symbol, interval in intervals.items() if interval == part.interval} for part in parts]
     return {symbol: Market(interval, never[symbol]) for symbol, interval in intervals.items()}, keep
+
+
+def _current(symbol: str, held: dict[str, tuple[bool, int]], session: Session, *, never_closes: bool) -> str:
+    """Of a symbol's intervals (whether each is known, and its newest bar's end) the longest that is not out of date: no more than
+    one bar after its newest has ended by the newest of all. Nights, weekends and holidays of its exchange have none.
+    """
+    if len(held) == 1:
+        return next(iter(held))
+    newest = max(end for _, end in held.values())
+
+    def rank(interval: str) -> tuple[bool, bool, int]:
+        known, end = held[interval]
+        _, second, *_ = due_ms(symbol, end, Market(interval, never_closes), session)
+        return known, second > newest, INTERVALS[interval]
+
+    return max(held, key=rank)
 
 
 def _check_adjustment(parts: list[PriceFile], loaded: list[Fate]) -> None:
@@ -181,6 +211,8 @@ def _in_order(frame: pl.DataFrame, fates: list[Fate]) -> tuple[pl.DataFrame, int
     unsorted = frame.select((pl.col("as_of_ms").diff().over("symbol") < 0).sum()).item()
     frame = frame.sort("symbol", "as_of_ms", "file", "row")
     again = (pl.col("symbol") == pl.col("symbol").shift(1)) & (pl.col("as_of_ms") == pl.col("as_of_ms").shift(1))
+    if frame.select(again.any()).item():
+        frame = _without_copies(frame, again, fates)
     repeated = frame.filter(again)
     if not repeated.is_empty():
         for (number,), group in repeated.sort("file", "row").group_by("file", maintain_order=True):
@@ -190,6 +222,19 @@ def _in_order(frame: pl.DataFrame, fates: list[Fate]) -> tuple[pl.DataFrame, int
             fate.rejects.add("duplicate_timestamp", group.height, examples)
         frame = frame.filter(again.not_().fill_null(value=True))
     return frame, unsorted
+
+
+def _without_copies(frame: pl.DataFrame, again: pl.Expr, fates: list[Fate]) -> pl.DataFrame:
+    """The rows without those whose prices another file has too: two exports of the same sessions are no mistake."""
+    same = pl.all_horizontal((pl.col(name) / pl.col(name).shift(1) - 1).abs() < _ROUNDING for name in PRICE_NAMES)
+    copy = (again & same & (pl.col("file") != pl.col("file").shift(1))).fill_null(value=False)
+    for number, count in frame.filter(copy).group_by("file").len().iter_rows():
+        fates[number].told["repeated"] = count
+    return frame.filter(~copy)
+
+
+_ROUNDING = 1e-3
+"""Relative difference up to which two exports' prices are the same."""
 
 
 def _adjust(frame: pl.DataFrame) -> pl.DataFrame:

@@ -174,11 +174,12 @@ def remarks(file: dict[str, Any]) -> str:
         f"{file[name]:,} {text}"
         for name, text in (
             ("unfinished", "not over yet"), ("left_out", "of another interval"), ("cut", "after --as-of"),
+            ("no_price", "rows without a price"), ("repeated", "as in another file"),
             ("no_trades", "steps without a trade"), ("gaps", "gaps"), ("splits", "jumps like splits"),
         )
         if file.get(name)
     ]  # fmt: skip
-    return "; ".join(told)
+    return "; ".join([*told, *file.get("notes", ())])
 
 
 def open_reporter(stream: TextIO) -> Reporter:

@@ -30,20 +30,26 @@ _WIDTHS = {
 _DEEP = re.compile(rb"(?:[\[{][^\[\]{}\n]{0,200}){64}")
 
 
+_PREAMBLE_MAX = 12
+_FIELDS_MIN = 4
+"""Lines before a table's first that may be a notice, and fields from which on a line is none."""
+
+
 class Table(NamedTuple):
     """A table that can be read: its column names as in the file, and how its text is laid out. A headless one has no line of
-    names: its columns are called ``column_1`` and so on.
+    names: its columns are called ``column_1`` and so on. ``skipped`` lines of another kind stand before it.
     """
 
     source: Source
     header: list[str]
     separator: str = ","
     headless: bool = False
+    skipped: int = 0
 
     @property
     def first_row(self) -> int:
         """The number of the first row: its line in a CSV file (the header is line 1), 1 elsewhere."""
-        return 2 if self.source.kind == "csv" and not self.headless else 1
+        return self.skipped + (2 if self.source.kind == "csv" and not self.headless else 1)
 
 
 def open_table(source: Source) -> Table:
@@ -61,30 +67,45 @@ def open_table(source: Source) -> Table:
             return Table(source, list(source.first_object()))
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
-    line = source.lines(1)[0]
+    skipped, (line, *_) = _first_lines(source, 1)
     separator = separator_of(line)
     try:
         # Of the first line alone: a packed table need not be unpacked for it.
         header = pl.read_csv(line.encode(), n_rows=0, infer_schema=False, separator=separator).columns
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
-    return Table(source, header, separator)
+    return Table(source, header, separator, skipped=skipped)
 
 
 def headless_table(source: Source, count: int) -> Table:
     """The table in a CSV file of ``count`` columns without a line of names."""
-    return Table(source, [f"column_{number}" for number in range(1, count + 1)], headless=True)
+    skipped, (line, *_) = _first_lines(source, 1)
+    return Table(source, [f"column_{number}" for number in range(1, count + 1)], separator_of(line), True, skipped)  # noqa: FBT003
 
 
 def separator_of(text: str) -> str:
-    """What separates the fields of a text's first line: of comma, semicolon, tab and bar the most frequent."""
+    """What separates the fields of a text's first line: of comma, semicolon, tab and bar the most frequent. Where the others
+    stand, a comma may be the decimal sign.
+    """
     line = text.partition("\n")[0]
-    return max(",;\t|", key=line.count)
+    return max((each for each in ";\t|" if line.count(each) >= _FIELDS_MIN), default=max(",;\t|", key=line.count), key=line.count)
+
+
+def _first_lines(source: Source, count: int) -> tuple[int, list[str]]:
+    """How many lines stand before a CSV file's table, and its own first ones. A notice, as CryptoDataDownload and others put
+    there, has few fields.
+    """
+    lines = source.lines(_PREAMBLE_MAX + count)
+    wide = [line.count(separator_of(line)) >= _FIELDS_MIN - 1 for line in lines[:_PREAMBLE_MAX]]
+    if wide[0] or not any(wide):
+        return 0, lines[:count]
+    first = wide.index(True)
+    return source.text_lines().index(lines[first]), lines[first : first + count]
 
 
 def first_fields(source: Source, count: int) -> list[list[str]]:
-    """The fields of a CSV file's first lines."""
-    lines = source.lines(count)
+    """The fields of the first lines of a CSV file's table."""
+    _, lines = _first_lines(source, count)
     try:
         return list(csv.reader(lines, delimiter=separator_of(lines[0])))
     except csv.Error as error:
@@ -113,6 +134,7 @@ def read_table(table: Table, columns: Mapping[str, str], types: Mapping[str, pl.
                 ignore_errors=True,
                 glob=False,
                 separator=table.separator,
+                skip_lines=table.skipped,
                 **_names(table, overrides),
             ).rename(dict(columns))
         else:
@@ -166,9 +188,11 @@ def read_text(table: Table, columns: Mapping[str, str], rows: pl.Series) -> pl.D
     elif table.headless:
         # Polars' lazy reader passes over the names that it is given for a table without any.
         schema = dict.fromkeys(table.header, pl.String())
-        lazy = pl.read_csv(data, has_header=False, schema=schema, glob=False, separator=table.separator).lazy()
+        lazy = pl.read_csv(
+            data, has_header=False, schema=schema, glob=False, separator=table.separator, skip_lines=table.skipped
+        ).lazy()
     elif table.source.kind == "csv":
-        lazy = pl.scan_csv(data, infer_schema=False, glob=False, separator=table.separator)
+        lazy = pl.scan_csv(data, infer_schema=False, glob=False, separator=table.separator, skip_lines=table.skipped)
     else:
         lazy = _whole(table, list(columns)).lazy()
     return (
@@ -183,13 +207,19 @@ def read_text(table: Table, columns: Mapping[str, str], rows: pl.Series) -> pl.D
 def plain_name(theirs: str) -> str:
     """A column's name without case, surrounding space and what libraries add to it."""
     # Polars renames the second of two columns of one name.
-    return re.sub(r"_duplicated_\d+$", "", theirs.strip().removeprefix("\ufeff")).strip("<>").lower()
+    return re.sub(r"_duplicated_\d+$", "", theirs.strip().removeprefix("\ufeff")).strip("<>*# ").lower()
 
 
 def choose_columns(
-    source: Source, header: Sequence[str], aliases: Mapping[str, str], required: Sequence[str], optional: Sequence[str]
+    source: Source,
+    header: Sequence[str],
+    aliases: Mapping[str, str],
+    required: Sequence[str],
+    optional: Sequence[str],
+    weak: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Which of the file's columns are wanted: name in the file to own name. Case and spaces around it do not matter.
+    """Which of the file's columns are wanted: name in the file to own name. Case and spaces around it do not matter. Names in
+    ``weak`` count, the first of them first, where no other column means the same.
 
     Raises:
         InputRefused: a required column is missing, or two columns mean the same.
@@ -203,6 +233,10 @@ def choose_columns(
         if own in chosen.values():
             raise source.refuse(f"two columns mean {own!r}; keep one of them")
         chosen[theirs] = own
+    by_name = {plain_name(theirs): theirs for theirs in reversed(header)}
+    for name, own in (weak or {}).items():
+        if name in by_name and own in (*required, *optional) and own not in chosen.values():
+            chosen[by_name[name]] = own
     missing = [name for name in required if name not in chosen.values()]
     if missing:
         raise source.refuse(f"column {missing[0]!r} is missing; required: {', '.join(required)}; optional: {', '.join(optional)}")

@@ -2,49 +2,107 @@
 
 The canonical spelling is upper case; a pair of currencies is ``BASE-QUOTE`` (``BTC-USD``), with ``:SETTLE`` behind it for a
 contract that settles in that currency (``BTC-USDT:USDT``, a perpetual, is not the spot pair); a class of shares is ``ROOT.CLASS``
-(``BRK.B``). Everything else stays as it is. The warm job writes symbols this way and the server looks them up this way.
+(``BRK.B``); an American share has no suffix (``AAPL.US`` is ``AAPL``) and a Chinese number has one (``600519.SH``). Everything
+else stays as it is. The warm job writes symbols this way and the server looks them up this way.
 """
 
 import re
 
-FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "NZD", "TRY", "BRL", "KRW", "MXN", "ZAR", "PLN", "SGD", "HKD"})
+FIAT = frozenset({
+    "USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "NZD", "TRY", "BRL", "KRW", "MXN", "ZAR", "PLN", "SGD", "HKD", "CNY", "CNH",
+    "SEK", "NOK", "DKK", "CZK", "HUF", "INR", "THB", "ILS", "TWD", "RUB", "IDR", "MYR", "PHP",
+})  # fmt: skip
 """State currencies that a pair may be quoted in."""
 
 COINS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "BTC", "ETH", "BNB", "XBT", "SOL"})
 """Cryptocurrencies that a pair may be quoted in."""
 
+_METALS = frozenset({"XAU", "XAG", "XPT", "XPD"})
+_SAME = {"XBT": "BTC", "XDG": "DOGE"}
+"""Kraken's and BitMEX's names of coins."""
+
 _QUOTES = "|".join(sorted(FIAT | COINS))
 # In one word only the quotes that are told without doubt, the longest first: BTCFDUSD is quoted in FDUSD. FETUSD is quoted in
-# USD, so TUSD is none of them; BNBUSD, so neither is BUSD; and HYUNDAI is a share.
-_JOINED_QUOTES = "FDUSD|USDT|USDC|USD|EUR|GBP|JPY|AUD|TRY|BRL|BTC|ETH|BNB"
+# USD, so TUSD is none of them; BNBUSD, so neither is BUSD; and HYUNDAI is a share. Two currencies of three letters are a pair
+# whichever they are, and whatever a broker puts behind
+# them: USDCHF, EURUSD.pro.
+_JOINED_QUOTES = "FDUSD|USDT|USDC|USD|EUR|GBP|JPY|AUD|TRY|BRL|BTC|XBT|ETH|BNB"
 _separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z]{{3,5}}))?").fullmatch
 _joined = re.compile(rf"(?=[A-Z0-9]{{6,20}}$)([A-Z0-9]{{2,}}?)({_JOINED_QUOTES})").fullmatch
+_halves = re.compile(r"([A-Z]{3})([A-Z]{3})(?:=X|\.(?!P$)[A-Z]{1,6})?").fullmatch
+_kraken = re.compile("X([A-Z]{3})[ZX]([A-Z]{3})").fullmatch
+_prefixed = re.compile("[A-Z]{1,16}:([A-Z0-9/_-]+)").fullmatch
+_perpetual = re.compile(r"([A-Z0-9/_-]{2,20}?)(?:[-/_]?(PERP)|[-/_](PERPETUAL|SWAP)|\.(P))").fullmatch
+_dated = re.compile(r"(.+)[-_](?:\d{6}|\d{1,2}[A-Z]{3}\d{2})").fullmatch
 _share_class = re.compile(r"([A-Z]{1,5})[-/]([A-Z])").fullmatch
+_american = re.compile(r"([A-Z0-9]{1,6}(?:[-/_][A-Z]{1,2})?)\.US").fullmatch
+_chinese = re.compile(r"(?:(SH|SZ|BJ)(?:SE)?\.?)?(\d{6})").fullmatch
+_CHINESE = {"5": "SH", "6": "SH", "9": "SH", "0": "SZ", "1": "SZ", "2": "SZ", "3": "SZ", "4": "BJ", "8": "BJ", "92": "BJ"}
+"""The exchange that a Chinese number is of, by its first digits."""
 
 
 def canonical_symbol(text: str) -> str:
     """``text`` in the canonical spelling; what is no symbol at all comes back in upper case. Idempotent.
 
-    ``btcusdt``, ``BTC/USDT`` and ``BTC_USDT`` are ``BTC-USDT``; ``BRK-B`` and ``BRK/B`` are ``BRK.B``. A pair written in one word
-    is taken apart only from six characters on, which no American ticker has.
+    ``btcusdt``, ``BTC/USDT`` and ``BTC_USDT`` are ``BTC-USDT``; ``EURUSD=X`` is ``EUR-USD``; ``BRK-B`` and ``BRK/B`` are
+    ``BRK.B``; ``600519`` is ``600519.SH``. A pair written in one word is taken apart only from six characters on, which no
+    American ticker has.
     """
     symbol = text.upper()
-    # Polygon's prefixes of coins and currencies.
-    if symbol.startswith(("X:", "C:")) and (_separated(symbol[2:]) or _joined(symbol[2:])):
-        symbol = symbol[2:]
-    if (found := _separated(symbol)) and (found[3] is None or found[3] in FIAT | COINS | {found[1]}):
-        base, quote, settle = found.groups()
-        return f"{base}-{quote}:{settle}" if settle else f"{base}-{quote}"
+    if found := _american(symbol):
+        symbol = found[1]
+    # EODHD's suffix of coins.
+    if symbol.endswith(".CC") and _pair(symbol[:-3]):
+        symbol = symbol[:-3]
+    # An exchange's name, or Polygon's letter, before a pair.
+    if (found := _prefixed(symbol)) and _pair(found[1]):
+        symbol = found[1]
+    if pair := _pair(symbol):
+        return pair
+    if found := _perpetual(symbol):
+        return _contract(*found.groups()) or symbol
     if found := _share_class(symbol):
         return f"{found[1]}.{found[2]}"
-    if found := _joined(symbol):
-        return f"{found[1]}-{found[2]}"
+    if found := _chinese(symbol):
+        exchange, number = found.groups()
+        exchange = exchange or _CHINESE.get(number[:2]) or _CHINESE.get(number[0])
+        return f"{number}.{exchange}" if exchange else symbol
     return symbol
 
 
-def never_closes(symbol: str) -> bool:
-    """Whether a canonical ``symbol`` is a pair of currencies, which trade day and night. Those of states rest at weekends, but
-    their days end at midnight too.
+def _pair(symbol: str) -> str | None:
+    """A pair of currencies, and maybe what settles it."""
+    if (found := _separated(symbol)) and (found[3] is None or found[3] in FIAT | COINS | {found[1]}):
+        base, quote, settle = (_SAME.get(each, each) for each in found.groups())
+        return f"{base}-{quote}:{settle}" if settle else f"{base}-{quote}"
+    for halves in (_halves(symbol), _kraken(symbol)):
+        if halves and halves[1] in FIAT | COINS | _METALS | {"XDG"} and halves[2] in FIAT | COINS:
+            return "-".join(_SAME.get(each, each) for each in halves.groups())
+    if symbol[3:] == "=X" and symbol[:3] in FIAT:
+        return f"USD-{symbol[:3]}"
+    if found := _joined(symbol):
+        return "-".join(_SAME.get(each, each) for each in found.groups())
+    return None
+
+
+def _contract(written: str, joined: str | None, long: str | None, letter: str | None) -> str | None:
+    """A perpetual. What settles it is what it is quoted in, but for dollars, which no coin-margined one is settled in; one that
+    names no quote (``BTC-PERP``) is of dollars, and Deribit's (``BTC-PERPETUAL``) settles in its coin.
     """
+    pair = _pair(written)
+    if pair is None:
+        # A word that merely ends so is none.
+        bare = written.isalnum() and not letter and (joined is None or len(written) > 1)
+        return f"{written}-USD:{written if long == 'PERPETUAL' else 'USD'}" if bare else None
+    base, _, quote = pair.partition("-")
+    return None if ":" in quote else f"{pair}:{base if quote == 'USD' else quote}"
+
+
+def never_closes(symbol: str) -> bool:
+    """Whether a canonical ``symbol`` is a pair of currencies, which trade day and night, or a coin's future (``BTC-29MAR24``).
+    Pairs of states' currencies rest at weekends, but their days end at midnight too.
+    """
+    if (found := _dated(symbol)) and (found[1] in COINS or _pair(found[1])):
+        return True
     _, dash, rest = symbol.partition("-")
-    return bool(dash) and rest.partition(":")[0] in FIAT | COINS
+    return (bool(dash) and rest.partition(":")[0] in FIAT | COINS) or symbol.endswith("=X")

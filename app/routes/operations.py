@@ -27,7 +27,7 @@ from app.routes import examples as shown
 from app.routes.events import MEDIA_TYPE as EVENTS_TYPE
 from app.routes.examples import Examples
 
-SPELLED_PATTERN = "^[A-Za-z0-9^][A-Za-z0-9._:/=^-]{0,31}$"
+SPELLED_PATTERN = "^[A-Za-z0-9^][A-Za-z0-9._:/=^&-]{0,31}$"
 """What can be a symbol in any spelling: what `app.routes.deciding.canonical` lets pass."""
 
 JSON = "application/json"

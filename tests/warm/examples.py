@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from tests.warm.answers import bybit_json, headless_csv, kraken_json, okx_json, series_json
 from tests.warm.reports import memory
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -203,6 +204,11 @@ def lean_crypto(made: Sequence[Bar]) -> bytes:
     return _zip("ltcusd.csv", _csv([(bar.at.strftime("%Y%m%d %H:%M"), *bar[1:]) for bar in made]))
 
 
+def _pair(file: str, write: Callable[[Sequence[Bar]], bytes], symbol: str, **more: bool) -> PriceExample:
+    """Hours of a pair of currencies."""
+    return PriceExample(file, write, symbol, hours=True, never_closes=True, **more)
+
+
 PRICES: dict[str, PriceExample] = {
     "table": PriceExample("long.csv", long_csv, "AAA"),
     "table of one symbol": PriceExample("bbb.csv", title_csv, "BBB"),
@@ -212,25 +218,21 @@ PRICES: dict[str, PriceExample] = {
     "yfinance": PriceExample("yfinance.csv", yfinance_wide, "FFF"),
     "rows": PriceExample("alpaca.json", alpaca_json, "HHH", hours=True),
     "rows of Polygon": PriceExample("polygon.json", polygon_json, "III", text_stamps=False),
-    "binance": PriceExample(
-        "BTCUSDT-1h.json", binance_json, "BTC-USDT", hours=True, never_closes=True, text_stamps=False
-    ),
-    "binance archive": PriceExample(
-        "ETHUSDT-1h-2025-01.zip", binance_zip, "ETH-USDT", hours=True, never_closes=True, text_stamps=False, text=False
-    ),
-    "coinbase": PriceExample("SOL-USD-1h.json", coinbase_json, "SOL-USD", hours=True, never_closes=True, text_stamps=False),
+    "headless": _pair("XBTEUR_60.csv", headless_csv, "BTC-EUR", text_stamps=False),
+    "series": PriceExample("mmm.json", series_json, "MMM", hours=True, text_stamps=False),
+    "bybit": _pair("answer.json", bybit_json, "XRP-USDT:USDT", text_stamps=False),
+    "okx": _pair("ADA-USDC_1h.json", okx_json, "ADA-USDC", text_stamps=False),
+    "kraken": _pair("ohlc.json", kraken_json, "BTC-USD", text_stamps=False),
+    "binance": _pair("BTCUSDT-1h.json", binance_json, "BTC-USDT", text_stamps=False),
+    "binance archive": _pair("ETHUSDT-1h-2025-01.zip", binance_zip, "ETH-USDT", text_stamps=False, text=False),
+    "coinbase": _pair("SOL-USD-1h.json", coinbase_json, "SOL-USD", text_stamps=False),
     "alpha-vantage": PriceExample("av.json", alpha_vantage, "JJJ", hours=True),
-    "freqtrade": PriceExample(
-        "ADA_USDT-1h.feather", freqtrade_feather, "ADA-USDT", hours=True, never_closes=True, text_stamps=False, text=False
-    ),
-    "freqtrade arrays": PriceExample(
-        "DOT_USDT_USDT-1h-futures.json.gz", freqtrade_json, "DOT-USDT:USDT", hours=True, never_closes=True, text_stamps=False,
-        text=False,
+    "freqtrade": _pair("ADA_USDT-1h.feather", freqtrade_feather, "ADA-USDT", text_stamps=False, text=False),
+    "freqtrade arrays": _pair(
+        "DOT_USDT_USDT-1h-futures.json.gz", freqtrade_json, "DOT-USDT:USDT", text_stamps=False, text=False
     ),
     "lean": PriceExample("equity/usa/daily/kkk.zip", lean_daily, "KKK", text=False),
-    "lean-unscaled": PriceExample(
-        "crypto/coinbase/hour/ltcusd_trade.zip", lean_crypto, "LTC-USD", hours=True, never_closes=True, text=False
-    ),
+    "lean-unscaled": _pair("crypto/coinbase/hour/ltcusd_trade.zip", lean_crypto, "LTC-USD", text=False),
 }  # fmt: skip
 """By format, and variant behind it."""
 
@@ -394,7 +396,4 @@ AGENTS: dict[str, AgentExample] = {
 
 def format_of(name: str) -> str:
     """The format that an example is of."""
-    return name if name in _LONE else name.split(" ", maxsplit=1)[0]
-
-
-_LONE = ("ai-hedge-fund-v2",)
+    return name.split(" ", maxsplit=1)[0]

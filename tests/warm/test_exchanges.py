@@ -70,7 +70,45 @@ def test_an_early_close_is_when_the_bar_is_known(tmp_path: Path) -> None:
     stamps = "AAPL,2024-11-27T21:00:00Z,1,2,1,2,3\nAAPL,2024-11-29T21:00:00Z,1,2,1,2,3"
     stamped = put(tmp_path / "b.csv", HEADER + stamps)
     outcome = warm("--prices", stamped, "--interval", "1d", now_ms=utc(2024, 12, 1))
-    assert last_ms(outcome, "AAPL") == utc(2024, 11, 29, 21)
+    assert last_ms(outcome, "AAPL") == utc(2024, 11, 29, 18)
+    alone = put(tmp_path / "c.csv", HEADER + "AAPL,2024-11-29T21:00:00Z,1,2,1,2,3")
+    assert last_ms(warm("--prices", alone, "--interval", "1d", now_ms=utc(2024, 12, 1)), "AAPL") == utc(2024, 11, 29, 18)
+
+
+def test_days_stamped_at_the_open_are_sessions_of_each_symbols_exchange(tmp_path: Path) -> None:
+    """As charts have them, in one file; a midnight in UTC beside them is a pair's day."""
+    opens = {
+        "AAPL": (14, 30, 21.0),
+        "SAP.DE": (8, 0, 16.5),
+        "600519.SH": (1, 30, 7.0),
+        "7203.T": (0, 0, 6.0),
+        "BTC-USD": (0, 0, 24.0),
+    }
+    rows = [
+        f"{symbol},{utc(2024, 3, day, hour, minute) // 1000},99,103,97,100,1000"
+        for symbol, (hour, minute, _) in opens.items()
+        for day in (4, 5, 6, 7, 8)
+    ]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
+    known = {symbol: utc(2024, 3, 8) + round(close * 3_600_000) for symbol, (*_, close) in opens.items()}
+    assert {symbol: last_ms(outcome, symbol) for symbol in opens} == known
+
+
+def test_a_session_that_closes_late_keeps_a_date_that_is_midnight_elsewhere(tmp_path: Path) -> None:
+    """Dates of winter, all of which are evenings before in New York, where a session may close at midnight."""
+    path = put(tmp_path / "p.csv", HEADER + "\n".join(f"AAPL,2024-02-{day:02},99,103,97,100,1000" for day in (5, 6, 7, 8)))
+    outcome = warm("--prices", path, "--timezone", "America/New_York", "--session-close", "24:00", now_ms=NOW_MS)
+    assert last_ms(outcome, "AAPL") == utc(2024, 2, 9, 5)
+
+
+def test_a_coin_beside_shares_is_known_by_its_own_weekends(tmp_path: Path) -> None:
+    """The share keeps its sessions, and nothing is said of it; it may have far more bars than the coin."""
+    weekdays = [day for day in range(1, 32) if date(2024, 1, day).weekday() < 5]
+    rows = [f"MSFT,2024-01-{day:02},99,103,97,100,1000" for day in weekdays]
+    rows += [f"BTC,2024-02-{day:02},99,103,97,100,1000" for day in range(1, 9)]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
+    assert (last_ms(outcome, "BTC"), last_ms(outcome, "MSFT")) == (utc(2024, 2, 9), utc(2024, 1, 31, 21))
+    assert outcome.report["files"][0].get("notes") is None
 
 
 def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) -> None:

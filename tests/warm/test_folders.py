@@ -57,7 +57,7 @@ def test_a_folder_with_one_of_each_is_loaded_as_prices_and_as_agents(tmp_path: P
 def test_the_closing_table_has_a_line_a_file(tmp_path: Path) -> None:
     """On a terminal: file, format, fate, counts and why."""
     one_of_each(tmp_path)
-    put(tmp_path / "notes.txt", "notes")
+    put(tmp_path / "notes.pdf", "notes")
     outcome = run(tmp_path, "--agents", tmp_path)
     console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
     reporter = TerminalReporter(console)
@@ -125,7 +125,7 @@ def test_format_overrules_what_a_file_looks_like(tmp_path: Path) -> None:
     assert fates(run(tmp_path, "--format", "rows"))["SOL-USD.json"] == ("rows", "refused")
     outcome = run(tmp_path, "--format", "SOL*=freqtrade", "--max-rejects", "1")
     assert fates(outcome)["SOL-USD.json"][0] == "freqtrade"
-    assert "no usable bar (rejected: 30 low_above_open)" in outcome.report["error"]
+    assert "their order is not open, high, low, close" in outcome.report["error"]
 
 
 def test_arrays_in_another_order_than_coinbases_are_refused(tmp_path: Path) -> None:
@@ -261,12 +261,12 @@ def test_equity_prices_of_lean_that_are_not_whole_are_refused(tmp_path: Path) ->
 
 def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
     """Notes beside the data, archives in archives; an archive without any data is no more than one more file of no use."""
-    for name, members in (("a.zip", ("b.csv", "notes.txt", "c.zip")), ("docs.zip", ("manual.pdf",)), ("empty.zip", ())):
+    for name, members in (("a.zip", ("b.csv", "notes.rtf", "c.zip")), ("docs.zip", ("manual.pdf",)), ("empty.zip", ())):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for member in members:
                 archive.writestr(member, long_csv(bars()))
     assert {file: fate for file, (_, fate) in fates(run(tmp_path)).items()} == {
-        "a.zip/b.csv": "loaded", "a.zip/notes.txt": "skipped", "a.zip/c.zip": "skipped", "docs.zip/manual.pdf": "skipped",
+        "a.zip/b.csv": "loaded", "a.zip/notes.rtf": "skipped", "a.zip/c.zip": "skipped", "docs.zip/manual.pdf": "skipped",
         "empty.zip": "skipped",
     }  # fmt: skip
     with pytest.raises(InputRefused, match="no file in this archive ends in"):
@@ -336,7 +336,7 @@ def test_a_file_is_explained(name: str, tmp_path: Path, capsys: pytest.CaptureFi
         ("x.json", "{", "no readable JSON"),
         ("x.json", '{"a": 1}', "no format recognises it: an object of a"),
         ("x.csv", "", "the file is empty"),
-        ("x.txt", "", "not a known kind of file"),
+        ("x.rtf", "", "not a known kind of file"),
         ("x.csv", "symbol,date,open,high,low,close,volume\nA A,2024-01-02,1,1,1,1,1\n", "1 bad_symbol; first: line or row 2"),
     ],
     ids=["no JSON", "unknown", "empty", "another kind", "bad row"],

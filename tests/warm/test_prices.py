@@ -130,11 +130,16 @@ def test_a_date_means_its_sessions_close(stamp: str, moment: str, tmp_path: Path
     assert bars.frame.get_column("as_of_ms").to_list() == [int(expected.timestamp() * 1000)]
 
 
-def test_a_daily_bars_moment_begins_it_unless_it_is_its_sessions_close(tmp_path: Path) -> None:
-    """Late is no harm, early is: what begins at half past nine is known a day later, what is stamped by the close then."""
+def test_a_daily_bars_moment_inside_a_session_is_that_session(tmp_path: Path) -> None:
+    """Late is no harm, early is: what is stamped by its open is known at its close, what is stamped by the close then, and what
+    begins in the evening a day later.
+    """
     rows = [GOOD.replace("2013-03-01", f"2013-02-{day}T14:30:00Z") for day in (26, 27, 28)]
     bars = read_prices(write_csv(tmp_path / "open.csv", rows), RECKONING)
-    assert bars.frame.item(-1, "as_of_ms") == int(datetime(2013, 3, 1, 14, 30, tzinfo=UTC).timestamp() * 1000)
+    assert bars.frame.item(-1, "as_of_ms") == int(datetime(2013, 2, 28, 21, tzinfo=UTC).timestamp() * 1000)
+    rows = [GOOD.replace("2013-03-01", f"2013-02-{day}T23:00:00Z") for day in (26, 27, 28)]
+    bars = read_prices(write_csv(tmp_path / "evening.csv", rows), RECKONING)
+    assert bars.frame.item(-1, "as_of_ms") == int(datetime(2013, 3, 1, 23, tzinfo=UTC).timestamp() * 1000)
     rows = [GOOD.replace("2013-03-01", f"2013-02-{day}T21:00:00Z") for day in (26, 27, 28)]
     bars = read_prices(write_csv(tmp_path / "close.csv", rows), RECKONING)
     assert bars.frame.item(-1, "as_of_ms") == int(datetime(2013, 2, 28, 21, tzinfo=UTC).timestamp() * 1000)

@@ -10,7 +10,7 @@ import pytest
 from warm.errors import InputRefused
 from warm.files import Source
 from warm.intervals import INTERVALS, bars_a_year, interval_named, spacing
-from warm.names import Named, read_name
+from warm.names import read_name
 from warm.stamps import read_stamps
 
 SOURCE = Source(Path("/data/p.csv"), "p.csv")
@@ -32,6 +32,8 @@ MOMENT = datetime(2024, 1, 2, 15, 30, tzinfo=UTC)
     [
         "2024-01-02T15:30:00Z", "2024-01-02 15:30", "2024-01-02T15:30:00", "20240102 15:30", "2024-01-02T10:30:00-05:00",
         "2024-01-02 16:30:00+0100", "2024-01-02 15:30:00 UTC", "2024-01-02T15:30:00.000000Z", "1704209400", "1704209400000",
+        "2024/1/2 15:30", "2024.01.02 15:30:00", "02.01.2024 15:30:00.000", "20240102 153000", "20240102153000", "202401021530",
+        "Jan 2, 2024 03:30 PM", "2-Jan-2024 15:30", "02.01.2024 16:30:00.000 GMT+0100", 202401021530,
         1704209400, 1704209400000, 1704209400000000, 1704209400000000000, 1704209400.0, MOMENT, MOMENT.replace(tzinfo=None),
     ],
     ids=repr,
@@ -41,7 +43,18 @@ def test_a_moment_is_understood_however_it_is_written(stamp: object) -> None:
     assert one(stamp) == (MOMENT, None)
 
 
-@pytest.mark.parametrize("stamp", ["2024-01-02", "20240102", date(2024, 1, 2), "2024-01-02 00:00:00", "2024-01-02T05:00:00Z"])
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2024-01-02",
+        "20240102",
+        "2024年1月2日",
+        "Tue, Jan 2, 2024",
+        date(2024, 1, 2),
+        "2024-01-02 00:00:00",
+        "2024-01-02T05:00:00Z",
+    ],
+)
 def test_a_date_and_midnight_are_a_day(stamp: object) -> None:
     """Midnight counts in its own zone, at the exchange and in UTC."""
     assert one(stamp)[1] == date(2024, 1, 2)
@@ -60,6 +73,28 @@ def test_a_local_time_follows_daylight_saving() -> None:
     assert one("2024-11-03 01:30", NEW_YORK)[0] == datetime(2024, 11, 3, 5, 30, tzinfo=UTC)
     assert one("2024-03-10 02:30", NEW_YORK)[0] is None
     assert one(datetime(2024, 1, 2, 9, 0), TOKYO)[0] == datetime(2024, 1, 2, 0, 0, tzinfo=UTC)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (["1/2/2024", "1/29/2024"], date(2024, 1, 2)),
+        (["1/2/2024", "29/1/2024"], date(2024, 2, 1)),
+        (["1/2/24", "1/29/24"], date(2024, 1, 2)),
+        (["1.2.2024", "2.2.2024"], date(2024, 2, 1)),
+        (["1/2/2024", "1/3/2024"], None),
+        (["24/03/08", "24/03/09"], None),
+        (["29/1/2024", "1/29/2024"], None),
+    ],
+)
+def test_a_columns_dates_have_one_order(column: list[str], expected: date | None) -> None:
+    """Told by the rows that can be only one; none is refused."""
+    series = pl.Series("date", column)
+    if expected is None:
+        with pytest.raises(InputRefused, match="dates such as"):
+            read_stamps(SOURCE, series, ZULU, NEW_YORK)
+    else:
+        assert read_stamps(SOURCE, series, ZULU, NEW_YORK).table.item(0, "day") == expected
 
 
 @pytest.mark.parametrize("number", [20240102, 5, 1e300, -1704209400])
@@ -134,6 +169,23 @@ def test_bars_a_year_are_those_of_the_market(interval: str, never_closes: bool, 
         ("ltcusd_trade", ("LTC-USD", None)),
         ("daily_prices_AAPL", ("AAPL", None)),
         ("^GSPC", ("^GSPC", None)),
+        ("AAPL-2023-01-01-to-2023-03-09", ("AAPL", None)),
+        ("20230308T161500Z_AAPL_5m", ("AAPL", "5m")),
+        ("AAPL_01-29-2023_03-08-2023", ("AAPL", None)),
+        ("TSLA_5m_2023Q1", ("TSLA", "5m")),
+        ("HKEX_700, 1D", ("0700.HK", "1d")),
+        ("EURUSD_Candlestick_1_Hour_BID_06.03.2023-08.03.2023", ("EUR-USD", "1h")),
+        ("EURUSD.pro_H4", ("EUR-USD", None, "4h")),
+        ("GBPUSDm1440", ("GBP-USD", None, "1d")),
+        ("XBTUSD_60", ("BTC-USD", None, "1h")),
+        ("BTC-PERPETUAL", ("BTC-USD:BTC", None)),
+        ("Bitcoin_2_8_2023-3_9_2023_historical_data_coinmarketcap", ("BTC-USD", None)),
+        ("sh.600519", ("600519.SH", None)),
+        ("prices2024", (None, None)),
+        ("portfolio", (None, None)),
+        ("ES 12-06.Last", (None, None)),
+        ("foo_BTC_USDT", (None, None)),
+        ("mystuff_ETH", (None, None)),
         ("prices", (None, None)),
         ("daily", (None, None)),
         ("my own file", (None, None)),
@@ -142,6 +194,6 @@ def test_bars_a_year_are_those_of_the_market(interval: str, never_closes: bool, 
         ("", (None, None)),
     ],
 )
-def test_a_files_name_tells_symbol_and_interval_or_nothing(stem: str, named: tuple[str | None, str | None]) -> None:
+def test_a_files_name_tells_symbol_and_interval_or_nothing(stem: str, named: tuple[str | None, ...]) -> None:
     """Words that name no symbol are passed over; what cannot be told is not guessed."""
-    assert read_name(stem) == Named(*named)
+    assert read_name(stem) == (*named, *[None] * (3 - len(named)))

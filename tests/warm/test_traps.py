@@ -104,9 +104,9 @@ def test_leans_scale_is_told_by_the_nearest_market(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stem", "symbol"),
     [
-        ("aapl_us_d", "AAPL"), ("AAPL-1", None), ("BTC-USD_3600", None), ("BTC-USD_max", "BTC-USD"), ("part-0", None),
+        ("aapl_us_d", "AAPL"), ("AAPL-1", "AAPL"), ("BTC-USD_3600", None), ("BTC-USD_max", "BTC-USD"), ("part-0", None),
         ("BTCUSD_PERP-1h", "BTC-USD:BTC"), ("BTCUSDT_PERP-1h", "BTC-USDT:USDT"), ("BTCUSD_200925-1h", None),
-        ("all_stocks_5yr", None), ("600519", "600519"), ("BTC_USDT-8h-mark", None),
+        ("all_stocks_5yr", None), ("600519", "600519.SH"), ("BTC_USDT-8h-mark", None),
     ],
 )  # fmt: skip
 def test_what_a_name_does_not_tell_is_not_made_up(stem: str, symbol: str | None) -> None:
@@ -167,8 +167,8 @@ def test_dates_and_times_may_stand_in_two_columns(tmp_path: Path) -> None:
     put(tmp_path / "h.csv", head + "".join(f"AAPL.US,60,20240102,{hour}0000,10,12,9,11,5\n" for hour in (10, 11, 12)))
     put(tmp_path / "d.csv", head + "".join(f"MSFT.US,D,2024010{day},000000,10,12,9,11,5\n" for day in (2, 3, 4)))
     store = run(tmp_path).store
-    assert store.price("AAPL.US").as_of_ms == utc(2024, 1, 2, 18)
-    assert store.price("MSFT.US").as_of_ms == utc(2024, 1, 4, 21)
+    assert store.price("AAPL").as_of_ms == utc(2024, 1, 2, 18)
+    assert store.price("MSFT").as_of_ms == utc(2024, 1, 4, 21)
 
 
 def test_yfinances_actions_and_odd_tickers_are_read(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from warm.bars.headless import check_order
 from warm.bars.reading import BAR, Reading, Says, from_lists, from_table
 from warm.files import Source
-from warm.names import read_name
+from warm.names import name_of, saying
 from warm.tables import choose_columns, first_fields, headless_table, open_table
 
 COINBASE = ("date", "low", "high", "open", "close", "volume")
@@ -84,28 +85,33 @@ def read_coinbase(source: Source) -> Reading:
 
 
 def read_freqtrade(source: Source) -> Reading:
-    """Freqtrade's and ccxt's rows, as JSON arrays or as a table with a column ``date``.
+    """Freqtrade's and ccxt's rows, as JSON arrays or as a table with a column ``date``. pandas writes any table so: only a symbol
+    that is a pair is of a market that never closes.
 
     Raises:
-        InputRefused: another shape, or the file's name tells no symbol.
+        InputRefused: another shape or order, or the file's name tells no symbol.
     """
-    says = _says(source)
+    says = _says(source, never_closes=None)
     if source.kind == "json":
-        return _read_arrays(source, BAR, says)
+        reading = _read_arrays(source, BAR, says)
+        check_order(source, reading.frame)
+        return reading
     table = open_table(source)
     return from_table(table, choose_columns(source, table.header, {}, BAR, ()), says, "row")
 
 
-def _says(source: Source) -> Says:
-    named = read_name(source.stem)
+def _says(source: Source, *, never_closes: bool | None = True) -> Says:
+    named = name_of(source)
     if named.symbol is None:
-        raise source.refuse("the file's name tells no symbol, and nothing in it does (BTC_USDT-1h.json would)")
+        raise source.refuse(
+            f"the file's name tells no symbol, and nothing in it does (BTC_USDT-1h.json would); {saying(source, 'BTC-USDT')}"
+        )
     symbol = named.symbol
     base, _, quote = symbol.partition("-")
     if "futures" in source.folders and ":" not in symbol and quote:
         # Binance's archive has the same names for spot and for both kinds of futures.
         symbol += f":{quote}" if "um" in source.folders else f":{base}" if "cm" in source.folders else ""
-    return Says(named.interval, "open", "UTC", True, symbol, "file name")  # noqa: FBT003
+    return Says(named.interval, "open", "UTC", never_closes, symbol, "file name", named.hint)
 
 
 _NO_TRADES = re.compile(r"(?:^|[-_])(?:mark|index|premium|funding_rate|funding)(?:[-_]|$|price)").search

@@ -10,12 +10,14 @@
 
 from collections.abc import Iterator, Mapping
 
+from app.domain.symbols import canonical_symbol, never_closes
+from warm.bars.aliases import ALIASES, OPTIONAL, REQUIRED, WEAK
 from warm.bars.reading import BAR, Reading, Says, Stamp, from_raw, raw_frame
-from warm.bars.table import ALIASES, OPTIONAL, REQUIRED, resembles
+from warm.bars.table import resembles
 from warm.errors import InputRefused
 from warm.files import Source
 from warm.intervals import interval_named
-from warm.names import read_name
+from warm.names import name_of, saying
 from warm.sessions import open_zone
 
 _META = "Meta Data"
@@ -39,15 +41,32 @@ def _rows(document: object) -> Iterator[tuple[object, object]]:
         return
     if not isinstance(document, dict):
         return
-    named = document.get("symbol") or document.get("ticker")
-    for key in ("bars", "results", "data", "prices", "candles"):
-        part = document.get(key)
-        if isinstance(part, dict):
-            for symbol, bars in part.items():
-                if isinstance(bars, list):
-                    yield from ((symbol, row) for row in bars)
-        elif isinstance(part, list):
-            yield from ((named, row) for row in part)
+    parts = [document[key] for key in _KEYS if document.get(key)]
+    if not parts:
+        # Twelve Data's answer for several symbols, FMP's list of them, and Bitstamp's object.
+        inner = [each for value in document.values() for each in (value if isinstance(value, list) else [value])]
+        for each in inner:
+            if isinstance(each, dict) and any(isinstance(each.get(key), list) for key in _KEYS):
+                yield from _rows(each)
+    told = document["meta"] if isinstance(document.get("meta"), dict) else document
+    named = told.get("symbol") or told.get("ticker") or told.get("pair")
+    for part in parts:
+        lists = part.items() if isinstance(part, dict) else [(named, part)]
+        yield from ((symbol, row) for symbol, bars in lists if isinstance(bars, list) for row in bars)
+
+
+_KEYS = ("bars", "results", "data", "prices", "candles", "values", "historical", "ohlc")
+"""Where rows stand."""
+
+
+def _meta(document: object) -> dict[str, object]:
+    """What Twelve Data says beside its values."""
+    if not isinstance(document, dict):
+        return {}
+    inner = [
+        each["meta"] for each in (document, *document.values()) if isinstance(each, dict) and isinstance(each.get("meta"), dict)
+    ]
+    return inner[0] if inner else {}
 
 
 def read_rows(source: Source) -> Reading:
@@ -61,10 +80,10 @@ def read_rows(source: Source) -> Reading:
     if not isinstance(first, dict):
         raise source.refuse("no bars in it")
     columns = _columns(first)
-    missing = [name for name in BAR if name not in columns.values()]
+    missing = [name for name in BAR if name not in (*columns.values(), "volume")]
     if missing:
         raise source.refuse(f"member {missing[0]!r} is missing in row 1; required: {', '.join(REQUIRED)}")
-    named = read_name(source.stem)
+    named = name_of(source)
     values: dict[str, list[object]] = {own: [] for own in (*columns.values(), "symbol")}
     for number, (symbol, row) in enumerate(found, 1):
         if not isinstance(row, dict):
@@ -73,23 +92,34 @@ def read_rows(source: Source) -> Reading:
             values[own].append(row.get(theirs))
         if "symbol" not in columns.values():
             values["symbol"].append(symbol or named.symbol)
-    says = Says(interval=named.interval, stamps="open")
+    meta = _meta(source.json)
+    told = interval_named(str(meta.get("interval", "")))
+    says = Says(interval=told or named.interval, stamps="open" if "t" in columns else None, hint=named.hint)
+    zone = meta.get("exchange_timezone")
+    if isinstance(zone, str):
+        says = says._replace(zone=_known(source, zone))
     if not any(values["symbol"]):
-        raise source.refuse("no symbol in it, and the file's name tells none (AAPL.json would)")
+        raise source.refuse(f"no symbol in it, and the file's name tells none (AAPL.json would); {saying(source)}")
     if "symbol" not in columns.values() and not any(symbol for symbol, _ in found):
         says = says._replace(named_by="file name")
-    return from_raw(raw_frame(values), says, columns, "row")
+    return from_raw(source, raw_frame(values), says, columns, "row")
 
 
 def _columns(row: Mapping[str, object]) -> dict[str, str]:
     """Which members of a row mean what; of two that mean the same the first. Polygon's ``T`` is a ticker and its ``t`` a time."""
     columns: dict[str, str] = {}
-    for theirs in row:
-        plain = theirs.strip().lower()
-        own = "symbol" if theirs == "T" and "t" in row else ALIASES.get(plain, plain)
-        if own in _NAMES and own not in columns.values():
-            columns[theirs] = own
+    for aliases in (ALIASES, WEAK):
+        for theirs in row:
+            plain = theirs.strip().lower()
+            own = _ticker(row[theirs]) if theirs == "T" and "t" in row else aliases.get(plain, plain)
+            if own in _NAMES and own not in columns.values() and theirs not in columns and plain != "name":
+                columns[theirs] = own
     return columns
+
+
+def _ticker(value: object) -> str:
+    """What ``T`` beside ``t`` is: Polygon's ticker, or when a bar of Binance or Hyperliquid ends."""
+    return "symbol" if isinstance(value, str) and not value.isdigit() else "end"
 
 
 _NAMES = {*REQUIRED, *OPTIONAL}
@@ -112,6 +142,8 @@ def read_alpha_vantage(source: Source) -> Reading:
             if not isinstance(bar, dict):
                 raise source.refuse(f"{stamp[:40]!r} is no object with '1. open' and so on")
             plain = {key.partition(". ")[2].strip().lower(): value for key, value in bar.items()}
+            # AI-Trader's words for its merged file, whose last day has only been opened.
+            plain = {_BOUGHT.get(name, name).partition(" (")[0]: value for name, value in plain.items()}
             for own, value in ({name: plain.get(name) for name in BAR} | {"symbol": symbol, "date": stamp}).items():
                 values[own].append(value)
             if "adjusted close" in plain or "adj_close" in values:
@@ -120,7 +152,7 @@ def read_alpha_vantage(source: Source) -> Reading:
         raise source.refuse("several intervals or time zones in one file; allowed: one")
     interval, zone, stamps = said.pop()
     columns = {"2. Symbol": "symbol", "(key)": "date", **{f"{at}. {name}": name for at, name in enumerate(BAR[1:], 1)}}
-    return from_raw(raw_frame(values), Says(interval, stamps, zone, named_by=_META), columns, "row")
+    return from_raw(source, raw_frame(values), Says(interval, stamps, zone, named_by=_META), columns, "row")
 
 
 def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str, object], tuple[str | None, str, Stamp]]:
@@ -131,6 +163,10 @@ def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str,
         plain["symbol"] = f"{plain['digital currency code']}-{plain.get('market code', 'USD')}"
     elif "from symbol" in plain:
         plain["symbol"] = f"{plain['from symbol']}-{plain.get('to symbol', 'USD')}"
+    elif "digital currency" in plain.get("information", "").lower() and not never_closes(
+        canonical_symbol(plain.get("symbol", ""))
+    ):
+        plain["symbol"] = f"{plain.get('symbol', '')}-USD"
     if not plain.get("symbol"):
         raise source.refuse("'Meta Data' names no symbol")
     name = next(key for key in document if "Time Series" in key)
@@ -141,14 +177,20 @@ def _series(source: Source, document: dict[str, object]) -> tuple[str, dict[str,
     interval = interval_named(told) or next((each for word, each in _LONG.items() if word in name.lower()), None)
     zone = plain.get("time zone", "US/Eastern")
     zone = _ZONES.get(zone, zone)
-    try:
-        open_zone(zone)
-    except InputRefused as error:
-        raise source.refuse(str(error)) from error
+    zone = _known(source, zone)
     long = interval in (*_LONG.values(), None)
     return plain["symbol"], series, (interval, zone, "close" if long else "open")
 
 
+def _known(source: Source, zone: str) -> str:
+    try:
+        open_zone(zone)
+    except InputRefused as error:
+        raise source.refuse(str(error)) from error
+    return zone
+
+
+_BOUGHT = {"buy price": "open", "sell price": "close"}
 _LONG = {"daily": "1d", "weekly": "1w", "monthly": "1M"}
 _ZONES = {"US/Eastern": "America/New_York", "US/Eastern Time": "America/New_York"}
 """Names that Alpha Vantage uses and not every system's tables have."""

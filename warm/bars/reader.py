@@ -8,14 +8,16 @@ import polars as pl
 
 from app.domain.symbols import canonical_symbol, never_closes
 from app.domain.vector import is_symbol
-from warm.bars.reading import Reading, Stamp
+from warm.bars.labels import are_dates, closing, ends, is_coin, may_be_days, never_rest, on_sessions
+from warm.bars.reading import Reading, Says, Stamp
 from warm.files import Source
 from warm.formats import Format
 from warm.intervals import DAY_S, INTERVALS, Spacing, spacing
+from warm.names import SymbolChoice, said_symbol
 from warm.rejects import Rejects, set_aside
 from warm.rules import row_rules
 from warm.sessions import NEVER_CLOSES, Session
-from warm.stamps import Stamps, read_stamps
+from warm.stamps import DateOrder, Stamps, read_stamps
 
 BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
 
@@ -33,7 +35,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
 
     ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one (None: the exchange's, or
     UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of currencies for markets that never close and
-    all else for the exchange's.
+    all else for the exchange's. ``date_order`` is for dates whose column does not tell it, ``symbols`` for files that do not.
     """
 
     session: Session
@@ -43,6 +45,8 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     calendar: Calendar = "auto"
     stamps: Stamp | None = None
     zone: ZoneInfo | None = None
+    date_order: DateOrder | None = None
+    symbols: tuple[SymbolChoice, ...] = ()
 
 
 class PriceFile(NamedTuple):
@@ -67,28 +71,29 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     Raises:
         InputRefused: it cannot be used at all.
     """
+    source.symbol = said_symbol(source, reckoning.symbols)
     reading: Reading = form.read(source)
-    says, raw = reading.says, reading.frame
-    if "symbol" not in raw.columns:
-        raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
-    raw = raw.with_columns(pl.col("symbol").cast(pl.String))
-    names, sessions = _names(raw, reckoning, says.never_closes)
+    says, raw = reading.says, _complete(source, reading)
+    if source.symbol is not None:
+        says = says._replace(named_by="--symbol")
+    found = _markets(source, raw, says, reckoning, frozenset())
+    coins, notes = _resting(raw, found, says, reckoning)
+    names, sessions, read = _markets(source, raw, says, reckoning, coins) if coins else found
     # Where a file has one market, as most have, its rows need not be told apart.
     on = ["date"] if len(sessions) == 1 else ["date", "market"]
     if len(on) > 1:
-        raw = raw.join(names.select("symbol", "market"), on="symbol", how="left", maintain_order="left", nulls_equal=True)
-    read = [_stamps(source, raw, market, session, says.zone, reckoning) for market, session in enumerate(sessions)]
+        raw = _with_market(raw, names)
     stamps = pl.concat(each.table.with_columns(_number(market)) for market, each in enumerate(read))
-    dates = stamps.get_column("day").null_count() == stamps.get_column("stamp_ms").null_count()
-    always = sessions == [NEVER_CLOSES]
+    dates = are_dates(stamps)
     # What lies in the future is no bar, and must not stretch the distances.
     past = stamps.filter(pl.col("stamp_ms") <= reckoning.now_ms)
-    found = _spacing(raw, past, on, dates=dates and not always)
-    interval, how = _interval(source, says.interval, found, reckoning.interval, dates=dates)
-    kind = reckoning.stamps or says.stamps
+    distances = _spacing(raw, past, on, dates=dates and sessions != [NEVER_CLOSES])
+    interval, how = _interval(source, says, distances, reckoning.interval, dates=dates)
+    kinds, unsure = _kinds(past, sessions, interval, reckoning.stamps or says.stamps)
+    notes = [*(notes if INTERVALS[interval] <= DAY_S else ()), *unsure]
     moments = pl.concat(
-        _ends(each.table, interval, kind, session).with_columns(_number(market))
-        for market, (each, session) in enumerate(zip(read, sessions, strict=True))
+        ends(each.table, interval, kind, session).with_columns(_number(market))
+        for market, (each, kind, session) in enumerate(zip(read, kinds, sessions, strict=True))
     )
     frame = (
         raw.lazy()
@@ -103,44 +108,159 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     if not adjusted:
         frame = frame.with_columns(pl.col("close").alias("adj_close"))
     rejects = Rejects()
-    frame, rows, cut, unfinished = _judge(source, reading, frame, interval, reckoning, rejects)
+    frame, rows, cut, unfinished, hollow = _judge(source, reading, frame, interval, reckoning, rejects)
     kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
     told = {
         "interval": interval,
         "interval_by": how,
-        "stamps": "date" if dates and INTERVALS[interval] == DAY_S else kind or "open",
+        "stamps": "date" if dates and INTERVALS[interval] == DAY_S else "both" if len(set(kinds)) > 1 else kinds[0],
         "zone": next((each.zone for each in read if each.zone), None) or ("own" if not dates else None),
         "exchanges": [each.exchange.code for each in sessions if each.exchange],
         "symbol_by": says.named_by or "column",
         "columns": dict(reading.columns),
+        "no_price": hollow or None,
+        "notes": notes or None,
     }
     symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
     return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+
+
+def _complete(source: Source, reading: Reading) -> pl.DataFrame:
+    """The rows with a symbol and a volume each: the symbol that the format or ``--symbol`` says, no volume where no row has any.
+
+    Raises:
+        InputRefused: ``--symbol`` for a file of several symbols.
+    """
+    raw, says = reading.frame, reading.says
+    if source.symbol is not None:
+        if "symbol" in raw.columns and raw.get_column("symbol").drop_nulls().n_unique() > 1:
+            raise source.refuse(f"it has several symbols, so --symbol cannot say that it is {source.symbol}")
+        raw = raw.with_columns(pl.lit(source.symbol).alias("symbol"))
+    elif "symbol" not in raw.columns:
+        raw = raw.with_columns(pl.lit(says.symbol, dtype=pl.String).alias("symbol"))
+    if "volume" not in raw.columns or _all_missing(reading, "volume"):
+        raw = raw.with_columns(pl.lit(0.0).alias("volume"))
+    return raw.with_columns(pl.col("symbol").cast(pl.String))
+
+
+_MISSING = ("", "-", "null", "none", "nan", "n/a", "na", "#n/a")
+"""What stands where there is no value, in small letters."""
+
+
+def _missing(name: str) -> pl.Expr:
+    return pl.col(f"text_{name}").str.strip_chars().str.to_lowercase().is_in(_MISSING).fill_null(value=True)
+
+
+def _all_missing(reading: Reading, name: str) -> bool:
+    """Whether no row has a value, nor a text that may have been meant for one."""
+    values = reading.frame.get_column(name)
+    if values.null_count() < values.len() or values.is_empty():
+        return False
+    texts = reading.texts(reading.frame.get_column("row").head(_SAMPLED_ROWS))
+    return f"text_{name}" not in texts.columns or bool(texts.select(_missing(name).all()).item())
+
+
+_SAMPLED_ROWS = 100
+
+
+_AT_WEEKENDS = "bars on Saturdays and Sundays: --calendar always if its market never closes"
+
+
+class _Markets(NamedTuple):
+    """A file's symbols (`_names`), and of each of its markets the session and the stamps."""
+
+    names: pl.DataFrame
+    sessions: list[Session]
+    read: list[Stamps]
+
+
+def _markets(source: Source, raw: pl.DataFrame, says: Says, reckoning: Reckoning, coins: frozenset[str]) -> _Markets:
+    names, sessions = _names(raw, reckoning, says.never_closes, coins)
+    if len(sessions) > 1:
+        raw = _with_market(raw, names)
+    read = [_stamps(source, raw, market, session, says, reckoning) for market, session in enumerate(sessions)]
+    return _Markets(names, sessions, read)
+
+
+def _with_market(raw: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
+    return raw.join(names.select("symbol", "market"), on="symbol", how="left", maintain_order="left", nulls_equal=True)
 
 
 def _number(market: int) -> pl.Expr:
     return pl.lit(market, dtype=pl.UInt8).alias("market")
 
 
-def _stamps(source: Source, raw: pl.DataFrame, market: int, session: Session, said: str | None, reckoning: Reckoning) -> Stamps:
+def _resting(raw: pl.DataFrame, found: _Markets, says: Says, reckoning: Reckoning) -> tuple[frozenset[str], list[str]]:
+    """The coins that are known by their own bars at weekends; and what is to be said of other symbols that have such."""
+    if reckoning.calendar != "auto" or says.never_closes is not None:
+        return frozenset(), []
+
+    def weekends(market: int, rows: pl.Expr | None) -> bool:
+        """Whether some rows of a market, or all, have bars at weekends."""
+        stamps = found.read[market].table
+        if rows is not None:
+            dates = raw.lazy().filter(rows).select(pl.col("date").unique())
+            stamps = stamps.lazy().join(dates, on="date", how="semi").collect()
+        return never_rest(stamps)
+
+    exchanges = found.names.filter(~pl.col("never") & pl.col("symbol_ok"))
+    named = exchanges.filter(pl.col("canonical").is_in([each for each in exchanges.get_column("canonical") if is_coin(each)]))
+    coins = {
+        symbol
+        for written, symbol, market in named.select("symbol", "canonical", "market").iter_rows()
+        if weekends(market, pl.col("symbol") == written)
+    }
+    others = exchanges.join(named, on="symbol", how="anti").get_column("market").unique().sort()
+    rest = ~pl.col("symbol").is_in(named.get_column("symbol").implode()) if coins else None
+    noted = any(weekends(market, rest) for market in others)
+    return frozenset(coins), [_AT_WEEKENDS] if noted else []
+
+
+def _kinds(past: pl.DataFrame, sessions: list[Session], interval: str, said: Stamp | None) -> tuple[list[Stamp], list[str]]:
+    """What the stamps of each market are: what the format or the caller says, else what they themselves do, else beginnings; and
+    what is to be said where they leave it open.
+    """
+    if said is not None:
+        return [said] * len(sessions), []
+    told = [closing(past.filter(pl.col("market") == market), interval, session) for market, session in enumerate(sessions)]
+    return [kind or "open" for kind, _ in told], list(dict.fromkeys(note for _, note in told if note))
+
+
+def _stamps(source: Source, raw: pl.DataFrame, market: int, session: Session, says: Says, reckoning: Reckoning) -> Stamps:
     """The stamps of the rows of a market. Moments without a time zone are where the format says, else the caller, else on the
     exchange's clock; in UTC for a market that never closes. The exchange's is the safe mistake: in America its clock is behind
     UTC, so data would be late, not early.
+
+    Raises:
+        InputRefused: they cannot be understood, or are on a clock that nobody tells.
     """
-    zone = ZoneInfo(said) if said is not None else reckoning.zone or session.timezone
+    zone = ZoneInfo(says.zone) if says.zone is not None else reckoning.zone or session.timezone
     rows = raw.filter(pl.col("market") == market) if "market" in raw.columns else raw
     own = reckoning.session if session is NEVER_CLOSES else session
-    return read_stamps(source, rows.get_column("date"), zone, own.timezone)
+    stamps = read_stamps(source, rows.get_column("date"), zone, own.timezone, reckoning.date_order)
+    if says.unknown_clock is not None and stamps.zone is not None and reckoning.zone is None:
+        raise source.refuse(
+            f"its stamps are on a clock that it does not tell, {says.unknown_clock}; --naive-timezone says it (UTC, or for many"
+            " brokers Europe/Athens)"
+        )
+    if session is NEVER_CLOSES or not may_be_days(says.interval):
+        return stamps
+    return stamps._replace(table=on_sessions(stamps.table, session))
 
 
-def _names(raw: pl.DataFrame, reckoning: Reckoning, says: bool | None) -> tuple[pl.DataFrame, list[Session]]:  # noqa: FBT001
-    """Each symbol as written once: its canonical spelling, whether it is one, whether its market never closes, and the number of
-    its market; and the markets' sessions.
+def _names(
+    raw: pl.DataFrame,
+    reckoning: Reckoning,
+    says: bool | None,  # noqa: FBT001
+    coins: frozenset[str],
+) -> tuple[pl.DataFrame, list[Session]]:
+    """Each symbol as written once: its canonical spelling, whether it is one, whether its market never closes (as those of
+    ``coins``), and the number of its market; and the markets' sessions.
     """
     written = raw.get_column("symbol").unique(maintain_order=True)
     canonical = [None if each is None else canonical_symbol(each.strip()) for each in written]
     if reckoning.calendar == "auto":
-        never = [bool(each) and (never_closes(each or "") if says is None else says) for each in canonical]
+        never = [bool(each) and (never_closes(each or "") or each in coins if says is None else says) for each in canonical]
     else:
         never = [reckoning.calendar == "always"] * len(canonical)
     own = [NEVER_CLOSES if always else reckoning.session.of(each or "") for each, always in zip(canonical, never, strict=True)]
@@ -166,13 +286,16 @@ def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, on: list[str], *, dates: b
     return spacing(sample.join(stamps.lazy(), on=on, how="inner").select("symbol", "stamp_ms").collect(), dates=dates)
 
 
-def _interval(source: Source, said: str | None, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
+def _interval(source: Source, says: Says, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
     """A file's interval, and what tells it: the file itself, its spacing, or nothing (then the one wanted, or a day).
 
     Raises:
         InputRefused: the file says one thing and its spacing another, the spacing is none of the known ones, or its symbols
         differ.
     """
+    said, hint = says.interval, says.hint
+    if said is None and hint is not None and (found.distances == 0 or found.least == INTERVALS[hint]):
+        said = hint
     if found.distances == 0 or found.seconds is None:
         return said or wanted or "1d", "file" if said else "--interval" if wanted else "assumed"
     apart = f"most of its bars are {_length(found.seconds)} apart"
@@ -202,46 +325,12 @@ def _length(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
-def _ends(stamps: pl.DataFrame, interval: str, kind: Stamp | None, session: Session) -> pl.DataFrame:
-    """Each stamp's (``date``) end of bar, ``as_of_ms``, in milliseconds, on an exchange or where it never closes.
-
-    A date is its session's close; of a bar of several days that it opens, the close of the last of them. A moment opens its bar
-    unless its format or the caller says that it closes it, or it is the very close of its session.
-    """
-    seconds = INTERVALS[interval]
-    opened_ms = 0 if kind == "close" else seconds * 1000
-    moments = stamps.with_columns((pl.col("stamp_ms") + opened_ms).alias("moment_ms"))
-    if seconds < DAY_S:
-        return moments.select("date", pl.col("moment_ms").alias("as_of_ms"))
-    last = pl.col("day")
-    if kind != "close":
-        last = last.dt.month_end() if interval == "1M" else last.dt.offset_by(f"{seconds // DAY_S - 1}d")
-    if session is NEVER_CLOSES:
-        days = moments.select(pl.col("utc_day").alias("day")).unique().drop_nulls()
-    else:
-        local = pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(session.timezone.key).dt.date()
-        moments = moments.with_columns(pl.coalesce("day", local).alias("session_day"))
-        days = moments.select(pl.col("session_day").alias("day")).unique().drop_nulls()
-    closes = days.with_columns(last.alias("last"))
-    closes = closes.select(
-        "day",
-        pl.Series("own_close", [session.close_ms(each) for each in closes.get_column("day")], dtype=pl.Int64),
-        pl.Series("usual_close", [session.usual_close_ms(each) for each in closes.get_column("day")], dtype=pl.Int64),
-        pl.Series("last_close", [session.close_ms(each) for each in closes.get_column("last")], dtype=pl.Int64),
-    )
-    if session is NEVER_CLOSES:
-        moments = moments.join(closes, left_on="utc_day", right_on="day", how="left", maintain_order="left")
-        return moments.select("date", pl.coalesce("last_close", "moment_ms").alias("as_of_ms"))
-    moments = moments.join(closes, left_on="session_day", right_on="day", how="left", maintain_order="left")
-    at_close = (pl.col("stamp_ms") == pl.col("own_close")) | (pl.col("stamp_ms") == pl.col("usual_close"))
-    end = pl.when(pl.col("day").is_not_null()).then("last_close").when(at_close).then("stamp_ms").otherwise("moment_ms")
-    return moments.select("date", end.alias("as_of_ms"))
-
-
 def _judge(
     source: Source, reading: Reading, frame: pl.DataFrame, interval: str, reckoning: Reckoning, rejects: Rejects
-) -> tuple[pl.DataFrame, int, int, int]:
-    """The rows that pass, how many there were up to the cut, how many after it, and how many bars are not over yet."""
+) -> tuple[pl.DataFrame, int, int, int, int]:
+    """The rows that pass, how many there were up to the cut, how many after it, how many bars are not over yet, and how many rows
+    have no price but maybe an open: those are no bars.
+    """
     total = frame.height
     if reckoning.as_of_ms is not None:
         frame = frame.filter(pl.col("as_of_ms").le(reckoning.as_of_ms).fill_null(value=True))
@@ -251,7 +340,7 @@ def _judge(
     frame = frame.filter(begun.not_().fill_null(value=True))
     unfinished = rows - frame.height
     bad = pl.any_horizontal(rule.fill_null(value=False) for *_, rule in row_rules(now_ms))
-    suspects = frame.filter(bad)
+    suspects, hollow = frame.filter(bad), 0
     if not suspects.is_empty():
         frame = frame.filter(~bad)
         texts = reading.texts(suspects.get_column("row"))
@@ -261,9 +350,13 @@ def _judge(
         told = suspects.filter(~pl.col("row").is_in(blank.implode())).join(
             texts, on=[name for name in ("row", "group") if name in texts.columns], how="left", maintain_order="left"
         )
-        missing = [name for name in ("adj_close", "symbol") if f"text_{name}" not in told.columns]
+        unpriced = pl.all_horizontal(pl.col(name).is_null() & _missing(name) for name in ("high", "low", "close"))
+        hollow = told.filter(unpriced).height
+        told = told.filter(~unpriced)
+        rows, total = rows - hollow, total - hollow
+        missing = [name for name in ("adj_close", "symbol", "volume") if f"text_{name}" not in told.columns]
         told = told.with_columns(
             (pl.col("symbol") if name == "symbol" else pl.lit(None, dtype=pl.String)).alias(f"text_{name}") for name in missing
         )
         set_aside(told, row_rules(now_ms, text=True), source.label, rejects)
-    return frame, rows, total - rows, unfinished
+    return frame, rows, total - rows, unfinished, hollow

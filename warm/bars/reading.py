@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from warm.bars.numbers import as_numbers, spelled
 from warm.files import Source
 from warm.rules import NUMBERS, PRICES
 from warm.tables import Table, read_table, read_text
@@ -17,7 +18,9 @@ class Says(NamedTuple):
     """What a format or a file says of its bars; None where it says nothing.
 
     ``zone`` is the time zone of stamps without one; ``never_closes`` whether they are of a market that trades day and night;
-    ``symbol`` is what stands for a column that is not there, and ``named_by`` where it was found.
+    ``symbol`` is what stands for a column that is not there, and ``named_by`` where it was found. ``hint`` is an interval that
+    holds if the rows do not tell another, and ``unknown_clock`` whose clock moments without a time zone are on, if nobody but the
+    user can know it.
     """
 
     interval: str | None = None
@@ -26,6 +29,8 @@ class Says(NamedTuple):
     never_closes: bool | None = None
     symbol: str | None = None
     named_by: str | None = None
+    hint: str | None = None
+    unknown_clock: str | None = None
 
 
 class Reading(NamedTuple):
@@ -56,12 +61,31 @@ def from_table(
     Raises:
         InputRefused: it cannot be read.
     """
-    frame = read_table(table, {**columns, **(beside or {})}, dict.fromkeys(NUMBERS, pl.Float64()))
+    wanted = {**columns, **(beside or {})}
+    frame = read_table(table, wanted, dict.fromkeys(NUMBERS, pl.Float64()))
+    names = [name for name in NUMBERS if name in frame.columns]
+    unread = (
+        frame.filter(pl.any_horizontal(pl.col(names).is_null())).head(_SAMPLED_ROWS).get_column("row") if _gaps(frame) else None
+    )
+    if unread is not None:
+        texts = read_text(table, columns, unread).select(pl.col([f"text_{name}" for name in names]))
+        if any(spelled(text) for column in texts for text in column.drop_nulls()):
+            frame = read_table(table, wanted).with_columns(pl.col(names).cast(pl.String))
+            frame = as_numbers(table.source, frame, names, table.separator)
     return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, place)
 
 
-def from_raw(raw: pl.DataFrame, says: Says, columns: Mapping[str, str], place: str) -> Reading:
+_SAMPLED_ROWS = 100
+"""Rows with something unread that are looked at, to see whether it is a number as people write them."""
+
+
+def _gaps(frame: pl.DataFrame) -> bool:
+    return any(frame.get_column(name).null_count() for name in NUMBERS if name in frame.columns)
+
+
+def from_raw(source: Source, raw: pl.DataFrame, says: Says, columns: Mapping[str, str], place: str) -> Reading:
     """A reading of a frame that is in memory anyway: ``row``, and own column names with values of any type."""
+    spelt = [name for name in NUMBERS if name in raw.columns and raw.schema[name] == pl.String]
     numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in NUMBERS if name in raw.columns]
 
     def texts(rows: pl.Series) -> pl.DataFrame:
@@ -69,7 +93,12 @@ def from_raw(raw: pl.DataFrame, says: Says, columns: Mapping[str, str], place: s
             pl.col("^(row|group)$"), pl.exclude("row", "group").cast(pl.String).name.prefix("text_")
         )
 
-    return Reading(raw.with_columns(numbers), texts, says, columns, place)
+    frame = raw.with_columns(numbers)
+    if any(
+        spelled(text) for name in spelt for text in raw.filter(frame.get_column(name).is_null()).get_column(name).drop_nulls()
+    ):
+        frame = frame.with_columns(as_numbers(source, raw, spelt, ",").select(spelt))
+    return Reading(frame, texts, says, columns, place)
 
 
 def from_lists(
@@ -83,7 +112,7 @@ def from_lists(
     for number, row in enumerate(rows, 1):
         if not isinstance(row, list | tuple) or len(row) < len(names):
             raise source.refuse(f"{place} {number} is no list of {len(names)} values or more: {str(row)[:60]}")
-    return from_raw(raw_frame({name: [row[at] for row in rows] for at, name in enumerate(names)}), says, columns, place)
+    return from_raw(source, raw_frame({name: [row[at] for row in rows] for at, name in enumerate(names)}), says, columns, place)
 
 
 def raw_frame(columns: Mapping[str, Sequence[object]], first_row: int = 1) -> pl.DataFrame:

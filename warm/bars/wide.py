@@ -12,14 +12,16 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from warm.bars.aliases import ALIASES
 from warm.bars.reading import Reading, Says, from_raw
-from warm.bars.table import ALIASES
 from warm.files import Source, one_line
 from warm.memory import memory
 from warm.tables import first_fields, open_table, plain_name, read_table, separator_of
 
 _FIELDS = {"open", "high", "low", "close", "volume", "adj_close"}
-_pair = re.compile(r"\('([^']{1,40})', '([^']{1,40})'\)").fullmatch
+_tuple = re.compile(r"\('([^']{1,40})', '([^']{1,40})'\)").fullmatch
+_flat = re.compile(r"(?i)(adj[ ._]?close|adjusted|open|high|low|close|volume)[ ._](.{1,40})").fullmatch
+_flat_last = re.compile(r"(?i)(.{1,40}?)[ ._](adj[ ._]?close|adjusted|open|high|low|close|volume)").fullmatch
 _DATES = ("date", "datetime", "timestamp", "")
 
 
@@ -51,12 +53,18 @@ _COLUMNS_MIN = 6
 _PRICES_MIN = 5
 """Open, high, low, close and volume; dividends, splits and gains may stand beside them."""
 
-_number = re.compile(r"\s*[-+]?\d*\.?\d*(?:[eE][-+]?\d+)?\s*").fullmatch
+_number = re.compile(r"\s*[-+]?[$€£¥₹]?[\d.,' ]*(?:[eE][-+]?\d+|[KMB%])?\s*").fullmatch
+
+
+def _pair(name: str) -> tuple[str, str] | None:
+    """Price and ticker, or ticker and price, of a column that names both: a tuple's text, ``Close_AAPL``, ``AAPL.Close``."""
+    found = _tuple(name) or _flat(name) or _flat_last(name)
+    return (found[1], found[2]) if found else None
 
 
 def of_header(header: list[str]) -> bool:
-    """Whether the columns of a Parquet or Arrow file are pairs of price and ticker."""
-    return sum(_pair(each) is not None for each in header) >= 5  # noqa: PLR2004
+    """Whether the columns of a table are pairs of price and ticker."""
+    return sum(_pair(each) is not None for each in header) >= _PRICES_MIN
 
 
 def read(source: Source) -> Reading:
@@ -65,14 +73,14 @@ def read(source: Source) -> Reading:
     Raises:
         InputRefused: the table cannot be read, or a symbol lacks a column.
     """
-    if source.kind == "csv":
+    if source.kind == "csv" and of_lines(first_fields(source, 2)):
         dates, groups, frame, skipped = _from_csv(source)
     else:
         dates, groups, frame = _from_pairs(source)
         skipped = 0
     bars = []
     for number, (symbol, names) in enumerate(groups.items()):
-        missing = sorted(_FIELDS - {"adj_close"} - names.keys())
+        missing = sorted(_FIELDS - {"adj_close", "volume"} - names.keys())
         if missing:
             raise source.refuse(f"symbol {symbol[:40]!r} has no column for {missing[0]!r}")
         part = frame.select(
@@ -82,11 +90,15 @@ def read(source: Source) -> Reading:
             pl.col(dates).alias("date"),
             *(pl.col(theirs).alias(own) for own, theirs in names.items()),
         )
-        bars.append(part.filter(~pl.all_horizontal(pl.col(own).is_null() for own in names)))
+        if "volume" not in names:
+            part = part.with_columns(pl.lit(None, dtype=pl.String).alias("volume"))
+        # A volume alone is of a day that has not begun.
+        prices = [own for own in names if own != "volume"]
+        bars.append(part.filter(~pl.all_horizontal(pl.col(own).is_null() for own in prices)))
     columns = {f"{theirs} ({symbol})": own for symbol, names in list(groups.items())[:1] for own, theirs in names.items()}
     if not bars:
         raise source.refuse("no column of a price in it")
-    return from_raw(pl.concat(bars), Says(stamps="open"), columns, "line" if source.kind == "csv" else "row")
+    return from_raw(source, pl.concat(bars), Says(), columns, "line" if source.kind == "csv" else "row")
 
 
 def _from_csv(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.DataFrame, int]:
@@ -137,10 +149,10 @@ def _from_pairs(source: Source) -> tuple[str, dict[str, dict[str, str]], pl.Data
     if dates is None:
         raise source.refuse("no column of dates; allowed: Date, Datetime, timestamp")
     pairs = [found for name in table.header if (found := _pair(name))]
-    price_first = len({_field(each[1]) for each in pairs}) >= len({_field(each[2]) for each in pairs})
+    price_first = len({_field(each[0]) for each in pairs}) >= len({_field(each[1]) for each in pairs})
     for name in table.header:
         if found := _pair(name):
-            price, ticker = (found[1], found[2]) if price_first else (found[2], found[1])
+            price, ticker = found if price_first else (found[1], found[0])
             own = _field(price)
             if own is not None:
                 groups.setdefault(ticker, {})[own] = name
