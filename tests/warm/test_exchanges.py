@@ -157,6 +157,19 @@ def test_explain_names_the_exchanges(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "the sessions of XETR, XNYS" in capsys.readouterr().out
 
 
+def test_explain_tells_that_markets_of_a_file_stamp_their_bars_differently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A share's weeks are labelled by Fridays, a pair's by Mondays."""
+    rows = [
+        f"{symbol},2024-01-{day:02},99,103,97,100,1000"
+        for symbol, first in (("AAPL", 5), ("BTC-USD", 1))
+        for day in range(first, 29, 7)
+    ]
+    assert main(["--explain", str(put(tmp_path / "p.csv", HEADER + "\n".join(rows)))], now_ms=NOW_MS) == 0
+    assert "when a bar begins or ends, by market" in capsys.readouterr().out
+
+
 def test_a_table_tells_sessions_early_closes_holidays_and_pauses() -> None:
     """New York in the week of Thanksgiving, Hong Kong's noon, Riyadh's Sunday."""
     new_york = exchange("XNYS")
