@@ -72,6 +72,35 @@ def make_parser() -> Parser:
     parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
     parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
     parser.add_argument("--report", type=Path, help="write the full report to this file as JSON")
+    _add_reading(parser)
+    parser.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="FROM=TO",
+        help="keep a symbol of the files under another name, as BTC-USD=BTC-USDT; may be repeated, besides SYMBOL_ALIASES",
+    )
+    parser.add_argument(
+        "--stablecoins", choices=choices("stablecoins"), help=f"{description('stablecoins')} Default: STABLECOINS, else apart"
+    )
+    parser.add_argument(
+        "--memory-mb",
+        type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
+        help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
+        " what is free)",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load again whenever a file has changed, until SIGTERM or Ctrl-C (exit code 0); a refused load ends nothing",
+    )
+    parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
+    add_settings(parser, (*STORE_SETTINGS, "clock_skew_s"), "where it is published, and by whose clock")
+    return parser
+
+
+def _add_reading(parser: Parser) -> None:
+    """How files are to be read, where they do not tell."""
     parser.add_argument(
         "--exchange", choices=codes(), help="the exchange of all symbols (default: what each symbol's suffix says; none: XNYS)"
     )
@@ -107,30 +136,6 @@ def make_parser() -> Parser:
     )
     # For `decide completion`: a pattern may stand before them, so they are no choices.
     by_format.completed_by = tuple(FORMATS)  # type: ignore[attr-defined]
-    parser.add_argument(
-        "--alias",
-        action="append",
-        default=[],
-        metavar="FROM=TO",
-        help="keep a symbol of the files under another name, as BTC-USD=BTC-USDT; may be repeated, besides SYMBOL_ALIASES",
-    )
-    parser.add_argument(
-        "--stablecoins", choices=choices("stablecoins"), help=f"{description('stablecoins')} Default: STABLECOINS, else apart"
-    )
-    parser.add_argument(
-        "--memory-mb",
-        type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
-        help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
-        " what is free)",
-    )
-    parser.add_argument(
-        "--watch",
-        action="store_true",
-        help="load again whenever a file has changed, until SIGTERM or Ctrl-C (exit code 0); a refused load ends nothing",
-    )
-    parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
-    add_settings(parser, (*STORE_SETTINGS, "clock_skew_s"), "where it is published, and by whose clock")
-    return parser
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:

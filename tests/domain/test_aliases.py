@@ -7,8 +7,8 @@ from app.domain.aliases import NO_ALIASES, Aliases, make_aliases, parse_aliases
 
 def test_a_symbol_is_kept_under_its_other_name_in_whatever_spelling_the_two_are_given() -> None:
     """Symbols may have a = themselves."""
-    found = parse_aliases(["btc/usd=BTCUSDT", "EURUSD=X=EUR/USD", " XYZ = XYZ.US"])
-    assert found == {"BTC-USD": "BTC-USDT", "EURUSD=X": "EUR-USD", "XYZ": "XYZ.US"}
+    found = parse_aliases(["btc/usd=BTCUSDT", "ES=F=ESZ4", " XYZ = XYZ.UK"])
+    assert found == {"BTC-USD": "BTC-USDT", "ES=F": "ESZ4", "XYZ": "XYZ.UK"}
     aliases = Aliases(found)
     assert [aliases(each) for each in ("BTC-USD", "BTC-USDT", "ETH-USD")] == ["BTC-USDT", "BTC-USDT", "ETH-USD"]
     assert NO_ALIASES("BTC-USDT") == "BTC-USDT"

@@ -19,7 +19,7 @@ _UNIVERSE = sorted(
         "ETH-USD:USD",
         "600519.SH",
         "000001.SZ",
-        "XYZ.US",
+        "XYZ.UK",
         "^GSPC",
         "SAP.DE",
         "MSFT",
@@ -30,7 +30,7 @@ _UNIVERSE = sorted(
 @pytest.mark.parametrize(
     ("asked", "meant"),
     [
-        ("XYZ", ("XYZ.US",)),
+        ("XYZ", ("XYZ.UK",)),
         ("AAPL.US", ("AAPL",)),
         ("600519", ("600519.SH",)),
         ("600519.SHH", ("600519.SH",)),
@@ -68,7 +68,7 @@ def test_few_are_named_pairs_for_a_pair_and_the_shortest_way_first() -> None:
 
 def test_a_root_is_what_stands_before_an_ending() -> None:
     """What begins with such a letter has none."""
-    assert [root_of(each) for each in ("XYZ.US", "EURUSD=X", ".X", "A", "")] == ["XYZ", "EURUSD", ".X", "A", ""]
+    assert [root_of(each) for each in ("XYZ.UK", "EURUSD=X", ".X", "A", "")] == ["XYZ", "EURUSD", ".X", "A", ""]
 
 
 class _Counting(list[str]):

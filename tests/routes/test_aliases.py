@@ -10,7 +10,7 @@ from tests.routes.serving import FakeStore, Served, decoded, down
 
 def _store() -> FakeStore:
     store = FakeStore()
-    for symbol in ("BTC-USDT", "XYZ.US"):
+    for symbol in ("BTC-USDT", "XYZ.UK"):
         store.put(row(symbol))
     return store
 
@@ -42,7 +42,7 @@ def test_coins_that_stand_for_a_dollar_are_dollars_by_a_setting() -> None:
         assert "did you mean BTC-USD?" in _detail(served, "BTCUSDC")
 
 
-@pytest.mark.parametrize(("asked", "meant"), [("XYZ", "XYZ.US"), ("BTC-USD", "BTC-USDT"), ("xyz.sh", "XYZ.US")])
+@pytest.mark.parametrize(("asked", "meant"), [("XYZ", "XYZ.UK"), ("BTC-USD", "BTC-USDT"), ("xyz.sh", "XYZ.UK")])
 def test_an_unknown_symbol_is_refused_with_what_may_have_been_meant(asked: str, meant: str) -> None:
     """From the first refusal on, in a batch and by features too."""
     with Served(_store()) as served:
@@ -75,7 +75,7 @@ class _Unlisted(FakeStore):
 def test_a_universe_that_cannot_be_read_costs_a_suggestion_and_is_not_asked_for_at_every_refusal() -> None:
     """The refusal stands; the store is left alone for a while."""
     store = _Unlisted()
-    store.put(row("XYZ.US"))
+    store.put(row("XYZ.UK"))
     with Served(store) as served:
         for symbol in ("XYZ", "XYZ", "ABC"):
             assert "did you mean" not in _detail(served, symbol)

@@ -22,22 +22,22 @@ def _warm(folder: Path, prices: list[str], agents: list[str], *arguments: str) -
 
 def test_symbols_that_prices_and_agents_call_differently_are_told_with_the_nearest(tmp_path: Path) -> None:
     """The run goes on; each symbol stays what the files call it."""
-    outcome = _warm(tmp_path, ["XYZ.US", "600519.SH", "AAPL", "BTC-USDT"], ["XYZ", "600519.SHH", "AAPL", "BTC-USD", "LONE"])
+    outcome = _warm(tmp_path, ["XYZ.UK", "600519.SH", "AAPL", "BTC-USDT"], ["XYZ", "600519.SHH", "AAPL", "BTC-USD", "LONE"])
     assert outcome.code == 0
     assert outcome.report["unmatched"] == {
         "agents_without_prices": {
             "count": 4,
-            "symbols": {"600519.SHH": ["600519.SH"], "BTC-USD": ["BTC-USDT"], "LONE": [], "XYZ": ["XYZ.US"]},
+            "symbols": {"600519.SHH": ["600519.SH"], "BTC-USD": ["BTC-USDT"], "LONE": [], "XYZ": ["XYZ.UK"]},
         },
         "prices_without_agents": {
             "count": 3,
-            "symbols": {"600519.SH": ["600519.SHH"], "BTC-USDT": ["BTC-USD"], "XYZ.US": ["XYZ"]},
+            "symbols": {"600519.SH": ["600519.SHH"], "BTC-USDT": ["BTC-USD"], "XYZ.UK": ["XYZ"]},
         },
     }
     lines = notes(outcome.report)
-    assert "agents speak of XYZ, which has no prices; did you mean XYZ.US? (--alias XYZ=XYZ.US)" in lines
+    assert "agents speak of XYZ, which has no prices; did you mean XYZ.UK? (--alias XYZ=XYZ.UK)" in lines
     assert "agents speak of LONE, which has no prices" in lines
-    assert lines[-1] == "3 symbols have prices and no agents' views: 600519.SH, BTC-USDT, XYZ.US"
+    assert lines[-1] == "3 symbols have prices and no agents' views: 600519.SH, BTC-USDT, XYZ.UK"
 
 
 def test_where_all_is_matched_or_no_agents_are_given_nothing_is_told(tmp_path: Path) -> None:
@@ -56,13 +56,13 @@ def test_many_symbols_without_a_match_are_counted_and_the_first_of_them_named(tm
 
 def test_an_alias_joins_what_is_one_symbol(tmp_path: Path) -> None:
     """In prices and in agents' outputs alike, in any spelling; the report says what is kept as what."""
-    outcome = _warm(tmp_path, ["BTCUSDT", "XYZ.US"], ["BTC/USD", "XYZ"], "--alias", "BTC-USD=BTC/USDT", "--alias", "XYZ.US=XYZ")
+    outcome = _warm(tmp_path, ["BTCUSDT", "XYZ.UK"], ["BTC/USD", "XYZ"], "--alias", "BTC-USD=BTC/USDT", "--alias", "XYZ.UK=XYZ")
     assert sorted(outcome.store.records) == ["BTC-USDT", "XYZ"]
     for symbol in ("BTC-USDT", "XYZ"):
         assert outcome.store.price(symbol).symbol == symbol
         assert list(outcome.store.views(symbol)) == ["a"]
-    assert outcome.report["aliased"] == {"BTC-USD": "BTC-USDT", "XYZ.US": "XYZ"}
-    assert notes(outcome.report) == ["XYZ.US is kept as XYZ", "BTC-USD is kept as BTC-USDT"]
+    assert outcome.report["aliased"] == {"BTC-USD": "BTC-USDT", "XYZ.UK": "XYZ"}
+    assert notes(outcome.report) == ["XYZ.UK is kept as XYZ", "BTC-USD is kept as BTC-USDT"]
 
 
 def test_coins_that_stand_for_a_dollar_are_joined_by_a_rule_that_is_off_by_default(tmp_path: Path) -> None:
