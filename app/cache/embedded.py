@@ -84,6 +84,7 @@ class EmbeddedStore:
         self._seen: tuple[int, int] | None = None
         self._file: tuple[int, int] | None = None
         self._gave_up = False
+        self._replaced = self._told_of = 0
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
         self._long_connection: sqlite3.Connection | None = None
         self._long_file: tuple[int, int] | None = None
@@ -164,7 +165,13 @@ class EmbeddedStore:
 
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
-        return str(await self._in_thread(lambda: newest_change(self._reader())))
+
+        def read() -> int:
+            position = newest_change(self._reader())
+            self._told_of = self._replaced
+            return position
+
+        return str(await self._in_thread(read))
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
@@ -181,7 +188,7 @@ class EmbeddedStore:
 
         def read() -> tuple[Changes, Entries]:
             reader = self._long_reader()
-            if self._file is not None and self._long_file != self._file:
+            if self._replaced != self._told_of or (self._file is not None and self._long_file != self._file):
                 return Changes(last_id=after, symbols=(), lost=True), []
             return _changes_after(reader, int(after))
 
@@ -268,15 +275,18 @@ class EmbeddedStore:
         return await self._in_thread(begun, self._long_thread)
 
     def _reader(self) -> sqlite3.Connection:
+        if self._file is not None and self._file_now() != self._file:
+            # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
+            self._disconnect()
+            self._replaced += 1
         if self._connection is None:
-            self._connection = self._connect()
-            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
-            self._file = self._file_now()
+            self._connection, self._file = self._opened()
         return self._connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            # A version that was seen is of its connection.
             self._connection = self._seen = None
 
     def _long_reader(self) -> sqlite3.Connection:
@@ -285,10 +295,16 @@ class EmbeddedStore:
             self._long_connection.close()
             self._long_connection = None
         if self._long_connection is None:
-            self._long_connection = self._connect()
-            self._long_connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
-            self._long_file = self._file_now()
+            self._long_connection, self._long_file = self._opened()
         return self._long_connection
+
+    def _opened(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
+        """A connection that reads, and the file that it is of."""
+        # One that takes its place meanwhile is another one at the next look.
+        found = self._file_now()
+        connection = self._connect()
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
+        return connection, found or self._file_now()
 
     def _file_now(self) -> tuple[int, int] | None:
         """Which file the path names; None if there is none."""
@@ -327,11 +343,10 @@ class EmbeddedStore:
 
     def _changes_now(self, after: int) -> tuple[Changes, Entries] | None:
         connection = self._reader()
-        if self._file_now() != self._file:
-            # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
-            connection.close()
-            self._connection = self._seen = None
-            return Changes(last_id=str(newest_change(self._reader())), symbols=(), lost=True), []
+        if self._replaced != self._told_of:
+            changes = Changes(last_id=str(newest_change(connection)), symbols=(), lost=True)
+            self._told_of = self._replaced
+            return changes, []
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None

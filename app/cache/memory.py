@@ -99,6 +99,8 @@ class Memory:
         self._lost_at = 0
         self.sequence = 0
         """Counts what is put and what is lost: what a load that began at some count has to be compared with came after it."""
+        self.told = 0
+        """Counts changes, withdrawals and losses, however many symbols each is about."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -225,6 +227,7 @@ class Memory:
 
     def expire(self, symbols: Iterable[str]) -> None:
         """Make these entries stale and forget that they were unknown: their records have changed."""
+        self.told += 1
         for symbol in symbols:
             self._unknown.pop(symbol, None)
             try:
@@ -235,6 +238,7 @@ class Memory:
 
     def withdraw(self, symbols: Iterable[str]) -> None:
         """Forget all that is known of these: their records were taken back."""
+        self.told += 1
         for symbol in symbols:
             self._unknown.pop(symbol, None)
             if symbol in self._entries:
@@ -253,6 +257,7 @@ class Memory:
     def expire_all(self) -> None:
         """Make every entry stale, in constant time; none of them makes up for what is loaded from now on."""
         self._generation += 1
+        self.told += 1
         self.sequence += 1
         self._lost_at = self.sequence
 

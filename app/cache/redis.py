@@ -41,6 +41,7 @@ _CHANGES_READ = 100
 _SYMBOLS_A_CHANGE = 200
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
+_NO_CHANGE = "0-0"
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 
@@ -64,6 +65,7 @@ class RedisStore:
         self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
         self._read = self._client.register_script(READ)
+        self._was_there = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Both records of each symbol by one script (`READ`). If one has neither, all is read anew with what says why.
@@ -76,7 +78,8 @@ class RedisStore:
         found = [Stored(True, price, agents) for price, agents in zip(values[::2], values[1::2], strict=True)]  # noqa: FBT003
         if any(each.price is None and each.agents is None for each in found):
             # An answer is of one moment, so the first one is not mixed with the second.
-            return await self._look_closer(symbols)
+            found = await self._look_closer(symbols)
+        self._was_there = True
         return found
 
     async def _look_closer(self, symbols: Sequence[str]) -> list[Stored]:
@@ -179,7 +182,7 @@ class RedisStore:
             found = await self._feed_client.xinfo_stream(self._changes_key)
         except ResponseError as error:
             if "no such key" in str(error):
-                return "0-0"
+                return _NO_CHANGE
             raise
         newest: bytes = found["last-generated-id"]
         return newest.decode()
@@ -189,7 +192,7 @@ class RedisStore:
 
         If it is not, and is not the newest that there was, entries behind it may be gone too (trimmed, flushed, another Redis):
         the answer says ``lost``. So it does of the first entries that come where there was no stream: nothing tells whether they
-        are the first.
+        are the first. And where there is none still, but something was read meanwhile, it came and went unheard.
         """
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
@@ -198,7 +201,10 @@ class RedisStore:
         lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
         if lost and not entries:
             newest_id = await self.feed_position()
-            return Changes(last_id=newest_id, symbols=(), lost=newest_id != after)
+            gone = newest_id == _NO_CHANGE and self._was_there
+            emptied = gone and not await _answered(self._feed_client.exists(self._run_key))
+            self._was_there = self._was_there and not emptied
+            return Changes(last_id=newest_id, symbols=(), lost=newest_id != after or emptied)
         try:
             symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
             withdrawn = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries if fields.get(b"withdrawn"))
@@ -213,7 +219,12 @@ class RedisStore:
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""
-        return await self.changes(after, 0.0) if _is_change_id(after) else Changes(after, (), lost=True)
+        if not _is_change_id(after):
+            return Changes(after, (), lost=True)
+        was_there = self._was_there
+        changes = await self.changes(after, 0.0)
+        self._was_there |= was_there
+        return changes
 
     async def ping(self) -> None:
         """PING."""

@@ -19,7 +19,7 @@ is loaded anew before it expires (`hit`), and after a change the hottest entries
 import asyncio
 import math
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from app.cache.breaker import Breaker
@@ -28,7 +28,7 @@ from app.cache.memory import Entry, Memory
 from app.cache.slices import in_slices
 from app.cache.store import Store, Stored
 from app.cache.unforeseen import report
-from app.cache.waiting import Waiting, call_when_over
+from app.cache.waiting import Waiting, wait_for_all
 from app.domain.evidence import Evidence, Trouble, unread
 from app.errors import StoreEmpty, StoreError
 
@@ -101,8 +101,13 @@ class Load:
             each.one_less()
 
 
-Begun = Lookup | Load
-"""A symbol that was looked for: found at once, or on its way."""
+class Begun(NamedTuple):
+    """A symbol that was looked for: ``found`` at once, or on its way. ``told``: L1's count of what the feed had told by then."""
+
+    symbol: str
+    found: Lookup | Load
+    told: int
+
 
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
 _UNKNOWN_IN_L2 = Lookup(evidence=None, tier="l2", proven=True, age_s=0.0)
@@ -160,29 +165,17 @@ class Tiers:
 
     def begin_many(self, symbols: Sequence[str]) -> list[Begun]:
         """The part of `fetch_many` that takes time of its own: what L1 has, and loads of what it does not have."""
-        now = self._clock()
-        return [self._begin(symbol, now) for symbol in symbols]
+        now, told = self._clock(), self.memory.told
+        return [Begun(symbol, self._begin(symbol, now), told) for symbol in symbols]
 
     async def finish_many(self, begun: Sequence[Begun], budget_s: float) -> list[Lookup]:
         """The part of `fetch_many` that waits: answers in the order of ``begun``."""
-        loads = {each for each in begun if isinstance(each, Load) and each.found is None}
+        loads = {found for _, found, _ in begun if isinstance(found, Load) and found.found is None}
         if loads:
-            await self._wait(loads, budget_s)
-        now = self._clock()
-        return [self._finish(each) if isinstance(each, Load) else self._known(each, now) for each in begun]
-
-    @staticmethod
-    async def _wait(loads: Collection[Load], budget_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        waiting = Waiting(len(loads), future)
-        for load in loads:
-            load.waiting.append(waiting)
-        timer = call_when_over(loop, budget_s, waiting.end)
-        try:
-            await future
-        finally:
-            timer.cancel()
+            await wait_for_all([load.waiting for load in loads], budget_s)
+        return [
+            self._finish(found) if isinstance(found, Load) else self._known(symbol, found, told) for symbol, found, told in begun
+        ]
 
     def held(self, symbol: str) -> Lookup | None:
         """What L1 has of ``symbol``, for want of a read of L2: a stale entry has trouble ``l2_overloaded``. None if nothing."""
@@ -238,17 +231,17 @@ class Tiers:
 
     def _in_l1(self, symbol: str, now: float) -> Lookup | None:
         """What L1 knows for certain."""
+        found = self._proven(symbol, now)
+        self._meters.cache_get("l1", "miss" if found is None else "negative" if found.evidence is None else "hit")
+        return found
+
+    def _proven(self, symbol: str, now: float) -> Lookup | None:
         entry = self.memory.fresh(symbol, now)
         if entry is not None:
             if entry.refresh_at <= now:
                 self._refresh(symbol, entry)
-            self._meters.cache_get("l1", "hit")
             return Lookup(entry.evidence, "l1", proven=True, age_s=now - entry.loaded_at)
-        if self.memory.is_unknown(symbol, now):
-            self._meters.cache_get("l1", "negative")
-            return _UNKNOWN_IN_L1
-        self._meters.cache_get("l1", "miss")
-        return None
+        return _UNKNOWN_IN_L1 if self.memory.is_unknown(symbol, now) else None
 
     def _begin(self, symbol: str, now: float) -> Lookup | Load:
         known = self._in_l1(symbol, now)
@@ -282,13 +275,16 @@ class Tiers:
         if symbol not in self._loads:
             self._load_soon(symbol)
 
-    def _known(self, found: Lookup, now: float) -> Lookup:
-        """What L1 knew when it was asked, if the lease on that has not ended while others of the same request were waited for."""
-        if found.tier != "l1" or not found.proven or self.memory.proven_until > now:
+    def _known(self, symbol: str, found: Lookup, told: int) -> Lookup:
+        """What L1 knew when it was asked, unless it knows better, or less, now that others of the request were waited for."""
+        now = self._clock()
+        known = self._proven(symbol, now)
+        if known is not None:
+            return known
+        if found.proven and self.memory.told == told and self.memory.proven_until > now:
+            # Pushed out meanwhile, or over: it was true when it was asked for, and the feed has told nothing since.
             return found
-        if found.evidence is None:
-            return _UNREAD
-        return found._replace(proven=False, trouble="l2_timeout")
+        return self._degrade(symbol, found.trouble or "l2_timeout", 0)
 
     def _finish(self, load: Load) -> Lookup:
         found = load.found
@@ -308,12 +304,12 @@ class Tiers:
         # Fenced off, or held up by others of its batch: what came meanwhile has been shown to others already.
         return found._replace(evidence=self.memory.not_behind(load.symbol, found.evidence, load.since))
 
-    def _degrade(self, symbol: str, trouble: Trouble) -> Lookup:
+    def _degrade(self, symbol: str, trouble: Trouble, count: int = 1) -> Lookup:
         now = self._clock()
         entry = self.memory.stale(symbol, now)
         if entry is None:
             return Lookup(unread(trouble), "none", proven=False, age_s=0.0, trouble=trouble)
-        self._meters.cache_get("l1", "stale")
+        self._meters.cache_get("l1", "stale", count)
         return Lookup(entry.evidence, "l1", proven=False, age_s=now - entry.loaded_at, trouble=trouble)
 
     def _flush(self) -> None:

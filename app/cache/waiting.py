@@ -1,7 +1,7 @@
 """Waiting for L2 without cancelling it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from app.errors import StoreError
@@ -78,3 +78,17 @@ class Waiting:
         """All are here, or the time is up. A caller who has left is nobody's business."""
         if not self._future.done():
             self._future.set_result(None)
+
+
+async def wait_for_all(waited_for: Sequence[list[Waiting]], timeout_s: float) -> None:
+    """Wait until all loads are here, who tell those on their lists, or ``timeout_s`` is over, as for `call_when_over`."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    waiting = Waiting(len(waited_for), future)
+    for each in waited_for:
+        each.append(waiting)
+    timer = call_when_over(loop, timeout_s, waiting.end)
+    try:
+        await future
+    finally:
+        timer.cancel()

@@ -133,7 +133,7 @@ class TracedTiers(Tiers):
             return super().begin_many(symbols)
         began_ns = time_ns()
         begun = super().begin_many(symbols)
-        for each in begun:
+        for _, each, _ in begun:
             if isinstance(each, Load):
                 trail.l1.add(began_ns, "misses")
                 self._await(each, trail.wait_for_l2())
@@ -148,7 +148,7 @@ class TracedTiers(Tiers):
         lookups = await super().finish_many(begun, budget_s)
         trail = current_trail()
         if trail is not None and trail.l2 is not None:
-            _tell(trail.l2, [found for each, found in zip(begun, lookups, strict=True) if isinstance(each, Load)])
+            _tell(trail.l2, [found for each, found in zip(begun, lookups, strict=True) if isinstance(each.found, Load)])
             trail.l2.end()
             trail.l2 = None
         return lookups

@@ -13,9 +13,9 @@ from tests.cache.fakes import BROKEN, Clock, CountingMeters, make_tiers
 from tests.cache.test_tiers_races import GatedStore, settle
 from tests.records import AS_OF_MS, agent_record, price_record, row
 
-_LATER_MS = AS_OF_MS + 10 * 365 * 86_400_000
-_BAD, _RIGHT = row("A", _LATER_MS, "bad"), row("A", AS_OF_MS, "right")
-_TTL_S = 60.0
+LATER_MS = AS_OF_MS + 10 * 365 * 86_400_000
+_BAD, _RIGHT = row("A", LATER_MS, "bad"), row("A", AS_OF_MS, "right")
+TTL_S = 60.0
 
 
 class DeafStore(GatedStore):
@@ -37,7 +37,7 @@ class House:
 
     def __init__(self) -> None:
         self.clock, self.meters, self.store = Clock(), CountingMeters(), DeafStore("A", "B")
-        self.tiers = make_tiers(self.store, self.meters, self.clock, ttl_s=_TTL_S, stale_s=3600.0)
+        self.tiers = make_tiers(self.store, self.meters, self.clock, ttl_s=TTL_S, stale_s=3600.0)
         self.feed = Feed(
             self.store,
             self.tiers,
@@ -62,9 +62,9 @@ class House:
 
         asyncio.run(filled())
 
-    async def hear(self, *, lost: bool = False, withdrawn: tuple[str, ...] = ()) -> None:
+    async def hear(self, *, lost: bool = False, withdrawn: tuple[str, ...] = (), changed: tuple[str, ...] = ()) -> None:
         """A read of the feed that brings this."""
-        self.store.feed = [Changes("1", withdrawn, lost=lost, withdrawn=withdrawn)]
+        self.store.feed = [Changes("1", withdrawn + changed, lost=lost, withdrawn=withdrawn)]
         await self.feed.step()
 
     async def ask(self, symbol: str = "A") -> Lookup:
@@ -95,7 +95,7 @@ def test_what_is_read_after_a_loss_counts_however_old_it_is() -> None:
         await house.hear(lost=True)
         await settle()
         assert [house.shown(await house.ask()) for _ in range(2)] == [("right", "l1", True)] * 2
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         assert house.shown(await house.ask()) == ("right", "l2", True)
 
     house.run(work)
@@ -114,7 +114,7 @@ def test_after_a_loss_what_was_held_is_still_fallen_back_on_and_marked() -> None
         assert (house.shown(found), found.trouble) == (("bad", "l1", False), "l2_error")
         house.store.deaf = False
         assert house.shown(await house.ask()) == ("right", "l2", True)
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         house.store.deaf = True
         assert house.shown(await house.ask()) == ("right", "l1", False)
 
@@ -128,10 +128,10 @@ def test_a_record_that_cannot_be_used_is_not_made_up_for_by_one_from_before_a_lo
 
     async def work() -> None:
         house.store.records["A"] = foreign
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         found = await house.ask()
         assert found.evidence is not None
-        assert found.evidence.price == price_record("A", _LATER_MS, "bad")
+        assert found.evidence.price == price_record("A", LATER_MS, "bad")
         await house.hear(lost=True)
         await settle()
         found = await house.ask()
@@ -147,8 +147,8 @@ def test_a_read_from_before_a_loss_holds_nothing_back_that_is_read_after_it() ->
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
-        house.store.put(row("A", _LATER_MS + 1, "worse"))
+        house.clock.now += TTL_S
+        house.store.put(row("A", LATER_MS + 1, "worse"))
         caller = await house.begin()
         house.clock.now += 1.0
         house.store.deaf = True
@@ -169,7 +169,7 @@ def test_whoever_waits_for_a_read_from_before_a_loss_gets_what_was_read_since() 
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         caller = await house.begin()
         house.store.put(_RIGHT)
         await house.hear(lost=True)
@@ -186,8 +186,8 @@ def test_a_read_from_before_a_loss_that_ends_amid_one_from_after_it_is_held_agai
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
-        house.store.put(row("A", _LATER_MS + 1, "worse"))
+        house.clock.now += TTL_S
+        house.store.put(row("A", LATER_MS + 1, "worse"))
         before = await house.begin()
         house.store.deaf = True
         await house.hear(lost=True)
@@ -209,8 +209,8 @@ def test_a_fenced_read_from_after_a_loss_is_not_held_back_by_one_from_before_it(
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
-        house.store.put(row("A", _LATER_MS + 1, "worse"))
+        house.clock.now += TTL_S
+        house.store.put(row("A", LATER_MS + 1, "worse"))
         before = await house.begin()
         house.store.deaf = True
         await house.hear(lost=True)
@@ -234,9 +234,9 @@ def test_of_two_reads_from_before_a_loss_the_newer_record_is_shown_as_ever() -> 
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         caller = await house.begin()
-        house.store.put(row("A", _LATER_MS + 1, "newer"))
+        house.store.put(row("A", LATER_MS + 1, "newer"))
         house.store.feed = [Changes("1", ("A",), lost=False)]
         await house.feed.step()
         await settle()
@@ -255,7 +255,7 @@ def test_what_was_taken_back_is_not_shown_after_the_next_read_though_the_feed_is
 
     async def work() -> None:
         house.store.put(_RIGHT)
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         assert house.shown(await house.ask()) == ("right", "l2", True)
         assert house.shown(await house.ask()) == ("right", "l1", True)
 
@@ -308,7 +308,7 @@ def test_a_read_that_a_withdrawal_overtook_is_given_to_nobody_and_not_kept() -> 
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         caller = await house.begin()
         await house.hear(withdrawn=("A",))
         house.store.put(_RIGHT)
@@ -326,7 +326,7 @@ def test_a_caller_whose_read_was_overtaken_gets_no_record_at_all_if_there_is_non
     house = House()
 
     async def work() -> None:
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         caller = await house.begin()
         await house.hear(withdrawn=("A",))
         house.store.gates[0].set()
@@ -344,7 +344,7 @@ def test_a_read_that_is_here_but_held_up_by_others_of_its_batch_is_fenced_too() 
     more = [f"S{number}" for number in range(READ_AT_ONCE)]
 
     async def work() -> None:
-        house.clock.now += _TTL_S
+        house.clock.now += TTL_S
         caller = await house.begin("A", *more)
         house.store.gates[0].set()
         await settle()

@@ -1,208 +1,97 @@
 """Several caches over one real Redis and one SQLite file, and whatever can happen to them, in any order hypothesis thinks of.
 
-Two things must hold. *Never back*: what a cache has shown of a symbol is never followed by something older, unless that record
-was really gone in between: pruned, or lost with all others. *Agreement*: when everything is well
-again and the feeds have been read to their ends, each cache answers what its L2 holds, except where L2 lost what the cache has.
+Four things must hold. *Never back*: what a cache has shown of a symbol is never followed by something older, unless that record
+was really gone in between: pruned, withdrawn, or lost with all others. *Proven*: what a cache shows as proven, its L2 held within
+the lease, or since it was asked. *Taken back*: what L1 was told is withdrawn is not shown any more, not even as stale.
+*Agreement*: when everything is well again and the feeds have been read to their ends, each cache answers what its L2 holds.
 """
 
 import asyncio
 import os
-import random
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable
-from itertools import product
+import time
+from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
-import pytest
-import redis
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from app.cache.codec import decode_agents, decode_price, encode
-from app.cache.feed import Feed
-from app.cache.opening import open_store
-from app.cache.store import Row, Store
-from app.cache.tiers import Lookup
-from app.domain.vector import AgentRecord, PriceRecord
+from app.cache.store import Row
 from app.errors import StoreEmpty
-from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.faulty import FaultyStore
+from tests.cache.fakes import Clock
+from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
 from tests.records import AS_OF_MS, agent_record, price_record, run_info
 from tests.servers import RedisServer
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
-_SYMBOLS = "ABCD"
-_TTL_S, _LEASE_S = 60.0, 5.0
-
-_KEYS = tuple(product(_SYMBOLS, ("price", "agents")))
-
-Record = PriceRecord | AgentRecord
-
-
-def _kind(record: Record) -> str:
-    return "price" if isinstance(record, PriceRecord) else "agents"
-
-
-class Place:
-    """One L2 and what may happen to it. ``lives`` has all that was ever published there, each with how often its symbol's record
-    of that kind had been gone before.
-    """
-
-    def __init__(self, url: str, path: Path) -> None:
-        self.url = url
-        self.path = path
-        self.lives: dict[Record, int] = {}
-        self._gone: dict[tuple[str, str], int] = {}
-
-    def open(self) -> Store:
-        """A store of its own connections."""
-        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
-
-    def note(self, records: list[Record], *, prune: bool) -> None:
-        """These records are published."""
-        if prune:
-            # A symbol that is named without any record is pruned as one that is not named.
-            named = {record.symbol for record in records}
-            self._end_lives(key for key in _KEYS if key[0] not in named)
-        for record in records:
-            self.lives[record] = self._gone.get((record.symbol, _kind(record)), 0)
-
-    def _end_lives(self, keys: Iterable[tuple[str, str]]) -> None:
-        for key in keys:
-            self._gone[key] = self._gone.get(key, 0) + 1
-
-    def empty(self) -> None:
-        """FLUSHALL, or the file deleted."""
-        self._end_lives(_KEYS)
-        if self.url:
-            self._client(lambda client: client.flushall())
-            return
-        for end in ("", "-wal", "-shm"):
-            Path(f"{self.path}{end}").unlink(missing_ok=True)
-
-    def trim(self) -> None:
-        """All of the feed's entries are gone."""
-        if self.url:
-            self._client(lambda client: client.xtrim("decide:1:changes", maxlen=0, approximate=False))
-            return
-
-        async def delete() -> None:
-            store = self.open()
-            await store.run_info()
-            connection = store._connect()  # type: ignore[attr-defined]
-            connection.execute("DELETE FROM changes")
-            connection.close()
-            await store.close()
-
-        asyncio.run(delete())
-
-    def cut(self) -> None:
-        """Every connection ends; a file has none."""
-        if self.url:
-            self._client(lambda client: client.client_kill_filter(_type="normal", skipme=True))
-
-    def _client(self, work: Callable[["redis.Redis"], object]) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            work(client)
-
-
-class Cache:
-    """One worker's cache, its feed, and what it has shown: the newest ``as_of`` by symbol and kind of record."""
-
-    def __init__(self, place: Place, clock: Clock, number: int) -> None:
-        self.place = place
-        self.store = FaultyStore(place.open(), number)
-        self.meters = CountingMeters()
-        self.tiers = make_tiers(self.store, self.meters, clock, ttl_s=_TTL_S, stale_s=1e9, refresh_share=0.8, failures=3)
-        self.feed = Feed(
-            self.store,
-            self.tiers,
-            self.meters,
-            wait_s=0.0,
-            rng=random.Random(number),
-            lease_s=_LEASE_S,
-            clock=clock,
-            now_ms=lambda: AS_OF_MS,
-        )
-        self.shown: dict[tuple[str, str], Record] = {}
-        self.waiting: list[asyncio.Task[list[Lookup]]] = []
-
-    def show(self, symbol: str, found: Lookup) -> None:
-        """A caller sees this."""
-        evidence = found.evidence
-        if evidence is None:
-            # Gone, and said so: what comes next is another life of that symbol.
-            self.shown.pop((symbol, "price"), None)
-            self.shown.pop((symbol, "agents"), None)
-            return
-        for kind, record, trouble in (
-            ("price", evidence.price, evidence.price_trouble),
-            ("agents", evidence.agents, evidence.agents_trouble),
-        ):
-            if record is None:
-                if trouble == "absent":
-                    self.shown.pop((symbol, kind), None)
-                continue
-            lives = self.place.lives
-            assert record in lives, f"{symbol}: {kind} was never published"
-            assert record.symbol == symbol
-            before = self.shown.get((symbol, kind), record)
-            forward = record.as_of_ms >= before.as_of_ms or lives[record] > lives[before]
-            assert forward, (
-                f"{symbol}: {kind} went back from {before.run} of {before.as_of_ms} to {record.run} of {record.as_of_ms}"
-            )
-            self.shown[symbol, kind] = record
-
-    async def read(self, symbols: str, budget_s: float = 0.0) -> list[Lookup]:
-        """A batch, shown as soon as it is there."""
-        # Whoever joins a load that is held up gives up on it soon.
-        found = await self.tiers.fetch_many(list(symbols), budget_s or (0.05 if self.waiting else 10.0))
-        for symbol, each in zip(symbols, found, strict=True):
-            self.show(symbol, each)
-        return found
-
-
-_symbols = st.text(alphabet=_SYMBOLS, min_size=1, max_size=4).map(lambda text: "".join(dict.fromkeys(text)))
+_EXAMPLES_AT_ONCE = 10
+_LONG_ENOUGH_S = 45.0
+"""On a machine that has little time for it no more examples begin then."""
+_SETTINGS = settings(
+    max_examples=_EXAMPLES_AT_ONCE,
+    stateful_step_count=40,
+    deadline=None,
+    phases=(Phase.generate, Phase.shrink) if "FAULT_SHRINK" in os.environ else (Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+_symbols = st.text(alphabet=SYMBOLS, min_size=1, max_size=4).map(lambda text: "".join(dict.fromkeys(text)))
 _caches = st.integers(0, 3)
 _places = st.integers(0, 1)
-_as_of = st.one_of(st.none(), st.integers(0, 9))
+_little_or_more = st.sampled_from([0.1, 2.0, 4.0, 6.0])
+_within_lease_or_after = st.sampled_from([2.0, 6.0])
+_rarely = st.sampled_from([False, False, False, True])
+_ages = st.integers(0, 9)
+"""Of records, in ms before or after those of the runs before: some are older."""
+_NEWER = 10
+_FAR_AHEAD = 200
+_age_or_none = st.one_of(st.none(), _ages)
 
 
 class Machine(RuleBasedStateMachine):
     """The rules."""
 
     url = ""
+    steps: ClassVar[Counter[str]]
 
     def __init__(self) -> None:
         super().__init__()
+        self.steps["examples"] += 1
         self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.clock = Clock()
         self.runs = 0
-        self.places = [Place(self.url, Path()), Place("", Path(self.folder.name) / "store.sqlite3")]
+        self.places = [Place(self.url, Path(), self.clock), Place("", Path(self.folder.name) / "store.sqlite3", self.clock)]
         self.places[0].empty()
         self.caches = [Cache(self.places[number % 2], self.clock, number) for number in range(4)]
-        self.publishers = [place.open() for place in self.places]
         for cache in self.caches:
             self.runner.run(cache.feed.step())
 
-    @initialize()
-    def begin(self) -> None:
-        """There is something in both."""
+    @initialize(
+        first=st.sampled_from(["nothing", "be_late", "fall_behind", "publish_unheard"]),
+        cache=_caches,
+        symbols=_symbols,
+        seconds=_within_lease_or_after,
+    )
+    def begin(self, first: str, cache: int, symbols: str, seconds: float) -> None:
+        """There is something in both, and often one of those happens of which each has a fault that it alone finds."""
         for place in range(2):
             self.publish(place, "AB", 5, 5, prune=False)
+        if first != "nothing":
+            getattr(self, first)(cache, symbols, seconds)
 
-    @rule(place=_places, symbols=_symbols, price=_as_of, agents=_as_of, prune=st.sampled_from([False, False, False, True]))
+    @rule(place=_places, symbols=_symbols, price=_age_or_none, agents=_age_or_none, prune=_rarely)
     def publish(self, place: int, symbols: str, price: int | None, agents: int | None, *, prune: bool) -> None:
         """Records of any age, some without one of the two, sometimes instead of all others."""
         self.runs += 1
         run = f"run-{self.runs}"
         rows, records = [], []
         for symbol in symbols:
-            price_record_ = None if price is None else price_record(symbol, AS_OF_MS + price, run)
-            agents_record = None if agents is None else agent_record(symbol, AS_OF_MS + agents, run)
+            price_record_ = None if price is None else price_record(symbol, AS_OF_MS + self.runs + price, run)
+            agents_record = None if agents is None else agent_record(symbol, AS_OF_MS + self.runs + agents, run)
             records += [each for each in (price_record_, agents_record) if each is not None]
             rows.append(
                 Row(
@@ -215,7 +104,7 @@ class Machine(RuleBasedStateMachine):
             )
         if records or prune:
             self.places[place].note(records, prune=prune)
-        self.runner.run(self.publishers[place].publish(rows, run_info(run, symbols=len(rows)), prune=prune))
+        self.runner.run(self.places[place].store.publish(rows, run_info(run, symbols=len(rows)), prune=prune))
 
     @rule(cache=_caches, symbols=_symbols)
     def read(self, cache: int, symbols: str) -> None:
@@ -228,7 +117,7 @@ class Machine(RuleBasedStateMachine):
         house = self.caches[cache]
 
         async def start() -> None:
-            house.store.held = True
+            house.hold()
             task = asyncio.create_task(house.read(symbols, 3600.0))
             house.waiting.append(task)
             for _ in range(200):
@@ -241,16 +130,9 @@ class Machine(RuleBasedStateMachine):
     @rule(cache=_caches)
     def deliver(self, cache: int) -> None:
         """The answers that were under way are here, all at once."""
-        house = self.caches[cache]
+        self.runner.run(self.caches[cache].deliver())
 
-        async def finish() -> None:
-            house.store.release()
-            waiting, house.waiting = house.waiting, []
-            await asyncio.gather(*waiting)
-
-        self.runner.run(finish())
-
-    @rule(cache=_caches, symbols=_symbols, age=st.integers(0, 9))
+    @rule(cache=_caches, symbols=_symbols, age=_ages)
     def overtake(self, cache: int, symbols: str, age: int) -> None:
         """Something newer is published, and the feed tells, while L2's answer is under way."""
         self.wait(61.0)
@@ -258,6 +140,116 @@ class Machine(RuleBasedStateMachine):
         self.publish(cache % 2, symbols, age, age, prune=False)
         self.hear(cache)
         self.deliver(cache)
+
+    @rule(cache=_caches, symbol=st.sampled_from(SYMBOLS))
+    def send_head(self, cache: int, symbol: str) -> None:
+        """Somebody asks, and is slow to say for what."""
+        house = self.caches[cache]
+
+        async def begin() -> None:
+            house.late.append(LateCaller(house.app, symbol))
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        self.runner.run(begin())
+
+    @rule(cache=_caches)
+    def send_bodies(self, cache: int) -> None:
+        """Who was slow is answered."""
+        self.runner.run(self.caches[cache].send_bodies())
+
+    @rule(cache=_caches, symbols=_symbols, seconds=_within_lease_or_after)
+    def be_late(self, cache: int, symbols: str, seconds: float) -> None:
+        """Something newer is published while bodies are on their way, and the feed does not tell."""
+        self.be_well(cache)
+        self.read(cache, symbols)
+        for symbol in symbols:
+            self.send_head(cache, symbol)
+        self.publish(cache % 2, symbols, _NEWER, _NEWER, prune=False)
+        self.wait(seconds)
+        self.send_bodies(cache)
+
+    @rule(cache=_caches, symbols=_symbols, seconds=_little_or_more)
+    def fall_behind(self, cache: int, symbols: str, seconds: float) -> None:
+        """So much is published that one read of the feed does not reach its end."""
+        self.be_well(cache)
+        self.read(cache, symbols)
+        self.crowd(cache % 2)
+        self.publish(cache % 2, symbols, _NEWER, _NEWER, prune=False)
+        self.wait(4.0)
+        self.hear(cache)
+        self.wait(seconds)
+        self.read(cache, symbols)
+
+    @rule(cache=_caches, symbols=_symbols, seconds=_within_lease_or_after)
+    def publish_unheard(self, cache: int, symbols: str, seconds: float) -> None:
+        """The feed is silent, and all else is well."""
+        self.be_well(cache)
+        self.read(cache, symbols)
+        self.fall_silent(cache)
+        self.publish(cache % 2, symbols, _NEWER, _NEWER, prune=False)
+        self.wait(seconds)
+        self.read(cache, symbols)
+
+    @rule(place=_places, symbols=_symbols)
+    def withdraw(self, place: int, symbols: str) -> None:
+        """Symbols are taken back, if they are there."""
+        self.runner.run(self.places[place].withdraw(symbols))
+
+    @rule(place=_places, back=st.integers(0, 4))
+    def withdraw_run(self, place: int, back: int) -> None:
+        """One of the last runs is taken back, as far as it is there."""
+        self.runner.run(self.places[place].withdraw("", f"run-{max(1, self.runs - back)}"))
+
+    @rule(cache=_caches, symbols=_symbols, age=_ages, gone=st.booleans(), seconds=_within_lease_or_after)
+    def take_back(self, cache: int, symbols: str, age: int, *, gone: bool, seconds: float) -> None:
+        """A bad run is seen, and taken back or lost with all others; older data come in its place, and perhaps the feed tells."""
+        self.be_well(cache)
+        self.publish(cache % 2, symbols, _FAR_AHEAD, _FAR_AHEAD, prune=False)
+        self.hear(cache)
+        self.read(cache, symbols)
+        if gone:
+            self.empty(cache % 2)
+        else:
+            self.withdraw_run(cache % 2, 0)
+        self.publish(cache % 2, symbols, age, age, prune=False)
+        self.wait(seconds)
+        self.read(cache, symbols)
+
+    @rule(cache=_caches, symbols=_symbols, age=_age_or_none)
+    def overtake_by_withdrawal(self, cache: int, symbols: str, age: int | None) -> None:
+        """Symbols are taken back, and the feed tells, while L2's answer is under way."""
+        self.wait(61.0)
+        self.read_and_be_held_up(cache, symbols)
+        self.withdraw(cache % 2, symbols)
+        if age is not None:
+            self.publish(cache % 2, symbols, age, age, prune=False)
+        self.hear(cache)
+        self.deliver(cache)
+        self.read(cache, symbols)
+
+    @rule(place=_places)
+    def crowd(self, place: int) -> None:
+        """Many small changes."""
+        self.places[place].crowd()
+
+    @rule(cache=_caches)
+    def be_well(self, cache: int) -> None:
+        """Nothing is out of reach or held up, and the feed has told everything."""
+        self.reconnect(cache)
+        self.speak(cache)
+        self.deliver(cache)
+        self.runner.run(self.caches[cache].hear_all())
+
+    @rule(cache=_caches)
+    def fall_silent(self, cache: int) -> None:
+        """The feed alone is out of reach."""
+        self.caches[cache].store.silent = True
+
+    @rule(cache=_caches)
+    def speak(self, cache: int) -> None:
+        """It is back."""
+        self.caches[cache].store.silent = False
 
     @rule(cache=_caches)
     def hear(self, cache: int) -> None:
@@ -298,29 +290,24 @@ class Machine(RuleBasedStateMachine):
     def settle(self) -> None:
         """All is well for a while: then they agree."""
         for number, cache in enumerate(self.caches):
-            cache.store.down = False
-            self.deliver(number)
+            self.be_well(number)
+            self.send_bodies(number)
             # The breaker's longest pause, so that the next load is its probe.
             self.clock.now += 10.0
             self.runner.run(self._settled(cache))
 
     async def _settled(self, cache: Cache) -> None:
-        # A connection that was cut may fail once more; what came meanwhile may need several looks.
-        for _ in range(4):
-            await cache.feed.step()
-        assert cache.feed.connected
+        await cache.hear_all()
+        assert cache.feed.lag_s() == 0
         await cache.tiers.close()
-        # If the breaker is open, the first load is its probe and the only one.
-        await cache.read(_SYMBOLS[0])
-        # Only one that follows the feed learns that its file was deleted.
-        reader = cache.place.open()
+        # If the breaker is open, the first load is its probe and the only one; what L1 knows needs none.
+        for symbol in SYMBOLS:
+            await cache.read(symbol)
         try:
-            truth = await reader.get_many(list(_SYMBOLS))
+            truth = await cache.place.store.get_many(list(SYMBOLS))
         except StoreEmpty:
             return
-        finally:
-            await reader.close()
-        for symbol, stored, found in zip(_SYMBOLS, truth, await cache.read(_SYMBOLS), strict=True):
+        for symbol, stored, found in zip(SYMBOLS, truth, await cache.read(SYMBOLS), strict=True):
             assert found.trouble is None, f"{symbol}: {found.trouble} though all is well"
             if not stored.known:
                 assert found.evidence is None, symbol
@@ -333,9 +320,12 @@ class Machine(RuleBasedStateMachine):
 
     @staticmethod
     def _agree(symbol: str, truth: Record | None, found: Record | None) -> None:
-        # After a loss L2 may hold older records than the cache does: those it keeps.
-        ahead = truth is not None and found is not None and found.as_of_ms > truth.as_of_ms
-        assert ahead or found == truth, symbol
+        assert found == truth, symbol
+
+    @invariant()
+    def count(self) -> None:
+        """For those who run it."""
+        self.steps["steps"] += 1
 
     def teardown(self) -> None:
         """In the end, too, they agree."""
@@ -343,25 +333,26 @@ class Machine(RuleBasedStateMachine):
             self.settle()
         finally:
             for cache in self.caches:
+                # Some are still held up where something did not hold.
+                cache.store.release()
                 self.runner.run(cache.tiers.close())
                 self.runner.run(cache.store.close())
-            for store in self.publishers:
-                self.runner.run(store.close())
+            for place in self.places:
+                self.runner.run(place.store.close())
             self.runner.close()
             self.folder.cleanup()
 
 
-@pytest.mark.timeout(300)
 def test_caches_agree_with_l2_and_never_go_back(redis_server: RedisServer) -> None:
-    """Whatever is published, read, expired, cut, emptied and trimmed in whatever order."""
-    print(f"seed {_SEED}")
-    machine = type("SeededMachine", (Machine,), {"url": redis_server.url})
-    run_state_machine_as_test(
-        seed(_SEED)(machine),
-        settings=settings(
-            max_examples=int(os.environ.get("FAULT_EXAMPLES", "60")),
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    """Whatever is published, read, expired, taken back, cut, emptied and trimmed in whatever order."""
+    print(f"seed {_SEED}; FAULT_SHRINK=1 makes what fails short, which may take minutes (--timeout 600)")
+    steps = Counter[str]()
+    machine = type("SeededMachine", (Machine,), {"url": redis_server.url, "steps": steps})
+    long_enough = time.monotonic() + _LONG_ENOUGH_S
+    try:
+        for number in range(int(os.environ.get("FAULT_EXAMPLES", "40")) // _EXAMPLES_AT_ONCE):
+            if time.monotonic() < long_enough:
+                run_state_machine_as_test(seed(_SEED + number * 2**32)(machine), settings=_SETTINGS)
+    finally:
+        # Those that shrinking took among them.
+        print(f"{steps['steps']} steps in {steps['examples']} examples")

@@ -16,6 +16,7 @@ from app.domain.policy import HYBRID_1, Decision, Limits, Policy
 from app.errors import StoreEmpty
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
 from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
+from tests.servers import RedisServer
 
 _DAY_MS = 86_400_000
 _LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)
@@ -54,6 +55,15 @@ class Place:
         with connection:
             connection.execute("DELETE FROM changes")
         connection.close()
+
+    def empty(self) -> None:
+        """FLUSHALL, or the file deleted."""
+        if self.url:
+            with redis.Redis.from_url(self.url) as client:
+                client.flushall()
+            return
+        for end in ("", "-wal", "-shm"):
+            Path(f"{self.path}{end}").unlink()
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -174,6 +184,47 @@ def test_the_newest_time_is_that_of_all_runs_until_it_is_pruned(place: Place) ->
     place.run(work)
 
 
+def test_data_that_came_and_went_between_two_looks_of_the_feed_are_lost(place: Place) -> None:
+    """Of a store that was empty before, and is again: what was read meanwhile is not there. It is said once, and to the feed."""
+
+    async def work(store: Store) -> None:
+        position = await store.feed_position()
+        assert not (await store.changes(position, 0.0)).lost
+        await store.publish([row("A")], run_info("r1"))
+        assert (await store.get_many(["A"]))[0].known
+        place.empty()
+        await store.changes_since(position)
+        gone = await store.changes(position, 0.0)
+        assert (gone.lost, gone.symbols) == (True, ())
+        with pytest.raises(StoreEmpty):
+            await store.get_many(["A"])
+        assert not (await store.changes(gone.last_id, 0.0)).lost
+
+    place.run(work)
+
+
+def test_a_redis_that_has_lost_its_feed_alone_does_not_lose_it_again_with_every_look(redis_server: RedisServer) -> None:
+    """Its records are still there, and are read; when they are gone too, that is said."""
+
+    async def work() -> None:
+        store = open_store(redis_url=redis_server.url, store_path=Path(), key_prefix="decide:1", read_timeout_s=5)
+        await store.publish([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.delete("decide:1:changes")
+            gone = await store.changes(position, 0.0)
+            assert (gone.lost, gone.last_id) == (True, "0-0")
+            for _ in range(2):
+                assert (await store.get_many(["A"]))[0].known
+                assert not (await store.changes(gone.last_id, 0.0)).lost
+            client.flushall()
+        assert (await store.changes(gone.last_id, 0.0)).lost
+        assert not (await store.changes(gone.last_id, 0.0)).lost
+        await store.close()
+
+    asyncio.run(work())
+
+
 def test_a_feed_that_was_emptied_says_so_without_a_new_entry(place: Place) -> None:
     """Whoever has not read the removed entries learns that they are lost at once, not with the next publication."""
 
@@ -222,6 +273,34 @@ def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
         await other.publish([row("B")], run_info("r3"))
         assert (await store.changes(gone.last_id, 0.05)).symbols == ("B",)
         assert [each.known for each in await store.get_many(["A", "B"])] == [False, True]
+        await store.close()
+        await other.close()
+
+    asyncio.run(work())
+
+
+def test_a_sqlite_file_that_was_made_anew_is_read_at_once_and_the_feed_still_tells(tmp_path: Path) -> None:
+    """Whoever reads records first, the feed learns that everything must be read anew, and says so once."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = open_store(redis_url="", store_path=path, key_prefix="decide:1")
+        await store.publish([row("A", run="bad")], run_info("bad"))
+        position = await store.feed_position()
+        assert (await store.get_many(["A"]))[0].price == row("A", run="bad").price
+        for end in ("", "-wal", "-shm"):
+            (tmp_path / f"store.sqlite3{end}").unlink()
+        other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
+        await other.publish([row("A", run="right")], run_info("right"))
+        assert (await store.get_many(["A"]))[0].price == row("A", run="right").price
+        info = await store.run_info()
+        assert info is not None
+        assert (info.run, (await store.changes_since(position)).lost) == ("right", True)
+        gone = await store.changes(position, 0.0)
+        assert (gone.lost, gone.symbols) == (True, ())
+        assert not (await store.changes(gone.last_id, 0.0)).lost
+        await other.publish([row("B")], run_info("r3"))
+        assert (await store.changes(gone.last_id, 0.05)).symbols == ("B",)
         await store.close()
         await other.close()
 
