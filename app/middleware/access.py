@@ -233,12 +233,14 @@ class Gate:
         """The request pays for so many decisions, which ``field`` of it asks for.
 
         Raises:
-            Problem: 429 if the caller does not have so many now, 422 if nobody ever does.
+            Problem: 429 if the caller does not have so many now, 422 if nobody ever does; that costs one.
         """
         self.let_in_still(scope)
         if self.limiter is None:
             return
         if decisions > self.limiter.burst:
+            # A refusal costs what an answer does.
+            await self.limiter.draw(scope[CALLER])
             raise Problem(
                 422,
                 "invalid-request",

@@ -162,14 +162,14 @@ def test_without_keys_addresses_are_held_to_the_limit() -> None:
 
 def test_a_batch_pays_for_each_of_its_decisions() -> None:
     """All at once, so that it does not pay for some and then be refused; one that could never be paid says so."""
-    with Served(rate_limit_per_s=0.001, rate_limit_burst=5) as served:
+    with Served(rate_limit_per_s=0.001, rate_limit_burst=6) as served:
+        refused = served.post("/decide/batch", {"symbols": ["AAPL"] * 7})
+        assert (refused.status_code, refused.json()["field"]) == (422, "symbols")
+        assert "allowed: up to 6" in refused.json()["detail"]
         first = served.post("/decide/batch", {"symbols": ["AAPL"] * 3})
         assert (first.status_code, first.headers["ratelimit"].split(";")[1]) == (200, "r=2")
         assert served.post("/decide/batch", {"symbols": ["AAPL"] * 3}).status_code == 429
         assert served.post("/decide/batch", {"symbols": ["AAPL"] * 2}).status_code == 200
-        refused = served.post("/decide/batch", {"symbols": ["AAPL"] * 6})
-        assert (refused.status_code, refused.json()["field"]) == (422, "symbols")
-        assert "allowed: up to 5" in refused.json()["detail"]
 
 
 def test_a_batch_that_is_no_batch_pays_for_one() -> None:
@@ -177,6 +177,17 @@ def test_a_batch_that_is_no_batch_pays_for_one() -> None:
     with Served(rate_limit_per_s=0.001, rate_limit_burst=2) as served:
         bodies = [b"{", b"{}", b"{}"]
         assert [served.post("/decide/batch", body).status_code for body in bodies] == [400, 422, 429]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [("POST", "/decide/batch", b'{"symbols":["A","B","C"]}'), ("GET", "/stream?symbols=A,B,C", None)],
+)
+def test_what_nobody_may_ask_for_at_once_pays_for_one(method: str, path: str, content: bytes | None) -> None:
+    """Else it could be asked for again and again."""
+    with Served(rate_limit_per_s=0.001, rate_limit_burst=2) as served:
+        answers = [served.request(method, path, content=content, headers=_JSON).status_code for _ in range(3)]
+    assert answers == [422, 422, 429]
 
 
 def test_each_key_has_a_limit_of_its_own_and_guesses_pay_from_their_address(keys: FakeKeys) -> None:
