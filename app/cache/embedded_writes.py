@@ -47,6 +47,7 @@ _READ_ALL = f"SELECT symbol, {bounded('price')}, {bounded('agents')} FROM record
 _CHANGES_KEPT = 10_000
 _SYMBOLS_A_CHANGE = 200
 """So that who reads the feed reads a few thousand names at once, however many change."""
+_FEED_TABLES = ("changes", "change_times", "change_withdrawals")
 _KINDS = ("price", "agents")
 
 
@@ -122,6 +123,8 @@ def _add_changes(connection: sqlite3.Connection, run: str, symbols: Sequence[str
     at_ms = time.time_ns() // 1_000_000
     # Not AUTOINCREMENT's own: it has none to give behind an id that is the last there can be.
     change_id = newest_change(connection)
+    if change_id + len(symbols) >= CHANGE_IDS_END:
+        change_id = _begin_anew(connection, at_ms)
     for first in range(0, len(symbols), _SYMBOLS_A_CHANGE):
         change_id += 1
         named = "\n".join(symbols[first : first + _SYMBOLS_A_CHANGE])
@@ -129,9 +132,19 @@ def _add_changes(connection: sqlite3.Connection, run: str, symbols: Sequence[str
         connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
         if withdrawn:
             connection.execute("INSERT OR REPLACE INTO change_withdrawals (id) VALUES (?)", (change_id,))
-    for table in ("changes", "change_times", "change_withdrawals"):
+    for table in _FEED_TABLES:
         connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - three names of ours
     return change_id
+
+
+def _begin_anew(connection: sqlite3.Connection, at_ms: int) -> int:
+    """Empty a feed whose ids come to their end, which nobody has counted up to. They go on behind ``at_ms``: ahead of all that
+    were counted, so that every reader finds that it has lost something.
+    """
+    for table in _FEED_TABLES:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - three names of ours
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'changes'", (at_ms,))
+    return at_ms
 
 
 class _Left:

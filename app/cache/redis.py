@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, cast
 
-from app.cache.scripts import PUBLISH, READ
+from app.cache.scripts import PUBLISH, READ, READ_HASH
 from app.cache.slices import names_on_lines
 from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.cache.withdrawals import WITHDRAW
@@ -41,6 +41,8 @@ _CHANGES_READ = 100
 _SYMBOLS_A_CHANGE = 200
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
+_FIELD_MAX_BYTES = 65_536
+"""No field of a hash is longer: an API key's record has some hundred bytes, a run's info has less."""
 _NO_CHANGE = "0-0"
 _is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
@@ -65,6 +67,7 @@ class RedisStore:
         self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
         self._read = self._client.register_script(READ)
+        self._read_hash = self._client.register_script(READ_HASH)
         self._was_there = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
@@ -141,7 +144,7 @@ class RedisStore:
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
-        found = await _answered(cast("Any", self._client.hgetall(self._run_key)))
+        found = await self._hash(self._run_key)
         if not found:
             return None
         try:
@@ -231,9 +234,14 @@ class RedisStore:
         await _answered(cast("Any", self._client.ping()))
 
     async def keys(self) -> dict[str, bytes]:
-        """HGETALL. What has no text for a name is no key of ours."""
-        found = await _answered(cast("Any", self._client.hgetall(self._keys_key)))
+        """What has no text for a name is no key of ours."""
+        found = await self._hash(self._keys_key)
         return {key_id.decode("ascii", "replace"): record for key_id, record in found.items()}
+
+    async def _hash(self, key: str) -> dict[bytes, bytes]:
+        """What stands there, but for names and values that are too long to be ours."""
+        found = await _answered(self._read_hash(keys=[key], args=[_FIELD_MAX_BYTES]))
+        return dict(zip(found[::2], found[1::2], strict=True))
 
     async def put_key(self, key_id: str, record: bytes) -> None:
         """HSET."""

@@ -153,3 +153,15 @@ for index, key in ipairs(KEYS) do
 end
 return found
 """
+
+# A hash, as names and values in turn; without those longer than ARGV[1] bytes: whoever asks holds all of the answer at once.
+READ_HASH = """
+local found = {}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if #name <= tonumber(ARGV[1]) and redis.call('HSTRLEN', KEYS[1], name) <= tonumber(ARGV[1]) then
+    found[#found + 1] = name
+    found[#found + 1] = redis.call('HGET', KEYS[1], name)
+  end
+end
+return found
+"""

@@ -9,6 +9,8 @@ STUCK_LOOKS = 10
 container, that stands still as a whole does not look either. Ten, because nothing a worker does holds its loop up for more than a
 fraction of a second, and because callers give up by then.
 """
+START_LOOKS = 60
+"""The same for a worker that has not served yet, where others have: it imports the application, which takes a second or two."""
 _STEADY_S = 60.0
 """Whoever lived so long did not die of its start."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
@@ -36,16 +38,16 @@ class Watch:
         self._due.pop(worker, None)
 
     def look(self) -> list[int]:
-        """Workers that are stuck, and must be ended. One that does not serve yet may take its time."""
+        """Workers that are stuck, and must be ended. Before any has served, they may take their time."""
         stuck = []
         for worker in range(self._crew.workers):
             beats = self._crew.beats(worker)
-            if worker in self._due or beats == 0:
+            if worker in self._due or (beats == 0 and not self._served):
                 continue
             self._served = True
             self._still[worker] = 0 if beats != self._seen[worker] else self._still[worker] + 1
             self._seen[worker] = beats
-            if self._still[worker] >= STUCK_LOOKS:
+            if self._still[worker] >= (STUCK_LOOKS if beats else START_LOOKS):
                 stuck.append(worker)
                 self._stuck.add(worker)
         return stuck

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.commands.watch import STUCK_LOOKS, Watch
+from app.commands.watch import START_LOOKS, STUCK_LOOKS, Watch
 from app.observe.crew import Crew
 
 
@@ -37,11 +37,22 @@ def test_a_single_beat_begins_the_count_anew() -> None:
         assert watch.look() == []
 
 
-def test_a_worker_that_does_not_serve_yet_may_take_its_time() -> None:
-    """Its loop turns only when it has begun to."""
-    _, watch = _crew(2, 1)
-    for _ in range(10 * STUCK_LOOKS):
-        assert 0 not in watch.look()
+def test_workers_of_which_none_has_served_may_take_their_time() -> None:
+    """Whoever runs the server sees that it does not begin."""
+    watch = Watch(Crew(2))
+    for _ in range(10 * START_LOOKS):
+        assert watch.look() == []
+
+
+def test_a_worker_that_does_not_begin_to_serve_is_stuck_where_others_serve() -> None:
+    """It has longer than one that has served; callers of its share wait for it."""
+    crew, watch = _crew(2, 1)
+    stuck: list[int] = []
+    for _ in range(START_LOOKS):
+        assert stuck == []
+        crew.beat(1)
+        stuck = watch.look()
+    assert stuck == [0]
 
 
 def test_who_died_is_replaced_at_once_and_who_was_stuck_is_told_apart() -> None:
