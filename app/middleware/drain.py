@@ -76,6 +76,14 @@ def _outlive(parent: int, grace_s: float) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hear_again() -> None:
+    """Have uvloop look at the signals that it has forgotten: those that came while its loop did not run, as between a worker's
+    start and its service. It does so whenever another one comes.
+    """
+    if DRAIN_SIGNAL is not None:
+        os.kill(os.getpid(), DRAIN_SIGNAL)
+
+
 def go_deaf() -> int:
     """Have the kernel drop whatever would begin a connection to this process's listening sockets; how many there are.
 

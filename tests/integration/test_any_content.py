@@ -11,12 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
-import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.cache.embedded import EmbeddedStore
-from app.cache.redis import RedisStore
 from app.cache.store import RECORD_MAX_BYTES
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreError
@@ -176,53 +174,6 @@ def test_a_change_that_is_too_long_counts_as_lost(tmp_path: Path) -> None:
         assert (changes.symbols, changes.lost) == ((), True)
         await store.publish([row("A", AS_OF_MS + 1)], run_info("r2"))
         assert (await store.changes(changes.last_id, 0.0)).symbols == ("A",)
-        await store.close()
-
-    asyncio.run(work())
-
-
-@pytest.mark.parametrize("poison", [10**18 - 1, 10**18 - 2])
-def test_ids_of_changes_that_come_to_their_end_begin_anew_and_are_heard(poison: int, tmp_path: Path) -> None:
-    """Whoever reads the feed has lost something, from wherever it reads; the next change is heard as ever."""
-    path = tmp_path / "store.sqlite3"
-
-    async def work() -> None:
-        store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
-        before = await store.feed_position()
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, 'x', 'A')", (poison,))
-        there = (await store.changes(before, 0.0)).last_id
-        for number in range(2, 5):
-            await store.publish([row("A"), row("B")], run_info(f"r{number}"))
-        assert [(await store.changes(position, 0.0)).lost for position in (before, there, str(poison))] == [True] * 3
-        newest = await store.feed_position()
-        await store.publish([row("B")], run_info("r5"))
-        heard = await store.changes(newest, 0.0)
-        assert (heard.symbols, heard.lost) == (("B",), False)
-        await store.close()
-
-    asyncio.run(work())
-
-
-def test_no_long_field_of_a_hash_in_redis_is_sent(redis_url: str) -> None:
-    """Of the run's info nothing can be made then; an API key that is none is not there."""
-
-    async def work() -> None:
-        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
-        await store.publish([row("A")], run_info("r1"))
-        await store.put_key("good", b"record")
-        long = b"x" * 1_000_000
-        with redis.Redis.from_url(redis_url) as client:
-            client.hset("decide:1:keys", mapping={"bad": long, long: b"record"})
-            assert await store.keys() == {"good": b"record"}
-            client.hset("decide:1:run", "other", long)
-            info = await store.run_info()
-            assert info is not None
-            assert info.run == "r1"
-            client.hset("decide:1:run", "run", long)
-            with pytest.raises(StoreError):
-                await store.run_info()
         await store.close()
 
     asyncio.run(work())

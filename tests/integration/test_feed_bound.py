@@ -3,12 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 import pytest
 import redis
 
+from app.cache.embedded import EmbeddedStore
 from app.cache.opening import open_store
 from app.cache.store import Store, Withdrawing
 from tests.records import row, run_info
@@ -117,6 +119,30 @@ def test_a_read_brings_no_more_names_than_a_turn_of_the_loop_can_take(
         assert (counts, sorted(named), withdrawn) == ([4_000], list(symbols[21_000:]), named)
 
     asyncio.run(_opened(url, path, work))
+
+
+@pytest.mark.parametrize("poison", [10**18 - 1, 10**18 - 2])
+def test_ids_of_changes_that_come_to_their_end_begin_anew_and_are_heard(poison: int, tmp_path: Path) -> None:
+    """Whoever reads the feed has lost something, from wherever it reads; the next change is heard as ever."""
+    path = tmp_path / "store.sqlite3"
+
+    async def work() -> None:
+        store = EmbeddedStore(path)
+        await store.publish([row("A")], run_info("r1"))
+        before = await store.feed_position()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, 'x', 'A')", (poison,))
+        there = (await store.changes(before, 0.0)).last_id
+        for number in range(2, 5):
+            await store.publish([row("A"), row("B")], run_info(f"r{number}"))
+        assert [(await store.changes(position, 0.0)).lost for position in (before, there, str(poison))] == [True] * 3
+        newest = await store.feed_position()
+        await store.publish([row("B")], run_info("r5"))
+        heard = await store.changes(newest, 0.0)
+        assert (heard.symbols, heard.lost) == (("B",), False)
+        await store.close()
+
+    asyncio.run(work())
 
 
 async def _opened(url: str, path: Path, work: Callable[[Store], Awaitable[None]]) -> None:

@@ -269,3 +269,26 @@ def test_the_pool_recovers_from_an_outage_with_more_callers_than_connections(own
         await store.close()
 
     asyncio.run(work())
+
+
+def test_no_long_field_of_a_hash_in_redis_is_sent(redis_url: str) -> None:
+    """Of the run's info nothing can be made then; an API key that is none is not there."""
+
+    async def work() -> None:
+        store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
+        await store.publish([row("A")], run_info("r1"))
+        await store.put_key("good", b"record")
+        long = b"x" * 1_000_000
+        with redis.Redis.from_url(redis_url) as client:
+            client.hset("decide:1:keys", mapping={"bad": long, long: b"record"})
+            assert await store.keys() == {"good": b"record"}
+            client.hset("decide:1:run", "other", long)
+            info = await store.run_info()
+            assert info is not None
+            assert info.run == "r1"
+            client.hset("decide:1:run", "run", long)
+            with pytest.raises(StoreError):
+                await store.run_info()
+        await store.close()
+
+    asyncio.run(work())
