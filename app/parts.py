@@ -25,7 +25,7 @@ from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
-from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, is_listening
+from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_again, is_listening
 from app.middleware.limits import Bucket, Limiter
 from app.middleware.queues import Queues
 from app.middleware.steady import SteadyBuckets
@@ -203,7 +203,7 @@ class Parts:
         self.settings = settings
         self.store = store
         self.logs = logs
-        self.crew, self.worker, self._stage = crew or Crew(), worker, 0
+        self.crew, self.worker, self._stage, self._hears = crew or Crew(), worker, 0, False
         self.logger = get_logger("decide")
         self.now_ms, on_run = make_now(settings, clock)
         self.meters = Meters(
@@ -310,6 +310,8 @@ class Parts:
         while True:
             self.crew.beat(self.worker)
             self._on_stage()
+            if self._hears and self.crew.stage:
+                hear_again()
             await asyncio.sleep(BEAT_S)
 
     @contextlib.asynccontextmanager
@@ -355,6 +357,7 @@ class Parts:
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self._on_stage)
+            self._hears = True
             # Told before it could hear.
             self._on_stage()
             if parent is not None:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import logging
-import math
 import os
 import signal
 import threading
@@ -29,7 +28,6 @@ HANGUP = getattr(signal, "SIGHUP", 0)
 _SIGNAL_LOOK_S = 0.2
 _EXIT_LOOK_S = 0.001
 _WRITTEN_DOWN_S = 1.0
-_TELL_AGAIN_S = 0.5
 _FAREWELL_S = 0.2
 """How long answers that have no end of their own have for their last word, where the server stops at once."""
 
@@ -240,20 +238,11 @@ def _signals_held() -> Iterator[None]:
 def await_exit(process: BaseProcess, timeout_s: float | None = None) -> None:
     """Return once ``process`` has ended and its exit code is known, or after ``timeout_s``; None: however long it takes.
 
-    It was told to stop, and is told again now and then: uvloop forgets a signal that comes while its loop does not run, which is
-    between a worker's handlers and its start, and between that and its service.
-
     Another thread (Granian has one for each worker) may be told of the end first. Then `join` returns, and `is_alive` is true,
     until that thread has written the exit code down, which on a busy machine takes its time: a worker that stopped as it should
     would be reported as killed. An exit code that does not come is not waited for long.
     """
-    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-    while not wait([process.sentinel], min(_TELL_AGAIN_S, max(deadline - time.monotonic(), 0))):
-        if time.monotonic() >= deadline:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-    process.join(0)
+    process.join(timeout_s)
     deadline = time.monotonic() + _WRITTEN_DOWN_S
-    while process.exitcode is None and time.monotonic() < deadline:
+    while process.exitcode is None and wait([process.sentinel], 0) and time.monotonic() < deadline:
         time.sleep(_EXIT_LOOK_S)

@@ -72,8 +72,20 @@ def _outlive(parent: int, grace_s: float) -> None:
     """By a thread: the loop may be what does not stop."""
     while os.getppid() == parent:
         time.sleep(_PARENT_LOOK_S)
-    time.sleep(grace_s)
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline:
+        # The kernel has said so, but perhaps in a moment in which the loop did not run.
+        hear_again()
+        time.sleep(_PARENT_LOOK_S)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hear_again() -> None:
+    """Have uvloop look at the signals that it has forgotten: those that came while its loop did not run, as between a worker's
+    start and its service. It does so whenever another one comes.
+    """
+    if DRAIN_SIGNAL is not None:
+        os.kill(os.getpid(), DRAIN_SIGNAL)
 
 
 def go_deaf() -> int:

@@ -5,12 +5,10 @@ import multiprocessing
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -63,38 +61,6 @@ def test_a_worker_that_does_not_stop_is_waited_for_no_longer_than_it_has() -> No
     try:
         await_exit(process, 0.05)
         assert process.is_alive()
-    finally:
-        process.kill()
-        process.join()
-
-
-def _hear_the_second(ready: Connection) -> None:
-    """As a worker whose loop did not run when it was told first."""
-    told: list[int] = []
-
-    def hear(number: int, _: object) -> None:
-        told.append(number)
-        if len(told) > 1:
-            os._exit(7)
-
-    signal.signal(signal.SIGTERM, hear)
-    ready.send("ready")
-    while True:
-        time.sleep(60)
-
-
-@_not_windows
-def test_a_worker_that_missed_the_signal_is_told_again() -> None:
-    """It ends by itself, long before it would be killed."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_hear_the_second, args=(there,))
-    process.start()
-    try:
-        assert here.recv() == "ready"
-        process.terminate()
-        await_exit(process, 60)
-        assert process.exitcode == 7
     finally:
         process.kill()
         process.join()

@@ -77,3 +77,31 @@ def test_the_metrics_say_that_a_worker_drains() -> None:
         text = served.get("/metrics").text
         assert "decide_draining 1.0" in text
         assert "decide_ready 0.0" in text
+
+
+_FORGETS = """
+import asyncio, os, signal
+import uvloop
+from app.middleware.drain import DRAIN_SIGNAL, hear_again
+
+told = []
+
+async def work():
+    await asyncio.sleep(0.05)
+    assert told == [], "uvloop has learned to hear: hear_again can go"
+    hear_again()
+    while not told:
+        await asyncio.sleep(0.01)
+
+loop = uvloop.new_event_loop()
+loop.add_signal_handler(DRAIN_SIGNAL, lambda: None)
+loop.add_signal_handler(signal.SIGTERM, told.append, 1)
+os.kill(os.getpid(), signal.SIGTERM)
+loop.run_until_complete(asyncio.wait_for(work(), 20))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: it has neither these signals nor uvloop")
+def test_a_signal_that_came_before_the_loop_ran_is_heard_after_all() -> None:
+    """A worker that was told to stop in that moment would have to be killed."""
+    subprocess.run([sys.executable, "-c", _FORGETS], check=True, timeout=60)
