@@ -72,7 +72,11 @@ def _outlive(parent: int, grace_s: float) -> None:
     """By a thread: the loop may be what does not stop."""
     while os.getppid() == parent:
         time.sleep(_PARENT_LOOK_S)
-    time.sleep(grace_s)
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline:
+        # The kernel has said so, but perhaps in a moment in which the loop did not run.
+        hear_again()
+        time.sleep(_PARENT_LOOK_S)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
