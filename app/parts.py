@@ -309,7 +309,6 @@ class Parts:
         """Let the main process see that the loop turns, and see what it said where its signal was not heard."""
         while True:
             self.crew.beat(self.worker)
-            self._on_stage()
             if self._hears and self.crew.stage:
                 hear_again()
             await asyncio.sleep(BEAT_S)

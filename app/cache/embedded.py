@@ -25,7 +25,7 @@ import msgspec
 from app.cache.embedded_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
 from app.cache.private import give_up_reserve, keep_reserve, make_private
 from app.cache.slices import names_on_lines
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.cache.store import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
 from app.errors import StoreEmpty, StoreError
 
 T = TypeVar("T")
@@ -58,7 +58,6 @@ SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms E
 FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id)
 WHERE id > ? AND id < {CHANGE_IDS_END} ORDER BY id LIMIT ?
 """  # noqa: S608 - a number of ours
-_CHANGES_READ = 100
 _READ_MAX_BYTES = 67_108_864
 """No value that is longer is read: a change of two million symbols is the longest that there can be."""
 _POLL_S = 0.02
@@ -371,13 +370,13 @@ def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes,
     with _snapshot(connection):
         newest_id = newest_change(connection)
         try:
-            found = connection.execute(_READ_CHANGES, (after, _CHANGES_READ)).fetchall()
+            found = connection.execute(_READ_CHANGES, (after, CHANGES_READ)).fetchall()
         except sqlite3.DataError:
             # Longer than any entry of ours. What it was meant to say cannot be known, so anything may have changed.
             return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
     if not found:
         return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
-    lost, more = found[0][0] != after + 1, len(found) == _CHANGES_READ
+    lost, more = found[0][0] != after + 1, len(found) == CHANGES_READ
     changes = Changes(last_id=str(found[-1][0]), symbols=(), lost=lost, published_ms=found[0][2], more=more)
     return changes, [(row[1], bool(row[3])) for row in found]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.cache.codec import header_of
-from app.cache.store import RECORD_MAX_BYTES, Published, Row, RunInfo, Withdrawn
+from app.cache.store import CHANGES_KEPT, RECORD_MAX_BYTES, SYMBOLS_A_CHANGE, Published, Row, RunInfo, Withdrawn
 from app.domain.vector import AS_OF_MAX_MS, RecordHeader
 
 CHANGE_IDS_END = 10**18
@@ -44,9 +44,6 @@ ON CONFLICT (symbol) DO UPDATE SET
     agents_as_of_ms = coalesce(excluded.agents_as_of_ms, agents_as_of_ms), agents = coalesce(excluded.agents, agents)
 """
 _READ_ALL = f"SELECT symbol, {bounded('price')}, {bounded('agents')} FROM records WHERE typeof(symbol) = 'text' ORDER BY symbol"  # noqa: S608 - columns of ours
-_CHANGES_KEPT = 10_000
-_SYMBOLS_A_CHANGE = 200
-"""So that who reads the feed reads a few thousand names at once, however many change."""
 _FEED_TABLES = ("changes", "change_times", "change_withdrawals")
 _KINDS = ("price", "agents")
 
@@ -125,15 +122,15 @@ def _add_changes(connection: sqlite3.Connection, run: str, symbols: Sequence[str
     change_id = newest_change(connection)
     if change_id + len(symbols) >= CHANGE_IDS_END:
         change_id = _begin_anew(connection, at_ms)
-    for first in range(0, len(symbols), _SYMBOLS_A_CHANGE):
+    for first in range(0, len(symbols), SYMBOLS_A_CHANGE):
         change_id += 1
-        named = "\n".join(symbols[first : first + _SYMBOLS_A_CHANGE])
+        named = "\n".join(symbols[first : first + SYMBOLS_A_CHANGE])
         connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, ?, ?)", (change_id, run, named))
         connection.execute("INSERT OR REPLACE INTO change_times (id, at_ms) VALUES (?, ?)", (change_id, at_ms))
         if withdrawn:
             connection.execute("INSERT OR REPLACE INTO change_withdrawals (id) VALUES (?)", (change_id,))
     for table in _FEED_TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - _CHANGES_KEPT,))  # noqa: S608 - three names of ours
+        connection.execute(f"DELETE FROM {table} WHERE id <= ?", (change_id - CHANGES_KEPT,))  # noqa: S608 - three names of ours
     return change_id
 
 

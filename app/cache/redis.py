@@ -24,7 +24,19 @@ from typing import Any, cast
 
 from app.cache.scripts import PUBLISH, READ, READ_HASH
 from app.cache.slices import names_on_lines
-from app.cache.store import RECORD_MAX_BYTES, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.cache.store import (
+    CHANGES_KEPT,
+    CHANGES_READ,
+    RECORD_MAX_BYTES,
+    SYMBOLS_A_CHANGE,
+    Changes,
+    Published,
+    Row,
+    RunInfo,
+    Stored,
+    Withdrawn,
+    run_fault,
+)
 from app.cache.withdrawals import WITHDRAW
 from app.domain.vector import is_symbol
 from app.errors import StoreEmpty, StoreError, StoreRefused
@@ -36,9 +48,6 @@ with withheld("opentelemetry"):
     from redis.backoff import NoBackoff
     from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-_CHANGES_KEPT = 10_000
-_CHANGES_READ = 100
-_SYMBOLS_A_CHANGE = 200
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
 _FIELD_MAX_BYTES = 65_536
@@ -110,7 +119,7 @@ class RedisStore:
         keys = [self._symbols_key, self._run_key, self._changes_key]
         arguments: list[str | bytes | int] = [
             *(info.run, info.warmed_at_ms, info.newest_as_of_ms, info.bars, info.bytes),
-            *(int(prune), _CHANGES_KEPT, _SYMBOLS_A_CHANGE, self._prefix),
+            *(int(prune), CHANGES_KEPT, SYMBOLS_A_CHANGE, self._prefix),
         ]
         for row in rows:
             price_key, agents_key = self._record_keys(row.symbol)
@@ -128,7 +137,7 @@ class RedisStore:
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
         """One script for all of it: `WITHDRAW`."""
         keys = [self._symbols_key, self._run_key, self._changes_key]
-        arguments = [self._prefix, run, str(_CHANGES_KEPT), str(_SYMBOLS_A_CHANGE), *symbols]
+        arguments = [self._prefix, run, str(CHANGES_KEPT), str(SYMBOLS_A_CHANGE), *symbols]
         taken, price, agents, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
             cast("Any", self._publish_client.eval(WITHDRAW, len(keys), *keys, *arguments))
         )
@@ -199,7 +208,7 @@ class RedisStore:
         """
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
-        answer = await _answered(self._feed_client.xread({self._changes_key: after}, count=_CHANGES_READ, block=block_ms))
+        answer = await _answered(self._feed_client.xread({self._changes_key: after}, count=CHANGES_READ, block=block_ms))
         entries = _entries(answer)
         lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
         if lost and not entries:
@@ -217,7 +226,7 @@ class RedisStore:
         # An entry's id begins with Redis's time.
         published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
         last_id = entries[-1][0].decode() if entries else after
-        more = len(entries) == _CHANGES_READ
+        more = len(entries) == CHANGES_READ
         return Changes(last_id, symbols, lost, published_ms, more, withdrawn)
 
     async def changes_since(self, after: str) -> Changes:

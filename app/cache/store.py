@@ -25,6 +25,10 @@ class Stored(NamedTuple):
 RECORD_MAX_BYTES = 1_048_576
 """More is no record: the longest there are, of agents, take some hundred KB. A store gives out no value that is longer."""
 
+CHANGES_KEPT, CHANGES_READ = 10_000, 100
+"""Entries of the feed: so many stay, and so many are read at once."""
+SYMBOLS_A_CHANGE = 200
+"""Symbols that an entry names at most, so that a read of the feed brings 20,000, however many change."""
 UNKNOWN = Stored(known=False, price=None, agents=None)
 
 

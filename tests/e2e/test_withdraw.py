@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 import pytest
-import redis
 
 from tests.e2e.publishing import publish
+from tests.emptying import empty_store
 from tests.records import AS_OF_MS, row, run_info
 from tests.servers import ROOT, DecideServer, clean_environment, decide_server, until
 
@@ -104,12 +104,7 @@ class Scene:
 
     def empty(self) -> None:
         """FLUSHALL, or the file deleted."""
-        if self.url:
-            with redis.Redis.from_url(self.url) as client:
-                client.flushall()
-            return
-        for end in ("", "-wal", "-shm"):
-            Path(f"{self.path}{end}").unlink(missing_ok=True)
+        empty_store(self.url, self.path)
 
     def all_get(self, status: int, run: str | None) -> float:
         """Wait until all callers get this, fresh; when it was so."""

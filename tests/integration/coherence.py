@@ -29,6 +29,7 @@ from app.options import Settings
 from app.parts import Parts
 from app.payloads import DecideResponse
 from tests.cache.fakes import Clock
+from tests.emptying import remove_file
 from tests.faulty import FaultyStore
 from tests.records import AS_OF_MS
 from tests.routes.serving import http_scope, part
@@ -192,8 +193,7 @@ class Place:
         if self.url:
             self._client(lambda client: client.flushall())
             return
-        for end in ("", "-wal", "-shm"):
-            Path(f"{self.path}{end}").unlink(missing_ok=True)
+        remove_file(self.path)
 
     def trim(self) -> None:
         """All of the feed's entries are gone."""

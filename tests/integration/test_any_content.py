@@ -18,6 +18,7 @@ from app.cache.embedded import EmbeddedStore
 from app.cache.store import RECORD_MAX_BYTES
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreError
+from tests.emptying import remove_file
 from tests.records import AS_OF_MS, row, run_info
 
 _values = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8)
@@ -39,11 +40,6 @@ def _insert(path: Path, table: str, values: tuple[Any, ...]) -> None:
     with closing(sqlite3.connect(path)) as connection, connection, suppress(sqlite3.Error):
         marks = ", ".join("?" * len(columns))
         connection.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 - names of ours
-
-
-def _remove(path: Path) -> None:
-    for end in ("", "-wal", "-shm"):
-        Path(f"{path}{end}").unlink(missing_ok=True)
 
 
 async def _read_all(store: EmbeddedStore, symbols: list[str]) -> None:
@@ -270,7 +266,7 @@ def test_a_listing_of_a_file_that_was_made_anew_is_of_that_file(tmp_path: Path) 
         store, other = EmbeddedStore(path), EmbeddedStore(path)
         await store.publish([row("OLD")], run_info("r1"))
         assert await store.symbols() == ["OLD"]
-        _remove(path)
+        remove_file(path)
         await other.publish([row("NEW")], run_info("r2"))
         assert await store.symbols() == ["NEW"]
         await store.close()

@@ -1,7 +1,6 @@
 """The account of changes for those who are not the feed: on both kinds of store, and taking nothing from the feed."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from app.cache.embedded import EmbeddedStore
 from app.cache.opening import open_store
 from app.cache.store import Store
+from tests.emptying import remove_file
 from tests.records import row, run_info
 
 
@@ -46,8 +46,7 @@ def test_that_a_file_was_replaced_stays_for_the_feed_to_find_out(tmp_path: Path)
         path = tmp_path / "store.sqlite3"
         store = await _opened("", path)
         position = await store.feed_position()
-        for ending in ("", "-wal", "-shm"):
-            os.unlink(f"{path}{ending}")  # noqa: PTH108 - as somebody else would
+        remove_file(path)
         other = EmbeddedStore(path)
         await other.publish([row("X")], run_info("r1"))
         await other.publish([row("Y")], run_info("r2"))

@@ -16,6 +16,7 @@ from app.domain.policy import HYBRID_1, Decision, Policy
 from app.domain.staleness import Limits
 from app.errors import StoreEmpty
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
+from tests.emptying import empty_store, remove_file
 from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
 from tests.servers import RedisServer
 
@@ -59,12 +60,7 @@ class Place:
 
     def empty(self) -> None:
         """FLUSHALL, or the file deleted."""
-        if self.url:
-            with redis.Redis.from_url(self.url) as client:
-                client.flushall()
-            return
-        for end in ("", "-wal", "-shm"):
-            Path(f"{self.path}{end}").unlink()
+        empty_store(self.url, self.path)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -263,8 +259,7 @@ def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
         await store.publish([row("A")], run_info("r2"))
         position = await store.feed_position()
         assert not (await store.changes(position, 0.0)).lost
-        for end in ("", "-wal", "-shm"):
-            (tmp_path / f"store.sqlite3{end}").unlink()
+        remove_file(path)
         gone = await store.changes(position, 0.05)
         assert (gone.lost, gone.last_id) == (True, "0")
         with pytest.raises(StoreEmpty):
@@ -289,8 +284,7 @@ def test_a_sqlite_file_that_was_made_anew_is_read_at_once_and_the_feed_still_tel
         await store.publish([row("A", run="bad")], run_info("bad"))
         position = await store.feed_position()
         assert (await store.get_many(["A"]))[0].price == row("A", run="bad").price
-        for end in ("", "-wal", "-shm"):
-            (tmp_path / f"store.sqlite3{end}").unlink()
+        remove_file(path)
         other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
         await other.publish([row("A", run="right")], run_info("right"))
         assert (await store.get_many(["A"]))[0].price == row("A", run="right").price
