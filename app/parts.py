@@ -25,7 +25,7 @@ from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
 from app.middleware.buckets import Buckets
-from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_again, is_listening
+from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_stop, is_listening
 from app.middleware.limits import Bucket, Limiter
 from app.middleware.queues import Queues
 from app.middleware.steady import SteadyBuckets
@@ -203,7 +203,7 @@ class Parts:
         self.settings = settings
         self.store = store
         self.logs = logs
-        self.crew, self.worker, self._stage, self._hears = crew or Crew(), worker, 0, False
+        self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
         self.now_ms, on_run = make_now(settings, clock)
         self.meters = Meters(
@@ -306,11 +306,12 @@ class Parts:
             await asyncio.sleep(_REFRESH_S)
 
     async def run_beat(self) -> None:
-        """Let the main process see that the loop turns, and see what it said where its signal was not heard."""
+        """Let the main process see that the loop turns, and see what it said where its signal was not heard: uvloop forgets one
+        that comes while its loop does not run.
+        """
         while True:
             self.crew.beat(self.worker)
-            if self._hears and self.crew.stage:
-                hear_again()
+            self._on_stage()
             await asyncio.sleep(BEAT_S)
 
     @contextlib.asynccontextmanager
@@ -327,6 +328,7 @@ class Parts:
             # A Unix socket listens before there are workers.
             is_up = is_listening if socket_path(self.settings.host) is None else lambda: True
             tasks.append(asyncio.create_task(self.supervisor.run(is_up, self.status)))
+        tasks.append(asyncio.create_task(hear_stop()))
         for task in tasks:
             task.add_done_callback(self._task_ended)
         self.logger.info("started", version=VERSION, store=self.store.kind, **started_facts(self.settings))
@@ -356,7 +358,6 @@ class Parts:
         # Only a worker of Granian's has its loop in the main thread; elsewhere (tests) nobody sends the signal.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(DRAIN_SIGNAL, self._on_stage)
-            self._hears = True
             # Told before it could hear.
             self._on_stage()
             if parent is not None:

@@ -24,7 +24,7 @@ from app.commands.greeting import LOOK_S, greeting
 from app.commands.listening import TcpListener, UnixListener, free_address
 from app.commands.server import HANGUP, LOGGER, DecideServer
 from app.errors import SettingsError, StoreRefused
-from app.middleware.drain import DRAIN_SIGNAL
+from app.middleware.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
 from app.observe.logs import STDOUT
 from app.options import Settings
@@ -99,7 +99,7 @@ def _loop(name: str) -> Loops:
 
 
 def _load_app(crew: Crew, number: int) -> Callable[..., Any]:
-    """Called in each worker, which alone imports the application; until that serves, SIGTERM ends the worker at once."""
+    """Called in each worker, which alone imports the application; until that is done, SIGTERM ends the worker at once."""
     if HANGUP:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal's SIGINT and SIGHUP reach workers too, and it is the main process that ends them. SIGHUP stays blocked.
@@ -113,6 +113,8 @@ def _load_app(crew: Crew, number: int) -> Callable[..., Any]:
         values.ValueClass = values.MultiProcessValue(process_identifier=lambda: number)  # type: ignore[no-untyped-call]
     from app.main import create_app  # noqa: PLC0415 - see above
 
+    # Before there are threads, which inherit it.
+    hold_stop()
     return create_app(crew, number)
 
 

@@ -30,6 +30,7 @@ _LEAST_HOPS = ((socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73))
 _NOBODY, _EVERYBODY = 255, 0
 _PARENT_LOOK_S = 1.0
 _LISTEN_AGAIN_S = (0.02, 0.1, 0.25)
+_STOP_LOOK_S = 0.1
 
 
 class Drain:
@@ -72,20 +73,32 @@ def _outlive(parent: int, grace_s: float) -> None:
     """By a thread: the loop may be what does not stop."""
     while os.getppid() == parent:
         time.sleep(_PARENT_LOOK_S)
-    deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline:
-        # The kernel has said so, but perhaps in a moment in which the loop did not run.
-        hear_again()
-        time.sleep(_PARENT_LOOK_S)
+    time.sleep(grace_s)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hear_again() -> None:
-    """Have uvloop look at the signals that it has forgotten: those that came while its loop did not run, as between a worker's
-    start and its service. It does so whenever another one comes.
+def hold_stop() -> None:
+    """Have SIGTERM wait in the kernel until `hear_stop` looks. To be called by the main thread, before it starts others.
+
+    uvloop forgets a signal that comes while its loop does not run, as between a worker's start and its service. A second SIGTERM
+    right after the first deadlocks: Granian's handler has the GIL and waits for a lock, whose holder waits for the GIL.
+    The kernel sends one for each thread of a main process that is killed, but those that wait count as one.
     """
-    if DRAIN_SIGNAL is not None:
-        os.kill(os.getpid(), DRAIN_SIGNAL)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+async def hear_stop() -> None:
+    """Look for the SIGTERM that waits, and hand it on once, to whoever has a handler for it."""
+    if sys.platform == "win32":
+        return
+    while True:
+        # First: the start of a worker and its service are two runs of the loop, and time passes between them.
+        await asyncio.sleep(_STOP_LOOK_S)
+        if signal.SIGTERM in signal.sigpending():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            return
 
 
 def go_deaf() -> int:
