@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -15,6 +15,8 @@ _DRAWN_AT_ONCE = 1024
 _COLD_SHARE_OF_UNIVERSE = 0.2
 _NO_SYMBOL = "NO-SUCH-{:04d}"
 _UNKNOWN_SYMBOLS = 50
+_LIVE_PRICES = (0.999, 1.001)
+"""As shares of the last close: near enough to be believed of calm symbols too."""
 
 
 class Prepared(NamedTuple):
@@ -50,12 +52,16 @@ class Encoder:
 
 
 class Universe:
-    """The symbols of a server in an order of popularity, the last part of it kept for cold requests until they were asked for."""
+    """The symbols of a server in an order of popularity, the last part of it kept for cold requests until they were asked for.
 
-    def __init__(self, symbols: Sequence[str], seed: int) -> None:
+    ``closes`` are the last closes of those that may be sent a live price, which lies near it: a server refuses others.
+    """
+
+    def __init__(self, symbols: Sequence[str], seed: int, closes: Mapping[str, float] | None = None) -> None:
         if not symbols:
             raise ScenarioError("the server's universe is empty: run the warm job")
         self.all = tuple(symbols)
+        self.closes = {} if closes is None else closes
         shuffled = list(symbols)
         random.Random(seed).shuffle(shuffled)
         cold = int(len(shuffled) * _COLD_SHARE_OF_UNIVERSE)
@@ -84,7 +90,7 @@ def draw(mix: Mix, universe: Universe, encoder: Encoder, seed: int) -> Iterator[
                 yield rng.choice(unknown)
             elif mix.cold + mix.unknown <= share < mix.cold + mix.unknown + mix.batch:
                 yield encoder.prepared("batch", tuple(rng.choices(popular, cum_weights=cumulative, k=mix.batch_size)))
-            elif mix.live_price and rng.random() < mix.live_price:
-                yield encoder.prepared("decide", (symbol,), round(rng.uniform(10.0, 500.0), 2))
+            elif mix.live_price and rng.random() < mix.live_price and (close := universe.closes.get(symbol)):
+                yield encoder.prepared("decide", (symbol,), close * rng.uniform(*_LIVE_PRICES))
             else:
                 yield ready[symbol]

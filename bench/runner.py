@@ -18,6 +18,8 @@ from bench.stats import PERCENTILES
 
 Progress = Callable[[str, float], None]
 _OTHER_FILES = 64
+_PRICED_SYMBOLS = 1000
+"""The most popular ones; what is asked for before a run takes a second or two."""
 
 
 def allow_connections(count: int) -> None:
@@ -64,6 +66,9 @@ class Runner:
         address = self._addresses.take()
         symbols = scrape.symbols(address)
         universe = Universe(symbols, self._scenario.seed)
+        if any(each.mix.live_price for each in self._scenario.phases):
+            self._progress("asking for the last closes", 0.0)
+            universe.closes = scrape.closes(address, universe.popular[:_PRICED_SYMBOLS])
         server, status = scrape.get_json(address, "/version"), scrape.get_json(address, "/status")
         self._progress("measuring the harness itself", 0.0)
         first = Encoder(self._host).prepared("decide", (symbols[0],))

@@ -21,8 +21,8 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Popular symbols are drawn by Zipf's law: the k-th most popular with a weight of k to the power of minus ``zipf_exponent``.
     ``cold``, ``unknown`` and ``batch`` are shares of the requests: a symbol that the run has not asked for yet (as long as there
     are any), one outside the universe, and ``batch_size`` popular symbols at once. ``live_price`` is the share of single
-    requests that carry a price. With ``max_age_s`` every request asks for it, and every decision is made anew. ``rotate`` takes
-    ``symbols`` symbols one after the other and draws nothing.
+    requests that carry a price near the last close, where there is one. With ``max_age_s`` every request asks for it, and every
+    decision is made anew. ``rotate`` takes ``symbols`` symbols one after the other and draws nothing.
     """
 
     symbols: Annotated[int, Meta(ge=1)] | None = None

@@ -2,8 +2,9 @@
 
 import http.client
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
+from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,6 +19,10 @@ Samples = dict[tuple[str, Labels], float]
 
 class ServerError(Exception):
     """The server does not say what the harness must know."""
+
+
+class NotFoundError(ServerError):
+    """The server has not what it was asked for."""
 
 
 def get(address: Address, path: str, body: bytes | None = None) -> bytes:
@@ -36,6 +41,8 @@ def get(address: Address, path: str, body: bytes | None = None) -> bytes:
         raise ServerError(f"{method} {address.url(path)}: {error or type(error).__name__}") from error
     finally:
         connection.close()
+    if response.status == http.HTTPStatus.NOT_FOUND:
+        raise NotFoundError(f"{method} {address.url(path)} answered 404")
     if response.status != http.HTTPStatus.OK:
         raise ServerError(f"{method} {address.url(path)} answered {response.status}: {answer[:200]!r}")
     return answer
@@ -61,6 +68,19 @@ def symbols(address: Address) -> list[str]:
         if page["next_after"] is None:
             return found
         after = f"&after={page['next_after']}"
+
+
+def closes(address: Address, names: Iterable[str]) -> dict[str, float]:
+    """The last close of each symbol that has any."""
+    found = {}
+    for name in names:
+        try:
+            history = get_json(address, f"/history/{quote(name, safe='')}")
+        except NotFoundError:
+            continue
+        assert isinstance(history["closes"], list)
+        found[name] = float(history["closes"][-1])
+    return found
 
 
 def samples(text: str) -> Samples:

@@ -12,10 +12,11 @@ from bench.mix import Encoder, Prepared, Universe, draw
 from bench.scenario import Mix, ScenarioError
 
 _SYMBOLS = [f"S{number:03d}" for number in range(200)]
+_CLOSES = {name: 10.0 * number for number, name in enumerate(_SYMBOLS[:150], 1)}
 
 
 def _drawn(mix: Mix, count: int, seed: int = 1) -> list[Prepared]:
-    return list(islice(draw(mix, Universe(_SYMBOLS, seed), Encoder("h:1"), seed), count))
+    return list(islice(draw(mix, Universe(_SYMBOLS, seed, _CLOSES), Encoder("h:1"), seed), count))
 
 
 def test_the_same_seed_draws_the_same_requests() -> None:
@@ -37,6 +38,14 @@ def test_popular_symbols_follow_zipfs_law() -> None:
     found = Counter(each.symbols[0] for each in _drawn(Mix(zipf_exponent=1.0), 50_000)).most_common()
     assert 1.7 < found[0][1] / found[1][1] < 2.4
     assert 7 < found[0][1] / found[9][1] < 14
+
+
+def test_live_prices_lie_near_the_last_close() -> None:
+    """A server refuses others. Symbols without a close are sent none."""
+    bodies = [msgspec.json.decode(each.wire.split(b"\r\n\r\n", 1)[1]) for each in _drawn(Mix(live_price=0.5), 5000)]
+    priced = {each["symbol"]: each["price"] for each in bodies if "price" in each}
+    assert len(priced) > 100
+    assert all(abs(price / _CLOSES[symbol] - 1.0) < 0.0011 for symbol, price in priced.items())
 
 
 def test_cold_requests_ask_for_symbols_nobody_asked_for() -> None:
