@@ -36,7 +36,7 @@ from bench.scrape import ServerError
 
 WHOLE = Pace(rounds=31, seconds=1.0, starts=9, loads=3, symbols=10_000)
 QUICK = Pace(rounds=5, seconds=0.5, starts=3, loads=1, symbols=1000)
-SMOKE = Pace(rounds=1, seconds=0.2, starts=1, loads=1, symbols=20, unkept=0)
+SMOKE = Pace(rounds=7, seconds=0.2, starts=1, loads=1, symbols=20, unkept=0)
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 _FOLDER = Path(__file__).resolve().parent.parent / "results"
 
@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     package = f"{sys.executable} -m app"
     parser.add_argument("--package", default=package, metavar="COMMAND", help="how the package is run (default: by this Python)")
     parser.add_argument("--quick", action="store_true", help="1,000 symbols, few short rounds: about a minute")
-    parser.add_argument("--smoke", action="store_true", help="one short round, to see that everything runs")
+    parser.add_argument("--smoke", action="store_true", help="short rounds, to see that everything runs")
     parser.add_argument("--out", type=Path, default=_FOLDER, help="folder for binary.json and binary.md (default bench/results)")
     return parser
 
