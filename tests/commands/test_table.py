@@ -215,9 +215,11 @@ def test_completion_is_printed_for_every_shell(shell: str, capsys: pytest.Captur
         subprocess.run([executable, "-n", "/dev/stdin"], input=script, text=True, timeout=60, check=True)
 
 
-def test_the_readme_names_every_shell() -> None:
+def test_the_readme_of_app_names_every_shell() -> None:
     """Those that completion is printed for, and no others."""
-    (row,) = re.findall(r"(?m)^\| `completion SHELL` \| for ([a-z, ]+):", (ROOT / "README.md").read_text(encoding="utf-8"))
+    (row,) = re.findall(
+        r"(?m)^\| `completion SHELL` \| for ([a-z, ]+):", (ROOT / "app" / "README.md").read_text(encoding="utf-8")
+    )
     assert sorted(row.split(", ")) == sorted(shtab.SUPPORTED_SHELLS)
 
 
