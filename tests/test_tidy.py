@@ -20,6 +20,12 @@ _TOP_LEVEL = {
     *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")),
     *(".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml"),
 }
+_PAGE_LINES = {
+    "README.md": 150,
+    "ARCHITECTURE.md": 300,
+    **{f"{room}/README.md": 150 for room in ("app", "warm", "bench", "ops", "data")},
+}
+_WORDS = 11_500
 # Written so that this file does not hold what it looks for.
 _REGISTRY_HOSTS = re.compile(r"pyp[i]\.org|files\.pytho[n]|deb\.debia[n]|registry\.np[m]|ghcr\.i[o]|docker\.i[o]")
 
@@ -126,6 +132,15 @@ def test_nothing_is_left_to_do_in_the_code() -> None:
 def test_version_stands_in_one_place() -> None:
     """The package's metadata and the code agree."""
     assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == VERSION
+
+
+def test_documents_stay_short() -> None:
+    """A page is read in one sitting, and all of them in an hour: who adds says something else shorter."""
+    texts = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in documents()}
+    assert set(_PAGE_LINES) <= set(texts)
+    lines = {name: len(texts[name].splitlines()) for name in _PAGE_LINES}
+    assert {name: count for name, count in lines.items() if count > _PAGE_LINES[name]} == {}
+    assert sum(len(text.split()) for text in texts.values()) < _WORDS
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
