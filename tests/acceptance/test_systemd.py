@@ -99,7 +99,7 @@ def test_keys_are_switched_on_by_the_readmes_steps(machine: Machine) -> None:
         # The machine has no OpenSSL.
         rand = "openssl() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'; }; "
         for step in (
-            "openssl rand",
+            "openssl rand -hex 32 |",
             "echo ACCESS=keys",
             "sudo sed -i '/api_key",
             "sudo systemctl daemon-reload && sudo systemctl restart",
