@@ -193,13 +193,16 @@ def test_a_ping_that_fails_after_its_time_is_taken_note_of() -> None:
     """Its error is not left to be reported when the task is thrown away."""
 
     class Slow(FakeStore):
+        time = asyncio.Event()
+
         async def ping(self) -> None:
-            await asyncio.sleep(0.6)
+            await self.time.wait()
             raise StoreError("l2_error", "too late")
 
     with Served(Slow()) as served:
         assert decoded(served.get("/health"), HealthResponse).store.detail == "l2_timeout"
-        served.runner.run(asyncio.sleep(0.2))
+        Slow.time.set()
+        served.runner.run(asyncio.sleep(0.01))
         assert not [line for line in served.log_lines() if line["level"] == "error"]
 
 
