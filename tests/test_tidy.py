@@ -155,6 +155,14 @@ def test_links_of_the_documents_lead_somewhere() -> None:
     assert missing == []
 
 
+def test_paths_that_the_documents_name_exist() -> None:
+    """A module or folder that is renamed is found in the pages, too; two folders are made by the programs."""
+    made = {"ops/secrets/", "ops/secrets/api_key", "bench/results/"}
+    for page in documents():
+        named = re.findall(r"`((?:app|warm|bench|ops|data|tests)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+        assert {name for name in named if not (ROOT / name).exists()} <= made, page
+
+
 def test_recipes_that_the_documents_name_exist() -> None:
     """Every `just something` in the documents is a recipe."""
     recipes = set(re.findall(r"^([a-z-]+)[^:\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
