@@ -24,9 +24,13 @@ def due_ms(symbol: str, as_of_ms: int, market: Market, session: Session) -> tupl
     ``session`` is the one of its exchange. Where a source has bars outside sessions (early trading, a grid of full hours) they
     are over earlier than this says, never later.
     """
+    return _due_ms(as_of_ms, market, session.days, rests(symbol))
+
+
+def rests(symbol: str) -> bool:
+    """Whether ``symbol`` (canonical) is a pair of states' currencies, which nobody trades at weekends."""
     base, _, rest = symbol.partition("-")
-    rests = base in FIAT | _METALS and rest.partition(":")[0] in FIAT
-    return _due_ms(as_of_ms, market, session.days, rests)
+    return base in FIAT | _METALS and rest.partition(":")[0] in FIAT
 
 
 @lru_cache(4096)

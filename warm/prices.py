@@ -92,7 +92,7 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
         raise fates.refused(_why_empty(path, rejects, cut, unfinished, left_out, reckoning.interval))
     if adjusted:
         frame = _adjust(frame)
-    flag(frame, loaded, markets)
+    flag(frame, loaded, markets, reckoning.session)
     return Bars(
         frame.select(BAR_COLUMNS),
         markets,
@@ -138,7 +138,7 @@ def _markets(parts: list[PriceFile], reckoning: Reckoning) -> tuple[dict[str, Ma
             found = ends.setdefault(symbol, {})
             found[part.interval] = max(found.get(part.interval, (known, 0)), (known, newest.get(symbol, 0)))
     intervals = {
-        symbol: wanted or _current(symbol, found, session.of(symbol), never_closes=never[symbol])
+        symbol: wanted or _current(symbol, found, session.of(reckoning.aliases(symbol)), never_closes=never[symbol])
         for symbol, found in sorted(ends.items())
     }
     keep: list[set[str] | None] = [None for _ in parts]

@@ -4,14 +4,14 @@ import gzip
 import io
 import os
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.fakes import Outcome, put, warm
+from tests.warm.fakes import HEADER, Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files import _archive, find_sources
@@ -225,6 +225,23 @@ def test_gaps_and_jumps_like_splits_are_told_and_nothing_is_set_aside(tmp_path: 
     assert file["splits_shown"][0].startswith("AAA 2024-01-22T21:00:00Z: 4")
     assert file["gaps_shown"] == ["AAA 2024-01-14T21:00:00Z: 8 days"]
     assert "1 gaps; 1 jumps like splits" in remarks(file)
+
+
+def test_currencies_and_futures_rest_at_weekends_and_futures_for_an_hour(tmp_path: Path) -> None:
+    """By the day and by the hour; what is missing within a week is a gap all the same."""
+    days = [each for each in range(1, 30) if date(2024, 2, each).weekday() < 5]
+    by_day = [f"{symbol},2024-02-{day:02},99,103,97,100,1000" for symbol in ("EURUSD=X", "ES=F") for day in days]
+    (told,) = warm("--prices", put(tmp_path / "d.csv", HEADER + "\n".join(by_day)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert "gaps" not in told
+    # From Monday to Friday, 17:00 in New York, without what is traded in the hour before 18:00 and at the weekend.
+    hours = [utc(2024, 2, day, hour) // 1000 for day in range(5, 17) for hour in range(24) if hour != 22]
+    open_hours = [each for each in hours if not utc(2024, 2, 9, 22) <= each * 1000 < utc(2024, 2, 11, 23)]
+    rows = [f"ES=F,{each},99,103,97,100,1000" for each in open_hours if each * 1000 < utc(2024, 2, 16, 22)]
+    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(rows)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert (told["interval"], "gaps" in told) == ("1h", False)
+    less = [each for at, each in enumerate(rows) if at not in (30, 31)]
+    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(less)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert told["gaps"] == 1
 
 
 def test_weekends_and_nights_are_no_gaps(tmp_path: Path) -> None:
