@@ -176,8 +176,17 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
 
         reporter.stage("indicators")
         report["warnings"] = _past_tables(markets, options.session, now_ms)
+        frame = _latest(bars.frame, markets)
         # What ended before 1970 has no place in a record, whose times begin then.
-        frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
+        old = dict.fromkeys(frame.filter(pl.col("as_of_ms") < 0).get_column("symbol").sort())
+        if len(old) == frame.height:
+            raise InputRefused(f"{prices}: its last bars are from before 1970; allowed: symbols with bars of later")
+        if old:
+            report["warnings"].append(
+                f"{len(old):,} symbols have no bar of after 1969, and are left out: {', '.join(list(old)[:5])}"
+            )
+            frame = frame.filter(pl.col("as_of_ms") >= 0)
+            markets = {symbol: market for symbol, market in markets.items() if symbol not in old}
         closes = last_closes(bars.frame)
         del bars
 
