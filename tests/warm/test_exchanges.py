@@ -139,6 +139,23 @@ def test_hours_of_futures_follow_each_other_but_for_a_break(tmp_path: Path) -> N
     assert outcome.store.price("ES=F").due_ms[:2] == (utc(2024, 3, 10, 23), utc(2024, 3, 11))
 
 
+def test_currencies_and_futures_rest_at_weekends_and_futures_for_an_hour(tmp_path: Path) -> None:
+    """By the day and by the hour; what is missing within a week is a gap all the same."""
+    days = [each for each in range(1, 30) if date(2024, 2, each).weekday() < 5]
+    by_day = [f"{symbol},2024-02-{day:02},99,103,97,100,1000" for symbol in ("EURUSD=X", "ES=F") for day in days]
+    (told,) = warm("--prices", put(tmp_path / "d.csv", HEADER + "\n".join(by_day)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert "gaps" not in told
+    # From Monday to Friday, 17:00 in New York, without what is traded in the hour before 18:00 and at the weekend.
+    hours = [utc(2024, 2, day, hour) // 1000 for day in range(5, 17) for hour in range(24) if hour != 22]
+    open_hours = [each for each in hours if not utc(2024, 2, 9, 22) <= each * 1000 < utc(2024, 2, 11, 23)]
+    rows = [f"ES=F,{each},99,103,97,100,1000" for each in open_hours if each * 1000 < utc(2024, 2, 16, 22)]
+    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(rows)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert (told["interval"], "gaps" in told) == ("1h", False)
+    less = [each for at, each in enumerate(rows) if at not in (30, 31)]
+    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(less)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert told["gaps"] == 1
+
+
 def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) -> None:
     """Also where symbols of two exchanges stand in one file."""
     rows = [f"{symbol},2024-03-08 {hour}:00,1,2,1,2,3" for symbol in ("AAPL", "SAP.DE") for hour in (10, 11, 12)]

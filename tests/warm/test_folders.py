@@ -4,14 +4,14 @@ import gzip
 import io
 import os
 import zipfile
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.fakes import HEADER, Outcome, put, utc, warm
+from tests.warm.fakes import Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files import _archive, find_sources
@@ -227,23 +227,6 @@ def test_gaps_and_jumps_like_splits_are_told_and_nothing_is_set_aside(tmp_path: 
     assert "1 gaps; 1 jumps like splits" in remarks(file)
 
 
-def test_currencies_and_futures_rest_at_weekends_and_futures_for_an_hour(tmp_path: Path) -> None:
-    """By the day and by the hour; what is missing within a week is a gap all the same."""
-    days = [each for each in range(1, 30) if date(2024, 2, each).weekday() < 5]
-    by_day = [f"{symbol},2024-02-{day:02},99,103,97,100,1000" for symbol in ("EURUSD=X", "ES=F") for day in days]
-    (told,) = warm("--prices", put(tmp_path / "d.csv", HEADER + "\n".join(by_day)), now_ms=utc(2024, 3, 1)).report["files"]
-    assert "gaps" not in told
-    # From Monday to Friday, 17:00 in New York, without what is traded in the hour before 18:00 and at the weekend.
-    hours = [utc(2024, 2, day, hour) // 1000 for day in range(5, 17) for hour in range(24) if hour != 22]
-    open_hours = [each for each in hours if not utc(2024, 2, 9, 22) <= each * 1000 < utc(2024, 2, 11, 23)]
-    rows = [f"ES=F,{each},99,103,97,100,1000" for each in open_hours if each * 1000 < utc(2024, 2, 16, 22)]
-    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(rows)), now_ms=utc(2024, 3, 1)).report["files"]
-    assert (told["interval"], "gaps" in told) == ("1h", False)
-    less = [each for at, each in enumerate(rows) if at not in (30, 31)]
-    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(less)), now_ms=utc(2024, 3, 1)).report["files"]
-    assert told["gaps"] == 1
-
-
 def test_weekends_and_nights_are_no_gaps(tmp_path: Path) -> None:
     """Sessions have both between them."""
     rows = [
@@ -312,10 +295,47 @@ def test_a_link_that_leaves_the_folder_is_refused_unread_and_one_inside_is_read(
     os.mkfifo(folder / "pipe.csv")
     outcome = run(folder)
     assert {name: fate for name, (_, fate) in fates(outcome).items()} == {
-        "inside.csv": "loaded", "outside.csv": "refused", "real/a.csv": "loaded", "up.csv": "refused",
+        "folder": "refused", "inside.csv": "loaded", "outside.csv": "refused", "real/a.csv": "loaded", "up.csv": "refused",
     }  # fmt: skip
     assert "a link that leaves the folder" in outcome.report["error"]
     assert "hunter2" not in str(outcome.report)
+
+
+def test_a_link_that_leads_nowhere_and_a_folder_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    """What they held would else be missing without a word. One that is no data file's is nobody's matter."""
+    put(tmp_path / "a.csv", long_csv(bars()))
+    (tmp_path / "README").symlink_to("nowhere")
+    assert run(tmp_path).code == 0
+    (tmp_path / "b.csv").symlink_to("nowhere")
+    (tmp_path / "c.csv").symlink_to("c.csv")
+    outcome = run(tmp_path)
+    assert {name: fate for name, (_, fate) in fates(outcome).items()} == {
+        "a.csv": "loaded",
+        "b.csv": "refused",
+        "c.csv": "refused",
+    }
+    assert "b.csv: it is a link that leads nowhere" in outcome.report["error"]
+    if os.geteuid():
+        (tmp_path / "closed").mkdir(mode=0)
+        assert fates(run(tmp_path))["closed"][1] == "refused"
+
+
+def test_files_whose_names_look_alike_are_told_apart(tmp_path: Path) -> None:
+    """What acts on a terminal is not shown of them, and an archive may have two members of one name."""
+    put(tmp_path / "p.csv", long_csv(bars()))
+    for name, agent in (("a\x1b.csv", "x"), ("a\x07.csv", "y")):
+        put(tmp_path / name, f"symbol,as_of,agent,view\nAAPL,2013-03-01,{agent},0.5\nAAPL,2013-03-01,z,7\n")
+    outcome = warm("--prices", tmp_path, "--agents", tmp_path, now_ms=utc(2024, 3, 1))
+    assert outcome.code == 0, outcome.report
+    told = {each["file"]: each["views_used"] for each in outcome.report["files"] if each["kind"] == "agents"}
+    assert told == {"a\ufffd.csv": 1, "a\ufffd.csv (2)": 1}
+    assert (outcome.report["agent_rows"], outcome.report["views_used"]) == (4, 2)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("views.csv", "symbol,as_of,agent,view\nAAPL,2013-03-01,v,0.5\nAAPL,2013-03-01,z,7\n")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("views.csv", "symbol,as_of,agent,view\nAAPL,2013-03-01,w,0.5\nAAPL,2013-03-01,z,7\n")
+    outcome = warm("--prices", tmp_path / "p.csv", "--agents", tmp_path / "z.zip", now_ms=utc(2024, 3, 1))
+    assert (outcome.code, outcome.report["agent_rows"]) == (0, 4)
 
 
 def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> None:
