@@ -136,6 +136,12 @@ class Exchange:
         """How long before midnight its sessions open, 0 if they open after it."""
         return max(0, -self.regular(date.max).opens)
 
+    @property
+    def session_s(self) -> float:
+        """How long it is open in a session of regular hours, without its pause."""
+        opens, closes, pause = self.regular(date.max)
+        return 60.0 * (closes - opens - (pause[1] - pause[0] if pause else 0))
+
     def close_minutes(self, day: date) -> int:
         """When the session of ``day`` closes, in minutes after local midnight; of a day without one, when it would."""
         return (self.hours(day) or self.regular(day)).closes

@@ -252,7 +252,7 @@ def _latest(bars: pl.DataFrame, markets: dict[str, Market]) -> pl.DataFrame:
 
 
 def _a_year(market: Market) -> float:
-    return bars_a_year(market.interval, never_closes=market.never_closes)
+    return bars_a_year(market.interval, never_closes=market.never_closes, session_s=market.session_s)
 
 
 def _add_files(report: dict[str, Any], fates: Sequence[Fate]) -> None:

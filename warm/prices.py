@@ -18,7 +18,7 @@ from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.flags import flag
 from warm.formats import PRICES, Choice, Format
-from warm.intervals import INTERVALS, Market
+from warm.intervals import DAY_S, INTERVALS, Market
 from warm.rejects import EXAMPLES_MAX, Example, Rejects
 from warm.rules import PRICES as PRICE_NAMES
 from warm.sessions import Session
@@ -144,7 +144,13 @@ def _markets(parts: list[PriceFile], reckoning: Reckoning) -> tuple[dict[str, Ma
     keep: list[set[str] | None] = [None for _ in parts]
     if several:
         keep = [{symbol for symbol, interval in intervals.items() if interval == part.interval} for part in parts]
-    return {symbol: Market(interval, never[symbol]) for symbol, interval in intervals.items()}, keep
+    return {symbol: _market(symbol, interval, never[symbol], reckoning) for symbol, interval in intervals.items()}, keep
+
+
+def _market(symbol: str, interval: str, never_closes: bool, reckoning: Reckoning) -> Market:  # noqa: FBT001 - as `Market` has it
+    if never_closes or INTERVALS[interval] >= DAY_S:
+        return Market(interval, never_closes)
+    return Market(interval, never_closes, reckoning.session.of(reckoning.aliases(symbol)).days.session_s)
 
 
 def _current(symbol: str, held: dict[str, tuple[bool, int]], session: Session, *, never_closes: bool) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from app.domain.vector import PRICE_NAMES
 from tests.warm.fakes import HEADER, Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
@@ -154,6 +155,19 @@ def test_currencies_and_futures_rest_at_weekends_and_futures_for_an_hour(tmp_pat
     less = [each for at, each in enumerate(rows) if at not in (30, 31)]
     (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(less)), now_ms=utc(2024, 3, 1)).report["files"]
     assert told["gaps"] == 1
+
+
+def test_volatility_of_hours_is_annualised_by_the_exchanges_own_sessions(tmp_path: Path) -> None:
+    """6.5 hours in New York, 8.5 at Xetra, 4 in Shanghai and 23 of futures."""
+    hours = {"AAPL": 6.5, "SAP.DE": 8.5, "600519.SH": 4.0, "ES=F": 23.0}
+    stamps = [f"2024-03-{day:02}T{hour:02}:00:00Z" for day in (4, 5, 6, 7) for hour in range(0, 24, 1)]
+    rows = [f"{symbol},{each},99,103,97,{100 + at % 3},1000" for symbol in hours for at, each in enumerate(stamps)]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
+    at = PRICE_NAMES.index("realised_volatility_20")
+    found = {symbol: outcome.store.price(symbol).values[at] or 0.0 for symbol in hours}
+    assert {symbol: each / found["AAPL"] for symbol, each in found.items()} == pytest.approx(
+        {symbol: (each / 6.5) ** 0.5 for symbol, each in hours.items()}
+    )
 
 
 def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) -> None:
