@@ -6,9 +6,11 @@ import gzip
 import io
 import json
 import lzma
+import os
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cached_property, lru_cache
@@ -339,13 +341,12 @@ def find_sources(path: Path) -> tuple[list[Source], list[str]]:
         sources, others = [], []
         for file in sorted(path.rglob("*")):
             inside = file.relative_to(path)
-            if any(part.startswith(".") for part in inside.parts) or not file.is_file():
+            if any(part.startswith(".") for part in inside.parts):
                 continue
-            if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
-                # What lies elsewhere was not given; whoever may write here could have any file shown in a report.
-                sources.append(
-                    Source(file, inside.as_posix(), fault="it is a link that leaves the folder; allowed: the file itself")
-                )
+            if (fault := _fault(file, path)) is not None:
+                sources.append(Source(file, inside.as_posix(), fault=fault))
+                continue
+            if not file.is_file():
                 continue
             found, besides = _opened(file, inside.as_posix())
             sources += found
@@ -353,7 +354,30 @@ def find_sources(path: Path) -> tuple[list[Source], list[str]]:
     if not sources:
         where = "folder" if path.is_dir() else "archive"
         raise InputRefused(harmless(f"{path}: no file in this {where} ends in {', '.join(SUFFIXES)}"))
+    seen: Counter[str] = Counter()
+    for each in sources:
+        # What is not shown of names may be all that they differ in, and an archive may have two of one name.
+        seen[each.label] += 1
+        each.label += f" ({seen[each.label]})" if seen[each.label] > 1 else ""
     return sources, others
+
+
+def _fault(file: Path, folder: Path) -> str | None:
+    """What is to be refused of what stands in ``folder``, though nobody can or may read it: else it would vanish in silence."""
+    if file.is_symlink():
+        try:
+            real = file.resolve()
+        except (OSError, RuntimeError):
+            # Python 3.11 calls a loop of links a RuntimeError.
+            real = file
+        if not real.exists():
+            return "it is a link that leads nowhere" if _is_data(file) else None
+        # What lies elsewhere was not given; whoever may write here could have any file shown in a report.
+        if not real.is_relative_to(folder.resolve()):
+            return f"it is a link that leaves the folder; allowed: the {'folder' if real.is_dir() else 'file'} itself"
+    elif file.is_dir() and not os.access(file, os.R_OK | os.X_OK):
+        return "the folder cannot be read: permission is missing"
+    return None
 
 
 def _opened(path: Path, label: str) -> tuple[list[Source], list[str]]:

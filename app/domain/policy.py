@@ -298,8 +298,9 @@ class Policy:
             summary = NO_AGENTS
         # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
         step_of_agents = agents_status
-        if agents_status in _USABLE and summary.used == 0:
-            step_of_agents, agents_reason = "missing", "failed" if summary.failed else "abstained"
+        if agents is not None and agents_status in _USABLE and summary.used == 0:
+            summed_up = "summaries_alone" if agents.views and not summary.abstained else "abstained"
+            step_of_agents, agents_reason = "missing", "failed" if summary.failed else summed_up
         # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
         step_of_price = price_status
         if price is not None and price_status in _USABLE and has_no_view(price.values):

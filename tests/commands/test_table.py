@@ -82,7 +82,7 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -
     assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
 
 
-@pytest.mark.parametrize("name", ["bench", "demo"])
+@pytest.mark.parametrize("name", ["bench", "demo", "warm"])
 def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, tmp_path: Path) -> None:
     """Whoever wonders whether to install it can read what it does."""
     program = (

@@ -9,8 +9,11 @@ import pytest
 from app.domain.vector import PRICE_NAMES
 from tests.warm.examples import AGENTS, PRICES, WORDS, Bar, PriceExample, Word, bars, format_of
 from tests.warm.fakes import Outcome, put, warm
+from warm.arguments import FORMAT_NAMES, INTERVAL_NAMES
 from warm.formats import AGENTS as AGENT_FORMATS
+from warm.formats import FORMATS
 from warm.formats import PRICES as PRICE_FORMATS
+from warm.intervals import INTERVALS
 
 NOW_MS = 1_800_000_000_000
 """2027-01-15: after everything in the examples."""
@@ -259,3 +262,9 @@ def test_spoilt_agents_files_are_loaded_or_refused(name: str, case: str, tmp_pat
         assert words_of(outcome, example.agent) == words_of(clean, example.agent)
     if case in ("empty", "UTF-16", "zeros", "deep"):
         assert outcome.code == 1
+
+
+def test_the_command_line_names_every_format_and_interval() -> None:
+    """It has them by itself, for a help that needs no library of tables."""
+    assert tuple(FORMATS) == FORMAT_NAMES
+    assert tuple(INTERVALS) == INTERVAL_NAMES

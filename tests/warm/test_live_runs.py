@@ -228,3 +228,10 @@ def test_explain_names_the_views_that_will_be_used(tmp_path: Path, capsys: pytes
     assert "0.75" in used[2]
     assert "abstained" in used[2]
     assert "0.25" not in used[2]
+
+
+def test_a_slip_in_a_file_that_is_cut_by_as_of_refuses_nothing(tmp_path: Path) -> None:
+    """What comes after that moment says nothing of it; the slip is counted."""
+    agents = views(tmp_path, "XYZ,2024-03-08,x,view,0.5", "XYZ,1960-01-01,x,view,0.5")
+    outcome = warm("--prices", prices(tmp_path), "--agents", agents, "--as-of", "2024-03-07", now_ms=SATURDAY_MS)
+    assert (outcome.code, fates(outcome)) == (0, {"cut": 1, "refused": 1})

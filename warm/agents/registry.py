@@ -41,8 +41,10 @@ def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) ->
         fate.rows, fate.used, fate.rejects = imported.rows, imported.frame.height, imported.rejects
         fate.told |= {"dated_by": imported.dated_by, **imported.told}
         lost[fate.file] = imported.lost
-        # What is refused because it lies in the future is refused by itself: the file is as it should be.
-        bad = imported.rejects.total > 0 and "future_view" not in imported.rejects.counts
+        # What is refused because it lies in the future is refused by itself, and what is cut says nothing against it: the file is
+        # as it should be.
+        cut = any(fate == "cut" for _, fate in imported.lost)
+        bad = imported.rejects.total > 0 and "future_view" not in imported.rejects.counts and not cut
         if bad and imported.frame.is_empty():
             raise source.refuse(f"none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
         frames.append(imported.frame)

@@ -5,14 +5,19 @@ A row's ``status`` keeps three things apart that look alike in many formats: a *
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.symbols import never_closes
 from app.domain.vector import REASONING_MAX
 from warm.agents.tally import Tally
+from warm.bars.labels import is_coin
+from warm.intervals import Market
 from warm.rejects import Rejects
 from warm.sessions import NEVER_CLOSES, Session, milliseconds
 
@@ -67,6 +72,9 @@ class Context(NamedTuple):
     as_of_ms: int | None
     calendar: Literal["auto", "equities", "always"] = "auto"
     skew_ms: int = 0
+    aliases: Aliases = NO_ALIASES
+    markets: Mapping[str, Market] = MappingProxyType({})
+    """Of the symbols that have prices, by the names that are kept."""
 
     @property
     def latest_ms(self) -> int:
@@ -88,8 +96,13 @@ class Context(NamedTuple):
 
     def session_of(self, symbol: str) -> Session:
         """The session that a date on ``symbol`` (canonical) means the close of."""
-        always = never_closes(symbol) if self.calendar == "auto" else self.calendar == "always"
-        return NEVER_CLOSES if always else self.session.of(symbol)
+        kept = self.aliases(symbol)
+        always = self.calendar == "always"
+        if self.calendar == "auto":
+            # A coin's bare name is a fund's too: its prices tell which, by their weekends.
+            market = self.markets.get(kept)
+            always = never_closes(kept) or is_coin(kept) if market is None else market.never_closes
+        return NEVER_CLOSES if always else self.session.of(kept)
 
 
 class Imported(NamedTuple):

@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.symbols import canonical_symbol, never_closes
 from app.domain.vector import is_symbol
 from warm.bars.labels import are_dates, closing, ends, is_coin, may_be_days, never_rest, on_sessions
 from warm.bars.reading import Reading, Says, Stamp
+from warm.exchanges import may_be_korean, unknown
 from warm.files import Source
 from warm.formats import Format
 from warm.intervals import DAY_S, INTERVALS, Spacing, spacing
@@ -36,6 +38,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one (None: the exchange's, or
     UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of currencies for markets that never close and
     all else for the exchange's. ``date_order`` is for dates whose column does not tell it, ``symbols`` for files that do not.
+    A symbol's market is that of the name which ``aliases`` keep it under.
     """
 
     session: Session
@@ -47,6 +50,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     zone: ZoneInfo | None = None
     date_order: DateOrder | None = None
     symbols: tuple[SymbolChoice, ...] = ()
+    aliases: Aliases = NO_ALIASES
 
 
 class PriceFile(NamedTuple):
@@ -90,7 +94,7 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     distances = _spacing(raw, past, on, dates=dates and sessions != [NEVER_CLOSES])
     interval, how = _interval(source, says, distances, reckoning.interval, dates=dates)
     kinds, unsure = _kinds(past, sessions, interval, reckoning.stamps or says.stamps)
-    notes = [*(notes if INTERVALS[interval] <= DAY_S else ()), *unsure]
+    notes = [*(notes if INTERVALS[interval] <= DAY_S else ()), *unsure, *_assumed(names, reckoning)]
     moments = pl.concat(
         ends(each.table, interval, kind, session).with_columns(_number(market))
         for market, (each, kind, session) in enumerate(zip(read, kinds, sessions, strict=True))
@@ -164,6 +168,31 @@ _SAMPLED_ROWS = 100
 
 
 _AT_WEEKENDS = "bars on Saturdays and Sundays: --calendar always if its market never closes"
+
+
+def _assumed(names: pl.DataFrame, reckoning: Reckoning) -> list[str]:
+    """What is to be said of symbols whose exchange is only assumed."""
+    if not reckoning.session.follows:
+        return []
+    shares = names.filter(~pl.col("never") & pl.col("symbol_ok")).sort("canonical").select("symbol", "canonical").rows()
+    told = [
+        (
+            [symbol for _, symbol in shares if unknown(reckoning.aliases(symbol))],
+            "no table has the exchange of {}, so New York's sessions count: --exchange or --session-close says otherwise",
+        ),
+        (
+            [
+                f"{written} as {symbol}"
+                for written, symbol in shares
+                if written.strip().isdigit() and may_be_korean(reckoning.aliases(symbol))
+            ],
+            "{}: a number of Seoul has .KS or .KQ",
+        ),
+    ]
+    return [text.format(", ".join(some[:_TOLD]) + (", …" if len(some) > _TOLD else "")) for some, text in told if some]
+
+
+_TOLD = 3
 
 
 class _Markets(NamedTuple):
@@ -259,11 +288,15 @@ def _names(
     """
     written = raw.get_column("symbol").unique(maintain_order=True)
     canonical = [None if each is None else canonical_symbol(each.strip()) for each in written]
+    kept = ["" if each is None else reckoning.aliases(each) for each in canonical]
     if reckoning.calendar == "auto":
-        never = [bool(each) and (never_closes(each or "") or each in coins if says is None else says) for each in canonical]
+        never = [
+            bool(each) and (never_closes(name) or each in coins if says is None else says)
+            for each, name in zip(canonical, kept, strict=True)
+        ]
     else:
         never = [reckoning.calendar == "always"] * len(canonical)
-    own = [NEVER_CLOSES if always else reckoning.session.of(each or "") for each, always in zip(canonical, never, strict=True)]
+    own = [NEVER_CLOSES if always else reckoning.session.of(each) for each, always in zip(kept, never, strict=True)]
     sessions = list(dict.fromkeys(own)) or [reckoning.session]
     names = pl.DataFrame(
         {
