@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 from warm.agents.collecting import Collector, Entry, Judged, dated, member, number_in, text_of, word_of
-from warm.agents.ratings import RATINGS, plain
+from warm.agents.markup import plain
+from warm.agents.ratings import RATINGS
 from warm.agents.rows import SIGNALS, Context, Imported, clean_text
 from warm.files import Source
 
