@@ -18,6 +18,7 @@ from typing import IO, Any
 import msgspec
 
 from app.domain.text import harmless
+from warm.encodings import SAMPLE_BYTES, encoding_of, to_utf8
 from warm.errors import InputRefused
 from warm.memory import memory
 
@@ -34,6 +35,8 @@ KINDS = {
     ".md": "markdown",
 }
 """What a file is by its name's ending, before ``.gz``; ``.zip`` holds files of these kinds."""
+
+_TEXTS = frozenset(("csv", "json", "lines", "markdown"))
 
 SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
 
@@ -125,18 +128,33 @@ class Source:
         return harmless(f"{self.path}" if self._member is None else f"{self.path}/{self._member}")
 
     def content(self) -> bytes:
-        """All of it, unpacked.
+        """All of it, unpacked, text in UTF-8.
 
         Raises:
             InputRefused: it cannot be read, is cut short, or takes more memory than the run may.
         """
         try:
-            if not self.packed:
+            if self.packed:
+                found = self._unpacked(None)
+            else:
                 self.claim(self.path.stat().st_size)
-                return self.path.read_bytes()
-            return self._unpacked(None)
+                found = self.path.read_bytes()
         except _UNPACKING as error:
             raise self._unreadable(error) from error
+        return self._in_utf8(found, whole=True)
+
+    @cached_property
+    def encoding(self) -> str | None:
+        """What its text is encoded in, None for UTF-8 and for what is no text."""
+        return encoding_of(self._head(SAMPLE_BYTES)) if self.kind in _TEXTS else None
+
+    def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
+        if self.encoding is None:
+            return found
+        try:
+            return to_utf8(found, self.encoding, whole=whole)
+        except UnicodeDecodeError as error:
+            raise self.refuse(f"the text is not {self.encoding.upper()} (byte {error.start}); allowed: UTF-8") from error
 
     def claim(self, size: float, left: float | None = None) -> None:
         """So many bytes of memory will be needed (`MemoryBound.claim`).
@@ -151,7 +169,7 @@ class Source:
         # Readers of JSON lines know no byte order mark; table libraries take some characters of a name for a pattern, and know no
         # name that is not UTF-8.
         marked = self.kind == "lines" and self.head(3) == _MARK
-        if not (self.packed or marked or _odd_name(str(self.path)) or not str(self.path).isprintable()):
+        if not (self.packed or marked or self.encoding or _odd_name(str(self.path)) or not str(self.path).isprintable()):
             return self.path
         if self._data is None:
             content = self.content()
@@ -159,11 +177,14 @@ class Source:
         return self._data
 
     def head(self, length: int = 65_536) -> bytes:
-        """Its first bytes; a packed file is opened no further than they go.
+        """Its first bytes, of text in UTF-8; a packed file is opened no further than they go.
 
         Raises:
             InputRefused: it cannot be read.
         """
+        return self._in_utf8(self._head(length), whole=False)
+
+    def _head(self, length: int) -> bytes:
         try:
             if self.packed:
                 return self._unpacked(length)
@@ -219,8 +240,6 @@ class Source:
         head = self.head()
         if not head.removeprefix(_MARK).strip():
             raise self.refuse("the file is empty")
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise self.refuse("the text is UTF-16; allowed: UTF-8")
         # A character may be cut in two at the end of the head, and only there.
         try:
             text = head.decode("utf-8-sig")

@@ -201,9 +201,25 @@ def today(context: Context | None) -> date:
     return date.max if context is None else (datetime.fromtimestamp(context.now_ms / 1000, UTC) + timedelta(days=1)).date()
 
 
+def day_of(source: Source, name: str, context: Context | None) -> date | None:
+    """The day that ``name``, of a file or in it, tells (`day_named`).
+
+    Raises:
+        InputRefused: it can be read in two ways.
+    """
+    try:
+        return day_named(name, today(context))
+    except ValueError as error:
+        raise source.refuse(f"of {error} nothing tells whether the day or the month is first; allowed: YYYY-MM-DD") from error
+
+
 def dated(source: Source, context: Context) -> tuple[str | None, int | None, str]:
-    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
-    day = day_named(source.label.rpartition("/")[2], today(context))
+    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so.
+
+    Raises:
+        InputRefused: the day in its name can be read in two ways.
+    """
+    day = day_of(source, source.label.rpartition("/")[2], context)
     if day is not None:
         return day.isoformat(), None, "file_name"
     if context.as_of_ms is not None:

@@ -2,7 +2,8 @@
 
 ``{stock_symbol, analysis_date, decision: {action 买入 | 持有 | 卖出, confidence 0-1, target_price, risk_score, reasoning}}``,
 or the decision's members beside symbol and date; one or a list of them. When its program finds no decision it writes a hold
-at 0.5 with a reasoning that says so: a failure. Its ``full_states_log`` files are read as TradingAgents'.
+at 0.5 with a reasoning that says so: a failure. Its ``full_states_log`` files are read as
+TradingAgents'; beside one (`registry`) the decision is a summary.
 """
 
 import re
