@@ -146,7 +146,7 @@ class Source:
     @cached_property
     def encoding(self) -> str | None:
         """What its text is encoded in, None for UTF-8 and for what is no text."""
-        return encoding_of(self._head(SAMPLE_BYTES)) if self.kind in _TEXTS else None
+        return encoding_of(self._head(SAMPLE_BYTES), table=self.kind == "csv") if self.kind in _TEXTS else None
 
     def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
         if self.encoding is None:

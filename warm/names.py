@@ -168,6 +168,7 @@ def read_name(stem: str) -> Named:
     parts: list[str] = []
     dated = perpetual = False
     stem = _again.sub("", stem)
+    stem = re.sub(r"^(SH|SZ|BJ)#(?=\d{6}$)", r"\1", stem)
     for token in re.split(r"[-_ ,()\[\]]+", _length.sub(r"\1", _date.sub(f" {_DATE} ", stem))):
         told, suggested = interval_named(token), _suggested(token, behind=bool(parts))
         if told is not None:
