@@ -102,6 +102,11 @@ class Source:
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
 
+    @cached_property
+    def written_ms(self) -> int:
+        """When the file, or the archive that it is in, was last written, in milliseconds."""
+        return int(self.path.stat().st_mtime) * 1000
+
     @property
     def stem(self) -> str:
         """The name without its endings, in its own case."""

@@ -16,7 +16,6 @@ from warm.agents.tally import Tally
 from warm.files import Source
 from warm.names import day_named
 from warm.rejects import Example, Rejects, cut
-from warm.sessions import milliseconds
 
 PERCENT = 100.0
 _STATUS = 2
@@ -124,7 +123,9 @@ class Collector:
         if entry.as_of is None:
             raise Unusable("missing_value", "as_of", None)
         symbol = canonical_symbol(str(entry.symbol).strip())
-        moment_ms = self._context.moment_ms(entry.as_of, symbol) if isinstance(entry.as_of, str) else None
+        moment_ms = (
+            self._context.moment_ms(entry.as_of, symbol, self._source.written_ms) if isinstance(entry.as_of, str) else None
+        )
         if moment_ms is None:
             raise Unusable("unparsable_value", "as_of", entry.as_of)
         if moment_ms < 0:
@@ -224,8 +225,7 @@ def dated(source: Source, context: Context) -> tuple[str | None, int | None, str
         return day.isoformat(), None, "file_name"
     if context.as_of_ms is not None:
         return None, context.as_of_ms, "as_of"
-    written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)
-    return None, milliseconds(written), "file_time"
+    return None, source.written_ms, "file_time"
 
 
 def member(value: object, name: str) -> Any:  # noqa: ANN401
