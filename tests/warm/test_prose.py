@@ -226,9 +226,13 @@ def test_a_name_behind_a_word_is_that_of_the_symbol() -> None:
     assert decision("Rating (UBS): Buy", "EXC") is None
 
 
-@pytest.mark.parametrize("text", ["We sell SPY and keep XYZ.", "We are upgrading SPY from Hold to Buy.", "SPY: SELL"])
-def test_a_sentence_about_another_symbol_decides_nothing(text: str) -> None:
-    """Free text that names what it trades is of that."""
+@pytest.mark.parametrize(
+    "text",
+    ["We sell SPY and keep XYZ.", "We are upgrading SPY from Hold to Buy.", "SPY: SELL",
+     '{"symbol": "SPY", "decision": "SELL"}', "| Ticker | Rating |\n|---|---|\n| SPY | Sell |"],
+)  # fmt: skip
+def test_what_is_said_of_another_symbol_decides_nothing(text: str) -> None:
+    """Text, JSON or a table that names what it trades is of that."""
     assert decision(text, "XYZ") is None
     assert decision(text, "SPY") is not None
 

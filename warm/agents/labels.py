@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
+from app.domain.symbols import canonical_symbol
 from warm.agents.ratings import CONDITION, FOREIGN, MOVED, OWN_NAME, WORD, Value, is_of, read_value
 
 RATING, PROPOSAL, DECISION, ACTION = range(4)
@@ -47,7 +48,7 @@ _LABEL = re.compile(
     r"(?:(?-i:\$?(?P<subject>[A-Z][A-Z0-9.:=-]{0,11}))[*_]{0,2} ?(?:—|–|-|:|\|) [*_]{0,2})?|[*_]{0,3})"
     rf"(?:{_OWNER}(?i:{_KIND})|{_CHINESE}){_ASIDE}{_FOR}"
     r"[*_` \t】\])]{0,8}(?P<end>:|\||—|–|->|-(?![\w>-])|=(?!=)|\n|(?<=】)|(?<=[策定级等议论决])[为是]"
-    rf"|(?<=rating)(?= {MOVED}(?:{WORD})))",
+    rf"|(?<=rating)(?= (?:{MOVED}|(?:remains|stays)(?: at)? )(?:{WORD})))",
     re.IGNORECASE,
 )
 _BEFORE_MAX, _SPACES_MAX = 100, 8
@@ -59,6 +60,8 @@ _UNOWNED = re.compile(
     r"\w*|their|his|her|whose|format)\b|['’]s\b|[\"“「]$|如果|若|不|结尾|请|给出|输出|必须",
     re.IGNORECASE,
 )
+_naming = re.compile(r"symbol|ticker|股票代码|代码", re.IGNORECASE).fullmatch
+"""What is called so tells which symbol is meant."""
 _SEPARATOR = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*){0,30}\|?[ \t]*$", re.MULTILINE)
 _SUBJECT = re.compile(r"(?:symbol|ticker|stock|asset|company|date|item|field|标的|股票|代码|日期|项目|公司)?", re.IGNORECASE)
 _COUNTED = re.compile(
@@ -228,7 +231,7 @@ def _in_tables(text: str, symbol: str | None) -> tuple[list[Found], str]:
         if pair and read_value(cells[1], 0, symbol).kind == "read":
             continue
         own = [row for row in rows if _own_row(row[0])]
-        rows = own or rows
+        rows = own or _of_symbol(cells, rows, symbol)
         if len(rows) == 1 and len(rows[0]) == len(cells) and (own or not any(map(_COUNTED.search, cells))):
             for at, cell in enumerate(cells):
                 each = _LABEL.match(f"\n{cell}:", 1)
@@ -240,6 +243,14 @@ def _in_tables(text: str, symbol: str | None) -> tuple[list[Found], str]:
             text = text[:begin] + " " * (rows_end - begin) + text[rows_end:]
         text = text[:begin] + " " * len(header) + text[begin + len(header) :]
     return found, text
+
+
+def _of_symbol(cells: list[str], rows: list[list[str]], symbol: str | None) -> list[list[str]]:
+    """The rows of a table that are of ``symbol``; all where no column tells symbols."""
+    at = next((at for at, cell in enumerate(cells) if _naming(cell)), None)
+    if at is None or symbol is None:
+        return rows
+    return [row for row in rows if len(row) > at and is_of(row[at].lstrip("$").upper(), symbol)]
 
 
 def _cells(line: str) -> list[str]:
@@ -318,10 +329,21 @@ def _decoded(text: str) -> tuple[Any, int]:
         raise Spoilt from error
 
 
+def _of_other(document: object, symbol: str | None) -> bool:
+    """Whether an object names another symbol than ``symbol``."""
+    if not isinstance(document, dict) or symbol is None:
+        return False
+    return any(
+        _naming(str(key)) and isinstance(value, str) and not is_of(canonical_symbol(value.strip()), symbol)
+        for key, value in document.items()
+    )
+
+
 def _of_object(document: object, symbol: str | None, depth: int = 0) -> list[Found]:
-    if isinstance(document, list) and len(document) == 1 and depth == 0:
-        document = document[0]
-    if not isinstance(document, dict) or depth > _DEPTH_MAX:
+    if isinstance(document, list) and depth == 0:
+        meant = [each for each in document if not _of_other(each, symbol)]
+        document = meant[0] if len(meant) == 1 else None
+    if not isinstance(document, dict) or depth > _DEPTH_MAX or _of_other(document, symbol):
         return []
     named = {re.sub(r"[\s_-]", "", str(key)).lower(): value for key, value in document.items()}
     if named.keys() & _SOMEBODY or any("status" in key and _refused(str(value)) for key, value in named.items()):

@@ -1,6 +1,7 @@
 """A text as it is meant to be seen: compatibility forms, traditional characters, markup, and what its writer struck out."""
 
 import ast
+import html
 import json
 import re
 import unicodedata
@@ -49,6 +50,8 @@ def plain(text: str) -> str:
         found = re.sub(r"~~[^~\n]{1,80}~~", "", found)
     if found.lstrip().startswith("{'"):
         found = _as_json(found)
+    if "&" in found:
+        found = html.unescape(found)
     if "<" in found:
         found = _untagged(found)
     if "[ ]" in found or "☐" in found or "❌" in found:

@@ -27,7 +27,7 @@ FREE_MAX = 10_000
 
 _FIRST = re.compile(
     rf"(?:_|[^\w\"'“‘「>|])*(?P<moved>(?:(?:we|i)(?: are|['’](?:re|m|ve)| have)? )?{MOVED}|(?:首次覆盖,?)?(?:给予|维持|重申)"
-    rf"|(?:我们)?将?评级{MOVED_CHINESE})?(?P<word>{WORD})",
+    rf"|(?:我们)?(?:将?评级)?{MOVED_CHINESE})?(?P<word>{WORD})",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"(?:_|[^\w\"'“‘「>|])*([A-Z0-9][A-Z0-9.:=/-]{0,11})[*_]{0,3} ?(?::|[—–-](?= ))")

@@ -56,7 +56,7 @@ MOVED = (
     r"(?:(?:up|down)grad(?:ed?|ing)|raised?|raising|cut|cutting|lower(?:ed|ing)?|moved?|moving|changed?) "
     rf"(?:from (?:an? )?[*_`]{{0,3}}(?:{WORD})[*_`]{{0,3}} )?to (?:an? )?[*_`\"']{{0,3}}"
 )
-MOVED_CHINESE = rf"(?:[由从](?:{WORD})(?:评级)?)?(?:上调|下调|调高|调低|调整)(?:至|为|到)"
+MOVED_CHINESE = rf"(?:[由从](?:{WORD})(?:评级)?)?(?:上调|下调|调高|调低|调整)(?:评级)?(?:至|为|到)"
 """What says before a word that a rating goes to it, and maybe from which."""
 
 _OPEN = r"(?:_|[^\w?\u2610\u2611\u2612\u2713\u2192\u274c\u2717\u2718\U0001F6AB\u26D4<>{}=/]){0,16}"
@@ -99,7 +99,8 @@ _TEMPLATE = re.compile(
 )
 _REFUSED = re.compile(
     rf"{_OPEN}(?:(?:do not|don['’]t|not(?: an?)?|no longer an?|rather than|instead of) (?:{WORD}|buying|selling|holding)"
-    rf"|(?:不(?:建议|要|再|应)?|放弃|与其)(?:{WORD}))[*_]{{0,3}}[,;] ?(?:but |instead,? )?(?:建议|选择|应当?|不如|而是?)?"
+    rf"|(?:不(?:建议|要|再|应)?|放弃|与其)(?:{WORD}))[*_]{{0,3}}(?:[,;] ?(?:but |instead,? )?| but )"
+    rf"(?:建议|选择|应当?|不如|而是?|继续|维持)?"
     rf"(?=[*_]{{0,3}}(?:{WORD}))",
     re.IGNORECASE,
 )
@@ -146,7 +147,7 @@ _OPTIONED = re.compile(rf"[\s*_`(:—–-]{{0,6}}(?:(?!buy|sell|hold)[\w-]+ ){{0
 _ELSE = re.compile(rf"(?P<before>.{{0,24}}?)(?<![a-z])(?P<word>{WORD})", re.IGNORECASE)
 _DENYING = re.compile(
     r"\b(?:from|previous|previously|prior|formerly|was|instead of|rather than|no|not|never|than|nor|without|don['’]t)\b"
-    r"|[由从原不非勿别]|此前|而不",
+    r"|[由从原不非勿别]|此前|上次|上期|之前|先前|而不",
     re.IGNORECASE,
 )
 _NEXT = re.compile(rf"[\W_]{{1,8}}(?:and |then |or |to |now ){{0,2}}(?P<word>{WORD})", re.IGNORECASE)
