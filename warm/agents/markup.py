@@ -21,6 +21,7 @@ _SIMPLE = str.maketrans(
 _PRINTED_MAX = 20_000
 
 _THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_COMMENT = re.compile(r"<!--(?:[^-]|-(?!->)){0,2000}-->")
 _STRUCK = re.compile(r"<(s|del|strike)>[^<\n]{0,80}</\1>", re.IGNORECASE)
 _CELL = re.compile(r"</t[dh]>\s{0,8}<t[dh]\b[^<>\n]{0,200}>", re.IGNORECASE)
 _BLOCK = re.compile(
@@ -30,7 +31,8 @@ _INLINE = re.compile(r"</?(?:b|i|strong|em|u|span|font|mark|code|a)\b[^<>\n]{0,2
 _NAMED = re.compile(r"<([a-z_]{4,24})>\s{0,8}([^<>\n]{1,40}?)\s{0,8}</\1>", re.IGNORECASE)
 _TICKED = re.compile(r"^[ \t]*[-*+]?[ \t]*(?:\[[xX✓]\]|[☑✅✔])[ \t]*", re.MULTILINE)
 _UNTICKED = re.compile(
-    rf"^[ \t]*[-*+]?[ \t]*(?:\[ ?\]|[☐❌✗])[ \t]*[*_]{{0,3}}(?:{WORD})[*_]{{0,3}}[ \t]*$", re.MULTILINE | re.IGNORECASE
+    rf"^[ \t]*[-*+]?[ \t]*(?:\[ ?\]|[☐❌✗])[ \t]*[*_]{{0,3}}(?:{WORD})(?![^\n]*(?:\[[xX✓]\]|[☑✅✔]))[^\n]*$",
+    re.MULTILINE | re.IGNORECASE,
 )
 _CITED = re.compile(rf"[“「『]((?:{WORD}))[”」』](?=评级|$|[,。上下])")
 
@@ -54,7 +56,7 @@ def plain(text: str) -> str:
         found = html.unescape(found)
     if "<" in found:
         found = _untagged(found)
-    if "[ ]" in found or "☐" in found or "❌" in found:
+    if any(each in found for each in ("[ ]", "[]", "☐", "❌", "✗")):
         # A list of choices of which one is ticked.
         unticked = _UNTICKED.sub("", found)
         one = unticked != found and len(_TICKED.findall(found)) == 1
@@ -63,17 +65,20 @@ def plain(text: str) -> str:
 
 
 def _as_json(text: str) -> str:
-    """What Python prints of a dictionary as JSON; any other text as it is."""
+    """What Python prints of a dictionary as JSON, with what stands behind it; nothing if it cannot be read."""
+    printed, end, rest = text.strip()[:_PRINTED_MAX].rpartition("}")
     try:
-        return json.dumps(ast.literal_eval(text.strip()[:_PRINTED_MAX]), ensure_ascii=False, default=str)
+        return json.dumps(ast.literal_eval(printed + end), ensure_ascii=False, default=str) + rest
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
+        return ""
 
 
 def _untagged(text: str) -> str:
     """``text`` without tags of HTML, and without what a model thought before its answer; ``<rating>Sell</rating>`` is a label."""
     if "</think" in text.lower():
         text = _THOUGHT.sub("", text)
+    if "<!--" in text:
+        text = _COMMENT.sub("", text)
     if "</" not in text and "<br" not in text:
         return text
     text = _BLOCK.sub("\n", _CELL.sub(": ", _STRUCK.sub("", text)))
