@@ -87,15 +87,10 @@ class Source:
     archive that has none stands for itself, with the ``fault`` that it is to be refused for.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        label: str,
-        member: str | None = None,
-        fault: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
         self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
         self._data: bytes | None = None
+        self._sample = b""
         self.symbol: str | None = None
         """The symbol that ``--symbol`` says."""
         self.name = Path(label).name.lower().removesuffix(".gz")
@@ -151,7 +146,7 @@ class Source:
     @cached_property
     def encoding(self) -> str | None:
         """What its text is encoded in, None for UTF-8 and for what is no text."""
-        return encoding_of(self._head(SAMPLE_BYTES), table=self.kind == "csv") if self.kind in _TEXTS else None
+        return encoding_of(self._sample or self._head(SAMPLE_BYTES), table=self.kind == "csv") if self.kind in _TEXTS else None
 
     def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
         if self.encoding is None:
@@ -187,7 +182,10 @@ class Source:
         Raises:
             InputRefused: it cannot be read.
         """
-        return self._in_utf8(self._head(length), whole=False)
+        found = self._head(length)
+        # A file is not opened anew for what has been read of it.
+        self._sample = found[:SAMPLE_BYTES] if length >= SAMPLE_BYTES else self._sample
+        return self._in_utf8(found, whole=False)
 
     def _head(self, length: int) -> bytes:
         try:
