@@ -141,6 +141,7 @@ class Source:
                 found = self.path.read_bytes()
         except _UNPACKING as error:
             raise self._unreadable(error) from error
+        self._sample = self._sample or found[:SAMPLE_BYTES]
         return self._in_utf8(found, whole=True)
 
     @cached_property
