@@ -41,6 +41,13 @@ def test_thousands_and_the_decimal_sign_are_told_by_all_prices(tmp_path: Path) -
     assert "can be a thousands or a decimal sign" in refusal(tmp_path / "c", {"BTC-USD.csv": either})
 
 
+def test_thousands_may_stand_apart_by_narrow_spaces(tmp_path: Path) -> None:
+    """As in French; a line of such numbers is none of tickers."""
+    rows = ((bar.at, *(f"{value + 1000:,}".replace(",", " ").replace(".", ",") for value in bar[1:])) for bar in WEEK)
+    french = table(("Date", *OHLCV), rows, ";").replace(" ", "\u202f")
+    assert read(tmp_path, {"BTC-EUR.csv": french}) == {"BTC-EUR": (WEEK[-1].close + 1000, MIDNIGHT)}
+
+
 def test_thousands_may_begin_far_below(tmp_path: Path) -> None:
     """Ten thousand rows that are plain numbers, and then one that is not."""
     rows = [(LAST_DAY - timedelta(days=10_000 - at), 990.0, 995.0, 985.0, 990.0, 5) for at in range(10_000)]
