@@ -5,11 +5,10 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from app.cache.opening import open_store
@@ -19,22 +18,25 @@ from app.middleware.bodies import Bodies
 from app.middleware.edge import Edge
 from app.middleware.hangup import HangUps, keep_peer
 from app.middleware.problems import on_error, on_http_exception, on_problem
+from app.middleware.queues import Kind
+from app.middleware.rules import Rules
 from app.observe.crew import Crew
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.options import Settings
 from app.parts import Parts, make_id
 from app.routes.batch import BatchRoute
-from app.routes.console import ConsoleRoutes
+from app.routes.console import console_page
 from app.routes.decide import DecideLane
-from app.routes.docs import docs_routes, redoc_route
+from app.routes.docs import docs_page, to_docs
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
 from app.routes.live import LiveRoute
-from app.routes.openapi import openapi_route
+from app.routes.openapi import openapi
 from app.routes.socket import SocketRoute
 from app.routes.status import StatusRoutes
 from app.routes.stream import StreamRoute
+from app.routes.table.entries import ENTRIES, LASTING, OPERATIONS, WATCHED, routes_of
 from app.settings import (
     lend_to_opentelemetry,
     load_settings,
@@ -58,15 +60,14 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     settings, gate = parts.settings, parts.gate
     bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
     starlette = Starlette(
-        routes=_routes(parts, clock, bodies),
+        routes=routes_of(_handlers(parts, clock, bodies)),
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
         lifespan=parts.lifespan,
     )
     starlette.router.redirect_slashes = False
-    starlette.router.routes.append(openapi_route(starlette.routes, batch_max=settings.batch_max))
-    if settings.pages == "on":
-        starlette.router.routes += [*ConsoleRoutes().routes(), *docs_routes(), redoc_route()]
-    guard = Guard(starlette, gate, bodies, metrics=settings.metrics_access, probes=settings.probes_access)
+    by_setting: dict[Kind, str] = {"metrics": settings.metrics_access, "probe": settings.probes_access}
+    rules = Rules(ENTRIES, opened=[kind for kind, access in by_setting.items() if access == "open"])
+    guard = Guard(starlette, gate, bodies, rules)
     app: ASGIApp = DecideLane(
         Edge(guard, parts.requests, parts.drain, clock, make_id),
         parts.decider,
@@ -78,15 +79,15 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
         gate=None if gate.ring is None and gate.limiter is None else gate,
     )
     if parts.traces is not None:
-        app = parts.traces.around(app, clock)
+        app = parts.traces.around(app, clock, untraced=WATCHED, lasting=LASTING)
     if settings.trusted_proxies:
         trusted = trusted_forms(settings.trusted_proxies)
         app = keep_peer(cast("ASGIApp", wrap_asgi_with_proxy_headers(app, trusted_hosts=trusted)))
     return app
 
 
-def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[BaseRoute]:
-    """All but pages and the document."""
+def _handlers(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> dict[str, Callable[..., Any]]:
+    """What answers, under the names that the table of routes has."""
     settings, decider, gate = parts.settings, parts.decider, parts.gate
     status = StatusRoutes(
         decider=decider,
@@ -108,23 +109,34 @@ def _routes(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> list[Ba
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)
     sockets = SocketRoute(parts.hub, hang_ups, gate, max_bytes=settings.max_body_bytes)
-    return [
+    handlers: dict[str, Callable[..., Any]] = {
         # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
-        Route("/decide", _never, methods=["POST"]),
-        Route("/decide/batch", batch.post, methods=["POST"]),
-        Route("/features/{symbol:any}", features.features),
-        Route("/symbols", features.symbols),
-        Route("/history/{symbol:any}", history.history),
-        Route("/live", live.live),
-        Route("/stream", stream.get),
-        WebSocketRoute("/ws", sockets.connect),
-        Route("/health", status.health),
-        Route("/livez", status.livez),
-        Route("/readyz", status.readyz),
-        Route("/status", status.status),
-        Route("/version", status.version),
-        Route("/metrics", status.metrics),
-    ]
+        "decide": _never,
+        "decideBatch": batch.post,
+        "stream": stream.get,
+        "socket": sockets.connect,
+        "features": features.features,
+        "symbols": features.symbols,
+        "history": history.history,
+        "live": live.live,
+        "health": status.health,
+        "livez": status.livez,
+        "readyz": status.readyz,
+        "status": status.status,
+        "version": status.version,
+        "metrics": status.metrics,
+        "openapi": openapi(OPERATIONS, batch_max=settings.batch_max).get,
+    }
+    if settings.pages == "on":
+        console, docs = console_page(), docs_page()
+        handlers |= {
+            "console": console.page,
+            "consoleFile": console.file,
+            "docs": docs.page,
+            "docsFile": docs.file,
+            "redoc": to_docs,
+        }
+    return handlers
 
 
 async def _never(_: object) -> None:

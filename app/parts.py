@@ -44,6 +44,7 @@ from app.routes.hub import Hub
 from app.routes.listing import ListSymbols, listing
 from app.routes.live_prices import LivePrices
 from app.routes.suggestions import Suggestions
+from app.routes.table.entries import CLASSES
 from app.routes.turns import Turns
 from app.settings import keys_wanted
 from app.shown_settings import started_facts
@@ -118,6 +119,18 @@ def make_tiers(
         max_pending=settings.l2_max_pending,
         slow_s=settings.l2_timeout_ms / 1000.0,
         on_read=on_read,
+    )
+
+
+def make_meters(crew: Crew, values_dir: str) -> Meters:
+    """The metrics of a worker of ``crew``, with ``values_dir`` shared by its workers."""
+    return Meters(
+        version=VERSION,
+        policy=HYBRID_1.version,
+        schema=SCHEMA,
+        multiprocess_dir=values_dir,
+        restarts=crew.restarts,
+        classes=CLASSES,
     )
 
 
@@ -213,9 +226,7 @@ class Parts:
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
         self.now_ms, on_run, on_read = make_now(settings, clock)
-        self.meters = Meters(
-            version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir, restarts=self.crew.restarts
-        )
+        self.meters = make_meters(self.crew, values_dir)
         self.traces = None if open_traces is None else open_traces(self.meters)
         policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
         self.oldest = OldestServed(self.now_ms, policy.limits.agents_ms)
@@ -236,7 +247,7 @@ class Parts:
             on_changes=self._on_changes,
         )
         self.universe = Universe(store, lambda: self.tiers.memory.proven_until > clock())
-        self.requests = Requests(self.meters.durations, self.logger, clock, settings.log_sample_every)
+        self.requests = Requests(self.meters.requests.of, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(settings.max_in_flight)
         self.gate = make_gate(settings, keys, self.meters, clock)
         self.decider = Decider(

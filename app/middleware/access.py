@@ -9,34 +9,23 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.cache.keyring import KeyRing
-from app.domain.keys import Scope as KeyScope
 from app.errors import Problem
 from app.middleware.bodies import Bodies
 from app.middleware.hangup import NAMELESS
 from app.middleware.limits import Limiter
 from app.middleware.queues import Kind, Queues
+from app.middleware.rules import Need, Rules
 from app.middleware.security import Header
-
-Need = KeyScope | Literal["any", "open"]
-"""What a key must allow: a scope of its own, anything at all, or no key needed."""
 
 CALLER, LIMIT = "caller", "limit_headers"
 """Where a request's scope says who calls, and what its answer says of the limit."""
 SOCKET = "socket"
 """Who calls over a Unix socket: callers there have no addresses, so those without keys are one caller together."""
 
-_DECIDE = frozenset({"/decide", "/decide/batch", "/stream", "/ws"})
-_BY_NUMBER = {"/decide/batch": "POST", "/stream": "GET"}
-_ADMIN = frozenset({"/status"})
-_PROBES = frozenset({"/livez", "/readyz", "/health"})
-_METRICS = "/metrics"
-# They hold no data: the pages ask for it with the caller's own key.
-_is_page = re.compile(r"/|/redoc|/openapi\.json|/(console|docs)(/.*)?").fullmatch
 _with_port = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?").fullmatch
 _BEARER = b"bearer "
 _KEY = "key:"
@@ -82,35 +71,6 @@ def _address(scope: Scope) -> str:
     return SOCKET if client[0] in ("", NAMELESS) else caller_at(client[0])
 
 
-def need_of(path: str, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]) -> Need:
-    """What ``path`` asks of a key. What is not known is asked the least that has data, so that nothing is open by mistake."""
-    if path in _DECIDE:
-        return "decide"
-    if path in _ADMIN:
-        return "admin"
-    if path == _METRICS:
-        return "read" if metrics == "keys" else "open"
-    if path in _PROBES:
-        return "any" if probes == "keys" else "open"
-    return "open" if _is_page(path) else "read"
-
-
-def is_limited(path: str, method: str) -> bool:
-    """Whether requests for ``path`` pay for one decision, answered or refused: all but those of probes, of Prometheus and of
-    pages, which pay nothing, and those that pay by how many they ask for (`Gate.charge`).
-    """
-    return path != _METRICS and path not in _PROBES and _BY_NUMBER.get(path) != method and not _is_page(path)
-
-
-def kind_of(protocol: str, path: str, method: str) -> Kind | None:
-    """In which queue strangers wait who ask for ``path``; in none for decisions, which have bounds of their own."""
-    if path in _PROBES:
-        return "probe"
-    if path == _METRICS:
-        return "metrics"
-    return None if _BY_NUMBER.get(path) == method or (protocol == "websocket" and path in _DECIDE) else "other"
-
-
 class Gate:
     """Tells callers apart and holds them to what they may. ``ring`` is None where nobody needs a key, ``limiter`` where there is
     no limit; ``refused`` counts by reason. Refusals wait in ``queues``: noise must hold up nobody.
@@ -150,14 +110,13 @@ class Gate:
             await self._queues.turn("other", caller)
             raise
 
-    async def line_up(self, scope: Scope) -> None:
-        """For who was let in: return in their turn, which is at once with a good key, and for decisions.
+    async def line_up(self, scope: Scope, kind: Kind | None) -> None:
+        """For who was let in: return in their turn of the queue ``kind``, which is at once with a good key, or without a queue.
 
         Raises:
             Problem: 503 if too many wait.
         """
         caller: str = scope[CALLER]
-        kind = kind_of(scope["type"], scope["path"], scope.get("method", ""))
         if kind is not None and not caller.startswith(_KEY):
             await self._queues.turn(kind, caller)
 
@@ -254,26 +213,22 @@ class Gate:
 class Guard:
     """Middleware: lets in who may, inside `app.middleware.edge`, which answers what it raises."""
 
-    def __init__(
-        self, app: ASGIApp, gate: Gate, bodies: Bodies, *, metrics: Literal["open", "keys"], probes: Literal["open", "keys"]
-    ) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, bodies: Bodies, rules: Rules) -> None:
         self._app = app
         self._gate = gate
         self._bodies = bodies
-        self._metrics: Literal["open", "keys"] = metrics
-        self._probes: Literal["open", "keys"] = probes
+        self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or one websocket; lifespan passes."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
-        need = need_of(path, self._metrics, self._probes)
+        rule = self._rules.of(scope["path"], "WEBSOCKET" if scope["type"] == "websocket" else scope["method"])
         headers = dict(scope["headers"])
         try:
-            scope[LIMIT] = await self._gate.let_in(scope, headers, need, limited=is_limited(path, scope.get("method", "")))
-            await self._gate.line_up(scope)
+            scope[LIMIT] = await self._gate.let_in(scope, headers, rule.needs, limited=rule.cost == "one")
+            await self._gate.line_up(scope, rule.queue)
         except Problem as refusal:
             raise await self._bodies.passed_over(refusal, receive, headers) from None
         if self._gate.limiter is None:

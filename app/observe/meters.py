@@ -4,7 +4,7 @@ What the hot path counts is kept in `app.observe.tallies` and told to the metric
 prometheus-client keeps values in files of a shared folder (its multiprocess mode); ``multiprocess_dir`` names it.
 """
 
-import time
+from collections.abc import Mapping
 from itertools import product
 from typing import Literal
 
@@ -23,17 +23,15 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.cache.store import RunInfo
 from app.observe.access import AccessMeters
+from app.observe.request_durations import RequestDurations
 from app.observe.restarts import Restarts, RestartsCollector
 from app.observe.streams import StreamMeters
-from app.observe.tallies import BatchedHistogram, Durations, Tally
+from app.observe.tallies import Tally
 from app.observe.window import Totals
 
 # A series of its own for each counter's birth doubles what is scraped and tells nothing that is asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-REQUEST_BUCKETS_S = (
-    *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 10.0),
-)
 _STORE_BUCKETS_S = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1.0, 2.5)
 _FEED_BUCKETS_S = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 5.0, 10.0, 60.0)
 _ACTIONS = ("buy", "sell", "hold")
@@ -44,21 +42,23 @@ OPEN_METRICS_CONTENT_TYPE = openmetrics.CONTENT_TYPE_LATEST
 
 
 class Meters:
-    """The process's metrics, on a registry of their own."""
+    """The process's metrics, on a registry of their own. ``classes`` are those of the SLO, by route."""
 
-    def __init__(self, *, version: str, policy: str, schema: str, multiprocess_dir: str = "", restarts: Restarts = dict) -> None:
+    def __init__(
+        self,
+        *,
+        version: str,
+        policy: str,
+        schema: str,
+        multiprocess_dir: str = "",
+        restarts: Restarts = dict,
+        classes: Mapping[str, str] = {},
+    ) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         self._multiprocess_dir = multiprocess_dir
         self._tally_of: dict[tuple[str, ...], Tally] = {}
-        self._durations_of: dict[tuple[str, str], Durations] = {}
-        self._requests = BatchedHistogram(
-            "decide_request_duration_seconds",
-            "Time from the request's arrival in the app to its last send.",
-            ["route", "status"],
-            buckets=REQUEST_BUCKETS_S,
-            registry=registry,
-        )
+        self.requests = RequestDurations(registry, classes)
         self._decisions = Counter(
             "decide_decisions",
             "Decisions made, by action, cache tier and fallback level.",
@@ -223,9 +223,6 @@ class Meters:
         for operation in ("read", "feed"):
             self._store_errors.labels(operation)
         self._store_seconds.labels("read")
-        for route in ("/decide", "/decide/batch"):
-            for status in ("200", "404", "422", "500", "503"):
-                self._requests.labels(route, status)
         for action, tier, level in product(_ACTIONS, _TIERS, _LEVELS):
             self._decisions.labels(action, tier, level)
 
@@ -250,26 +247,12 @@ class Meters:
         """The count of decisions of this kind."""
         return self._tally(self._decisions, action, tier, level)
 
-    def durations(self, route: str, status: int) -> Durations:
-        """The durations of requests of ``route`` that were answered with ``status``."""
-        labels = route, str(status)
-        durations = self._durations_of.get(labels)
-        if durations is None:
-            durations = self._durations_of[labels] = Durations(self._requests.labels(*labels), REQUEST_BUCKETS_S)
-        return durations
-
     def totals(self) -> Totals:
         """What this worker has counted since its start."""
-        of_decide = [0] * (len(REQUEST_BUCKETS_S) + 1)
-        requests = 0
-        for (route, _), durations in self._durations_of.items():
-            counts = durations.so_far()
-            requests += sum(counts)
-            if route == "/decide":
-                of_decide = [so_far + count for so_far, count in zip(of_decide, counts, strict=True)]
+        requests, of_decide = self.requests.totals()
         by_level = [(labels[-1], tally.count) for labels, tally in self._tally_of.items() if labels[0] in _ACTIONS]
         decisions, neutral = (sum(count for level, count in by_level if level in levels) for levels in (_LEVELS, ("neutral",)))
-        return Totals(self.hits, self.misses, requests, decisions, neutral, tuple(of_decide))
+        return Totals(self.hits, self.misses, requests, decisions, neutral, of_decide)
 
     def cache_get(self, tier: Literal["l1", "l2"], result: str, count: int = 1) -> None:
         """``count`` symbols were asked of ``tier``."""
@@ -313,7 +296,7 @@ class Meters:
         have no room for it.
         """
         if not self._multiprocess_dir:
-            self._requests.labels(route, str(status)).exemplify(seconds, {"trace_id": trace_id}, time.time())
+            self.requests.exemplify(route, status, seconds, trace_id)
 
     def spans_dropped(self, reason: str, count: int) -> None:
         """So many spans of a trace were lost."""
@@ -367,8 +350,7 @@ class Meters:
         """Tell the metrics what was counted on the hot path."""
         for tally in self._tally_of.values():
             tally.flush()
-        for durations in self._durations_of.values():
-            durations.flush()
+        self.requests.flush()
 
     def exposition(self, *, open_metrics: bool = False) -> bytes:
         """The text format that Prometheus scrapes, or OpenMetrics, which has exemplars; with several workers, of all of them

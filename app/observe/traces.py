@@ -8,7 +8,7 @@ collector that is slow or gone costs spans, which are counted, and nothing else.
 
 import asyncio
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 import msgspec
@@ -25,13 +25,10 @@ from app.observe.meters import Meters
 from app.observe.spans import TracedPolicy, TracedTiers, Trail
 from app.version import VERSION
 
-_UNTRACED = frozenset({"/livez", "/readyz", "/health", "/metrics"})
-"""What is asked every few seconds by machines that want no trace of it."""
 _LANE = "/decide"
 _LANE_ROUTES = frozenset({_LANE, "/decide/batch"})
 """What may be answered before it is routed: the lane's own, and batches that it refuses."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
-_ENDLESS_ROUTES = ("/live", "/stream")
 _PATH_MAX = 256
 _OK, _FAULT_FROM = 200, 500
 _FLUSH_S = 2.0
@@ -82,9 +79,11 @@ class Traces:
         """The policy, traced."""
         return TracedPolicy(table, limits)
 
-    def around(self, app: ASGIApp, clock: Callable[[], float]) -> "TracedApp":
-        """``app``, traced."""
-        return TracedApp(app, self._tracer, self._meters, clock)
+    def around(
+        self, app: ASGIApp, clock: Callable[[], float], *, untraced: Collection[str], lasting: Collection[str]
+    ) -> "TracedApp":
+        """``app``, traced but for ``untraced`` paths. Answers of ``lasting`` routes go on for as long as their caller likes."""
+        return TracedApp(app, self._tracer, self._meters, clock, untraced, lasting)
 
     async def close(self) -> None:
         """Send what is waiting to be sent, if that can be done soon."""
@@ -110,15 +109,25 @@ class Traces:
 class TracedApp:
     """ASGI: a server span around each request that the sampler takes. The others pass as they came."""
 
-    def __init__(self, app: ASGIApp, tracer: Tracer, meters: Meters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        tracer: Tracer,
+        meters: Meters,
+        clock: Callable[[], float],
+        untraced: Collection[str],
+        lasting: Collection[str],
+    ) -> None:
         self._app = app
+        self._untraced = untraced
+        self._lasting = lasting
         self._tracer = tracer
         self._meters = meters
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Bracket one request; lifespan, websockets and probes pass through."""
-        if scope["type"] != "http" or scope["path"] in _UNTRACED:
+        if scope["type"] != "http" or scope["path"] in self._untraced:
             await self._app(scope, receive, send)
             return
         started = self._clock()
@@ -162,7 +171,7 @@ class TracedApp:
                 span.set_status(Status(StatusCode.ERROR))
             context = span.get_span_context()
             # A stream counts with the time until it began, and its span ends with it.
-            if context.trace_flags.sampled and route not in _ENDLESS_ROUTES:
+            if context.trace_flags.sampled and route not in self._lasting:
                 self._meters.exemplify(route or "unmatched", status, seconds, f"{context.trace_id:032x}")
         if answer.told is not None:
             span.set_attribute("decide.tier", answer.told.cache.tier)

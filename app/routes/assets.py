@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,3 +30,22 @@ class Asset:
         """Weak comparison, as RFC 9110 asks of If-None-Match."""
         tags = [tag.strip().removeprefix("W/") for field in fields for tag in field.split(",")]
         return self.etag in tags or tags == ["*"]
+
+
+class Page:
+    """A page, and the ``files`` beside it by name."""
+
+    def __init__(self, page: Asset, files: Mapping[str, Asset]) -> None:
+        self.page = page.get
+        self._files = files
+
+    async def file(self, request: Request) -> Response:
+        """One of its files.
+
+        Raises:
+            HTTPException: 404, it has none of this name.
+        """
+        found = self._files.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return await found.get(request)

@@ -2,12 +2,7 @@
 
 from pathlib import Path
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from app.routes.assets import REVALIDATED, Asset
+from app.routes.assets import REVALIDATED, Asset, Page
 
 _FOLDER = Path(__file__).resolve().parent.parent / "console"
 _PAGE = "index.html"
@@ -36,23 +31,11 @@ HEADERS = {
 """What every file is sent with: no inline script or style, nothing from another origin, no text that becomes script."""
 
 
-class ConsoleRoutes:
-    """The endpoints; the files are read once."""
-
-    def __init__(self, folder: Path = _FOLDER) -> None:
-        self._files = {
-            path.name: Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix], HEADERS)
-            for path in sorted(folder.iterdir())
-            if path.suffix in _MEDIA_TYPES
-        }
-
-    def routes(self) -> list[Route]:
-        """All of them."""
-        return [Route("/", self._files[_PAGE].get), Route("/console/{name}", self.file)]
-
-    async def file(self, request: Request) -> Response:
-        """One of its files."""
-        found = self._files.get(request.path_params["name"])
-        if found is None:
-            raise HTTPException(404)
-        return await found.get(request)
+def console_page(folder: Path = _FOLDER) -> Page:
+    """The page, from files that are read once."""
+    files = {
+        path.name: Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix], HEADERS)
+        for path in sorted(folder.iterdir())
+        if path.suffix in _MEDIA_TYPES
+    }
+    return Page(files[_PAGE], files)

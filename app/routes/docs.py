@@ -10,9 +10,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from app.routes.assets import Asset
+from app.routes.assets import Asset, Page
 
 PATH = "/docs"
 _PACKAGE = "flask_swagger_ui"
@@ -25,17 +24,13 @@ POLICY = (
 _SCRIPT, _STYLE = "text/javascript", "text/css"
 
 
-def redoc_route() -> Route:
+async def to_docs(_: Request) -> Response:
     """For those who look for the page where other servers have one: its address is relative, for those behind a path prefix."""
-    return Route("/redoc", _to_docs)
-
-
-async def _to_docs(_: Request) -> Response:
     return Response(status_code=307, headers={"Location": PATH.removeprefix("/"), "Cache-Control": "no-cache"})
 
 
-def docs_routes() -> list[Route]:
-    """The page and what it loads.
+def docs_page() -> Page:
+    """The page, and what it loads.
 
     Raises:
         RuntimeError: Swagger UI's files are not installed.
@@ -45,12 +40,12 @@ def docs_routes() -> list[Route]:
     if spec is None or spec.origin is None:
         raise RuntimeError(f"{_PACKAGE} is not installed, and /docs needs its files; install requirements.lock, or set PAGES=off")
     theirs = Path(spec.origin).parent / "dist"
-    assets = {
-        "": Asset((_OURS / "index.html").read_bytes(), "text/html", {"Content-Security-Policy": POLICY}),
-        "/docs.js": Asset((_OURS / "docs.js").read_bytes(), _SCRIPT),
-        "/docs.css": Asset((_OURS / "docs.css").read_bytes(), _STYLE),
-        "/swagger-ui-bundle.js": Asset((theirs / "swagger-ui-bundle.js").read_bytes(), _SCRIPT),
-        "/swagger-ui.css": Asset((theirs / "swagger-ui.css").read_bytes(), _STYLE),
-        "/favicon.png": Asset((theirs / "favicon-32x32.png").read_bytes(), "image/png"),
+    page = Asset((_OURS / "index.html").read_bytes(), "text/html", {"Content-Security-Policy": POLICY})
+    files = {
+        "docs.js": Asset((_OURS / "docs.js").read_bytes(), _SCRIPT),
+        "docs.css": Asset((_OURS / "docs.css").read_bytes(), _STYLE),
+        "swagger-ui-bundle.js": Asset((theirs / "swagger-ui-bundle.js").read_bytes(), _SCRIPT),
+        "swagger-ui.css": Asset((theirs / "swagger-ui.css").read_bytes(), _STYLE),
+        "favicon.png": Asset((theirs / "favicon-32x32.png").read_bytes(), "image/png"),
     }
-    return [Route(PATH + name, asset.get) for name, asset in assets.items()]
+    return Page(page, files)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 
 import msgspec
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,15 +20,6 @@ _PAGE = 1000
 
 _is_number = re.compile(r"[0-9]{1,5}").fullmatch
 _encode = msgspec.json.Encoder().encode
-
-
-class _AnyText(PathConvertor):
-    """The rest of a path, whatever it is: Starlette's own stops at a line's end, so that ``AAPL%0A`` would be AAPL."""
-
-    regex = "(?s:.*)"
-
-
-register_url_convertor("any", _AnyText())
 
 
 class FeatureRoutes:

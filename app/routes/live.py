@@ -21,7 +21,8 @@ from app.errors import Problem
 from app.messages import LiveStats
 from app.middleware.access import Gate
 from app.middleware.drain import Drain
-from app.observe.meters import REQUEST_BUCKETS_S, Meters
+from app.observe.meters import Meters
+from app.observe.request_durations import REQUEST_BUCKETS_S
 from app.observe.requests import Requests
 from app.observe.window import Window, quantile, share
 from app.routes.deciding import Decider

@@ -5,31 +5,25 @@ a route checks it (a symbol's letters, a batch's two forms) is added in `_enrich
 """
 
 import copy
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import msgspec
-from starlette.routing import BaseRoute, Route
 
 from app.messages import SocketMessage, SocketRequest
 from app.middleware.problems import MEDIA_TYPE, TYPE_PREFIX
 from app.payloads import ProblemBody
 from app.routes.assets import Asset
-from app.routes.operations import JSON, OPERATIONS, SPELLED_PATTERN, TAGS, Answer, Body, Operation, Parameter
 from app.routes.problem_kinds import KINDS, example_of
+from app.routes.table.entry import JSON, SPELLED_PATTERN, TAGS, Answer, Body, Operation, Parameter
 from app.version import VERSION
 
-PATH = "/openapi.json"
 _SCHEMAS = "#/components/schemas/"
 _LIMITS = ("RateLimit", "RateLimit-Policy")
 _NOWHERE = "not-found"
 """The problem of paths that no operation has."""
 
-_CONVERTER = re.compile(r":[a-z]+}")
-
 _SOCKET_REQUESTS: tuple[type[msgspec.Struct], ...] = get_args(SocketRequest)
-_SOCKET_REFUSALS = ("unauthorized", "forbidden", "foreign-origin", "rate-limited", "no-room-for-streams", "keys-unavailable")
 _SOCKET_MESSAGES: tuple[type[msgspec.Struct], ...] = get_args(SocketMessage)
 
 Document = dict[str, Any]
@@ -79,12 +73,13 @@ Decisions on symbols, made from what LLM agents said of them and from their pric
 """
 
 
-def make_document(*, batch_max: int, served: Collection[str]) -> Document:
-    """The document of the operations whose paths are ``served``, on a server whose batches hold ``batch_max`` at most."""
-    operations = [each for each in OPERATIONS if each.path in served]
+def make_document(table: Iterable[Operation], *, batch_max: int) -> Document:
+    """The document of ``table``, on a server whose batches hold ``batch_max`` at most."""
+    operations = [each for each in table if each.method != "WEBSOCKET"]
+    sockets = [each for each in table if each.method == "WEBSOCKET"]
     paths: Document = {}
     for each in operations:
-        paths.setdefault(each.path, {})[each.method] = _operation(each)
+        paths.setdefault(each.documented_path, {})[each.method.lower()] = _operation(each)
     alone = {
         slugs
         for each in operations
@@ -106,12 +101,13 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
         "paths": paths,
         # OpenAPI has no word for them.
         "x-websockets": {
-            "/ws": {
-                "description": "Live decisions as on `/stream`, with symbols that may change; text messages of JSON either way.",
-                "from-client": {"oneOf": [_schema_of(each) for each in _SOCKET_REQUESTS]},
-                "from-server": {"oneOf": [_schema_of(each) for each in _SOCKET_MESSAGES]},
-                "refused-by": [msgspec.to_builtins(example_of(slug)) for slug in _SOCKET_REFUSALS],
+            each.path: {
+                "description": each.description,
+                "from-client": {"oneOf": [_schema_of(data) for data in _SOCKET_REQUESTS]},
+                "from-server": {"oneOf": [_schema_of(data) for data in _SOCKET_MESSAGES]},
+                "refused-by": [msgspec.to_builtins(example_of(slug)) for slug in each.problems],
             }
+            for each in sockets
         },
         "components": {
             "schemas": _schemas(operations, batch_max),
@@ -137,15 +133,9 @@ def make_document(*, batch_max: int, served: Collection[str]) -> Document:
     }
 
 
-def openapi_route(routes: Iterable[BaseRoute], *, batch_max: int) -> Route:
-    """Serves the document of ``routes`` and itself, encoded once: the same bytes from the same server."""
-    served = {PATH, *(documented(route.path) for route in routes if isinstance(route, Route))}
-    return Route(PATH, Asset(msgspec.json.encode(make_document(batch_max=batch_max, served=served)), JSON).get)
-
-
-def documented(path: str) -> str:
-    """Starlette's ``path`` as OpenAPI writes it: without converters."""
-    return _CONVERTER.sub("}", path)
+def openapi(table: Iterable[Operation], *, batch_max: int) -> Asset:
+    """The document, encoded once: the same bytes from the same server."""
+    return Asset(msgspec.json.encode(make_document(tuple(table), batch_max=batch_max)), JSON)
 
 
 def _operation(operation: Operation) -> Document:
@@ -160,8 +150,8 @@ def _operation(operation: Operation) -> Document:
         found["requestBody"] = {"required": True, "content": {JSON: _content(operation.request, operation.request_examples)}}
     # Whether keys are wanted is the operator's choice, so the document allows for both. The names are scopes of keys.
     scopes = [] if operation.needs == "any" else [operation.needs]
-    found["security"] = [] if operation.needs == "none" else [{}, {"apiKey": scopes}, {"bearer": scopes}]
-    limits = _LIMITS if operation.limited else ()
+    found["security"] = [] if operation.needs == "open" else [{}, {"apiKey": scopes}, {"bearer": scopes}]
+    limits = () if operation.cost == "free" else _LIMITS
     responses = {str(answer.status): _response(answer, limits) for answer in operation.answers}
     for status, slugs in _by_status(operation.slugs).items():
         if status in responses:

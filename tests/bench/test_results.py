@@ -48,8 +48,8 @@ def _samples(hits: float, misses: float, failed: float = 0.0) -> scrape.Samples:
         f'decide_cache_gets_total{{tier="l1",result="hit"}} {hits}\n'
         f'decide_cache_gets_total{{tier="l1",result="negative"}} 0\n'
         f'decide_cache_gets_total{{tier="l1",result="miss"}} {misses}\n'
-        f'decide_request_duration_seconds_count{{route="/decide",status="500"}} {failed}\n'
-        'decide_request_duration_seconds_count{route="/readyz",status="503"} 7\n'
+        f'decide_request_duration_seconds_count{{route="/decide",slo_class="decisions",status="500"}} {failed}\n'
+        'decide_request_duration_seconds_count{route="/readyz",slo_class="server",status="503"} 7\n'
     )
 
 

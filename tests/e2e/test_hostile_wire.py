@@ -106,7 +106,7 @@ def test_two_framings_leave_no_room_for_a_smuggled_request(path: str, length: in
         assert wire.is_closed()
     counted = httpx.get(server.url + "/metrics", timeout=20).text
     assert 'route="/decide' in counted
-    assert 'route="/history/{symbol:any}",status="404"' not in counted
+    assert 'route="/history/{symbol:any}",slo_class="data",status="404"' not in counted
 
 
 def test_the_threat_model_says_of_two_framings_what_is_done() -> None:

@@ -28,7 +28,7 @@ _CHECKS = (
     *("unsupported_method", "allow_header_conformance", "use_after_free", "ensure_resource_availability", "ignored_auth"),
     "object_level_authorization",
 )
-_ANSWERED = re.compile(r'decide_request_duration_seconds_count\{route="([^"]+)",status="(\d+)"\} (\S+)')
+_ANSWERED = re.compile(r'decide_request_duration_seconds_count\{route="([^"]+)",slo_class="\w+",status="(\d+)"\} (\S+)')
 
 
 @pytest.fixture(scope="module")

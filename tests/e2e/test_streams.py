@@ -192,8 +192,8 @@ def test_a_websocket_of_a_foreign_page_is_refused_and_one_of_our_own_is_not(tmp_
         server.wait_ready()
         asyncio.run(talk(server.port))
         text = httpx.get(server.url + "/metrics").text
-        assert 'decide_request_duration_seconds_count{route="/ws",status="101"} 1.0' in text
-        assert 'decide_request_duration_seconds_count{route="/ws",status="403"} 1.0' in text
+        assert 'decide_request_duration_seconds_count{route="/ws",slo_class="decisions",status="101"} 1.0' in text
+        assert 'decide_request_duration_seconds_count{route="/ws",slo_class="decisions",status="403"} 1.0' in text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere nothing ends a connection that is not read")

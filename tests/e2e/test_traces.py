@@ -17,7 +17,7 @@ from tests.servers import ROOT, DecideServer, clean_environment, decide_server, 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CALLER = "00f067aa0ba902b7"
 _HEADERS = {"traceparent": f"00-{_TRACE}-{_CALLER}-01"}
-_COUNTED = 'decide_request_duration_seconds_count{route="/decide",status="200"} 20.0'
+_COUNTED = 'decide_request_duration_seconds_count{route="/decide",slo_class="decisions",status="200"} 20.0'
 _ON = {"TRACES": "on", "CLOCK": "replay", "LOG_FORMAT": "json", "LOG_SAMPLE_EVERY": "1", "OTEL_BSP_SCHEDULE_DELAY": "100"}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.middleware.access import caller_at, is_limited, need_of, trusted_forms
+from app.middleware.access import caller_at, trusted_forms
 from tests.keys import SECRET, FakeKeys, key_id, silent
 from tests.routes.serving import Served, http_scope
 
@@ -91,13 +91,6 @@ def test_probes_and_metrics_are_open_unless_they_are_told_otherwise(served: Serv
 def test_what_is_not_known_is_not_open(served: Served, path: str) -> None:
     """Nothing is without a key by mistake: neither other spellings nor what is added later."""
     assert served.request("GET", path).status_code == 401
-
-
-def test_pages_are_open_and_hold_no_data() -> None:
-    """They ask for it with the caller's own key."""
-    assert {need_of(path, "keys", "keys") for path in ("/", "/docs", "/docs/a.js", "/console/x.css", "/openapi.json")} == {"open"}
-    assert {need_of(path, "open", "open") for path in ("/stream", "/ws")} == {"decide"}
-    assert {need_of(path, "open", "open") for path in ("/live", "/history/AAPL")} == {"read"}
 
 
 def test_a_key_that_cannot_be_confirmed_is_refused_as_a_fault_of_ours(served: Served, keys: FakeKeys) -> None:
@@ -221,17 +214,6 @@ def test_with_keys_off_a_key_is_not_looked_at() -> None:
 def test_an_address_is_one_caller_and_an_ipv6_network_is_too(address: str, caller: str) -> None:
     """A host with a network of its own has 2**64 addresses."""
     assert caller_at(address) == caller
-
-
-def test_everything_with_data_is_limited() -> None:
-    """But for what watches the server, and pages."""
-    assert all(is_limited(path, "GET") for path in ("/decide", "/ws", "/history/A", "/nothing"))
-    # They pay by how much they ask for.
-    assert not is_limited("/decide/batch", "POST")
-    assert not is_limited("/stream", "GET")
-    assert is_limited("/decide/batch", "GET")
-    assert all(is_limited("/stream", method) for method in ("HEAD", "POST"))
-    assert not any(is_limited(path, "GET") for path in ("/", "/docs", "/metrics", "/livez", "/console/a.js"))
 
 
 _JSON, _TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}

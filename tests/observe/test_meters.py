@@ -16,7 +16,7 @@ from tests.servers import ROOT
 
 def make_meters() -> Meters:
     """Meters of one process."""
-    return Meters(version="1.2.3", policy="1.0.0", schema="abc")
+    return Meters(version="1.2.3", policy="1.0.0", schema="abc", classes={"/decide": "decisions"})
 
 
 def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0, opened: int = 0) -> None:
@@ -51,7 +51,9 @@ def samples(meters: Meters) -> dict[tuple[str, tuple[tuple[str, str], ...]], flo
 def test_series_that_rates_are_taken_of_begin_at_zero() -> None:
     """Else the first server error, L2 error, miss or fallback would be no increase, and no alert would see it."""
     found = samples(make_meters())
-    assert found["decide_request_duration_seconds_count", (("route", "/decide"), ("status", "500"))] == 0
+    assert (
+        found["decide_request_duration_seconds_count", (("route", "/decide"), ("slo_class", "decisions"), ("status", "500"))] == 0
+    )
     assert found["decide_cache_gets_total", (("result", "miss"), ("tier", "l1"))] == 0
     assert found["decide_l2_errors_total", (("operation", "read"),)] == 0
     assert found["decide_decisions_total", (("action", "hold"), ("level", "neutral"), ("tier", "none"))] == 0
@@ -116,12 +118,25 @@ def test_only_the_newest_run_has_a_series() -> None:
 def test_no_metric_has_a_label_without_bound() -> None:
     """Symbols, request ids and the like never become labels."""
     meters = make_meters()
-    meters.durations("/decide", 200).observe(0.001)
+    meters.requests.of("/decide", 200).observe(0.001)
     meters.decisions("buy", "l1", "none").count += 1
     meters.run_seen(run_info())
     refresh(meters)
     names = {label for _, labels in samples(meters) for label, _ in labels}
-    known = {"action", "tier", "level", "route", "status", "result", "operation", "reason", "input", "le", "transport"}
+    known = {
+        "action",
+        "tier",
+        "level",
+        "route",
+        "slo_class",
+        "status",
+        "result",
+        "operation",
+        "reason",
+        "input",
+        "le",
+        "transport",
+    }
     assert names <= known | {"run", "version", "policy", "schema", "implementation", "major", "minor", "patchlevel"}
 
 

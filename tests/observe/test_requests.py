@@ -14,7 +14,7 @@ def record(sample_every: int, statuses: list[int], **facts: object) -> tuple[lis
     stream, clock = io.StringIO(), Clock()
     logs = Logs(level="info", log_format="json", stream=stream)
     meters = Meters(version="1", policy="1", schema="s")
-    requests = Requests(meters.durations, get_logger("decide"), clock, sample_every)
+    requests = Requests(meters.requests.of, get_logger("decide"), clock, sample_every)
     for number, status in enumerate(statuses):
         started = clock.now
         requests.begin()
@@ -31,7 +31,7 @@ def test_successes_are_sampled() -> None:
     assert [line["request_id"] for line in lines[:-1]] == ["r-9", "r-19", "r-29"]
     assert {line["sampled_one_in"] for line in lines[:-1]} == {10}
     assert requests.in_flight == 0
-    assert 'decide_request_duration_seconds_count{route="/decide",status="200"} 35.0' in text
+    assert 'decide_request_duration_seconds_count{route="/decide",slo_class="unmatched",status="200"} 35.0' in text
 
 
 def test_errors_are_always_logged_with_their_level() -> None:
@@ -48,7 +48,7 @@ def test_refusals_are_sampled_and_the_first_is_logged() -> None:
     lines, _, text = record(10, [503] * 25)
     assert [(line["request_id"], line["level"]) for line in lines[:-1]] == [(f"r-{n}", "warning") for n in (0, 10, 20)]
     assert {line["sampled_one_in"] for line in lines[:-1]} == {10}
-    assert 'decide_request_duration_seconds_count{route="/decide",status="503"} 25.0' in text
+    assert 'decide_request_duration_seconds_count{route="/decide",slo_class="unmatched",status="503"} 25.0' in text
 
 
 def test_fallbacks_are_always_logged() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.observe.meters import REQUEST_BUCKETS_S, Meters
+from app.observe.meters import Meters
+from app.observe.request_durations import REQUEST_BUCKETS_S
 from app.observe.tallies import BatchedHistogram, Durations
 from app.observe.window import Totals, Window, quantile, share
 from tests.ops.test_prometheus import promtool
@@ -97,7 +98,7 @@ def test_totals_add_up_what_the_metrics_count(flushed: bool) -> None:  # noqa: F
         ("/decide/batch", 200, 1e-4),
         ("/x", 200, 1.0),
     ):
-        meters.durations(route, status).observe(seconds)
+        meters.requests.of(route, status).observe(seconds)
     meters.decisions("buy", "l1", "none").count += 2
     meters.decisions("hold", "none", "neutral").count += 1
     meters.cache_get("l1", "hit", 4)

@@ -121,7 +121,7 @@ def test_the_first_event_comes_at_once_and_the_next_a_second_later(served: Serve
         meters.l1_hits.count += 9
         meters.cache_get("l1", "miss")
         for _ in range(100):
-            meters.durations("/decide", 200).observe(150e-6)
+            meters.requests.of("/decide", 200).observe(150e-6)
         await seconds.tick()
         second = client.stats[-1]
         assert len(client.stats) == 2

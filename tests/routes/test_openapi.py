@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from schemathesis.specs.openapi import definitions
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from app.errors import StoreError
 from app.middleware.problems import _STATUS_SLUGS, TYPE_PREFIX
-from app.routes.docs import PATH as DOCS
-from app.routes.openapi import documented
 from app.routes.problem_kinds import KINDS
+from app.routes.table.entries import ENTRIES, OPERATIONS
 from tests.routes.contract import Contract, Json
 from tests.routes.serving import FakeStore, Served, down, problem_of
 from tests.servers import ROOT
@@ -28,17 +27,15 @@ def contract(served: Served) -> Contract:
     return Contract(served.get("/openapi.json").json())
 
 
-def http_routes(served: Served) -> set[tuple[str, str]]:
-    """Methods and paths of the application's routes but pages and what they load, as the document writes them."""
+def routes_served(served: Served) -> set[tuple[str, str]]:
+    """Methods and paths of the application's routes."""
     app = served.app
     while not isinstance(app, Starlette):
         app = app._app  # type: ignore[attr-defined]
-    routes = [route for route in app.routes if isinstance(route, Route) and not _is_page(route.path)]
-    return {(method, documented(route.path)) for route in routes for method in (route.methods or ()) if method != "HEAD"}
-
-
-def _is_page(path: str) -> bool:
-    return path in ("/", "/redoc") or path.startswith((DOCS, "/console/"))
+    http = {(method, each.path) for each in app.routes if isinstance(each, Route) for method in (each.methods or ())}
+    return {each for each in http if each[0] != "HEAD"} | {
+        ("WEBSOCKET", each.path) for each in app.routes if isinstance(each, WebSocketRoute)
+    }
 
 
 def test_the_document_is_valid_openapi_3_1(contract: Contract) -> None:
@@ -62,9 +59,11 @@ def test_every_reference_leads_somewhere_and_every_component_is_referred_to(cont
             assert set(response.get("links", {})) <= set(names)
 
 
-def test_every_route_stands_in_the_document_and_the_other_way_round(served: Served, contract: Contract) -> None:
-    """What is served is described, and what is described is served."""
-    assert set(contract.operations) == http_routes(served)
+def test_the_table_is_what_is_served_and_its_operations_are_what_is_described(served: Served, contract: Contract) -> None:
+    """No route stands beside the table, and none of it is missing; pages are no operations."""
+    assert routes_served(served) == {(each.method, each.path) for each in ENTRIES}
+    described = {(each.method, each.documented_path) for each in OPERATIONS}
+    assert set(contract.operations) | {("WEBSOCKET", path) for path in contract.document["x-websockets"]} == described
 
 
 def test_every_example_is_valid_by_its_schema(contract: Contract) -> None:
@@ -263,7 +262,7 @@ def test_a_fault_of_ours_conforms(served: Served, contract: Contract) -> None:
 def test_the_documents_page_is_no_part_of_the_contract(contract: Contract) -> None:
     """Nor is where its files lie on this machine."""
     text = json.dumps(contract.document)
-    assert DOCS not in contract.document["paths"]
+    assert "/docs" not in contract.document["paths"]
     assert str(Path.home()) not in text
     # The checkout itself may be called as a path of the API is, /decide.
     assert str(ROOT / "app") not in text

@@ -14,13 +14,12 @@ from app.payloads import DecideRequest
 from app.routes.deciding import canonical
 from app.routes.decoding import StrictDecoder
 from app.routes.openapi import make_document
-from app.routes.operations import OPERATIONS, SPELLED_PATTERN
+from app.routes.table.entries import OPERATIONS
+from app.routes.table.entry import SPELLED_PATTERN
 from tests.routes.serving import Served
 
 _BATCH_MAX = 3
-_DOCUMENT = json.loads(
-    msgspec.json.encode(make_document(batch_max=_BATCH_MAX, served={operation.path for operation in OPERATIONS}))
-)
+_DOCUMENT = json.loads(msgspec.json.encode(make_document(OPERATIONS, batch_max=_BATCH_MAX)))
 
 
 def _validator(name: str) -> jsonschema_rs.Draft202012Validator:

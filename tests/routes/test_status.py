@@ -292,10 +292,10 @@ def test_metrics_count_what_was_asked(served: Served) -> None:
     served.get("/nothing/here")
     found = _metrics(served)
     count = "decide_request_duration_seconds_count"
-    assert found[count + "{'route': '/decide', 'status': '200'}"] == 3.0
-    assert found[count + "{'route': '/decide', 'status': '400'}"] == 1.0
-    assert found[count + "{'route': '/decide/batch', 'status': '200'}"] == 1.0
-    assert found[count + "{'route': 'unmatched', 'status': '404'}"] == 1.0
+    assert found[count + "{'route': '/decide', 'slo_class': 'decisions', 'status': '200'}"] == 3.0
+    assert found[count + "{'route': '/decide', 'slo_class': 'decisions', 'status': '400'}"] == 1.0
+    assert found[count + "{'route': '/decide/batch', 'slo_class': 'decisions', 'status': '200'}"] == 1.0
+    assert found[count + "{'route': 'unmatched', 'slo_class': 'unmatched', 'status': '404'}"] == 1.0
     decisions = "decide_decisions_total{'action': 'buy', 'level': 'none', 'tier': "
     assert found[decisions + "'l1'}"] == 2.0
     assert found[decisions + "'l2'}"] == 2.0
@@ -324,7 +324,7 @@ def test_routes_in_metrics_are_patterns_and_never_symbols(served: Served) -> Non
 def test_a_405_counts_under_its_route(served: Served) -> None:
     """A wrong method on a known path is not one more unmatched path."""
     served.get("/decide")
-    assert _metrics(served)["decide_request_duration_seconds_count{'route': '/decide', 'status': '405'}"] == 1.0
+    assert _metrics(served)["decide_request_duration_seconds_count{'route': '/decide', 'slo_class': 'decisions', 'status': '405'}"] == 1.0
 
 
 def test_the_lifespan_runs_the_feed_and_gives_everything_back() -> None:
@@ -378,4 +378,4 @@ def test_a_websocket_to_another_place_is_turned_away(served: Served) -> None:
     scope |= {"http_version": "1.1", "subprotocols": []}
     served.runner.run(served.app(scope, receive, send))  # type: ignore[arg-type]
     assert sent == ["websocket.close"]
-    assert 'count{route="unmatched",status="403"} 1.0' in served.get("/metrics").text
+    assert 'count{route="unmatched",slo_class="unmatched",status="403"} 1.0' in served.get("/metrics").text
