@@ -178,7 +178,24 @@ def _named(symbol: str) -> str | None:
     return SUFFIXES.get(suffix) if dot else None
 
 
-def unknown(symbol: str) -> bool:
+def assumed(shares: Iterable[tuple[str, str, str]]) -> list[str]:
+    """What is to be said of shares whose exchange is only assumed; each as written, its symbol, and the one it is kept as."""
+    told: dict[str, list[str]] = {}
+    for written, symbol, kept in shares:
+        if _is_unknown(kept):
+            told.setdefault(_UNKNOWN, []).append(symbol)
+        elif written.strip().isdigit() and _may_be_korean(kept):
+            told.setdefault(_KOREAN, []).append(f"{written} as {symbol}")
+    return [text.format(", ".join(some[:_TOLD]) + (", …" if len(some) > _TOLD else "")) for text, some in told.items()]
+
+
+_UNKNOWN = "no table has the exchange of {}, so New York's sessions count: --exchange or --session-close says otherwise"
+_KOREAN = "{}: a number of Seoul has .KS or .KQ"
+_TOLD = 3
+"""Symbols that are named."""
+
+
+def _is_unknown(symbol: str) -> bool:
     """Whether no table is of the exchange of ``symbol`` (canonical), so that New York's is only assumed: it has a suffix that is
     none of `SUFFIXES` (one letter is a class of shares), or is a number without one.
     """
@@ -186,7 +203,7 @@ def unknown(symbol: str) -> bool:
     return _named(symbol) is None and (len(suffix) > 1 and bool(root) if dot else suffix.isdigit())
 
 
-def may_be_korean(symbol: str) -> bool:
+def _may_be_korean(symbol: str) -> bool:
     """Whether the number of a Chinese ``symbol`` (canonical) may be one of Seoul: those end in 0, and few begin with 6."""
     number, _, suffix = symbol.partition(".")
     return suffix in ("SH", "SZ") and number.endswith("0") and number[0] in "0239"

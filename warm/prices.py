@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from warm.bars.reader import BAR_COLUMNS, PriceFile, Reckoning, read_file
+from warm.bars.reader import BAR_COLUMNS, Alike, PriceFile, Reckoning, read_file
 from warm.due import due_ms
 from warm.errors import InputRefused
 from warm.fates import Fate, Fates
@@ -58,9 +58,10 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
     """
     fates = Fates(path, "prices", PRICES, choices)
     parts: list[PriceFile] = []
+    alike = Alike()
 
     def read(source: Source, form: Format, fate: Fate) -> None:
-        part = read_file(source, form, len(parts), reckoning)
+        part = read_file(source, form, len(parts), reckoning, alike)
         parts.append(part)
         fate.told |= part.told | {"unfinished": part.unfinished}
         fate.rows, fate.rejects = part.rows, part.rejects

@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, cast
 
-from app.cache.scripts import PUBLISH, READ, READ_HASH
+from app.cache.replies import BoundedParser, FeedParser, ReplyTooLong
+from app.cache.scripts import NEWEST_CHANGE, PUBLISH, READ, READ_HASH, READ_MEMBERS
 from app.cache.slices import names_on_lines
 from app.cache.store import (
     CHANGES_KEPT,
@@ -38,7 +39,7 @@ from app.cache.store import (
     run_fault,
 )
 from app.cache.withdrawals import WITHDRAW
-from app.domain.vector import is_symbol
+from app.domain.vector import SYMBOL_MAX, is_symbol
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
 
@@ -46,7 +47,7 @@ with withheld("opentelemetry"):
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
@@ -73,10 +74,12 @@ class RedisStore:
         self._client = _client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
         # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
-        self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
+        self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s, FeedParser)
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
         self._read = self._client.register_script(READ)
         self._read_hash = self._client.register_script(READ_HASH)
+        self._read_members = self._client.register_script(READ_MEMBERS)
+        self._newest_change = self._feed_client.register_script(NEWEST_CHANGE)
         self._was_there = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
@@ -170,12 +173,13 @@ class RedisStore:
         """The loaded universe, sorted."""
         # In parts, and put together in parts: 100,000 names at once, and sorting them, would hold up the event loop.
         parts: list[list[str]] = []
-        cursor = 0
+        cursor = b"0"
         while True:
-            cursor, found = await _answered(self._client.sscan(self._symbols_key, cursor, count=_SYMBOLS_AT_ONCE))
+            part: list[bytes | int] = [cursor, _SYMBOLS_AT_ONCE, SYMBOL_MAX]
+            cursor, *found = await _answered(self._read_members(keys=[self._symbols_key], args=part))
             # Nobody can ask for what is no symbol, whoever has put it there.
             parts.append(sorted(filter(is_symbol, (member.decode("ascii", "replace") for member in found))))
-            if not cursor:
+            if cursor == b"0":
                 break
         symbols: list[str] = []
         # A scan may name a member twice.
@@ -187,17 +191,8 @@ class RedisStore:
 
     async def feed_position(self) -> str:
         """Id of the newest change there ever was, trimmed or not; ``0-0`` without a stream."""
-        return str(await _answered(self._newest_change()))
-
-    async def _newest_change(self) -> str:
-        try:
-            found = await self._feed_client.xinfo_stream(self._changes_key)
-        except ResponseError as error:
-            if "no such key" in str(error):
-                return _NO_CHANGE
-            raise
-        newest: bytes = found["last-generated-id"]
-        return newest.decode()
+        newest = await _answered(self._newest_change(keys=[self._changes_key]))
+        return _NO_CHANGE if newest is None else _text(newest)
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """XREAD BLOCK from ``after``; then see whether ``after`` itself is still there.
@@ -208,9 +203,14 @@ class RedisStore:
         """
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
-        answer = await _answered(self._feed_client.xread({self._changes_key: after}, count=CHANGES_READ, block=block_ms))
+        feed, key = self._feed_client, self._changes_key
+        answer = await _answered(_unless_too_long(feed.xread({key: after}, count=CHANGES_READ, block=block_ms)))
+        if answer is _TOO_LONG:
+            # As below: not an entry of ours.
+            return Changes(await self.feed_position(), (), lost=True)
         entries = _entries(answer)
-        lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
+        # If it is too long to be read, it is there.
+        lost = not await _answered(_unless_too_long(feed.xrange(key, after, after, count=1)))
         if lost and not entries:
             newest_id = await self.feed_position()
             gone = newest_id == _NO_CHANGE and self._was_there
@@ -276,7 +276,9 @@ def _bounded(values: list[bytes | None]) -> list[bytes | None]:
     return [b"" if value is not None and len(value) > RECORD_MAX_BYTES else value for value in values]
 
 
-def _client(url: str, password: str, max_connections: int, timeout_s: float) -> Redis:
+def _client(
+    url: str, password: str, max_connections: int, timeout_s: float, parser: type[BoundedParser] = BoundedParser
+) -> Redis:
     pool = BlockingConnectionPool.from_url(
         url,
         # One in the URL would win; the settings refuse both.
@@ -289,6 +291,7 @@ def _client(url: str, password: str, max_connections: int, timeout_s: float) -> 
         # retries of five seconds) would hold a request for a minute.
         retry=Retry(NoBackoff(), 1),
         client_name="decide",
+        parser_class=parser,
     )
     return Redis.from_pool(pool)
 
@@ -303,6 +306,17 @@ async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies h
         ) from error
     except (RedisError, OSError, TimeoutError, ValueError) as error:
         raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
+
+
+_TOO_LONG = [b"too long"]
+
+
+async def _unless_too_long(command: Any) -> Any:  # noqa: ANN401 - as above
+    """The reply, or `_TOO_LONG`."""
+    try:
+        return await command
+    except ReplyTooLong:
+        return _TOO_LONG
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - RESP2 and RESP3 differ in shape

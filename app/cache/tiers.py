@@ -128,6 +128,7 @@ class Tiers:
         *,
         max_pending: int,
         slow_s: float,
+        on_read: Callable[[Evidence], None] = lambda _: None,
     ) -> None:
         self.memory = memory
         self.breaker = breaker
@@ -135,7 +136,7 @@ class Tiers:
         self.store = store
         self._meters = meters
         self._clock = clock
-        self._max_pending = max_pending
+        self._max_pending, self._on_read = max_pending, on_read
         self._loads: dict[str, Load] = {}
         # Also those that are here and not yet given to all who wait for them.
         self._alive: weakref.WeakSet[Load] = weakref.WeakSet()
@@ -392,5 +393,6 @@ class Tiers:
         if load.moved:
             self.memory.supersede(load.symbol, evidence, load.since)
         else:
+            self._on_read(evidence)
             evidence = self.memory.put(load.symbol, evidence, load.since).evidence
         return Lookup(evidence, "l2", proven=True, age_s=0.0)

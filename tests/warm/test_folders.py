@@ -14,7 +14,8 @@ from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freq
 from tests.warm.fakes import Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
-from warm.files import _archive, find_sources
+from warm.files import _archive
+from warm.finding import find_sources
 from warm.report import TerminalReporter, remarks
 
 NOW_MS = 1_800_000_000_000
@@ -346,7 +347,7 @@ def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> 
             archive.writestr(f"{number:03}.csv", "symbol,date")
     _archive.cache_clear()
     sources, _ = find_sources(path)
-    assert all(source.head(10) and source.content() for source in sources)
+    assert all(source.head() and source.content() for source in sources)
     assert (_archive.cache_info().misses, _archive.cache_info().hits) == (1, 99)
 
 

@@ -9,9 +9,13 @@ import polars as pl
 from app.domain.vector import VIEWS_MAX
 from warm.agents.rows import AGENT_SCHEMA, Context, Imported
 from warm.agents.tally import KEPT, Tally, told
+from warm.agents.tradingagents import MANAGER
+from warm.agents.tradingagents_cn import AGENT as EXTRACT
 from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.formats import AGENTS, Choice, Format
+
+_DAY_MS = 86_400_000
 
 
 class AgentRows(NamedTuple):
@@ -51,7 +55,18 @@ def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) ->
 
     lost: dict[str, Tally] = {}
     fates.read(read)
-    return AgentRows(pl.concat(frames), tuple(fates.all), lost)
+    return AgentRows(_extracts(pl.concat(frames)), tuple(fates.all), lost)
+
+
+def _extracts(agents: pl.DataFrame) -> pl.DataFrame:
+    """``agents`` with the decision that TradingAgents-CN's program took out of its manager's text as a summary of that text,
+    where both are there for a symbol and a day: it is one word, and counts once.
+    """
+    views = pl.col("status").is_in(("view", "summary"))
+    of = pl.struct("symbol", pl.col("as_of_ms") // _DAY_MS)
+    texts = agents.filter(views & (pl.col("agent") == MANAGER)).select(of.alias("of"))
+    extract = (pl.col("status") == "view") & (pl.col("agent") == EXTRACT) & of.is_in(texts.get_column("of").implode())
+    return agents.with_columns(pl.when(extract).then(pl.lit("summary")).otherwise("status").alias("status"))
 
 
 def settle(agents: pl.DataFrame, last_bars: pl.DataFrame | None = None, otherwise_ms: int | None = None) -> pl.DataFrame:

@@ -81,18 +81,21 @@ class Context(NamedTuple):
         """The latest moment that an output may be of."""
         return self.now_ms + self.skew_ms
 
-    def moment_ms(self, text: str, symbol: str) -> int | None:
+    def moment_ms(self, text: str, symbol: str, written_ms: int) -> int | None:
         """When an output on ``symbol`` (canonical) was, which says ``text``: milliseconds, None if it is neither date nor moment.
 
         A date is that session's close. In a live run one that is today's, anywhere on Earth, is no later than now: it was said.
+        It is then of when its file was written, if that was on the day, so that the file read again says the same.
         """
         session = self.session_of(symbol)
         moment_ms = session.moment_ms(text)
         if moment_ms is None or moment_ms <= self.now_ms or self.as_of_ms is not None:
             return moment_ms
         day = session.date_in(text)
-        begun = day is not None and milliseconds(datetime.combine(day, time(), UTC) - _EARLIEST) <= self.now_ms
-        return self.now_ms if begun else moment_ms
+        begin_ms = None if day is None else milliseconds(datetime.combine(day, time(), UTC) - _EARLIEST)
+        if begin_ms is None or begin_ms > self.now_ms:
+            return moment_ms
+        return written_ms if begin_ms <= written_ms <= self.now_ms else self.now_ms
 
     def session_of(self, symbol: str) -> Session:
         """The session that a date on ``symbol`` (canonical) means the close of."""
