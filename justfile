@@ -135,6 +135,11 @@ env: _runtime
 pin what:
     {{ system_python }} ops/pins.py {{ what }}
 
+# bring the newest Swagger UI into app/docs/swagger-ui (Python's index has its files in a package, of which nothing else is taken)
+swagger-ui:
+    @uv pip install --quiet --no-deps --python .venv --target dist/swagger-ui --upgrade flask-swagger-ui
+    @for name in $(ls app/docs/swagger-ui); do cp dist/swagger-ui/flask_swagger_ui/dist/$name app/docs/swagger-ui/; done
+
 # resolve the dependencies anew into the requirements*.lock files
 lock *arguments: _dev
     {{ python }} ops/lock.py {{ arguments }}

@@ -1,6 +1,7 @@
 """Composition root: settings -> parts -> routes. Nothing but this and `app.parts` wires anything."""
 
 import gc
+import math
 import random
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from app.cache.opening import open_store
+from app.constants import CONSTANTS, Constants
 from app.errors import Problem
 from app.middleware.access import Guard, trusted_forms
 from app.middleware.bodies import Bodies
@@ -58,7 +60,9 @@ if TYPE_CHECKING:
 def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     """The ASGI application of ``parts``."""
     settings, gate = parts.settings, parts.gate
-    bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
+    # A larger batch has more to say.
+    max_bytes = parts.constants.max_body_bytes * math.ceil(settings.batch_max / 1000)
+    bodies = Bodies(max_bytes, parts.constants.body_timeout_s)
     starlette = Starlette(
         routes=routes_of(_handlers(parts, clock, bodies)),
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
@@ -108,7 +112,7 @@ def _handlers(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> dict[
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)
-    sockets = SocketRoute(parts.hub, hang_ups, gate, max_bytes=settings.max_body_bytes)
+    sockets = SocketRoute(parts.hub, hang_ups, gate, max_bytes=bodies.max_bytes)
     handlers: dict[str, Callable[..., Any]] = {
         # The lane takes POST /decide before it gets here; what does get here is another method, and is answered 405.
         "decide": _never,
@@ -153,7 +157,7 @@ def _traces(settings: Settings) -> "Callable[[Meters], Traces] | None":
     return open_traces
 
 
-def create_app(crew: Crew | None = None, worker: int = 0) -> ASGIApp:
+def create_app(crew: Crew | None = None, worker: int = 0, constants: Constants = CONSTANTS) -> ASGIApp:
     """What Granian calls in each worker, which is number ``worker`` of ``crew``, from 0 on."""
     settings = load_settings()
     logs = Logs(level=settings.log_level, log_format=settings.log_format)
@@ -162,9 +166,8 @@ def create_app(crew: Crew | None = None, worker: int = 0) -> ASGIApp:
         redis_password=settings.redis_password,
         store_path=Path(settings.store_path),
         key_prefix=settings.key_prefix,
-        max_connections=settings.l2_max_connections,
         read_timeout_s=max(1.0, 5.0 * settings.l2_timeout_ms / 1000.0),
-        feed_wait_s=settings.feed_wait_ms / 1000.0,
+        feed_wait_s=constants.feed_wait_ms / 1000.0,
     )
     clock = time.perf_counter
     parts = Parts(
@@ -180,6 +183,7 @@ def create_app(crew: Crew | None = None, worker: int = 0) -> ASGIApp:
         open_traces=_traces(settings),
         crew=crew,
         worker=worker,
+        constants=constants,
     )
     app = build(parts, clock)
     # What is here now stays: the garbage collector need not look at it again and again. What comes later and stays too, the

@@ -1,7 +1,7 @@
 """Every setting: name, type, default, range, effect; and which must fit each other. `app.settings` reads them."""
 
 from collections.abc import Collection
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -33,9 +33,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Server processes. Scale by replicas first: one worker keeps one L1 and /metrics needs no merging.",
         ),
     ] = 1
-    loop: Annotated[
-        Literal["auto", "uvloop", "asyncio"], Meta(description="Event loop; auto takes uvloop where it is installed.")
-    ] = "auto"
     max_connections: Annotated[
         int,
         Meta(
@@ -44,14 +41,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Connections a worker accepts at once. Idle keep-alive ones count, so keep it above what you serve.",
         ),
     ] = 16_384
-    max_in_flight: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Decisions being waited for at once, by batches and for L2; more get 503. Hits in memory always pass.",
-        ),
-    ] = 10_000
     keep_alive_s: Annotated[
         int,
         Meta(
@@ -112,14 +101,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Seconds an L1 entry counts as fresh. The change feed replaces entries sooner when data changes.",
         ),
     ] = 60.0
-    l1_ttl_jitter: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=0.5,
-            description="Share by which each entry's lifetime is shortened at random, so they do not expire together.",
-        ),
-    ] = 0.1
     l1_stale_s: Annotated[
         float,
         Meta(
@@ -136,54 +117,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Seconds without word from the change feed after which nothing in L1 counts as fresh.",
         ),
     ] = 5.0
-    l1_refresh_share: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=1,
-            description="Share of an entry's lifetime after which a hit has it loaded anew; hot ones never expire. 1: never.",
-        ),
-    ] = 0.8
-    negative_ttl_s: Annotated[
-        float, Meta(ge=0, le=3600, description="Seconds an unknown symbol is remembered as unknown; 0 asks L2 each time.")
-    ] = 5.0
-    negative_max_entries: Annotated[int, Meta(ge=1, le=1_000_000, description="Unknown symbols remembered at once.")] = 10_000
     l2_timeout_ms: Annotated[
         float,
         Meta(gt=0, le=60_000, description="How long a request waits for L2 before it falls back; deadline_ms can only lower it."),
     ] = 100.0
-    breaker_failures: Annotated[
-        int, Meta(ge=1, le=1000, description="Failures of L2 in a row after which requests fall back without waiting for it.")
-    ] = 5
-    breaker_pause_s: Annotated[
-        float, Meta(ge=0.1, le=60, description="Longest time between two probes of an L2 that does not answer.")
-    ] = 2.0
-    l2_max_pending: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Symbols being loaded from L2 at once; more are answered by fallback.")
-    ] = 20_000
-    l2_max_connections: Annotated[int, Meta(ge=1, le=1000, description="Redis connections of one worker.")] = 16
-    feed_wait_ms: Annotated[
-        float,
-        Meta(ge=1, le=60_000, description="Longest wait of one read of the change feed; SQLite is looked at this often."),
-    ] = 100.0
     batch_max: Annotated[int, Meta(ge=1, le=10_000, description="Decisions one POST /decide/batch may ask for.")] = 1000
-    max_body_bytes: Annotated[
-        int, Meta(ge=256, le=16_777_216, description="Largest request body in bytes; more is answered 413.")
-    ] = 262_144
-    body_timeout_s: Annotated[
-        float, Meta(gt=0, le=300, description="Seconds a request body may take to arrive; more is answered 408.")
-    ] = 5.0
-    price_max_bars: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=5,
-            description="A price is stale when so many bars after its last are over by its market's calendar and have not come.",
-        ),
-    ] = 2
     price_max_age_s: Annotated[
         float,
-        Meta(ge=0, le=31_536_000, description="Age in seconds past which price inputs are stale; 0: PRICE_MAX_BARS says when."),
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="Age in seconds past which price inputs are stale; 0: once two bars after the last are over.",
+        ),
     ] = 0.0
     agents_max_age_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Age in seconds past which agents' views are stale.")
@@ -192,14 +137,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=3_153_600_000, description="Age in seconds past which an input is not used at all, but counts as missing."),
     ] = 2_592_000.0
-    clock_skew_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=86_400,
-            description="Seconds that an input may lie ahead of the wall clock; one further ahead is not used.",
-        ),
-    ] = 300.0
     symbol_aliases: Annotated[
         str,
         Meta(
@@ -211,18 +148,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["apart", "usd"],
         Meta(description="Pairs quoted in coins that stand for a dollar: apart, or usd for all (BTC-USDT is kept as BTC-USD)."),
     ] = "apart"
-    live_price_deviations: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=1000,
-            description="Standard deviations, by the symbol's own volatility and its last close's age, that a live price may lie"
-            " from that close; half and double always may. 0: any price.",
-        ),
-    ] = 10.0
     live_price_outside: Annotated[
-        Literal["refuse", "ignore"],
-        Meta(description="A live price outside is refused (422), or the decision is made without it and says so."),
+        Literal["refuse", "ignore", "accept"],
+        Meta(
+            description="A live price more than 10 deviations, and twofold, away from the last close is refused (422),"
+            " ignored, which the answer says, or taken."
+        ),
     ] = "refuse"
     agent_half_life_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds after which an agent's view weighs half as much.")
@@ -273,14 +204,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_max_clients: Annotated[
         int, Meta(ge=0, le=100_000, description="Callers of /stream and /ws that a worker has at once; more get 503. 0: none.")
     ] = 2000
-    stream_max_symbols: Annotated[int, Meta(ge=1, le=100_000, description="Symbols that one of them may follow.")] = 1000
-    stream_queue: Annotated[
-        int,
-        Meta(ge=1, le=100_000, description="Events that may wait for one of them; who falls further behind is dropped."),
-    ] = 10_000
-    stream_heartbeat_s: Annotated[
-        float, Meta(ge=0.1, le=3600, description="Seconds without an event after which /stream and /ws send a sign of life.")
-    ] = 15.0
+    stream_max_symbols: Annotated[int, Meta(ge=1, le=10_000, description="Symbols that one of them may follow.")] = 1000
     traces: Annotated[
         Literal["off", "on"],
         Meta(description="OpenTelemetry traces, by OTLP as OTEL_EXPORTER_OTLP_ENDPOINT and its kin say (the extra traces)."),
@@ -294,52 +218,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 2.0
     shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
-    warm_memory_mb: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=99_999_999,
-            description="Memory that a warm run may take, as --memory-mb says too; 0: half of the machine's, 85 % of the"
-            " container's, or what is free.",
-        ),
-    ] = 0
 
 
-class Bound(NamedTuple):
-    """``lesser`` times ``scale`` may be as much as ``greater``, and not more; ``why`` completes "because"."""
+def allowed_by(annotation: object) -> str:
+    """What a field accepts, in words: used by errors and by .env.example."""
+    base, *metas = get_args(annotation)
+    if get_origin(base) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(base))
+    words = {int: "a whole number", float: "a number", str: "text"}[base]
+    for meta in metas:
+        low = f"above {meta.gt:,}" if meta.gt is not None else f"at least {meta.ge:,}" if meta.ge is not None else ""
+        high = f"at most {meta.le:,}" if meta.le is not None else ""
+        bounds = " and ".join(part for part in (low, high) if part)
+        if bounds:
+            words += f", {bounds}"
+        if meta.pattern is not None:
+            words += f" matching {meta.pattern}"
+        if meta.min_length:
+            words += ", not empty"
+    return words
 
-    lesser: str
-    scale: float
-    greater: str
-    why: str
 
-
-BOUNDS = (
-    Bound("feed_wait_ms", 0.002, "l1_lease_s", "the lease is renewed when a read of the feed ends, so it must hold two of them"),
-    Bound("price_max_age_s", 1.0, "input_limit_s", "past that limit an input is not used, so it would never be stale"),
-    Bound("agents_max_age_s", 1.0, "input_limit_s", "past that limit an input is not used, so it would never be stale"),
-    Bound("batch_max", 1.0, "l2_max_pending", "a batch that is not in memory could never be loaded whole"),
-    Bound("batch_max", 4.0, "max_body_bytes", "a batch takes at least 4 bytes a symbol"),
-    Bound("stream_max_symbols", 1.0, "stream_queue", "a publication would drop whoever follows so many"),
-)
-"""Settings that contradict each other beyond this. All other pairs were looked at. Either one is a tighter bound than the other
-and says so to callers (RATE_LIMIT_BURST and BATCH_MAX, STREAM_MAX_CLIENTS and MAX_CONNECTIONS), or they do not meet. A batch
-beyond MAX_IN_FLIGHT comes in alone.
+BELOW_INPUT_LIMIT = ("price_max_age_s", "agents_max_age_s")
+"""Settings that may be as much as INPUT_LIMIT_S. All other pairs were looked at. Either one is a tighter bound than the other and
+says so to callers (RATE_LIMIT_BURST and BATCH_MAX, STREAM_MAX_CLIENTS and MAX_CONNECTIONS), or they do not meet.
 """
 
 
 def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[str]) -> list[str]:
-    """Settings that contradict each other (`BOUNDS`), the one that was ``given`` first; not those ``wrong`` by themselves."""
-    lines = []
-    for lesser, scale, greater, why in BOUNDS:
-        less, more = getattr(settings, lesser), getattr(settings, greater)
-        if less * scale > more and not {lesser.upper(), greater.upper()}.intersection(wrong):
-            most, least = more / scale, less * scale
-            said = [(lesser.upper(), less, f"at most {most:,g}"), (greater.upper(), more, f"at least {least:,g}")]
+    """Settings that contradict each other, the one that was ``given`` first; not those ``wrong`` by themselves."""
+    lines, most = [], settings.input_limit_s
+    for name in BELOW_INPUT_LIMIT:
+        value = getattr(settings, name)
+        if value > most and not {name.upper(), "INPUT_LIMIT_S"}.intersection(wrong):
+            said = [(name.upper(), value, f"at most {most:,g}"), ("INPUT_LIMIT_S", most, f"at least {value:,g}")]
             said.sort(key=lambda each: each[0] not in given)
             (first, first_value, first_allowed), (second, second_value, second_allowed) = said
             lines.append(
                 f"{first} is {first_value:,g} and {second} is {second_value:,g}; allowed together: {first} of {first_allowed}, or"
-                f" {second} of {second_allowed}: {why}"
+                f" {second} of {second_allowed}: past INPUT_LIMIT_S an input is not used, so it would never be stale"
             )
     return lines

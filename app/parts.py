@@ -18,10 +18,11 @@ from app.cache.memory import Memory
 from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.cache.universe import Universe
+from app.constants import CONSTANTS, Constants
 from app.domain.aliases import make_aliases
 from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy, PolicyTable
-from app.domain.staleness import Limits
+from app.domain.staleness import PRICE_MAX_BARS, SKEW_MS, Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
 from app.middleware.admission import Admission
@@ -57,6 +58,10 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 1.0
 _FIRST_PAUSE_S = 0.1
+_NEGATIVE_MAX_ENTRIES = 10_000
+"""Unknown symbols remembered at once."""
+_REFRESH_SHARE = 0.8
+"""Share of an entry's lifetime after which a hit has it loaded anew: hot ones never expire."""
 _LOOKS_A_MINUTE = 61
 """Once a second, and the one that the first second counts from."""
 
@@ -72,11 +77,11 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
         HYBRID_1,
         Limits(
             price_ms=settings.price_max_age_s * 1000.0,
-            price_bars=0 if settings.price_max_age_s else settings.price_max_bars,
+            price_bars=0 if settings.price_max_age_s else PRICE_MAX_BARS,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
             # The replay clock is the data's own: what is ahead of it is of a run that this worker has yet to hear of.
-            skew_ms=settings.clock_skew_s * 1000.0 if settings.clock == "wall" else AS_OF_MAX_MS,
+            skew_ms=SKEW_MS if settings.clock == "wall" else AS_OF_MAX_MS,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
     )
@@ -84,6 +89,7 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
 
 def make_tiers(
     settings: Settings,
+    constants: Constants,
     store: Store,
     meters: Meters,
     clock: Callable[[], float],
@@ -95,18 +101,18 @@ def make_tiers(
     memory = Memory(
         max_entries=settings.l1_max_entries,
         ttl_s=settings.l1_ttl_s,
-        ttl_jitter=settings.l1_ttl_jitter,
+        ttl_jitter=constants.l1_ttl_jitter,
         stale_s=settings.l1_stale_s,
-        negative_max_entries=settings.negative_max_entries,
-        negative_ttl_s=settings.negative_ttl_s,
+        negative_max_entries=_NEGATIVE_MAX_ENTRIES,
+        negative_ttl_s=constants.negative_ttl_s,
         clock=clock,
         rng=rng,
-        refresh_share=settings.l1_refresh_share,
+        refresh_share=_REFRESH_SHARE,
     )
     breaker = Breaker(
-        failures=settings.breaker_failures,
+        failures=constants.breaker_failures,
         first_pause_s=_FIRST_PAUSE_S,
-        longest_pause_s=settings.breaker_pause_s,
+        longest_pause_s=constants.breaker_pause_s,
         clock=clock,
         rng=rng,
     )
@@ -116,7 +122,7 @@ def make_tiers(
         meters,
         clock,
         breaker,
-        max_pending=settings.l2_max_pending,
+        max_pending=constants.l2_max_pending,
         slow_s=settings.l2_timeout_ms / 1000.0,
         on_read=on_read,
     )
@@ -166,6 +172,7 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
 
 def make_hub(
     settings: Settings,
+    constants: Constants,
     decider: Decider,
     store: Store,
     list_symbols: ListSymbols,
@@ -182,8 +189,8 @@ def make_hub(
         turns,
         max_clients=settings.stream_max_clients,
         max_symbols=settings.stream_max_symbols,
-        max_events=settings.stream_queue,
-        heartbeat_s=settings.stream_heartbeat_s,
+        max_events=constants.stream_queue,
+        heartbeat_s=constants.stream_heartbeat_s,
         wall_ms=wall_ms,
         rng=rng,
     )
@@ -221,8 +228,9 @@ class Parts:
         open_traces: "Callable[[Meters], Traces] | None" = None,
         crew: Crew | None = None,
         worker: int = 0,
+        constants: Constants = CONSTANTS,
     ) -> None:
-        self.settings, self.store, self.logs = settings, store, logs
+        self.settings, self.constants, self.store, self.logs = settings, constants, store, logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
         self.now_ms, on_run, on_read = make_now(settings, clock)
@@ -231,14 +239,13 @@ class Parts:
         policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
         self.oldest = OldestServed(self.now_ms, policy.limits.agents_ms)
         self.drain = Drain()
-        self.tiers = make_tiers(
-            settings, store, self.meters, clock, rng, on_read, Tiers if self.traces is None else self.traces.tiers
-        )
+        tiers = Tiers if self.traces is None else self.traces.tiers
+        self.tiers = make_tiers(settings, constants, store, self.meters, clock, rng, on_read, tiers)
         self.feed = Feed(
             store,
             self.tiers,
             self.meters,
-            wait_s=settings.feed_wait_ms / 1000.0,
+            wait_s=constants.feed_wait_ms / 1000.0,
             lease_s=settings.l1_lease_s,
             rng=rng,
             clock=clock,
@@ -248,7 +255,7 @@ class Parts:
         )
         self.universe = Universe(store, lambda: self.tiers.memory.proven_until > clock())
         self.requests = Requests(self.meters.requests.of, self.logger, clock, settings.log_sample_every)
-        self.admission = Admission(settings.max_in_flight)
+        self.admission = Admission(constants.max_in_flight)
         self.gate = make_gate(settings, keys, self.meters, clock)
         self.decider = Decider(
             tiers=self.tiers,
@@ -260,16 +267,15 @@ class Parts:
             clock=clock,
             make_id=make_id,
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
-            live_prices=LivePrices(settings.live_price_deviations, settings.live_price_outside == "ignore"),
+            live_prices=LivePrices(settings.live_price_outside),
             aliases=make_aliases(settings.symbol_aliases, settings.stablecoins),
             suggestions=Suggestions(self.universe, clock),
         )
         self.turns = Turns()
         self.list_symbols = listing(self.universe, self.decider)
-        self.hub = make_hub(settings, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
+        self.hub = make_hub(settings, constants, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
-        self._loaded_by_unit = loaded_by_unit
-        self._clock = clock
+        self._loaded_by_unit, self._clock = loaded_by_unit, clock
         self._minute = Window(_LOOKS_A_MINUTE)
         self.look()
         self.drain.listeners += [self.hub.drain, self._draining]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from app.arguments import Parser
 from app.options import Settings
 from app.settings import SECRETS, allowed_values, check_setting, choices, description, in_its_case, shown
+from app.strangers import GONE
 
 _SECTIONS = {
     "host": "where it listens, and for how many",
@@ -18,11 +19,10 @@ _SECTIONS = {
     "l1_max_entries": "L1: what a worker keeps in its memory",
     "l2_timeout_ms": "reading L2",
     "batch_max": "what a request may be",
-    "price_max_bars": "how old inputs may be",
+    "price_max_age_s": "how old inputs may be",
     "access": "who may call, and how often",
     "pages": "pages, streams, traces",
     "drain_s": "the end",
-    "warm_memory_mb": "the warm job",
 }
 """Headings of the settings' options, each above the setting that it begins with."""
 STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
@@ -45,6 +45,12 @@ def add_settings(parser: Parser, names: Iterable[str] = Settings.__struct_fields
             _add_file(group, option, name)
         else:
             _add(group, option, name)
+
+
+def add_gone(parser: Parser, names: Iterable[str] = GONE) -> None:
+    """Have ``parser`` take the options of settings that the version before had, which are told and passed over."""
+    for name in names:
+        parser.add_argument(f"--{name.lower().replace('_', '-')}", dest=_DESTINATION + name, help=argparse.SUPPRESS)
 
 
 def _add(group: argparse._ArgumentGroup, option: str, name: str) -> None:

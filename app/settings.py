@@ -20,8 +20,8 @@ from dotenv.parser import parse_stream
 
 from app.domain.aliases import parse_aliases
 from app.errors import SettingsError
-from app.options import Settings, out_of_bounds
-from app.strangers import STRANGERS, instead
+from app.options import Settings, allowed_by, out_of_bounds
+from app.strangers import GONE, STRANGERS, instead
 from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
 from app.withheld import withheld
 
@@ -52,32 +52,13 @@ _STATE_DIRECTORY = "/var/lib/decide"
 """What systemd calls the folder of the shipped units (StateDirectory=decide); a user's, or another unit's, is another."""
 
 
-def _allowed(annotation: object) -> str:
-    """What a field accepts, in words: used by errors and by .env.example."""
-    base, *metas = get_args(annotation)
-    if get_origin(base) is Literal:
-        return "one of " + ", ".join(str(choice) for choice in get_args(base))
-    words = {int: "a whole number", float: "a number", str: "text"}[base]
-    for meta in metas:
-        low = f"above {meta.gt:,}" if meta.gt is not None else f"at least {meta.ge:,}" if meta.ge is not None else ""
-        high = f"at most {meta.le:,}" if meta.le is not None else ""
-        bounds = " and ".join(part for part in (low, high) if part)
-        if bounds:
-            words += f", {bounds}"
-        if meta.pattern is not None:
-            words += f" matching {meta.pattern}"
-        if meta.min_length:
-            words += ", not empty"
-    return words
-
-
 def _fields() -> dict[str, object]:
     return get_type_hints(Settings, include_extras=True)
 
 
 def allowed_values(name: str) -> str:
     """What setting ``name`` may be, in words."""
-    allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else _allowed(_fields()[name])
+    allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else allowed_by(_fields()[name])
     return allowed + _MORE_RULES.get(name, "")
 
 
@@ -200,6 +181,15 @@ def _secret(name: str, text: str, given: Mapping[str, str], lines: list[str]) ->
     return text
 
 
+def settings_gone(
+    environ: Mapping[str, str] | None = None, env_file: Path | None = None, *, options: Mapping[str, str] | None = None
+) -> list[str]:
+    """A line for each setting of the version before that is still given, wherever `load_settings` looks."""
+    environ = os.environ if environ is None else environ
+    given = {**_read_env_file(env_file or Path(".env"), []), **environ, **(options or {})}
+    return [f"{name} is no setting any more and is passed over; {GONE[name]}" for name in GONE if given.get(name)]
+
+
 def lend_to_workers(options: Mapping[str, str], environ: MutableMapping[str, str] | None = None) -> None:
     """Have ``options`` of the command line, by variable, stand in the environment, where all processes of a server read them."""
     environ = os.environ if environ is None else environ
@@ -273,7 +263,7 @@ def _given(
     for key in from_file:
         if key.upper() in STRANGERS:
             lines.append(f"{key} in .env is not a setting; {instead(key.upper())}")
-        elif key not in names and not key.startswith(_ENVIRONMENT_OF_OTHERS):
+        elif key not in names and key not in GONE and not key.startswith(_ENVIRONMENT_OF_OTHERS):
             near = difflib.get_close_matches(key.upper(), names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{key} in .env is not a setting{hint} (.env.example lists them all)")
@@ -388,7 +378,7 @@ def render_env_example() -> str:
         default = getattr(defaults, name)
         shown_default = "empty" if default == "" else default
         parts.append(
-            f"# {description(name)}\n# Allowed: {_allowed(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
+            f"# {description(name)}\n# Allowed: {allowed_by(annotation)}. Default: {shown_default}\n# {name.upper()}={default}\n"
         )
     return "\n".join(parts)
 

@@ -18,8 +18,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
-
 from app.cache.codec import encode
 from app.cache.opening import open_store
 from app.cache.store import Changes, Row, RunInfo, Store
@@ -103,7 +101,7 @@ class Worker:
         self.symbols = [f"S{number:06}" for number in range(count)]
         self.store = LosingStore(store)
         self.selector = selector
-        settings = msgspec.convert({"clock": "replay", "l1_max_entries": count, "stream_max_symbols": count}, Settings)
+        settings = Settings(clock="replay", l1_max_entries=count, stream_max_symbols=count)
         self.parts = Parts(settings, cast("Store", self.store), clock=time.monotonic, rng=random.Random(1), logs=None)
 
     async def begin(self, followed: int) -> list[asyncio.Task[None]]:
@@ -147,7 +145,7 @@ class Worker:
         began = time.perf_counter()
         await work()
         # The last read waited for something to come.
-        applied_s = -self.parts.settings.feed_wait_ms / 1000.0 + time.perf_counter() - began
+        applied_s = -self.parts.constants.feed_wait_ms / 1000.0 + time.perf_counter() - began
         await self.parts.tiers.close()
         await asyncio.sleep(0.5)
         seen = self.selector

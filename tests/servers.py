@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import os
 import secrets
 import shutil
@@ -135,19 +136,22 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 class DecideServer:
     """``decide serve`` with the given arguments and settings, in an empty working folder (no .env). ``place`` is its port, or its
-    Unix socket (``HOST=unix:/…``), over which it is then asked. A ``launcher`` is a command that becomes the one behind it.
+    Unix socket (``HOST=unix:/…``), over which it is then asked. A ``launcher`` is a command that becomes the one behind it. Names
+    of ``constants`` are lower case among ``settings``, which are environment variables.
     """
 
     def __init__(self, folder: Path, arguments: Sequence[str] = (), launcher: Sequence[str] = (), **settings: str) -> None:
+        constants = {name: settings.pop(name) for name in list(settings) if name.islower()}
         self.port = int(settings.get("PORT", 0)) or free_port()
         over_unix, _, path = settings.get("HOST", "").partition("unix:")
         self.place = Path(path) if path and not over_unix else self.port
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "server.log"
         environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
+        module = ["tests.small_server", json.dumps(constants)] if constants else ["app", "serve"]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*launcher, sys.executable, "-m", "app", "serve", *arguments],
+                [*launcher, sys.executable, "-m", *module, *arguments],
                 cwd=folder,
                 env=environment,
                 stdout=log,

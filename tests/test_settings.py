@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app.errors import SettingsError
 from app.options import Settings
-from app.settings import SECRETS, keys_wanted, load_setting, load_settings, render_env_example
+from app.settings import SECRETS, keys_wanted, load_setting, load_settings, render_env_example, settings_gone
 from app.shown_settings import console_url, public_settings, started_facts
-from app.strangers import STRANGERS, strangers_told
+from app.strangers import GONE, STRANGERS, strangers_told
 from tests.servers import ROOT
 
 _NO_FILE = Path("no-such-file")
@@ -107,7 +107,7 @@ def test_the_environment_wins_over_the_file_and_empty_means_default(tmp_path: Pa
         ("PORT", "80a", "a whole number"),
         ("L1_TTL_S", "nan", "a number, at least 0.1"),
         ("L1_TTL_S", "inf", "a number, at least 0.1"),
-        ("L1_TTL_JITTER", "0.6", "at most 0.5"),
+        ("L1_LEASE_S", "0.4", "at least 0.5"),
         ("L2_TIMEOUT_MS", "0", "above 0"),
         ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("KEY_PREFIX", "a b", "text matching"),
@@ -134,10 +134,10 @@ def test_words_are_taken_in_any_case() -> None:
 
 def test_one_setting_is_read_without_the_others() -> None:
     """By the same rules, from the same places; what is wrong with others is not its matter."""
-    assert load_setting("warm_memory_mb", {"PORT": "none"}, _NO_FILE) == 0
-    assert load_setting("warm_memory_mb", {"WARM_MEMORY_MB": "300"}, _NO_FILE) == 300
-    with pytest.raises(SettingsError, match="WARM_MEMORY_MB is 'much'; allowed: a whole number, at least 0"):
-        load_setting("warm_memory_mb", {"WARM_MEMORY_MB": "much"}, _NO_FILE)
+    assert load_setting("drain_s", {"PORT": "none"}, _NO_FILE) == Settings().drain_s
+    assert load_setting("drain_s", {"DRAIN_S": "30"}, _NO_FILE) == 30
+    with pytest.raises(SettingsError, match="DRAIN_S is 'much'; allowed: a number, at least 0"):
+        load_setting("drain_s", {"DRAIN_S": "much"}, _NO_FILE)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,18 @@ def test_strangers_are_no_settings_and_name_settings_that_exist() -> None:
     """A name that becomes a setting is none of them any more."""
     assert not STRANGERS.keys() & set(_NAMES)
     assert {each.setting for each in STRANGERS.values()} - {""} <= set(_NAMES)
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_setting_of_the_version_before_is_told_with_what_became_of_it_and_refused_nowhere(name: str, tmp_path: Path) -> None:
+    """In the environment, in .env and by option; whatever its value was."""
+    file, said = env_file(tmp_path, f"{name}=1\n"), f"{name} is no setting any more and is passed over; {GONE[name]}"
+    assert load_settings({name: "x"}, file, options={name: "2"}) == Settings()
+    assert settings_gone({name: "x"}, _NO_FILE) == settings_gone({}, file) == settings_gone({}, _NO_FILE, options={name: "2"})
+    assert settings_gone({}, file) == [said]
+    assert settings_gone({"PORT": "1", name: ""}, file) == []
+    assert name not in _NAMES
+    assert set(re.findall(r"[A-Z0-9_]{6,}", GONE[name])) <= set(_NAMES)
 
 
 @pytest.mark.parametrize(

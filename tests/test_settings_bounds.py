@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from app.cache.feed import Feed
 from app.cache.store import Changes
+from app.constants import CONSTANTS
 from app.errors import SettingsError
-from app.options import BOUNDS, Bound, Settings
+from app.options import BELOW_INPUT_LIMIT, Settings
 from app.settings import load_settings
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 
@@ -26,13 +27,9 @@ def _load(**settings: float) -> Settings:
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({"feed_wait_ms": 5000, "l1_lease_s": 5}, ("FEED_WAIT_MS", "L1_LEASE_S")),
-        ({"feed_wait_ms": 2501}, ("FEED_WAIT_MS", "L1_LEASE_S")),
         ({"price_max_age_s": 10_000_000}, ("PRICE_MAX_AGE_S", "INPUT_LIMIT_S")),
         ({"agents_max_age_s": 10_000_000}, ("AGENTS_MAX_AGE_S", "INPUT_LIMIT_S")),
-        ({"l2_max_pending": 10}, ("L2_MAX_PENDING", "BATCH_MAX")),
-        ({"max_body_bytes": 256}, ("MAX_BODY_BYTES", "BATCH_MAX")),
-        ({"stream_queue": 999}, ("STREAM_QUEUE", "STREAM_MAX_SYMBOLS")),
+        ({"input_limit_s": 600_000}, ("INPUT_LIMIT_S", "AGENTS_MAX_AGE_S")),
     ],
 )
 def test_a_contradiction_is_refused_with_both_names_and_a_way_out(settings: dict[str, float], names: Sequence[str]) -> None:
@@ -46,21 +43,19 @@ def test_a_contradiction_is_refused_with_both_names_and_a_way_out(settings: dict
     assert f", or {names[1]} of at " in line
 
 
-@pytest.mark.parametrize("bound", BOUNDS)
-def test_every_bound_lets_its_limit_pass_and_the_defaults_are_inside_it(bound: Bound) -> None:
-    """As much as is allowed is allowed."""
-    greater = getattr(Settings(), bound.greater)
-    most = greater / bound.scale
-    settings = {bound.lesser: min(most, 10_000) if bound.lesser == "batch_max" else most}
-    whole = isinstance(getattr(Settings(), bound.lesser), int)
-    _load(**{name: int(value) if whole else value for name, value in settings.items()})
+@pytest.mark.parametrize("name", BELOW_INPUT_LIMIT)
+def test_as_much_as_is_allowed_is_allowed(name: str) -> None:
+    """The limit itself passes, and so do the defaults."""
+    most = Settings().input_limit_s
+    assert getattr(_load(**{name: most}), name) == most
+    assert getattr(_load(), name) <= most
 
 
 def test_what_is_wrong_by_itself_is_told_once() -> None:
     """Not that it does not fit the others too."""
     with pytest.raises(SettingsError) as refused:
-        load_settings({"L1_LEASE_S": "x", "FEED_WAIT_MS": "60000"}, _NO_FILE)
-    assert [line.partition(" ")[0] for line in refused.value.lines] == ["L1_LEASE_S"]
+        load_settings({"INPUT_LIMIT_S": "x", "AGENTS_MAX_AGE_S": "10000000"}, _NO_FILE)
+    assert [line.partition(" ")[0] for line in refused.value.lines] == ["INPUT_LIMIT_S"]
 
 
 class QuietStore(FakeStore):
@@ -79,20 +74,16 @@ class QuietStore(FakeStore):
         return Changes(after, (), lost=False)
 
 
-@given(feed_wait_ms=st.floats(1, 60_000), l1_lease_s=st.floats(0.5, 3600))
-def test_with_settings_that_are_taken_a_quiet_feed_keeps_l1_fresh(feed_wait_ms: float, l1_lease_s: float) -> None:
+@given(l1_lease_s=st.floats(0.5, 3600))
+def test_with_settings_that_are_taken_a_quiet_feed_keeps_l1_fresh(l1_lease_s: float) -> None:
     """Whatever is accepted: no read of the feed is so long that the lease ends in it."""
-    try:
-        settings = _load(feed_wait_ms=feed_wait_ms, l1_lease_s=l1_lease_s)
-    except SettingsError:
-        return
+    lease_s, wait_s = _load(l1_lease_s=l1_lease_s).l1_lease_s, CONSTANTS.feed_wait_ms / 1000.0
     clock = Clock()
     store, meters = QuietStore(clock), CountingMeters()
     tiers = make_tiers(store, meters, clock, ttl_s=1e9)
     store.is_fresh = lambda: tiers.hit("A", clock.now) is not None
 
     async def work() -> None:
-        wait_s, lease_s = settings.feed_wait_ms / 1000.0, settings.l1_lease_s
         rng, sleep = random.Random(1), asyncio.sleep
         feed = Feed(store, tiers, meters, wait_s=wait_s, lease_s=lease_s, rng=rng, clock=clock, now_ms=lambda: 0, sleep=sleep)
         await feed.step()
@@ -102,3 +93,13 @@ def test_with_settings_that_are_taken_a_quiet_feed_keeps_l1_fresh(feed_wait_ms: 
 
     asyncio.run(work())
     assert store.seen == [True] * 5
+
+
+def test_constants_fit_all_settings_that_are_taken() -> None:
+    """The largest batch can be loaded whole, and named; nobody who follows as much as they may is dropped by a publication."""
+    largest = _load(batch_max=10_000, stream_max_symbols=10_000)
+    assert largest.batch_max <= CONSTANTS.l2_max_pending
+    assert largest.stream_max_symbols <= CONSTANTS.stream_queue
+    for more in ("batch_max", "stream_max_symbols"):
+        with pytest.raises(SettingsError):
+            _load(**{more: 10_001})

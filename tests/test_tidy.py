@@ -18,7 +18,7 @@ _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
     *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")),
-    *(".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml"),
+    *(".ci", ".dockerignore", ".github", ".gitattributes", ".gitignore", ".pre-commit-config.yaml"),
 }
 _PAGE_LINES = {
     "README.md": 150,

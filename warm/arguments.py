@@ -8,7 +8,7 @@ After 3 and 130 the store holds the whole old or the whole new data, never a par
 from pathlib import Path
 
 from app.arguments import Parser, number
-from app.setting_options import STORE_SETTINGS, add_settings
+from app.setting_options import STORE_SETTINGS, add_gone, add_settings
 from app.settings import choices, description
 from warm.exchanges import codes
 
@@ -64,8 +64,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--memory-mb",
         type=number(least=1, most=_MEMORY_MOST_MB, whole=True),
-        help="memory that the run may take (default: WARM_MEMORY_MB, else half of the machine's, 85 %% of the container's, or"
-        " what is free)",
+        help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
     )
     parser.add_argument(
         "--watch",
@@ -73,7 +72,8 @@ def make_parser() -> Parser:
         help="load again whenever a file has changed, until SIGTERM or Ctrl-C (exit code 0); a refused load ends nothing",
     )
     parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
-    add_settings(parser, (*STORE_SETTINGS, "clock_skew_s"), "where it is published, and by whose clock")
+    add_settings(parser, STORE_SETTINGS, "where it is published")
+    add_gone(parser, ("CLOCK_SKEW_S",))
     return parser
 
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from app.cache.store import RunInfo
 from app.domain.aliases import NO_ALIASES, Aliases
+from app.domain.staleness import SKEW_MS
 from app.errors import StoreError
-from app.options import Settings
 from warm.agents.registry import NO_AGENTS, read_agents, settle, tell
 from warm.agents.rows import Context
 from warm.agents.tally import KEPT
@@ -39,10 +39,6 @@ USAGE = 2
 STORE_FAILED = 3
 ALL_NEWER = 4
 INTERRUPTED = 130
-
-
-SKEW_MS = round(Settings().clock_skew_s * 1000)
-"""How far ahead of its clock a run takes an output for one of now, unless CLOCK_SKEW_S says otherwise."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uuid_utils
 from rich.console import Console
 
@@ -18,7 +17,7 @@ from app.domain.aliases import make_aliases
 from app.errors import SettingsError
 from app.options import Settings
 from app.setting_options import given_settings
-from app.settings import load_setting
+from app.settings import load_setting, settings_gone
 from warm.arguments import MOMENT_RULE
 from warm.errors import InputRefused
 from warm.explain import Others, explain
@@ -77,13 +76,8 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 
 
 def _memory(given_mb: int | None) -> MemoryBound:
-    """What the run may take: as the option has it, else the setting, else a share of the machine's.
-
-    Raises:
-        SettingsError: the setting is wrong.
-    """
-    most_mb = load_setting("warm_memory_mb") if given_mb is None else given_mb
-    return MemoryBound(most_mb * MB) if most_mb else MemoryBound.of_machine()
+    """What the run may take: as the option has it, else a share of the machine's."""
+    return MemoryBound.of_machine() if given_mb is None else MemoryBound(given_mb * MB)
 
 
 def settings_store(settings: Settings) -> WarmStore:
@@ -99,21 +93,22 @@ def settings_store(settings: Settings) -> WarmStore:
 
 
 def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
-    """What the settings say, with the command line's ``options`` over them. Where they are wrong and not ``needed``, the defaults
-    and the option for the clock: what opens no store needs no other.
+    """What the settings say, with the command line's ``options`` over them. Where they are wrong and not ``needed``, the
+    defaults: what opens no store needs no other.
 
     Raises:
         SettingsError: a setting is wrong.
     """
     from app.settings import load_settings  # noqa: PLC0415
 
+    for line in settings_gone(options=options):
+        print(f"settings: {line}", file=sys.stderr)
     try:
         return load_settings(options=options)
     except SettingsError:
         if needed:
             raise
-        skew = options.get("CLOCK_SKEW_S")
-        return Settings(clock_skew_s=float(skew)) if skew else Settings()
+        return Settings()
 
 
 def _no_store() -> WarmStore:
@@ -147,7 +142,6 @@ def start(
         settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
     except SettingsError as error:
         return _wrong_settings(error)
-    options = msgspec.structs.replace(options, skew_ms=round(settings.clock_skew_s * 1000))
     if arguments.explain is not None:
         with options.memory.watched(_end_explaining):
             others = Others(arguments.prices, arguments.agents)

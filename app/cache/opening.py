@@ -5,6 +5,9 @@ from pathlib import Path
 from app.cache.embedded import EmbeddedStore
 from app.cache.redis import RedisStore
 
+REDIS_CONNECTIONS = 16
+"""Of one worker, for reads."""
+
 
 def open_store(
     *,
@@ -12,7 +15,6 @@ def open_store(
     store_path: Path,
     key_prefix: str,
     redis_password: str = "",
-    max_connections: int = 16,
     read_timeout_s: float = 2.0,
     feed_wait_s: float = 1.0,
 ) -> RedisStore | EmbeddedStore:
@@ -26,7 +28,7 @@ def open_store(
             redis_url,
             password=redis_password,
             prefix=key_prefix,
-            max_connections=max_connections,
+            max_connections=REDIS_CONNECTIONS,
             read_timeout_s=read_timeout_s,
             feed_wait_s=feed_wait_s,
         )

@@ -9,7 +9,7 @@ _OWN_FILES = 64
 moment; the rest is what nobody thought of.
 """
 _MORE_REDIS_CONNECTIONS = 16
-"""Besides L2_MAX_CONNECTIONS: the feed's, keys' and limits'."""
+"""Besides the pool's: the feed's, keys' and limits'."""
 
 
 def open_files() -> int | None:

@@ -127,8 +127,10 @@ class TcpListener:
 class UnixListener:
     """A Unix socket that listens at ``path`` from the start, until its file is removed and the last process closes it.
 
-    It is not left to Granian, whose workers would begin to listen when they are ready: until then nobody could tell a server that
-    starts from the file that a dead one left. And nobody can connect to what does not listen, so it has its permissions before.
+    It is not left to Granian (2.8 has `uds` and `uds_permissions`). That does not replace the file that a dead server left, it
+    removes at the end whatever is there, a successor's too, and its workers begin to listen when they are ready: until then
+    nobody could tell a server that starts from a dead one's file. Nobody can connect to what does not listen, so it has its
+    permissions before.
 
     Raises:
         OSError: it cannot be there; a file that is no forsaken socket is left alone.

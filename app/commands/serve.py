@@ -5,6 +5,7 @@ does not accept its password, or there can be no traces, 4 it cannot listen: its
 there (yet).
 """
 
+import functools
 import logging
 import os
 import shutil
@@ -17,18 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from app.arguments import Parser
-from app.cache.opening import open_store
+from app.cache.opening import REDIS_CONNECTIONS, open_store
 from app.cache.store import Store
 from app.commands.files import LEAST_CONNECTIONS, connections_within, files_kept, open_files
 from app.commands.greeting import LOOK_S, greeting
 from app.commands.listening import TcpListener, UnixListener, free_address
 from app.commands.server import HANGUP, LOGGER, DecideServer
+from app.constants import CONSTANTS, Constants
 from app.errors import SettingsError, StoreRefused
 from app.middleware.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
 from app.observe.logs import STDOUT
 from app.options import Settings
-from app.setting_options import add_settings, given_settings
+from app.setting_options import add_gone, add_settings, given_settings
 from app.settings import (
     MULTIPROCESS_VARIABLE,
     keys_wanted,
@@ -38,6 +40,7 @@ from app.settings import (
     loaded_by_unit,
     multiprocess_dir,
     secret_files,
+    settings_gone,
 )
 from app.strangers import strangers_told
 from app.unix_sockets import socket_path
@@ -88,9 +91,7 @@ def _log_dictconfig(log_format: str, log_level: str) -> dict[str, Any]:
     }
 
 
-def _loop(name: str) -> Loops:
-    if name != "auto":
-        return Loops(name)
+def _loop() -> Loops:
     try:
         import uvloop  # noqa: F401, PLC0415 - only to see whether it is there
     except ImportError:
@@ -98,7 +99,7 @@ def _loop(name: str) -> Loops:
     return Loops.uvloop
 
 
-def _load_app(crew: Crew, number: int) -> Callable[..., Any]:
+def _load_app(constants: Constants, crew: Crew, number: int) -> Callable[..., Any]:
     """Called in each worker, which alone imports the application; until that is done, SIGTERM ends the worker at once."""
     if HANGUP:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -115,7 +116,7 @@ def _load_app(crew: Crew, number: int) -> Callable[..., Any]:
 
     # Before there are threads, which inherit it.
     hold_stop()
-    return create_app(crew, number)
+    return create_app(crew, number, constants)
 
 
 def _forget(number: int) -> None:
@@ -137,7 +138,7 @@ def _connections(settings: Settings) -> tuple[int, str]:
         SettingsError: the system allows too few open files.
     """
     files = open_files()
-    kept = files_kept(settings.l2_max_connections if settings.redis_url else 0)
+    kept = files_kept(REDIS_CONNECTIONS if settings.redis_url else 0)
     found = connections_within(settings.max_connections, files, kept)
     if found is None:
         least = f"at least {kept + LEAST_CONNECTIONS:,}: {kept} for a worker itself, and {LEAST_CONNECTIONS} connections"
@@ -151,7 +152,12 @@ def _connections(settings: Settings) -> tuple[int, str]:
 
 
 def serve(
-    settings: Settings, place: str | TcpListener | UnixListener, connections: int, told: str, warned: Sequence[str]
+    settings: Settings,
+    place: str | TcpListener | UnixListener,
+    connections: int,
+    told: str,
+    warned: Sequence[str],
+    constants: Constants = CONSTANTS,
 ) -> None:
     """Run the server on an address, or a socket, until it is told to stop; its log begins with ``told`` and ``warned``."""
     listener = None if isinstance(place, str) else place
@@ -172,7 +178,7 @@ def serve(
             port=settings.port,
             interface=Interfaces.ASGI,
             workers=settings.workers,
-            loop=_loop(settings.loop),
+            loop=_loop(),
             # Not "auto": while it waits to see whether HTTP/2 is spoken, and in HTTP/2, no timeout for headers holds, so that a
             # connection that says nothing stays for ever.
             http=HTTPModes.http1,
@@ -193,7 +199,7 @@ def serve(
         for each in warned:
             logging.getLogger(LOGGER).warning(each)
         # Not by its name: Granian would look for it in the working folder first, and run what else is called so there.
-        server.serve(target_loader=_load_app, wrap_loader=False)
+        server.serve(target_loader=functools.partial(_load_app, constants), wrap_loader=False)
     finally:
         for each in filter(None, (signal.SIGTERM, signal.SIGINT, HANGUP)):
             # Python gives handlers up before the process ends: one more signal in that moment would be how it ended.
@@ -230,10 +236,11 @@ def make_parser() -> Parser:
     """The arguments: all settings."""
     made = Parser("decide serve", usage="decide serve [--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
     add_settings(made)
+    add_gone(made)
     return made
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
     """Entry point."""
     options = given_settings(make_parser().parse_args(arguments))
     try:
@@ -246,7 +253,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     lend_to_workers(options)
     refused, told = None, ""
-    warnings = [*filter(None, [warned]), *strangers_told(os.environ)]
+    warnings = [*filter(None, [warned]), *strangers_told(os.environ), *settings_gone(options=options)]
     try:
         told = greeting(
             settings,
@@ -269,7 +276,7 @@ def main(arguments: Sequence[str]) -> int:
         where = f"HOST is {settings.host!r}" + ("" if socket_path(settings.host) else f" and PORT is {settings.port}")
         print(f"settings: {where}; cannot listen there: {error.strerror or error}", file=sys.stderr)
         return _CANNOT_LISTEN
-    serve(settings, place, connections, told, warnings)
+    serve(settings, place, connections, told, warnings, constants)
     return 0
 
 

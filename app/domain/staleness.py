@@ -11,6 +11,12 @@ _ERROR_TROUBLES: frozenset[Trouble | None] = frozenset(
 )
 
 
+PRICE_MAX_BARS = 2
+"""A price is stale when so many bars after its last are over by its market's calendar and have not come."""
+SKEW_MS = 300_000
+"""How far ahead of the clock an input may lie: clocks of two machines differ."""
+
+
 class Limits(msgspec.Struct, frozen=True, gc=False):
     """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing, and so
     does one that lies further ahead of the clock than ``skew_ms``. With ``price_bars`` a price is stale instead when so many bars
@@ -21,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     agents_ms: float
     input_ms: float
     half_life_ms: float
-    skew_ms: float = 300_000.0
+    skew_ms: float = SKEW_MS
     price_bars: int = 0
 
     def price_life_ms(self, record: PriceRecord) -> float:

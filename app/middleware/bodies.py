@@ -119,7 +119,7 @@ class Bodies:
     """Reads bodies of up to ``max_bytes`` that arrive within ``timeout_s``. Belongs to one event loop."""
 
     def __init__(self, max_bytes: int, timeout_s: float) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._watch = _Watch(timeout_s)
 
@@ -132,7 +132,7 @@ class Bodies:
         Raises:
             Problem: 413 if it is too long, 408 if it takes too long, 400 if the client goes away before its end.
         """
-        declared = _declared_length(headers, self._max_bytes)
+        declared = _declared_length(headers, self.max_bytes)
         if declared == 0:
             return b""
         task = self._watch.begin(asyncio.get_running_loop())
@@ -173,8 +173,8 @@ class Bodies:
             if message["type"] == "http.disconnect":
                 raise Problem(400, "incomplete-body", "Bad request", "the connection closed before the end of the body")
             body += message.get("body", b"")
-            if len(body) > self._max_bytes:
-                raise _too_large(self._max_bytes)
+            if len(body) > self.max_bytes:
+                raise _too_large(self.max_bytes)
             if len(body) == declared or not message.get("more_body", False):
                 return bytes(body)
             message = await receive()

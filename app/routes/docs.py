@@ -1,11 +1,10 @@
 """GET /docs: Swagger UI on /openapi.json, offline. GET /redoc leads there.
 
-The package `flask-swagger-ui` brings Swagger UI's files. Nothing of it is imported (that would want Flask): the files are found
-beside its code, the few that are needed are read once, and served from memory. Its page is ours, without inline scripts, so that
-a strict content security policy holds.
+Swagger UI's files are kept in ``docs/swagger-ui`` as it publishes them, with its version and licence; `just swagger-ui` brings
+newer ones. They are read once, and served from memory. The page is ours, without inline scripts, so that a strict content
+security policy holds.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.requests import Request
@@ -14,8 +13,8 @@ from starlette.responses import Response
 from app.routes.assets import Asset, Page
 
 PATH = "/docs"
-_PACKAGE = "flask_swagger_ui"
 _OURS = Path(__file__).resolve().parent.parent / "docs"
+_THEIRS = _OURS / "swagger-ui"
 # Swagger UI's style sheet draws its arrows with data URLs.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -30,22 +29,13 @@ async def to_docs(_: Request) -> Response:
 
 
 def docs_page() -> Page:
-    """The page, and what it loads.
-
-    Raises:
-        RuntimeError: Swagger UI's files are not installed.
-    """
-    # find_spec of a top-level package imports nothing.
-    spec = find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise RuntimeError(f"{_PACKAGE} is not installed, and /docs needs its files; install requirements.lock, or set PAGES=off")
-    theirs = Path(spec.origin).parent / "dist"
+    """The page, and what it loads."""
     page = Asset((_OURS / "index.html").read_bytes(), "text/html", {"Content-Security-Policy": POLICY})
     files = {
         "docs.js": Asset((_OURS / "docs.js").read_bytes(), _SCRIPT),
         "docs.css": Asset((_OURS / "docs.css").read_bytes(), _STYLE),
-        "swagger-ui-bundle.js": Asset((theirs / "swagger-ui-bundle.js").read_bytes(), _SCRIPT),
-        "swagger-ui.css": Asset((theirs / "swagger-ui.css").read_bytes(), _STYLE),
-        "favicon.png": Asset((theirs / "favicon-32x32.png").read_bytes(), "image/png"),
+        "swagger-ui-bundle.js": Asset((_THEIRS / "swagger-ui-bundle.js").read_bytes(), _SCRIPT),
+        "swagger-ui.css": Asset((_THEIRS / "swagger-ui.css").read_bytes(), _STYLE),
+        "favicon.png": Asset((_THEIRS / "favicon-32x32.png").read_bytes(), "image/png"),
     }
     return Page(page, files)

@@ -1,20 +1,20 @@
 """Whether a live price is believed: one that a slip made (another unit, another symbol, no split) must not make a decision."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from app.domain.live import believed
 from app.domain.vector import PriceRecord
 from app.routes.decoding import invalid
 
+_DEVIATIONS = 10.0
+"""Standard deviations, by the symbol's own volatility and its last close's age. Splits and slips lie beyond, crashes within."""
+
 
 class LivePrices(NamedTuple):
-    """How far from the last close a live price may lie (`domain.live.believed`; 0: anywhere), and whether one outside is ignored
-    and not refused.
-    """
+    """What becomes of a live price that lies further from the last close than is believed (`domain.live.believed`)."""
 
-    deviations: float = 0.0
-    ignores: bool = False
+    outside: Literal["refuse", "ignore", "accept"]
 
     def checked(self, price: float, record: PriceRecord, now_ms: int, field: str) -> tuple[float | None, str | None]:
         """The price to decide with, None without one, and why ``price`` is not it.
@@ -22,18 +22,18 @@ class LivePrices(NamedTuple):
         Raises:
             Problem: 422 naming ``field``.
         """
-        within = believed(record, now_ms, self.deviations) if self.deviations else None
+        within = None if self.outside == "accept" else believed(record, now_ms, _DEVIATIONS)
         if within is None or within[0] <= price <= within[1]:
             return price, None
         low, high = within
         when = datetime.fromtimestamp(record.as_of_ms / 1000, UTC)
-        why = f"allowed: {low:.6g} to {high:.6g}, by the last close of {when:%Y-%m-%d %H:%M} UTC (LIVE_PRICE_DEVIATIONS)"
-        if not self.ignores:
+        why = f"allowed: {low:.6g} to {high:.6g}, by the last close of {when:%Y-%m-%d %H:%M} UTC (LIVE_PRICE_OUTSIDE)"
+        if self.outside == "refuse":
             raise invalid(field, f"{field} is {price:g}; {why}")
         return None, f"{price:g}; {why}"
 
 
-ANY_PRICE = LivePrices()
+ANY_PRICE = LivePrices("accept")
 
 
 def unused(price: float | None, bars: PriceRecord | None) -> str | None:

@@ -26,7 +26,7 @@ _BATCH = 100
 _LARGEST_BATCH = 1000
 _FILLS, _LOOKS = 10, 16
 _FILLERS = 8
-"""Batches at a time: even if all reach one worker they are fewer decisions than MAX_IN_FLIGHT, so that none is refused."""
+"""Batches at a time: even if all reach one worker they are fewer decisions than may be waited for, so that none is refused."""
 _WORKERS_S = 30.0
 _UNPACKED = re.compile(r"^(?:\S+ +){5}(/.*/_MEI[^/\n]+)/", re.MULTILINE)
 """In ``/proc/PID/maps``: files of the folder that PyInstaller unpacks to, which may have spaces in it; behind five columns."""

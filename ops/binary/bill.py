@@ -36,7 +36,6 @@ from app.version import VERSION
 ROOT = Path(__file__).resolve().parent.parent.parent
 _GLIBC = re.compile(r"\bGLIBC_(\d+(?:\.\d+)+)")
 _LONGEST_LICENCE_NAME = 80
-_SWAGGER_UI = ("flask_swagger_ui", "dist", "swagger-ui-bundle.js")
 _ELF = b"\x7fELF"
 
 
@@ -105,20 +104,18 @@ def from_distributions(wanted: set[Path], sha256s: Mapping[str, str]) -> Iterato
             yield part, files & wanted
 
 
-def from_swagger_ui(wanted: set[Path]) -> Iterator[tuple[Part, set[Path]]]:
-    """Swagger UI, which a distribution carries that has a licence of its own. Its files stay that one's: what was installed, and
-    by which checksum, is to be said too.
+def swagger_ui(folder: Path = ROOT / "app" / "docs" / "swagger-ui") -> Part:
+    """Swagger UI, which is kept among our files.
 
     Raises:
         Unknown: it does not say which version it is.
     """
-    for folder in sorted({path.parent for path in wanted if path.parts[-3:] == _SWAGGER_UI}):
-        said = folder / "VERSION"
-        version = said.read_text(encoding="utf-8").strip().removeprefix("v") if said.exists() else ""
-        if not version:
-            raise Unknown(f"nobody knows which Swagger UI is in {folder}: {said.name} is missing or empty")
-        # By the name that it is distributed under, since advisories have that one.
-        yield Part(PackageURL("npm", None, "swagger-ui-dist", version), "Apache-2.0", "", (folder / "LICENSE",)), set()
+    said = folder / "VERSION"
+    version = said.read_text(encoding="utf-8").strip().removeprefix("v") if said.exists() else ""
+    if not version:
+        raise Unknown(f"nobody knows which Swagger UI is in {folder}: {said.name} is missing or empty")
+    # By the name that it is distributed under, since advisories have that one.
+    return Part(PackageURL("npm", None, "swagger-ui-dist", version), "Apache-2.0", "", (folder / "LICENSE",))
 
 
 def from_debian(wanted: set[Path]) -> Iterator[tuple[Part, set[Path]]]:
@@ -232,8 +229,8 @@ def main(arguments: list[str]) -> int:
     # Of PyInstaller itself there are the bootloader, which is the binary's beginning, and modules that it always puts in.
     bootloader = next(path for path in map(Path, sys.path) if (path / "PyInstaller").is_dir()) / "PyInstaller" / "__init__.py"
     try:
-        looks = (from_swagger_ui, partial(from_distributions, sha256s=hashes(report)), from_debian, from_python)
-        found = parts(files | {bootloader}, inside_path.parent, looks)
+        looks = (partial(from_distributions, sha256s=hashes(report)), from_debian, from_python)
+        found = [*parts(files | {bootloader}, inside_path.parent, looks), swagger_ui()]
     except Unknown as error:
         print(f"bill: {error}", file=sys.stderr)
         return 1

@@ -15,7 +15,7 @@ PEERS = "bench.peers"
 EXCLUDED = (
     PEERS,
     *("tkinter", "curses", "readline", "idlelib", "turtle", "doctest", "pydoc", "test", "ensurepip", "venv"),
-    *("setuptools", "pip", "_distutils_hack", "pytest", "IPython", "hypothesis", "flask", "werkzeug", "jinja2"),
+    *("setuptools", "pip", "_distutils_hack", "pytest", "IPython", "hypothesis", "jinja2"),
     *("numpy.f2py", "numpy.testing", "numpy.distutils", "matplotlib.tests", "matplotlib.testing", "pylab"),
     *("PIL.ImageQt", "PIL.ImageTk", "PIL._avif", "PIL._webp", "PIL._imagingcms", "PIL._imagingft"),
 )
@@ -37,7 +37,6 @@ _UNUSED_DATA = (
 )
 UNUSED_HOOKS = ("pyi_rth_mplconfig",)
 """Of what PyInstaller runs before all else: this one would make a folder for matplotlib at every start of a server."""
-_SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 _LEXERS = ("pygments.lexers._mapping", "pygments.lexers.python")
 _RENAMED = {"pillow.libs": "PIL", "_polars_runtime_32": "polars", "pyhdrh": "hdrh"}
 """Whose a top-level name is, where it is not the package's own."""
@@ -50,12 +49,6 @@ def our_files(root: Path) -> Iterator[tuple[str, str]]:
     for folder in ("prices", "agents"):
         yield str(root / "data" / folder), f"warm/sample/{folder}"
     yield str(root / "data" / "sessions"), "warm/tables"
-
-
-def swagger_files(package: Path) -> Iterator[tuple[str, str]]:
-    """Those of Swagger UI's files that `app.routes.docs` serves."""
-    for name in _SWAGGER:
-        yield str(package / "dist" / name), "flask_swagger_ui/dist"
 
 
 def split(files: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:

@@ -14,7 +14,7 @@ def lone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideServ
     """A server on SQLite, warmed, on the replay clock; use `server`."""
     folder: Path = tmp_path_factory.mktemp("server")
     publish_universe(folder / "store.sqlite3")
-    settings = {"STORE_PATH": str(folder / "store.sqlite3"), "CLOCK": "replay", "LOG_FORMAT": "json", "BODY_TIMEOUT_S": "2"}
+    settings = {"STORE_PATH": str(folder / "store.sqlite3"), "CLOCK": "replay", "LOG_FORMAT": "json", "body_timeout_s": "2"}
     settings["KEEP_ALIVE_S"] = "10"
     with decide_server(folder, **settings) as running:
         running.wait_ready()

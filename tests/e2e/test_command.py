@@ -208,16 +208,19 @@ def test_a_working_folder_that_is_gone_is_said(tmp_path: Path) -> None:
 
 def test_options_reach_the_workers(tmp_path: Path) -> None:
     """Settings of the command line are those of every process of the server, and stand in its status."""
-    given = {"BATCH_MAX": "7", "LOG_FORMAT": "JSON", "API_PORT": "9"}
-    with decide_server(tmp_path, arguments=("--batch-max", "2", "--workers", "2"), **given) as server:
+    given = {"BATCH_MAX": "7", "LOG_FORMAT": "JSON", "API_PORT": "9", "MAX_IN_FLIGHT": "5"}
+    with decide_server(tmp_path, arguments=("--batch-max", "2", "--workers", "2", "--loop", "asyncio"), **given) as server:
         settings = httpx.get(f"{server.url}/status", timeout=10).json()["settings"]
         assert (settings["batch_max"], settings["workers"]) == (2, 2)
     _, log = stop_and_read_log(server)
     started = [line for line in map(json.loads, log.splitlines()) if line["event"] == "started"]
     assert [each["settings"]["batch_max"] for each in started] == [2, 2]
     assert {each["console"] for each in started} == {f"{server.url}/"}
-    assert "max_body_bytes" not in started[0]["settings"]
+    assert "batch_max" in started[0]["settings"]
+    assert "l1_ttl_s" not in started[0]["settings"]
     assert "API_PORT in the environment is not a setting; it is PORT here" in log
+    assert "MAX_IN_FLIGHT is no setting any more and is passed over; 10,000 decisions may be waited for" in log
+    assert "LOOP is no setting any more and is passed over; uvloop is taken where it is installed" in log
 
 
 def test_the_sample_is_warmed_from_any_folder(tmp_path: Path) -> None:

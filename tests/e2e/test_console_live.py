@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         _with_closes("AROUND", [20 * math.cos(each / 9) for each in range(60)], _DAY_MS),
     ]
     publish(store, rows, run_info(symbols=len(rows)))
-    with decide_server(folder, STORE_PATH=str(store), CLOCK="replay", WORKERS="2", FEED_WAIT_MS="200") as server:
+    with decide_server(folder, STORE_PATH=str(store), CLOCK="replay", WORKERS="2", feed_wait_ms="200") as server:
         server.wait_ready()
         yield Place(server, store)
 

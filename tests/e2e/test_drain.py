@@ -216,7 +216,7 @@ def test_a_signal_before_the_workers_are_up_ends_the_server(name: str, drain_s: 
 
 def test_an_unfinished_upload_outlives_neither_drain_nor_grace(tmp_path: Path) -> None:
     """The server ends within both, whatever a caller has not finished."""
-    settings = _settings(tmp_path, DRAIN_S="1", SHUTDOWN_GRACE_S="2", BODY_TIMEOUT_S="60")
+    settings = _settings(tmp_path, DRAIN_S="1", SHUTDOWN_GRACE_S="2", body_timeout_s="60")
     with decide_server(tmp_path, **settings) as server:
         server.wait_ready()
         with Wire(server.port) as upload:

@@ -104,7 +104,7 @@ def test_a_revoked_key_ends_within_the_lease_whatever_strangers_do(tmp_path: Pat
 
 def test_a_body_that_is_sent_whole_is_never_too_late(tmp_path: Path, redis_url: str) -> None:
     """However many strangers ask: no 408, though a body has a fraction of a second."""
-    with _house(tmp_path, redis_url, BODY_TIMEOUT_S="0.2") as house, Flood(house.server.port, 600, _METRICS):
+    with _house(tmp_path, redis_url, body_timeout_s="0.2") as house, Flood(house.server.port, 600, _METRICS):
         began, statuses = time.monotonic(), set()
         while time.monotonic() - began < _FLOOD_S:
             with house.server.client() as client:

@@ -150,7 +150,7 @@ def test_ready_turns_true_with_the_first_publication_and_a_newer_one_is_seen(
 def test_a_stop_with_an_unfinished_upload_open_is_clean(signal_sent: str, tmp_path: Path) -> None:
     """SIGTERM and SIGINT: exit code 0 within the grace, nothing left running, no traceback in the log."""
     publish_universe(tmp_path / "store.sqlite3")
-    settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "BODY_TIMEOUT_S": "300", "SHUTDOWN_GRACE_S": "3"}
+    settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "body_timeout_s": "300", "SHUTDOWN_GRACE_S": "3"}
     with decide_server(tmp_path, **settings) as server:
         server.wait_ready()
         with Wire(server.port) as wire:

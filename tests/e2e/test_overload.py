@@ -135,8 +135,8 @@ def test_batches_beyond_what_the_server_can_do_are_refused_at_once_and_hits_are_
         "CLOCK": "replay",
         "LOG_LEVEL": "info",
         "BATCH_MAX": str(_BATCH),
-        "MAX_BODY_BYTES": "1000000",
-        "MAX_IN_FLIGHT": str(8 * _BATCH),
+        "max_body_bytes": "1000000",
+        "max_in_flight": str(8 * _BATCH),
     }
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
         server.wait_ready()
@@ -151,7 +151,7 @@ def test_batches_beyond_what_the_server_can_do_are_refused_at_once_and_hits_are_
 def test_hits_beyond_what_the_server_can_do_are_all_served(tmp_path: Path) -> None:
     """A hit costs hardly more than its refusal would: none is refused, and connections bound how many wait."""
     publish_universe(tmp_path / "store.sqlite3", _SYMBOLS)
-    settings = {"CLOCK": "replay", "LOG_LEVEL": "info", "MAX_IN_FLIGHT": "1"}
+    settings = {"CLOCK": "replay", "LOG_LEVEL": "info", "max_in_flight": "1"}
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
         server.wait_ready()
         # What the warm-up leaves cold would be a miss, and one at a time is let through to L2.

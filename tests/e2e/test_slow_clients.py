@@ -162,7 +162,7 @@ def test_slow_and_idle_clients_at_most_double_what_others_wait(tmp_path: Path) -
     spoil it in one second or another.
     """
     publish_universe(tmp_path / "store.sqlite3", [f"S{number:03}" for number in range(100)])
-    settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "BODY_TIMEOUT_S": str(_PATIENCE_S)}
+    settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "body_timeout_s": str(_PATIENCE_S)}
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), **settings) as server:
         server.wait_ready()
         _p99_ms(server, tmp_path)

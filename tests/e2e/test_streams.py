@@ -37,7 +37,7 @@ class Place(NamedTuple):
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Warmed, ready, with short heartbeats."""
     target: Path | str = tmp_path / "store.sqlite3"
-    settings = {"STORE_PATH": str(target), "CLOCK": "replay", "LOG_FORMAT": "json", "STREAM_HEARTBEAT_S": "0.5"}
+    settings = {"STORE_PATH": str(target), "CLOCK": "replay", "LOG_FORMAT": "json", "stream_heartbeat_s": "0.5"}
     if request.param == "redis":
         target = settings["REDIS_URL"] = request.getfixturevalue("redis_url")
     publish_universe(target)
@@ -114,7 +114,7 @@ def test_a_server_started_anew_resumes_from_what_the_store_still_has(place: Plac
             last_id = stream.next("decision").event_id
     place.server.stop()
     place.publish("run-2", "IBM")
-    settings = {"CLOCK": "replay", "STREAM_HEARTBEAT_S": "0.5"}
+    settings = {"CLOCK": "replay", "stream_heartbeat_s": "0.5"}
     settings |= {"REDIS_URL": place.target} if isinstance(place.target, str) else {"STORE_PATH": str(place.target)}
     (tmp_path / "again").mkdir()
     with decide_server(tmp_path / "again", **settings) as server:
@@ -205,7 +205,7 @@ def test_who_does_not_read_is_hung_up_on_and_others_are_told_all(tmp_path: Path)
     settings = {
         "STORE_PATH": str(store),
         "CLOCK": "replay",
-        "STREAM_QUEUE": "400",
+        "stream_queue": "400",
         "STREAM_MAX_SYMBOLS": "400",
         "LOG_FORMAT": "json",
         "SHUTDOWN_GRACE_S": "60",
@@ -282,7 +282,7 @@ def test_the_end_of_the_server_ends_streams_with_a_last_word(tmp_path: Path, sto
 
 def test_a_stream_outlives_the_time_for_idle_connections(tmp_path: Path) -> None:
     """It is not idle: it listens. Heartbeats come all the while."""
-    with decide_server(tmp_path, **_settings(tmp_path, KEEP_ALIVE_S="1", STREAM_HEARTBEAT_S="0.2")) as server:
+    with decide_server(tmp_path, **_settings(tmp_path, KEEP_ALIVE_S="1", stream_heartbeat_s="0.2")) as server:
         server.wait_ready()
         with EventSource(server.port, "AAPL") as stream:
             stream.next("decision")

@@ -271,7 +271,7 @@ def test_when_the_file_is_gone_who_is_connected_is_still_served(tmp_path: Path) 
 def test_who_does_not_read_is_hung_up_on_and_does_not_hold_up_the_stop(tmp_path: Path, stop: str) -> None:
     """It has no address to be found by, but it is the one that takes nothing; as it falls behind, and when the server ends."""
     symbols = [f"S{number:03}" for number in range(300)]
-    queue = {"STREAM_QUEUE": "400", "STREAM_MAX_SYMBOLS": "400"} if stop == "slow" else {"STREAM_QUEUE": "100000"}
+    queue = {"stream_queue": "400", "STREAM_MAX_SYMBOLS": "400"} if stop == "slow" else {"stream_queue": "100000"}
     settings = _settings(tmp_path, **queue, SHUTDOWN_GRACE_S="30", DRAIN_S="1")
     store = tmp_path / "store.sqlite3"
     publish_universe(store, symbols)

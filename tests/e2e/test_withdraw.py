@@ -85,7 +85,7 @@ class Scene:
         servers = []
         for name in ("one", "other"):
             (folder / name).mkdir()
-            settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "L1_LEASE_S": str(_LEASE_S), "FEED_WAIT_MS": "200"}
+            settings = {"CLOCK": "replay", "LOG_LEVEL": "error", "L1_LEASE_S": str(_LEASE_S), "feed_wait_ms": "200"}
             servers.append(stack.enter_context(decide_server(folder / name, **self.where, **settings)))
         for server in servers:
             server.wait_ready()

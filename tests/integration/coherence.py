@@ -25,20 +25,19 @@ from app.domain.vector import AgentRecord, PriceRecord
 from app.errors import StoreEmpty
 from app.main import build
 from app.observe.clocks import ReplayClock
-from app.options import Settings
 from app.parts import Parts
 from app.payloads import DecideResponse
 from tests.cache.fakes import Clock
 from tests.emptying import remove_file
 from tests.faulty import FaultyStore
 from tests.records import AS_OF_MS
-from tests.routes.serving import http_scope, part
+from tests.routes.serving import http_scope, part, settings_of
 
 SYMBOLS = "ABCD"
 START_MS = AS_OF_MS + 1000
 """Where the caches' domain clocks begin: after all records, so that an age tells which record it is of."""
 LEASE_S = 5.0
-_SETTINGS = {
+_SETTINGS: dict[str, object] = {
     "l1_ttl_s": 60.0,
     "l1_ttl_jitter": 0.0,
     "l1_stale_s": 604_800.0,
@@ -243,8 +242,8 @@ class Cache:
         self.place = place
         self.store = FaultyStore(place.open(), number)
         self.clock = clock
-        settings = msgspec.convert(_SETTINGS, Settings)
-        self.parts = Parts(settings, self.store, clock=clock, rng=random.Random(number), logs=None)
+        settings, constants = settings_of(_SETTINGS)
+        self.parts = Parts(settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants)
         assert isinstance(self.parts.now_ms, ReplayClock)
         self.parts.now_ms.start_at(START_MS)
         self.tiers = self.parts.tiers

@@ -296,7 +296,7 @@ def test_a_refusal_has_read_the_body_it_refuses(served: Served) -> None:
 
 def test_who_may_not_ask_is_told_that_whatever_there_is_to_do(served: Served, keys: FakeKeys) -> None:
     """401 and 403 come before 503."""
-    served.parts.admission.enter(served.settings.max_in_flight)
+    served.parts.admission.enter(served.constants.max_in_flight)
     assert _post(served, "/decide/batch") == 401
     assert _post(served, "/decide/batch", X_API_Key=_know(served, keys, "read")) == 403
     assert _post(served, "/decide/batch", X_API_Key=_know(served, keys, "decide")) == 503

@@ -8,8 +8,7 @@ import sys
 import uuid
 import zlib
 from datetime import UTC, datetime
-from importlib.metadata import PackageMetadata, version
-from importlib.util import find_spec
+from importlib.metadata import PackageMetadata
 from pathlib import Path
 from typing import cast
 
@@ -194,27 +193,19 @@ def test_python_itself_is_a_part_where_it_is_not_debians() -> None:
     assert paths == {library}
 
 
-def test_swagger_ui_is_a_part_beside_the_distribution_that_carries_it() -> None:
-    """With its own version and licence, of which the distribution's says nothing; that one stays in the list."""
-    spec = find_spec("flask_swagger_ui")
-    assert spec is not None
-    package = Path(str(spec.origin)).resolve().parent
-    files = {package / "dist" / "swagger-ui-bundle.js", package / "dist" / "swagger-ui.css"}
-    ((swagger_ui, taken),) = bill.from_swagger_ui(files)
-    ((carrier, carried),) = bill.from_distributions(files, {})
-    assert (taken, carried) == (set(), files)
-    assert swagger_ui.purl.to_string() == f"pkg:npm/swagger-ui-dist@{version('flask-swagger-ui')}"
-    assert swagger_ui.licence == "Apache-2.0"
-    assert "Apache License" in bill.licences([swagger_ui])
-    assert (carrier.purl.name, carrier.licence) == ("flask-swagger-ui", "MIT")
+def test_swagger_ui_is_a_part_with_its_own_version_and_licence() -> None:
+    """It is kept among our files, and others made it."""
+    part = bill.swagger_ui()
+    said = bill.ROOT.joinpath("app/docs/swagger-ui/VERSION").read_text(encoding="utf-8").strip()
+    assert part.purl.to_string() == f"pkg:npm/swagger-ui-dist@{said.removeprefix('v')}"
+    assert part.licence == "Apache-2.0"
+    assert "Apache License" in bill.licences([part])
 
 
 def test_a_swagger_ui_without_a_version_stops_the_build(tmp_path: Path) -> None:
     """A part of no version can be held against no advisory."""
-    bundle = tmp_path / "flask_swagger_ui" / "dist" / "swagger-ui-bundle.js"
     with pytest.raises(bill.Unknown, match="VERSION is missing or empty"):
-        list(bill.from_swagger_ui({bundle}))
-    assert list(bill.from_swagger_ui({tmp_path / "other.js"})) == []
+        bill.swagger_ui(tmp_path)
 
 
 def test_links_and_packages_without_a_file_are_no_parts() -> None:

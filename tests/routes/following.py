@@ -6,14 +6,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from app.cache.store import Changes
 from app.cache.tiers import Lookup
 from app.observe.clocks import ReplayClock
 from app.observe.streams import StreamMeters
-from app.options import Settings
 from app.parts import Parts
 from app.payloads import DecideRequest, DecideResponse
 from app.routes.deciding import Decider
@@ -21,7 +19,7 @@ from app.routes.hub import Hub
 from app.routes.subscriber import Subscriber
 from app.routes.turns import Turns
 from tests.records import AS_OF_MS, row
-from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore
+from tests.routes.serving import FakeClock, FakeStore, settings_of
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
@@ -74,8 +72,8 @@ class House:
     def __init__(self, store: FakeStore | None = None, **settings: object) -> None:
         self.store = HistoryStore() if store is None else store
         self.clock = FakeClock()
-        self.settings = msgspec.convert(PLAIN_SETTINGS | settings, Settings)
-        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=None)
+        self.settings, constants = settings_of(settings)
+        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=None, constants=constants)
         self.meters = StreamMeters(CollectorRegistry())
         self.decider = Spoilt(self.parts.decider)
         replay = self.parts.now_ms
@@ -90,8 +88,8 @@ class House:
             self.turns,
             max_clients=self.settings.stream_max_clients,
             max_symbols=self.settings.stream_max_symbols,
-            max_events=self.settings.stream_queue,
-            heartbeat_s=self.settings.stream_heartbeat_s,
+            max_events=constants.stream_queue,
+            heartbeat_s=constants.stream_heartbeat_s,
             wall_ms=lambda: 1000,
             rng=random.Random(1),
             sleep=self._sleep,

@@ -13,6 +13,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from app.cache.store import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
+from app.constants import Constants
 from app.errors import StoreError
 from app.main import build
 from app.observe.logs import Logs
@@ -26,7 +27,15 @@ from tests.records import row, run_info
 T = TypeVar("T")
 
 UNIVERSE = ("AAPL", "IBM", "MSFT")
-PLAIN_SETTINGS: dict[str, object] = {"clock": "replay", "l1_ttl_jitter": 0.0, "l2_timeout_ms": 2000.0}
+_PLAIN: dict[str, object] = {"clock": "replay", "l1_ttl_jitter": 0.0, "l2_timeout_ms": 2000.0}
+
+
+def settings_of(given: Mapping[str, object]) -> tuple[Settings, Constants]:
+    """Settings and constants, ``given`` by their names in one mapping, over those that suit tests."""
+    given = _PLAIN | dict(given)
+    constants = {name: value for name, value in given.items() if name in Constants.__struct_fields__}
+    settings = {name: value for name, value in given.items() if name not in constants}
+    return msgspec.convert(settings, Settings), msgspec.convert(constants, Constants)
 
 
 class FakeClock:
@@ -143,7 +152,7 @@ class Served:
         self._client = client
         self._log = io.StringIO()
         self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)
-        self.settings = msgspec.convert(PLAIN_SETTINGS | settings, Settings)
+        self.settings, self.constants = settings_of(settings)
         self.parts = Parts(
             self.settings,
             self.store,
@@ -152,6 +161,7 @@ class Served:
             logs=self._logs,
             keys=keys,
             open_traces=open_traces,
+            constants=self.constants,
         )
         self.app = build(self.parts, self.clock)
         self.runner = asyncio.Runner()

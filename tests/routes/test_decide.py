@@ -164,7 +164,7 @@ def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
     """From the least to the greatest allowed price, every number of the answer is finite and in its range. With no bound on it,
     that is; by default neither end is believed.
     """
-    with Served(live_price_deviations=0) as served:
+    with Served(live_price_outside="accept") as served:
         answer = served.decide(price=price, explain=True)
     assert -1.0 <= answer.score <= 1.0
     assert 0.0 <= answer.confidence <= 1.0
@@ -181,7 +181,7 @@ def test_a_live_price_that_is_not_believed_is_refused_with_what_is(price: float,
         assert problem.status == 422
         assert problem.field == "price"
         assert problem.detail == (
-            f"price is {price:g}; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_DEVIATIONS)"
+            f"price is {price:g}; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_OUTSIDE)"
         )
     assert served.decide(price=50.0).score < served.decide().score
 
@@ -202,7 +202,7 @@ def test_by_a_setting_a_live_price_that_is_not_believed_is_ignored_and_the_answe
     with Served(live_price_outside="ignore") as served:
         answer, plain, near = served.decide(price=3.5), served.decide(), served.decide(price=104.0)
     assert answer.inputs.price.live_price_ignored == (
-        "3.5; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_DEVIATIONS)"
+        "3.5; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_OUTSIDE)"
     )
     assert answer.score == plain.score != near.score
     assert plain.inputs.price.live_price_ignored is near.inputs.price.live_price_ignored is UNSET

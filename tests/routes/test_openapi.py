@@ -230,7 +230,7 @@ def test_answers_conform_whatever_state_the_store_is_in(fault: Exception | None,
 
 def test_refusals_of_an_overloaded_server_conform(served: Served, contract: Contract) -> None:
     """503 with Retry-After, on every operation that waits for L2."""
-    served.parts.admission.enter(served.settings.max_in_flight)
+    served.parts.admission.enter(served.constants.max_in_flight)
     for path in ("/decide/batch", "/decide"):
         answer = served.post(path, {"symbol": "AAPL"})
         problem_of(answer, 503, "overloaded")

@@ -15,13 +15,12 @@ from app.domain.vector import AgentView
 from app.middleware.admission import Admission
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
-from app.options import Settings
 from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from app.routes.deciding import Decider
-from app.routes.live_prices import LivePrices
+from app.routes.live_prices import ANY_PRICE
 from tests.records import AS_OF_MS, agent_record, agent_view, price_record
-from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore
+from tests.routes.serving import FakeClock, FakeStore, settings_of
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
@@ -48,10 +47,10 @@ def _evidence(draw: st.DrawFn) -> Evidence:
 
 def make_decider(now_ms: Callable[[], int]) -> Decider:
     """A decider on an empty L1, at ``now_ms`` of the domain clock."""
-    settings, clock = msgspec.convert(PLAIN_SETTINGS | {"clock": "wall"}, Settings), FakeClock()
+    (settings, constants), clock = settings_of({"clock": "wall"}), FakeClock()
     meters = Meters(version="1", policy="1", schema="s")
     return Decider(
-        tiers=make_tiers(settings, FakeStore(), meters, clock, random.Random(1)),
+        tiers=make_tiers(settings, constants, FakeStore(), meters, clock, random.Random(1)),
         admission=Admission(1),
         policy=make_policy(settings),
         meters=meters,
@@ -60,7 +59,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
         clock=clock,
         make_id=make_id,
         l2_timeout_s=1.0,
-        live_prices=LivePrices(),
+        live_prices=ANY_PRICE,
     )
 
 
