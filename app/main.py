@@ -26,7 +26,7 @@ from app.observe.crew import Crew
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.options import Settings
-from app.parts import Parts, make_id
+from app.parts import make_id
 from app.routes.batch import BatchRoute
 from app.routes.console import console_page
 from app.routes.decide import DecideLane
@@ -48,6 +48,7 @@ from app.settings import (
 )
 from app.shown_settings import public_settings
 from app.withheld import withheld
+from app.worker import Worker
 
 with withheld("watchfiles"):
     from granian.utils.proxies import wrap_asgi_with_proxy_headers
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from app.observe.traces import Traces
 
 
-def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
+def build(parts: Worker, clock: Callable[[], float]) -> ASGIApp:
     """The ASGI application of ``parts``."""
     settings, gate = parts.settings, parts.gate
     # A larger batch has more to say.
@@ -90,7 +91,7 @@ def build(parts: Parts, clock: Callable[[], float]) -> ASGIApp:
     return app
 
 
-def _handlers(parts: Parts, clock: Callable[[], float], bodies: Bodies) -> dict[str, Callable[..., Any]]:
+def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict[str, Callable[..., Any]]:
     """What answers, under the names that the table of routes has."""
     settings, decider, gate = parts.settings, parts.decider, parts.gate
     status = StatusRoutes(
@@ -170,7 +171,7 @@ def create_app(crew: Crew | None = None, worker: int = 0, constants: Constants =
         feed_wait_s=constants.feed_wait_ms / 1000.0,
     )
     clock = time.perf_counter
-    parts = Parts(
+    parts = Worker(
         settings,
         store,
         clock=clock,

@@ -23,7 +23,7 @@ from app.cache.opening import open_store
 from app.cache.store import Changes, Row, RunInfo, Store
 from app.domain.vector import DUE_BARS, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
 from app.options import Settings
-from app.parts import Parts
+from app.worker import Worker
 
 _LIMIT_S = 0.005
 _LOADED_AT_ONCE = 5000
@@ -94,7 +94,7 @@ def rows(symbols: Sequence[str], number: int) -> list[Row]:
     ]
 
 
-class Worker:
+class TimedWorker:
     """One in this process, whose feed is read when it is told to be."""
 
     def __init__(self, store: Store, count: int, selector: TimedSelector) -> None:
@@ -102,7 +102,7 @@ class Worker:
         self.store = LosingStore(store)
         self.selector = selector
         settings = Settings(clock="replay", l1_max_entries=count, stream_max_symbols=count)
-        self.parts = Parts(settings, cast("Store", self.store), clock=time.monotonic, rng=random.Random(1), logs=None)
+        self.parts = Worker(settings, cast("Store", self.store), clock=time.monotonic, rng=random.Random(1), logs=None)
 
     async def begin(self, followed: int) -> list[asyncio.Task[None]]:
         """Everything in memory, somebody to follow ``followed`` of it."""
@@ -158,7 +158,7 @@ class Worker:
 
 async def measure(store: Store, count: int, followed: int, selector: TimedSelector) -> float:
     """The longest turn of all, in seconds of CPU time."""
-    worker = Worker(store, count, selector)
+    worker = TimedWorker(store, count, selector)
     # As a worker does.
     gc.collect()
     gc.freeze()

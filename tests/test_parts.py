@@ -9,12 +9,12 @@ from starlette.applications import Starlette
 from app.cache.opening import open_store
 from app.observe.crew import Crew
 from app.options import Settings
-from app.parts import Parts
+from app.worker import Worker
 
 
-def _parts(folder: Path, crew: Crew) -> Parts:
+def _parts(folder: Path, crew: Crew) -> Worker:
     store = open_store(redis_url="", store_path=folder / "store.sqlite3", key_prefix="decide:1")
-    return Parts(Settings(), store, clock=lambda: 0.0, rng=random.Random(1), logs=None, crew=crew, worker=1)
+    return Worker(Settings(), store, clock=lambda: 0.0, rng=random.Random(1), logs=None, crew=crew, worker=1)
 
 
 def test_a_worker_that_is_started_in_a_drain_drains_from_its_first_moment(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from app.domain.vector import AgentRecord, PriceRecord
 from app.errors import StoreEmpty
 from app.main import build
 from app.observe.clocks import ReplayClock
-from app.parts import Parts
 from app.payloads import DecideResponse
+from app.worker import Worker
 from tests.cache.fakes import Clock
 from tests.emptying import remove_file
 from tests.faulty import FaultyStore
@@ -243,7 +243,7 @@ class Cache:
         self.store = FaultyStore(place.open(), number)
         self.clock = clock
         settings, constants = settings_of(_SETTINGS)
-        self.parts = Parts(settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants)
+        self.parts = Worker(settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants)
         assert isinstance(self.parts.now_ms, ReplayClock)
         self.parts.now_ms.start_at(START_MS)
         self.tiers = self.parts.tiers

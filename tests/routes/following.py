@@ -12,12 +12,12 @@ from app.cache.store import Changes
 from app.cache.tiers import Lookup
 from app.observe.clocks import ReplayClock
 from app.observe.streams import StreamMeters
-from app.parts import Parts
 from app.payloads import DecideRequest, DecideResponse
 from app.routes.deciding import Decider
 from app.routes.hub import Hub
 from app.routes.subscriber import Subscriber
 from app.routes.turns import Turns
+from app.worker import Worker
 from tests.records import AS_OF_MS, row
 from tests.routes.serving import FakeClock, FakeStore, settings_of
 
@@ -73,7 +73,7 @@ class House:
         self.store = HistoryStore() if store is None else store
         self.clock = FakeClock()
         self.settings, constants = settings_of(settings)
-        self.parts = Parts(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=None, constants=constants)
+        self.parts = Worker(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=None, constants=constants)
         self.meters = StreamMeters(CollectorRegistry())
         self.decider = Spoilt(self.parts.decider)
         replay = self.parts.now_ms

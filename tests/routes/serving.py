@@ -20,8 +20,8 @@ from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.observe.traces import Traces
 from app.options import Settings
-from app.parts import Parts
 from app.payloads import DecideResponse, ProblemBody
+from app.worker import Worker
 from tests.records import row, run_info
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ class Served:
         self._log = io.StringIO()
         self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)
         self.settings, self.constants = settings_of(settings)
-        self.parts = Parts(
+        self.parts = Worker(
             self.settings,
             self.store,
             clock=self.clock,
