@@ -107,7 +107,7 @@ check: _dev
     {{ python }} ops/lock.py --check
     {{ python }} -m pytest {{ side_by_side }} --cov --cov-report=
     {{ python }} -m pytest {{ alone }} --cov --cov-append --cov-report=term
-    {{ python }} -m coverage report --include="app/domain/*,app/cache/*" --fail-under=100
+    {{ python }} -m coverage report --include="app/domain/*,app/cache/*,app/store/*" --fail-under=100
 
 # format and mend what can be mended by itself
 fmt: _dev

@@ -1,5 +1,8 @@
 """The exception tree. A leaf: it imports nothing of the project."""
 
+Header = tuple[bytes, bytes]
+"""One of an answer, as ASGI has it."""
+
 
 class DecideError(Exception):
     """Base of every error that Decide raises on purpose."""
@@ -70,3 +73,8 @@ class Problem(DecideError):
         self.detail = detail
         self.field = field
         self.headers = headers
+
+
+def invalid(field: str | None, detail: str) -> Problem:
+    """The request can be read, but ``field`` of it is not of the right shape."""
+    return Problem(422, "invalid-request", "Invalid request", detail, field)

@@ -1,4 +1,4 @@
-"""Composition root: settings -> parts -> routes. Nothing but this and `app.parts` wires anything."""
+"""Composition root: settings -> worker -> routes. Nothing but this, `app.worker` and `app.parts` wires anything."""
 
 import gc
 import math
@@ -12,31 +12,31 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from app.cache.opening import open_store
 from app.constants import CONSTANTS, Constants
 from app.errors import Problem
-from app.middleware.access import Guard, trusted_forms
-from app.middleware.bodies import Bodies
-from app.middleware.edge import Edge
-from app.middleware.hangup import HangUps, keep_peer
-from app.middleware.problems import on_error, on_http_exception, on_problem
-from app.middleware.queues import Kind
-from app.middleware.rules import Rules
+from app.http.access import trusted_forms
+from app.http.bodies import Bodies
+from app.http.edge import Edge
+from app.http.guard import Guard
+from app.http.hangup import HangUps, keep_peer
+from app.http.lane import DecideLane
+from app.http.problems import on_error, on_http_exception, on_problem
+from app.http.queues import Kind
+from app.http.rules import Rules
 from app.observe.crew import Crew
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.options import Settings
 from app.parts import make_id
-from app.routes.batch import BatchRoute
 from app.routes.console import console_page
-from app.routes.decide import DecideLane
+from app.routes.decisions import BatchRoute
 from app.routes.docs import docs_page, to_docs
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
 from app.routes.live import LiveRoute
 from app.routes.openapi import openapi
+from app.routes.operations import StatusRoutes
 from app.routes.socket import SocketRoute
-from app.routes.status import StatusRoutes
 from app.routes.stream import StreamRoute
 from app.routes.table.entries import ENTRIES, LASTING, OPERATIONS, WATCHED, routes_of
 from app.settings import (
@@ -47,6 +47,7 @@ from app.settings import (
     supervisor_socket,
 )
 from app.shown_settings import public_settings
+from app.store.opening import open_store
 from app.withheld import withheld
 from app.worker import Worker
 

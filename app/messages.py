@@ -1,11 +1,14 @@
-"""What /stream, /ws and /live send and are sent, beside `app.payloads`. A leaf, but for those."""
+"""What /stream, /ws and /live send and are sent, beside `app.payloads`; and problems, as they are sent."""
 
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from app.errors import Problem
 from app.payloads import Action, DecideResponse, ProblemBody, Symbol
+
+TYPE_PREFIX = "urn:decide:problem:"
 
 ChangeId = Annotated[str, Meta(min_length=1, max_length=40, description="Id of an event, as /stream and /ws gave it.")]
 Previous = Annotated[
@@ -125,3 +128,15 @@ class Dropped(msgspec.Struct, frozen=True, gc=False, tag="dropped"):
 
 SocketRequest = Subscribe | Unsubscribe | Ping
 SocketMessage = Subscribed | Unsubscribed | Decided | WentAway | Heartbeat | Pong | Refused | Dropped
+
+
+def body_of(problem: Problem, request_id: str | None) -> ProblemBody:
+    """The payload of ``problem``."""
+    return ProblemBody(
+        type=TYPE_PREFIX + problem.slug,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        field=problem.field,
+        request_id=request_id,
+    )

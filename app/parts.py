@@ -5,31 +5,31 @@ from collections.abc import Callable
 
 import uuid_utils
 
+from app.answering.decider import Decider
+from app.answering.listing import ListSymbols
+from app.answering.turns import Turns
 from app.cache.breaker import Breaker
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
-from app.cache.store import KeyStore, RunInfo, Store
-from app.cache.tiers import Tiers
+from app.cache.read_through import Tiers
 from app.constants import Constants
 from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy, PolicyTable
 from app.domain.staleness import PRICE_MAX_BARS, SKEW_MS, Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
-from app.middleware.access import Gate
-from app.middleware.buckets import Buckets
-from app.middleware.limits import Bucket, Limiter
-from app.middleware.queues import Queues
-from app.middleware.steady import SteadyBuckets
+from app.http.access import Gate
+from app.http.buckets import Buckets
+from app.http.limits import Bucket, Limiter
+from app.http.queues import Queues
+from app.http.steady import SteadyBuckets
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.crew import Crew
 from app.observe.meters import Meters
 from app.options import Settings
-from app.routes.deciding import Decider
-from app.routes.hub import Hub
-from app.routes.listing import ListSymbols
+from app.push.hub import Hub
 from app.routes.table.entries import CLASSES
-from app.routes.turns import Turns
 from app.settings import keys_wanted
+from app.store.protocol import KeyStore, RunInfo, Store
 from app.version import VERSION
 
 _FIRST_PAUSE_S = 0.1

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from app.answering.admission import Admission
+from app.answering.decider import Decider
+from app.answering.listing import listing
+from app.answering.live_prices import LivePrices
+from app.answering.suggestions import Suggestions
+from app.answering.turns import Turns
 from app.cache.feed import Feed
-from app.cache.store import Changes, KeyStore, Store
-from app.cache.tiers import Tiers
+from app.cache.read_through import Tiers
 from app.cache.universe import Universe
 from app.constants import CONSTANTS, Constants
 from app.domain.aliases import make_aliases
 from app.domain.policy import Policy
-from app.middleware.admission import Admission
-from app.middleware.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_stop, is_listening
+from app.http.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_stop, is_listening
 from app.observe.clocks import wall_ms
 from app.observe.crew import BEAT_S, Crew
 from app.observe.logs import Logs, get_logger
@@ -29,12 +33,8 @@ from app.observe.supervisor import LOADS, Supervisor
 from app.observe.window import Window
 from app.options import Settings
 from app.parts import make_gate, make_hub, make_id, make_meters, make_now, make_policy, make_tiers
-from app.routes.deciding import Decider
-from app.routes.listing import listing
-from app.routes.live_prices import LivePrices
-from app.routes.suggestions import Suggestions
-from app.routes.turns import Turns
 from app.shown_settings import started_facts
+from app.store.protocol import Changes, KeyStore, Store
 from app.unix_sockets import socket_path
 from app.version import VERSION
 

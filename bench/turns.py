@@ -18,11 +18,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from app.cache.codec import encode
-from app.cache.opening import open_store
-from app.cache.store import Changes, Row, RunInfo, Store
 from app.domain.vector import DUE_BARS, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
 from app.options import Settings
+from app.store.codec import encode
+from app.store.opening import open_store
+from app.store.protocol import Changes, Row, RunInfo, Store
 from app.worker import Worker
 
 _LIMIT_S = 0.005

@@ -4,7 +4,7 @@
 otherwise, and which of the two is right; where that is the second, its hours are taken. One file an exchange, from 2000 (or the
 year from which the package knows it) to the end of next year (or of the last one that it knows): when a session opens and
 closes, by period, on which weekdays; days without one; and days of other hours, which are early closes, late openings, and
-sessions at weekends. Times are the exchange's own. `warm.exchanges` reads them.
+sessions at weekends. Times are the exchange's own. `warm.calendar.exchanges` reads them.
 """
 
 import csv

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.cache.store import Changes, Published, Row, RunInfo, Store, Stored
 from app.errors import StoreError
+from app.store.protocol import Changes, Published, Row, RunInfo, Store, Stored
 
 T = TypeVar("T")
 

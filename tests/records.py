@@ -1,8 +1,8 @@
 """Records for tests, with every value given or plain."""
 
-from app.cache.codec import encode
-from app.cache.store import Row, RunInfo
 from app.domain.vector import DUE_BARS, HISTORY_SCHEMA, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, HistoryRecord, PriceRecord
+from app.store.codec import encode
+from app.store.protocol import Row, RunInfo
 
 AS_OF_MS = 1_362_171_600_000
 """2013-03-01T21:00:00Z, the sample's last close."""

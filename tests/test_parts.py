@@ -6,9 +6,9 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from app.cache.opening import open_store
 from app.observe.crew import Crew
 from app.options import Settings
+from app.store.opening import open_store
 from app.worker import Worker
 
 

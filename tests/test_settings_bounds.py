@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cache.feed import Feed
-from app.cache.store import Changes
 from app.constants import CONSTANTS
 from app.errors import SettingsError
 from app.options import BELOW_INPUT_LIMIT, Settings
 from app.settings import load_settings
+from app.store.protocol import Changes
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 
 _NO_FILE = Path("/nowhere/.env")

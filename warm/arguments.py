@@ -10,7 +10,7 @@ from pathlib import Path
 from app.arguments import Parser, number
 from app.setting_options import STORE_SETTINGS, add_gone, add_settings
 from app.settings import choices, description
-from warm.exchanges import codes
+from warm.calendar.exchanges import codes
 
 MOMENT_RULE = "YYYY-MM-DD, or YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or an offset (none means UTC)"
 INTERVAL_NAMES = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")

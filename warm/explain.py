@@ -11,18 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.text import harmless
-from warm.agents.rows import Imported
-from warm.agents.tally import KEPT, STATUSES, lines
-from warm.bars.reader import read_file
+from warm.calendar.sessions import iso
 from warm.errors import InputRefused
-from warm.fates import SPOILT, not_understood
-from warm.files import Source
-from warm.finding import find_sources
-from warm.formats import AGENTS, PRICES, Format, Kind, Unknown, identify
+from warm.files.agents.rows import Imported
+from warm.files.agents.tally import KEPT, STATUSES, lines
+from warm.files.find import find_sources
+from warm.files.memory import memory
+from warm.files.prices.reader import read_file
+from warm.files.read import Source
+from warm.files.recognise import AGENTS, PRICES, Format, Kind, Unknown, identify
+from warm.files.rejects import Rejects
+from warm.files.reports import SPOILT, not_understood
 from warm.job import Options, join
-from warm.memory import memory
-from warm.rejects import Rejects
-from warm.sessions import iso
 
 ROWS_SHOWN = 3
 USED_SHOWN = 20

@@ -9,29 +9,29 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
-from app.cache.store import RunInfo
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.staleness import SKEW_MS
 from app.errors import StoreError
-from warm.agents.registry import NO_AGENTS, read_agents, settle, tell
-from warm.agents.rows import Context
-from warm.agents.tally import KEPT
-from warm.aliases import unmatched, views_with_aliases, with_aliases
-from warm.bars.reader import Calendar, Reckoning
-from warm.bars.reading import Stamp
+from app.store.protocol import RunInfo
+from warm.calendar.intervals import Market, bars_a_year
+from warm.calendar.sessions import Session, iso
 from warm.errors import FilesRefused, InputRefused
-from warm.fates import Fate
-from warm.formats import Choice
-from warm.indicators import latest
-from warm.intervals import Market, bars_a_year
-from warm.memory import MemoryBound
-from warm.names import SymbolChoice
-from warm.prices import Bars, read_prices
+from warm.files.agents.registry import NO_AGENTS, read_agents, settle, tell
+from warm.files.agents.rows import Context
+from warm.files.agents.tally import KEPT
+from warm.files.memory import MemoryBound
+from warm.files.names import SymbolChoice
+from warm.files.prices.frame import Bars, read_prices
+from warm.files.prices.reader import Calendar, Reckoning
+from warm.files.prices.reading import Stamp
+from warm.files.recognise import Choice
+from warm.files.reports import Fate
+from warm.files.stamps import DateOrder
+from warm.make.aliases import unmatched, views_with_aliases, with_aliases
+from warm.make.indicators import latest
+from warm.make.vectors import Vectors, build_vectors, last_closes
 from warm.publish import OpenStore, Replaced, publish
 from warm.report import Reporter
-from warm.sessions import Session, iso
-from warm.stamps import DateOrder
-from warm.vectors import Vectors, build_vectors, last_closes
 
 PUBLISHED = 0
 REFUSED = 1

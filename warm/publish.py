@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from app.cache.store import Published, Row, RunInfo, Store, Withdrawing
 from app.errors import StoreError
+from app.store.protocol import Published, Row, RunInfo, Store, Withdrawing
 from warm.sample import RUN_PREFIX
 
 

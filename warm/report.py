@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.vector import VIEWS_MAX
-from warm.agents.tally import lines
-from warm.aliases import unmatched_lines
+from warm.files.agents.tally import lines
+from warm.make.aliases import unmatched_lines
 
 STAGES = ("read_prices", "indicators", "read_agents", "build_records", "publish")
 """In this order; ``publish`` is announced right before the write and left out of a dry run."""

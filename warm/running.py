@@ -19,16 +19,16 @@ from app.options import Settings
 from app.setting_options import given_settings
 from app.settings import load_setting, settings_gone
 from warm.arguments import MOMENT_RULE
+from warm.calendar.sessions import open_session, open_zone
 from warm.errors import InputRefused
 from warm.explain import Others, explain
-from warm.formats import parse_choice
+from warm.files.memory import MB, MemoryBound
+from warm.files.names import parse_symbol
+from warm.files.recognise import parse_choice
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
-from warm.memory import MB, MemoryBound
-from warm.names import parse_symbol
 from warm.publish import OpenStore, WarmStore
 from warm.report import Reporter, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
-from warm.sessions import open_session, open_zone
 
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
@@ -82,7 +82,7 @@ def _memory(given_mb: int | None) -> MemoryBound:
 
 def settings_store(settings: Settings) -> WarmStore:
     """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
-    from app.cache.opening import open_store  # noqa: PLC0415
+    from app.store.opening import open_store  # noqa: PLC0415
 
     return open_store(
         redis_url=settings.redis_url,

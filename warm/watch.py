@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO
 
-from warm.finding import SUFFIXES
+from warm.files.find import SUFFIXES
 
 STOPPED = 0
 QUIET_MS = 400

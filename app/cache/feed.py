@@ -13,10 +13,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from app.cache.slices import SLICE, in_slices
-from app.cache.store import Changes, RunInfo, Store
-from app.cache.tiers import Tiers
+from app.cache.read_through import Tiers
 from app.errors import StoreError
+from app.slices import SLICE, in_slices
+from app.store.protocol import Changes, RunInfo, Store
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0

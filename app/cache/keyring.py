@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
-from app.cache.store import KeyStore
-from app.cache.waiting import wait_for_store
 from app.domain.keys import StoredKey, decode_key, digest_of, key_id_of
 from app.errors import StoreError
+from app.store.protocol import KeyStore
+from app.waiting import wait_for_store
 
 Refusal = Literal["unknown", "expired", "unproven"]
 """Why a key is not taken: no such key, its time is over, or L2 has not confirmed our keys for too long."""

@@ -7,7 +7,7 @@ taken one. Without word from the feed it is read each time, as everything else i
 import asyncio
 from collections.abc import Callable
 
-from app.cache.store import Store
+from app.store.protocol import Store
 
 
 class Universe:

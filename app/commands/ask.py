@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from app.arguments import Parser, number
-from app.commands.asking import Address, Refused, Unanswered, address_of, ask
-from app.commands.showing import as_json, explanation, refusal, table
+from app.commands.client import Address, Refused, Unanswered, address_of, ask
+from app.commands.render import as_json, explanation, refusal, table
 from app.domain.text import harmless
 from app.payloads import BatchItem, DecideResponse, ProblemBody
 

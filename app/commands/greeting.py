@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.cache.store import RunInfo, Store
 from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError, StoreRefused
 from app.observe.supervisor import LOADS
 from app.options import Settings
+from app.store.protocol import RunInfo, Store
 from app.withheld import withheld
 
 with withheld("opentelemetry"):

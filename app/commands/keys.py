@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import cast
 
 from app.arguments import Parser
-from app.cache.opening import open_store
-from app.cache.store import KeyStore
 from app.domain.keys import NAME_RULE, SCOPES, SECRET_BYTES, Scope, decode_key, encode_key, is_key_id, is_name, make_key
 from app.domain.text import harmless
 from app.errors import SettingsError, StoreError
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from app.settings import load_settings
+from app.store.opening import open_store
+from app.store.protocol import KeyStore
 
 _EPILOGUE = """\
 Examples:

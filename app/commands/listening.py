@@ -116,7 +116,7 @@ class TcpListener:
             self._sockets[worker].listen(self.backlog)
 
     def remove(self) -> None:
-        """Nothing to take away: a port goes deaf otherwise (`app.middleware.drain`)."""
+        """Nothing to take away: a port goes deaf otherwise (`app.http.drain`)."""
 
     def close(self) -> None:
         """All of them."""

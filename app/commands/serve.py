@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from app.arguments import Parser
-from app.cache.opening import REDIS_CONNECTIONS, open_store
-from app.cache.store import Store
 from app.commands.files import LEAST_CONNECTIONS, connections_within, files_kept, open_files
 from app.commands.greeting import LOOK_S, greeting
 from app.commands.listening import TcpListener, UnixListener, free_address
 from app.commands.server import HANGUP, LOGGER, DecideServer
 from app.constants import CONSTANTS, Constants
 from app.errors import SettingsError, StoreRefused
-from app.middleware.drain import DRAIN_SIGNAL, hold_stop
+from app.http.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
 from app.observe.logs import STDOUT
 from app.options import Settings
@@ -42,6 +40,8 @@ from app.settings import (
     secret_files,
     settings_gone,
 )
+from app.store.opening import REDIS_CONNECTIONS, open_store
+from app.store.protocol import Store
 from app.strangers import strangers_told
 from app.unix_sockets import socket_path
 from app.withheld import withheld

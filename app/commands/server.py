@@ -14,7 +14,7 @@ from typing import Any
 
 from app.commands.listening import Listener
 from app.commands.watch import LOOK_S, Watch
-from app.middleware.drain import DEAF_S, DRAIN_SIGNAL
+from app.http.drain import DEAF_S, DRAIN_SIGNAL
 from app.observe.crew import Crew
 from app.withheld import withheld
 

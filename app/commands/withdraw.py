@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.arguments import Parser
-from app.cache.opening import open_store
-from app.cache.store import Withdrawn
 from app.domain.aliases import NO_ALIASES, Aliases, make_aliases
 from app.domain.symbols import canonical_symbol
 from app.domain.text import harmless
@@ -24,6 +22,8 @@ from app.errors import SettingsError, StoreError
 from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from app.settings import load_settings
+from app.store.opening import open_store
+from app.store.protocol import Withdrawn
 
 _EPILOGUE = """\
 Examples:

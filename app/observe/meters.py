@@ -21,13 +21,13 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from app.cache.store import RunInfo
 from app.observe.access import AccessMeters
 from app.observe.request_durations import RequestDurations
 from app.observe.restarts import Restarts, RestartsCollector
 from app.observe.streams import StreamMeters
 from app.observe.tallies import Tally
 from app.observe.window import Totals
+from app.store.protocol import RunInfo
 
 # A series of its own for each counter's birth doubles what is scraped and tells nothing that is asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from opentelemetry.context import Context, create_key, get_value, set_value
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from app.cache.memory import Entry
-from app.cache.tiers import Begun, Load, Lookup, Tiers
+from app.cache.read_through import Begun, Load, Lookup, Tiers
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import Decision, Policy
 

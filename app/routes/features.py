@@ -8,12 +8,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cache.store import RunInfo
+from app.answering.decider import Decider, cache_of, cache_status, inputs_of, iso, views_of
+from app.answering.listing import ListSymbols
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
+from app.errors import invalid
 from app.payloads import FeaturesResponse, SymbolsResponse
-from app.routes.deciding import Decider, cache_of, cache_status, inputs_of, iso, views_of
-from app.routes.decoding import invalid
-from app.routes.listing import ListSymbols
+from app.store.protocol import RunInfo
 
 _PAGE_MAX = 10_000
 _PAGE = 1000

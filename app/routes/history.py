@@ -4,12 +4,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cache.codec import decode_history
-from app.cache.store import Store
+from app.answering.decider import Decider, iso, store_unavailable
 from app.errors import Problem, RecordError
 from app.observe.meters import Meters
 from app.payloads import HistoryResponse
-from app.routes.deciding import Decider, iso, store_unavailable
+from app.store.codec import decode_history
+from app.store.protocol import Store
 
 _READ_S = 2.0
 """Seconds that L2 may take to read one."""

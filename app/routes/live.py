@@ -16,17 +16,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from app.answering.decider import Decider
 from app.cache.feed import Feed
 from app.errors import Problem
+from app.http.access import Gate
+from app.http.drain import Drain
 from app.messages import LiveStats
-from app.middleware.access import Gate
-from app.middleware.drain import Drain
 from app.observe.meters import Meters
 from app.observe.request_durations import REQUEST_BUCKETS_S
 from app.observe.requests import Requests
 from app.observe.window import Window, quantile, share
-from app.routes.deciding import Decider
-from app.routes.events import HEADERS, MEDIA_TYPE, frame
+from app.push.sse import HEADERS, MEDIA_TYPE, frame
 from app.version import VERSION
 
 MAX_CLIENTS = 64

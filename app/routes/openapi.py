@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from app.messages import SocketMessage, SocketRequest
-from app.middleware.problems import MEDIA_TYPE, TYPE_PREFIX
+from app.http.problems import MEDIA_TYPE
+from app.messages import TYPE_PREFIX, SocketMessage, SocketRequest
 from app.payloads import ProblemBody
 from app.routes.assets import Asset
 from app.routes.problem_kinds import KINDS, example_of

@@ -5,7 +5,7 @@
 
 import msgspec
 
-from app.middleware.problems import TYPE_PREFIX
+from app.messages import TYPE_PREFIX
 from app.payloads import ProblemBody
 
 EXAMPLE_ID = "0192d3b4-7c3a-7f10-8b1e-5a3f0c9d2e71"

@@ -9,17 +9,17 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.errors import Problem
-from app.messages import Ping, Pong, Refused, SocketRequest, Subscribe, Subscribed, Unsubscribed
-from app.middleware.access import Gate
-from app.middleware.arrival import Arrival
-from app.middleware.hangup import HangUps
-from app.middleware.problems import body_of, response_of
+from app.errors import Problem, invalid
+from app.http.access import Gate
+from app.http.arrival import Arrival
+from app.http.decoding import StrictDecoder
+from app.http.hangup import HangUps
+from app.http.problems import response_of
+from app.messages import Ping, Pong, Refused, SocketRequest, Subscribe, Subscribed, Unsubscribed, body_of
 from app.observe.streams import Reason
-from app.routes.decoding import StrictDecoder, invalid
-from app.routes.hub import Hub
+from app.push.hub import Hub
+from app.push.subscriber import Subscriber
 from app.routes.stream import asked_of
-from app.routes.subscriber import Subscriber
 
 REFUSED_MAX = 10
 """So many messages may be refused before the connection ends."""

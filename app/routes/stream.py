@@ -9,13 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.errors import Problem
-from app.middleware.access import Gate
-from app.middleware.hangup import HangUps
-from app.routes.decoding import invalid
-from app.routes.events import HEADERS, MEDIA_TYPE, frame
-from app.routes.hub import Hub
-from app.routes.subscriber import Subscriber
+from app.errors import Problem, invalid
+from app.http.access import Gate
+from app.http.hangup import HangUps
+from app.push.hub import Hub
+from app.push.sse import HEADERS, MEDIA_TYPE, frame
+from app.push.subscriber import Subscriber
 
 _PARAMETERS = ("symbols",)
 _SHOWN_MAX = 40

@@ -10,12 +10,12 @@ import time
 import uuid_utils
 from msgspec import to_builtins
 
-from app.cache.codec import decode_agents, decode_price
 from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.staleness import Limits
 from app.domain.vector import PRICE_FEATURES, SCHEMA
 from app.payloads import AgentsInput, CacheInfo, DecideResponse, Fallback, Inputs, Model, PriceInput
+from app.store.codec import decode_agents, decode_price
 
 _DAY_MS = 86_400_000.0
 _POLICY = Policy(

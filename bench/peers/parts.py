@@ -99,7 +99,7 @@ def _decide(path: Path) -> Callable[[], int]:
     """The warm job's own, with the state that carries features on to a live price."""
     import polars as pl  # noqa: PLC0415
 
-    from warm.indicators import latest  # noqa: PLC0415
+    from warm.make.indicators import latest  # noqa: PLC0415
 
     bars = pl.read_parquet(path).with_columns(pl.col("date").cast(pl.Datetime("ms")).dt.epoch("ms").alias("as_of_ms"))
     return lambda: latest(bars.lazy()).collect().height
@@ -109,8 +109,8 @@ def _publish(url: str, prefix: str) -> Callable[[], int]:
     """Records that are in Redis under the usual prefix, published anew under another."""
     from redis import Redis  # noqa: PLC0415
 
-    from app.cache.redis import RedisStore  # noqa: PLC0415
-    from app.cache.store import Row, RunInfo  # noqa: PLC0415
+    from app.store.protocol import Row, RunInfo  # noqa: PLC0415
+    from app.store.redis import RedisStore  # noqa: PLC0415
 
     client: Any = Redis.from_url(url)
     symbols = sorted(name.decode() for name in client.smembers("decide:1:symbols"))

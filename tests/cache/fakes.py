@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from app.cache.breaker import Breaker
 from app.cache.memory import Memory
-from app.cache.store import UNKNOWN, Changes, Published, Row, RunInfo, Store, Stored
-from app.cache.tiers import Tiers
+from app.cache.read_through import Tiers
 from app.errors import StoreError
+from app.store.protocol import UNKNOWN, Changes, Published, Row, RunInfo, Store, Stored
 from tests.records import row
 
 

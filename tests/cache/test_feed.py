@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from app.cache.feed import Feed
-from app.cache.store import Changes, RunInfo
+from app.store.protocol import Changes, RunInfo
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, row, run_info
 

@@ -5,8 +5,8 @@ import random
 from collections.abc import Awaitable, Callable
 
 from app.cache.feed import Feed
-from app.cache.store import Changes, RunInfo
 from app.errors import StoreError
+from app.store.protocol import Changes, RunInfo
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import run_info
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.cache.codec import encode
-from app.cache.store import Stored
-from app.cache.tiers import Lookup
+from app.cache.read_through import Lookup
 from app.domain.evidence import Evidence
+from app.store.codec import encode
+from app.store.protocol import Stored
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, agent_record, price_record, row
 

@@ -4,10 +4,10 @@ import asyncio
 import random
 
 from app.cache.feed import Feed
-from app.cache.store import Changes
-from app.cache.tiers import Lookup
+from app.cache.read_through import Lookup
 from app.domain.evidence import unread as nothing_read
 from app.errors import StoreEmpty
+from app.store.protocol import Changes
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import row
 

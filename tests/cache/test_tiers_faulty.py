@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 
-from app.cache.tiers import Lookup
+from app.cache.read_through import Lookup
 from app.errors import RecordError, StoreError
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 from tests.faulty import Chances, FaultyStore

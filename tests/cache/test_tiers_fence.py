@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cache.tiers import Lookup, Tiers
+from app.cache.read_through import Lookup, Tiers
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, row
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from app.cache.codec import encode
-from app.cache.store import Stored
-from app.cache.tiers import Lookup, Tiers
+from app.cache.read_through import Lookup, Tiers
 from app.domain.evidence import Evidence
+from app.store.codec import encode
+from app.store.protocol import Stored
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, agent_record, price_record, row
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from app.cache.feed import Feed
-from app.cache.store import UNKNOWN, Changes, Stored
-from app.cache.tiers import READ_AT_ONCE, Lookup
+from app.cache.read_through import READ_AT_ONCE, Lookup
+from app.store.protocol import UNKNOWN, Changes, Stored
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, make_tiers
 from tests.cache.test_tiers_races import GatedStore, settle
 from tests.records import AS_OF_MS, agent_record, price_record, row

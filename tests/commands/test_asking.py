@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.asking import Refused, Unanswered, address_of, ask
+from app.commands.client import Refused, Unanswered, address_of, ask
 from tests.servers import ROOT, connect
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere a full queue refuses")

@@ -7,11 +7,11 @@ from typing import Literal
 
 import pytest
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.opening import open_store
-from app.cache.store import Store
 from app.commands.greeting import greeting
 from app.options import Settings
+from app.store.opening import open_store
+from app.store.protocol import Store
+from app.store.sqlite import EmbeddedStore
 from tests.records import AS_OF_MS, row, run_info
 from tests.servers import ROOT, RedisServer
 

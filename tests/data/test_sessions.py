@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from data import make_sessions as making
-from warm.exchanges import SUFFIXES, Hours, codes, exchange
+from warm.calendar.exchanges import SUFFIXES, Hours, codes, exchange
 
 ROOT = Path(__file__).parents[2]
 MISSING = [name for name in ("exchange_calendars", "pandas_market_calendars") if importlib.util.find_spec(name) is None]

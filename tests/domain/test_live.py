@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.domain.live import believed, step
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES, PRICE_STATE
 from tests.records import price_record
-from warm.indicators import latest
+from warm.make.indicators import latest
 
 _TOLERANCE = 1e-9
 _UNCHANGED = ("atr_14", "realised_volatility_20", "ewma_volatility_33", "volume_z_20", *PRICE_STATE)

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import redis
 
-from app.cache.codec import encode
-from app.cache.opening import open_store
-from app.cache.store import Row, Store
 from app.errors import StoreError
+from app.store.codec import encode
+from app.store.opening import open_store
+from app.store.protocol import Row, Store
 from tests.e2e.flood import Flood
 from tests.records import agent_record, agent_view, price_record, run_info
 from tests.servers import RedisServer

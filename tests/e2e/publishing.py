@@ -7,8 +7,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.cache.opening import open_store
-from app.cache.store import Row, RunInfo
+from app.store.opening import open_store
+from app.store.protocol import Row, RunInfo
 from tests.records import row, run_info
 from tests.servers import DecideServer
 

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from app.cache.opening import open_store
+from app.store.opening import open_store
 from bench.results import Results
 from tests.e2e.publishing import publish_universe
 from tests.records import AS_OF_MS, row, run_info

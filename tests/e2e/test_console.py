@@ -12,9 +12,9 @@ import pytest
 from matplotlib.image import imread
 from playwright.sync_api import Browser, Route, expect
 
-from app.cache.codec import encode
 from app.domain.vector import AgentView
 from app.payloads import DecideResponse, HistoryResponse
+from app.store.codec import encode
 from tests.e2e.browsing import Console, Scheme, chromium
 from tests.e2e.publishing import publish
 from tests.records import AS_OF_MS, agent_record, row, run_info

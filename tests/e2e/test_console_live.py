@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from app.cache.codec import encode
-from app.cache.store import Row
+from app.store.codec import encode
+from app.store.protocol import Row
 from tests.e2e.browsing import Console, chromium
 from tests.e2e.publishing import publish, withdraw
 from tests.records import AS_OF_MS, agent_record, agent_view, history_record, row, run_info

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cache.opening import open_store
+from app.store.opening import open_store
 from tests.e2e.flood import Flood
 from tests.e2e.publishing import publish_universe
 from tests.keys import SECRET, FakeKeys, key_id

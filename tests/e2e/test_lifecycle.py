@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cache.codec import encode
-from app.cache.store import Row
+from app.store.codec import encode
+from app.store.protocol import Row
 from tests.e2e.publishing import is_alive, publish, publish_universe, stop_and_read_log, workers
 from tests.e2e.wire import HEAD, Wire
 from tests.records import AS_OF_MS, price_record, row, run_info

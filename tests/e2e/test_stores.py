@@ -6,8 +6,8 @@ import httpx
 import msgspec
 import pytest
 
-from app.cache.codec import encode
 from app.payloads import DecideResponse
+from app.store.codec import encode
 from tests.e2e.publishing import publish, publish_universe, workers
 from tests.records import AS_OF_MS, agent_record, agent_view, row, run_info
 from tests.servers import DecideServer, decide_server

@@ -14,18 +14,18 @@ import msgspec
 import redis
 from starlette.types import ASGIApp
 
-from app.cache.codec import decode_agents, decode_price
-from app.cache.embedded import EmbeddedStore
 from app.cache.feed import Feed
-from app.cache.opening import open_store
-from app.cache.redis import RedisStore
-from app.cache.store import Changes
-from app.cache.tiers import Lookup
+from app.cache.read_through import Lookup
 from app.domain.vector import AgentRecord, PriceRecord
 from app.errors import StoreEmpty
 from app.main import build
 from app.observe.clocks import ReplayClock
 from app.payloads import DecideResponse
+from app.store.codec import decode_agents, decode_price
+from app.store.opening import open_store
+from app.store.protocol import Changes
+from app.store.redis import RedisStore
+from app.store.sqlite import EmbeddedStore
 from app.worker import Worker
 from tests.cache.fakes import Clock
 from tests.emptying import remove_file

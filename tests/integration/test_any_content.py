@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.store import RECORD_MAX_BYTES
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreError
+from app.store.protocol import RECORD_MAX_BYTES
+from app.store.sqlite import EmbeddedStore
 from tests.emptying import remove_file
 from tests.records import AS_OF_MS, row, run_info
 
@@ -221,7 +221,7 @@ def test_no_value_of_a_hundred_megabytes_is_taken_into_memory(sql: str, tmp_path
 _READ_ALL = """
 import asyncio, sys
 from pathlib import Path
-from app.cache.embedded import EmbeddedStore
+from app.store.sqlite import EmbeddedStore
 from tests.integration.test_any_content import _read_all
 
 def peak_kb():

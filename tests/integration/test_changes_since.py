@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.opening import open_store
-from app.cache.store import Store
+from app.store.opening import open_store
+from app.store.protocol import Store
+from app.store.sqlite import EmbeddedStore
 from tests.emptying import remove_file
 from tests.records import row, run_info
 

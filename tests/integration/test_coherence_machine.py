@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from app.cache.codec import decode_agents, decode_price, encode
-from app.cache.store import Row
 from app.errors import StoreEmpty
+from app.store.codec import decode_agents, decode_price, encode
+from app.store.protocol import Row
 from tests.cache.fakes import Clock
 from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
 from tests.records import AS_OF_MS, agent_record, price_record, run_info

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cache.opening import open_store
-from app.cache.store import Store
 from app.commands.greeting import greeting
 from app.errors import StoreRefused
 from app.options import Settings
+from app.store.opening import open_store
+from app.store.protocol import Store
 from tests.servers import ROOT, clean_environment, decide_server, free_port
 
 _PASSWORD = "the-right-password"

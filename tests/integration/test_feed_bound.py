@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 import redis
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.opening import open_store
-from app.cache.store import Store, Withdrawing
+from app.store.opening import open_store
+from app.store.protocol import Store, Withdrawing
+from app.store.sqlite import EmbeddedStore
 from tests.records import row, run_info
 
 _KEPT = 10_000

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.opening import open_store
 from app.errors import StoreError
+from app.store.opening import open_store
+from app.store.sqlite import EmbeddedStore
 from tests.records import row, run_info
 
 

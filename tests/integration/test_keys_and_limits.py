@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.opening import open_store
-from app.cache.redis import RedisStore
 from app.domain.keys import decode_key
 from app.errors import StoreError
-from app.middleware.buckets import Buckets
+from app.http.buckets import Buckets
+from app.store.opening import open_store
+from app.store.redis import RedisStore
+from app.store.sqlite import EmbeddedStore
 from tests.keys import SECRET, FakeKeys, key_id
 from tests.servers import RedisServer, free_port, redis_executable
 

@@ -15,9 +15,9 @@ import msgspec
 import polars as pl
 import pytest
 
-from app.cache.opening import open_store
-from app.cache.store import Store
 from app.domain.vector import RecordHeader
+from app.store.opening import open_store
+from app.store.protocol import Store
 from tests.servers import ROOT, clean_environment
 from tests.warm.synthetic import make_prices
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from app.cache.opening import open_store
-from app.cache.store import Store
+from app.store.opening import open_store
+from app.store.protocol import Store
 from tests.records import row, run_info
 from tests.servers import RedisServer
 

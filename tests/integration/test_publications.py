@@ -12,10 +12,10 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.codec import encode
-from app.cache.opening import open_store
-from app.cache.store import Row, RunInfo, Store, Stored
 from app.domain.vector import AS_OF_MAX_MS
+from app.store.codec import encode
+from app.store.opening import open_store
+from app.store.protocol import Row, RunInfo, Store, Stored
 from tests.records import AS_OF_MS, agent_record, history_record, price_record, row, run_info
 from tests.servers import RedisServer
 

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 import redis
 
-from app.cache.redis import RedisStore
-from app.cache.store import RECORD_MAX_BYTES
 from app.errors import StoreEmpty, StoreError
+from app.store.protocol import RECORD_MAX_BYTES
+from app.store.redis import RedisStore
 from tests.records import AS_OF_MS, row, run_info
 from tests.servers import RedisServer, redis_executable
 

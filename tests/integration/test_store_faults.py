@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.redis import RedisStore
-from app.cache.store import Store
 from app.errors import StoreEmpty, StoreError
+from app.store.protocol import Store
+from app.store.redis import RedisStore
+from app.store.sqlite import EmbeddedStore
 from tests.records import row, run_info
 from tests.servers import ROOT, RedisServer, free_port, redis_executable
 
@@ -57,7 +57,7 @@ def test_a_file_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
 _OPEN_MANY = """
 import asyncio, sys, time
 from pathlib import Path
-from app.cache.embedded import EmbeddedStore
+from app.store.sqlite import EmbeddedStore
 
 async def work():
     for number in range(100):

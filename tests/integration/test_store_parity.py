@@ -10,11 +10,11 @@ import msgspec
 import pytest
 import redis
 
-from app.cache.opening import open_store
-from app.cache.store import Row, Store
 from app.domain.policy import HYBRID_1, Decision, Policy
 from app.domain.staleness import Limits
 from app.errors import StoreEmpty
+from app.store.opening import open_store
+from app.store.protocol import Row, Store
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
 from tests.emptying import empty_store, remove_file
 from tests.records import AS_OF_MS, agent_record, price_record, row, run_info

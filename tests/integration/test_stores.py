@@ -10,10 +10,10 @@ from typing import TypeVar
 import pytest
 import redis
 
-from app.cache.codec import decode_price
-from app.cache.opening import open_store
-from app.cache.store import UNKNOWN, Row, Store
 from app.errors import StoreEmpty
+from app.store.codec import decode_price
+from app.store.opening import open_store
+from app.store.protocol import UNKNOWN, Row, Store
 from tests.records import AS_OF_MS, row, run_info
 
 T = TypeVar("T")

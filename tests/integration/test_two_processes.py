@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.cache.embedded import EmbeddedStore
+from app.store.sqlite import EmbeddedStore
 
 _PUBLISH = """
 import asyncio, sys
 from pathlib import Path
-from app.cache.embedded import EmbeddedStore
+from app.store.sqlite import EmbeddedStore
 from tests.records import row, run_info
 
 async def work():

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import redis
 
-from app.cache.store import UNKNOWN, Row
 from app.errors import StoreError
+from app.store.protocol import UNKNOWN, Row
 from tests.integration.test_withdrawals import Opened, Place, fill
 from tests.records import AS_OF_MS, row, run_info
 

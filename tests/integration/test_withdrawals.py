@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.embedded import EmbeddedStore
-from app.cache.opening import open_store
-from app.cache.redis import RedisStore
-from app.cache.store import UNKNOWN, Row, RunInfo, Stored, Withdrawn
 from app.domain.vector import AS_OF_MAX_MS
+from app.store.opening import open_store
+from app.store.protocol import UNKNOWN, Row, RunInfo, Stored, Withdrawn
+from app.store.redis import RedisStore
+from app.store.sqlite import EmbeddedStore
 from tests.records import AS_OF_MS, row, run_info
 from tests.servers import RedisServer
 

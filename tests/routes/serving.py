@@ -12,7 +12,6 @@ import httpx
 import msgspec
 from starlette.applications import Starlette
 
-from app.cache.store import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
 from app.constants import Constants
 from app.errors import StoreError
 from app.main import build
@@ -21,6 +20,7 @@ from app.observe.meters import Meters
 from app.observe.traces import Traces
 from app.options import Settings
 from app.payloads import DecideResponse, ProblemBody
+from app.store.protocol import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
 from app.worker import Worker
 from tests.records import row, run_info
 

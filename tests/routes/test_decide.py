@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from app.cache.codec import encode
-from app.commands.showing import explanation
+from app.commands.render import explanation
 from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse, ProblemBody
+from app.store.codec import encode
 from tests.records import AS_OF_MS, agent_record, agent_view, row
 from tests.routes.serving import FakeStore, Served, decoded, http_scope, part, talk
 

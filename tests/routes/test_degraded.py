@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from app.cache.codec import encode
 from app.payloads import DecideResponse
+from app.store.codec import encode
 from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, row
 from tests.routes.serving import FakeStore, Served, decoded, down
 

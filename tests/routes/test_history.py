@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from app.cache.codec import encode
 from app.errors import Problem
 from app.payloads import HistoryResponse
+from app.store.codec import encode
 from tests.records import history_record, row
 from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
 

@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
 from app.errors import StoreError
-from app.middleware.problems import _STATUS_SLUGS, TYPE_PREFIX
+from app.http.problems import _STATUS_SLUGS
+from app.messages import TYPE_PREFIX
 from app.routes.problem_kinds import KINDS
 from app.routes.table.entries import ENTRIES, OPERATIONS
 from tests.routes.contract import Contract, Json

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from app.answering.decider import canonical
 from app.errors import Problem
+from app.http.decoding import StrictDecoder
 from app.payloads import DecideRequest
-from app.routes.deciding import canonical
-from app.routes.decoding import StrictDecoder
 from app.routes.openapi import make_document
 from app.routes.table.entries import OPERATIONS
 from app.routes.table.entry import SPELLED_PATTERN

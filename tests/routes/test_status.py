@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.cache.codec import encode
-from app.cache.store import Changes, Row
 from app.errors import StoreError
 from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
+from app.store.codec import encode
+from app.store.protocol import Changes, Row
 from app.version import VERSION
 from tests.records import AS_OF_MS, price_record, run_info
 from tests.routes.serving import FakeStore, Served, decoded, down

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from app.cache.store import Changes
 from app.messages import SocketMessage
 from app.routes.socket import REFUSED_MAX
+from app.store.protocol import Changes
 from tests.records import AS_OF_MS, row
 from tests.routes.serving import FakeStore, Served, http_scope, problem_of
 

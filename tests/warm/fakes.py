@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.cache.codec import decode_agents, decode_price
-from app.cache.store import Changes, Published, Row, RunInfo, Stored, Withdrawn
 from app.domain.vector import AgentView, PriceRecord
 from app.errors import StoreError
+from app.store.codec import decode_agents, decode_price
+from app.store.protocol import Changes, Published, Row, RunInfo, Stored, Withdrawn
 from warm.__main__ import main
-from warm.agents.tally import STATUSES
-from warm.bars.reader import Reckoning
-from warm.sessions import open_session
+from warm.calendar.sessions import open_session
+from warm.files.agents.tally import STATUSES
+from warm.files.prices.reader import Reckoning
 
 SAMPLE_PRICES = Path(__file__).parents[2] / "data" / "prices"
 SAMPLE_AGENTS = Path(__file__).parents[2] / "data" / "agents"

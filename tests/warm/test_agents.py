@@ -12,11 +12,11 @@ import pytest
 
 from app.domain.vector import REASONING_MAX, VIEWS_MAX, AgentView, newest_views
 from tests.warm.fakes import LAST_CLOSE_MS, NEW_YORK, NOW_MS
-from warm.agents import ai_hedge_fund, native
-from warm.agents.registry import AgentRows, read_agents, settle
-from warm.agents.rows import AGENT_SCHEMA, Context, Imported, clean_text
 from warm.errors import InputRefused
-from warm.finding import find_sources
+from warm.files.agents import ai_hedge_fund, native
+from warm.files.agents.registry import AgentRows, read_agents, settle
+from warm.files.agents.rows import AGENT_SCHEMA, Context, Imported, clean_text
+from warm.files.find import find_sources
 
 CONTEXT = Context(NEW_YORK, NOW_MS, None)
 HEADER = "symbol,as_of,agent,status,view,signal,confidence,model,reasoning,reason\n"

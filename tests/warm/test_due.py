@@ -8,9 +8,9 @@ from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.staleness import Limits
 from tests.warm.fakes import HEADER, put, utc, warm
-from warm.due import due_ms
-from warm.intervals import Market
-from warm.sessions import open_session
+from warm.calendar.due import due_ms
+from warm.calendar.intervals import Market
+from warm.calendar.sessions import open_session
 
 EACH = open_session(None, None, None)
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000

@@ -11,10 +11,10 @@ from rich.console import Console
 from app.domain.vector import PRICE_NAMES
 from tests.warm.fakes import HEADER, Outcome, put, utc, warm
 from warm.__main__ import main
+from warm.calendar.exchanges import Hours, exchange, exchange_of
+from warm.calendar.sessions import open_session
 from warm.errors import InputRefused
-from warm.exchanges import Hours, exchange, exchange_of
 from warm.report import TerminalReporter
-from warm.sessions import open_session
 
 FRIDAY = date(2024, 3, 8)
 NOW_MS = utc(2024, 3, 11, 1)

@@ -14,8 +14,8 @@ from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freq
 from tests.warm.fakes import Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
-from warm.files import _archive
-from warm.finding import find_sources
+from warm.files.find import find_sources
+from warm.files.read import _archive
 from warm.report import TerminalReporter, remarks
 
 NOW_MS = 1_800_000_000_000

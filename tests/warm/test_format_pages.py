@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from tests.warm.fakes import RECKONING
-from warm.agents.rows import Context, Imported
-from warm.bars.reader import read_file
-from warm.finding import find_sources
-from warm.formats import FORMATS, Format, recognise
+from warm.files.agents.rows import Context, Imported
+from warm.files.find import find_sources
+from warm.files.prices.reader import read_file
+from warm.files.recognise import FORMATS, Format, recognise
 
 PAGES = Path(__file__).parents[2] / "data" / "formats"
 _EXAMPLE = re.compile(r"^```(?:csv|json|markdown) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

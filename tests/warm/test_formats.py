@@ -10,10 +10,10 @@ from app.domain.vector import PRICE_NAMES
 from tests.warm.examples import AGENTS, PRICES, WORDS, Bar, PriceExample, Word, bars, format_of
 from tests.warm.fakes import Outcome, put, warm
 from warm.arguments import FORMAT_NAMES, INTERVAL_NAMES
-from warm.formats import AGENTS as AGENT_FORMATS
-from warm.formats import FORMATS
-from warm.formats import PRICES as PRICE_FORMATS
-from warm.intervals import INTERVALS
+from warm.calendar.intervals import INTERVALS
+from warm.files.recognise import AGENTS as AGENT_FORMATS
+from warm.files.recognise import FORMATS
+from warm.files.recognise import PRICES as PRICE_FORMATS
 
 NOW_MS = 1_800_000_000_000
 """2027-01-15: after everything in the examples."""

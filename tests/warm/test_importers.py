@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.warm.fakes import NEW_YORK, put
-from warm.agents.registry import AgentRows, read_agents
-from warm.agents.rows import Context
 from warm.errors import InputRefused
-from warm.names import day_named
+from warm.files.agents.registry import AgentRows, read_agents
+from warm.files.agents.rows import Context
+from warm.files.names import day_named
 
 LOG = {"company_of_interest": "600519.SS", "trade_date": "2024-01-02", "final_trade_decision": "最终交易决策：买入"}
 CONTEXT = Context(NEW_YORK, 1_800_000_000_000, None)
@@ -272,7 +272,7 @@ HOSTILE = "<script>alert(1)</script> [click](javascript:alert(1)) \x1b[31mred\x1
 def test_hostile_reasoning_is_bounded_and_acts_on_no_reader(file: str, document: object, tmp_path: Path) -> None:
     """No tag, no link, no escape, no turning of direction, and no more than a record keeps, whichever way it came in."""
     from app.domain.vector import REASONING_MAX  # noqa: PLC0415
-    from warm.agents.rows import clean_text  # noqa: PLC0415
+    from warm.files.agents.rows import clean_text  # noqa: PLC0415
 
     kept = clean_text(read(tmp_path, file, document).frame.item(0, "reasoning"))
     assert kept is not None

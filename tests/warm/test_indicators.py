@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES
 from tests.warm.fakes import RECKONING, SAMPLE_PRICES
 from tests.warm.synthetic import make_prices
-from warm.indicators import latest, series
-from warm.prices import read_prices
+from warm.files.prices.frame import read_prices
+from warm.make.indicators import latest, series
 
 Floats = npt.NDArray[np.float64]
 

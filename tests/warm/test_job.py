@@ -12,9 +12,9 @@ import msgspec
 import polars as pl
 import pytest
 
-from app.cache.codec import decode_agents, decode_history, decode_price
-from app.cache.store import Row
 from app.domain.vector import PRICE_NAMES
+from app.store.codec import decode_agents, decode_history, decode_price
+from app.store.protocol import Row
 from tests.warm.fakes import (
     HEADER,
     LAST_CLOSE_MS,

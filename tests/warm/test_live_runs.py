@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from app.cache.codec import decode_agents
+from app.store.codec import decode_agents
 from tests.warm.fakes import HEADER, FakeStore, Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.report import TerminalReporter

@@ -15,8 +15,8 @@ import pytest
 from tests.servers import ROOT, clean_environment
 from tests.warm.fakes import good_rows, put, warm, write_csv
 from warm.errors import InputRefused
-from warm.files import Source
-from warm.memory import MB, MemoryBound, default_bytes, used_bytes
+from warm.files.memory import MB, MemoryBound, default_bytes, used_bytes
+from warm.files.read import Source
 
 _ROOT = Path(__file__).parents[2]
 _MOST_MB = 200

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from tests.warm.fakes import HEADER, LAST_CLOSE_MS, NOW_MS, RECKONING, SAMPLE_PRICES, good_rows, warm, write_csv
-from warm.bars.reader import BAR_COLUMNS, Reckoning
+from warm.calendar.sessions import open_session
 from warm.errors import InputRefused
-from warm.prices import read_prices
-from warm.sessions import open_session
+from warm.files.prices.frame import read_prices
+from warm.files.prices.reader import BAR_COLUMNS, Reckoning
 
 GOOD = "AAA,2013-03-01,10,12,9,11,500"
 

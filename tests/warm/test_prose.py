@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warm.agents.prose import decision, proposal
+from warm.files.agents.prose import decision, proposal
 
 TEXTS = (Path(__file__).parent / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
 """A text a line, the view that is right (null: none), and whether it is clear; what is not may also be a failure."""

@@ -32,10 +32,10 @@ from tests.warm.people import (
     table,
     zipped,
 )  # fmt: skip
-from warm.bars.reader import Alike, Reckoning, read_file
-from warm.finding import find_sources
-from warm.formats import FORMATS
-from warm.sessions import open_session
+from warm.calendar.sessions import open_session
+from warm.files.find import find_sources
+from warm.files.prices.reader import Alike, Reckoning, read_file
+from warm.files.recognise import FORMATS
 
 
 def test_thousands_and_the_decimal_sign_are_told_by_all_prices(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.warm.fakes import put
 from tests.warm.reports import complete, entry
 from tests.warm.test_importers import CLOSE_MS, CONTEXT, MANAGER, told
-from warm.agents.registry import AgentRows, read_agents
 from warm.errors import InputRefused
+from warm.files.agents.registry import AgentRows, read_agents
 
 DAY_MS = 86_400_000
 

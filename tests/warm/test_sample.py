@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.cache.store import Withdrawn
 from app.errors import StoreError
+from app.store.protocol import Withdrawn
 from tests.warm.fakes import SAMPLE_PRICES, FakeStore, good_rows, warm, write_csv
 from warm.sample import RUN_PREFIX
 

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from warm.calendar.intervals import INTERVALS, bars_a_year, interval_named, spacing
 from warm.errors import InputRefused
-from warm.files import Source
-from warm.intervals import INTERVALS, bars_a_year, interval_named, spacing
-from warm.names import read_name
-from warm.stamps import read_stamps
+from warm.files.names import read_name
+from warm.files.read import Source
+from warm.files.stamps import read_stamps
 
 SOURCE = Source(Path("/data/p.csv"), "p.csv")
 NEW_YORK, TOKYO, ZULU = ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo"), ZoneInfo("UTC")

@@ -17,7 +17,7 @@ from tests.warm.test_folders import fates, run
 from tests.warm.test_importers import STATE, read, result, signal, told
 from warm.__main__ import main
 from warm.errors import InputRefused
-from warm.names import read_name
+from warm.files.names import read_name
 
 HEAD = "symbol,date,open,high,low,close,volume\n"
 

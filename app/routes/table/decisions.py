@@ -2,8 +2,8 @@
 
 from app.messages import Dropped, Gone, LiveDecision
 from app.payloads import BatchRequest, BatchResponse, DecideRequest, DecideResponse
+from app.push.sse import MEDIA_TYPE as EVENTS_TYPE
 from app.routes import examples as shown
-from app.routes.events import MEDIA_TYPE as EVENTS_TYPE
 from app.routes.table.entry import NAMED_SYMBOL, OF_A_BODY, Answer, Entry, Link, Operation, Parameter
 
 _FEATURES_OF = Link("features", "The vector that the decision was made on.", {"symbol": NAMED_SYMBOL})

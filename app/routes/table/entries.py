@@ -1,6 +1,6 @@
 """The one table of routes. A new route is an entry here, a handler in `app.main` and a payload.
 
-From the table come Starlette's routes, what callers are asked for (`app.middleware.rules`), the OpenAPI document
+From the table come Starlette's routes, what callers are asked for (`app.http.rules`), the OpenAPI document
 (`app.routes.openapi`), what is traced, and the classes of the SLO.
 """
 

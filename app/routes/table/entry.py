@@ -10,11 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from app.middleware.rules import Rule
+from app.http.rules import Rule
 from app.routes.examples import Examples
 
 SPELLED_PATTERN = "^[A-Za-z0-9^][A-Za-z0-9._:/=^&-]{0,31}$"
-"""What can be a symbol in any spelling: what `app.routes.deciding.canonical` lets pass."""
+"""What can be a symbol in any spelling: what `app.answering.decider.canonical` lets pass."""
 
 JSON = "application/json"
 Schema = dict[str, object]

@@ -4,8 +4,8 @@ from app.messages import LiveStats
 from app.observe.meters import CONTENT_TYPE as METRICS_TYPE
 from app.observe.meters import OPEN_METRICS_CONTENT_TYPE as OPEN_METRICS_TYPE
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
+from app.push.sse import MEDIA_TYPE as EVENTS_TYPE
 from app.routes import examples as shown
-from app.routes.events import MEDIA_TYPE as EVENTS_TYPE
 from app.routes.table.entry import Answer, Entry, Operation, Parameter
 
 SERVER: tuple[Entry, ...] = (

@@ -1,0 +1,228 @@
+"""Probes and status.
+
+/livez: the event loop turns. /readyz: data was loaded once and the worker is not draining; never tied to L2's state, or one
+outage of it would take all instances out at once. /health and /status are for people.
+"""
+
+import asyncio
+import platform
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.answering.decider import Decider, iso
+from app.answering.turns import Turns
+from app.cache.feed import Feed
+from app.domain.outdated import WAYS_OUT, outdated
+from app.errors import StoreError
+from app.http.drain import Drain
+from app.observe.clocks import ReplayClock
+from app.observe.exposition import Exposition
+from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
+from app.observe.requests import Requests
+from app.observe.window import Totals
+from app.payloads import (
+    HealthResponse,
+    L1State,
+    ReadyResponse,
+    RunState,
+    StatusResponse,
+    StoreState,
+    VersionResponse,
+)
+from app.store.protocol import RunInfo, Store
+from app.version import VERSION
+from app.waiting import wait_for_store
+
+_PING_S = 0.5
+_LOOKED_AT = 100
+_NEUTRAL_TOO_MANY = 2
+"""More than one in so many decisions that rest on nothing is no matter of single symbols."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _json(body: msgspec.Struct, status: int = 200) -> Response:
+    return Response(_encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+class StatusRoutes:
+    """The endpoints."""
+
+    def __init__(
+        self,
+        *,
+        decider: Decider,
+        store: Store,
+        feed: Feed,
+        meters: Meters,
+        requests: Requests,
+        drain: Drain,
+        turns: Turns,
+        refresh: Callable[[], None],
+        last_minute: Callable[[], tuple[float, Totals]],
+        clock_name: Literal["wall", "replay"],
+        settings: dict[str, object],
+    ) -> None:
+        self._decider = decider
+        self._store = store
+        self._feed = feed
+        self._meters = meters
+        self._requests = requests
+        self._drain = drain
+        self._turns = turns
+        self._refresh = refresh
+        self._last_minute = last_minute
+        self._clock_name = clock_name
+        self._settings = settings
+        self._started = decider.clock()
+        self._exposition = Exposition(self._render, decider.clock)
+        self._looking: asyncio.Task[StoreState] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to serve but neutral, and time to serve it."""
+        return self._feed.run_info is not None and not self._drain.on
+
+    async def livez(self, request: Request) -> Response:
+        """200 as long as the event loop turns."""
+        del request
+        return _json(ReadyResponse("ok"))
+
+    async def readyz(self, request: Request) -> Response:
+        """200 once data was loaded, 503 before and while the worker drains."""
+        del request
+        if self.ready:
+            return _json(ReadyResponse("ok"))
+        return _json(ReadyResponse("not_ready", self._why_not_ready()), 503)
+
+    def _why_not_ready(self) -> str:
+        return "draining: this worker is about to stop" if self._drain.on else "no warm run was seen yet: run the warm job"
+
+    async def health(self, request: Request) -> Response:
+        """The whole picture; always 200 while the server can say it."""
+        del request
+        store = await self._store_state()
+        info = self._feed.run_info
+        now_ms = self._decider.now_ms()
+        wrong = [] if self.ready else [self._why_not_ready()]
+        if store.state != "ok":
+            wrong.append(f"L2 is unreachable ({store.detail})")
+        if not self._feed.connected:
+            wrong.append("the change feed cannot be read")
+        if info is not None:
+            wrong += self._wrong_with_data(info, now_ms)
+        status: Literal["ok", "degraded", "not_ready"] = "not_ready"
+        if self.ready:
+            status = "degraded" if wrong else "ok"
+        age_s = None if info is None or not info.symbols else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
+        run = None if info is None else info.run
+        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, "; ".join(wrong) or None))
+
+    def _wrong_with_data(self, info: RunInfo, now_ms: int) -> list[str]:
+        """What decisions cannot rest on, by the clock that they go by."""
+        if not info.symbols:
+            return ["no symbol is loaded"]
+        limits, age_ms = self._decider.policy.limits, now_ms - info.newest_as_of_ms
+        window_s, counted = self._last_minute()
+        wrong = []
+        old = outdated(age_ms, max(limits.price_ms, limits.agents_ms), limits.input_ms)
+        if old is not None and self._any_in_time(now_ms):
+            old = None
+        if old is not None:
+            wrong.append(old)
+        if -age_ms > limits.skew_ms:
+            wrong.append("the newest input is ahead of the clock")
+        if isinstance(now := self._decider.now_ms, ReplayClock) and now.beyond_ms is not None:
+            wrong.append(f"a record is of {iso(now.beyond_ms)}, later than the newest that the store names")
+        if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
+            share = f"{counted.neutral} of {counted.decisions} decisions of the last {window_s:.0f} s rest on no input"
+            wrong.append(f"{share} (the last: {self._decider.neutral_reason})")
+        if wrong:
+            wrong.append(f"the {self._clock_name} clock says {iso(now_ms)}, the newest input is of {iso(info.newest_as_of_ms)}")
+        if old is not None:
+            wrong.append(WAYS_OUT)
+        return wrong
+
+    def _any_in_time(self, now_ms: int) -> bool:
+        """Whether a price of those that L1 holds, of which the first are looked at, is of bars so long that it is not stale."""
+        policy = self._decider.policy
+        found = self._decider.tiers.memory.evidence(_LOOKED_AT)
+        return any(policy.judge(each, now_ms).price_status == "present" for each in found)
+
+    async def status(self, request: Request) -> Response:
+        """What this worker is, holds and was told."""
+        del request
+        decider, meters = self._decider, self._meters
+        info, memory = self._feed.run_info, decider.tiers.memory
+        run = None
+        if info is not None:
+            run = RunState(
+                run=info.run,
+                warmed_at=iso(info.warmed_at_ms),
+                newest_as_of=iso(info.newest_as_of_ms),
+                symbols=info.symbols,
+                bars=info.bars,
+                bytes=info.bytes,
+            )
+        asked = meters.hits + meters.misses
+        l1 = L1State(
+            entries=len(memory),
+            max_entries=memory.max_entries,
+            unknown_entries=memory.unknown_entries,
+            evictions=memory.evictions,
+            hits=meters.hits,
+            misses=meters.misses,
+            hit_rate=meters.hits / asked if asked else None,
+        )
+        return _json(
+            StatusResponse(
+                version=VERSION,
+                uptime_s=round(decider.clock() - self._started, 3),
+                now=iso(decider.now_ms()),
+                clock=self._clock_name,
+                ready=self.ready,
+                run=run,
+                store=await self._store_state(),
+                l1=l1,
+                pending_loads=decider.tiers.pending,
+                in_flight=self._requests.in_flight,
+                settings=self._settings,
+            )
+        )
+
+    async def version(self, request: Request) -> Response:
+        """What is running."""
+        del request
+        return _json(VersionResponse("decide", VERSION, self._decider.model, platform.python_version()))
+
+    async def metrics(self, request: Request) -> Response:
+        """The Prometheus text format; to those who ask for it OpenMetrics, which has exemplars."""
+        open_metrics = wants_open_metrics(request.headers.get("accept", ""))
+        text = await self._exposition.get(open_metrics=open_metrics)
+        return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE if open_metrics else CONTENT_TYPE})
+
+    async def _render(self, open_metrics: bool) -> bytes:  # noqa: FBT001 - it is a format
+        self._refresh()
+        # In a thread: with several workers it reads all of their files, and the loop turns meanwhile.
+        with self._turns.under_way():
+            return await asyncio.to_thread(self._meters.rendered, open_metrics=open_metrics)
+
+    async def _store_state(self) -> StoreState:
+        """One look at a time, shared by all who ask meanwhile: strangers must not fill the store's connections."""
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+        # Who leaves does not end it for the others.
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> StoreState:
+        try:
+            await wait_for_store(self._store.ping(), _PING_S)
+        except StoreError as error:
+            return StoreState(self._store.kind, "unreachable", error.reason)
+        finally:
+            self._looking = None
+        return StoreState(self._store.kind, "ok")

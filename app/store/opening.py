@@ -1,0 +1,35 @@
+"""Which L2 the settings ask for."""
+
+from pathlib import Path
+
+from app.store.redis import RedisStore
+from app.store.sqlite import EmbeddedStore
+
+REDIS_CONNECTIONS = 16
+"""Of one worker, for reads."""
+
+
+def open_store(
+    *,
+    redis_url: str,
+    store_path: Path,
+    key_prefix: str,
+    redis_password: str = "",
+    read_timeout_s: float = 2.0,
+    feed_wait_s: float = 1.0,
+) -> RedisStore | EmbeddedStore:
+    """Redis where there is a ``redis_url``, SQLite otherwise. Connects at the first use, not here.
+
+    ``feed_wait_s`` is the longest that a read of the feed will be told to wait. ``read_timeout_s`` bounds one command on a
+    connection; what a caller waits is bounded by `app.cache.read_through`, and shorter.
+    """
+    if redis_url:
+        return RedisStore(
+            redis_url,
+            password=redis_password,
+            prefix=key_prefix,
+            max_connections=REDIS_CONNECTIONS,
+            read_timeout_s=read_timeout_s,
+            feed_wait_s=feed_wait_s,
+        )
+    return EmbeddedStore(store_path)

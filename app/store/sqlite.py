@@ -1,0 +1,391 @@
+"""L2 on SQLite: one file, no server. The default where no REDIS_URL is set.
+
+One row a symbol holds both its records, so a read never sees one of an old run and one of a new. WAL mode lets readers go on
+while the warm job writes; its one transaction is either wholly there or not at all, whenever the job is killed. Reads run in
+threads of the store's own, so that a slow disk delays its callers up to their budget and never the event loop: one for decisions
+and the feed, one for what may take longer (listings, histories, writes), each with its connection. Histories
+have a table of their own: a file of an earlier version is completed, and pages that decisions read hold nothing else.
+
+Whatever stands in the file, columns are taken for what they must be: SQLite keeps any type in any of them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from app.errors import StoreEmpty, StoreError
+from app.slices import names_on_lines
+from app.store.private import give_up_reserve, keep_reserve, make_private
+from app.store.protocol import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.store.sqlite_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
+
+T = TypeVar("T")
+Entries = list[tuple[bytes, bool]]
+"""Of the feed: each one's text, which names symbols, and whether it withdraws them."""
+
+_logger = logging.getLogger("decide.store")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS records (
+    symbol TEXT PRIMARY KEY,
+    price_as_of_ms INTEGER, price BLOB,
+    agents_as_of_ms INTEGER, agents BLOB
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS histories (symbol TEXT PRIMARY KEY, history BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS change_withdrawals (id INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
+"""
+_READ = f"""
+SELECT symbol, {bounded("price")}, {bounded("agents")} FROM records WHERE symbol IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - columns of ours
+_READ_HISTORY = f"SELECT {bounded('history')} FROM histories WHERE symbol = ?"  # noqa: S608 - as above
+_READ_KEYS = f"SELECT coalesce(substr(CAST(id AS BLOB), 1, 128), x''), {bounded('record')} FROM keys"  # noqa: S608 - as above
+_READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {IS_SYMBOL} ORDER BY symbol"  # noqa: S608 - as above
+_READ_CHANGES = f"""
+SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END, change_withdrawals.id IS NOT NULL
+FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id)
+WHERE id > ? AND id < {CHANGE_IDS_END} ORDER BY id LIMIT ?
+"""  # noqa: S608 - a number of ours
+_READ_MAX_BYTES = 67_108_864
+"""No value that is longer is read: a change of two million symbols is the longest that there can be."""
+_POLL_S = 0.02
+_is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
+_BUSY_S = 10.0
+_WAITED_S = 2.0
+_BUSY_AGAIN_S = 0.005
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What a full disk looks like: no room for a page, for the log's index, for the log itself."""
+
+
+class EmbeddedStore:
+    """A `Store` in a SQLite file. The file and its folder are made if they are not there."""
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._busy_s = busy_s
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
+        self._connection: sqlite3.Connection | None = None
+        self._seen: tuple[int, int] | None = None
+        self._file: tuple[int, int] | None = None
+        self._gave_up = False
+        self._replaced = self._told_of = 0
+        self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
+        self._long_connection: sqlite3.Connection | None = None
+        self._long_file: tuple[int, int] | None = None
+
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """Answers in the order of ``symbols``, all of one snapshot."""
+        if not symbols:
+            return []
+        wanted = msgspec.json.encode(list(symbols)).decode()
+
+        def read() -> list[Stored]:
+            reader = self._reader()
+            with _snapshot(reader):
+                found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
+                if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
+                    raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
+            return [found.get(symbol, UNKNOWN) for symbol in symbols]
+
+        return await self._in_thread(read)
+
+    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+        """One transaction on a connection of its own, so that this store's own feed sees it like anybody else's."""
+
+        def write() -> Published:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    return publish_rows(connection, rows, info, prune=prune)
+            finally:
+                connection.close()
+
+        return await self._in_thread(write, self._long_thread)
+
+    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
+        """One transaction, as `publish`."""
+
+        def write() -> Withdrawn:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    return take_back(connection, symbols, run)
+            finally:
+                connection.close()
+
+        return await self._in_thread(write, self._long_thread)
+
+    async def history(self, symbol: str) -> bytes | None:
+        """One row."""
+
+        def read() -> bytes | None:
+            row = self._long_reader().execute(_READ_HISTORY, (symbol,)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._soon(read)
+
+    async def run_info(self) -> RunInfo | None:
+        """The newest publication's info."""
+
+        def read() -> RunInfo | None:
+            row = self._reader().execute("SELECT CAST(info AS BLOB) FROM run").fetchone()
+            return None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
+
+        info = await self._in_thread(read)
+        fault = None if info is None else run_fault(info)
+        if fault is not None:
+            raise StoreError("l2_error", f"SQLite at {self._path}: the run's info is none: {fault}")
+        return info
+
+    async def symbols(self) -> list[str]:
+        """The loaded universe, sorted."""
+
+        def read() -> list[str]:
+            return [row[0].decode() for row in self._long_reader().execute(_READ_SYMBOLS)]
+
+        return await self._soon(read)
+
+    async def feed_position(self) -> str:
+        """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
+
+        def read() -> int:
+            position = newest_change(self._reader())
+            self._told_of = self._replaced
+            return position
+
+        return str(await self._in_thread(read))
+
+    async def changes(self, after: str, wait_s: float) -> Changes:
+        """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            found = await self._in_thread(lambda: self._changes_now(int(after)))
+            left_s = deadline - time.monotonic()
+            if found is not None or left_s <= 0:
+                return Changes(last_id=after, symbols=(), lost=False) if found is None else await _named(*found)
+            await asyncio.sleep(min(_POLL_S, left_s))
+
+    async def changes_since(self, after: str) -> Changes:
+        """The same, with nothing noted. That the file is another one now is the feed's to find out."""
+
+        def read() -> tuple[Changes, Entries]:
+            reader = self._long_reader()
+            if self._replaced != self._told_of or (self._file is not None and self._long_file != self._file):
+                return Changes(last_id=after, symbols=(), lost=True), []
+            return _changes_after(reader, int(after))
+
+        if not _is_change_id(after):
+            return Changes(after, (), lost=True)
+        return await _named(*await self._soon(read))
+
+    async def ping(self) -> None:
+        """Reads one row."""
+        await self._in_thread(lambda: self._reader().execute("SELECT 1").fetchone())
+
+    async def keys(self) -> dict[str, bytes]:
+        """All rows."""
+
+        # As bytes, whatever somebody has put there: a row that is no key must not hide the others.
+        def read() -> list[tuple[bytes, bytes]]:
+            keep_reserve(self._path)
+            return self._reader().execute(_READ_KEYS).fetchall()
+
+        rows = await self._in_thread(read)
+        return {key_id.decode("ascii", "replace"): record for key_id, record in rows}
+
+    async def put_key(self, key_id: str, record: bytes) -> None:
+        """One row."""
+
+        def write() -> None:
+            self._reader().execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?, ?)", (key_id, record))
+            keep_reserve(self._path)
+
+        await self._in_thread(write)
+
+    async def remove_key(self, key_id: str) -> bool:
+        """One row. A full disk does not keep a key good: the reserve makes room for that."""
+
+        def delete() -> bool:
+            return self._reader().execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount > 0
+
+        def write() -> bool:
+            while True:
+                try:
+                    return delete()
+                except sqlite3.Error as error:
+                    if error.sqlite_errorcode & 0xFF not in _NO_ROOM or not give_up_reserve(self._path):
+                        raise
+                    _logger.warning("%s: %s; some of its reserve is given up for the revocation", self._path, error)
+                    self._gave_up = True
+                    self._disconnect()
+
+        return await self._in_thread(write)
+
+    async def close(self) -> None:
+        """Close the connection in the thread it belongs to, then end the thread."""
+
+        def close() -> None:
+            self._disconnect()
+            if self._gave_up:
+                # Closing gives back the room of the log, which the reserve then has before anybody else.
+                keep_reserve(self._path)
+
+        def close_long() -> None:
+            if self._long_connection is not None:
+                self._long_connection.close()
+                self._long_connection = None
+
+        for thread, work in ((self._long_thread, close_long), (self._thread, close)):
+            await asyncio.get_running_loop().run_in_executor(thread, work)
+            thread.shutdown(wait=False)
+
+    async def _in_thread(self, work: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
+
+    async def _soon(self, read: Callable[[], T]) -> T:
+        """In the other thread, or not at all: callers do not wait for longer, and whoever comes next shall not wait for them."""
+        latest = self._clock() + _WAITED_S
+
+        def begun() -> T:
+            if self._clock() > latest:
+                raise StoreError("l2_timeout", f"SQLite at {self._path} was busy for more than {_WAITED_S:g} s")
+            return read()
+
+        return await self._in_thread(begun, self._long_thread)
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._file is not None and self._file_now() != self._file:
+            # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
+            self._disconnect()
+            self._replaced += 1
+        if self._connection is None:
+            self._connection, self._file = self._opened()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            # A version that was seen is of its connection.
+            self._connection = self._seen = None
+
+    def _long_reader(self) -> sqlite3.Connection:
+        """The other thread's. Nobody tells it that the file is another one now, so it looks."""
+        if self._long_connection is not None and self._file_now() != self._long_file:
+            self._long_connection.close()
+            self._long_connection = None
+        if self._long_connection is None:
+            self._long_connection, self._long_file = self._opened()
+        return self._long_connection
+
+    def _opened(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
+        """A connection that reads, and the file that it is of."""
+        # One that takes its place meanwhile is another one at the next look.
+        found = self._file_now()
+        connection = self._connect()
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
+        return connection, found or self._file_now()
+
+    def _file_now(self) -> tuple[int, int] | None:
+        """Which file the path names; None if there is none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _connect(self) -> sqlite3.Connection:
+        make_private(self._path)
+        connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+        try:
+            self._begin_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_TABLES)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
+        """Of two that open a new file at once, a server and its first load say, SQLite has one fail here instead of waiting.
+        Where it does wait, for somebody else's lock, that is tried once more.
+        """
+        deadline = time.monotonic() + 2 * self._busy_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BUSY_AGAIN_S)
+            else:
+                return
+
+    def _changes_now(self, after: int) -> tuple[Changes, Entries] | None:
+        connection = self._reader()
+        if self._replaced != self._told_of:
+            changes = Changes(last_id=str(newest_change(connection)), symbols=(), lost=True)
+            self._told_of = self._replaced
+            return changes, []
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if (version, after) == self._seen:
+            return None
+        changes, named = _changes_after(connection, after)
+        if not changes.more and not (changes.lost and not named):
+            self._seen = (version, int(changes.last_id))
+        return (changes, named) if named or changes.lost else None
+
+
+async def _named(changes: Changes, entries: Entries) -> Changes:
+    """``changes``, with the symbols that stand in the entries' texts. In the loop: there it is done in slices."""
+    try:
+        symbols = await names_on_lines(text for text, _ in entries)
+        return changes._replace(symbols=symbols, withdrawn=await names_on_lines(text for text, withdrawn in entries if withdrawn))
+    except UnicodeDecodeError:
+        # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
+        return changes._replace(lost=True)
+
+
+def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, Entries]:
+    """What came after it but for the symbols, and the entries' texts, which name those."""
+    with _snapshot(connection):
+        newest_id = newest_change(connection)
+        try:
+            found = connection.execute(_READ_CHANGES, (after, CHANGES_READ)).fetchall()
+        except sqlite3.DataError:
+            # Longer than any entry of ours. What it was meant to say cannot be known, so anything may have changed.
+            return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
+    if not found:
+        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
+    lost, more = found[0][0] != after + 1, len(found) == CHANGES_READ
+    changes = Changes(last_id=str(found[-1][0]), symbols=(), lost=lost, published_ms=found[0][2], more=more)
+    return changes, [(row[1], bool(row[3])) for row in found]
+
+
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read in it is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")

@@ -1,0 +1,154 @@
+"""Prepared answers: whatever the evidence and the moment, they say what the long way says."""
+
+import random
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.answering.admission import Admission
+from app.answering.decider import Decider
+from app.answering.live_prices import ANY_PRICE
+from app.cache.memory import Entry
+from app.cache.read_through import Lookup
+from app.domain.evidence import Evidence
+from app.domain.vector import AgentView
+from app.observe.meters import Meters
+from app.observe.oldest import OldestServed
+from app.parts import make_id, make_policy, make_tiers
+from app.payloads import BatchItem, DecideRequest, DecideResponse
+from tests.records import AS_OF_MS, agent_record, agent_view, price_record
+from tests.routes.serving import FakeClock, FakeStore, settings_of
+
+_DAY_MS = 86_400_000
+_times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
+_views = st.builds(
+    agent_view,
+    agent=st.sampled_from(["a", "b", "c"]),
+    view=st.none() | st.floats(-1, 1),
+    as_of_ms=_times,
+    confidence=st.none() | st.floats(0, 1),
+)
+
+
+@st.composite
+def _evidence(draw: st.DrawFn) -> Evidence:
+    price = draw(st.none() | st.builds(price_record, as_of_ms=_times, run=st.text(max_size=8), close=st.floats(1, 1e6)))
+    views: tuple[AgentView, ...] = tuple(draw(st.lists(_views, max_size=4)))
+    newest = max((each.as_of_ms for each in views), default=draw(_times))
+    agents = draw(st.none() | st.just(agent_record(as_of_ms=newest, views=views)))
+    # An earlier record that is used for want of a newer one has a trouble, as one that is not there has.
+    price_trouble = draw(st.none() | st.just("corrupt")) if price is not None else draw(st.sampled_from(["absent", "corrupt"]))
+    agents_trouble = draw(st.none() | st.just("corrupt")) if agents is not None else draw(st.sampled_from(["absent", "corrupt"]))
+    return Evidence(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+
+
+def make_decider(now_ms: Callable[[], int]) -> Decider:
+    """A decider on an empty L1, at ``now_ms`` of the domain clock."""
+    (settings, constants), clock = settings_of({"clock": "wall"}), FakeClock()
+    meters = Meters(version="1", policy="1", schema="s")
+    return Decider(
+        tiers=make_tiers(settings, constants, FakeStore(), meters, clock, random.Random(1)),
+        admission=Admission(1),
+        policy=make_policy(settings),
+        meters=meters,
+        oldest=OldestServed(now_ms, 1.0),
+        now_ms=now_ms,
+        clock=clock,
+        make_id=make_id,
+        l2_timeout_s=1.0,
+        live_prices=ANY_PRICE,
+    )
+
+
+def _entry(evidence: Evidence) -> Entry:
+    return Entry(evidence, 0.0, 1e9, 1e9, 1e9, 0, 0, evidence.run, 1)
+
+
+def _long_way(decider: Decider, evidence: Evidence, age_s: float) -> DecideResponse:
+    found = Lookup(evidence, "l1", proven=True, age_s=age_s)
+    return decider.answer(DecideRequest("AAPL"), "AAPL", found, decider.clock())
+
+
+@given(evidence=_evidence(), moments=st.lists(_times, min_size=1, max_size=4))
+def test_a_prepared_answer_is_the_decision_made_anew(evidence: Evidence, moments: list[int]) -> None:
+    """One entry, asked at several moments in any order: statuses, ages and confidence are those of the moment, bit for bit."""
+    now_ms = AS_OF_MS
+    decider = make_decider(now_ms=lambda: now_ms)
+    entry = _entry(evidence)
+    for moment in moments:
+        now_ms = moment
+        body, _, _, facts = decider.render(DecideRequest("AAPL"), entry, decider.clock())
+        quick = msgspec.json.decode(body, type=DecideResponse)
+        slow = _long_way(decider, evidence, decider.clock())
+        assert msgspec.structs.replace(quick, id=slow.id) == slow
+        assert (facts is None) == (slow.fallback.level == "none")
+
+
+@given(evidence=_evidence())
+def test_an_element_of_a_batch_is_the_same_answer(evidence: Evidence) -> None:
+    """With its symbol before it and no problem after it."""
+    decider = make_decider(now_ms=lambda: AS_OF_MS)
+    decider.tiers.memory.put("AAPL", evidence)
+    rendering = decider.rendering(decider.clock())
+    item = rendering.item(DecideRequest("AAPL"))
+    assert item is not None
+    found = msgspec.json.decode(item, type=BatchItem)
+    assert found.decision is not None
+    assert found == BatchItem("AAPL", msgspec.structs.replace(_long_way(decider, evidence, 0.0), id=found.decision.id), None)
+    assert rendering.end() == 1
+
+
+def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goes_back() -> None:
+    """It is good from one change of a status to the next, and not a millisecond longer."""
+    now_ms = AS_OF_MS
+    decider = make_decider(now_ms=lambda: now_ms)
+    entry = _entry(Evidence(price_record(), agent_record()))
+
+    def seen() -> tuple[str, str]:
+        body = decider.render(DecideRequest("AAPL"), entry, decider.clock())[0]
+        inputs = msgspec.json.decode(body, type=DecideResponse).inputs
+        return inputs.price.status, inputs.agents.status
+
+    limits = decider.policy.limits
+    price_ms, agents_ms = price_record().due_ms[limits.price_bars - 1] - AS_OF_MS, int(limits.agents_ms)
+    assert seen() == ("present", "present")
+    first = entry.prepared
+    now_ms += price_ms
+    assert seen() == ("present", "present")
+    assert entry.prepared is first
+    now_ms += 1
+    assert seen() == ("stale", "present")
+    now_ms = AS_OF_MS + agents_ms + 1
+    assert seen() == ("stale", "stale")
+    now_ms = AS_OF_MS
+    assert seen() == ("present", "present")
+    now_ms -= int(decider.policy.limits.skew_ms)
+    assert seen() == ("present", "present")
+    now_ms -= 1
+    assert seen() == ("missing", "missing")
+
+
+@pytest.mark.parametrize("request_", [DecideRequest("AAPL", price=5.0), DecideRequest("AAPL", max_age_s=1.0)])
+def test_a_request_with_wishes_of_its_own_is_not_answered_so(request_: DecideRequest) -> None:
+    """A live price or a maximal age changes the decision."""
+    decider = make_decider(now_ms=lambda: AS_OF_MS)
+    decider.tiers.memory.put("AAPL", Evidence(price_record(), agent_record()))
+    assert decider.rendering(decider.clock()).item(request_) is None
+    assert decider.rendering(decider.clock()).item(DecideRequest("UNKNOWN")) is None
+
+
+def test_ids_of_a_batch_are_different_uuids_in_order() -> None:
+    """Version 7, as all others."""
+    decider = make_decider(now_ms=lambda: AS_OF_MS)
+    decider.tiers.memory.put("AAPL", Evidence(price_record(), agent_record()))
+    rendering = decider.rendering(decider.clock())
+    ids = []
+    for _ in range(300):
+        item = rendering.item(DecideRequest("AAPL"))
+        assert item is not None
+        ids.append(msgspec.json.decode(item)["decision"]["id"])
+    assert ids == sorted(set(ids))
+    assert {(len(each), each[14], each[19] in "89ab") for each in ids} == {(36, "7", True)}
