@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from app.domain.symbols import canonical_symbol
-from warm.bars.aliases import ALIASES, CHINESE, CLOCKS, METATRADER, OPTIONAL, PERIODS, REQUIRED, UTC_NAMES, WEAK
+from warm.bars.aliases import ALIASES, CHINESE, CLOCKS, CURRENCIES, METATRADER, OPTIONAL, PERIODS, REQUIRED, UTC_NAMES, WEAK
 from warm.bars.reading import BAR, Reading, Says, from_table
 from warm.files import Source
 from warm.intervals import interval_named
@@ -63,7 +63,9 @@ def read(source: Source) -> Reading:
     if not dates:
         raise source.refuse(f"column 'date' is missing; required: {', '.join(required)}, date; optional: volume, adj_close")
     period = next((each for each in header if plain_name(each) in PERIODS), None)
-    beside = {theirs: f"date_{at}" for at, theirs in enumerate(dates[1:], 1)} | ({period: "period"} if period else {})
+    currency = next((each for each in header if plain_name(each) in CURRENCIES), None)
+    beside = {theirs: f"date_{at}" for at, theirs in enumerate(dates[1:], 1)}
+    beside |= {theirs: own for theirs, own in ((period, "period"), (currency, "currency")) if theirs is not None}
     columns = {dates[0]: "date", **chosen}
     if metatrader:
         says = says._replace(unknown_clock="a MetaTrader broker's")
