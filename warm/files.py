@@ -16,7 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from app.domain.text import harmless
-from warm.encodings import SAMPLE_BYTES, encoding_of, to_utf8
+from warm.encodings import ALLOWED, SAMPLE_BYTES, encoding_of, to_utf8
 from warm.errors import InputRefused
 from warm.memory import memory
 
@@ -46,7 +46,7 @@ _MARK = b"\xef\xbb\xbf"
 _odd_name = re.compile(r"[*?\[\]{}]").search
 
 _LINE_MAX_BYTES = 16 * 1024**2
-"""Bytes of a JSON line that a file is recognised by."""
+"""Bytes of a JSON line that a file is recognised by, and of a text whose encoding all of it tells."""
 
 MEMBERS_MAX = 10_000
 """Files of an archive."""
@@ -127,16 +127,32 @@ class Source:
 
     @cached_property
     def encoding(self) -> str | None:
-        """What its text is encoded in, None for UTF-8 and for what is no text."""
-        return encoding_of(self._sample or self._head(SAMPLE_BYTES), table=self.kind == "csv") if self.kind in _TEXTS else None
+        """What its text is encoded in, None for UTF-8 and for what is no text; of one that has been read, all of it tells it."""
+        return self._encoding(self._sample or self._head(SAMPLE_BYTES))
+
+    def _encoding(self, content: bytes) -> str | None:
+        return encoding_of(content, table=self.kind == "csv") if self.kind in _TEXTS else None
+
+    def recoded(self) -> bool:
+        """Whether all of it tells its encoding, where its beginning was taken for UTF-8 and the rest is none.
+
+        Raises:
+            InputRefused: as of `content`.
+        """
+        if self.encoding is None:
+            self.content()
+            return self.encoding is not None
+        return False
 
     def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
+        if self.encoding is None and whole and not found.isascii() and len(found) <= _LINE_MAX_BYTES:
+            self.encoding = self._encoding(found)
         if self.encoding is None:
             return found
         try:
             return to_utf8(found, self.encoding, whole=whole)
         except UnicodeDecodeError as error:
-            raise self.refuse(f"the text is not {self.encoding.upper()} (byte {error.start}); allowed: UTF-8") from error
+            raise self.refuse(f"the text is not {self.encoding.upper()} (byte {error.start}); allowed: {ALLOWED}") from error
 
     def claim(self, size: float, left: float | None = None) -> None:
         """So many bytes of memory will be needed (`MemoryBound.claim`).
@@ -230,7 +246,9 @@ class Source:
             text = head.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             if error.end < len(head) or error.reason != "unexpected end of data":
-                raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+                if self.recoded():
+                    return self.text_lines()
+                raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
             text = head[: error.start].decode("utf-8-sig")
         return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
@@ -244,7 +262,7 @@ class Source:
         try:
             return self.content().decode("utf-8-sig").replace("\r", "")
         except UnicodeDecodeError as error:
-            raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+            raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
 
     @cached_property
     def json(self) -> Any:  # noqa: ANN401

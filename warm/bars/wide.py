@@ -14,6 +14,7 @@ import polars as pl
 
 from warm.bars.aliases import ALIASES
 from warm.bars.reading import Reading, Says, from_raw
+from warm.encodings import ALLOWED
 from warm.files import Source, one_line
 from warm.memory import memory
 from warm.tables import first_fields, open_table, plain_name, read_table, separator_of
@@ -132,7 +133,7 @@ def _rows(source: Source, content: bytes, skipped: int) -> list[list[str]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
     body = io.StringIO(text)
     for _ in range(skipped):
         body.readline()
