@@ -7,7 +7,7 @@ SAMPLE_BYTES = 4096
 """First bytes of a file that its encoding is told by."""
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-ALLOWED = "UTF-8, UTF-16 with its mark, GBK, Big5, Shift-JIS or EUC-KR"
+ALLOWED = "UTF-8, UTF-16, GBK, Big5, Shift-JIS or EUC-KR"
 """What texts may be in, for messages."""
 
 _WORDS = {
@@ -36,6 +36,10 @@ def encoding_of(head: bytes, *, table: bool = False) -> str | None:
     """
     if found := _MARKS.get(head[:2]):
         return found
+    zeros = head[::2].count(0), head[1::2].count(0)
+    if min(zeros) == 0 and 4 * max(zeros) > len(head):
+        # Latin text, whose every second byte is zero.
+        return "utf-16-le" if zeros[1] else "utf-16-be"
     if _decoded(head, "utf-8") is not None:
         return None
     counts = sorted((_known(head, encoding), encoding) for encoding in _WORDS)

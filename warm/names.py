@@ -25,7 +25,8 @@ _NOISE = frozenset({
     "unadjusted", "adjsplit", "adjsplitdiv", "usa", "us", "equity", "crypto", "export", "download", "sample", "test", "train",
     "table", "long", "wide", "all", "part", "file", "daily", "day", "hourly", "hour", "minute", "second", "weekly", "monthly",
     "intraday", "max", "from", "to", "until", "since", "latest", "final", "clean", "cleaned", "raw", "new", "old", "copy",
-    "bid", "ask", "mid", "last", "utc", "gmt", "est", "d", "w", "m",
+    "bid", "ask", "mid", "last", "utc", "gmt", "est", "d", "w", "m", "my", "own", "our", "your", "the", "dataset", "output",
+    "result", "results", "watchlist", "portfolio",
 })  # fmt: skip
 _WORDS = frozenset(word for word in _NOISE if len(word) > 3)  # noqa: PLR2004
 """Those that a number may stand behind: prices2024."""

@@ -63,7 +63,7 @@ def test_what_no_word_tells_is_of_no_encoding(content: bytes) -> None:
 
 def test_a_text_in_no_encoding_that_is_known_is_refused_with_those_that_are(tmp_path: Path) -> None:
     """By the file's name: a table, a document, Markdown; also where the first such byte is far behind."""
-    allowed = "allowed: UTF-8, UTF-16 with its mark, GBK, Big5, Shift-JIS or EUC-KR"
+    allowed = "allowed: UTF-8, UTF-16, GBK, Big5, Shift-JIS or EUC-KR"
     russian = table(("дата", *OHLCV), ((bar.at, *bar[1:]) for bar in DAYS)).encode("cp1251")
     late = table(("date", *OHLCV, "note"), ((bar.at, *bar[1:], "внимание" if bar is HOURS[-1] else "x" * 400) for bar in HOURS))
     late = late.replace("внимание", "внимание" * 9)
@@ -93,3 +93,11 @@ def test_an_encoding_is_told_by_all_of_a_text_whose_beginning_is_plain(tmp_path:
     file = tmp_path / "AAPL/TradingAgentsStrategy_logs/full_states_log_2024-01-02.json"
     put(file, json.dumps(states, ensure_ascii=False).encode("big5"))
     assert told(read_agents(file, CONTEXT)) == [("AAPL", MANAGER, "view", -1.0, None, None)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_told_by_its_zeros(encoding: str, tmp_path: Path) -> None:
+    """Zeros at all places are no text."""
+    text = table(("date", *OHLCV), ((bar.at, *bar[1:]) for bar in DAYS))
+    assert read(tmp_path, {"AAPL.csv": text.encode(encoding)}) == {"AAPL": (DAYS[-1].close, CLOSE)}
+    assert encoding_of(bytes(40)) is encoding_of(b"date,open\0\0") is None
