@@ -335,11 +335,11 @@ def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[
         less, more = getattr(settings, lesser), getattr(settings, greater)
         if less * scale > more and not {lesser.upper(), greater.upper()}.intersection(wrong):
             most, least = more / scale, less * scale
-            said = [(lesser.upper(), less, f"at most {most:,g}"), (greater.upper(), more, f"at least {least:,g}")]
-            said.sort(key=lambda each: each[0] not in given)
-            (first, first_value, first_allowed), (second, second_value, second_allowed) = said
-            lines.append(
-                f"{first} is {first_value:,g} and {second} is {second_value:,g}; allowed together: {first} of {first_allowed}, or"
-                f" {second} of {second_allowed}: {why}"
-            )
+            said = [
+                (f"{lesser.upper()} is {less:,.15g}", f"{lesser.upper()} of at most {most:,.15g}"),
+                (f"{greater.upper()} is {more:,.15g}", f"{greater.upper()} of at least {least:,.15g}"),
+            ]
+            said.sort(key=lambda each: each[0].partition(" ")[0] not in given)
+            (first, first_allowed), (second, second_allowed) = said
+            lines.append(f"{first} and {second}; allowed together: {first_allowed}, or {second_allowed}: {why}")
     return lines
