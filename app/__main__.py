@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ Settings are environment variables or stand in a file .env; `decide serve --help
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; the exit code. Ctrl-C is 130, an output that nobody takes is 1, whatever the command."""
     _open_standard_files()
+    if argv is None and sys.argv[1:2] == ["warm"] and "--watch" in sys.argv:
+        _end_well_from_now_on()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -46,6 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"decide: not all could be written: {error.strerror}", file=sys.stderr)
         return _UNWRITTEN
     return code
+
+
+def _end_well_from_now_on() -> None:
+    """SIGTERM and Ctrl-C end watching with 0 at any moment: until it has handlers of its own nothing is under way."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: os._exit(0))
 
 
 def _open_standard_files() -> None:

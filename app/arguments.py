@@ -27,9 +27,9 @@ def number(
     *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf, whole: bool = False
 ) -> Callable[[str], float]:
     """What takes an option's text for a finite number ``above`` the one, at ``least`` and at ``most`` the others."""
-    bounds = [f"above {above:,g}"] if above > -math.inf else []
-    bounds += [f"at least {least:,g}"] if least > -math.inf else []
-    bounds += [f"at most {most:,g}"] if most < math.inf else []
+    bounds = [f"above {above:,.15g}"] if above > -math.inf else []
+    bounds += [f"at least {least:,.15g}"] if least > -math.inf else []
+    bounds += [f"at most {most:,.15g}"] if most < math.inf else []
     allowed = f"a {'whole ' if whole else ''}number, {' and '.join(bounds)}"
 
     def convert(text: str) -> float:

@@ -251,11 +251,12 @@ def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[
     for name in BELOW_INPUT_LIMIT:
         value = getattr(settings, name)
         if value > most and not {name.upper(), "INPUT_LIMIT_S"}.intersection(wrong):
-            said = [(name.upper(), value, f"at most {most:,g}"), ("INPUT_LIMIT_S", most, f"at least {value:,g}")]
+            said = [(name.upper(), value, f"at most {most:,.15g}"), ("INPUT_LIMIT_S", most, f"at least {value:,.15g}")]
             said.sort(key=lambda each: each[0] not in given)
             (first, first_value, first_allowed), (second, second_value, second_allowed) = said
             lines.append(
-                f"{first} is {first_value:,g} and {second} is {second_value:,g}; allowed together: {first} of {first_allowed}, or"
-                f" {second} of {second_allowed}: past INPUT_LIMIT_S an input is not used, so it would never be stale"
+                f"{first} is {first_value:,.15g} and {second} is {second_value:,.15g}; allowed together: {first} of"
+                f" {first_allowed}, or {second} of {second_allowed}: past INPUT_LIMIT_S an input is not used, so it would never be"
+                " stale"
             )
     return lines

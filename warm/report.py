@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -142,22 +143,30 @@ _OF_AGENTS = ("views", "abstained", "failed")
 
 
 def _files_table(files: Sequence[dict[str, Any]]) -> Table:
-    """A line a file: its format, what came of it, and why."""
-    table = Table(title="Files")
-    for name in ("file", "format", "fate"):
-        table.add_column(name, overflow="fold")
-    for name in ("rows", "bars", *_OF_AGENTS, "rejected"):
-        table.add_column(name, justify="right")
-    table.add_column("why, what else", overflow="fold")
+    """Of each file its format, what came of it, and below its name why."""
     # What needs looking at first.
-    ranked = sorted(files, key=lambda each: ("refused", "loaded", "skipped").index(each["fate"]))
-    for each in ranked[:FILES_SHOWN]:
-        counts = [each.get(name) if each["kind"] == "agents" else None for name in _OF_AGENTS]
-        bars = each["used"] if each["kind"] == "prices" else None
-        cells = [each["file"], each["format"] or "", each["fate"]]
-        cells += ["" if value is None else f"{value:,}" for value in (each["rows"], bars, *counts, each["rejected"])]
-        table.add_row(*[Text(cell) for cell in (*cells, remarks(each))], style=_STYLES[each["fate"]])
+    ranked = sorted(files, key=lambda each: ("refused", "loaded", "skipped").index(each["fate"]))[:FILES_SHOWN]
+    counted = [_counts(each) for each in ranked]
+    # Without columns that say nothing a terminal of 80 has room for names.
+    names = [name for name in ("rows", "bars", *_OF_AGENTS, "rejected") if any(each[name] for each in counted)]
+    table = Table(title="Files", box=SIMPLE_HEAD)
+    table.add_column("file, and what else", overflow="fold", ratio=1)
+    for name in ("format", "fate"):
+        table.add_column(name, no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for each, counts in zip(ranked, counted, strict=True):
+        numbers = ["" if counts[name] is None else f"{counts[name]:,}" for name in names]
+        cells = [f"{each['file']}\n{remarks(each)}", each["format"] or "", each["fate"], *numbers]
+        table.add_row(*map(Text, cells), style=_STYLES[each["fate"]])
     return table
+
+
+def _counts(file: dict[str, Any]) -> dict[str, int | None]:
+    """What is counted of a file, None for what it cannot have."""
+    of_agents = {name: file.get(name) if file["kind"] == "agents" else None for name in _OF_AGENTS}
+    bars = file["used"] if file["kind"] == "prices" else None
+    return {"rows": file["rows"], "bars": bars, **of_agents, "rejected": file["rejected"]}
 
 
 def remarks(file: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Whether a live price is believed: one that a slip made (another unit, another symbol, no split) must not make a decision."""
 
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import Literal, NamedTuple
 
 from app.domain.live import believed
@@ -27,10 +28,16 @@ class LivePrices(NamedTuple):
             return price, None
         low, high = within
         when = datetime.fromtimestamp(record.as_of_ms / 1000, UTC)
-        why = f"allowed: {low:.6g} to {high:.6g}, by the last close of {when:%Y-%m-%d %H:%M} UTC (LIVE_PRICE_OUTSIDE)"
+        allowed = f"{_rounded(low, ROUND_CEILING)} to {_rounded(high, ROUND_FLOOR)}"
+        why = f"allowed: {allowed}, by the last close of {when:%Y-%m-%d %H:%M} UTC (LIVE_PRICE_OUTSIDE)"
         if self.outside == "refuse":
-            raise invalid(field, f"{field} is {price:g}; {why}")
-        return None, f"{price:g}; {why}"
+            raise invalid(field, f"{field} is {price:.15g}; {why}")
+        return None, f"{price:.15g}; {why}"
+
+
+def _rounded(bound: float, rounding: str) -> str:
+    """A bound to six digits, so ``rounding`` that what is named is itself allowed."""
+    return f"{float(Context(prec=6, rounding=rounding).create_decimal(repr(bound))):.6g}"
 
 
 ANY_PRICE = LivePrices("accept")
@@ -38,4 +45,6 @@ ANY_PRICE = LivePrices("accept")
 
 def unused(price: float | None, bars: PriceRecord | None) -> str | None:
     """Why a live price does not count where the decision rests on no ``bars``; None where it does, and without one."""
-    return None if price is None or bars is not None else f"{price:g}; there are no bars, or none that count, for it to carry on"
+    return (
+        None if price is None or bars is not None else f"{price:.15g}; there are no bars, or none that count, for it to carry on"
+    )

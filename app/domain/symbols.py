@@ -2,8 +2,9 @@
 
 The canonical spelling is upper case; a pair of currencies is ``BASE-QUOTE`` (``BTC-USD``), with ``:SETTLE`` behind it for a
 contract that settles in that currency (``BTC-USDT:USDT``, a perpetual, is not the spot pair); a class of shares is ``ROOT.CLASS``
-(``BRK.B``); an American share has no suffix (``AAPL.US`` is ``AAPL``) and a Chinese number has one (``600519.SH``). Everything
-else stays as it is. The warm job writes symbols this way and the server looks them up this way.
+(``BRK.B``); an American share has no suffix (``AAPL.US`` is ``AAPL``), others have their exchange's (``XETR:SAP`` is ``SAP.DE``),
+Chinese numbers too (``600519.SH``). Everything else stays as it is. The warm job writes symbols this way and the server looks
+them up this way.
 """
 
 import re
@@ -31,7 +32,8 @@ _separated = re.compile(rf"([A-Z0-9]{{1,16}})[-/_]({_QUOTES})(?:[:_]([A-Z]{{3,5}
 _joined = re.compile(rf"(?=[A-Z0-9]{{6,20}}$)([A-Z0-9]{{2,}}?)({_JOINED_QUOTES})").fullmatch
 _halves = re.compile(r"([A-Z]{3})([A-Z]{3})(?:=X|\.(?!P$)[A-Z]{1,6})?").fullmatch
 _kraken = re.compile("X([A-Z]{3})[ZX]([A-Z]{3})").fullmatch
-_prefixed = re.compile("[A-Z]{1,16}:([A-Z0-9/_-]+)").fullmatch
+_prefixed = re.compile("([A-Z]{1,16}):([A-Z0-9^][A-Z0-9.^=&/_-]*)").fullmatch
+_class_behind = re.compile("[._]([A-Z])$")
 _perpetual = re.compile(r"([A-Z0-9/_-]{2,20}?)(?:[-/_]?(PERP)|[-/_](PERPETUAL|SWAP)|\.(P))").fullmatch
 _dated = re.compile(r"(.+)[-_](?:\d{6}|\d{1,2}[A-Z]{3}\d{2})").fullmatch
 _share_class = re.compile(r"([A-Z]{1,5})[-/]([A-Z])").fullmatch
@@ -47,13 +49,29 @@ _chinese_suffix = re.compile(r"(\d{6})\.(SS|SHH|XSHG|SHZ|XSHE)").fullmatch
 _CHINESE_SUFFIXES = {"SS": "SH", "SHH": "SH", "XSHG": "SH", "SHZ": "SZ", "XSHE": "SZ"}
 """Yahoo's, Alpha Vantage's and JoinQuant's suffixes, by Tushare's, which mean the same."""
 
+VENUES = {
+    **dict.fromkeys(("NASDAQ", "NYSE", "AMEX", "ARCA", "NYSEARCA", "BATS", "OTC", "CBOE", "FX", "SP", "DJ"), ""),
+    "XETR": "DE", "FWB": "F", "LSE": "L", "TSE": "T", "HKEX": "HK", "SSE": "SH", "SZSE": "SZ", "NSE": "NS", "BSE": "BO",
+    "ASX": "AX", "TSX": "TO", "KRX": "KS", "MIL": "MI", "BME": "MC", "SIX": "SW", "TWSE": "TW", "SGX": "SI", "BMFBOVESPA": "SA",
+    "OMXSTO": "ST", "OMXCOP": "CO", "OMXHEX": "HE", "GPW": "WA", "BIST": "IS", "JSE": "JO", "TADAWUL": "SR",
+}  # fmt: skip
+"""Exchanges as TradingView puts them before a symbol, with the suffix that says the same."""
+
+_VENUES = VENUES | {
+    **dict.fromkeys(("NYSEAMERICAN", "OTCMKTS"), ""),
+    "ETR": "DE", "FRA": "F", "LON": "L", "EPA": "PA", "AMS": "AS", "EBR": "BR", "ELI": "LS", "BIT": "MI", "SWX": "SW",
+    "STO": "ST", "CPH": "CO", "HEL": "HE", "TYO": "T", "HKG": "HK", "SHA": "SH", "SHE": "SZ", "BOM": "BO", "TPE": "TW",
+    "KOSDAQ": "KQ", "BVMF": "SA",
+}  # fmt: skip
+"""With Google's names of them."""
+
 
 def canonical_symbol(text: str) -> str:
     """``text`` in the canonical spelling; what is no symbol at all comes back in upper case. Idempotent.
 
     ``btcusdt``, ``BTC/USDT`` and ``BTC_USDT`` are ``BTC-USDT``; ``EURUSD=X`` is ``EUR-USD``; ``BRK-B`` and ``BRK/B`` are
-    ``BRK.B``; ``600519`` and ``600519.SS`` are ``600519.SH``. A pair written in one word is taken apart only from six characters
-    on, which no American ticker has.
+    ``BRK.B``; ``XETR:SAP`` is ``SAP.DE``; ``600519`` and ``600519.SS`` are ``600519.SH``. A pair written in one word is taken
+    apart only from six characters on, which no American ticker has.
     """
     symbol = text.upper()
     if found := _american(symbol):
@@ -61,9 +79,8 @@ def canonical_symbol(text: str) -> str:
     # EODHD's suffix of coins.
     if symbol.endswith(".CC") and _pair(symbol[:-3]):
         symbol = symbol[:-3]
-    # An exchange's name, or Polygon's letter, before a pair.
-    if (found := _prefixed(symbol)) and _pair(found[1]):
-        symbol = found[1]
+    if (found := _prefixed(symbol)) and (behind := _of_venue(*found.groups())):
+        return behind
     if pair := _pair(symbol):
         return pair
     if found := _perpetual(symbol):
@@ -77,6 +94,23 @@ def canonical_symbol(text: str) -> str:
     if found := _chinese_suffix(symbol):
         return f"{found[1]}.{_CHINESE_SUFFIXES[found[2]]}"
     return symbol
+
+
+def _of_venue(venue: str, written: str) -> str | None:
+    """What stands behind an exchange's name, or behind Polygon's letter: a pair or a contract, or a share of an exchange that is
+    known, with its suffix.
+    """
+    symbol = canonical_symbol(written)
+    if never_closes(symbol):
+        return symbol
+    suffix = _VENUES.get(venue)
+    if venue == "TSE" and not written[0].isdigit():
+        # Google's Toronto; what Tokyo has begins with a digit.
+        suffix = "TO"
+    if not suffix or written.endswith(f".{suffix}"):
+        return None if suffix is None else symbol
+    root = written.zfill(4) if suffix == "HK" and written.isdigit() else _class_behind.sub(r"-\1", written)
+    return f"{root}.{suffix}"
 
 
 def _pair(symbol: str) -> str | None:

@@ -124,6 +124,7 @@ def test_a_number_that_is_not_allowed_is_refused_with_what_is(capsys: pytest.Cap
         (["ask", "A", "--price=-2"], "argument --price: '-2' is not allowed; allowed: a number, above 0"),
         (["ask", "A", "--max-age-s", "inf"], "argument --max-age-s: 'inf' is not allowed; allowed: a number, at least 0"),
         (["warm", "--max-rejects", "2"], "'2' is not allowed; allowed: a number, at least 0 and at most 1"),
+        (["warm", "--memory-mb", "0"], "allowed: a whole number, at least 1 and at most 99,999,999"),
         (["warm", "--memory-mb", "1.5"], "'1.5' is not allowed; allowed: a whole number, at least 1"),
         (["ask", "A", "--price", "redis://:sesame@h"], "a value of that kind is not allowed; allowed: a number, above 0"),
     ):

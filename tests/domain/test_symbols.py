@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.symbols import COINS, FIAT, canonical_symbol, never_closes
+from app.domain.symbols import COINS, FIAT, VENUES, canonical_symbol, never_closes
 from app.domain.vector import is_symbol
 
 
@@ -71,7 +71,32 @@ from app.domain.vector import is_symbol
         ("C:EUR-USD", "EUR-USD"),
         ("X:Y", "X:Y"),
         ("BTC-USD:BTC", "BTC-USD:BTC"),
-        ("NYSE:IBM", "NYSE:IBM"),
+        ("NYSE:IBM", "IBM"),
+        ("nasdaq:aapl", "AAPL"),
+        ("NYSE:BRK.B", "BRK.B"),
+        ("NYSE:BRK/B", "BRK.B"),
+        ("XETR:SAP", "SAP.DE"),
+        ("ETR:SAP", "SAP.DE"),
+        ("LSE:VOD", "VOD.L"),
+        ("LSE:BT.A", "BT-A.L"),
+        ("LON:VOD.L", "VOD.L"),
+        ("OMXSTO:ERIC_B", "ERIC-B.ST"),
+        ("NSE:RELIANCE", "RELIANCE.NS"),
+        ("NSE:M&M", "M&M.NS"),
+        ("TSE:7203", "7203.T"),
+        ("TSE:130A", "130A.T"),
+        ("TSE:SHOP", "SHOP.TO"),
+        ("HKEX:700", "0700.HK"),
+        ("HKEX:9988", "9988.HK"),
+        ("SSE:600519", "600519.SH"),
+        ("KRX:005930", "005930.KS"),
+        ("BYBIT:BTCUSDT.P", "BTC-USDT:USDT"),
+        ("BINANCE:BTCUSDTPERP", "BTC-USDT:USDT"),
+        ("OANDA:EURUSD", "EUR-USD"),
+        ("EURONEXT:ASML", "EURONEXT:ASML"),
+        ("TVC:GOLD", "TVC:GOLD"),
+        ("NYSE:IBM:X", "NYSE:IBM:X"),
+        ("NYSE:", "NYSE:"),
         ("GOOGL", "GOOGL"),
         ("600519.SS", "600519.SH"),
         ("600519.SHH", "600519.SH"),
@@ -98,6 +123,13 @@ def test_every_usual_spelling_has_one_canonical_form(written: str, canonical: st
 def test_a_canonical_spelling_is_its_own(text: str) -> None:
     """Spelling twice changes nothing more."""
     once = canonical_symbol(text)
+    assert canonical_symbol(once) == once
+
+
+@given(st.sampled_from(sorted(VENUES)), st.text("ABCUSDTEBLNRPX0169-/_:.=^&", max_size=12))
+def test_a_share_behind_its_exchange_is_spelled_once(venue: str, text: str) -> None:
+    """Spelling twice changes nothing more there either."""
+    once = canonical_symbol(f"{venue}:{text}")
     assert canonical_symbol(once) == once
 
 

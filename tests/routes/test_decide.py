@@ -181,7 +181,7 @@ def test_a_live_price_that_is_not_believed_is_refused_with_what_is(price: float,
         assert problem.status == 422
         assert problem.field == "price"
         assert problem.detail == (
-            f"price is {price:g}; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_OUTSIDE)"
+            f"price is {price:.15g}; allowed: 50 to 200, by the last close of 2013-03-01 21:00 UTC (LIVE_PRICE_OUTSIDE)"
         )
     assert served.decide(price=50.0).score < served.decide().score
 

@@ -71,6 +71,15 @@ def test_the_closing_table_has_a_line_a_file(tmp_path: Path) -> None:
     assert "no data file's" in shown
 
 
+def test_the_closing_table_can_be_read_in_80_columns(tmp_path: Path) -> None:
+    """What no file has takes no room, and names are not broken into crumbs."""
+    put(tmp_path / "BTC-USD_1h_2024.csv", long_csv(bars(hours=True)))
+    stream = io.StringIO()
+    TerminalReporter(Console(file=stream, width=80)).close(run(tmp_path).report)
+    assert "BTC-USD_1h_2024.csv" in stream.getvalue()
+    assert not any(name in stream.getvalue() for name in ("abstained", "failed", "rejected "))
+
+
 def test_a_hostile_file_name_is_only_text_in_the_table(tmp_path: Path) -> None:
     """Markup of the terminal library in a name is shown as it stands."""
     put(tmp_path / "[red]AAA[-].csv", long_csv(bars()))

@@ -236,7 +236,7 @@ HOSTILE_FILES = {
     "a column twice": ("p.csv", GOOD_FILE.replace(b"volume", b"close"), "two columns mean 'close'"),
     "half of UTF-16": ("p.csv", GOOD_FILE.decode().encode("utf-16")[:-1], "not UTF-16"),
     "Latin-1": ("p.csv", GOOD_FILE.replace(b"AAA", b"\xc4AA"), "bad_symbol"),
-    "Shift-JIS": ("p.csv", GOOD_FILE.decode().replace("date", "日付").encode("shift-jis"), "not UTF-8"),
+    "Cyrillic": ("p.csv", GOOD_FILE.decode().replace("AAA", "дата").encode("cp1251"), "not UTF-8"),
     "too many fields": ("p.csv", GOOD_FILE + GOOD.encode() + b",1,2,3\n", "cannot be read"),
     "open quote": ("p.csv", GOOD_FILE + b'"AAA,2013-03-01,10,12,9,11,500\n', "cannot be read"),
     "not gzip": ("p.csv.gz", GOOD_FILE, "no readable gzip file"),

@@ -255,3 +255,28 @@ def test_ctrl_c_ends_the_watching_with_0(command: _Command) -> None:
     """Nothing went wrong."""
     command.ended("published", 1)
     assert command.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: no signal there lets a process end by itself")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["warm.__main__", "redis", "polars", "watchfiles"])
+def test_a_signal_ends_the_watching_with_0_before_it_has_begun_too(moment: str, number: signal.Signals, tmp_path: Path) -> None:
+    """While what it needs is imported; without a word of Python's, and with nothing written."""
+    write_csv(tmp_path / "a.csv", good_rows(60, "AAA"))
+    program = f"""
+import os, sys
+class Sends:
+    def find_spec(self, name, *_):
+        if name == {moment!r}:
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Sends())
+sys.argv = ["decide", "warm", "--prices", "a.csv", "--store-path", "store.sqlite3", "--watch"]
+from app.__main__ import main
+sys.exit(main())
+"""
+    environment = clean_environment({"PYTHONPATH": str(ROOT)})
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, timeout=100, check=False
+    )
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (0, False)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]

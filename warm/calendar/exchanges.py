@@ -197,8 +197,10 @@ _TOLD = 3
 
 def _is_unknown(symbol: str) -> bool:
     """Whether no table is of the exchange of ``symbol`` (canonical), so that New York's is only assumed: it has a suffix that is
-    none of `SUFFIXES` (one letter is a class of shares), or is a number without one.
+    none of `SUFFIXES` (one letter is a class of shares), or an exchange before it, or is a number without one.
     """
+    if ":" in symbol:
+        return True
     root, dot, suffix = symbol.rpartition(".")
     return _named(symbol) is None and (len(suffix) > 1 and bool(root) if dot else suffix.isdigit())
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from app.domain.symbols import COINS, FIAT, canonical_symbol, never_closes
+from app.domain.symbols import COINS, FIAT, VENUES, canonical_symbol, never_closes
 from app.domain.vector import SYMBOL_RULE, is_symbol
 from warm.calendar.intervals import BY_SECONDS, interval_named
 from warm.errors import InputRefused
@@ -25,18 +25,14 @@ _NOISE = frozenset({
     "unadjusted", "adjsplit", "adjsplitdiv", "usa", "us", "equity", "crypto", "export", "download", "sample", "test", "train",
     "table", "long", "wide", "all", "part", "file", "daily", "day", "hourly", "hour", "minute", "second", "weekly", "monthly",
     "intraday", "max", "from", "to", "until", "since", "latest", "final", "clean", "cleaned", "raw", "new", "old", "copy",
-    "bid", "ask", "mid", "last", "utc", "gmt", "est", "d", "w", "m",
+    "bid", "ask", "mid", "last", "utc", "gmt", "est", "d", "w", "m", "my", "own", "our", "your", "the", "dataset", "output",
+    "result", "results", "watchlist", "portfolio",
 })  # fmt: skip
 _WORDS = frozenset(word for word in _NOISE if len(word) > 3)  # noqa: PLR2004
 """Those that a number may stand behind: prices2024."""
 
-_VENUES = {
-    **dict.fromkeys(("nasdaq", "nyse", "amex", "arca", "nysearca", "bats", "otc", "cboe", "fx", "idc", "tvc", "sp", "dj"), ""),
-    "xetr": ".DE", "fwb": ".F", "lse": ".L", "tse": ".T", "hkex": ".HK", "sse": ".SH", "szse": ".SZ", "nse": ".NS", "bse": ".BO",
-    "asx": ".AX", "tsx": ".TO", "krx": ".KS", "mil": ".MI", "bme": ".MC", "six": ".SW", "twse": ".TW", "sgx": ".SI",
-    "bmfbovespa": ".SA", "omxsto": ".ST", "omxcop": ".CO", "omxhex": ".HE", "gpw": ".WA", "bist": ".IS", "jse": ".JO",
-}  # fmt: skip
-"""Exchanges as TradingView puts them before a symbol, with the suffix that says the same."""
+_BOARDS = frozenset({"TVC", "IDC"})
+"""What TradingView shows of many markets, under names that shares have too (TVC's GOLD): they stay part of the symbol."""
 
 _NAMES = {"bitcoin": "BTC", "ethereum": "ETH", "litecoin": "LTC", "solana": "SOL", "dogecoin": "DOGE", "cardano": "ADA"}
 _PERPETUAL = frozenset({"perp", "perpetual", "swap"})
@@ -213,13 +209,13 @@ def _symbol(stem: str, parts: list[str], *, perpetual: bool) -> str | None:
     """The symbol that what is left of a name spells: one word, a pair and maybe what settles it, or a class of shares. A lone
     number is one only if it is long, as in China, and a long word only in capitals.
     """
-    suffix = ""
-    while len(parts) > 1 and parts[0].lower() in _VENUES:
-        suffix, parts = _VENUES[parts[0].lower()], parts[1:]
+    venue = ""
+    while len(parts) > 1 and parts[0].upper() in VENUES.keys() | _BOARDS:
+        venue, parts = parts[0].upper(), parts[1:]
     if not 1 <= len(parts) <= _PARTS_MAX or not all(_part(each) for each in parts):
         return None
     if len(parts) == 1:
-        found = _of_one(parts[0], suffix)
+        found = _of_one(parts[0], venue)
     elif parts[1].upper() in FIAT | COINS and _alike(parts) and parts[-1].upper() in {each.upper() for each in parts[:2]}:
         found = canonical_symbol("_".join(parts))
     elif len(parts) == 2 and re.fullmatch(r"[A-Z]", parts[1]) and f"{parts[0]}-{parts[1]}" in stem:  # noqa: PLR2004
@@ -235,9 +231,9 @@ def _symbol(stem: str, parts: list[str], *, perpetual: bool) -> str | None:
     return found if found is not None and is_symbol(found) else None
 
 
-def _of_one(word: str, suffix: str) -> str | None:
-    if suffix and not _is_pair(word) and "." not in word:
-        return f"{word.zfill(4) if suffix == '.HK' and word.isdigit() else word}{suffix}".upper()
+def _of_one(word: str, venue: str) -> str | None:
+    if venue and VENUES.get(venue) != "" and not _is_pair(word):
+        return canonical_symbol(f"{venue}:{word}")
     if word.isdigit() and len(word) < _DIGITS_MIN:
         return None
     if word.lower() in _NAMES:

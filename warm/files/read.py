@@ -17,7 +17,7 @@ import msgspec
 
 from app.domain.text import harmless
 from warm.errors import InputRefused
-from warm.files.encodings import SAMPLE_BYTES, encoding_of, to_utf8
+from warm.files.encodings import ALLOWED, SAMPLE_BYTES, encoding_of, to_utf8
 from warm.files.memory import memory
 
 KINDS = {
@@ -114,21 +114,37 @@ class Source:
         Raises:
             InputRefused: it cannot be read, is cut short, or takes more memory than the run may.
         """
-        try:
-            if self.packed:
-                found = self._unpacked(None)
-            else:
-                self.claim(self.path.stat().st_size)
-                found = self.path.read_bytes()
-        except UNPACKING as error:
-            raise self._unreadable(error) from error
+        found = self._whole()
         self._sample = self._sample or found[:SAMPLE_BYTES]
         return self._in_utf8(found, whole=True)
+
+    def _whole(self) -> bytes:
+        try:
+            if self.packed:
+                return self._unpacked(None)
+            self.claim(self.path.stat().st_size)
+            return self.path.read_bytes()
+        except UNPACKING as error:
+            raise self._unreadable(error) from error
 
     @cached_property
     def encoding(self) -> str | None:
         """What its text is encoded in, None for UTF-8 and for what is no text."""
-        return encoding_of(self._sample or self._head(SAMPLE_BYTES), table=self.kind == "csv") if self.kind in _TEXTS else None
+        return self._encoding(self._sample or self._head(SAMPLE_BYTES))
+
+    def _encoding(self, content: bytes) -> str | None:
+        return encoding_of(content, table=self.kind == "csv") if self.kind in _TEXTS else None
+
+    def recoded(self) -> bool:
+        """Whether all of it tells its encoding, where its beginning was taken for UTF-8 and the rest is none.
+
+        Raises:
+            InputRefused: as of `content`.
+        """
+        if self.encoding is None:
+            self.encoding = self._encoding(self._whole())
+            return self.encoding is not None
+        return False
 
     def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
         if self.encoding is None:
@@ -136,7 +152,7 @@ class Source:
         try:
             return to_utf8(found, self.encoding, whole=whole)
         except UnicodeDecodeError as error:
-            raise self.refuse(f"the text is not {self.encoding.upper()} (byte {error.start}); allowed: UTF-8") from error
+            raise self.refuse(f"the text is not {self.encoding.upper()} (byte {error.start}); allowed: {ALLOWED}") from error
 
     def claim(self, size: float, left: float | None = None) -> None:
         """So many bytes of memory will be needed (`MemoryBound.claim`).
@@ -230,7 +246,9 @@ class Source:
             text = head.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             if error.end < len(head) or error.reason != "unexpected end of data":
-                raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+                if self.recoded():
+                    return self.text_lines()
+                raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
             text = head[: error.start].decode("utf-8-sig")
         return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
@@ -244,7 +262,9 @@ class Source:
         try:
             return self.content().decode("utf-8-sig").replace("\r", "")
         except UnicodeDecodeError as error:
-            raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+            if self.recoded():
+                return self.text()
+            raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
 
     @cached_property
     def json(self) -> Any:  # noqa: ANN401
@@ -253,8 +273,16 @@ class Source:
         Raises:
             InputRefused: no JSON, not UTF-8, or more than the run has memory for.
         """
-        self.lines(1)
-        return parse_json(self, self.content().removeprefix(_MARK))
+        content = self.content().removeprefix(_MARK)
+        if not content or content.isspace():
+            raise self.refuse("the file is empty")
+        try:
+            return parse_json(self, content)
+        except InputRefused:
+            # It may be damaged, or in another encoding.
+            if _is_utf8(content) or not self.recoded():
+                raise
+            return parse_json(self, self.content())
 
     def first_object(self) -> dict[str, Any]:
         """The first line of a file of JSON lines.
@@ -312,6 +340,14 @@ def parse_json(source: Source, content: bytes, line: int | None = None) -> Any: 
         return _parsed(source, content, line)
 
 
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: ANN401
     try:
         return msgspec.json.decode(content)
@@ -320,6 +356,8 @@ def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: A
     # Slower, but it takes NaN and says where an error is.
     try:
         return json.loads(content.decode("utf-8"), parse_constant=lambda _: None)
+    except UnicodeDecodeError as error:
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
     except (ValueError, RecursionError) as error:
         at = "" if line is None else f"line {line}: "
         raise source.refuse(f"{at}no readable JSON ({one_line(error)})") from error

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from warm.files.encodings import ALLOWED
 from warm.files.read import Source, one_line
 
 _READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError, ValueError)
@@ -150,6 +151,10 @@ def read_table(table: Table, columns: Mapping[str, str], types: Mapping[str, pl.
             )
         return frame.with_row_index("row", table.first_row)
     except _READING as error:
+        if source.kind == "csv" and "utf-8" in str(error):
+            if source.recoded():
+                return read_table(table, columns, types)
+            raise source.refuse(f"the text is not UTF-8; allowed: {ALLOWED}") from error
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
 
 

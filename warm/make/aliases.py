@@ -75,7 +75,6 @@ def unmatched_lines(told: dict[str, Any], most: int) -> list[str]:
         lines.append(f"and of {views['count'] - most:,} more symbols without prices")
     if prices["count"]:
         some = ", ".join(list(prices["symbols"])[:most])
-        lines.append(
-            f"{prices['count']:,} symbols have prices and no agents' views: {some}{', …' if prices['count'] > most else ''}"
-        )
+        have = "symbol has" if prices["count"] == 1 else "symbols have"
+        lines.append(f"{prices['count']:,} {have} prices and no agents' views: {some}{', …' if prices['count'] > most else ''}")
     return lines

@@ -16,7 +16,7 @@ FATES = {
     "refused": "refused",
     "cut": "from after --as-of, or after the last bar before it",
     "unknown_symbol": "of no symbol, or of what cannot be one",
-    "summary": "that sum up other agents' views",
+    "summary": "summing up other agents' views",
     "beyond_bound": f"beyond the {VIEWS_MAX} newest of a symbol",
 }
 """What can become of an output, in words that follow a number of them."""

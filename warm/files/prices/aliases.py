@@ -76,3 +76,6 @@ METATRADER = {"tickvol", "tick_volume"}
 
 PERIODS = ("per", "interval", "timeframe", "bar_interval", "resolution")
 """Columns that name the interval of each row."""
+
+CURRENCIES = ("currency", "ccy", "currency_code", "currencycode", "quote_currency", "quotecurrency", "price_currency", "unit")
+"""Columns that name what the prices of each row are in."""

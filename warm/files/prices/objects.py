@@ -9,13 +9,14 @@
 """
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from app.domain.symbols import canonical_symbol, never_closes
 from warm.calendar.intervals import interval_named
 from warm.calendar.sessions import open_zone
 from warm.errors import InputRefused
 from warm.files.names import name_of, saying
-from warm.files.prices.aliases import ALIASES, OPTIONAL, REQUIRED, WEAK
+from warm.files.prices.aliases import ALIASES, CURRENCIES, OPTIONAL, REQUIRED, WEAK
 from warm.files.prices.reading import BAR, Reading, Says, Stamp, from_raw, raw_frame
 from warm.files.prices.table import resembles
 from warm.files.read import Source
@@ -31,13 +32,21 @@ def is_alpha_vantage(document: object) -> bool:
 def is_rows(document: object) -> bool:
     """Whether a document holds bars as objects, somewhere that `read_rows` looks."""
     first = next(_rows(document), None)
-    return first is not None and isinstance(first[1], dict) and resembles(list(first[1]))
+    return first is not None and isinstance(first.row, dict) and resembles(list(first.row))
 
 
-def _rows(document: object) -> Iterator[tuple[object, object]]:
-    """``(symbol or None, row)`` of every bar."""
+class _Row(NamedTuple):
+    """A bar, and what is said of it elsewhere."""
+
+    symbol: object
+    currency: object
+    row: object
+
+
+def _rows(document: object) -> Iterator[_Row]:
+    """Every bar."""
     if isinstance(document, list):
-        yield from ((None, row) for row in document)
+        yield from (_Row(None, None, row) for row in document)
         return
     if not isinstance(document, dict):
         return
@@ -52,7 +61,8 @@ def _rows(document: object) -> Iterator[tuple[object, object]]:
     named = told.get("symbol") or told.get("ticker") or told.get("pair")
     for part in parts:
         lists = part.items() if isinstance(part, dict) else [(named, part)]
-        yield from ((symbol, row) for symbol, bars in lists if isinstance(bars, list) for row in bars)
+        currency = told.get("currency")
+        yield from (_Row(symbol, currency, row) for symbol, bars in lists if isinstance(bars, list) for row in bars)
 
 
 _KEYS = ("bars", "results", "data", "prices", "candles", "values", "historical", "ohlc")
@@ -76,7 +86,7 @@ def read_rows(source: Source) -> Reading:
         InputRefused: a row that is no object, a member missing in the first of them, or nothing tells the symbol.
     """
     found = list(_rows(source.json))
-    first = found[0][1] if found else None
+    first = found[0].row if found else None
     if not isinstance(first, dict):
         raise source.refuse("no bars in it")
     columns = _columns(first)
@@ -84,14 +94,16 @@ def read_rows(source: Source) -> Reading:
     if missing:
         raise source.refuse(f"member {missing[0]!r} is missing in row 1; required: {', '.join(REQUIRED)}")
     named = name_of(source)
-    values: dict[str, list[object]] = {own: [] for own in (*columns.values(), "symbol")}
-    for number, (symbol, row) in enumerate(found, 1):
+    values: dict[str, list[object]] = {own: [] for own in (*columns.values(), "symbol", "currency")}
+    currency = next((theirs for theirs in first if theirs.lower() in CURRENCIES), "currency")
+    for number, (symbol, whole, row) in enumerate(found, 1):
         if not isinstance(row, dict):
             raise source.refuse(f"row {number} is no object: {str(row)[:60]}")
         for theirs, own in columns.items():
             values[own].append(row.get(theirs))
         if "symbol" not in columns.values():
             values["symbol"].append(symbol or named.symbol)
+        values["currency"].append(row.get(currency) or whole)
     meta = _meta(source.json)
     told = interval_named(str(meta.get("interval", "")))
     says = Says(interval=told or named.interval, stamps="open" if "t" in columns else None, hint=named.hint)
@@ -100,7 +112,7 @@ def read_rows(source: Source) -> Reading:
         says = says._replace(zone=_known(source, zone))
     if not any(values["symbol"]):
         raise source.refuse(f"no symbol in it, and the file's name tells none (AAPL.json would); {saying(source)}")
-    if "symbol" not in columns.values() and not any(symbol for symbol, _ in found):
+    if "symbol" not in columns.values() and not any(each.symbol for each in found):
         says = says._replace(named_by="file name")
     return from_raw(source, raw_frame(values), says, columns, "row")
 

@@ -141,7 +141,7 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning, a
     frame, rows, cut, unfinished, hollow = _judge(source, reading, frame, interval, reckoning, rejects)
     kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
     told = told | {
-        "notes": [*told["notes"], *(_assumed(names, reckoning) if reckoning.session.follows else ())] or None,
+        "notes": [*told["notes"], *reading.notes, *(_assumed(names, reckoning) if reckoning.session.follows else ())] or None,
         "symbol_by": says.named_by or "column",
         "columns": dict(reading.columns),
         "no_price": hollow or None,

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from warm.files.prices.numbers import as_numbers, spelled
+from warm.files.prices.numbers import IN_HUNDREDTHS, as_numbers, in_units, spelled
 from warm.files.prices.rules import NUMBERS, PRICES
 from warm.files.read import Source
 from warm.files.tables import Table, read_table, read_text
@@ -39,7 +39,7 @@ class Reading(NamedTuple):
     ``frame`` has ``row``, ``symbol``, ``date`` (of any type that holds stamps), `NUMBERS` (Float64, null for what is no number;
     ``adj_close`` only if the file has it). ``texts`` gives the file's own text of some rows: ``row`` and ``text_*`` for each
     column. ``columns`` maps the file's columns to ours, for people; ``place`` says what ``row`` counts. Where one row of the file
-    holds several bars, both have a number to tell them apart, ``group``.
+    holds several bars, both have a number to tell them apart, ``group``. ``notes`` is what is to be said of it.
     """
 
     frame: pl.DataFrame
@@ -47,6 +47,7 @@ class Reading(NamedTuple):
     says: Says
     columns: Mapping[str, str]
     place: str = "line"
+    notes: tuple[str, ...] = ()
 
 
 BAR = ("date", *PRICES, "volume")
@@ -56,7 +57,7 @@ BAR = ("date", *PRICES, "volume")
 def from_table(
     table: Table, columns: Mapping[str, str], says: Says, place: str = "line", beside: Mapping[str, str] | None = None
 ) -> Reading:
-    """A reading of some columns of a table; ``beside`` are further ones for the frame alone.
+    """A reading of some columns of a table; ``beside`` are further ones for the frame alone, but for a ``currency``.
 
     Raises:
         InputRefused: it cannot be read.
@@ -67,16 +68,25 @@ def from_table(
     unread = (
         frame.filter(pl.any_horizontal(pl.col(names).is_null())).head(_SAMPLED_ROWS).get_column("row") if _gaps(frame) else None
     )
+    small = False
     if unread is not None:
         texts = read_text(table, columns, unread).select(pl.col([f"text_{name}" for name in names]))
         if any(spelled(text) for column in texts for text in column.drop_nulls()):
             frame = read_table(table, wanted).with_columns(pl.col(names).cast(pl.String))
-            frame = as_numbers(table.source, frame, names, table.separator)
-    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, place)
+            frame, small = as_numbers(table.source, frame, names, table.separator)
+    frame, notes = _whole_units(frame, names, told=small)
+    return Reading(frame, lambda rows: read_text(table, columns, rows), says, columns, place, notes)
 
 
 _SAMPLED_ROWS = 100
 """Rows with something unread that are looked at, to see whether it is a number as people write them."""
+
+
+def _whole_units(frame: pl.DataFrame, names: Sequence[str], *, told: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """`in_units`, unless the prices themselves have ``told`` that they are in hundredths; and what is to be said."""
+    if "currency" in frame.columns:
+        frame, told = (frame.drop("currency"), True) if told else in_units(frame, names)
+    return frame, (IN_HUNDREDTHS,) if told else ()
 
 
 def _gaps(frame: pl.DataFrame) -> bool:
@@ -84,7 +94,7 @@ def _gaps(frame: pl.DataFrame) -> bool:
 
 
 def from_raw(source: Source, raw: pl.DataFrame, says: Says, columns: Mapping[str, str], place: str) -> Reading:
-    """A reading of a frame that is in memory anyway: ``row``, and own column names with values of any type."""
+    """A reading of a frame that is in memory anyway: ``row``, maybe ``currency``, and own column names with any values."""
     spelt = [name for name in NUMBERS if name in raw.columns and raw.schema[name] == pl.String]
     numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in NUMBERS if name in raw.columns]
 
@@ -93,12 +103,14 @@ def from_raw(source: Source, raw: pl.DataFrame, says: Says, columns: Mapping[str
             pl.col("^(row|group)$"), pl.exclude("row", "group").cast(pl.String).name.prefix("text_")
         )
 
-    frame = raw.with_columns(numbers)
+    frame, small = raw.with_columns(numbers), False
     if any(
         spelled(text) for name in spelt for text in raw.filter(frame.get_column(name).is_null()).get_column(name).drop_nulls()
     ):
-        frame = frame.with_columns(as_numbers(source, raw, spelt, ",").select(spelt))
-    return Reading(frame, texts, says, columns, place)
+        read, small = as_numbers(source, raw, spelt, ",")
+        frame = frame.with_columns(read.select(spelt))
+    frame, notes = _whole_units(frame, [name for name in NUMBERS if name in frame.columns], told=small)
+    return Reading(frame, texts, says, columns, place, notes)
 
 
 def from_lists(

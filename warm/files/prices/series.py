@@ -13,7 +13,7 @@ from typing import Any
 from app.domain.symbols import canonical_symbol
 from warm.calendar.intervals import interval_named
 from warm.files.names import name_of, saying
-from warm.files.prices.aliases import ALIASES, OPTIONAL, REQUIRED
+from warm.files.prices.aliases import ALIASES, CURRENCIES, OPTIONAL, REQUIRED
 from warm.files.prices.reading import Reading, Says, from_raw, raw_frame
 from warm.files.prices.rules import PRICES
 from warm.files.prices.table import meanings, resembles
@@ -96,4 +96,9 @@ def read(source: Source) -> Reading:
     says = Says(named.interval or interval_named(granularity), symbol=symbol, named_by="file name", hint=named.hint)
     if "symbol" in meta:
         says = says._replace(named_by="meta", stamps="open")
-    return from_raw(source, raw_frame({own: theirs[name] for name, own in columns.items()}), says, columns, "row")
+    values = {own: theirs[name] for name, own in columns.items()}
+    rows = len(values["date"])
+    said = next((each for name, each in theirs.items() if plain_name(name) in CURRENCIES), [meta.get("currency")] * rows)
+    if len(said) == rows and any(said):
+        values["currency"] = said
+    return from_raw(source, raw_frame(values), says, columns, "row")

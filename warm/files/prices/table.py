@@ -7,7 +7,18 @@ import polars as pl
 from app.domain.symbols import canonical_symbol
 from warm.calendar.intervals import interval_named
 from warm.files.names import Named, name_of, saying
-from warm.files.prices.aliases import ALIASES, CHINESE, CLOCKS, METATRADER, OPTIONAL, PERIODS, REQUIRED, UTC_NAMES, WEAK
+from warm.files.prices.aliases import (
+    ALIASES,
+    CHINESE,
+    CLOCKS,
+    CURRENCIES,
+    METATRADER,
+    OPTIONAL,
+    PERIODS,
+    REQUIRED,
+    UTC_NAMES,
+    WEAK,
+)
 from warm.files.prices.reading import BAR, Reading, Says, from_table
 from warm.files.prices.rules import PRICES
 from warm.files.read import Source
@@ -63,7 +74,9 @@ def read(source: Source) -> Reading:
     if not dates:
         raise source.refuse(f"column 'date' is missing; required: {', '.join(required)}, date; optional: volume, adj_close")
     period = next((each for each in header if plain_name(each) in PERIODS), None)
-    beside = {theirs: f"date_{at}" for at, theirs in enumerate(dates[1:], 1)} | ({period: "period"} if period else {})
+    currency = next((each for each in header if plain_name(each) in CURRENCIES), None)
+    beside = {theirs: f"date_{at}" for at, theirs in enumerate(dates[1:], 1)}
+    beside |= {theirs: own for theirs, own in ((period, "period"), (currency, "currency")) if theirs is not None}
     columns = {dates[0]: "date", **chosen}
     if metatrader:
         says = says._replace(unknown_clock="a MetaTrader broker's")

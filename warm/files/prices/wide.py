@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from warm.files.encodings import ALLOWED
 from warm.files.memory import memory
 from warm.files.prices.aliases import ALIASES
 from warm.files.prices.reading import Reading, Says, from_raw
@@ -53,7 +54,7 @@ _COLUMNS_MIN = 6
 _PRICES_MIN = 5
 """Open, high, low, close and volume; dividends, splits and gains may stand beside them."""
 
-_number = re.compile(r"\s*[-+]?(?:[$€£¥₹]|[A-Z]{3} )?[\d.,'’_\s]*(?:[eE][-+]?\d+|[KMB%$€£¥₹])?\s*").fullmatch
+_number = re.compile(r"\s*[-+]?(?:[$€£¥₹]|[A-Z]{3} )?[\d.,'’_\s]*(?:[eE][-+]?\d+|[KMB%$€£¥₹p])?\s*").fullmatch
 
 
 def _pair(name: str) -> tuple[str, str] | None:
@@ -132,7 +133,7 @@ def _rows(source: Source, content: bytes, skipped: int) -> list[list[str]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: UTF-8") from error
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
     body = io.StringIO(text)
     for _ in range(skipped):
         body.readline()
