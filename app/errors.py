@@ -36,6 +36,13 @@ class StoreRefused(StoreError):
         self.detail = detail
 
 
+class StoreBusy(StoreError):
+    """L2 does something else that it cannot leave, and has not begun what it was asked for."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("l2_error", detail)
+
+
 class RecordError(DecideError):
     """A stored value is not a record of this server's schema.
 

@@ -40,14 +40,14 @@ from app.cache.store import (
 )
 from app.cache.withdrawals import WITHDRAW
 from app.domain.vector import SYMBOL_MAX, is_symbol
-from app.errors import StoreEmpty, StoreError, StoreRefused
+from app.errors import StoreBusy, StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
 
 with withheld("opentelemetry"):
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+    from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
@@ -305,6 +305,9 @@ async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies h
             f"Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files: {error}"
         ) from error
     except (RedisError, OSError, TimeoutError, ValueError) as error:
+        # While a script runs for long, and while Redis reads its data after a start.
+        if isinstance(error, BusyLoadingError) or (isinstance(error, ResponseError) and str(error).startswith("BUSY ")):
+            raise StoreBusy(f"Redis: {error}") from error
         raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
 
 

@@ -11,10 +11,12 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from app.arguments import Parser
 from app.cache.opening import open_store
+from app.cache.patience import patiently
 from app.cache.store import Withdrawn
 from app.domain.aliases import NO_ALIASES, Aliases, make_aliases
 from app.domain.symbols import canonical_symbol
@@ -109,7 +111,7 @@ async def _withdraw(settings: Settings, arguments: argparse.Namespace) -> int:
     )
     run: str = arguments.run or ""
     try:
-        done = await store.withdraw(symbols=arguments.symbols, run=run)
+        done = await patiently(partial(store.withdraw, symbols=arguments.symbols, run=run))
     except StoreError as error:
         print(f"the store failed, so either all of it was removed or nothing; try again: {error}", file=sys.stderr)
         return 3
