@@ -136,8 +136,8 @@ class StatusRoutes:
             wrong.append(old)
         if -age_ms > limits.skew_ms:
             wrong.append("the newest input is ahead of the clock")
-        if isinstance(now := self._decider.now_ms, ReplayClock) and now.beyond_ms is not None:
-            wrong.append(f"a record is of {iso(now.beyond_ms)}, later than the newest that the store names")
+        if isinstance(now := self._decider.now_ms, ReplayClock):
+            wrong += _wrong_with_clock(now)
         if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
             share = f"{counted.neutral} of {counted.decisions} decisions of the last {window_s:.0f} s rest on no input"
             wrong.append(f"{share} (the last: {self._decider.neutral_reason})")
@@ -226,3 +226,10 @@ class StatusRoutes:
         finally:
             self._looking = None
         return StoreState(self._store.kind, "ok")
+
+
+def _wrong_with_clock(clock: ReplayClock) -> list[str]:
+    wrong = ["what the store names as its newest input is ahead of the wall clock"] if clock.is_ahead else []
+    if clock.beyond_ms is not None:
+        wrong.append(f"a record is of {iso(clock.beyond_ms)}, later than the newest that the store names")
+    return wrong
