@@ -26,7 +26,7 @@ import msgspec
 from app.cache.embedded_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
 from app.cache.private import give_up_reserve, keep_reserve, make_private
 from app.cache.slices import names_on_lines
-from app.cache.store import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.cache.store import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, decoded_run
 from app.cache.store_files import Files, files_of, left_as_it_is
 from app.errors import StoreEmpty, StoreError
 
@@ -53,6 +53,7 @@ _READ = f"""
 SELECT symbol, {bounded("price")}, {bounded("agents")} FROM records WHERE symbol IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - columns of ours
 _READ_HISTORY = f"SELECT {bounded('history')} FROM histories WHERE symbol = ?"  # noqa: S608 - as above
+_READ_RUN = f"SELECT {bounded('info')} FROM run"  # noqa: S608 - as above
 _READ_KEYS = f"SELECT coalesce(substr(CAST(id AS BLOB), 1, 128), x''), {bounded('record')} FROM keys"  # noqa: S608 - as above
 _READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {IS_SYMBOL} ORDER BY symbol"  # noqa: S608 - as above
 _READ_CHANGES = f"""
@@ -146,16 +147,8 @@ class EmbeddedStore:
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
-
-        def read() -> RunInfo | None:
-            row = self._reader().execute("SELECT CAST(info AS BLOB) FROM run").fetchone()
-            return None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
-
-        info = await self._in_thread(read)
-        fault = None if info is None else run_fault(info)
-        if fault is not None:
-            raise StoreError("l2_error", f"SQLite at {self._path}: the run's info is none: {fault}")
-        return info
+        row = await self._in_thread(lambda: self._reader().execute(_READ_RUN).fetchone())
+        return None if row is None else decoded_run(row[0], f"SQLite at {self._path}")
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""

@@ -40,7 +40,7 @@ from app.cache.store import (
 )
 from app.cache.withdrawals import WITHDRAW
 from app.domain.vector import SYMBOL_MAX, is_symbol
-from app.errors import StoreBusy, StoreEmpty, StoreError, StoreRefused
+from app.errors import RunDamaged, StoreBusy, StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
 
 with withheld("opentelemetry"):
@@ -163,10 +163,10 @@ class RedisStore:
             numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
             info = RunInfo(run=found[b"run"].decode(), **numbers)
         except (KeyError, ValueError) as error:
-            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {error}") from error
+            raise RunDamaged(f"{self._run_key} is not a run's info: {error}") from error
         fault = run_fault(info)
         if fault is not None:
-            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {fault}")
+            raise RunDamaged(f"{self._run_key} is not a run's info: {fault}")
         return info
 
     async def symbols(self) -> list[str]:

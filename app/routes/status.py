@@ -85,7 +85,7 @@ class StatusRoutes:
     @property
     def ready(self) -> bool:
         """Whether there is anything to serve but neutral, and time to serve it."""
-        return self._feed.run_info is not None and not self._drain.on
+        return self._feed.published and not self._drain.on
 
     async def livez(self, request: Request) -> Response:
         """200 as long as the event loop turns."""
@@ -113,6 +113,8 @@ class StatusRoutes:
             wrong.append(f"L2 is unreachable ({store.detail})")
         if not self._feed.connected:
             wrong.append("the change feed cannot be read")
+        if self._feed.run_fault is not None:
+            wrong.append(f"nothing is known of the run until the next one is loaded ({self._feed.run_fault})")
         if info is not None:
             wrong += self._wrong_with_data(info, now_ms)
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"

@@ -165,17 +165,6 @@ def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: 
         assert found.reason.endswith(ways) == wrong.startswith("all")
 
 
-def test_health_says_that_the_replay_clock_is_ahead_of_the_wall_clock_before_anybody_asks() -> None:
-    """All that is loaded would be too old by it."""
-    with Served(FakeStore(info=run_info(as_of_ms=wall_ms() + 70 * _YEAR_MS))) as served:
-        found = _health(served)
-        assert found.status == "degraded"
-        assert found.reason is not None
-        assert found.reason.startswith(
-            "what the store names as its newest input is ahead of the wall clock; the replay clock says 20"
-        )
-
-
 def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
     """The newest input is older than agents' views may be, but of monthly bars."""
     as_of_ms = wall_ms() - 20 * 86_400_000
