@@ -39,6 +39,20 @@ class StoreRefused(StoreError):
         self.detail = detail
 
 
+class RunDamaged(StoreError):
+    """L2 answered, and what stands in the place of the run's info is none. Its records may be whole."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("l2_error", detail)
+
+
+class StoreBusy(StoreError):
+    """L2 does something else that it cannot leave, and has not begun what it was asked for."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("l2_error", detail)
+
+
 class RecordError(DecideError):
     """A stored value is not a record of this server's schema.
 

@@ -256,7 +256,7 @@ def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[
             (first, first_value, first_allowed), (second, second_value, second_allowed) = said
             lines.append(
                 f"{first} is {first_value:,.15g} and {second} is {second_value:,.15g}; allowed together: {first} of"
-                f" {first_allowed}, or {second} of {second_allowed}: past INPUT_LIMIT_S an input is not used, so it would never be"
-                " stale"
+                f" {first_allowed}, or {second} of {second_allowed}: past INPUT_LIMIT_S an input is not used, so it would never"
+                " be stale"
             )
     return lines

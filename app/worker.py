@@ -128,7 +128,7 @@ class Worker:
             max_in_flight_decisions=self.admission.max_in_flight,
             pending_loads=self.tiers.pending,
             oldest=self.oldest.look(),
-            ready=self.feed.run_info is not None and not self.drain.on,
+            ready=self.feed.published and not self.drain.on,
             draining=self.drain.on,
             feed_connected=self.feed.connected,
             feed_lag_s=self.feed.lag_s(),
@@ -153,6 +153,8 @@ class Worker:
         info = self.feed.run_info
         if info is not None:
             return f"Serving {info.symbols} symbols of run {info.run}."
+        if self.feed.published:
+            return "Serving; nothing is known of the run until the next one is loaded."
         if self.feed.connected:
             return f"Waiting for data: the store is empty{f', and `{LOADS}` fills it' if self._loaded_by_unit else ''}."
         return "Waiting for the store to answer."

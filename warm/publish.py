@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from app.errors import StoreError
+from app.store.patience import patiently
 from app.store.protocol import Published, Row, RunInfo, Store, Withdrawing
 from warm.sample import RUN_PREFIX
 
@@ -39,14 +41,14 @@ def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune:
     async def once() -> tuple[Published, str, int]:
         store = open_store()
         try:
-            before = await store.run_info()
-            done = await store.publish(rows, info, prune=prune)
+            before = await patiently(store.run_info)
+            done = await patiently(partial(store.publish, rows, info, prune=prune))
             if before is None or not before.run.startswith(RUN_PREFIX) or info.run.startswith(RUN_PREFIX):
                 return done, "", 0
             try:
-                gone = await store.withdraw(run=before.run)
+                gone = await patiently(partial(store.withdraw, run=before.run))
                 if done.kept_newer:
-                    done = await store.publish(rows, info, prune=prune)
+                    done = await patiently(partial(store.publish, rows, info, prune=prune))
             except StoreError as error:
                 raise Replaced(before.run, error) from error
             return done, before.run, len(gone.symbols)

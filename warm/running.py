@@ -33,6 +33,7 @@ from warm.sample import RUN_PREFIX, SAMPLE
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
 _TELLING_S = 1.0
+_READ_S = 5.0
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
@@ -89,6 +90,7 @@ def settings_store(settings: Settings) -> WarmStore:
         redis_password=settings.redis_password,
         store_path=Path(settings.store_path),
         key_prefix=settings.key_prefix,
+        read_timeout_s=_READ_S,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from app.cache.read_through import Tiers
-from app.errors import StoreError
+from app.errors import RunDamaged, StoreError
 from app.slices import SLICE, in_slices
 from app.store.protocol import Changes, RunInfo, Store
 
@@ -74,7 +74,13 @@ class Feed:
         self._lease_s = lease_s
         self._proved(clock())
         self.run_info: RunInfo | None = None
+        self.run_fault: str | None = None
         self.connected = False
+
+    @property
+    def published(self) -> bool:
+        """Whether the store holds a run, or held one; also where ``run_fault`` says why nothing is known of it."""
+        return self.run_info is not None or self.run_fault is not None
 
     def lag_s(self) -> float:
         """Time since the feed was last read to its end (or since the start): the most by which L1 can be behind L2."""
@@ -175,7 +181,11 @@ class Feed:
             self._on_changes(changes._replace(last_id="" if left else changes.last_id, symbols=some, withdrawn=taken))
 
     async def _look_at_run(self) -> None:
-        info = await self._store.run_info()
+        try:
+            info, self.run_fault = await self._store.run_info(), None
+        except RunDamaged as damaged:
+            # Only another publication mends that, and the feed will tell of it.
+            info, self.run_fault = None, str(damaged)
         self._run_is_due = False
         if info is not None:
             self.run_info = info

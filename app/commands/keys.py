@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from app.settings import load_settings
 from app.store.opening import open_store
+from app.store.patience import patiently
 from app.store.protocol import KeyStore
 
 _EPILOGUE = """\
@@ -104,7 +106,7 @@ async def _new(store: KeyStore, secret: bytes, arguments: argparse.Namespace) ->
         created_at_ms=now_ms,
         expires_at_ms=None if days is None else now_ms + int(days * _DAY_MS),
     )
-    await store.put_key(record.key_id, encode_key(record))
+    await patiently(partial(store.put_key, record.key_id, encode_key(record)))
     told = f"made key {record.key_id} ({record.name}) for {', '.join(record.scopes)}, expires {_date(record.expires_at_ms)};"
     print(told, "it is shown only now:", file=sys.stderr)
     print(key)
@@ -112,7 +114,7 @@ async def _new(store: KeyStore, secret: bytes, arguments: argparse.Namespace) ->
 
 
 async def _list(store: KeyStore, secret: bytes, _: argparse.Namespace) -> int:
-    stored = await store.keys()
+    stored = await patiently(store.keys)
     rows = [("id", "name", "scopes", "made (UTC)", "expires")]
     for key_id, raw in sorted(stored.items()):
         record = decode_key(secret, key_id, raw)
@@ -128,7 +130,7 @@ async def _list(store: KeyStore, secret: bytes, _: argparse.Namespace) -> int:
 
 
 async def _revoke(store: KeyStore, _: bytes, arguments: argparse.Namespace) -> int:
-    if not await store.remove_key(arguments.id):
+    if not await patiently(partial(store.remove_key, arguments.id)):
         print(f"there is no key {arguments.id}", file=sys.stderr)
         return 1
     print(f"revoked {arguments.id}", file=sys.stderr)

@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from app.arguments import Parser
@@ -23,6 +24,7 @@ from app.options import Settings
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
 from app.settings import load_settings
 from app.store.opening import open_store
+from app.store.patience import patiently
 from app.store.protocol import Withdrawn
 
 _EPILOGUE = """\
@@ -109,7 +111,7 @@ async def _withdraw(settings: Settings, arguments: argparse.Namespace) -> int:
     )
     run: str = arguments.run or ""
     try:
-        done = await store.withdraw(symbols=arguments.symbols, run=run)
+        done = await patiently(partial(store.withdraw, symbols=arguments.symbols, run=run))
     except StoreError as error:
         print(f"the store failed, so either all of it was removed or nothing; try again: {error}", file=sys.stderr)
         return 3

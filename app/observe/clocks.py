@@ -9,6 +9,9 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+_AHEAD_MS = 60_000
+
+
 class ReplayClock:
     """Starts at the newest ``as_of`` of the loaded data and runs on from there with the monotonic clock.
 
@@ -42,6 +45,11 @@ class ReplayClock:
             if as_of_ms > self():
                 self._begin(as_of_ms)
             self._newest_ms = as_of_ms
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it is ahead of the wall clock by a minute: it runs on from the newest data, which is never of the future."""
+        return self() - self._wall() > _AHEAD_MS
 
     def _begin(self, now_ms: int) -> None:
         self._origin_ms, self._origin_s = now_ms, self._monotonic()

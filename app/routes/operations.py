@@ -85,7 +85,7 @@ class StatusRoutes:
     @property
     def ready(self) -> bool:
         """Whether there is anything to serve but neutral, and time to serve it."""
-        return self._feed.run_info is not None and not self._drain.on
+        return self._feed.published and not self._drain.on
 
     async def livez(self, request: Request) -> Response:
         """200 as long as the event loop turns."""
@@ -113,6 +113,8 @@ class StatusRoutes:
             wrong.append(f"L2 is unreachable ({store.detail})")
         if not self._feed.connected:
             wrong.append("the change feed cannot be read")
+        if self._feed.run_fault is not None:
+            wrong.append(f"nothing is known of the run until the next one is loaded ({self._feed.run_fault})")
         if info is not None:
             wrong += self._wrong_with_data(info, now_ms)
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"
@@ -136,8 +138,8 @@ class StatusRoutes:
             wrong.append(old)
         if -age_ms > limits.skew_ms:
             wrong.append("the newest input is ahead of the clock")
-        if isinstance(now := self._decider.now_ms, ReplayClock) and now.beyond_ms is not None:
-            wrong.append(f"a record is of {iso(now.beyond_ms)}, later than the newest that the store names")
+        if isinstance(now := self._decider.now_ms, ReplayClock):
+            wrong += _wrong_with_clock(now)
         if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
             share = f"{counted.neutral} of {counted.decisions} decisions of the last {window_s:.0f} s rest on no input"
             wrong.append(f"{share} (the last: {self._decider.neutral_reason})")
@@ -226,3 +228,10 @@ class StatusRoutes:
         finally:
             self._looking = None
         return StoreState(self._store.kind, "ok")
+
+
+def _wrong_with_clock(clock: ReplayClock) -> list[str]:
+    wrong = ["what the store names as its newest input is ahead of the wall clock"] if clock.is_ahead else []
+    if clock.beyond_ms is not None:
+        wrong.append(f"a record is of {iso(clock.beyond_ms)}, later than the newest that the store names")
+    return wrong

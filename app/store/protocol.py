@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from app.domain.vector import AS_OF_MAX_MS
+from app.errors import RunDamaged
 
 
 class Stored(NamedTuple):
@@ -76,6 +77,22 @@ def run_fault(info: RunInfo) -> str | None:
         # It is shown to people, and to systemd in a protocol of lines.
         return f"its name is longer than {_RUN_MAX} characters, or is not to be printed"
     return None
+
+
+def decoded_run(raw: bytes, place: str) -> RunInfo:
+    """The info that stands at ``place``.
+
+    Raises:
+        RunDamaged: it is none.
+    """
+    try:
+        info = msgspec.msgpack.decode(raw, type=RunInfo)
+        fault = run_fault(info)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        fault = str(error)
+    if fault is not None:
+        raise RunDamaged(f"{place}: the run's info is none: {fault}")
+    return info
 
 
 class Published(NamedTuple):

@@ -23,7 +23,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from app.domain.vector import SYMBOL_MAX, is_symbol
-from app.errors import StoreEmpty, StoreError, StoreRefused
+from app.errors import RunDamaged, StoreBusy, StoreEmpty, StoreError, StoreRefused
 from app.slices import names_on_lines
 from app.store.protocol import (
     CHANGES_KEPT,
@@ -47,7 +47,7 @@ with withheld("opentelemetry"):
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+    from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
@@ -163,10 +163,10 @@ class RedisStore:
             numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
             info = RunInfo(run=found[b"run"].decode(), **numbers)
         except (KeyError, ValueError) as error:
-            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {error}") from error
+            raise RunDamaged(f"{self._run_key} is not a run's info: {error}") from error
         fault = run_fault(info)
         if fault is not None:
-            raise StoreError("l2_error", f"{self._run_key} is not a run's info: {fault}")
+            raise RunDamaged(f"{self._run_key} is not a run's info: {fault}")
         return info
 
     async def symbols(self) -> list[str]:
@@ -305,6 +305,9 @@ async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies h
             f"Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files: {error}"
         ) from error
     except (RedisError, OSError, TimeoutError, ValueError) as error:
+        # While a script runs for long, and while Redis reads its data after a start.
+        if isinstance(error, BusyLoadingError) or (isinstance(error, ResponseError) and str(error).startswith("BUSY ")):
+            raise StoreBusy(f"Redis: {error}") from error
         raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
 
 

@@ -12,6 +12,7 @@ Whatever stands in the file, columns are taken for what they must be: SQLite kee
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import sqlite3
 import time
@@ -25,7 +26,8 @@ import msgspec
 from app.errors import StoreEmpty, StoreError
 from app.slices import names_on_lines
 from app.store.private import give_up_reserve, keep_reserve, make_private
-from app.store.protocol import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, run_fault
+from app.store.protocol import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, decoded_run
+from app.store.sqlite_files import Files, files_of, left_as_it_is
 from app.store.sqlite_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ _READ = f"""
 SELECT symbol, {bounded("price")}, {bounded("agents")} FROM records WHERE symbol IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - columns of ours
 _READ_HISTORY = f"SELECT {bounded('history')} FROM histories WHERE symbol = ?"  # noqa: S608 - as above
+_READ_RUN = f"SELECT {bounded('info')} FROM run"  # noqa: S608 - as above
 _READ_KEYS = f"SELECT coalesce(substr(CAST(id AS BLOB), 1, 128), x''), {bounded('record')} FROM keys"  # noqa: S608 - as above
 _READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {IS_SYMBOL} ORDER BY symbol"  # noqa: S608 - as above
 _READ_CHANGES = f"""
@@ -81,12 +84,13 @@ class EmbeddedStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int] | None = None
-        self._file: tuple[int, int] | None = None
+        self._beside = str(path)
+        self._files: Files = ()
         self._gave_up = False
         self._replaced = self._told_of = 0
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
         self._long_connection: sqlite3.Connection | None = None
-        self._long_file: tuple[int, int] | None = None
+        self._long_files: Files = ()
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
@@ -143,16 +147,8 @@ class EmbeddedStore:
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
-
-        def read() -> RunInfo | None:
-            row = self._reader().execute("SELECT CAST(info AS BLOB) FROM run").fetchone()
-            return None if row is None else msgspec.msgpack.decode(row[0], type=RunInfo)
-
-        info = await self._in_thread(read)
-        fault = None if info is None else run_fault(info)
-        if fault is not None:
-            raise StoreError("l2_error", f"SQLite at {self._path}: the run's info is none: {fault}")
-        return info
+        row = await self._in_thread(lambda: self._reader().execute(_READ_RUN).fetchone())
+        return None if row is None else decoded_run(row[0], f"SQLite at {self._path}")
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
@@ -187,7 +183,7 @@ class EmbeddedStore:
 
         def read() -> tuple[Changes, Entries]:
             reader = self._long_reader()
-            if self._replaced != self._told_of or (self._file is not None and self._long_file != self._file):
+            if self._replaced != self._told_of or (self._files and self._long_files != self._files):
                 return Changes(last_id=after, symbols=(), lost=True), []
             return _changes_after(reader, int(after))
 
@@ -247,12 +243,7 @@ class EmbeddedStore:
                 # Closing gives back the room of the log, which the reserve then has before anybody else.
                 keep_reserve(self._path)
 
-        def close_long() -> None:
-            if self._long_connection is not None:
-                self._long_connection.close()
-                self._long_connection = None
-
-        for thread, work in ((self._long_thread, close_long), (self._thread, close)):
+        for thread, work in ((self._long_thread, self._disconnect_long), (self._thread, close)):
             await asyncio.get_running_loop().run_in_executor(thread, work)
             thread.shutdown(wait=False)
 
@@ -274,44 +265,55 @@ class EmbeddedStore:
         return await self._in_thread(begun, self._long_thread)
 
     def _reader(self) -> sqlite3.Connection:
-        if self._file is not None and self._file_now() != self._file:
-            # Deleted, or another in its place: the open connection would go on reading what nobody writes to any more.
-            self._disconnect()
-            self._replaced += 1
+        if self._files:
+            found = files_of(self._path, self._beside)
+            if found[: len(self._files)] != self._files:
+                # Removed, or others in their place: the open connection would go on reading what nobody writes to any more.
+                if self._connection is not None and found[0] == self._files[0]:
+                    self._leave(self._connection)
+                self._disconnect()
+                self._replaced += 1
         if self._connection is None:
-            self._connection, self._file = self._opened()
+            self._connection, self._files = self._opened()
         return self._connection
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        """Of a file whose log was taken away: as long as one of the process is open, SQLite opens no other log."""
+        self._long_thread.submit(self._disconnect_long).result(_WAITED_S)
+        with left_as_it_is(self._path):
+            connection.close()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            # A version that was seen is of its connection.
-            self._connection = self._seen = None
+            # A version that was seen is of its connection; and the last one takes the log with it.
+            self._connection, self._seen, self._files = None, None, self._files[:1]
+
+    def _disconnect_long(self) -> None:
+        if self._long_connection is not None:
+            self._long_connection.close()
+            self._long_connection = None
 
     def _long_reader(self) -> sqlite3.Connection:
         """The other thread's. Nobody tells it that the file is another one now, so it looks."""
-        if self._long_connection is not None and self._file_now() != self._long_file:
-            self._long_connection.close()
-            self._long_connection = None
+        found = files_of(self._path, self._beside)
+        if self._long_connection is not None and found != self._long_files:
+            self._disconnect_long()
         if self._long_connection is None:
-            self._long_connection, self._long_file = self._opened()
+            if self._connection is not None and found[0] == self._files[0] and found != self._files:
+                raise sqlite3.OperationalError("the log was removed; the store is about to be opened again")
+            self._long_connection, self._long_files = self._opened()
         return self._long_connection
 
-    def _opened(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
-        """A connection that reads, and the file that it is of."""
+    def _opened(self) -> tuple[sqlite3.Connection, Files]:
+        """A connection that reads, and the files that it is of."""
         # One that takes its place meanwhile is another one at the next look.
-        found = self._file_now()
+        self._beside = os.path.realpath(self._path)
+        before = files_of(self._path, self._beside)
         connection = self._connect()
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _READ_MAX_BYTES)
-        return connection, found or self._file_now()
-
-    def _file_now(self) -> tuple[int, int] | None:
-        """Which file the path names; None if there is none."""
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+        after = files_of(self._path, self._beside)
+        return connection, (before[0] or after[0], *after[1:])
 
     def _connect(self) -> sqlite3.Connection:
         make_private(self._path)

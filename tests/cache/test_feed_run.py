@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from app.cache.feed import Feed
-from app.errors import StoreError
+from app.errors import RunDamaged, StoreError
 from app.store.protocol import Changes, RunInfo
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import run_info
@@ -119,6 +119,22 @@ def test_a_failed_look_after_a_change_is_made_up_for_and_the_change_not_repeated
         assert (house.runs, house.meters.runs, house.feed.connected) == (["r1", "r2"], ["r1", "r2"], True)
         assert house.store.asked_after == ["0", "1"]
         assert house.meters.counts["feed symbols"] == 1
+
+    _run(work)
+
+
+def test_a_damaged_run_keeps_no_feed_from_going_on_and_is_looked_at_again_after_the_next_change() -> None:
+    """Records may be whole: something is published, and what is wrong with its run is known until the next one."""
+
+    async def work(house: House) -> None:
+        house.store.run_failure = RunDamaged("it is none")
+        assert await house.feed.step()
+        assert (house.feed.connected, house.feed.published, house.feed.run_info, house.runs) == (True, True, None, [])
+        assert house.feed.run_fault == "l2_error: it is none"
+        house.store.info, house.store.run_failure = run_info("r2"), None
+        house.store.feed = [Changes("1", ("A",), lost=False)]
+        assert await house.feed.step()
+        assert (house.runs, vars(house.feed)["run_fault"]) == (["r2"], None)
 
     _run(work)
 

@@ -280,7 +280,8 @@ def test_a_decision_does_not_wait_behind_listings(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:
-        store = EmbeddedStore(path)
+        # By a clock that stands none of them waits too long, however slow the machine is.
+        store = EmbeddedStore(path, clock=lambda: 0.0)
         await store.publish([row("A")], run_info("r1"))
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.executemany("INSERT INTO records (symbol) VALUES (?)", ((f"S{number}",) for number in range(20_000)))
