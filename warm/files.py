@@ -46,7 +46,7 @@ _MARK = b"\xef\xbb\xbf"
 _odd_name = re.compile(r"[*?\[\]{}]").search
 
 _LINE_MAX_BYTES = 16 * 1024**2
-"""Bytes of a JSON line that a file is recognised by, and of a text whose encoding all of it tells."""
+"""Bytes of a JSON line that a file is recognised by."""
 
 MEMBERS_MAX = 10_000
 """Files of an archive."""
@@ -114,20 +114,22 @@ class Source:
         Raises:
             InputRefused: it cannot be read, is cut short, or takes more memory than the run may.
         """
-        try:
-            if self.packed:
-                found = self._unpacked(None)
-            else:
-                self.claim(self.path.stat().st_size)
-                found = self.path.read_bytes()
-        except UNPACKING as error:
-            raise self._unreadable(error) from error
+        found = self._whole()
         self._sample = self._sample or found[:SAMPLE_BYTES]
         return self._in_utf8(found, whole=True)
 
+    def _whole(self) -> bytes:
+        try:
+            if self.packed:
+                return self._unpacked(None)
+            self.claim(self.path.stat().st_size)
+            return self.path.read_bytes()
+        except UNPACKING as error:
+            raise self._unreadable(error) from error
+
     @cached_property
     def encoding(self) -> str | None:
-        """What its text is encoded in, None for UTF-8 and for what is no text; of one that has been read, all of it tells it."""
+        """What its text is encoded in, None for UTF-8 and for what is no text."""
         return self._encoding(self._sample or self._head(SAMPLE_BYTES))
 
     def _encoding(self, content: bytes) -> str | None:
@@ -140,13 +142,11 @@ class Source:
             InputRefused: as of `content`.
         """
         if self.encoding is None:
-            self.content()
+            self.encoding = self._encoding(self._whole())
             return self.encoding is not None
         return False
 
     def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
-        if self.encoding is None and whole and not found.isascii() and len(found) <= _LINE_MAX_BYTES:
-            self.encoding = self._encoding(found)
         if self.encoding is None:
             return found
         try:
@@ -262,6 +262,8 @@ class Source:
         try:
             return self.content().decode("utf-8-sig").replace("\r", "")
         except UnicodeDecodeError as error:
+            if self.recoded():
+                return self.text()
             raise self.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
 
     @cached_property
@@ -271,8 +273,16 @@ class Source:
         Raises:
             InputRefused: no JSON, not UTF-8, or more than the run has memory for.
         """
-        self.lines(1)
-        return parse_json(self, self.content().removeprefix(_MARK))
+        content = self.content().removeprefix(_MARK)
+        if not content or content.isspace():
+            raise self.refuse("the file is empty")
+        try:
+            return parse_json(self, content)
+        except InputRefused:
+            # It may be damaged, or in another encoding.
+            if _is_utf8(content) or not self.recoded():
+                raise
+            return parse_json(self, self.content())
 
     def first_object(self) -> dict[str, Any]:
         """The first line of a file of JSON lines.
@@ -330,6 +340,14 @@ def parse_json(source: Source, content: bytes, line: int | None = None) -> Any: 
         return _parsed(source, content, line)
 
 
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: ANN401
     try:
         return msgspec.json.decode(content)
@@ -338,6 +356,8 @@ def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: A
     # Slower, but it takes NaN and says where an error is.
     try:
         return json.loads(content.decode("utf-8"), parse_constant=lambda _: None)
+    except UnicodeDecodeError as error:
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
     except (ValueError, RecursionError) as error:
         at = "" if line is None else f"line {line}: "
         raise source.refuse(f"{at}no readable JSON ({one_line(error)})") from error

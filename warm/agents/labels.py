@@ -100,9 +100,10 @@ def find_labels(text: str, symbol: str | None = None) -> tuple[list[Found], str]
     found, text = _in_tables(f"\n{text}", symbol) if "|" in text else ([], f"\n{text}")
     unclear: list[Found] = []
     others: list[int] = []
-    if len(text) > 2 * NAMES_MAX and sum(map(text.lower().count, _NAMES)) > NAMES_MAX:
+    labels = _labels(text)
+    if labels is None:
         return [Found(RATING, 0, Value("clouded"))], text
-    for each in _labels(text):
+    for each in labels:
         if len(found) > LABELS_MAX:
             break
         kind = _kind(each)
@@ -123,12 +124,15 @@ def find_labels(text: str, symbol: str | None = None) -> tuple[list[Found], str]
     return found if clear else found + unclear, _without_lines(text, others)
 
 
-def _labels(text: str) -> Iterator[re.Match[str]]:
-    """What looks like a label, in order: a name of one in a line or sentence that it begins."""
-    lower, begins = text.lower(), set()
+def _labels(text: str) -> Iterator[re.Match[str]] | None:
+    """What looks like a label, in order: a name of one in a line or sentence that it begins. None where too many have a name."""
+    lower, begins, names = text.lower(), set(), 0
     for name in _ENGLISH if lower.isascii() else _NAMES:
         at = lower.find(name)
         while at >= 0:
+            names += 1
+            if names > NAMES_MAX:
+                return None
             first = max(0, at - _BEFORE_MAX)
             line = text.rfind("\n", first, at) + 1
             # The last beginning of a sentence, or of the line: a label has few words before its name.
@@ -136,8 +140,12 @@ def _labels(text: str) -> Iterator[re.Match[str]]:
                 if begin > first and text.count(" ", begin, at) <= _SPACES_MAX:
                     begins.add(begin)
             at = lower.find(name, at + len(name))
+    return _matches(text, sorted(begins))
+
+
+def _matches(text: str, begins: list[int]) -> Iterator[re.Match[str]]:
     done = 0
-    for begin in sorted(begins):
+    for begin in begins:
         found = _LABEL.match(text, begin) if begin >= done else None
         if found is not None:
             done = found.end()

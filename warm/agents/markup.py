@@ -17,6 +17,7 @@ _SIMPLE = str.maketrans(
     "買賣減觀評級決議終強與會來為們對單將據應無僅則當擇結論斷執動資綜總機構師別暫緩絕後從調標這點還請錯實現並倉長場輸贏價漲條險儘護認轉維沒嗎繼續報開戶損頭數際購選時個過訊號區間壓盤進",
     "买卖减观评级决议终强与会来为们对单将据应无仅则当择结论断执动资综总机构师别暂缓绝后从调标这点还请错实现并仓长场输赢价涨条险尽护认转维没吗继续报开户损头数际购选时个过讯号区间压盘进",
 )
+_traditional = re.compile(f"[{''.join(map(chr, _SIMPLE))}]").search
 
 _PRINTED_MAX = 20_000
 
@@ -47,7 +48,9 @@ def plain(text: str) -> str:
             parts.append(unicodedata.normalize("NFKC", found[max(0, end - _PART) : end]))
             if sum(map(len, parts)) > TEXT_MAX:
                 break
-        found = "".join(reversed(parts))[-TEXT_MAX:].translate(_SIMPLE).replace("İ", "I")
+        found = "".join(reversed(parts))[-TEXT_MAX:].replace("İ", "I")
+        # Most have none, and looking for one is faster.
+        found = found.translate(_SIMPLE) if _traditional(found) else found
     if "~~" in found:
         found = re.sub(r"~~[^~\n]{1,80}~~", "", found)
     if found.lstrip().startswith("{'"):
