@@ -7,8 +7,9 @@ RATINGS: dict[str, float] = {
     "strong buy": 1.0, "buy": 1.0, "outperform": 0.5, "overweight": 0.5, "accumulate": 0.5, "hold": 0.0, "neutral": 0.0,
     "equal weight": 0.0, "equal-weight": 0.0, "market perform": 0.0,
     "underweight": -0.5, "underperform": -0.5, "reduce": -0.5, "sell": -1.0, "strong sell": -1.0,
-    "强烈买入": 1.0, "买入": 1.0, "买进": 1.0, "增持": 0.5, "超配": 0.5, "跑赢大市": 0.5, "持有": 0.0, "观望": 0.0, "中性": 0.0,
-    "减持": -0.5, "低配": -0.5, "跑输大市": -0.5, "卖出": -1.0, "强烈卖出": -1.0, "清仓": -1.0,
+    "强烈买入": 1.0, "买入": 1.0, "买进": 1.0, "增持": 0.5, "超配": 0.5, "跑赢大市": 0.5, "加码": 0.5,
+    "持有": 0.0, "观望": 0.0, "中性": 0.0,
+    "减持": -0.5, "低配": -0.5, "跑输大市": -0.5, "减码": -0.5, "卖出": -1.0, "强烈卖出": -1.0, "清仓": -1.0,
 }  # fmt: skip
 """Words for a decision: the five-tier scale of TradingAgents, and what models write for it."""
 
@@ -32,7 +33,7 @@ FOREIGN = re.compile(
     r"|historical|was|were|had been|aggressive|conservative|debate|debater|opponents?|colleagues?|competitors?|peers?|others?"
     r"|researchers?|counterpart|for example|examples?(?=[:,]| output| answer| format)|template|hypothetical|scenario|quoted?)\b"
     r"|券商|机构|分析师|多头|空头|多方|空方|市场一致|一致预期|高盛|摩根|瑞银|花旗|中金|中信|交易员|激进|保守|此前"
-    r"|之前|上次|上一|上期"
+    r"|之前|前次|前值|上次|上一|上期"
     r"|上月|去年|历史|曾|股东|基金|大户|北向|媒体|散户|专家|他们|她|大家|市场认为|网友|别人|有人|投资者|研究员|同行"
     r"|原评级|示例|模板|格式",
     re.IGNORECASE,
@@ -139,7 +140,7 @@ _is_aside = re.compile(
     r"buy|sell|hold|strong|overweight|underweight|outperform|underperform|neutral|accumulate|reduce|equal|weight|"
     r"exposure|trim|add|exit|full|partial|position|positions|conviction|confidence|high|medium|low|moderate|risk|long|"
     r"short|term|month|months|week|weeks|year|years|horizon|tactical|core|downgraded|upgraded|downgrade|upgrade|from|"
-    r"previously|was|to|puts?|calls?|as|a|an|hedge|hedged|do|not|with|strict|management|stop|loss|target|and|at|near|all|shares|"
+    r"previously|prior|was|to|puts?|calls?|as|a|an|hedge|hedged|do|not|with|strict|management|stop|loss|target|and|at|near|all|shares|"
     r"score|level|tier|five|final|unchanged|initiated|maintain|maintained|reiterated|the",
     re.IGNORECASE,
 ).fullmatch
@@ -147,7 +148,7 @@ _OPTIONED = re.compile(rf"[\s*_`(:—–-]{{0,6}}(?:(?!buy|sell|hold)[\w-]+ ){{0
 _ELSE = re.compile(rf"(?P<before>.{{0,24}}?)(?<![a-z])(?P<word>{WORD})", re.IGNORECASE)
 _DENYING = re.compile(
     r"\b(?:from|previous|previously|prior|formerly|was|instead of|rather than|no|not|never|than|nor|without|don['’]t)\b"
-    r"|[由从原不非勿别]|此前|上次|上期|之前|先前|而不",
+    r"|[由从原不非勿别]|此前|上次|上期|之前|先前|前次|前值|而不",
     re.IGNORECASE,
 )
 _NEXT = re.compile(rf"[\W_]{{1,8}}(?:and |then |or |to |now ){{0,2}}(?P<word>{WORD})", re.IGNORECASE)
