@@ -38,6 +38,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a quarter of each duration")
     parser.add_argument("--smoke", action="store_true", help=f"with {PEERS}: one short round, to see that everything runs")
     parser.add_argument("--only", metavar="EXPERIMENT", help=f"with {PEERS}: this one alone, printed and written nowhere")
+    parser.add_argument("--binary", help=f"with {PEERS} --only binary: the file (default dist/decide)")
+    parser.add_argument("--package", metavar="COMMAND", help="with it: how the package is run (default: by this Python)")
     parser.add_argument("--list", action="store_true", help="say what scenarios there are, and stop")
     return parser
 
@@ -53,8 +55,8 @@ def _run_peers(arguments: argparse.Namespace) -> int:
         return _USAGE
     given = [] if arguments.out is None else ["--out", str(arguments.out)]
     flags = [flag for flag, on in (("--quick", arguments.quick), ("--smoke", arguments.smoke)) if on]
-    only = [] if arguments.only is None else ["--only", arguments.only]
-    return run_peers([*given, *flags, *only])
+    named = [(f"--{name}", getattr(arguments, name)) for name in ("only", "binary", "package")]
+    return run_peers([*given, *flags, *(part for option, value in named if value is not None for part in (option, value))])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
