@@ -73,7 +73,7 @@ overhead *arguments: _dev
 
 # the binary beside the package: start, memory, throughput (Linux; just measure-binary --binary dist/decide --package "COMMAND")
 measure-binary *arguments: _dev
-    {{ python }} -m bench.binary {{ arguments }}
+    {{ python }} -m bench --scenario peers --only binary {{ arguments }}
 
 _bench_here *arguments: _bench
     {{ python }} -m bench {{ arguments }}

@@ -7,7 +7,7 @@ line is seen by everybody on the machine. Their ``_FILE`` variables have options
 import argparse
 from collections.abc import Callable, Iterable
 
-from app.arguments import Parser
+from app.arguments import PathAction
 from app.options import Settings
 from app.settings import SECRETS, allowed_values, check_setting, choices, description, in_its_case, shown
 from app.strangers import GONE
@@ -30,7 +30,17 @@ STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
 _DESTINATION = "setting "
 
 
-def add_settings(parser: Parser, names: Iterable[str] = Settings.__struct_fields__, title: str = "") -> None:
+class _NeverTaken(argparse.Action):
+    """Refuses a secret, whatever stands behind it, and says how it is taken."""
+
+    def __call__(self, _parser: object, _namespace: object, _values: object, option: str | None = None) -> None:
+        """Refuse it."""
+        name = str(option).lstrip("-").replace("-", "_").upper()
+        allowed = f"set {name} or {option}-file"
+        raise argparse.ArgumentError(self, f"it is not taken from the command line, which everybody can read; {allowed}")
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Iterable[str] = Settings.__struct_fields__, title: str = "") -> None:
     """Give ``parser`` an option for each of the settings ``names``, of secrets for the file that holds them, under the headings
     of all settings or under ``title``.
     """
@@ -41,25 +51,26 @@ def add_settings(parser: Parser, names: Iterable[str] = Settings.__struct_fields
         assert group is not None
         option = name.replace("_", "-")
         if name in SECRETS:
-            parser.secrets[option] = f"set {name.upper()} or --{option}-file"
+            group.add_argument(f"--{option}", action=_NeverTaken, nargs="?", dest=argparse.SUPPRESS, help=argparse.SUPPRESS)
             _add_file(group, option, name)
         else:
             _add(group, option, name)
 
 
-def add_gone(parser: Parser, names: Iterable[str] = GONE) -> None:
+def add_gone(parser: argparse.ArgumentParser, names: Iterable[str] = GONE) -> None:
     """Have ``parser`` take the options of settings that the version before had, which are told and passed over."""
     for name in names:
         parser.add_argument(f"--{name.lower().replace('_', '-')}", dest=_DESTINATION + name, help=argparse.SUPPRESS)
 
 
 def _add(group: argparse._ArgumentGroup, option: str, name: str) -> None:
-    default, words = getattr(Settings(), name), choices(name) or None
+    default, words, is_path = getattr(Settings(), name), choices(name) or None, name.endswith("_path")
     allowed = "" if words else f" Allowed: {allowed_values(name)}."
     group.add_argument(
         f"--{option}",
         dest=_DESTINATION + name.upper(),
-        metavar=None if words else "PATH" if name.endswith("_path") else "VALUE",
+        action=PathAction if is_path else "store",
+        metavar=None if words else "PATH" if is_path else "VALUE",
         choices=words,
         type=_converter(name),
         help=_plain(f"{description(name)}{allowed} Default: {'empty' if default == '' else default}"),
@@ -70,6 +81,7 @@ def _add_file(group: argparse._ArgumentGroup, option: str, name: str) -> None:
     group.add_argument(
         f"--{option}-file",
         dest=f"{_DESTINATION}{name.upper()}_FILE",
+        action=PathAction,
         metavar="PATH",
         help=_plain(f"File that holds {name.upper()}: {description(name).partition('. ')[0]}"),
     )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.arguments import Parser
+from app.arguments import PathAction, new_parser, parse
 from bench.addresses import ALLOWED
 from bench.scenario import load, names
 
@@ -25,17 +25,21 @@ PEERS_DESCRIPTION = "Decide against other servers and against the limits, all st
 _USAGE = 2
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The options."""
-    parser = Parser("decide bench", description=(__doc__ or "").replace("``", "`"), epilog=_EXAMPLES)
+    parser = new_parser("decide bench", "[--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"), epilog=_EXAMPLES)
     parser.add_argument(
         "--scenario", default="acceptance", help=f"one of {', '.join([*names(), PEERS])}, or a .toml file (default acceptance)"
     )
     parser.add_argument("--url", default="http://127.0.0.1:8000", help=f"the server: {ALLOWED} (default http://127.0.0.1:8000)")
-    parser.add_argument("--out", type=Path, help=f"folder for results (default bench/results; bench for {PEERS})")
+    parser.add_argument(
+        "--out", type=Path, action=PathAction, help=f"folder for results (default bench/results; bench for {PEERS})"
+    )
     parser.add_argument("--quick", action="store_true", help="a quarter of each duration")
     parser.add_argument("--smoke", action="store_true", help=f"with {PEERS}: one short round, to see that everything runs")
     parser.add_argument("--only", metavar="EXPERIMENT", help=f"with {PEERS}: this one alone, printed and written nowhere")
+    parser.add_argument("--binary", help=f"with {PEERS} --only binary: the file (default dist/decide)")
+    parser.add_argument("--package", metavar="COMMAND", help="with it: how the package is run (default: by this Python)")
     parser.add_argument("--list", action="store_true", help="say what scenarios there are, and stop")
     return parser
 
@@ -51,14 +55,14 @@ def _run_peers(arguments: argparse.Namespace) -> int:
         return _USAGE
     given = [] if arguments.out is None else ["--out", str(arguments.out)]
     flags = [flag for flag, on in (("--quick", arguments.quick), ("--smoke", arguments.smoke)) if on]
-    only = [] if arguments.only is None else ["--only", arguments.only]
-    return run_peers([*given, *flags, *only])
+    named = [(f"--{name}", getattr(arguments, name)) for name in ("only", "binary", "package")]
+    return run_peers([*given, *flags, *(part for option, value in named if value is not None for part in (option, value))])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     parser = make_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parse(parser, sys.argv[1:] if argv is None else argv)
     if arguments.only is not None and arguments.scenario != PEERS:
         parser.error(f"--only is {arguments.only!r} with --scenario {arguments.scenario}; allowed: with --scenario {PEERS}")
     if arguments.list:

@@ -4,6 +4,7 @@ Black box: the warm job and the server are processes of their own, and all it kn
 `app.payloads`. Exit code 0 if every answer was as it should be, 1 otherwise.
 """
 
+import argparse
 import http.client
 import os
 import re
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from app.arguments import Parser
+from app.arguments import new_parser, parse
 from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
 
 if TYPE_CHECKING:
@@ -231,10 +232,11 @@ def show_unknown(caller: Caller, console: "Console") -> bool:
     return status == http.HTTPStatus.NOT_FOUND
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments: there are none."""
-    return Parser(
+    return new_parser(
         "decide demo",
+        "",
         description="Warm the sample (five stocks to March 2013, simulated agents) into a SQLite file of its own, start the\n"
         "real server on a free port, ask it for every symbol once cold and once warm, for an unknown one and for why, and stop.\n"
         "None of your settings is used, and none of your stores.\n"
@@ -244,7 +246,7 @@ def make_parser() -> Parser:
 
 def main(arguments: Sequence[str]) -> int:
     """The demo."""
-    make_parser().parse_args(arguments)
+    parse(make_parser(), arguments)
     from rich.console import Console  # noqa: PLC0415 - as above
 
     ending = Ending()

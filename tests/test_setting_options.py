@@ -1,24 +1,25 @@
 """Settings as options: all of them, checked as in the environment, and worth more."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
-from app.arguments import Parser
+from app.arguments import new_parser, parse
 from app.errors import SettingsError
 from app.options import Settings
 from app.setting_options import _SECTIONS, STORE_SETTINGS, add_settings, given_settings
 from app.settings import SECRETS, lend_to_workers, load_settings
 
 
-def _parser() -> Parser:
-    made = Parser("decide try")
+def _parser() -> argparse.ArgumentParser:
+    made = new_parser("decide try", "")
     add_settings(made)
     return made
 
 
 def _loaded(folder: Path, *arguments: str, **environment: str) -> Settings:
-    options = given_settings(_parser().parse_args(arguments))
+    options = given_settings(parse(_parser(), arguments))
     return load_settings(environment, folder / ".env", options=options)
 
 
@@ -87,16 +88,19 @@ def test_a_wrong_value_is_refused_with_option_value_and_what_is_allowed(
 ) -> None:
     """By the same rules as in the environment."""
     with pytest.raises(SystemExit):
-        _parser().parse_args(arguments)
+        parse(_parser(), arguments)
     assert said in capsys.readouterr().err
 
 
-def test_a_secret_itself_is_refused_and_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--redis-password", "sesame"], ["--redis-password=sesame"], ["--redis-password", "-sesame"]]
+)
+def test_a_secret_itself_is_refused_and_not_repeated(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Everybody on the machine can read a command line, but need not read it in the log too."""
     with pytest.raises(SystemExit):
-        _parser().parse_args(["--redis-password", "sesame"])
+        parse(_parser(), arguments)
     said = capsys.readouterr().err
-    assert "--redis-password is not taken from the command line" in said
+    assert "argument --redis-password: it is not taken from the command line" in said
     assert "set REDIS_PASSWORD or --redis-password-file" in said
     assert "sesame" not in said
 
@@ -110,10 +114,10 @@ def test_what_is_wrong_in_the_environment_is_still_told(tmp_path: Path) -> None:
 
 def test_some_settings_can_be_offered_under_a_heading_of_their_own() -> None:
     """The warm job wants to know of the store alone."""
-    parser = Parser("decide try")
+    parser = new_parser("decide try", "")
     add_settings(parser, STORE_SETTINGS, "where the store is")
     text = parser.format_help()
     assert "\nwhere the store is:\n" in text
     assert "--port" not in text
-    given = parser.parse_args(["--store-path", "x", "--key-prefix", "mine"])
+    given = parse(parser, ["--store-path", "x", "--key-prefix", "mine"])
     assert given_settings(given) == {"STORE_PATH": "x", "KEY_PREFIX": "mine"}

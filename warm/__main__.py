@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from app.arguments import parse
 from warm.arguments import make_parser as make_parser  # noqa: PLC0414 - as every command's module has it
 from warm.publish import OpenStore
 
@@ -17,7 +18,7 @@ def main(
     """Run the job; the exit code. Clock, run id and store can be given, for tests and for rebuilding a past run."""
     parser = make_parser()
     given = sys.argv[1:] if argv is None else argv
-    arguments = parser.parse_args(given)
+    arguments = parse(parser, sys.argv[1:] if given is None else given)
     from warm.running import start  # noqa: PLC0415 - help needs none of it
 
     return start(parser, arguments, given, now_ms=now_ms, run=run, open_store=open_store)

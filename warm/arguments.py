@@ -5,9 +5,10 @@ Exit codes: 0 published (or a dry run found nothing wrong), 1 input refused and 
 After 3 and 130 the store holds the whole old or the whole new data, never a part.
 """
 
+import argparse
 from pathlib import Path
 
-from app.arguments import Parser, number
+from app.arguments import PathAction, new_parser, number
 from app.setting_options import STORE_SETTINGS, add_gone, add_settings
 from app.settings import choices, description
 from warm.calendar.exchanges import codes
@@ -32,16 +33,29 @@ Examples:
 """
 
 
-def make_parser() -> Parser:
+class _Offered(tuple[str, ...]):
+    """Words that `decide completion` offers. A pattern may stand before them, so the run itself looks at what was given."""
+
+    __slots__ = ()
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def make_parser() -> argparse.ArgumentParser:
     """The options of ``decide warm``."""
-    parser = Parser(
+    parser = new_parser(
         "decide warm",
+        "[--OPTION VALUE ...]",
         description="Turn price history and agent outputs into one vector a symbol and publish them in one atomic step.",
         epilog=(__doc__ or "").split("\n\n", 1)[1] + _EXAMPLES,
     )
-    parser.add_argument("--prices", type=Path, help="price file, or a folder of them (default: the sample's)")
+    parser.add_argument("--prices", type=Path, action=PathAction, help="price file, or a folder of them (default: the sample's)")
     parser.add_argument(
-        "--agents", type=Path, help="agent outputs, file or folder (default: the sample's with the sample's prices, else none)"
+        "--agents",
+        type=Path,
+        action=PathAction,
+        help="agent outputs, file or folder (default: the sample's with the sample's prices, else none)",
     )
     parser.add_argument(
         "--max-rejects", type=number(least=0, most=1), default=0.01, help="share of price rows that may be bad (default 0.01)"
@@ -49,7 +63,7 @@ def make_parser() -> Parser:
     parser.add_argument("--dry-run", action="store_true", help="do everything but the write; needs no store")
     parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
     parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
-    parser.add_argument("--report", type=Path, help="write the full report to this file as JSON")
+    parser.add_argument("--report", type=Path, action=PathAction, help="write the full report to this file as JSON")
     _add_reading(parser)
     parser.add_argument(
         "--alias",
@@ -71,13 +85,15 @@ def make_parser() -> Parser:
         action="store_true",
         help="load again whenever a file has changed, until SIGTERM or Ctrl-C (exit code 0); a refused load ends nothing",
     )
-    parser.add_argument("--explain", type=Path, metavar="FILE", help="say how a file (or folder) is understood, and end")
+    parser.add_argument(
+        "--explain", type=Path, action=PathAction, metavar="FILE", help="say how a file (or folder) is understood, and end"
+    )
     add_settings(parser, STORE_SETTINGS, "where it is published")
     add_gone(parser, ("CLOCK_SKEW_S",))
     return parser
 
 
-def _add_reading(parser: Parser) -> None:
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     """How files are to be read, where they do not tell."""
     parser.add_argument(
         "--exchange", choices=codes(), help="the exchange of all symbols (default: what each symbol's suffix says; none: XNYS)"
@@ -107,12 +123,11 @@ def _add_reading(parser: Parser) -> None:
         metavar="FILE=SYMBOL",
         help="the symbol of a file (or of those that fit a pattern) that does not tell it; may be repeated",
     )
-    by_format = parser.add_argument(
+    parser.add_argument(
         "--format",
         action="append",
         default=[],
         metavar="[PATTERN=]NAME",
+        choices=_Offered(FORMAT_NAMES),
         help=f"format of the files that fit the pattern, or of all; may be repeated. Names: {', '.join(FORMAT_NAMES)}",
     )
-    # For `decide completion`: a pattern may stand before them, so they are no choices.
-    by_format.completed_by = FORMAT_NAMES  # type: ignore[attr-defined]

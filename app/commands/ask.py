@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.arguments import Parser, number
+from app.arguments import PathAction, new_parser, number, parse
 from app.commands.client import Address, Refused, Unanswered, address_of, ask
 from app.commands.render import as_json, explanation, refusal, table
 from app.domain.text import harmless
@@ -53,10 +53,11 @@ def _address(text: str) -> Address:
         raise argparse.ArgumentTypeError(f"it is no server's address: {error}") from error
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    parser = Parser(
+    parser = new_parser(
         "decide ask",
+        "SYMBOL [SYMBOL ...] [--OPTION VALUE ...]",
         description="Ask a running Decide server for decisions, and show them as a table or as JSON.",
         epilog=_EPILOGUE,
     )
@@ -76,7 +77,7 @@ def make_parser() -> Parser:
         "--timeout-s", type=number(above=0), default=10.0, metavar="N", help="seconds to wait, all in all (default: 10)"
     )
     keys = parser.add_mutually_exclusive_group()
-    keys.add_argument("--key-file", type=Path, metavar="PATH", help="file that holds the API key")
+    keys.add_argument("--key-file", type=Path, action=PathAction, metavar="PATH", help="file that holds the API key")
     keys.add_argument("--key", metavar="KEY", help=f"the API key; better in {_KEY_VARIABLE} or a file, see below")
     return parser
 
@@ -108,8 +109,8 @@ def _complain(text: str) -> None:
     print(f"decide: {harmless(text)}", file=sys.stderr)
 
 
-def _given(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
-    given = parser.parse_args(arguments)
+def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    given = parse(parser, arguments)
     if given.price is not None and len(given.symbols) > 1:
         parser.error("--price is the price of one symbol; ask for them one by one")
     return given

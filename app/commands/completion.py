@@ -5,11 +5,10 @@ Exit codes: 0 printed, 2 a wrong argument.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import shtab
 
-from app.arguments import Parser, shown
+from app.arguments import new_parser, parse, shown
 from app.commands.table import COMMANDS, NotInstalled, load
 
 _EPILOGUE = """\
@@ -22,9 +21,9 @@ In this bash alone:
 """
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = Parser("decide completion", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
+    made = new_parser("decide completion", "SHELL", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
     made.add_argument("shell", type=_shell, choices=shtab.SUPPORTED_SHELLS, help="which shell")
     return made
 
@@ -35,31 +34,21 @@ def _shell(text: str) -> str:
     return text
 
 
-def whole_parser() -> Parser:
+def whole_parser() -> argparse.ArgumentParser:
     """All commands as one parser; of a command whose libraries are not installed, its name alone."""
-    whole = Parser("decide")
-    commands = whole.add_subparsers(parser_class=Parser)
+    whole = argparse.ArgumentParser("decide")
+    commands = whole.add_subparsers()
     for name, command in COMMANDS.items():
         try:
-            own: list[Parser] = [load(name).make_parser()]
+            own: list[argparse.ArgumentParser] = [load(name).make_parser()]
         except NotInstalled:
             own = []
-        added = commands.add_parser(name, help=command.what, parents=own, add_help=not own, prog=f"decide {name}")
-        _complete_values(added)
+        commands.add_parser(name, help=command.what, parents=own, add_help=not own, prog=f"decide {name}")
     return whole
-
-
-def _complete_values(parser: argparse.ArgumentParser) -> None:
-    """Have every argument that is a path completed by the files there are, and others by the words that they name."""
-    for action in parser._actions:  # noqa: SLF001 - argparse tells what it knows in no other way
-        if action.type is Path or action.metavar == "PATH":
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
-        elif words := getattr(action, "completed_by", None):
-            action.choices = words
 
 
 def main(arguments: Sequence[str]) -> int:
     """Entry point."""
-    given = make_parser().parse_args(arguments)
+    given = parse(make_parser(), arguments)
     print(shtab.complete(whole_parser(), given.shell))
     return 0

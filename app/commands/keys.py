@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 there is no such key, 2 a setting or an argument is wrong,
 
 import argparse
 import asyncio
+import functools
 import secrets
 import sys
 import time
@@ -16,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from app.arguments import Parser
+from app.arguments import new_parser, parse
 from app.domain.keys import NAME_RULE, SCOPES, SECRET_BYTES, Scope, decode_key, encode_key, is_key_id, is_name, make_key
 from app.domain.text import harmless
 from app.errors import SettingsError, StoreError
@@ -70,12 +71,21 @@ def _key_id(text: str) -> str:
     return text
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = Parser("decide keys", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
-    add_settings(made, (*STORE_SETTINGS, "api_key_secret"), "where the keys are (else as the environment and .env say)")
-    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    new = commands.add_parser("new", help="make a key and print it, once")
+    # Not given they are left out: behind the command they would else undo what stands before it.
+    store = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    add_settings(store, (*STORE_SETTINGS, "api_key_secret"), "where the keys are (else as the environment and .env say)")
+    made = new_parser(
+        "decide keys",
+        "{new,list,revoke} [--OPTION VALUE ...]",
+        description=(__doc__ or "").replace("``", "`"),
+        epilog=_EPILOGUE,
+        parents=[store],
+    )
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="decide keys")
+    add = functools.partial(commands.add_parser, parents=[store], allow_abbrev=False)
+    new = add("new", help="make a key and print it, once", usage="decide keys new --name NAME [--OPTION VALUE ...]")
     new.add_argument("--name", type=_name, required=True, help=f"whose it is; {NAME_RULE}")
     new.add_argument(
         "--scopes",
@@ -84,9 +94,13 @@ def make_parser() -> Parser:
         help="what it is for, by commas: decide, read (what is loaded), admin (all, and /status); default: decide,read",
     )
     new.add_argument("--expires-days", type=_days, help="days after which it is not taken any more; default: never")
-    commands.add_parser("list", help="show what keys there are; never the keys themselves")
-    revoke = commands.add_parser("revoke", help="forget a key")
+    listed = add(
+        "list", help="show what keys there are; never the keys themselves", usage="decide keys list [--OPTION VALUE ...]"
+    )
+    revoke = add("revoke", help="forget a key", usage="decide keys revoke ID [--OPTION VALUE ...]")
     revoke.add_argument("id", type=_key_id, help="its 12 digits, which also stand in the key behind decide_")
+    for command in (new, listed, revoke):
+        command.set_defaults(parser=command)
     return made
 
 
@@ -163,7 +177,7 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def main(given: Sequence[str]) -> int:
     """Entry point."""
-    arguments = make_parser().parse_args(given)
+    arguments = parse(make_parser(), given)
     try:
         settings = load_settings(options=given_settings(arguments))
     except SettingsError as error:

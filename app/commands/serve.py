@@ -5,6 +5,7 @@ does not accept its password, or there can be no traces, 4 it cannot listen: its
 there (yet).
 """
 
+import argparse
 import functools
 import logging
 import os
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.arguments import Parser
+from app.arguments import new_parser, parse
 from app.commands.files import LEAST_CONNECTIONS, connections_within, files_kept, open_files
 from app.commands.greeting import LOOK_S, greeting
 from app.commands.listening import TcpListener, UnixListener, free_address
@@ -232,9 +233,9 @@ def _store(settings: Settings) -> Store:
     )
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments: all settings."""
-    made = Parser("decide serve", usage="decide serve [--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
+    made = new_parser("decide serve", "[--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
     add_settings(made)
     add_gone(made)
     return made
@@ -242,7 +243,7 @@ def make_parser() -> Parser:
 
 def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
     """Entry point."""
-    options = given_settings(make_parser().parse_args(arguments))
+    options = given_settings(parse(make_parser(), arguments))
     try:
         settings = load_settings(options=options)
         keys_wanted(settings)

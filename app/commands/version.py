@@ -1,20 +1,22 @@
 """``decide version``: what this is, in one line; ``--json`` for programs."""
 
+import argparse
 import json
 import platform
 import sys
 from collections.abc import Sequence
 
-from app.arguments import Parser
+from app.arguments import new_parser, parse
 from app.domain.policy import HYBRID_1
 from app.domain.vector import SCHEMA
 from app.version import VERSION
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = Parser(
+    made = new_parser(
         "decide version",
+        "[--json]",
         description="Print the version, the policy's, the schema of the records that it reads, and the Python it runs on.\n"
         "A server and a warm job of the same schema understand each other.",
     )
@@ -24,7 +26,7 @@ def make_parser() -> Parser:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry point."""
-    given = make_parser().parse_args(arguments)
+    given = parse(make_parser(), arguments)
     found = {
         "version": VERSION,
         "policy": f"hybrid {HYBRID_1.version}",

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from app.arguments import Parser
+from app.arguments import new_parser, parse
 from app.domain.aliases import NO_ALIASES, Aliases, make_aliases
 from app.domain.symbols import canonical_symbol
 from app.domain.text import harmless
@@ -51,10 +51,12 @@ def _run_name(text: str) -> str:
     return text
 
 
-def make_parser() -> Parser:
+def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = Parser("decide withdraw", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
-    made.add_argument("symbols", metavar="SYMBOL", nargs="*", type=_symbol, help="a symbol, in any spelling that callers may use")
+    made = new_parser(
+        "decide withdraw", "SYMBOL [SYMBOL ...] | --run RUN", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE
+    )
+    made.add_argument("symbols", metavar="SYMBOL", nargs="*", help="a symbol, in any spelling that callers may use")
     made.add_argument("--run", type=_run_name, help="a warm run, in place of symbols")
     add_settings(made, STORE_SETTINGS, "where the data is (else as the environment and .env say)")
     return made
@@ -123,7 +125,12 @@ async def _withdraw(settings: Settings, arguments: argparse.Namespace) -> int:
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     parser = make_parser()
-    arguments = parser.parse_args(given)
+    arguments = parse(parser, given)
+    try:
+        # Not before it is known that none of them is an unknown option's value, which would be repeated.
+        arguments.symbols = [_symbol(each) for each in arguments.symbols]
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"argument SYMBOL: {error}")
     if bool(arguments.symbols) == (arguments.run is not None):
         parser.error("say what is taken back: SYMBOLs or --run RUN, one of the two")
     try:

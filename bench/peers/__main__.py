@@ -3,7 +3,7 @@
 It starts its own Redis and every server itself. The whole takes about a quarter of an hour and writes the page
 ``bench/RESULTS.md``; ``--quick`` takes less than five minutes and writes under ``bench/results``; ``--smoke`` only sees that
 everything still runs, and its figures mean nothing. ``--only NAME`` measures one experiment and prints it; it writes nothing,
-since all figures of the page are of one run.
+since all figures of the page are of one run. ``--only binary`` holds ``dist/decide`` beside the package.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from rich.console import Console
 
 from bench import machine
 from bench.peers import catalogue, goals, page
+from bench.peers.binary import BINARY, PACKAGE, Comparison, Measuring, command_of, size
 from bench.peers.experiments import ALONE, Experiments, Pace
-from bench.peers.findings import Findings, Table
+from bench.peers.findings import Findings, Goal, Table
 from bench.peers.warming import Warming
 from bench.peers.world import World
 from bench.scenario import ScenarioError
@@ -84,21 +85,50 @@ def alone(name: str, pace: Pace, progress: Callable[[str], None]) -> list[Table]
             world.close()
 
 
+def compare(arguments: argparse.Namespace, pace: Pace, progress: Callable[[str], None]) -> Comparison:
+    """The one file beside the package."""
+    commands = {
+        PACKAGE: command_of("--package", arguments.package),
+        BINARY: command_of("--binary", arguments.binary),
+    }
+    with tempfile.TemporaryDirectory(prefix="decide-peers-") as temporary:
+        world = World(Path(temporary))
+        try:
+            return Measuring(world, commands, pace, progress).compare()
+        finally:
+            world.close()
+
+
+def _tell(goals: Sequence[Goal]) -> None:
+    for goal in goals:
+        print(f"{'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.found} (goal: {goal.goal})")
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Exit codes: 0 measured and written, whatever the figures say; 2 something needed is not there; 130 interrupted."""
+    """Exit codes: 0 measured and written, whatever the figures say; 1 a goal of the one file is missed; 2 something needed is not
+    there; 130 interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m bench --scenario peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="short rounds, smaller universes, less than five minutes")
     parser.add_argument("--out", type=Path, help="folder for the page (default bench, with --quick bench/results)")
     parser.add_argument("--smoke", action="store_true", help="one short round of everything: does it run?")
-    parser.add_argument("--only", choices=ALONE, help="measure this experiment alone, print it, write nothing")
+    parser.add_argument("--only", choices=(*ALONE, BINARY), help="measure this experiment alone, print it, write nothing")
+    parser.add_argument("--binary", default="dist/decide", help=f"with --only {BINARY}: the file (default dist/decide)")
+    package = f"{sys.executable} -m app"
+    parser.add_argument("--package", default=package, metavar="COMMAND", help="how the package is run (default: by this Python)")
     options = parser.parse_args(arguments)
     short = options.quick or options.smoke
     pace = SMOKE if options.smoke else QUICK if options.quick else WHOLE
     folder = options.out or (_PAGE_FOLDER / "results" if short else _PAGE_FOLDER)
     console = Console(stderr=True)
     try:
+        if options.only == BINARY:
+            found = compare(options, pace, lambda text: console.print(text, highlight=False))
+            print("\n\n".join([page.lines(found.lines), *map(page.servers, found.tables), size(found.unpacked), *found.notes]))
+            _tell(found.goals())
+            return 0 if all(goal.met for goal in found.goals()) else _FAILED
         if options.only is not None:
             for table in alone(options.only, pace, lambda text: console.print(text, highlight=False)):
                 print(f"{page.shown(table)}\n")
@@ -109,8 +139,7 @@ def main(arguments: Sequence[str]) -> int:
         return _USAGE
     except KeyboardInterrupt:
         return _INTERRUPTED
-    for goal in findings.goals:
-        print(f"{'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.found} (goal: {goal.goal})")
+    _tell(findings.goals)
     for path in page.write(findings, folder):
         print(path)
     return 0

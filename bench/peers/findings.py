@@ -1,8 +1,11 @@
 """The results JSON of the scenario: everything the page says, and what it was measured on."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from bench.peers.sampling import Spread
+from bench.scenario import ScenarioError
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,28 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def row(self, name: str) -> Row:
         """The row of that name."""
         return next(row for row in self.rows if row.name == name)
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of the package and of the one file; ``ratio`` is the file's by the package's, within one round."""
+
+    name: str
+    title: str
+    package: Spread
+    binary: Spread
+    ratio: Spread
+
+    @classmethod
+    def of(cls, name: str, title: str, *, package: Sequence[float], binary: Sequence[float]) -> "Line":
+        """From the figures of each round, in the order of the rounds. What is nothing was not measured, and refused.
+
+        Raises:
+            ScenarioError: a figure is not above 0.
+        """
+        if min(*package, *binary) <= 0:
+            raise ScenarioError(f"{title}: a figure of {min(*package, *binary):g} was not measured; allowed: above 0")
+        ratios = [theirs / ours for ours, theirs in zip(package, binary, strict=True)]
+        return cls(name=name, title=title, package=Spread.of(package), binary=Spread.of(binary), ratio=Spread.of(ratios))
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):

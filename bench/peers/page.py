@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.peers import planning
-from bench.peers.findings import Findings, Row, Size, Step, Table
+from bench.peers.findings import Findings, Line, Row, Size, Step, Table
 from bench.peers.sampling import Spread
 
 KEPT = "<!-- below: measured by other commands, kept as it is -->"
@@ -79,6 +79,12 @@ def shown(table: Table) -> str:
     if table.name.startswith("sockets"):
         return transports(table)
     return servers(table, decisions=table.name == "batches")
+
+
+def lines(found: Sequence[Line]) -> str:
+    """Figures of the package and of the one file."""
+    head = ["", "package", "one file", "one file, × package in the same round"]
+    return _lines(head, [[each.title, spread(each.package), spread(each.binary), spread(each.ratio, 3)] for each in found])
 
 
 def sizes(found: Sequence[Size]) -> str:

@@ -10,16 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from app.version import VERSION
-from bench.binary.comparison import Comparison
+from bench.peers.binary import BINARY, PACKAGE, Measuring
+from bench.peers.experiments import Pace
+from bench.peers.world import World
 from tests.acceptance.box import EMPTY, NEIGHBOUR, TEMPORARY, Box, prices, views
 from tests.acceptance.stack import run
-from tests.servers import ROOT, clean_environment, until
+from tests.servers import ROOT, until
 
 _TODAY = datetime.now(UTC).date()
 _DAYS = [str(_TODAY - timedelta(days=before)) for before in range(90, 0, -1)]
@@ -107,19 +108,16 @@ def test_it_starts_and_costs_as_is_said(dist: Path, bill: dict[str, Any], tmp_pa
     _, ours = platform.libc_ver()
     if [int(part) for part in ours.split(".")] < [int(part) for part in needed.split(".")]:
         pytest.skip(f"OLD GLIBC: this machine has {ours}, the binary needs {needed}")
-    command = [sys.executable, "-m", "bench.binary", "--binary", str(dist / "decide"), "--smoke", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=clean_environment({}), capture_output=True, text=True, timeout=200, check=False)
-    assert (tmp_path / "binary.json").exists(), done.stdout + done.stderr
-    found = msgspec.json.decode((tmp_path / "binary.json").read_bytes(), type=Comparison)
-    lines = {line.name: line for line in found.lines}
-    wanted = {f"memory_{count}_proportional": 1.1 for count in (1, 2)} | {f"{kind}_cpu_us": 1.5 for kind in ("single", "batch")}
-    ratios = {name: lines[name].ratio.median for name in wanted}
-    starts_ms = {name: lines[name].binary.median for name in ("start_empty", "start_sqlite")}
-    print(ratios, starts_ms)
-    assert all(0 < ratios[name] <= most for name, most in wanted.items()), ratios
-    assert all(0 < each < 2000 for each in starts_ms.values()), starts_ms
-    assert found.wrong == 0
-    assert (found.unpacked.folders, found.unpacked.left_folders) == (1, 0)
+    commands = {PACKAGE: [sys.executable, "-m", "app"], BINARY: [str(dist / "decide")]}
+    pace = Pace(rounds=7, seconds=0.2, sizes=(20,), warm_symbols=1, warm_bars=1, loop_symbols=1)
+    world = World(tmp_path)
+    try:
+        found = Measuring(world, commands, pace, print).compare()
+    finally:
+        world.close()
+    cpu = {each.name: each.row(BINARY).cpu_ratio for each in found.tables}
+    assert all(ratio is not None and ratio.median <= 1.5 for ratio in cpu.values()), cpu
+    assert [goal for goal in found.goals() if not goal.met and "answers/s" not in goal.what] == []
 
 
 def test_the_demo_runs_where_there_is_nothing(box: Box) -> None:
