@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
+from app.cache.bell import Bell, ring
 from app.cache.embedded_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
 from app.cache.private import give_up_reserve, keep_reserve, make_private
 from app.cache.slices import names_on_lines
@@ -74,7 +75,10 @@ class EmbeddedStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic, poll_s: float = _POLL_S
+    ) -> None:
+        self._poll_s = poll_s
         self._path = path
         self._clock = clock
         self._busy_s = busy_s
@@ -87,6 +91,7 @@ class EmbeddedStore:
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
         self._long_connection: sqlite3.Connection | None = None
         self._long_file: tuple[int, int] | None = None
+        self._bell = Bell(path)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
@@ -106,31 +111,11 @@ class EmbeddedStore:
 
     async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """One transaction on a connection of its own, so that this store's own feed sees it like anybody else's."""
-
-        def write() -> Published:
-            connection = self._connect()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                with connection:
-                    return publish_rows(connection, rows, info, prune=prune)
-            finally:
-                connection.close()
-
-        return await self._in_thread(write, self._long_thread)
+        return await self._written(lambda connection: publish_rows(connection, rows, info, prune=prune))
 
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
         """One transaction, as `publish`."""
-
-        def write() -> Withdrawn:
-            connection = self._connect()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                with connection:
-                    return take_back(connection, symbols, run)
-            finally:
-                connection.close()
-
-        return await self._in_thread(write, self._long_thread)
+        return await self._written(lambda connection: take_back(connection, symbols, run))
 
     async def history(self, symbol: str) -> bytes | None:
         """One row."""
@@ -173,14 +158,19 @@ class EmbeddedStore:
         return str(await self._in_thread(read))
 
     async def changes(self, after: str, wait_s: float) -> Changes:
-        """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
+        """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all.
+
+        A writer wakes us. One of an earlier version does not, and is heard when we look next.
+        """
         deadline = time.monotonic() + wait_s
+        self._bell.open()
         while True:
+            self._bell.forget()
             found = await self._in_thread(lambda: self._changes_now(int(after)))
             left_s = deadline - time.monotonic()
             if found is not None or left_s <= 0:
                 return Changes(last_id=after, symbols=(), lost=False) if found is None else await _named(*found)
-            await asyncio.sleep(min(_POLL_S, left_s))
+            await self._bell.wait(min(self._poll_s, left_s))
 
     async def changes_since(self, after: str) -> Changes:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
@@ -252,6 +242,7 @@ class EmbeddedStore:
                 self._long_connection.close()
                 self._long_connection = None
 
+        self._bell.close()
         for thread, work in ((self._long_thread, close_long), (self._thread, close)):
             await asyncio.get_running_loop().run_in_executor(thread, work)
             thread.shutdown(wait=False)
@@ -261,6 +252,22 @@ class EmbeddedStore:
             return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
         except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
+
+    async def _written(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """In a transaction, of which those that wait for changes are told."""
+
+        def written() -> T:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    done = write(connection)
+                ring(self._path)
+                return done
+            finally:
+                connection.close()
+
+        return await self._in_thread(written, self._long_thread)
 
     async def _soon(self, read: Callable[[], T]) -> T:
         """In the other thread, or not at all: callers do not wait for longer, and whoever comes next shall not wait for them."""
@@ -342,6 +349,7 @@ class EmbeddedStore:
 
     def _changes_now(self, after: int) -> tuple[Changes, Entries] | None:
         connection = self._reader()
+        self._bell.watch()
         if self._replaced != self._told_of:
             changes = Changes(last_id=str(newest_change(connection)), symbols=(), lost=True)
             self._told_of = self._replaced
