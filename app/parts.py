@@ -19,7 +19,8 @@ from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.cache.universe import Universe
 from app.domain.aliases import make_aliases
-from app.domain.policy import HYBRID_1, Policy, PolicyTable
+from app.domain.policy import HYBRID_1, Policy
+from app.domain.records import KINDS, Kinds
 from app.domain.staleness import Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.middleware.access import Gate
@@ -64,7 +65,7 @@ def make_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy] = Policy) -> Policy:
+def make_policy(settings: Settings, make: Callable[..., Policy] = Policy, kinds: Kinds = KINDS) -> Policy:
     """The policy with the settings' ages."""
     return make(
         HYBRID_1,
@@ -77,6 +78,7 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
             skew_ms=settings.clock_skew_s * 1000.0 if settings.clock == "wall" else AS_OF_MAX_MS,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
+        kinds,
     )
 
 
@@ -87,6 +89,7 @@ def make_tiers(
     clock: Callable[[], float],
     rng: random.Random,
     make: Callable[..., Tiers] = Tiers,
+    kinds: Kinds = KINDS,
 ) -> Tiers:
     """L1 in front of ``store``, with the breaker between them."""
     memory = Memory(
@@ -115,6 +118,7 @@ def make_tiers(
         breaker,
         max_pending=settings.l2_max_pending,
         slow_s=settings.l2_timeout_ms / 1000.0,
+        kinds=kinds,
     )
 
 
@@ -199,6 +203,7 @@ class Parts:
         open_traces: "Callable[[Meters], Traces] | None" = None,
         crew: Crew | None = None,
         worker: int = 0,
+        kinds: Kinds = KINDS,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -210,10 +215,11 @@ class Parts:
             version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir, restarts=self.crew.restarts
         )
         self.traces = None if open_traces is None else open_traces(self.meters)
-        policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
-        self.oldest = OldestServed(self.now_ms, policy.limits.agents_ms)
+        policy = make_policy(settings, Policy if self.traces is None else self.traces.policy, kinds)
+        self.oldest = OldestServed(self.now_ms, [each.name for each in kinds.inputs])
         self.drain = Drain()
-        self.tiers = make_tiers(settings, store, self.meters, clock, rng, Tiers if self.traces is None else self.traces.tiers)
+        make = Tiers if self.traces is None else self.traces.tiers
+        self.tiers = make_tiers(settings, store, self.meters, clock, rng, make, kinds)
         self.feed = Feed(
             store,
             self.tiers,
@@ -248,8 +254,7 @@ class Parts:
         self.list_symbols = listing(self.universe, self.decider)
         self.hub = make_hub(settings, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
-        self._loaded_by_unit = loaded_by_unit
-        self._clock = clock
+        self._loaded_by_unit, self._clock = loaded_by_unit, clock
         self._minute = Window(_LOOKS_A_MINUTE)
         self.look()
         self.drain.listeners += [self.hub.drain, self._draining]
@@ -276,7 +281,9 @@ class Parts:
         )
 
     def _on_changes(self, changes: Changes) -> None:
-        self.universe.changed()
+        if not changes.values:
+            # A symbol that is new is named.
+            self.universe.changed()
         self.hub.on_changes(changes)
 
     def _newest_input_age_s(self) -> float:

@@ -40,13 +40,13 @@ def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune:
         store = open_store()
         try:
             before = await store.run_info()
-            done = await store.publish(rows, info, prune=prune)
+            done = await store.publish_run(rows, info, prune=prune)
             if before is None or not before.run.startswith(RUN_PREFIX) or info.run.startswith(RUN_PREFIX):
                 return done, "", 0
             try:
                 gone = await store.withdraw(run=before.run)
                 if done.kept_newer:
-                    done = await store.publish(rows, info, prune=prune)
+                    done = await store.publish_run(rows, info, prune=prune)
             except StoreError as error:
                 raise Replaced(before.run, error) from error
             return done, before.run, len(gone.symbols)

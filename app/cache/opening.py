@@ -4,6 +4,7 @@ from pathlib import Path
 
 from app.cache.embedded import EmbeddedStore
 from app.cache.redis import RedisStore
+from app.domain.records import KINDS, Kinds
 
 
 def open_store(
@@ -15,6 +16,7 @@ def open_store(
     max_connections: int = 16,
     read_timeout_s: float = 2.0,
     feed_wait_s: float = 1.0,
+    kinds: Kinds = KINDS,
 ) -> RedisStore | EmbeddedStore:
     """Redis where there is a ``redis_url``, SQLite otherwise. Connects at the first use, not here.
 
@@ -29,5 +31,6 @@ def open_store(
             max_connections=max_connections,
             read_timeout_s=read_timeout_s,
             feed_wait_s=feed_wait_s,
+            kinds=kinds,
         )
-    return EmbeddedStore(store_path)
+    return EmbeddedStore(store_path, kinds=kinds)

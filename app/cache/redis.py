@@ -1,12 +1,14 @@
-"""L2 on Redis: three string keys a symbol, a set of the known symbols, a hash about the newest run, a stream of changes.
+"""L2 on Redis: a string key for each record, a set of the known symbols, a hash about the newest run, a stream of changes.
 
 Keys, with the prefix ``decide:1``::
 
-    decide:1:{AAPL}:price    msgpack array, see app.domain.vector.PriceRecord
-    decide:1:{AAPL}:agents   msgpack array, AgentRecord
-    decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
+    decide:1:{AAPL}:price    msgpack array of the kind that the key ends with, see app.domain.records
     decide:1:symbols         set of the loaded universe
+    decide:1:upserted        set of those that no run has brought
     decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms (and newest_key, whose record that is), symbols, bars, bytes
+    decide:1:upserts         hash: newest_as_of_ms and at_ms of upserts, and last_id, of the newest entry of values
+    decide:1:values          stream of records that changed (kind and symbol: value, empty if taken back), with ``after``, the
+                             id of the entry before it; a minute of it
     decide:1:changes         stream of run and changed symbols (``withdrawn``: taken back), at most about 10,000 entries
     decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
@@ -17,11 +19,11 @@ not a Redis Cluster; Redis 6.2 or newer.
 
 import asyncio
 import heapq
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, cast
 
+from app.cache.redis_feed import NO_CHANGE, Entries, entries_of, number_of, position_of, records_of, text_of
 from app.cache.scripts import PUBLISH, READ, READ_HASH
 from app.cache.slices import names_on_lines
 from app.cache.store import (
@@ -31,13 +33,18 @@ from app.cache.store import (
     SYMBOLS_A_CHANGE,
     Changes,
     Published,
+    Record,
     Row,
     RunInfo,
     Stored,
+    Upserted,
     Withdrawn,
     run_fault,
 )
+from app.cache.upserting import UPSERT
+from app.cache.upserts import checked
 from app.cache.withdrawals import WITHDRAW
+from app.domain.records import KINDS, Kinds
 from app.domain.vector import is_symbol
 from app.errors import StoreEmpty, StoreError, StoreRefused
 from app.withheld import withheld
@@ -52,8 +59,6 @@ _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
 _FIELD_MAX_BYTES = 65_536
 """No field of a hash is longer: an API key's record has some hundred bytes, a run's info has less."""
-_NO_CHANGE = "0-0"
-_is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 
 class RedisStore:
@@ -62,13 +67,26 @@ class RedisStore:
     kind = "redis"
 
     def __init__(
-        self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float, feed_wait_s: float = 1.0, password: str = ""
+        self,
+        url: str,
+        *,
+        prefix: str,
+        max_connections: int,
+        read_timeout_s: float,
+        feed_wait_s: float = 1.0,
+        password: str = "",
+        kinds: Kinds = KINDS,
     ) -> None:
+        self._kinds = kinds
+        self._inputs = tuple(each.name for each in kinds.inputs)
         self._prefix = prefix
         self._symbols_key = f"{prefix}:symbols"
         self._run_key = f"{prefix}:run"
         self._changes_key = f"{prefix}:changes"
+        self._upserts_key = f"{prefix}:upserts"
+        self._values_key = f"{prefix}:values"
         self._keys_key = f"{prefix}:keys"
+        self._shared_keys = [f"{prefix}:{name}" for name in ("symbols", "run", "changes", "upserted", "values", "upserts")]
         self._read_timeout_s = read_timeout_s
         self._client = _client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
@@ -77,18 +95,19 @@ class RedisStore:
         self._publish_client = _client(url, password, 1, _PUBLISH_S)
         self._read = self._client.register_script(READ)
         self._read_hash = self._client.register_script(READ_HASH)
+        self._upsert = self._publish_client.register_script(UPSERT)
         self._was_there = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """Both records of each symbol by one script (`READ`). If one has neither, all is read anew with what says why.
+        """All inputs of each symbol by one script (`READ`). If one has none, all is read anew with what says why.
 
         A record is there only while its symbol is in the universe, for one script writes or removes both.
         """
         if not symbols:
             return []
         values = _bounded(await _answered(self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES])))
-        found = [Stored(True, price, agents) for price, agents in zip(values[::2], values[1::2], strict=True)]  # noqa: FBT003
-        if any(each.price is None and each.agents is None for each in found):
+        found = [Stored(True, records) for records in self._by_kind(values)]  # noqa: FBT003
+        if not all(each.records for each in found):
             # An answer is of one moment, so the first one is not mixed with the second.
             found = await self._look_closer(symbols)
         self._was_there = True
@@ -100,35 +119,44 @@ class RedisStore:
         pipeline = self._client.pipeline(transaction=True)
         await self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES], client=pipeline)
         pipeline.smismember(self._symbols_key, list(symbols))
-        pipeline.exists(self._run_key)
+        pipeline.exists(self._run_key, self._upserts_key)
         values, known, published = await _answered(pipeline.execute())
         values = _bounded(values)
         if not published:
             # Flushed, restarted without its data, or another Redis: that a symbol is not there says nothing of the symbol.
-            raise StoreEmpty(f"Redis has no {self._run_key}: nothing was published")
-        return [
-            Stored(known=bool(known[index]), price=values[2 * index], agents=values[2 * index + 1])
-            for index in range(len(symbols))
-        ]
+            raise StoreEmpty(f"Redis has neither {self._run_key} nor {self._upserts_key}: nothing was published")
+        return [Stored(bool(is_known), records) for is_known, records in zip(known, self._by_kind(values), strict=True)]
 
     def _keys_of(self, symbols: Sequence[str]) -> list[str]:
-        return [key for symbol in symbols for key in self._record_keys(symbol)]
+        return [self._record_key(name, symbol) for symbol in symbols for name in self._inputs]
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    def _by_kind(self, values: list[bytes | None]) -> list[dict[str, bytes]]:
+        """The values of `_keys_of`, by kind, for each symbol."""
+        names, step = self._inputs, len(self._inputs)
+        return [
+            {name: value for name, value in zip(names, values[first : first + step], strict=True) if value is not None}
+            for first in range(0, len(values), step)
+        ]
+
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """One script for all of it: `PUBLISH`."""
-        keys = [self._symbols_key, self._run_key, self._changes_key]
+        keys = [*self._shared_keys]
+        kinds = [(each.name, tuple(part.name for part in self._kinds.parts_of(each))) for each in self._kinds.of_runs]
+        most_parts = max(len(parts) for _, parts in kinds)
         arguments: list[str | bytes | int] = [
             *(info.run, info.warmed_at_ms, info.newest_as_of_ms, info.bars, info.bytes),
             *(int(prune), CHANGES_KEPT, SYMBOLS_A_CHANGE, self._prefix),
+            "\n".join(" ".join((name, *parts)) for name, parts in kinds),
+            " ".join("*" * each.carries_value + each.name for each in self._kinds.of_symbols),
         ]
-        for row in rows:
-            price_key, agents_key = self._record_keys(row.symbol)
-            if row.price is not None and row.price_as_of_ms is not None:
-                keys.append(price_key)
-                arguments += [row.symbol, row.price_as_of_ms, row.price, row.history or b""]
-            if row.agents is not None and row.agents_as_of_ms is not None:
-                keys.append(agents_key)
-                arguments += [row.symbol, row.agents_as_of_ms, row.agents, b""]
+        for symbol, records in rows:
+            for name, parts in kinds:
+                written = records.get(name)
+                if written is not None:
+                    keys.append(self._record_key(name, symbol))
+                    arguments += [symbol, name, written.as_of_ms, written.value]
+                    found = [records[part].value if part in records else b"" for part in parts]
+                    arguments += [*found, *[b""] * (most_parts - len(found))]
         written, kept_newer, pruned, last_id = await _answered(
             cast("Any", self._publish_client.eval(PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
@@ -136,26 +164,50 @@ class RedisStore:
 
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
         """One script for all of it: `WITHDRAW`."""
-        keys = [self._symbols_key, self._run_key, self._changes_key]
-        arguments = [self._prefix, run, str(CHANGES_KEPT), str(SYMBOLS_A_CHANGE), *symbols]
-        taken, price, agents, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
+        keys = [*self._shared_keys]
+        whole = [each for each in self._kinds.of_symbols if not each.part_of]
+        lines = [
+            ("*" if kind in self._kinds.of_runs else "") + " ".join(each.name for each in (kind, *self._kinds.parts_of(kind)))
+            for kind in whole
+        ]
+        arguments = [self._prefix, run, str(CHANGES_KEPT), str(SYMBOLS_A_CHANGE), "\n".join(lines), *symbols]
+        taken, counts, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
             cast("Any", self._publish_client.eval(WITHDRAW, len(keys), *keys, *arguments))
         )
         return Withdrawn(
-            *(tuple(sorted(map(_text, taken))), price, agents, tuple(sorted(map(_text, runs))), tuple(map(_text, unknown)), left),
-            *(int(newest_ms), _text(newest_symbol), _text(newest_run), _text(last_id)),
+            symbols=tuple(sorted(map(_text, taken))),
+            records={kind.name: count for kind, count in zip(whole, counts, strict=True)},
+            runs=tuple(sorted(map(_text, runs))),
+            unknown=tuple(map(_text, unknown)),
+            symbols_left=left,
+            newest_as_of_ms=int(newest_ms),
+            newest_symbol=_text(newest_symbol),
+            newest_run=_text(newest_run),
+            change_id=_text(last_id),
         )
 
-    async def history(self, symbol: str) -> bytes | None:
+    async def upsert(self, records: Sequence[Record]) -> Upserted:
+        """One script for all of it: `UPSERT`."""
+        symbols, _, *others = self._shared_keys
+        arguments: list[str | bytes | int] = [self._prefix, CHANGES_KEPT, SYMBOLS_A_CHANGE]
+        for each in checked(self._kinds, records):
+            kind = self._kinds.by_name[each.kind]
+            arguments += (each.kind, each.key, kind.scope, int(kind.carries_value), each.as_of_ms, each.sequence, each.value)
+            arguments.append(len(each.parts))
+            for part, value in each.parts.items():
+                arguments += (part, value or b"")
+        return Upserted(*await _answered(self._upsert(keys=[symbols, *others], args=cast("Any", arguments))))
+
+    async def record(self, kind: str, key: str) -> bytes | None:
         """One value, bounded as those of decisions are."""
-        keys = [f"{self._prefix}:{{{symbol}}}:history"]
+        keys = [self._record_key(kind, key)]
         return _bounded(await _answered(self._read(keys=keys, args=[RECORD_MAX_BYTES])))[0]
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
         found = await self._hash(self._run_key)
         if not found:
-            return None
+            return await self._upserted_info()
         try:
             numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
             info = RunInfo(run=found[b"run"].decode(), **numbers)
@@ -165,6 +217,17 @@ class RedisStore:
         if fault is not None:
             raise StoreError("l2_error", f"{self._run_key} is not a run's info: {fault}")
         return info
+
+    async def _upserted_info(self) -> RunInfo | None:
+        """What stands for the run's, where there was none."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.hmget(self._upserts_key, ("at_ms", "newest_as_of_ms"))
+        pipeline.scard(self._symbols_key)
+        (at_ms, newest_as_of_ms), symbols = await _answered(pipeline.execute())
+        try:
+            return None if at_ms is None else RunInfo("", int(at_ms), int(newest_as_of_ms), symbols, 0, 0)
+        except (TypeError, ValueError) as error:
+            raise StoreError("l2_error", f"{self._upserts_key} is not what upserts leave: {error}") from error
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
@@ -186,15 +249,21 @@ class RedisStore:
         return symbols
 
     async def feed_position(self) -> str:
-        """Id of the newest change there ever was, trimmed or not; ``0-0`` without a stream."""
-        return str(await _answered(self._newest_change()))
+        """Id of the newest change there ever was, trimmed or not (``0-0`` without a stream), and of the newest that carries
+        values, if there was one.
+        """
+        return text_of(str(await _answered(self._newest_change())), await self._newest_value())
+
+    async def _newest_value(self) -> str:
+        found = await _answered(cast("Any", self._feed_client.hget(self._upserts_key, "last_id")))
+        return NO_CHANGE if found is None else _text(found)
 
     async def _newest_change(self) -> str:
         try:
             found = await self._feed_client.xinfo_stream(self._changes_key)
         except ResponseError as error:
             if "no such key" in str(error):
-                return _NO_CHANGE
+                return NO_CHANGE
             raise
         newest: bytes = found["last-generated-id"]
         return newest.decode()
@@ -204,19 +273,19 @@ class RedisStore:
 
         If it is not, and is not the newest that there was, entries behind it may be gone too (trimmed, flushed, another Redis):
         the answer says ``lost``. So it does of the first entries that come where there was no stream: nothing tells whether they
-        are the first. And where there is none still, but something was read meanwhile, it came and went unheard.
+        are the first. And where there is none still, but something was read meanwhile, it came and went unheard. An entry that
+        carries values says itself which one was before it.
         """
+        after_id, after_value_id = position_of(after) or (after, NO_CHANGE)
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
-        answer = await _answered(self._feed_client.xread({self._changes_key: after}, count=CHANGES_READ, block=block_ms))
-        entries = _entries(answer)
-        lost = not await _answered(self._feed_client.xrange(self._changes_key, after, after, count=1))
+        streams = {self._changes_key: after_id, self._values_key: after_value_id}
+        answer = await _answered(self._feed_client.xread(cast("Any", streams), count=CHANGES_READ, block=block_ms))
+        entries, of_values = (entries_of(answer, key.encode()) for key in streams)
+        values, last_value_id, values_lost = await self._values(of_values, after_value_id)
+        lost = not await _answered(self._feed_client.xrange(self._changes_key, after_id, after_id, count=1))
         if lost and not entries:
-            newest_id = await self.feed_position()
-            gone = newest_id == _NO_CHANGE and self._was_there
-            emptied = gone and not await _answered(self._feed_client.exists(self._run_key))
-            self._was_there = self._was_there and not emptied
-            return Changes(last_id=newest_id, symbols=(), lost=newest_id != after or emptied)
+            after_id, lost = await self._look_at_end(after_id)
         try:
             symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
             withdrawn = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries if fields.get(b"withdrawn"))
@@ -224,14 +293,35 @@ class RedisStore:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
             symbols, withdrawn, lost = (), (), True
         # An entry's id begins with Redis's time.
-        published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
-        last_id = entries[-1][0].decode() if entries else after
-        more = len(entries) == CHANGES_READ
-        return Changes(last_id, symbols, lost, published_ms, more, withdrawn)
+        published_ms = min((int(some[0][0].split(b"-")[0]) for some in (entries, of_values) if some), default=None)
+        last_id = text_of(entries[-1][0].decode() if entries else after_id, last_value_id)
+        more = CHANGES_READ in (len(entries), len(of_values))
+        return Changes(last_id, symbols, lost or values_lost, published_ms, more, withdrawn, values)
+
+    async def _look_at_end(self, after_id: str) -> tuple[str, bool]:
+        """Where nothing came, and ``after_id`` is not there: the id to go on from, and whether something is lost."""
+        newest_id = str(await _answered(self._newest_change()))
+        gone = newest_id == NO_CHANGE and self._was_there
+        emptied = gone and not await _answered(self._feed_client.exists(self._run_key, self._upserts_key))
+        self._was_there = self._was_there and not emptied
+        return newest_id, newest_id != after_id or emptied
+
+    async def _values(self, entries: Entries, after_id: str) -> tuple[tuple[Record, ...], str, bool]:
+        """The records that came, the id to go on from, and whether some are lost."""
+        if entries:
+            records, last_id = records_of(entries), entries[-1][0].decode()
+            # What an entry that is not ours was meant to say cannot be known, so anything may have changed.
+            return records or (), last_id, records is None or entries[0][1].get(b"after") != after_id.encode()
+        if after_id == NO_CHANGE or await _answered(self._feed_client.xrange(self._values_key, after_id, after_id, count=1)):
+            return (), after_id, False
+        newest_id = await self._newest_value()
+        # One that is newer has come meanwhile, and is read next.
+        is_lost = newest_id == NO_CHANGE or number_of(newest_id) < number_of(after_id)
+        return (), newest_id if is_lost else after_id, is_lost
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""
-        if not _is_change_id(after):
+        if position_of(after) is None:
             return Changes(after, (), lost=True)
         was_there = self._was_there
         changes = await self.changes(after, 0.0)
@@ -266,9 +356,9 @@ class RedisStore:
         await self._feed_client.aclose()
         await self._publish_client.aclose()
 
-    def _record_keys(self, symbol: str) -> tuple[str, str]:
-        # The braces are Redis Cluster's hash tag: both records of a symbol would live on one node.
-        return f"{self._prefix}:{{{symbol}}}:price", f"{self._prefix}:{{{symbol}}}:agents"
+    def _record_key(self, kind: str, key: str) -> str:
+        # The braces are Redis Cluster's hash tag: all records of a symbol would live on one node.
+        return f"{self._prefix}:{{{key}}}:{kind}"
 
 
 def _bounded(values: list[bytes | None]) -> list[bytes | None]:
@@ -303,16 +393,6 @@ async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies h
         ) from error
     except (RedisError, OSError, TimeoutError, ValueError) as error:
         raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
-
-
-def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - RESP2 and RESP3 differ in shape
-    """The stream's entries from XREAD's reply: a list of pairs in RESP2, a dict of nested lists in RESP3."""
-    if not answer:
-        return []
-    if isinstance(answer, dict):
-        batches = next(iter(answer.values()))
-        return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
-    return list(answer[0][1])
 
 
 def _text(raw: bytes) -> str:

@@ -8,13 +8,15 @@ means a score nearer to zero.
 """
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from app.domain.evidence import Evidence, Trouble
-from app.domain.fallback import LADDER, Level, Status
+from app.domain.fallback import HARMLESS, USABLE, Level, Status
 from app.domain.live import step
+from app.domain.records import AGENTS, KINDS, PRICE, Kinds
 from app.domain.staleness import Limits, judge_input
 from app.domain.vector import PRICE_NAMES, AgentRecord, AgentView, PriceRecord
 
@@ -35,7 +37,7 @@ _VIEWED = (_SMA_RATIO, _MOMENTUM, _RSI, _MACD_HISTOGRAM, _RANGE_POSITION)
 
 _NOTHING = 1e-12
 """A volatility or range below this is none; it also keeps what is divided by it finite."""
-_USABLE: frozenset[Status] = frozenset({"present", "stale"})
+_PRICE, _AGENTS = KINDS.inputs.index(PRICE), KINDS.inputs.index(AGENTS)
 
 
 class PolicyTable(msgspec.Struct, frozen=True, gc=False):
@@ -83,18 +85,43 @@ class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
     failed: int
 
 
-class Judged(msgspec.Struct, frozen=True, gc=False):
-    """Which inputs may be used. Ages in seconds, None where there is no record; records are None unless usable."""
+class InputState(msgspec.Struct, frozen=True, gc=False):
+    """Whether one input may be used. Age in seconds, None where there is no record; the record is None unless it is used."""
 
-    price: PriceRecord | None
-    price_status: Status
-    price_age_s: float | None
-    agents: AgentRecord | None
-    agents_status: Status
-    agents_age_s: float | None
+    record: Any
+    status: Status
+    age_s: float | None
+
+
+class Used(msgspec.Struct, frozen=True, gc=False):
+    """One input that a decision rests on: its place among the inputs, its time, how long it is not stale, and until when."""
+
+    place: int
+    as_of_ms: int
+    life_ms: float
+    stale_ms: float
+
+
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """Which inputs may be used: ``inputs`` in the order of `Kinds.inputs`, and how far down the ladder that leaves a decision."""
+
+    inputs: tuple[InputState, ...]
+    used: tuple[Used, ...]
     summary: AgentsSummary
     level: Level
     reason: str | None
+
+    @property
+    def price(self) -> PriceRecord | None:
+        """The record, if it is used."""
+        record: PriceRecord | None = self.inputs[_PRICE].record
+        return record
+
+    @property
+    def agents(self) -> AgentRecord | None:
+        """The record, if it is used."""
+        record: AgentRecord | None = self.inputs[_AGENTS].record
+        return record
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +141,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     judged: Judged
     contributions: tuple[float, ...]
     strength: float
+    used: tuple[Used, ...]
 
 
 NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0)
@@ -174,19 +202,16 @@ def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[f
     )
 
 
-def faded(
-    strength: float, now_ms: int, price_ms: int | None, price_life_ms: float, agents_ms: int | None, agents_life_ms: float
-) -> float:
+def faded(strength: float, now_ms: int, used: tuple[Used, ...]) -> float:
     """Confidence: strength times freshness, in [0, 1].
 
-    Freshness halves over each input's life, the age past which it is stale, and the older input counts. The times are those of
-    the inputs used, None where one is not.
+    Freshness halves over each used input's life, the age past which it is stale, and the older input counts.
     """
     ages = 0.0
-    if price_ms is not None and now_ms > price_ms:
-        ages = (now_ms - price_ms) / price_life_ms
-    if agents_ms is not None and (now_ms - agents_ms) / agents_life_ms > ages:
-        ages = (now_ms - agents_ms) / agents_life_ms
+    for each in used:
+        age = (now_ms - each.as_of_ms) / each.life_ms
+        if age > ages:  # noqa: PLR1730 - a call of max costs a third of all this
+            ages = age
     confidence = strength * math.exp2(-ages)
     return min(1.0, confidence)
 
@@ -194,9 +219,13 @@ def faded(
 class Policy:
     """One table and its limits, ready to decide."""
 
-    def __init__(self, table: PolicyTable, limits: Limits) -> None:
+    def __init__(self, table: PolicyTable, limits: Limits, kinds: Kinds = KINDS) -> None:
         self.table = table
         self.limits = limits
+        self.kinds = kinds
+        self._lives = [each.life_ms for each in kinds.inputs if each.life_ms is not None]
+        # Each input's name, and whether a decision may rest on it alone.
+        self._names = [(each.name, each.alone is not None) for each in kinds.inputs]
 
     def decide(
         self,
@@ -224,21 +253,20 @@ class Policy:
         contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
         score = math.tanh(sum(contributions))
         action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
-        as_of_ms, expires_at_ms = self._lifetime(judged)
+        used = judged.used
+        as_of_ms, expires_at_ms = _lifetime(used)
         strength = self._strength(score, contributions, judged.summary)
-        price_ms = None if judged.price is None else judged.price.as_of_ms
-        agents_ms = None if judged.agents is None else judged.agents.as_of_ms
-        price_life_ms = 1.0 if judged.price is None else self.limits.price_life_ms(judged.price)
         return Decision(
             action=action,
             score=score,
-            confidence=faded(strength, now_ms, price_ms, price_life_ms, agents_ms, self.limits.agents_ms),
+            confidence=faded(strength, now_ms, used),
             target_weight=0.0 if action == "hold" else self._target_weight(score, values),
             as_of_ms=as_of_ms,
             expires_at_ms=expires_at_ms,
             judged=judged,
             contributions=contributions,
             strength=strength,
+            used=used,
         )
 
     def unchanged(self, evidence: Evidence, now_ms: int) -> tuple[float, float]:
@@ -248,11 +276,10 @@ class Policy:
         """
         limits = self.limits
         since, until = -math.inf, math.inf
-        price, agents = evidence.price, evidence.agents
-        price_life_ms = 0.0 if price is None else limits.price_life_ms(price)
-        for record, stale_ms in ((price, price_life_ms), (agents, limits.agents_ms)):
+        for life_of, record in zip(self._lives, evidence.records, strict=True):
             if record is None:
                 continue
+            stale_ms = life_of(record, limits)
             # Ages are whole milliseconds, and one is too old when it is above its limit.
             missing_ms = max(limits.input_ms, stale_ms)
             ages_ms = math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, -math.floor(limits.skew_ms)
@@ -270,54 +297,46 @@ class Policy:
         """Which of the inputs may be used at ``now_ms``, and how far down the fallback ladder that leaves the decision."""
         limits = self.limits
         max_age_ms = None if max_age_s is None else max_age_s * 1000.0
-        price, agents = evidence.price, evidence.agents
-        price_status, price_age_s, price_reason = judge_input(
-            None if price is None else price.as_of_ms,
-            evidence.price_trouble,
-            now_ms,
-            0.0 if price is None else limits.price_life_ms(price),
-            limits,
-            max_age_ms,
-        )
-        agents_status, agents_age_s, agents_reason = judge_input(
-            None if agents is None else agents.as_of_ms,
-            evidence.agents_trouble,
-            now_ms,
-            limits.agents_ms,
-            limits,
-            max_age_ms,
-        )
-        if unproven is not None:
-            if price_status == "present":
-                price_status, price_reason = "stale", unproven
-            if agents_status == "present":
-                agents_status, agents_reason = "stale", unproven
-        if agents is not None and agents_status in _USABLE:
+        statuses: list[Status] = []
+        found: list[tuple[Any, Status, float | None, float]] = []
+        reasons: list[str | None] = []
+        for life_of, record, trouble in zip(self._lives, evidence.records, evidence.troubles, strict=True):
+            as_of_ms, life_ms = (None, 0.0) if record is None else (record.as_of_ms, life_of(record, limits))
+            status, age_s, reason = judge_input(as_of_ms, trouble, now_ms, life_ms, limits, max_age_ms)
+            if unproven is not None and status == "present":
+                status, reason = "stale", unproven
+            statuses.append(status)
+            found.append((record, status, age_s, life_ms))
+            reasons.append(reason)
+        (price, *_), (agents, *_), summary = found[_PRICE], found[_AGENTS], NO_AGENTS
+        # By status; nobody's view leaves the record unused, while too few bars for a view leave a volatility.
+        usable = [status in USABLE for status in statuses]
+        if usable[_AGENTS]:
             summary = summarise_agents(agents.views, limits.half_life_ms, self.table.default_confidence)
-        else:
-            summary = NO_AGENTS
-        # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
-        step_of_agents = agents_status
-        if agents_status in _USABLE and summary.used == 0:
-            step_of_agents, agents_reason = "missing", "failed" if summary.failed else "abstained"
+            # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
+            if summary.used == 0:
+                usable[_AGENTS] = False
+                statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else "abstained"
         # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
-        step_of_price = price_status
-        if price is not None and price_status in _USABLE and has_no_view(price.values):
-            step_of_price, price_reason = "missing", "too_few_bars"
-        level = LADDER[step_of_price, step_of_agents]
-        reason = None
-        if level != "none":
-            reason = f"price_{price_reason}" if price_reason is not None else f"agents_{agents_reason}"
-        return Judged(
-            price=price if price_status in _USABLE and level != "neutral" else None,
-            price_status=price_status,
-            price_age_s=price_age_s,
-            agents=agents if summary.used else None,
-            agents_status=agents_status,
-            agents_age_s=agents_age_s,
-            summary=summary,
-            level=level,
-            reason=reason,
+        if usable[_PRICE] and has_no_view(price.values):
+            statuses[_PRICE], reasons[_PRICE] = "missing", "too_few_bars"
+        level = self.kinds.ladder[tuple(statuses)]
+        inputs, used = [], []
+        for place, (record, status, age_s, life_ms) in enumerate(found):
+            if usable[place] and level != "neutral":
+                inputs.append(InputState(record, status, age_s))
+                used.append(Used(place, record.as_of_ms, life_ms, record.as_of_ms + life_ms))
+            else:
+                inputs.append(InputState(None, status, age_s))
+        reason = None if level == "none" else self._first_reason(statuses, reasons)
+        return Judged(tuple(inputs), tuple(used), summary, level, reason)
+
+    def _first_reason(self, statuses: Sequence[Status], reasons: Sequence[str | None]) -> str:
+        """Of the first input that is not as it should be; one that only refines the others may be missing."""
+        return next(
+            f"{name}_{reason}"
+            for (name, is_needed), status, reason in zip(self._names, statuses, reasons, strict=True)
+            if reason is not None and (is_needed or status not in HARMLESS)
         )
 
     def _contributions(self, values: tuple[float | None, ...] | None, judged: Judged) -> tuple[float, ...]:
@@ -356,8 +375,14 @@ class Policy:
         weight = score * table.target_volatility / max(volatility, table.volatility_floor)
         return max(-table.max_weight, min(table.max_weight, weight))
 
-    def _lifetime(self, judged: Judged) -> tuple[int | None, int | None]:
-        price, agents, limits = judged.price, judged.agents, self.limits
-        used = [] if price is None else [(price.as_of_ms, price.as_of_ms + int(limits.price_life_ms(price)))]
-        used += [] if agents is None else [(agents.as_of_ms, agents.as_of_ms + int(limits.agents_ms))]
-        return (max(as_of_ms for as_of_ms, _ in used), min(ends_ms for _, ends_ms in used)) if used else (None, None)
+
+def _lifetime(used: tuple[Used, ...]) -> tuple[int | None, int | None]:
+    """The newest one's time, and when the first of them turns stale."""
+    newest_ms, first_stale_ms = None, None
+    for each in used:
+        ends_ms = each.as_of_ms + int(each.life_ms)
+        if newest_ms is None or each.as_of_ms > newest_ms:
+            newest_ms = each.as_of_ms
+        if first_stale_ms is None or ends_ms < first_stale_ms:
+            first_stale_ms = ends_ms
+    return newest_ms, first_stale_ms

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.cache.tiers import READ_AT_ONCE, Begun, Lookup
+from app.cache.loads import Begun, Lookup
+from app.cache.tiers import READ_AT_ONCE
 from app.errors import Problem
 from app.middleware.bodies import Bodies, require_json
 from app.middleware.problems import body_of

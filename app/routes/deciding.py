@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType, structs
 
+from app.cache.loads import Lookup
 from app.cache.memory import Entry
-from app.cache.tiers import Lookup, Tiers
+from app.cache.tiers import Tiers
 from app.cache.waiting import wait_for_store
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
+from app.domain.records import Kinds
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Problem, StoreError
@@ -28,9 +30,11 @@ from app.payloads import (
     DecideResponse,
     Fallback,
     Inputs,
+    InputState,
     Model,
     PriceInput,
     View,
+    inputs_type,
 )
 from app.routes.decoding import invalid
 from app.routes.live_prices import ANY_PRICE, LivePrices
@@ -61,12 +65,13 @@ def iso(time_ms: int) -> str:
     return f"{when}.{part_ms:03d}Z" if part_ms else f"{when}Z"
 
 
-def inputs_of(judged: Judged) -> Inputs:
+def inputs_of(judged: Judged, kinds: Kinds) -> Inputs:
     """The inputs' part of a response."""
-    summary = judged.summary
-    return Inputs(
-        PriceInput(judged.price_status, judged.price_age_s),
-        AgentsInput(judged.agents_status, judged.agents_age_s, summary.used, summary.abstained, summary.failed),
+    (price, agents, *more), summary = judged.inputs, judged.summary
+    return inputs_type(kinds.further_inputs)(
+        PriceInput(price.status, price.age_s),
+        AgentsInput(agents.status, agents.age_s, summary.used, summary.abstained, summary.failed),
+        *(InputState(each.status, each.age_s) for each in more),
     )
 
 
@@ -158,7 +163,7 @@ class Decider:
         prepared = self.prepared(request.symbol, entry, now_ms, started)
         self._meters.l1_hits.count += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.price_used_ms, prepared.price_stale_ms, prepared.agents_used_ms)
+        self._oldest.served(prepared.used)
         now = self.clock()
         latency_ms = b"%.3f" % ((now - started) * 1000.0)
         body = prepared.render(self.make_id().encode(), now_ms, now, latency_ms)
@@ -278,7 +283,6 @@ class Decider:
             decision,
             self._response(DecideRequest(symbol), symbol, evidence, decision, _l1_hit(entry, started), started),
             self.policy.unchanged(evidence, now_ms),
-            self.policy.limits,
             entry.loaded_at,
             self._meters.decisions(decision.action, "l1", decision.judged.level),
         )
@@ -299,11 +303,7 @@ class Decider:
         decision = self.policy.decide(evidence, now_ms, price=price, max_age_s=request.max_age_s, unproven=unproven)
         judged = decision.judged
         self._meters.decisions(decision.action, cache.tier, judged.level).count += 1
-        bars, agents_ms = judged.price, None if judged.agents is None else judged.agents.as_of_ms
-        if bars is None:
-            self._oldest.served(None, 0.0, agents_ms)
-        else:
-            self._oldest.served(bars.as_of_ms, bars.as_of_ms + self.policy.limits.price_life_ms(bars), agents_ms)
+        self._oldest.served(decision.used)
         response = self._response(request, symbol, evidence, decision, cache, started)
         if ignored is not None:
             of_price = structs.replace(response.inputs.price, live_price_ignored=ignored)
@@ -339,7 +339,7 @@ class Decider:
             as_of=None if as_of_ms is None else iso(as_of_ms),
             expires_at=None if expires_at_ms is None else iso(expires_at_ms),
             model=self.model,
-            inputs=inputs_of(judged),
+            inputs=inputs_of(judged, self.policy.kinds),
             cache=cache,
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((self.clock() - started) * 1000.0, 3),
@@ -390,7 +390,7 @@ class Rendering:
         prepared = self._decider.prepared(request.symbol, entry, self._now_ms, self._started)
         self._done += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.price_used_ms, prepared.price_stale_ms, prepared.agents_used_ms)
+        self._oldest.served(prepared.used)
         decision_id = b"%b%012x" % (self._id_start, self._id_end + self._done)
         return prepared.render(decision_id, self._now_ms, self._now, self._latency_ms, in_batch=True)
 

@@ -4,8 +4,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cache.codec import decode_history
+from app.cache.codec import decode
 from app.cache.store import Store
+from app.domain.records import HISTORY
 from app.errors import Problem, RecordError
 from app.observe.meters import Meters
 from app.payloads import HistoryResponse
@@ -29,11 +30,11 @@ class HistoryRoute:
         """The last closes of one symbol, straight from L2."""
         requested = request.path_params["symbol"]
         symbol = self._decider.canonical(requested)
-        raw = await self._decider.from_store(lambda: self._store.history(symbol), _READ_S)
+        raw = await self._decider.from_store(lambda: self._store.record(HISTORY.name, symbol), _READ_S)
         if raw is None:
             raise await self._why_none(symbol, request.scope["arrival"].started)
         try:
-            record = decode_history(raw, symbol)
+            record = decode(HISTORY, raw, symbol)
         except RecordError as error:
             self._meters.record_fault(error.reason)
             raise _missing(symbol, f"has a history that cannot be read ({error.reason})") from error

@@ -22,8 +22,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from app.cache.loads import Lookup
 from app.cache.store import Changes, Store
-from app.cache.tiers import Lookup
 from app.errors import Problem
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cache.tiers import Lookup, Tiers
+from app.cache.loads import Lookup
+from app.cache.tiers import Tiers
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, row
 

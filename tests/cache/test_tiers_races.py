@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from app.cache.loads import Lookup
 from app.cache.store import Stored
-from app.cache.tiers import Lookup
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, price_record, row
 

@@ -33,7 +33,7 @@ class Shop:
         async def work() -> int:
             store = open_store(redis_url=self._url, store_path=self._path, key_prefix="decide:1")
             try:
-                return (await store.publish(rows, run_info(run))).written
+                return (await store.publish_run(rows, run_info(run))).written
             finally:
                 await store.close()
 
@@ -160,5 +160,5 @@ _MANY: dict[str, Callable[[Withdrawn], Withdrawn]] = {
 def test_long_lists_are_cut_and_what_was_stored_acts_on_no_terminal(says: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A record that cannot be read is of no run; if none of those left can be, there is no newest one."""
     symbols = tuple(sorted(f"S{number}" for number in range(14)))
-    assert tell(_MANY[says](Withdrawn(symbols, 14, 0, (), (), 1234, 0, "", "", "1")), "") == 0
+    assert tell(_MANY[says](Withdrawn(symbols, {"price": 14, "agents": 0}, (), (), 1234, 0, "", "", "1")), "") == 0
     assert says in capsys.readouterr().out

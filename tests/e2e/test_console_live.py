@@ -14,7 +14,7 @@ from app.cache.codec import encode
 from app.cache.store import Row
 from tests.e2e.browsing import Console, chromium
 from tests.e2e.publishing import publish, withdraw
-from tests.records import AS_OF_MS, agent_record, agent_view, history_record, row, run_info
+from tests.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info
 from tests.servers import DecideServer, decide_server
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
@@ -26,14 +26,14 @@ def _with_closes(symbol: str, closes: list[float], step_ms: int) -> Row:
     history = type(plain)(
         *(plain.schema, plain.as_of_ms, plain.loaded_at_ms, plain.run, symbol, step_ms // 1000, times_ms, tuple(closes))
     )
-    return row(symbol)._replace(history=encode(history))
+    return replaced(row(symbol), history=encode(history))
 
 
 def _turned(symbol: str, number: int) -> Row:
     """Newer records, by which the symbol is sold."""
     as_of_ms, run = AS_OF_MS + number, f"run-{number}"
     views = tuple(agent_view(name, -1.0, as_of_ms, 1.0) for name in ("agent_a", "agent_b"))
-    return row(symbol, as_of_ms, run)._replace(agents=encode(agent_record(symbol, as_of_ms, run, views)), price=None)
+    return replaced(row(symbol, as_of_ms, run), agents=encode(agent_record(symbol, as_of_ms, run, views)), price=None)
 
 
 class Place(NamedTuple):

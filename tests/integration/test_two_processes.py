@@ -17,7 +17,7 @@ from tests.records import row, run_info
 
 async def work():
     store = EmbeddedStore(Path(sys.argv[1]))
-    await store.publish([row("A")], run_info(sys.argv[2]))
+    await store.publish_run([row("A")], run_info(sys.argv[2]))
     await store.remove_key("a")
     await store.close()
 

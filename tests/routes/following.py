@@ -9,8 +9,8 @@ from typing import Any, cast
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from app.cache.loads import Lookup
 from app.cache.store import Changes
-from app.cache.tiers import Lookup
 from app.observe.clocks import ReplayClock
 from app.observe.streams import StreamMeters
 from app.options import Settings

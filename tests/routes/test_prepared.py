@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.cache.loads import Lookup
 from app.cache.memory import Entry
-from app.cache.tiers import Lookup
 from app.domain.evidence import Evidence
 from app.domain.vector import AgentView
 from app.middleware.admission import Admission
@@ -20,7 +20,7 @@ from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from app.routes.deciding import Decider
 from app.routes.live_prices import LivePrices
-from tests.records import AS_OF_MS, agent_record, agent_view, price_record
+from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
 from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore
 
 _DAY_MS = 86_400_000
@@ -43,7 +43,7 @@ def _evidence(draw: st.DrawFn) -> Evidence:
     # An earlier record that is used for want of a newer one has a trouble, as one that is not there has.
     price_trouble = draw(st.none() | st.just("corrupt")) if price is not None else draw(st.sampled_from(["absent", "corrupt"]))
     agents_trouble = draw(st.none() | st.just("corrupt")) if agents is not None else draw(st.sampled_from(["absent", "corrupt"]))
-    return Evidence(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+    return evidence_of(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
 
 
 def make_decider(now_ms: Callable[[], int]) -> Decider:
@@ -55,7 +55,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
         admission=Admission(1),
         policy=make_policy(settings),
         meters=meters,
-        oldest=OldestServed(now_ms, 1.0),
+        oldest=OldestServed(now_ms, ["price", "agents"]),
         now_ms=now_ms,
         clock=clock,
         make_id=make_id,
@@ -106,7 +106,7 @@ def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goe
     """It is good from one change of a status to the next, and not a millisecond longer."""
     now_ms = AS_OF_MS
     decider = make_decider(now_ms=lambda: now_ms)
-    entry = _entry(Evidence(price_record(), agent_record()))
+    entry = _entry(evidence_of(price_record(), agent_record()))
 
     def seen() -> tuple[str, str]:
         body = decider.render(DecideRequest("AAPL"), entry, decider.clock())[0]
@@ -136,7 +136,7 @@ def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goe
 def test_a_request_with_wishes_of_its_own_is_not_answered_so(request_: DecideRequest) -> None:
     """A live price or a maximal age changes the decision."""
     decider = make_decider(now_ms=lambda: AS_OF_MS)
-    decider.tiers.memory.put("AAPL", Evidence(price_record(), agent_record()))
+    decider.tiers.memory.put("AAPL", evidence_of(price_record(), agent_record()))
     assert decider.rendering(decider.clock()).item(request_) is None
     assert decider.rendering(decider.clock()).item(DecideRequest("UNKNOWN")) is None
 
@@ -144,7 +144,7 @@ def test_a_request_with_wishes_of_its_own_is_not_answered_so(request_: DecideReq
 def test_ids_of_a_batch_are_different_uuids_in_order() -> None:
     """Version 7, as all others."""
     decider = make_decider(now_ms=lambda: AS_OF_MS)
-    decider.tiers.memory.put("AAPL", Evidence(price_record(), agent_record()))
+    decider.tiers.memory.put("AAPL", evidence_of(price_record(), agent_record()))
     rendering = decider.rendering(decider.clock())
     ids = []
     for _ in range(300):

@@ -7,12 +7,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.cache.codec import encode
-from app.cache.store import Changes, Row
+from app.cache.store import Changes
 from app.errors import StoreError
 from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
 from app.version import VERSION
-from tests.records import AS_OF_MS, price_record, run_info
+from tests.records import AS_OF_MS, make_row, price_record, run_info
 from tests.routes.serving import FakeStore, Served, decoded, down
 
 _YEAR_MS = 365 * 86_400_000
@@ -171,7 +171,7 @@ def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
     record = price_record(as_of_ms=as_of_ms)
     monthly = msgspec.structs.replace(record, due_ms=tuple(as_of_ms + 30 * 86_400_000 * number for number in range(1, 6)))
     store = FakeStore(symbols=(), info=run_info(as_of_ms=as_of_ms))
-    store.put(Row("AAPL", as_of_ms, encode(monthly), None, None))
+    store.put(make_row("AAPL", as_of_ms, encode(monthly), None, None))
     with Served(store, clock="wall") as served:
         assert _health(served).reason is not None
         assert served.decide("AAPL").inputs.price.status == "present"
