@@ -90,9 +90,9 @@ test *arguments: _dev
 acceptance *arguments: _dev
     DECIDE_STACK=1 {{ python }} -m pytest tests/acceptance -v --timeout 600 --durations 10 {{ arguments }}
 
-# spoil Redis in every way under load, and write down what callers saw (ops/FAULTS.md)
+# spoil Redis in every way under load, and write down what callers saw (bench/RESULTS.md)
 faults: _dev
-    FAULT_TABLE=ops/FAULTS.md {{ python }} -m pytest tests/e2e/test_faults.py -k no_fault -s
+    FAULT_TABLE=bench/RESULTS.md {{ python }} -m pytest tests/e2e/test_faults.py -k no_fault -s
 
 # the same for ten minutes (just soak 3600: an hour), with memory and open files watched
 soak seconds="600": _dev

@@ -19,6 +19,7 @@ from app.cache.store import Changes, KeyStore, RunInfo, Store
 from app.cache.tiers import Tiers
 from app.cache.universe import Universe
 from app.domain.aliases import make_aliases
+from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.records import KINDS, Kinds
 from app.domain.staleness import Limits
@@ -88,10 +89,11 @@ def make_tiers(
     meters: Meters,
     clock: Callable[[], float],
     rng: random.Random,
+    on_read: Callable[[Evidence], None] = lambda _: None,
     make: Callable[..., Tiers] = Tiers,
     kinds: Kinds = KINDS,
 ) -> Tiers:
-    """L1 in front of ``store``, with the breaker between them."""
+    """L1 in front of ``store``, with the breaker between them; ``on_read`` is told of what is read."""
     memory = Memory(
         max_entries=settings.l1_max_entries,
         ttl_s=settings.l1_ttl_s,
@@ -119,6 +121,7 @@ def make_tiers(
         max_pending=settings.l2_max_pending,
         slow_s=settings.l2_timeout_ms / 1000.0,
         kinds=kinds,
+        on_read=on_read,
     )
 
 
@@ -177,12 +180,18 @@ def make_hub(
     )
 
 
-def make_now(settings: Settings, clock: Callable[[], float]) -> tuple[Callable[[], int], Callable[[RunInfo], None]]:
-    """The domain clock, and what it is to be told of runs: the wall clock has no use for them."""
+def make_now(
+    settings: Settings, clock: Callable[[], float]
+) -> tuple[Callable[[], int], Callable[[RunInfo], None], Callable[[Evidence], None]]:
+    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them."""
     if settings.clock == "wall":
-        return wall_ms, lambda _: None
+        return wall_ms, lambda _: None, lambda _: None
     replay = ReplayClock(clock)
-    return replay, lambda info: replay.start_at(info.newest_as_of_ms)
+
+    def on_read(evidence: Evidence) -> None:
+        replay.read(max((each.as_of_ms for each in evidence.records if each is not None), default=0))
+
+    return replay, lambda info: replay.start_at(info.newest_as_of_ms), on_read
 
 
 class Parts:
@@ -205,12 +214,10 @@ class Parts:
         worker: int = 0,
         kinds: Kinds = KINDS,
     ) -> None:
-        self.settings = settings
-        self.store = store
-        self.logs = logs
+        self.settings, self.store, self.logs = settings, store, logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
-        self.now_ms, on_run = make_now(settings, clock)
+        self.now_ms, on_run, on_read = make_now(settings, clock)
         self.meters = Meters(
             version=VERSION, policy=HYBRID_1.version, schema=SCHEMA, multiprocess_dir=values_dir, restarts=self.crew.restarts
         )
@@ -219,7 +226,7 @@ class Parts:
         self.oldest = OldestServed(self.now_ms, [each.name for each in kinds.inputs])
         self.drain = Drain()
         make = Tiers if self.traces is None else self.traces.tiers
-        self.tiers = make_tiers(settings, store, self.meters, clock, rng, make, kinds)
+        self.tiers = make_tiers(settings, store, self.meters, clock, rng, on_read, make, kinds)
         self.feed = Feed(
             store,
             self.tiers,

@@ -27,8 +27,15 @@ EXCHANGES = {
     "XMAD": "Madrid", "XSWX": "SIX, Zurich", "XSTO": "Nasdaq Stockholm", "XHEL": "Nasdaq Helsinki", "XCSE": "Nasdaq Copenhagen",
     "XJSE": "Johannesburg", "XSAU": "Saudi Exchange, Riyadh", "XBOM": "Mumbai: NSE and BSE", "XSHG": "Shanghai and Shenzhen",
     "XHKG": "Hong Kong", "XTAI": "Taiwan, Taipei", "XKRX": "Korea, Seoul", "XTKS": "Tokyo", "XSES": "Singapore", "XASX": "Sydney",
+    "CMES": "CME Globex: futures of Chicago and New York",
 }  # fmt: skip
-"""The twenty largest exchanges by market value, by the code of ISO 10383; those of one company each have their own."""
+"""The twenty largest exchanges by market value, by the code of ISO 10383; those of one company each have their own. And the one
+of futures, by the package's code."""
+
+FUTURES = "CMES"
+FUTURES_ZONE, FUTURES_CLOSE = "America/New_York", time(17)
+"""Sources date futures on New York's clock. The package has their day end when the next begins, at 18:00; trade rests for an
+hour before. Early closes differ by product, so none is told: a bar is then known late, and not early."""
 
 
 OTHERS = {
@@ -103,12 +110,15 @@ def known(code: str, last: date) -> Known:
     calendar = get_calendar(code, start=first.isoformat(), end=last.isoformat())
     found = {}
     schedule = calendar.schedule
-    columns = [schedule[name].dt.tz_convert(calendar.tz) for name in ("open", "break_start", "break_end", "close")]
+    zone = FUTURES_ZONE if code == FUTURES else str(calendar.tz)
+    columns = [schedule[name].dt.tz_convert(zone) for name in ("open", "break_start", "break_end", "close")]
     for day, *moments in zip(schedule.index, *columns, strict=True):
         # There is no pause where its moments are no moments (NaT, which differs from itself).
         opens, *pause, closes = [each.time() for each in moments if each == each]  # noqa: PLR0124
+        if code == FUTURES:
+            closes = FUTURES_CLOSE
         found[day.date()] = Hours(opens, closes, (pause[0], pause[1]) if pause else None)
-    return Known(str(calendar.tz), calendar.weekmask, first, last, found)
+    return Known(zone, calendar.weekmask, first, last, found)
 
 
 def others(code: str, found: Known) -> dict[date, Hours]:

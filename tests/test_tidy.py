@@ -20,6 +20,12 @@ _TOP_LEVEL = {
     *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")),
     *(".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml"),
 }
+_PAGE_LINES = {
+    "README.md": 150,
+    "ARCHITECTURE.md": 300,
+    **{f"{room}/README.md": 150 for room in ("app", "warm", "bench", "ops", "data")},
+}
+_WORDS = 11_500
 # Written so that this file does not hold what it looks for.
 _REGISTRY_HOSTS = re.compile(r"pyp[i]\.org|files\.pytho[n]|deb\.debia[n]|registry\.np[m]|ghcr\.i[o]|docker\.i[o]")
 
@@ -37,6 +43,19 @@ def tracked_files() -> list[Path]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("NO GIT: tidy rules over all files need a checkout and git")
     return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
+def documents() -> list[Path]:
+    """The pages for people, but for the history, the measurements and the pages of single formats."""
+    others = {ROOT / "CHANGELOG.md", ROOT / "bench" / "RESULTS.md"}
+    formats = ROOT / "data" / "formats"
+    return [path for path in tracked_files() if path.suffix == ".md" and path not in others and path.parent != formats]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may name behind ``#``: its headings, spelled as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def python_files() -> list[Path]:
@@ -115,12 +134,41 @@ def test_version_stands_in_one_place() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == VERSION
 
 
+def test_documents_stay_short() -> None:
+    """A page is read in one sitting, and all of them in an hour: who adds says something else shorter."""
+    texts = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in documents()}
+    assert set(_PAGE_LINES) <= set(texts)
+    lines = {name: len(texts[name].splitlines()) for name in _PAGE_LINES}
+    assert {name: count for name, count in lines.items() if count > _PAGE_LINES[name]} == {}
+    assert sum(len(text.split()) for text in texts.values()) < _WORDS
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    """To a file, and to a heading in it where one is named; what is elsewhere is not looked at."""
+    missing = []
+    for page in documents():
+        for link in re.findall(r"\]\((?!https?:)([^)\s{]+)\)", page.read_text(encoding="utf-8")):
+            file, _, heading = link.partition("#")
+            target = page.parent / file if file else page
+            if not target.exists() or (heading and heading not in anchors(target)):
+                missing.append(f"{page.relative_to(ROOT)}: {link}")
+    assert missing == []
+
+
+def test_paths_that_the_documents_name_exist() -> None:
+    """A module or folder that is renamed is found in the pages, too; two folders are made by the programs."""
+    made = {"ops/secrets/", "ops/secrets/api_key", "bench/results/"}
+    for page in documents():
+        named = re.findall(r"`((?:app|warm|bench|ops|data|tests)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+        assert {name for name in named if not (ROOT / name).exists()} <= made, page
+
+
 def test_recipes_that_the_documents_name_exist() -> None:
     """Every `just something` in the documents is a recipe."""
-    recipes = set(re.findall(r"^([a-z]+)[^:\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
-    for name in ("README.md", "ARCHITECTURE.md", "data/README.md", "ops/SLO.md", "ops/RUNBOOK.md", "ops/FAULTS.md"):
-        named = re.findall(r"(?:`|&& |^|replay )just ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
-        assert set(named) <= recipes, name
+    recipes = set(re.findall(r"^([a-z-]+)[^:\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in documents():
+        named = re.findall(r"(?:`|&& |^|replay )just ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(named) <= recipes, page
 
 
 def test_every_setting_that_the_documents_name_exists() -> None:
@@ -131,12 +179,13 @@ def test_every_setting_that_the_documents_name_exists() -> None:
     known = {name.upper() for name in Settings.__struct_fields__} | {f"{name.upper()}_FILE" for name in SECRETS}
     for path in (ROOT / "ops" / "Dockerfile", *(ROOT / "ops").glob("compose*.yaml")):
         known |= set(re.findall(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", path.read_text(encoding="utf-8")))
-    for path in (*(ROOT / "tests").rglob("*.py"), *(ROOT / "app" / "commands").glob("*.py")):
+    readers = (("tests", "**/*.py"), ("app/commands", "*.py"), ("data/examples", "*.py"))
+    for path in (path for folder, pattern in readers for path in (ROOT / folder).glob(pattern)):
         known |= set(re.findall(r'os\.environ(?:\.get\(|\[)"([A-Z_]+)"', path.read_text(encoding="utf-8")))
-    for name in ("README.md", "ARCHITECTURE.md", "ops/SLO.md", "ops/RUNBOOK.md"):
-        named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", (ROOT / name).read_text(encoding="utf-8")))
+    for page in documents():
+        named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", page.read_text(encoding="utf-8")))
         # OpenTelemetry's own variables stand in its specification, OpenSSL's in its manual.
-        assert {each for each in named if not each.startswith(("OTEL_", "SSL_CERT_"))} <= known, name
+        assert {each for each in named if not each.startswith(("OTEL_", "SSL_CERT_"))} <= known, page
 
 
 def test_whatever_runs_alone_is_where_the_recipe_looks_for_it() -> None:

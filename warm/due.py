@@ -1,7 +1,7 @@
 """When a symbol's next bars are over, by its interval and the sessions of its exchange: what a server holds its clock against."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 
@@ -17,6 +17,9 @@ _FRIDAY_MS, _SUNDAY_MS = _DAY_MS + 21 * _HOUR_MS, 3 * _DAY_MS + 22 * _HOUR_MS
 """When states' currencies cease to be traded and are again, after the week's first moment (1970 began with a Thursday), UTC: at
 17:00 in New York, of its two times the earlier and the later."""
 
+_CLOSED, _EVENING = {(12, 25), (1, 1)}, timedelta(hours=2)
+"""Christmas and New Year's Day, which begin for currencies at 17:00 the evening before in New York."""
+
 
 def due_ms(symbol: str, as_of_ms: int, market: Market, session: Session) -> tuple[int, ...]:
     """When the `DUE_BARS` bars of ``symbol`` after the one that ended at ``as_of_ms`` are over, in milliseconds, ascending.
@@ -24,9 +27,13 @@ def due_ms(symbol: str, as_of_ms: int, market: Market, session: Session) -> tupl
     ``session`` is the one of its exchange. Where a source has bars outside sessions (early trading, a grid of full hours) they
     are over earlier than this says, never later.
     """
+    return _due_ms(as_of_ms, market, session.days, rests(symbol))
+
+
+def rests(symbol: str) -> bool:
+    """Whether ``symbol`` (canonical) is a pair of states' currencies, which nobody trades at weekends."""
     base, _, rest = symbol.partition("-")
-    rests = base in FIAT | _METALS and rest.partition(":")[0] in FIAT
-    return _due_ms(as_of_ms, market, session.days, rests)
+    return base in FIAT | _METALS and rest.partition(":")[0] in FIAT
 
 
 @lru_cache(4096)
@@ -50,10 +57,13 @@ def _ends_of_always(end_ms: int, length_ms: int) -> Iterator[int]:
 
 
 def _ends_of_currencies(end_ms: int, length_ms: int) -> Iterator[int]:
-    """Of a pair of states' currencies: without those that begin while nobody trades at the weekend."""
+    """Of a pair of states' currencies: without those that begin while nobody trades, at the weekend and on two holidays."""
     for end in _ends_of_always(end_ms, length_ms):
         begun_ms = (end - length_ms) % _WEEK_MS
         if length_ms <= _DAY_MS and _FRIDAY_MS <= begun_ms < (_SUNDAY_MS if length_ms < _DAY_MS else 4 * _DAY_MS):
+            continue
+        begun = datetime.fromtimestamp((end - length_ms) / 1000, UTC)
+        if length_ms <= _DAY_MS and {(each.month, each.day) for each in (begun, begun + _EVENING)} & _CLOSED:
             continue
         yield end
 

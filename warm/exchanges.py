@@ -31,9 +31,21 @@ SUFFIXES: dict[str, str] = {
 }  # fmt: skip
 """Exchange by a symbol's suffix. Classes of shares have one letter, as have London's, Frankfurt's and Tokyo's alone."""
 
+INDICES: dict[str, str] = {
+    "GSPTSE": "XTSE", "BVSP": "BVMF", "FTSE": "XLON", "FTMC": "XLON", "GDAXI": "XETR", "MDAXI": "XETR", "STOXX50E": "XETR",
+    "FCHI": "XPAR", "AEX": "XAMS", "BFX": "XBRU", "IBEX": "XMAD", "SSMI": "XSWX", "OMX": "XSTO", "OMXH25": "XHEL",
+    "OMXC25": "XCSE", "NSEI": "XBOM", "NSEBANK": "XBOM", "BSESN": "XBOM", "HSI": "XHKG", "HSCE": "XHKG", "TWII": "XTAI",
+    "KS11": "XKRX", "KQ11": "XKRX", "N225": "XTKS", "STI": "XSES", "AXJO": "XASX", "AORD": "XASX",
+}  # fmt: skip
+"""Exchange by the name of an index that Yahoo puts behind a ^; others are New York's."""
+
+FUTURES = "CMES"
+"""The exchange of Yahoo's futures, as ES=F: CME Globex, of which nearly all of them are."""
+
 NEW_YORK = "XNYS"
 """The exchange of a symbol without a suffix."""
 
+_DAY_MIN = 24 * 60
 _DAYS_MAX = 30
 """No exchange has been closed for longer; a table that says so is wrong."""
 
@@ -53,7 +65,9 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Hours(NamedTuple):
-    """A session in minutes after local midnight: when it opens and closes, and its pause at noon if there is one."""
+    """A session in minutes after local midnight: when it opens (below 0 the evening before) and closes, and its pause at noon if
+    there is one.
+    """
 
     opens: int
     closes: int
@@ -61,9 +75,9 @@ class Hours(NamedTuple):
 
 
 def _hours(text: str) -> Hours:
-    """``09:00-11:30 12:30-15:30``."""
-    times = [int(each[:2]) * 60 + int(each[3:]) for each in text.replace(" ", "-").split("-")]
-    return Hours(times[0], times[-1], (times[1], times[2]) if len(times) > 2 else None)  # noqa: PLR2004 - with a pause
+    """``09:00-11:30 12:30-15:30``; ``18:00-17:00`` opens the evening before."""
+    opens, *pause, closes = (int(each[:2]) * 60 + int(each[3:]) for each in text.replace(" ", "-").split("-"))
+    return Hours(opens - (_DAY_MIN if opens > closes else 0), closes, (pause[0], pause[1]) if pause else None)
 
 
 class Exchange:
@@ -117,6 +131,17 @@ class Exchange:
         """Whether it is open on a weekday (0 Monday), holidays aside."""
         return self._weekdays[weekday] == "1"
 
+    @property
+    def evening_minutes(self) -> int:
+        """How long before midnight its sessions open, 0 if they open after it."""
+        return max(0, -self.regular(date.max).opens)
+
+    @property
+    def session_s(self) -> float:
+        """How long it is open in a session of regular hours, without its pause."""
+        opens, closes, pause = self.regular(date.max)
+        return 60.0 * (closes - opens - (pause[1] - pause[0] if pause else 0))
+
     def close_minutes(self, day: date) -> int:
         """When the session of ``day`` closes, in minutes after local midnight; of a day without one, when it would."""
         return (self.hours(day) or self.regular(day)).closes
@@ -138,11 +163,50 @@ class Exchange:
 
 
 def exchange_of(symbol: str) -> str:
-    """The code of the exchange that the suffix of ``symbol`` (canonical) names."""
+    """The code of the exchange that ``symbol`` (canonical) names by its suffix or, of an index, by its name."""
+    return _named(symbol) or NEW_YORK
+
+
+def _named(symbol: str) -> str | None:
+    if symbol.endswith("=F"):
+        return FUTURES
+    if symbol.startswith("^"):
+        return INDICES.get(symbol[1:], NEW_YORK)
     root, dot, suffix = symbol.rpartition(".")
     if suffix == "T" and not root[:1].isdigit():
         return NEW_YORK
-    return SUFFIXES.get(suffix, NEW_YORK) if dot else NEW_YORK
+    return SUFFIXES.get(suffix) if dot else None
+
+
+def assumed(shares: Iterable[tuple[str, str, str]]) -> list[str]:
+    """What is to be said of shares whose exchange is only assumed; each as written, its symbol, and the one it is kept as."""
+    told: dict[str, list[str]] = {}
+    for written, symbol, kept in shares:
+        if _is_unknown(kept):
+            told.setdefault(_UNKNOWN, []).append(symbol)
+        elif written.strip().isdigit() and _may_be_korean(kept):
+            told.setdefault(_KOREAN, []).append(f"{written} as {symbol}")
+    return [text.format(", ".join(some[:_TOLD]) + (", …" if len(some) > _TOLD else "")) for text, some in told.items()]
+
+
+_UNKNOWN = "no table has the exchange of {}, so New York's sessions count: --exchange or --session-close says otherwise"
+_KOREAN = "{}: a number of Seoul has .KS or .KQ"
+_TOLD = 3
+"""Symbols that are named."""
+
+
+def _is_unknown(symbol: str) -> bool:
+    """Whether no table is of the exchange of ``symbol`` (canonical), so that New York's is only assumed: it has a suffix that is
+    none of `SUFFIXES` (one letter is a class of shares), or is a number without one.
+    """
+    root, dot, suffix = symbol.rpartition(".")
+    return _named(symbol) is None and (len(suffix) > 1 and bool(root) if dot else suffix.isdigit())
+
+
+def _may_be_korean(symbol: str) -> bool:
+    """Whether the number of a Chinese ``symbol`` (canonical) may be one of Seoul: those end in 0, and few begin with 6."""
+    number, _, suffix = symbol.partition(".")
+    return suffix in ("SH", "SZ") and number.endswith("0") and number[0] in "0239"
 
 
 def codes() -> list[str]:

@@ -16,7 +16,8 @@ from warm.agents.tally import KEPT, STATUSES, lines
 from warm.bars.reader import read_file
 from warm.errors import InputRefused
 from warm.fates import SPOILT, not_understood
-from warm.files import Source, find_sources
+from warm.files import Source
+from warm.finding import find_sources
 from warm.formats import AGENTS, PRICES, Format, Kind, Unknown, identify
 from warm.job import Options, join
 from warm.memory import memory

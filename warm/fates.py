@@ -8,7 +8,8 @@ import msgspec
 import polars as pl
 
 from warm.errors import FilesRefused, InputRefused
-from warm.files import Source, find_sources, one_line
+from warm.files import Source, one_line
+from warm.finding import find_sources
 from warm.formats import Choice, Format, Kind, Unknown, identify
 from warm.memory import memory
 from warm.rejects import Rejects

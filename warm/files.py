@@ -1,6 +1,4 @@
-"""Which files there are, and what is in them: folders are walked, archives are opened, and whatever cannot be read is one
-line.
-"""
+"""What is in a file, or in a member of an archive; whatever cannot be read is one line."""
 
 import gzip
 import io
@@ -18,6 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from app.domain.text import harmless
+from warm.encodings import SAMPLE_BYTES, encoding_of, to_utf8
 from warm.errors import InputRefused
 from warm.memory import memory
 
@@ -35,21 +34,7 @@ KINDS = {
 }
 """What a file is by its name's ending, before ``.gz``; ``.zip`` holds files of these kinds."""
 
-SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
-
-_is_report = re.compile(
-    r"(?:.*/)?(?:complete_report[^/]*|[^/]*trading_memory[^/]*|reports/final_trade_decision|5_portfolio/decision)\.md(?:\.gz)?"
-).fullmatch
-"""Markdown that is data, by the names that its makers give it; other text is somebody's notes."""
-
-
-def _is_data(path: Path) -> bool:
-    """Whether a file is data by its name, for Markdown with the folders above it."""
-    name = path.name.lower()
-    return name.endswith(SUFFIXES) and (
-        not name.endswith((".md", ".md.gz")) or _is_report(path.resolve().as_posix().lower()) is not None
-    )
-
+_TEXTS = frozenset(("csv", "json", "lines", "markdown"))
 
 _PART_BYTES = 4 * 1024**2
 _SMALL_BYTES = 1024**2
@@ -66,8 +51,7 @@ _LINE_MAX_BYTES = 16 * 1024**2
 MEMBERS_MAX = 10_000
 """Files of an archive."""
 
-
-_UNPACKING = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+UNPACKING = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
 """What reading and unpacking a file may raise."""
 
 
@@ -84,20 +68,20 @@ class Source:
     archive that has none stands for itself, with the ``fault`` that it is to be refused for.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        label: str,
-        member: str | None = None,
-        fault: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
         self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
         self._data: bytes | None = None
+        self._sample = b""
         self.symbol: str | None = None
         """The symbol that ``--symbol`` says."""
         self.name = Path(label).name.lower().removesuffix(".gz")
         self.kind = KINDS.get(Path(self.name).suffix)
         self.packed = member is not None or path.name.lower().endswith(".gz")
+
+    @cached_property
+    def written_ms(self) -> int:
+        """When the file, or the archive that it is in, was last written, in milliseconds."""
+        return int(self.path.stat().st_mtime) * 1000
 
     @property
     def stem(self) -> str:
@@ -125,18 +109,34 @@ class Source:
         return harmless(f"{self.path}" if self._member is None else f"{self.path}/{self._member}")
 
     def content(self) -> bytes:
-        """All of it, unpacked.
+        """All of it, unpacked, text in UTF-8.
 
         Raises:
             InputRefused: it cannot be read, is cut short, or takes more memory than the run may.
         """
         try:
-            if not self.packed:
+            if self.packed:
+                found = self._unpacked(None)
+            else:
                 self.claim(self.path.stat().st_size)
-                return self.path.read_bytes()
-            return self._unpacked(None)
-        except _UNPACKING as error:
+                found = self.path.read_bytes()
+        except UNPACKING as error:
             raise self._unreadable(error) from error
+        self._sample = self._sample or found[:SAMPLE_BYTES]
+        return self._in_utf8(found, whole=True)
+
+    @cached_property
+    def encoding(self) -> str | None:
+        """What its text is encoded in, None for UTF-8 and for what is no text."""
+        return encoding_of(self._sample or self._head(SAMPLE_BYTES), table=self.kind == "csv") if self.kind in _TEXTS else None
+
+    def _in_utf8(self, found: bytes, *, whole: bool) -> bytes:
+        if self.encoding is None:
+            return found
+        try:
+            return to_utf8(found, self.encoding, whole=whole)
+        except UnicodeDecodeError as error:
+            raise self.refuse(f"the text is not {self.encoding.upper()} (byte {error.start}); allowed: UTF-8") from error
 
     def claim(self, size: float, left: float | None = None) -> None:
         """So many bytes of memory will be needed (`MemoryBound.claim`).
@@ -151,7 +151,7 @@ class Source:
         # Readers of JSON lines know no byte order mark; table libraries take some characters of a name for a pattern, and know no
         # name that is not UTF-8.
         marked = self.kind == "lines" and self.head(3) == _MARK
-        if not (self.packed or marked or _odd_name(str(self.path)) or not str(self.path).isprintable()):
+        if not (self.packed or marked or self.encoding or _odd_name(str(self.path)) or not str(self.path).isprintable()):
             return self.path
         if self._data is None:
             content = self.content()
@@ -159,18 +159,24 @@ class Source:
         return self._data
 
     def head(self, length: int = 65_536) -> bytes:
-        """Its first bytes; a packed file is opened no further than they go.
+        """Its first bytes, of text in UTF-8; a packed file is opened no further than they go.
 
         Raises:
             InputRefused: it cannot be read.
         """
+        found = self._head(length)
+        # A file is not opened anew for what has been read of it.
+        self._sample = found[:SAMPLE_BYTES] if length >= SAMPLE_BYTES else self._sample
+        return self._in_utf8(found, whole=False)
+
+    def _head(self, length: int) -> bytes:
         try:
             if self.packed:
                 return self._unpacked(length)
             # Unbuffered: one read, which an interrupt can end.
             with self.path.open("rb", buffering=0) as plain:
                 return plain.read(length)
-        except _UNPACKING as error:
+        except UNPACKING as error:
             raise self._unreadable(error) from error
 
     def _unpacked(self, length: int | None) -> bytes:
@@ -219,8 +225,6 @@ class Source:
         head = self.head()
         if not head.removeprefix(_MARK).strip():
             raise self.refuse("the file is empty")
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise self.refuse("the text is UTF-16; allowed: UTF-8")
         # A character may be cut in two at the end of the head, and only there.
         try:
             text = head.decode("utf-8-sig")
@@ -319,58 +323,3 @@ def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: A
     except (ValueError, RecursionError) as error:
         at = "" if line is None else f"line {line}: "
         raise source.refuse(f"{at}no readable JSON ({one_line(error)})") from error
-
-
-def find_sources(path: Path) -> tuple[list[Source], list[str]]:
-    """The files at ``path`` that may be data, sorted by name, and the labels of those whose names say that they are not.
-
-    A folder is walked to the bottom; hidden files and folders are left out. Archives stand for the files in them.
-
-    Raises:
-        InputRefused: nothing there.
-    """
-    if not path.exists():
-        raise InputRefused(f"{path}: no such file or folder")
-    if not path.is_dir():
-        if not _is_data(path):
-            raise InputRefused(harmless(f"{path}: not a known kind of file; allowed: {', '.join(SUFFIXES)}"))
-        sources, others = _opened(path, path.name)
-    else:
-        sources, others = [], []
-        for file in sorted(path.rglob("*")):
-            inside = file.relative_to(path)
-            if any(part.startswith(".") for part in inside.parts) or not file.is_file():
-                continue
-            if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
-                # What lies elsewhere was not given; whoever may write here could have any file shown in a report.
-                sources.append(
-                    Source(file, inside.as_posix(), fault="it is a link that leaves the folder; allowed: the file itself")
-                )
-                continue
-            found, besides = _opened(file, inside.as_posix())
-            sources += found
-            others += besides
-    if not sources:
-        where = "folder" if path.is_dir() else "archive"
-        raise InputRefused(harmless(f"{path}: no file in this {where} ends in {', '.join(SUFFIXES)}"))
-    return sources, others
-
-
-def _opened(path: Path, label: str) -> tuple[list[Source], list[str]]:
-    """The sources that one file holds, and the labels of what in it is no data: itself, or other members of an archive."""
-    if not _is_data(path):
-        return [], [harmless(label)]
-    if not path.name.lower().endswith(".zip"):
-        return [Source(path, label)], []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    except _UNPACKING as error:
-        return [Source(path, label, fault=f"no readable zip archive ({one_line(error)})")], []
-    if len(members) > MEMBERS_MAX:
-        return [Source(path, label, fault=f"{len(members)} files in one archive; allowed: {MEMBERS_MAX}")], []
-    data = [each for each in members if _is_data(Path(each)) and not each.lower().endswith(".zip")]
-    others = [harmless(f"{label}/{each}") for each in sorted(set(members).difference(data))]
-    if not members:
-        others = [harmless(label)]
-    return [Source(path, f"{label}/{each}", each) for each in data], others

@@ -2,9 +2,10 @@
 
 import polars as pl
 
+from warm.due import rests
 from warm.fates import Fate
 from warm.intervals import DAY_S, INTERVALS, SESSION_S, Market
-from warm.sessions import iso
+from warm.sessions import Session, iso
 
 SPLITS = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)
 """New shares for an old one, or old ones for a new one, of usual splits; 3:2 is too near to a bad day."""
@@ -15,15 +16,21 @@ NEAR = 0.03
 LONG_WEEKEND_S = 5.5 * DAY_S
 """Sessions further apart than this leave one out."""
 
+WEEKEND_S, WEEKEND_LEAST_S = 3.5 * DAY_S, 1.75 * DAY_S
+"""How far apart Friday's and Monday's bars of currencies are at most, and the last and the first of shorter ones at least."""
+
+BREAK_S = 3600
+"""How long futures rest between two sessions."""
+
 SHOWN_MAX = 5
 
 
-def flag(frame: pl.DataFrame, fates: list[Fate], markets: dict[str, Market]) -> None:
+def flag(frame: pl.DataFrame, fates: list[Fate], markets: dict[str, Market], session: Session) -> None:
     """Tell each file's fate of gaps and jumps among its bars in ``frame`` (adjusted, in order, with ``file``): counts, and the
     first few. Nothing is set aside for them: a gap may be a holiday and a jump a crash.
     """
     limits = pl.DataFrame(
-        [(symbol, *_gap_ms(each)) for symbol, each in markets.items()],
+        [(symbol, *_gap_ms(symbol, each, session)) for symbol, each in markets.items()],
         schema={"symbol": pl.String, "gap_ms": pl.Int64, "break_ms": pl.Int64},
         orient="row",
     )
@@ -49,15 +56,23 @@ def flag(frame: pl.DataFrame, fates: list[Fate], markets: dict[str, Market]) -> 
             fates[int(str(number))].told |= {f"{name}s": group.height, f"{name}s_shown": _shown(group, name)}
 
 
-def _gap_ms(market: Market) -> tuple[int, int]:
-    """Bars further apart than the first leave one out, unless they are further apart than the second: that is a night."""
+def _gap_ms(symbol: str, market: Market, session: Session) -> tuple[int, int]:
+    """Bars further apart than the first leave one out, unless they are further apart than the second: that is a night or, where
+    nights are traded, a weekend.
+    """
     length_s = INTERVALS[market.interval]
-    longest_ms = 1 << 62
-    if market.never_closes or length_s > DAY_S:
-        return round(1.5 * length_s * 1000), longest_ms
-    if length_s == DAY_S:
-        return round(LONG_WEEKEND_S * 1000), longest_ms
-    return round(1.5 * length_s * 1000), round(SESSION_S * 1000)
+    longest_s: float = 1 << 52
+    if length_s > DAY_S:
+        apart_s = 1.5 * length_s, longest_s
+    elif length_s == DAY_S:
+        apart_s = (WEEKEND_S if rests(symbol) else 1.5 * length_s) if market.never_closes else LONG_WEEKEND_S, longest_s
+    elif market.never_closes:
+        apart_s = 1.5 * length_s, WEEKEND_LEAST_S if rests(symbol) else longest_s
+    elif session.of(symbol).days.evening_minutes:
+        apart_s = 1.5 * length_s + BREAK_S, WEEKEND_LEAST_S
+    else:
+        apart_s = 1.5 * length_s, SESSION_S
+    return round(apart_s[0] * 1000), round(apart_s[1] * 1000)
 
 
 def _shown(group: pl.DataFrame, name: str) -> list[str]:

@@ -14,7 +14,7 @@ INTERVALS: dict[str, int] = {
 """Seconds by name. A month is the mean one, a twelfth of 365.25 days."""
 
 SESSION_S = 6.5 * 3600
-"""Length of an American exchange's session."""
+"""Length of New York's session."""
 
 SESSIONS_A_YEAR = 252
 """Its sessions a year."""
@@ -40,8 +40,8 @@ def interval_named(text: str) -> str | None:
     return BY_SECONDS.get(int(found[1]) * _UNIT_S[unit[0]])
 
 
-def bars_a_year(interval: str, *, never_closes: bool) -> float:
-    """Bars of ``interval`` in a year, for annualising volatility: of 365 days of 24 hours, or of 252 sessions of 6.5 hours."""
+def bars_a_year(interval: str, *, never_closes: bool, session_s: float = SESSION_S) -> float:
+    """Bars of ``interval`` in a year, for annualising volatility: of 365 days, or of 252 sessions of ``session_s``."""
     seconds = INTERVALS[interval]
     if interval == "1M":
         return 12.0
@@ -51,14 +51,18 @@ def bars_a_year(interval: str, *, never_closes: bool) -> float:
         return 365 * DAY_S / seconds
     if seconds >= DAY_S:
         return SESSIONS_A_YEAR / (seconds / DAY_S)
-    return SESSIONS_A_YEAR * max(1.0, SESSION_S / seconds)
+    return SESSIONS_A_YEAR * max(1.0, session_s / seconds)
 
 
 class Market(NamedTuple):
-    """What a symbol's bars are: their interval, and whether its market never closes (else it has the exchange's sessions)."""
+    """What a symbol's bars are: their interval, and whether its market never closes (else it has the exchange's sessions).
+
+    ``session_s`` is how long those are, in seconds, of bars that are shorter than one.
+    """
 
     interval: str
     never_closes: bool
+    session_s: float = SESSION_S
 
 
 class Spacing(NamedTuple):

@@ -1,7 +1,7 @@
 """One warm run: files to records to one publication. Clock, run id, store and reporter are given by the caller."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -68,9 +68,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Aliases = NO_ALIASES
     memory: MemoryBound = msgspec.field(default_factory=MemoryBound.of_machine)
 
-    def context(self, now_ms: int) -> Context:
-        """What importers of agents' outputs have to know in a run at ``now_ms``."""
-        return Context(self.session, now_ms, self.as_of_ms, self.calendar, self.skew_ms)
+    def context(self, now_ms: int, markets: Mapping[str, Market] | None = None) -> Context:
+        """What importers of agents' outputs have to know in a run at ``now_ms`` with prices of ``markets``."""
+        return Context(self.session, now_ms, self.as_of_ms, self.calendar, self.skew_ms, self.aliases, markets or {})
 
     def reckoning(self, now_ms: int) -> Reckoning:
         """How stamps of prices become moments in a run at ``now_ms``."""
@@ -84,6 +84,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             zone=self.zone,
             date_order=self.date_order,
             symbols=self.symbols,
+            aliases=self.aliases,
         )
 
 
@@ -175,15 +176,24 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
 
         reporter.stage("indicators")
         report["warnings"] = _past_tables(markets, options.session, now_ms)
+        frame = _latest(bars.frame, markets)
         # What ended before 1970 has no place in a record, whose times begin then.
-        frame = _latest(bars.frame, markets).filter(pl.col("as_of_ms") >= 0)
+        old = dict.fromkeys(frame.filter(pl.col("as_of_ms") < 0).get_column("symbol").sort())
+        if len(old) == frame.height:
+            raise InputRefused(f"{prices}: its last bars are from before 1970; allowed: symbols with bars of later")
+        if old:
+            report["warnings"].append(
+                f"{len(old):,} symbols have no bar of after 1969, and are left out: {', '.join(list(old)[:5])}"
+            )
+            frame = frame.filter(pl.col("as_of_ms") >= 0)
+            markets = {symbol: market for symbol, market in markets.items() if symbol not in old}
         closes = last_closes(bars.frame)
         del bars
 
     reporter.stage("read_agents")
     agents = NO_AGENTS
     if options.agents is not None:
-        agents = read_agents(options.agents, options.context(now_ms), options.choices)
+        agents = read_agents(options.agents, options.context(now_ms, markets), options.choices)
         frame_of_agents, names_of_agents = views_with_aliases(agents.frame, options.aliases)
         agents = agents._replace(frame=frame_of_agents)
         names |= names_of_agents
@@ -242,7 +252,7 @@ def _latest(bars: pl.DataFrame, markets: dict[str, Market]) -> pl.DataFrame:
 
 
 def _a_year(market: Market) -> float:
-    return bars_a_year(market.interval, never_closes=market.never_closes)
+    return bars_a_year(market.interval, never_closes=market.never_closes, session_s=market.session_s)
 
 
 def _add_files(report: dict[str, Any], fates: Sequence[Fate]) -> None:

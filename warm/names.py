@@ -51,7 +51,19 @@ _date = re.compile(
 _clock = re.compile(r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?Z?|\d{1,2}").fullmatch
 _again = re.compile(r" ?\(\d{1,3}\)| - Copy|\.(?i:last)$")
 _span = re.compile(r"\d{1,3}(y|yr|yrs|year|years|mo|days)").fullmatch
-_day = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_.]?)(\d{2})\2(\d{2})(?=\D|$|[0-2]\d[0-5]\d(?:[0-5]\d)?(?!\d))")
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = rf"(?P<name>{'|'.join(_MONTHS)})[a-z]{{0,6}}"
+_days = tuple(
+    re.compile(rf"(?<!\d){each}", re.IGNORECASE)
+    for each in (
+        r"(?P<y>(?:19|20)\d{2})([-_.]?)(?P<m>\d{2})\2(?P<d>\d{2})(?=\D|$|[0-2]\d[0-5]\d(?:[0-5]\d)?(?!\d))",
+        r"(?P<y>(?:19|20)\d{2})(?:([-_])(?P<m>\d{1,2})\2|年(?P<m_>\d{1,2})月)(?P<d>\d{1,2})(?!\d)",
+        rf"(?P<d>\d{{1,2}})[-_. ]?{_MONTH}[-_. ]?(?P<y>(?:19|20)\d{{2}})(?!\d)",
+        rf"(?<![a-z]){_MONTH}[-_. ]?(?P<d>\d{{1,2}})[-_, ]{{1,2}}(?P<y>(?:19|20)\d{{2}})(?!\d)",
+    )
+)
+"""Days as 2024-03-08 or 20240308, 2024-3-8 or 2024年3月8日, 08Mar2024, and March 8, 2024."""
+_day_or_month = re.compile(r"(?<!\d)(\d{1,2})([-_.])(\d{1,2})\2((?:19|20)\d{2})(?!\d)")
 _part = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=&]{0,19}").fullmatch
 _length = re.compile(
     r"(?<![A-Za-z0-9])(\d{1,2})[_ -](?=(?:sec|second|min|minute|hour|day|week|month)s?(?![A-Za-z]))", re.IGNORECASE
@@ -121,18 +133,33 @@ def name_of(source: Source) -> Named:
 
 
 def day_named(name: str, today: date) -> date | None:
-    """The day that ``name`` tells, as 2024-03-08 or 20240308, with or without a time of day, whose zone nothing tells.
+    """The day that ``name`` tells (`_days`), with or without a time of day, whose zone nothing tells.
 
     Of several it is the latest that is not after ``today``, as in a name with the first and the last day of a window: what was
     said is then never taken for older than it is.
+
+    Raises:
+        ValueError: it tells one that can have the day or the month first, and no other; the message is that day.
     """
     days = []
-    for year, _, month, day in _day.findall(name):
-        try:
-            days.append(date(int(year), int(month), int(day)))
-        except ValueError:
-            continue
+    for each in (found for pattern in _days for found in pattern.finditer(name)):
+        parts = each.groupdict()
+        month = parts.get("m") or parts.get("m_") or _MONTHS.index(parts["name"].lower()) + 1
+        days += _dates(parts["y"], month, parts["d"])
+    for each in () if days else _day_or_month.finditer(name):
+        either = {*_dates(each[4], each[1], each[3]), *_dates(each[4], each[3], each[1])}
+        if len(either) > 1:
+            raise ValueError(each[0])
+        days += either
     return max((each for each in days if each <= today), default=min(days, default=None))
+
+
+def _dates(year: str, month: str | int, day: str) -> list[date]:
+    """The day, if there is such a one."""
+    try:
+        return [date(int(year), int(month), int(day))]
+    except ValueError:
+        return []
 
 
 def read_name(stem: str) -> Named:
@@ -141,6 +168,7 @@ def read_name(stem: str) -> Named:
     parts: list[str] = []
     dated = perpetual = False
     stem = _again.sub("", stem)
+    stem = re.sub(r"^(SH|SZ|BJ)#(?=\d{6}$)", r"\1", stem)
     for token in re.split(r"[-_ ,()\[\]]+", _length.sub(r"\1", _date.sub(f" {_DATE} ", stem))):
         told, suggested = interval_named(token), _suggested(token, behind=bool(parts))
         if told is not None:

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from warm.bars.reader import BAR_COLUMNS, PriceFile, Reckoning, read_file
+from warm.bars.reader import BAR_COLUMNS, Alike, PriceFile, Reckoning, read_file
 from warm.due import due_ms
 from warm.errors import InputRefused
 from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.flags import flag
 from warm.formats import PRICES, Choice, Format
-from warm.intervals import INTERVALS, Market
+from warm.intervals import DAY_S, INTERVALS, Market
 from warm.rejects import EXAMPLES_MAX, Example, Rejects
 from warm.rules import PRICES as PRICE_NAMES
 from warm.sessions import Session
@@ -58,9 +58,10 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
     """
     fates = Fates(path, "prices", PRICES, choices)
     parts: list[PriceFile] = []
+    alike = Alike()
 
     def read(source: Source, form: Format, fate: Fate) -> None:
-        part = read_file(source, form, len(parts), reckoning)
+        part = read_file(source, form, len(parts), reckoning, alike)
         parts.append(part)
         fate.told |= part.told | {"unfinished": part.unfinished}
         fate.rows, fate.rejects = part.rows, part.rejects
@@ -92,7 +93,7 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
         raise fates.refused(_why_empty(path, rejects, cut, unfinished, left_out, reckoning.interval))
     if adjusted:
         frame = _adjust(frame)
-    flag(frame, loaded, markets)
+    flag(frame, loaded, markets, reckoning.session)
     return Bars(
         frame.select(BAR_COLUMNS),
         markets,
@@ -138,13 +139,19 @@ def _markets(parts: list[PriceFile], reckoning: Reckoning) -> tuple[dict[str, Ma
             found = ends.setdefault(symbol, {})
             found[part.interval] = max(found.get(part.interval, (known, 0)), (known, newest.get(symbol, 0)))
     intervals = {
-        symbol: wanted or _current(symbol, found, session.of(symbol), never_closes=never[symbol])
+        symbol: wanted or _current(symbol, found, session.of(reckoning.aliases(symbol)), never_closes=never[symbol])
         for symbol, found in sorted(ends.items())
     }
     keep: list[set[str] | None] = [None for _ in parts]
     if several:
         keep = [{symbol for symbol, interval in intervals.items() if interval == part.interval} for part in parts]
-    return {symbol: Market(interval, never[symbol]) for symbol, interval in intervals.items()}, keep
+    return {symbol: _market(symbol, interval, never[symbol], reckoning) for symbol, interval in intervals.items()}, keep
+
+
+def _market(symbol: str, interval: str, never_closes: bool, reckoning: Reckoning) -> Market:  # noqa: FBT001 - as `Market` has it
+    if never_closes or INTERVALS[interval] >= DAY_S:
+        return Market(interval, never_closes)
+    return Market(interval, never_closes, reckoning.session.of(reckoning.aliases(symbol)).days.session_s)
 
 
 def _current(symbol: str, held: dict[str, tuple[bool, int]], session: Session, *, never_closes: bool) -> str:

@@ -1,5 +1,7 @@
 """What a price row must be: one table of reasons, first match wins. Judged on the file's own figures, before adjustment."""
 
+from functools import lru_cache
+
 import polars as pl
 
 from warm.rejects import Rule
@@ -24,8 +26,9 @@ def row_rules(now_ms: int, *, text: bool = False) -> list[Rule]:
     rules: list[Rule] = []
 
     def unread(parsed: str, column: str) -> None:
-        given = pl.col(f"text_{column}").str.strip_chars().str.len_chars() > 0 if text else pl.lit(value=False)
-        rules.append(("unparsable_value", column, pl.col(parsed).is_null() & given.fill_null(value=False)))
+        if text:
+            given = pl.col(f"text_{column}").str.strip_chars().str.len_chars() > 0
+            rules.append(("unparsable_value", column, pl.col(parsed).is_null() & given.fill_null(value=False)))
         rules.append(("missing_value", column, pl.col(parsed).is_null()))
 
     rules.append(("missing_value", "symbol", pl.col("symbol").is_null() | (pl.col("symbol") == "")))
@@ -49,3 +52,11 @@ def row_rules(now_ms: int, *, text: bool = False) -> list[Rule]:
     rules.append(("high_below_close", "high", high < pl.col("close") * below))
     rules.append(("future_bar", "date", pl.col("as_of_ms") > now_ms))
     return rules
+
+
+@lru_cache(maxsize=1)
+def bad_row(now_ms: int) -> pl.Expr:
+    """Whether anything is wrong with a row, null where nothing is known to be. Made once: for a small file that takes longer than
+    looking at its rows.
+    """
+    return pl.any_horizontal(rule for *_, rule in row_rules(now_ms))

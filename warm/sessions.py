@@ -18,8 +18,6 @@ _HOUR_MIN = 60
 _DAY_MIN = 24 * _HOUR_MIN
 _CLOSE = re.compile(r"(\d{2}):(\d{2})")
 
-MOMENT_RULE = "YYYY-MM-DD, or YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or an offset (none means UTC)"
-
 
 def at_minute(day: date, minute: int, zone: ZoneInfo) -> int:
     """``minute`` minutes after midnight of ``day`` on the clock of ``zone``, as milliseconds UTC; 1440 is the day's end."""

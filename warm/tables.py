@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,11 +71,16 @@ def open_table(source: Source) -> Table:
     skipped, (line, *_) = _first_lines(source, 1)
     separator = separator_of(line)
     try:
-        # Of the first line alone: a packed table need not be unpacked for it.
-        header = pl.read_csv(line.encode(), n_rows=0, infer_schema=False, separator=separator).columns
+        header = list(_header(line, separator))
     except _READING as error:
         raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
     return Table(source, header, separator, skipped=skipped)
+
+
+@lru_cache(maxsize=1)
+def _header(line: str, separator: str) -> tuple[str, ...]:
+    """Of the first line alone: a packed table need not be unpacked for it."""
+    return tuple(pl.read_csv(line.encode(), n_rows=0, infer_schema=False, separator=separator).columns)
 
 
 def headless_table(source: Source, count: int) -> Table:

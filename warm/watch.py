@@ -12,9 +12,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
-from warm.files import SUFFIXES
+from warm.finding import SUFFIXES
 
 STOPPED = 0
 QUIET_MS = 400
@@ -57,10 +57,10 @@ def watched(folders: Sequence[Path], stop: threading.Event) -> Iterator[set[str]
 
 def concerns(path: Path, inputs: Sequence[Path]) -> bool:
     """Whether what happened at ``path`` may change what ``inputs``, files and folders, bring: not to hidden files, which are
-    never read, nor to what is neither a folder nor of a kind that is.
+    never read, nor to what is neither a folder nor of a kind that is. A link may lead to any of these.
     """
     for each in inputs:
-        if path == each:
+        if path == each or (path.is_relative_to(each) and path.is_symlink()):
             return True
         if path.is_relative_to(each) and not any(part.startswith(".") for part in path.relative_to(each).parts):
             return path.name.lower().endswith(SUFFIXES) or path.is_dir() or not (path.exists() or path.suffix)
@@ -78,19 +78,22 @@ def watch_inputs(
     """``load`` at once and after each change of ``inputs`` until ``stop`` is set; the exit code. Whatever becomes of a load, the
     next change has the next one. ``say`` is told of what happens: an event and its facts. ``ours`` is a file that loads write.
     """
-    inputs = [each.resolve() for each in inputs]
-    folders = sorted({each if each.is_dir() else each.parent for each in inputs})
-    say("watching", inputs=[str(each) for each in inputs])
+    say("watching", inputs=[str(each.resolve()) for each in inputs])
+    are_folders, away = [each.is_dir() for each in inputs], False
     while not stop.is_set():
-        there = _identities(folders)
+        there = _identities(inputs, are_folders)
         if None in there:
+            if not away:
+                say("away", inputs=[str(each) for each, found in zip(inputs, there, strict=True) if found is None])
+            away = True
             stop.wait(_WAIT_S)
             continue
-        first = True
+        first, away = True, False
+        real = [each.real for each in there if each is not None]
         try:
-            for changes in watching(folders, stop):
-                files = sorted(each for each in changes if concerns(Path(each), inputs) and Path(each) != ours)
-                if stop.is_set() or _identities(folders) != there:
+            for changes in watching(sorted({each.folder for each in there if each is not None}), stop):
+                files = sorted(each for each in changes if concerns(Path(each), real) and Path(each) != ours)
+                if stop.is_set() or _identities(inputs, are_folders) != there:
                     # A folder is away, or another one stands in its place, which nobody watches yet.
                     break
                 if files:
@@ -105,13 +108,26 @@ def watch_inputs(
     return STOPPED
 
 
-def _identities(folders: Sequence[Path]) -> list[tuple[int, int] | None]:
-    found: list[tuple[int, int] | None] = []
-    for each in folders:
+class _There(NamedTuple):
+    """Where an input leads to, the folder that it is watched by, and which one that is."""
+
+    real: Path
+    folder: Path
+    device: int
+    number: int
+
+
+def _identities(inputs: Sequence[Path], are_folders: Sequence[bool]) -> list[_There | None]:
+    """Of each input; None while its folder is away."""
+    found: list[_There | None] = []
+    for each, is_folder in zip(inputs, are_folders, strict=True):
         try:
-            status = each.stat()
-            found.append((status.st_dev, status.st_ino))
-        except OSError:
+            real = each.resolve()
+            folder = real if is_folder else real.parent
+            status = folder.stat()
+            found.append(_There(real, folder, status.st_dev, status.st_ino))
+        except (OSError, RuntimeError):
+            # Python 3.11 calls a loop of links a RuntimeError.
             found.append(None)
     return found
 

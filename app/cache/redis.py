@@ -23,8 +23,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, cast
 
+from app.cache.redis_client import TOO_LONG, answered, client, unless_too_long
 from app.cache.redis_feed import NO_CHANGE, Entries, entries_of, number_of, position_of, records_of, text_of
-from app.cache.scripts import PUBLISH, READ, READ_HASH
+from app.cache.replies import FeedParser
+from app.cache.scripts import NEWEST_CHANGE, PUBLISH, READ, READ_HASH, READ_MEMBERS
 from app.cache.slices import names_on_lines
 from app.cache.store import (
     CHANGES_KEPT,
@@ -45,15 +47,8 @@ from app.cache.upserting import UPSERT
 from app.cache.upserts import checked
 from app.cache.withdrawals import WITHDRAW
 from app.domain.records import KINDS, Kinds
-from app.domain.vector import is_symbol
-from app.errors import StoreEmpty, StoreError, StoreRefused
-from app.withheld import withheld
-
-with withheld("opentelemetry"):
-    from redis.asyncio import BlockingConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from app.domain.vector import SYMBOL_MAX, is_symbol
+from app.errors import StoreEmpty, StoreError
 
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
@@ -88,13 +83,15 @@ class RedisStore:
         self._keys_key = f"{prefix}:keys"
         self._shared_keys = [f"{prefix}:{name}" for name in ("symbols", "run", "changes", "upserted", "values", "upserts")]
         self._read_timeout_s = read_timeout_s
-        self._client = _client(url, password, max_connections, read_timeout_s)
+        self._client = client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
         # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
-        self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s)
-        self._publish_client = _client(url, password, 1, _PUBLISH_S)
+        self._feed_client = client(url, password, 2, feed_wait_s + read_timeout_s, FeedParser)
+        self._publish_client = client(url, password, 1, _PUBLISH_S)
         self._read = self._client.register_script(READ)
         self._read_hash = self._client.register_script(READ_HASH)
+        self._read_members = self._client.register_script(READ_MEMBERS)
+        self._newest_change = self._feed_client.register_script(NEWEST_CHANGE)
         self._upsert = self._publish_client.register_script(UPSERT)
         self._was_there = False
 
@@ -105,7 +102,7 @@ class RedisStore:
         """
         if not symbols:
             return []
-        values = _bounded(await _answered(self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES])))
+        values = _bounded(await answered(self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES])))
         found = [Stored(True, records) for records in self._by_kind(values)]  # noqa: FBT003
         if not all(each.records for each in found):
             # An answer is of one moment, so the first one is not mixed with the second.
@@ -120,7 +117,7 @@ class RedisStore:
         await self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES], client=pipeline)
         pipeline.smismember(self._symbols_key, list(symbols))
         pipeline.exists(self._run_key, self._upserts_key)
-        values, known, published = await _answered(pipeline.execute())
+        values, known, published = await answered(pipeline.execute())
         values = _bounded(values)
         if not published:
             # Flushed, restarted without its data, or another Redis: that a symbol is not there says nothing of the symbol.
@@ -157,7 +154,7 @@ class RedisStore:
                     arguments += [symbol, name, written.as_of_ms, written.value]
                     found = [records[part].value if part in records else b"" for part in parts]
                     arguments += [*found, *[b""] * (most_parts - len(found))]
-        written, kept_newer, pruned, last_id = await _answered(
+        written, kept_newer, pruned, last_id = await answered(
             cast("Any", self._publish_client.eval(PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
@@ -171,7 +168,7 @@ class RedisStore:
             for kind in whole
         ]
         arguments = [self._prefix, run, str(CHANGES_KEPT), str(SYMBOLS_A_CHANGE), "\n".join(lines), *symbols]
-        taken, counts, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
+        taken, counts, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await answered(
             cast("Any", self._publish_client.eval(WITHDRAW, len(keys), *keys, *arguments))
         )
         return Withdrawn(
@@ -196,12 +193,12 @@ class RedisStore:
             arguments.append(len(each.parts))
             for part, value in each.parts.items():
                 arguments += (part, value or b"")
-        return Upserted(*await _answered(self._upsert(keys=[symbols, *others], args=cast("Any", arguments))))
+        return Upserted(*await answered(self._upsert(keys=[symbols, *others], args=cast("Any", arguments))))
 
     async def record(self, kind: str, key: str) -> bytes | None:
         """One value, bounded as those of decisions are."""
         keys = [self._record_key(kind, key)]
-        return _bounded(await _answered(self._read(keys=keys, args=[RECORD_MAX_BYTES])))[0]
+        return _bounded(await answered(self._read(keys=keys, args=[RECORD_MAX_BYTES])))[0]
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
@@ -223,7 +220,7 @@ class RedisStore:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hmget(self._upserts_key, ("at_ms", "newest_as_of_ms"))
         pipeline.scard(self._symbols_key)
-        (at_ms, newest_as_of_ms), symbols = await _answered(pipeline.execute())
+        (at_ms, newest_as_of_ms), symbols = await answered(pipeline.execute())
         try:
             return None if at_ms is None else RunInfo("", int(at_ms), int(newest_as_of_ms), symbols, 0, 0)
         except (TypeError, ValueError) as error:
@@ -233,12 +230,13 @@ class RedisStore:
         """The loaded universe, sorted."""
         # In parts, and put together in parts: 100,000 names at once, and sorting them, would hold up the event loop.
         parts: list[list[str]] = []
-        cursor = 0
+        cursor = b"0"
         while True:
-            cursor, found = await _answered(self._client.sscan(self._symbols_key, cursor, count=_SYMBOLS_AT_ONCE))
+            part: list[bytes | int] = [cursor, _SYMBOLS_AT_ONCE, SYMBOL_MAX]
+            cursor, *found = await answered(self._read_members(keys=[self._symbols_key], args=part))
             # Nobody can ask for what is no symbol, whoever has put it there.
             parts.append(sorted(filter(is_symbol, (member.decode("ascii", "replace") for member in found))))
-            if not cursor:
+            if cursor == b"0":
                 break
         symbols: list[str] = []
         # A scan may name a member twice.
@@ -252,21 +250,15 @@ class RedisStore:
         """Id of the newest change there ever was, trimmed or not (``0-0`` without a stream), and of the newest that carries
         values, if there was one.
         """
-        return text_of(str(await _answered(self._newest_change())), await self._newest_value())
+        return text_of(await self._newest_id(), await self._newest_value())
+
+    async def _newest_id(self) -> str:
+        newest = await answered(self._newest_change(keys=[self._changes_key]))
+        return NO_CHANGE if newest is None else _text(newest)
 
     async def _newest_value(self) -> str:
-        found = await _answered(cast("Any", self._feed_client.hget(self._upserts_key, "last_id")))
+        found = await answered(cast("Any", self._feed_client.hget(self._upserts_key, "last_id")))
         return NO_CHANGE if found is None else _text(found)
-
-    async def _newest_change(self) -> str:
-        try:
-            found = await self._feed_client.xinfo_stream(self._changes_key)
-        except ResponseError as error:
-            if "no such key" in str(error):
-                return NO_CHANGE
-            raise
-        newest: bytes = found["last-generated-id"]
-        return newest.decode()
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """XREAD BLOCK from ``after``; then see whether ``after`` itself is still there.
@@ -280,10 +272,15 @@ class RedisStore:
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
         streams = {self._changes_key: after_id, self._values_key: after_value_id}
-        answer = await _answered(self._feed_client.xread(cast("Any", streams), count=CHANGES_READ, block=block_ms))
-        entries, of_values = (entries_of(answer, key.encode()) for key in streams)
+        feed, key = self._feed_client, self._changes_key
+        answer = await answered(unless_too_long(feed.xread(cast("Any", streams), count=CHANGES_READ, block=block_ms)))
+        if answer is TOO_LONG:
+            # As below: not an entry of ours.
+            return Changes(await self.feed_position(), (), lost=True)
+        entries, of_values = (entries_of(answer, each.encode()) for each in streams)
         values, last_value_id, values_lost = await self._values(of_values, after_value_id)
-        lost = not await _answered(self._feed_client.xrange(self._changes_key, after_id, after_id, count=1))
+        # If it is too long to be read, it is there.
+        lost = not await answered(unless_too_long(feed.xrange(key, after_id, after_id, count=1)))
         if lost and not entries:
             after_id, lost = await self._look_at_end(after_id)
         try:
@@ -300,9 +297,9 @@ class RedisStore:
 
     async def _look_at_end(self, after_id: str) -> tuple[str, bool]:
         """Where nothing came, and ``after_id`` is not there: the id to go on from, and whether something is lost."""
-        newest_id = str(await _answered(self._newest_change()))
+        newest_id = await self._newest_id()
         gone = newest_id == NO_CHANGE and self._was_there
-        emptied = gone and not await _answered(self._feed_client.exists(self._run_key, self._upserts_key))
+        emptied = gone and not await answered(self._feed_client.exists(self._run_key, self._upserts_key))
         self._was_there = self._was_there and not emptied
         return newest_id, newest_id != after_id or emptied
 
@@ -312,7 +309,7 @@ class RedisStore:
             records, last_id = records_of(entries), entries[-1][0].decode()
             # What an entry that is not ours was meant to say cannot be known, so anything may have changed.
             return records or (), last_id, records is None or entries[0][1].get(b"after") != after_id.encode()
-        if after_id == NO_CHANGE or await _answered(self._feed_client.xrange(self._values_key, after_id, after_id, count=1)):
+        if after_id == NO_CHANGE or await answered(self._feed_client.xrange(self._values_key, after_id, after_id, count=1)):
             return (), after_id, False
         newest_id = await self._newest_value()
         # One that is newer has come meanwhile, and is read next.
@@ -330,7 +327,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """PING."""
-        await _answered(cast("Any", self._client.ping()))
+        await answered(cast("Any", self._client.ping()))
 
     async def keys(self) -> dict[str, bytes]:
         """What has no text for a name is no key of ours."""
@@ -339,16 +336,16 @@ class RedisStore:
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         """What stands there, but for names and values that are too long to be ours."""
-        found = await _answered(self._read_hash(keys=[key], args=[_FIELD_MAX_BYTES]))
+        found = await answered(self._read_hash(keys=[key], args=[_FIELD_MAX_BYTES]))
         return dict(zip(found[::2], found[1::2], strict=True))
 
     async def put_key(self, key_id: str, record: bytes) -> None:
         """HSET."""
-        await _answered(cast("Any", self._client.hset(self._keys_key, key_id, cast("str", record))))
+        await answered(cast("Any", self._client.hset(self._keys_key, key_id, cast("str", record))))
 
     async def remove_key(self, key_id: str) -> bool:
         """HDEL."""
-        return bool(await _answered(cast("Any", self._client.hdel(self._keys_key, key_id))))
+        return bool(await answered(cast("Any", self._client.hdel(self._keys_key, key_id))))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -364,35 +361,6 @@ class RedisStore:
 def _bounded(values: list[bytes | None]) -> list[bytes | None]:
     """``values``, with nothing that can be read in the place of one that is too long."""
     return [b"" if value is not None and len(value) > RECORD_MAX_BYTES else value for value in values]
-
-
-def _client(url: str, password: str, max_connections: int, timeout_s: float) -> Redis:
-    pool = BlockingConnectionPool.from_url(
-        url,
-        # One in the URL would win; the settings refuse both.
-        password=password or None,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=min(timeout_s, 2.0),
-        # One retry, at once: a connection the server closed while idle fails on its next use. The client's own defaults (ten
-        # retries of five seconds) would hold a request for a minute.
-        retry=Retry(NoBackoff(), 1),
-        client_name="decide",
-    )
-    return Redis.from_pool(pool)
-
-
-async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies have no narrower type than what was asked for
-    """The reply, with everything that can go wrong between here and Redis as one error of ours."""
-    try:
-        return await command
-    except (AuthenticationError, NoPermissionError) as error:
-        raise StoreRefused(
-            f"Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files: {error}"
-        ) from error
-    except (RedisError, OSError, TimeoutError, ValueError) as error:
-        raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
 
 
 def _text(raw: bytes) -> str:

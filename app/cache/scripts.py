@@ -196,6 +196,25 @@ end
 return found
 """
 
+# The stream's newest id, without its entries, which may be of any length; nothing without a stream.
+NEWEST_CHANGE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local facts = redis.call('XINFO', 'STREAM', KEYS[1])
+for at = 1, #facts, 2 do
+  if facts[at] == 'last-generated-id' then return facts[at + 1] end
+end
+"""
+
+# A part of a set, as SSCAN has it: the cursor to go on from, then members, without those longer than ARGV[3] bytes.
+READ_MEMBERS = """
+local cursor, members = unpack(redis.call('SSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2]))
+local found = {cursor}
+for _, member in ipairs(members) do
+  if #member <= tonumber(ARGV[3]) then found[#found + 1] = member end
+end
+return found
+"""
+
 # A hash, as names and values in turn; without those longer than ARGV[1] bytes: whoever asks holds all of the answer at once.
 READ_HASH = """
 local found = {}

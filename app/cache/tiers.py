@@ -30,7 +30,7 @@ from app.cache.slices import in_slices
 from app.cache.store import Record, Store, Stored
 from app.cache.unforeseen import report
 from app.cache.waiting import wait_for_all
-from app.domain.evidence import Trouble
+from app.domain.evidence import Evidence, Trouble
 from app.domain.records import KINDS, Kinds
 from app.errors import RecordError, StoreEmpty, StoreError
 
@@ -76,6 +76,7 @@ class Tiers:
         max_pending: int,
         slow_s: float,
         kinds: Kinds = KINDS,
+        on_read: Callable[[Evidence], None] = lambda _: None,
     ) -> None:
         self.memory = memory
         self.kinds = kinds
@@ -84,7 +85,7 @@ class Tiers:
         self.store = store
         self._meters = meters
         self._clock = clock
-        self._max_pending = max_pending
+        self._max_pending, self._on_read = max_pending, on_read
         self._loads: dict[str, Load] = {}
         # Also those that are here and not yet given to all who wait for them.
         self._alive: weakref.WeakSet[Load] = weakref.WeakSet()
@@ -362,5 +363,6 @@ class Tiers:
         if load.moved:
             self.memory.supersede(load.symbol, evidence, load.since)
         else:
+            self._on_read(evidence)
             evidence = self.memory.put(load.symbol, evidence, load.since).evidence
         return Lookup(evidence, "l2", proven=True, age_s=0.0)

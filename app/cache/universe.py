@@ -36,16 +36,15 @@ class Universe:
         Raises:
             StoreError: L2 does not answer.
         """
-        self.begin()
-        assert self.reading is not None
         # Who goes away takes the read from nobody.
-        return await asyncio.shield(self.reading)
+        return await asyncio.shield(self.begin())
 
-    def begin(self) -> None:
-        """Begin to read the symbols, if nobody has; awaits nothing."""
+    def begin(self) -> asyncio.Task[list[str]]:
+        """The reading that is under way, begun if there was none; awaits nothing."""
         if self.reading is None:
             self.reading = asyncio.get_running_loop().create_task(self._store.symbols())
             self.reading.add_done_callback(self._keep)
+        return self.reading
 
     def _keep(self, reading: asyncio.Task[list[str]]) -> None:
         failed = reading.cancelled() or reading.exception() is not None

@@ -16,6 +16,7 @@ from pathlib import Path
 from app.arguments import Parser
 from app.cache.opening import open_store
 from app.cache.store import Withdrawn
+from app.domain.aliases import NO_ALIASES, Aliases, make_aliases
 from app.domain.symbols import canonical_symbol
 from app.domain.text import harmless
 from app.domain.vector import SYMBOL_RULE, is_symbol
@@ -83,13 +84,14 @@ def _taken(done: Withdrawn) -> str:
     return f"{taken}\nwritten by {_counted(len(done.runs), 'run')}: {_names(done.runs)}" if done.runs else taken
 
 
-def tell(done: Withdrawn, run: str) -> int:
+def tell(done: Withdrawn, run: str, aliases: Aliases = NO_ALIASES) -> int:
     """Say what was done, on standard output, and what was not there, on standard error; the exit code."""
     if done.symbols:
         print(_taken(done), _left(done), _NEXT, sep="\n")
     wrong = ""
     if done.unknown:
-        wrong = f"not in the store: {_names(done.unknown)}"
+        kept = [f"; {harmless(each)} is kept as {aliases(each)}" for each in done.unknown if aliases(each) != each]
+        wrong = f"not in the store: {_names(done.unknown)}{''.join(kept[:_NAMES_SHOWN])}"
     elif not done.symbols:
         wrong = f"not in the store: any record of run {harmless(run)[:80]} (cache.run of an answer and run of /status name runs)"
     if wrong:
@@ -113,7 +115,7 @@ async def _withdraw(settings: Settings, arguments: argparse.Namespace) -> int:
         return 3
     finally:
         await store.close()
-    return tell(done, run)
+    return tell(done, run, make_aliases(settings.symbol_aliases, settings.stablecoins))
 
 
 def main(given: Sequence[str]) -> int:

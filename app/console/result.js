@@ -34,6 +34,7 @@ function aged(input) {
 // Beside a live price the bars' age is told apart from it: that of the price is not known.
 function priceChips(input, livePrice) {
   if (livePrice === null) return [inputChip("Price", input)];
+  if (input.live_price_ignored) return [chip("Live price", `${price(livePrice)}, ignored`, "warn"), inputChip("Price", input)];
   const bars = input.status === "present" ? chip("Bars", `${age(input.age_s)} old`) : inputChip("Bars", input);
   return [chip("Live price", price(livePrice)), bars];
 }

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 _ENDS = ".-/:="
 """A symbol's root ends at the first of these: XYZ of XYZ.US, BTC of BTC-USDT, 600519 of 600519.SHH."""
 _LOOKED_AT = 64
+_WIDTHS = (4, 5)
+"""Digits of a number in Hong Kong, as Yahoo and as others have it."""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SHORT = 6
 _LEAST = 3
@@ -17,13 +19,30 @@ _LEAST = 3
 
 def nearest(symbol: str, universe: Sequence[str], most: int = 3) -> tuple[str, ...]:
     """Up to ``most`` symbols of ``universe``, which is sorted, that ``symbol``, in the canonical spelling, may be meant to be."""
-    root = root_of(symbol)
-    roots = [root, symbol.partition(":")[2]] if ":" in symbol and "-" not in symbol else [root]
-    same = [each for name in roots if name for each in _beginning(name, universe) if root_of(each) == name and each != symbol]
+    same = [
+        each
+        for name in dict.fromkeys(_roots(symbol))
+        if name
+        for each in _beginning(name, universe)
+        if root_of(each) == name and each != symbol
+    ]
     if same:
         is_pair = "-" in symbol
         return tuple(sorted(same, key=lambda each: (("-" in each) != is_pair, abs(len(each) - len(symbol))))[:most])
     return tuple(dict.fromkeys(_slips(symbol, universe)))[:most]
+
+
+def _roots(symbol: str) -> Iterator[str]:
+    """The root of ``symbol``, and as others spell it: behind its exchange, as an index (``^GSPC``), a number with more zeros."""
+    exchange, _, behind = symbol.partition(".")
+    root = behind if behind.isdigit() and exchange.isalpha() else root_of(symbol)
+    yield root
+    if ":" in symbol and "-" not in symbol:
+        yield symbol.partition(":")[2]
+    if root.isdigit():
+        yield from (root.lstrip("0").zfill(width) for width in _WIDTHS)
+    else:
+        yield root.removeprefix("^") if root.startswith("^") else f"^{root}"
 
 
 def root_of(symbol: str) -> str:

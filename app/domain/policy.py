@@ -316,7 +316,8 @@ class Policy:
             # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
             if summary.used == 0:
                 usable[_AGENTS] = False
-                statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else "abstained"
+                summed_up = "summaries_alone" if agents.views and not summary.abstained else "abstained"
+                statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else summed_up
         # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
         if usable[_PRICE] and has_no_view(price.values):
             statuses[_PRICE], reasons[_PRICE] = "missing", "too_few_bars"

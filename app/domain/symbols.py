@@ -37,16 +37,23 @@ _dated = re.compile(r"(.+)[-_](?:\d{6}|\d{1,2}[A-Z]{3}\d{2})").fullmatch
 _share_class = re.compile(r"([A-Z]{1,5})[-/]([A-Z])").fullmatch
 _american = re.compile(r"([A-Z0-9]{1,6}(?:[-/_][A-Z]{1,2})?)\.US").fullmatch
 _chinese = re.compile(r"(?:(SH|SZ|BJ)(?:SE)?\.?)?(\d{6})").fullmatch
-_CHINESE = {"5": "SH", "6": "SH", "9": "SH", "0": "SZ", "1": "SZ", "2": "SZ", "3": "SZ", "4": "BJ", "8": "BJ", "92": "BJ"}
-"""The exchange that a Chinese number is of, by its first digits."""
+_CHINESE = {
+    **dict.fromkeys(("60", "68", "90", "50", "51", "52", "53", "55", "56", "58", "11"), "SH"),
+    **dict.fromkeys(("000", "001", "002", "003", "300", "301", "302", "200", "399", "12", "15", "16", "18"), "SZ"),
+    **dict.fromkeys(("43", "82", "83", "87", "92"), "BJ"),
+}  # fmt: skip
+"""The exchange that a Chinese number is of, by its first digits: numbers of six digits that begin otherwise are of Seoul."""
+_chinese_suffix = re.compile(r"(\d{6})\.(SS|SHH|XSHG|SHZ|XSHE)").fullmatch
+_CHINESE_SUFFIXES = {"SS": "SH", "SHH": "SH", "XSHG": "SH", "SHZ": "SZ", "XSHE": "SZ"}
+"""Yahoo's, Alpha Vantage's and JoinQuant's suffixes, by Tushare's, which mean the same."""
 
 
 def canonical_symbol(text: str) -> str:
     """``text`` in the canonical spelling; what is no symbol at all comes back in upper case. Idempotent.
 
     ``btcusdt``, ``BTC/USDT`` and ``BTC_USDT`` are ``BTC-USDT``; ``EURUSD=X`` is ``EUR-USD``; ``BRK-B`` and ``BRK/B`` are
-    ``BRK.B``; ``600519`` is ``600519.SH``. A pair written in one word is taken apart only from six characters on, which no
-    American ticker has.
+    ``BRK.B``; ``600519`` and ``600519.SS`` are ``600519.SH``. A pair written in one word is taken apart only from six characters
+    on, which no American ticker has.
     """
     symbol = text.upper()
     if found := _american(symbol):
@@ -65,8 +72,10 @@ def canonical_symbol(text: str) -> str:
         return f"{found[1]}.{found[2]}"
     if found := _chinese(symbol):
         exchange, number = found.groups()
-        exchange = exchange or _CHINESE.get(number[:2]) or _CHINESE.get(number[0])
+        exchange = exchange or _CHINESE.get(number[:2]) or _CHINESE.get(number[:3])
         return f"{number}.{exchange}" if exchange else symbol
+    if found := _chinese_suffix(symbol):
+        return f"{found[1]}.{_CHINESE_SUFFIXES[found[2]]}"
     return symbol
 
 

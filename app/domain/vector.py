@@ -104,6 +104,7 @@ HISTORY_BARS = 120
 
 HISTORY_SCHEMA: str = fingerprint("decide-history-1", HISTORY_FIELDS)
 
+SYMBOL_MAX = 32
 SYMBOL_PATTERN = r"^[A-Z0-9^][A-Z0-9._:/=^&-]{0,31}$"
 SYMBOL_RULE = "1 to 32 of A-Z 0-9 . _ : / = ^ & -, beginning with a letter, a digit or ^"
 REASONING_MAX = 280

@@ -13,9 +13,11 @@ and nobody is ended in its place. Rather nobody than the wrong one: who is not f
 import array
 import asyncio
 import contextlib
+import errno
 import os
 import select
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -173,12 +175,12 @@ def _copy_of(number: int) -> socket.socket:
     Raises:
         OSError: it is no socket.
     """
-    copy = os.dup(number)
-    try:
-        return socket.socket(fileno=copy)
-    except OSError:
-        os.close(copy)
-        raise
+    # What is no socket must not be copied: closing a copy of the store's file takes from the whole process every lock that SQLite
+    # has on it. Then the next one to close the store, a warm run say, removes the log under the server, which never hears of it
+    # again. If the number has become a file's since it was looked at, the copy stays open.
+    if not stat.S_ISSOCK(os.fstat(number).st_mode):
+        raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+    return socket.socket(fileno=os.dup(number))
 
 
 def _unread_bytes(found: socket.socket) -> int:

@@ -37,7 +37,7 @@ from app.payloads import (
     inputs_type,
 )
 from app.routes.decoding import invalid
-from app.routes.live_prices import ANY_PRICE, LivePrices
+from app.routes.live_prices import ANY_PRICE, LivePrices, unused
 from app.routes.prepared import Prepared, prepare
 from app.routes.suggestions import Suggestions
 
@@ -305,8 +305,8 @@ class Decider:
         self._meters.decisions(decision.action, cache.tier, judged.level).count += 1
         self._oldest.served(decision.used)
         response = self._response(request, symbol, evidence, decision, cache, started)
-        if ignored is not None:
-            of_price = structs.replace(response.inputs.price, live_price_ignored=ignored)
+        if why := ignored or unused(price, judged.price):
+            of_price = structs.replace(response.inputs.price, live_price_ignored=why)
             return structs.replace(response, inputs=structs.replace(response.inputs, price=of_price))
         return response
 

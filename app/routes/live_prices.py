@@ -34,3 +34,8 @@ class LivePrices(NamedTuple):
 
 
 ANY_PRICE = LivePrices()
+
+
+def unused(price: float | None, bars: PriceRecord | None) -> str | None:
+    """Why a live price does not count where the decision rests on no ``bars``; None where it does, and without one."""
+    return None if price is None or bars is not None else f"{price:g}; there are no bars, or none that count, for it to carry on"

@@ -19,6 +19,7 @@ from app.cache.waiting import wait_for_store
 from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError
 from app.middleware.drain import Drain
+from app.observe.clocks import ReplayClock
 from app.observe.exposition import Exposition
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
@@ -135,6 +136,8 @@ class StatusRoutes:
             wrong.append(old)
         if -age_ms > limits.skew_ms:
             wrong.append("the newest input is ahead of the clock")
+        if isinstance(now := self._decider.now_ms, ReplayClock) and now.beyond_ms is not None:
+            wrong.append(f"a record is of {iso(now.beyond_ms)}, later than the newest that the store names")
         if counted.neutral * _NEUTRAL_TOO_MANY > counted.decisions:
             share = f"{counted.neutral} of {counted.decisions} decisions of the last {window_s:.0f} s rest on no input"
             wrong.append(f"{share} (the last: {self._decider.neutral_reason})")

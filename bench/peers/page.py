@@ -12,6 +12,8 @@ from bench.peers import planning
 from bench.peers.findings import Findings, Row, Size, Step, Table
 from bench.peers.sampling import Spread
 
+KEPT = "<!-- below: measured by other commands, kept as it is -->"
+
 _OURS, _THEIRS, _LIMIT = "#1f77b4", "#7f7f7f", "#c7c7c7"
 
 
@@ -155,8 +157,14 @@ def markdown(findings: Findings, pictures: Sequence[str]) -> str:
     return template
 
 
+def kept(path: Path) -> str:
+    """What stands below the tables of an earlier page: figures of other commands, from the line ``KEPT`` on; none without it."""
+    _, mark, below = path.read_text(encoding="utf-8").partition(KEPT) if path.exists() else ("", "", "")
+    return f"\n{mark}{below}" if mark else ""
+
+
 def write(findings: Findings, folder: Path) -> list[Path]:
-    """``RESULTS.json``, ``RESULTS.md`` and three pictures."""
+    """``RESULTS.json``, ``RESULTS.md`` and three pictures. What an earlier page has below the line ``KEPT`` stays."""
     folder.mkdir(parents=True, exist_ok=True)
     json_path, page_path = folder / "RESULTS.json", folder / "RESULTS.md"
     names = [f"RESULTS-{name}.svg" for name in ("hits", "open", "growth")]
@@ -164,7 +172,7 @@ def write(findings: Findings, folder: Path) -> list[Path]:
     _draw(folder / names[0], lambda axes: _hits(axes, findings.table("hits")))
     _draw(folder / names[1], lambda axes: _open(axes, findings))
     _draw(folder / names[2], lambda axes: _growth(axes, findings.sizes))
-    page_path.write_text(markdown(findings, names), encoding="utf-8")
+    page_path.write_text(markdown(findings, names) + kept(page_path), encoding="utf-8")
     return [json_path, page_path, *(folder / name for name in names)]
 
 

@@ -1,4 +1,4 @@
-"""A container that systemd runs, with Decide installed as the README says; a test uses it by the commands an operator has."""
+"""A container that systemd runs, with Decide installed as ops/README.md says; a test uses it by the commands an operator has."""
 
 import os
 import shlex
@@ -99,8 +99,8 @@ class Machine:
         return self.shell("journalctl --no-pager --output cat --unit decide --unit decide-warm").output[-6000:]
 
     def readme(self, first: str) -> str:
-        """The command in the README that begins so, as root runs it."""
-        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        """The command in ops/README.md that begins so, as root runs it."""
+        text = (ROOT / "ops" / "README.md").read_text(encoding="utf-8")
         lines = text[text.index(first) :].splitlines()
         last = next(number for number, line in enumerate(lines) if not line.endswith("\\"))
         return "\n".join(lines[: last + 1]).replace("sudo ", "")

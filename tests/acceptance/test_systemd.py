@@ -78,7 +78,7 @@ def test_it_runs_as_nobody_and_may_nothing(machine: Machine) -> None:
 
 
 def test_who_may_write_to_the_socket_may_call_and_nobody_else(machine: Machine) -> None:
-    """A group of bots, as the README has it; somebody who is not in it is told why not."""
+    """A group of bots, as ops/README.md has it; somebody who is not in it is told why not."""
     machine.must(
         "groupadd --system --force decide-bots; id bot || useradd --system --groups decide-bots bot; id guest || useradd guest"
     )
@@ -99,7 +99,7 @@ def test_keys_are_switched_on_by_the_readmes_steps(machine: Machine) -> None:
         # The machine has no OpenSSL.
         rand = "openssl() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'; }; "
         for step in (
-            "openssl rand",
+            "openssl rand -hex 32 |",
             "echo ACCESS=keys",
             "sudo sed -i '/api_key",
             "sudo systemctl daemon-reload && sudo systemctl restart",

@@ -142,3 +142,15 @@ def test_everything_is_written_into_one_folder(tmp_path: Path) -> None:
     paths = page.write(_findings(), tmp_path / "out")
     assert sorted(paths) == sorted((tmp_path / "out").iterdir())
     assert [path.suffix for path in paths] == [".json", ".md", ".svg", ".svg", ".svg"]
+
+
+def test_a_page_that_is_written_anew_keeps_what_other_commands_measured(tmp_path: Path) -> None:
+    """What stands below the line is kept, once, however often the tables above it change."""
+    _, path, *_ = page.write(_findings(), tmp_path)
+    path.write_text(f"old tables\n{page.KEPT}\n\n## Traces\n", encoding="utf-8")
+    for _ in range(2):
+        page.write(_findings(), tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith(f"\n{page.KEPT}\n\n## Traces\n")
+    assert text.count("## Traces") == 1
+    assert "old tables" not in text

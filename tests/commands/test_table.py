@@ -82,7 +82,7 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -
     assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
 
 
-@pytest.mark.parametrize("name", ["bench", "demo"])
+@pytest.mark.parametrize("name", ["bench", "demo", "warm"])
 def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, tmp_path: Path) -> None:
     """Whoever wonders whether to install it can read what it does."""
     program = (
@@ -215,9 +215,11 @@ def test_completion_is_printed_for_every_shell(shell: str, capsys: pytest.Captur
         subprocess.run([executable, "-n", "/dev/stdin"], input=script, text=True, timeout=60, check=True)
 
 
-def test_the_readme_names_every_shell() -> None:
+def test_the_readme_of_app_names_every_shell() -> None:
     """Those that completion is printed for, and no others."""
-    (row,) = re.findall(r"(?m)^\| `completion SHELL` \| for ([a-z, ]+):", (ROOT / "README.md").read_text(encoding="utf-8"))
+    (row,) = re.findall(
+        r"(?m)^\| `completion SHELL` \| for ([a-z, ]+):", (ROOT / "app" / "README.md").read_text(encoding="utf-8")
+    )
     assert sorted(row.split(", ")) == sorted(shtab.SUPPORTED_SHELLS)
 
 

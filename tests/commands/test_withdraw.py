@@ -9,6 +9,7 @@ import pytest
 from app.cache.opening import open_store
 from app.cache.store import Row, Stored, Withdrawn
 from app.commands.withdraw import main, tell
+from app.domain.aliases import Aliases
 from tests.records import AS_OF_MS, row, run_info
 
 _YEARS_MS = 10 * 365 * 86_400_000
@@ -96,6 +97,13 @@ def test_a_symbol_that_is_not_there_is_named_and_the_others_go(shop: Shop, capsy
     said = capsys.readouterr()
     assert said.err == "not in the store: APPL\n"
     assert said.out.startswith("withdrew 1 price record and 1 agent record of 1 symbol: AAPL\n")
+
+
+def test_a_symbol_that_is_kept_under_another_name_is_told_with_that(capsys: pytest.CaptureFixture[str]) -> None:
+    """Callers may use it, and nothing of that name is in the store."""
+    done = Withdrawn((), {"price": 0, "agents": 0}, (), ("BTC-USD", "X"), 2, 0, "", "", "")
+    assert tell(done, "", Aliases({"BTC-USD": "BTC-USDT"})) == 1
+    assert "not in the store: BTC-USD, X; BTC-USD is kept as BTC-USDT; nothing was removed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def ours(code: str) -> dict[date, Hours]:
 def minutes(hours: making.Hours) -> Hours:
     """A library's hours in minutes after midnight."""
     opens, closes, *pause = (each.hour * 60 + each.minute for each in (hours.opens, hours.closes, *(hours.pause or ())))
-    return Hours(opens, closes, (pause[0], pause[1]) if pause else None)
+    # What closes before it opens has opened the evening before.
+    return Hours(opens - (1440 if opens > closes else 0), closes, (pause[0], pause[1]) if pause else None)
 
 
 def libraries(code: str) -> tuple[dict[date, Hours], dict[date, Hours] | None]:

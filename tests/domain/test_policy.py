@@ -21,6 +21,9 @@ POLICY = Policy(HYBRID_1, LIMITS)
 BOTH = evidence_of(price_record(), agent_record())
 
 
+SUMMED_UP = msgspec.structs.replace(agent_view("manager"), status="summary")
+
+
 def _too_few_bars(rsi_14: float | None = None) -> PriceRecord:
     """Only what the first bars give."""
     return price_record(sma_ratio_20_50=None, return_20=None, rsi_14=rsi_14, macd_histogram=None, range_position_20=None)
@@ -170,6 +173,8 @@ def test_age_decides_what_an_input_is(
         (evidence_of(price_record(), agent_record(views=(failed_view(),))), "price_only", "agents_failed"),
         (evidence_of(price_record(), agent_record(views=(agent_view("a", None),))), "price_only", "agents_abstained"),
         (evidence_of(price_record(), agent_record(views=())), "price_only", "agents_abstained"),
+        (evidence_of(price_record(), agent_record(views=(SUMMED_UP,))), "price_only", "agents_summaries_alone"),
+        (evidence_of(price_record(), agent_record(views=(SUMMED_UP, agent_view("a", None)))), "price_only", "agents_abstained"),
         (evidence_of(_too_few_bars(), agent_record()), "agents_only", "price_too_few_bars"),
         (evidence_of(price_record(ewma_volatility_33=None), agent_record()), "agents_only", "price_too_few_bars"),
         (evidence_of(_too_few_bars(), None, None, "absent"), "neutral", "price_too_few_bars"),

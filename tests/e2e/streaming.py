@@ -1,6 +1,7 @@
 """Clients of /stream and /ws, by hand, for tests that must see every byte and every end."""
 
 import json
+import select
 import socket
 import time
 from pathlib import Path
@@ -75,6 +76,12 @@ class EventSource:
         except BrokenPipeError:
             return True
         return False
+
+    def wait_for_reset(self) -> None:
+        """Return once the server has reset the connection, which is not read meanwhile."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        assert poll.poll(_WAIT_S * 1000), f"no reset within {_WAIT_S} s"
 
     def read_on(self) -> None:
         """Read until the connection ends."""

@@ -108,6 +108,15 @@ def test_what_is_shown_follows_a_change_by_itself(console: Console, place: Place
     console.check()
 
 
+def test_a_live_price_that_does_not_count_is_shown_as_ignored(console: Console, place: Place) -> None:
+    """There are no bars which it could carry on."""
+    place.publish(1, replaced(row("NEW"), price=None, history=None))
+    console.decide("NEW", "101.5")
+    expect(console.page.locator("#inputs")).to_contain_text("Live price 101.50, ignored")
+    expect(console.page.locator("#inputs")).to_contain_text("missing")
+    console.check(refused=True)
+
+
 def test_what_is_shown_never_lags_behind_while_it_says_live(console: Console, place: Place) -> None:
     """From the change to the answer the dot says that the page is behind it."""
     page = console.page

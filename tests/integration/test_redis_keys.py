@@ -1,6 +1,7 @@
 """Redis whose keys somebody else touched: wrong types, foreign members, everything flushed."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
@@ -12,6 +13,8 @@ from app.cache.store import RECORD_MAX_BYTES
 from app.errors import StoreEmpty, StoreError
 from tests.records import AS_OF_MS, raw_of, row, run_info, stored
 from tests.servers import RedisServer, redis_executable
+
+_LARGE = 64 * 1024 * 1024
 
 
 def _open(url: str) -> RedisStore:
@@ -139,6 +142,69 @@ def test_of_values_that_no_record_can_have_only_a_part_is_sent(redis_url: str) -
         assert (raw_of(first, "price"), raw_of(second, "agents"), history) == (b"", b"", b"")
         assert all((raw_of(first, "agents"), raw_of(second, "price"), raw_of(third, "price"), raw_of(third, "agents")))
         assert 3 * RECORD_MAX_BYTES < sent < 3.1 * RECORD_MAX_BYTES
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_no_reply_is_read_beyond_its_bound(redis_url: str) -> None:
+    """An entry of the feed says that anything may have changed, a member is none; neither costs more than a few megabytes."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish_run([row("A")], run_info("r1"))
+        position = await store.feed_position()
+        with redis.Redis.from_url(redis_url) as client:
+            planted = cast("bytes", client.xadd("decide:1:changes", {"symbols": b"x" * _LARGE})).decode()
+            client.sadd("decide:1:symbols", b"y" * _LARGE)
+            tracemalloc.start()
+            found = await store.changes(position, 0.05)
+            assert (found.last_id, found.symbols, found.lost) == (planted, (), True)
+            again = await store.changes(planted, 0.05)
+            assert (again.last_id, again.symbols, again.lost) == (planted, (), False)
+            assert await store.feed_position() == planted
+            assert await store.symbols() == ["A"]
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert most < _LARGE / 2
+            await store.publish_run([row("B")], run_info("r2"))
+            told = await store.changes(planted, 0.05)
+            assert (told.symbols, told.lost) == (("B",), False)
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_reply_that_is_too_long_ends_the_read_and_not_the_store(redis_url: str) -> None:
+    """Many fields that are each short enough are one reply all the same."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish_run([row("A")], run_info())
+        with redis.Redis.from_url(redis_url) as client:
+            for first in range(0, 2200, 100):
+                client.hset("decide:1:keys", mapping={str(at): b"x" * 65_000 for at in range(first, first + 100)})
+        with pytest.raises(StoreError, match="a reply of more than 134,217,728 bytes"):
+            await store.keys()
+        assert (await store.get_many(["A"]))[0].known
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_connection_that_redis_closes_while_the_feed_waits_is_opened_anew(redis_url: str) -> None:
+    """The wait goes on over another one."""
+
+    async def work() -> None:
+        store = _open(redis_url)
+        await store.publish_run([row("A")], run_info("r1"))
+        waiting = asyncio.create_task(store.changes(await store.feed_position(), 60.0))
+        with redis.Redis.from_url(redis_url) as client:
+            while not any(each["cmd"] == "xread" for each in client.client_list()):  # noqa: ASYNC110 - Redis tells nobody
+                await asyncio.sleep(0.01)
+            client.client_kill_filter(_type="normal", skipme=True)
+        await store.publish_run([row("B")], run_info("r2"))
+        assert (await waiting).symbols == ("B",)
         await store.close()
 
     asyncio.run(work())

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import socket
+import sqlite3
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.middleware.hangup import HangUps, hang_up, keep_peer
+from app.middleware.hangup import HangUps, full_ones, hang_up, keep_peer
 
 _LINUX = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: nothing else says which sockets a process has")
 
@@ -59,6 +62,23 @@ def test_a_look_over_all_descriptors_leaves_none_behind() -> None:
         before = len(tuple(Path("/proc/self/fd").iterdir()))
         hang_up([("192.0.2.1", 1)])
         assert len(tuple(Path("/proc/self/fd").iterdir())) == before
+
+
+@_LINUX
+@pytest.mark.parametrize("look", [lambda: hang_up([("192.0.2.1", 1)]), full_ones], ids=["TCP", "Unix"])
+def test_a_look_over_all_descriptors_leaves_sqlites_locks_alone(tmp_path: Path, look: Callable[[], object]) -> None:
+    """Without them, who writes next from elsewhere removes the log under the connections of this process, which then read on from
+    what nobody writes to any more.
+    """
+    path = tmp_path / "store.sqlite3"
+    write = "import sqlite3, sys; own = sqlite3.connect(sys.argv[1]); own.execute('INSERT INTO runs VALUES (1)'); own.commit()"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("PRAGMA journal_mode = WAL")
+        reader.execute("CREATE TABLE runs (number)")
+        look()
+        for count in (1, 2):
+            subprocess.run([sys.executable, "-c", f"{write}; own.close()", path], check=True)
+            assert reader.execute("SELECT count(*) FROM runs").fetchone() == (count,)
 
 
 @_LINUX

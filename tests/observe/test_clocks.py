@@ -46,6 +46,34 @@ def test_replay_goes_back_when_the_newest_data_is_taken_back() -> None:
     assert replay() == AS_OF_MS + 2500
 
 
+def test_replay_reaches_the_newest_record_that_was_read_whatever_the_run_says() -> None:
+    """A run that names too low a time leaves no record ahead of the clock; one that is taken back takes the clock back."""
+    clock = Clock()
+    replay = ReplayClock(clock, lambda: AS_OF_MS + 1_000_000)
+    replay.read(AS_OF_MS)
+    replay.start_at(5)
+    assert (replay(), replay.beyond_ms) == (5, None)
+    replay.read(AS_OF_MS)
+    replay.read(AS_OF_MS - 7)
+    clock.now += 2.5
+    assert (replay(), replay.beyond_ms) == (AS_OF_MS + 2500, AS_OF_MS)
+    replay.read(AS_OF_MS + 1000)
+    assert (replay(), replay.beyond_ms) == (AS_OF_MS + 2500, AS_OF_MS + 1000)
+    replay.start_at(AS_OF_MS + 1000)
+    assert (replay(), replay.beyond_ms) == (AS_OF_MS + 2500, None)
+    replay.read(AS_OF_MS + 60_000)
+    replay.start_at(AS_OF_MS + 1000)
+    assert (replay(), replay.beyond_ms) == (AS_OF_MS + 1000, None)
+
+
+def test_replay_believes_no_record_from_after_the_wall_clock() -> None:
+    """One that was planted must not make all others too old."""
+    replay = ReplayClock(Clock(), lambda: AS_OF_MS + 10)
+    replay.start_at(AS_OF_MS)
+    replay.read(AS_OF_MS + 11)
+    assert (replay(), replay.beyond_ms) == (AS_OF_MS, AS_OF_MS + 11)
+
+
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 20)), min_size=1))
 def test_replay_is_never_behind_the_data_nor_further_ahead_than_time_went_by(told: list[tuple[int, int]]) -> None:
     """Whatever runs say one after the other: at each moment it lies between the last one's newest data and what a clock that had

@@ -166,6 +166,14 @@ def test_every_metric_that_is_asked_for_exists() -> None:
         assert {name for name in names if not _NOT_OURS.fullmatch(name)} - known == set(), source
 
 
+def test_every_metric_that_the_pages_name_in_passing_exists() -> None:
+    """In a sentence or a table, where no query is; a renamed metric is found here."""
+    known = exposed_names() | set(re.findall(r"- record: (\S+)", read(_RULES / "recording.yml")))
+    for page in sorted((ROOT / "ops").glob("*.md")):
+        named = set(re.findall(r"`((?:decide|status|process)[:_][a-z0-9_:]+)", read(page)))
+        assert {name for name in named if not _NOT_OURS.fullmatch(name)} - known == set(), page.name
+
+
 def test_every_alert_that_the_objectives_name_exists() -> None:
     """An objective is guarded by alerts that there are."""
     named = set(re.findall(r"\bDecide[A-Z]\w+", read(ROOT / "ops" / "SLO.md")))

@@ -105,8 +105,8 @@ def test_every_setting_of_the_units_exists() -> None:
     assert of_warm == set(re.findall(r"(?m)^#(DECIDE_[A-Z]+)=", texts["decide.env"]))
 
 
-def test_the_readme_installs_what_there_is() -> None:
+def test_the_readme_of_ops_installs_what_there_is() -> None:
     """Each file that it names is there, and each that is there is named."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "ops" / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"ops/systemd/([a-z.-]+)", readme))
     assert named == {path.name for path in _FOLDER.iterdir()}

@@ -81,12 +81,13 @@ class House:
         replay = self.parts.now_ms
         assert isinstance(replay, ReplayClock)
         replay.start_at(AS_OF_MS)
+        self.turns = Turns(lambda: 0.005, lambda _: None)
         self.hub = Hub(
             cast("Decider", self.decider),
             self.store,
             self.parts.list_symbols,
             self.meters,
-            Turns(lambda: 0.005, lambda _: None),
+            self.turns,
             max_clients=self.settings.stream_max_clients,
             max_symbols=self.settings.stream_max_symbols,
             max_events=self.settings.stream_queue,
@@ -146,8 +147,8 @@ class House:
         return subscriber
 
     async def settled(self) -> None:
-        """Return once the hub has told everything."""
-        await until(lambda: not self.hub._audience.is_due and self.hub._settled == str(self.position))
+        """Return once the hub has told everything: nothing is due, and what was due is told, what it owed for want of L2 too."""
+        await until(lambda: not (self.hub._audience.is_due or self.turns._under_way) and self.hub._settled == str(self.position))
 
     async def close(self) -> None:
         """The hub ends by cancellation and by nothing else."""
@@ -172,7 +173,7 @@ def run(work: Callable[[House], Any], store: FakeStore | None = None, **settings
 
 async def until(reached: Callable[[], bool]) -> None:
     """Let things happen until ``reached``."""
-    for _ in range(3000):
+    for _ in range(10_000):
         if reached():
             return
         await asyncio.sleep(0.001)

@@ -208,6 +208,18 @@ def test_by_a_setting_a_live_price_that_is_not_believed_is_ignored_and_the_answe
     assert plain.inputs.price.live_price_ignored is near.inputs.price.live_price_ignored is UNSET
 
 
+def test_a_live_price_without_bars_to_carry_on_is_ignored_and_the_answer_says_so(served: Served) -> None:
+    """Of a symbol without prices, or with bars that are too old: the decision is what it is without the live price."""
+    served.store.put(replaced(row("NEW"), price=None, history=None))
+    answer, plain = served.decide("NEW", price=3.5), served.decide("NEW")
+    assert (answer.inputs.price.status, answer.score) == ("missing", plain.score)
+    assert answer.inputs.price.live_price_ignored == "3.5; there are no bars, or none that count, for it to carry on"
+    assert plain.inputs.price.live_price_ignored is UNSET
+    served.clock.now += 100.0
+    assert served.decide(price=104.0, max_age_s=99.0).inputs.price.live_price_ignored is not UNSET
+    assert served.decide(price=104.0).inputs.price.live_price_ignored is UNSET
+
+
 def test_inputs_older_than_max_age_count_as_missing(served: Served) -> None:
     """The caller's own limit on age wins over the server's; nothing is left but neutral."""
     served.clock.now += 100.0

@@ -233,7 +233,7 @@ def test_a_drain_ends_all_streams_also_of_who_takes_nothing(served: Served) -> N
         await seconds.tick()
         served.parts.drain.on = True
         await seconds.tick()
-        await asyncio.wait_for(asyncio.gather(reading.task, stuck.task), 5)
+        await asyncio.wait_for(asyncio.gather(reading.task, stuck.task), 30)
         assert (reading.ended, stuck.ended, route.clients) == (True, False, 0)
         with pytest.raises(Problem, match="about to stop"):
             await route.live(Request(http_scope("GET", "/live")))
@@ -252,7 +252,7 @@ def test_numbers_that_cannot_be_had_end_the_streams_and_are_told() -> None:
             await _settle()
             del served.parts.meters.l1_hits
             await seconds.tick()
-            await asyncio.wait_for(client.task, 5)
+            await asyncio.wait_for(client.task, 30)
             await _settle()
             assert (client.ended, told) == (True, ["GET /live failed"])
 

@@ -178,6 +178,25 @@ def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
         assert _health(served).reason is None
 
 
+def test_under_replay_a_record_that_is_later_than_the_run_says_moves_the_clock_and_is_told() -> None:
+    """Everything would else be of age 0, and the server in good health."""
+    store = _Changing(symbols=(), info=run_info(as_of_ms=5))
+    for symbol, as_of_ms in (("AAPL", AS_OF_MS), ("IBM", AS_OF_MS - 3_600_000)):
+        store.put(make_row(symbol, as_of_ms, encode(price_record(symbol=symbol, as_of_ms=as_of_ms)), None, None))
+    with Served(store) as served:
+        served.decide("AAPL")
+        assert served.decide("IBM").inputs.price.age_s == 3600.0
+        found = _health(served)
+        assert found.status == "degraded"
+        assert found.reason == (
+            "a record is of 2013-03-01T21:00:00Z, later than the newest that the store names;"
+            " the replay clock says 2013-03-01T21:00:00Z, the newest input is of 1970-01-01T00:00:00.005Z"
+        )
+        store.info, store.due = run_info("run-2", as_of_ms=AS_OF_MS), True
+        served.runner.run(served.parts.feed.step())
+        assert (_health(served).status, _health(served).reason) == ("ok", None)
+
+
 def _health(served: Served) -> HealthResponse:
     return decoded(served.get("/health"), HealthResponse)
 
@@ -193,13 +212,16 @@ def test_a_ping_that_fails_after_its_time_is_taken_note_of() -> None:
     """Its error is not left to be reported when the task is thrown away."""
 
     class Slow(FakeStore):
+        time = asyncio.Event()
+
         async def ping(self) -> None:
-            await asyncio.sleep(0.6)
+            await self.time.wait()
             raise StoreError("l2_error", "too late")
 
     with Served(Slow()) as served:
         assert decoded(served.get("/health"), HealthResponse).store.detail == "l2_timeout"
-        served.runner.run(asyncio.sleep(0.2))
+        Slow.time.set()
+        served.runner.run(asyncio.sleep(0.01))
         assert not [line for line in served.log_lines() if line["level"] == "error"]
 
 

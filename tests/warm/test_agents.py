@@ -16,7 +16,7 @@ from warm.agents import ai_hedge_fund, native
 from warm.agents.registry import AgentRows, read_agents, settle
 from warm.agents.rows import AGENT_SCHEMA, Context, Imported, clean_text
 from warm.errors import InputRefused
-from warm.files import find_sources
+from warm.finding import find_sources
 
 CONTEXT = Context(NEW_YORK, NOW_MS, None)
 HEADER = "symbol,as_of,agent,status,view,signal,confidence,model,reasoning,reason\n"

@@ -22,22 +22,22 @@ def _warm(folder: Path, prices: list[str], agents: list[str], *arguments: str) -
 
 def test_symbols_that_prices_and_agents_call_differently_are_told_with_the_nearest(tmp_path: Path) -> None:
     """The run goes on; each symbol stays what the files call it."""
-    outcome = _warm(tmp_path, ["XYZ.UK", "600519.SH", "AAPL", "BTC-USDT"], ["XYZ", "600519.SHH", "AAPL", "BTC-USD", "LONE"])
+    outcome = _warm(tmp_path, ["XYZ.UK", "0700.HK", "AAPL", "BTC-USDT"], ["XYZ", "0700.HKG", "AAPL", "BTC-USD", "LONE"])
     assert outcome.code == 0
     assert outcome.report["unmatched"] == {
         "agents_without_prices": {
             "count": 4,
-            "symbols": {"600519.SHH": ["600519.SH"], "BTC-USD": ["BTC-USDT"], "LONE": [], "XYZ": ["XYZ.UK"]},
+            "symbols": {"0700.HKG": ["0700.HK"], "BTC-USD": ["BTC-USDT"], "LONE": [], "XYZ": ["XYZ.UK"]},
         },
         "prices_without_agents": {
             "count": 3,
-            "symbols": {"600519.SH": ["600519.SHH"], "BTC-USDT": ["BTC-USD"], "XYZ.UK": ["XYZ"]},
+            "symbols": {"0700.HK": ["0700.HKG"], "BTC-USDT": ["BTC-USD"], "XYZ.UK": ["XYZ"]},
         },
     }
     lines = notes(outcome.report)
     assert "agents speak of XYZ, which has no prices; did you mean XYZ.UK? (--alias XYZ=XYZ.UK)" in lines
     assert "agents speak of LONE, which has no prices" in lines
-    assert lines[-1] == "3 symbols have prices and no agents' views: 600519.SH, BTC-USDT, XYZ.UK"
+    assert lines[-1] == "3 symbols have prices and no agents' views: 0700.HK, BTC-USDT, XYZ.UK"
 
 
 def test_where_all_is_matched_or_no_agents_are_given_nothing_is_told(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ CASES = {
         ("EUR-USD", utc(2024, 3, 8), "1d", True),
         [utc(2024, 3, 9), *(utc(2024, 3, day) for day in (12, 13, 14, 15))],
     ),
+    "currencies rest at Christmas": (
+        ("EUR-USD", utc(2024, 12, 24, 21), "1h", True),
+        [utc(2024, 12, 24, 22), *(utc(2024, 12, 26, hour) for hour in (1, 2, 3, 4))],
+    ),
+    "currencies by the day at New Year": (
+        ("EUR-USD", utc(2025, 12, 31), "1d", True),
+        [utc(2026, 1, 1), utc(2026, 1, 3), *(utc(2026, 1, day) for day in (6, 7, 8))],
+    ),
     "New York over a weekend and the change of its clock": (
         ("AAPL", utc(2024, 3, 8, 21), "1d", False),
         [utc(2024, 3, day, 20) for day in (11, 12, 13, 14, 15)],

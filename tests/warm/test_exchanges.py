@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from app.domain.vector import PRICE_NAMES
 from tests.warm.fakes import HEADER, Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
@@ -37,6 +38,8 @@ def last_ms(outcome: Outcome, symbol: str) -> int:
         ("MC.PA", "XPAR"), ("600519.SH", "XSHG"), ("600519.SS", "XSHG"), ("000001.SZ", "XSHG"), ("0700.HK", "XHKG"),
         ("7203.T", "XTKS"), ("7203.JP", "XTKS"), ("X.T", "XNYS"), ("RELIANCE.NS", "XBOM"), ("005930.KS", "XKRX"),
         ("2330.TW", "XTAI"),
+        ("^GSPC", "XNYS"), ("^GDAXI", "XETR"), ("^N225", "XTKS"), ("^FTSE", "XLON"),
+        ("ES=F", "CMES"),
         ("BHP.AX", "XASX"), ("PETR4.SA", "BVMF"), ("SHOP.TO", "XTSE"), ("UNKNOWN.QQ", "XNYS"), ("", "XNYS"),
     ],
 )  # fmt: skip
@@ -111,6 +114,62 @@ def test_a_coin_beside_shares_is_known_by_its_own_weekends(tmp_path: Path) -> No
     assert outcome.report["files"][0].get("notes") is None
 
 
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        [f"2024-03-{day:02}" for day in (4, 5, 6, 7, 8)],
+        [f"2024-03-{day:02} 00:00:00-05:00" for day in (4, 5, 6, 7, 8)],
+        [str(utc(2024, 3, day, 23) // 1000) for day in (3, 4, 5, 6, 7)],
+        [str(utc(2024, 3, day, 22) // 1000) for day in (4, 5, 6, 7, 8)],
+        [str(utc(2024, 3, day, 5) // 1000) for day in (4, 5, 6, 7, 8)],
+    ],
+)
+def test_a_day_of_futures_ends_at_five_in_new_york(stamps: list[str], tmp_path: Path) -> None:
+    """Stamped by its date, its midnight, its opening the evening before, or its close; the next one ends after the weekend."""
+    rows = [f"ES=F,{each},99,103,97,100,1000" for each in stamps]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), "--interval", "1d", now_ms=NOW_MS)
+    assert (outcome.report["rejects"], last_ms(outcome, "ES=F")) == (0, utc(2024, 3, 8, 22))
+    assert outcome.store.price("ES=F").due_ms[:2] == (utc(2024, 3, 11, 21), utc(2024, 3, 12, 21))
+
+
+def test_hours_of_futures_follow_each_other_but_for_a_break(tmp_path: Path) -> None:
+    """From 17:00 to 18:00 in New York, and from Friday to Sunday."""
+    rows = [f"ES=F,{utc(2024, 3, 8, hour) // 1000},99,103,97,100,1000" for hour in (18, 19, 20, 21)]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
+    assert last_ms(outcome, "ES=F") == utc(2024, 3, 8, 22)
+    assert outcome.store.price("ES=F").due_ms[:2] == (utc(2024, 3, 10, 23), utc(2024, 3, 11))
+
+
+def test_currencies_and_futures_rest_at_weekends_and_futures_for_an_hour(tmp_path: Path) -> None:
+    """By the day and by the hour; what is missing within a week is a gap all the same."""
+    days = [each for each in range(1, 30) if date(2024, 2, each).weekday() < 5]
+    by_day = [f"{symbol},2024-02-{day:02},99,103,97,100,1000" for symbol in ("EURUSD=X", "ES=F") for day in days]
+    (told,) = warm("--prices", put(tmp_path / "d.csv", HEADER + "\n".join(by_day)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert "gaps" not in told
+    # From Monday to Friday, 17:00 in New York, without what is traded in the hour before 18:00 and at the weekend.
+    hours = [utc(2024, 2, day, hour) // 1000 for day in range(5, 17) for hour in range(24) if hour != 22]
+    open_hours = [each for each in hours if not utc(2024, 2, 9, 22) <= each * 1000 < utc(2024, 2, 11, 23)]
+    rows = [f"ES=F,{each},99,103,97,100,1000" for each in open_hours if each * 1000 < utc(2024, 2, 16, 22)]
+    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(rows)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert (told["interval"], "gaps" in told) == ("1h", False)
+    less = [each for at, each in enumerate(rows) if at not in (30, 31)]
+    (told,) = warm("--prices", put(tmp_path / "h.csv", HEADER + "\n".join(less)), now_ms=utc(2024, 3, 1)).report["files"]
+    assert told["gaps"] == 1
+
+
+def test_volatility_of_hours_is_annualised_by_the_exchanges_own_sessions(tmp_path: Path) -> None:
+    """6.5 hours in New York, 8.5 at Xetra, 4 in Shanghai and 23 of futures."""
+    hours = {"AAPL": 6.5, "SAP.DE": 8.5, "600519.SH": 4.0, "ES=F": 23.0}
+    stamps = [f"2024-03-{day:02}T{hour:02}:00:00Z" for day in (4, 5, 6, 7) for hour in range(0, 24, 1)]
+    rows = [f"{symbol},{each},99,103,97,{100 + at % 3},1000" for symbol in hours for at, each in enumerate(stamps)]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
+    at = PRICE_NAMES.index("realised_volatility_20")
+    found = {symbol: outcome.store.price(symbol).values[at] or 0.0 for symbol in hours}
+    assert {symbol: each / found["AAPL"] for symbol, each in found.items()} == pytest.approx(
+        {symbol: (each / 6.5) ** 0.5 for symbol, each in hours.items()}
+    )
+
+
 def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) -> None:
     """Also where symbols of two exchanges stand in one file."""
     rows = [f"{symbol},2024-03-08 {hour}:00,1,2,1,2,3" for symbol in ("AAPL", "SAP.DE") for hour in (10, 11, 12)]
@@ -134,9 +193,37 @@ def test_options_say_otherwise_for_all(options: tuple[str, ...], known_ms: int, 
     assert {last_ms(outcome, symbol) for symbol in ("AAPL", "600519.SH")} == {known_ms}
 
 
+@pytest.mark.parametrize(
+    ("symbol", "told"),
+    [
+        (
+            "THYAO.IS",
+            "no table has the exchange of THYAO.IS, so New York's sessions count: --exchange or --session-close says otherwise",
+        ),
+        (
+            "005930",
+            "no table has the exchange of 005930, so New York's sessions count: --exchange or --session-close says otherwise",
+        ),
+        ("000660", "000660 as 000660.SZ: a number of Seoul has .KS or .KQ"),
+        ("600519", None),
+        ("BRK.B", None),
+        ("^DJI", None),
+        ("005930.KS", None),
+        ("BTC-USD", None),
+    ],
+)
+def test_an_exchange_that_is_only_assumed_is_told(symbol: str, told: str | None, tmp_path: Path) -> None:
+    """By the file's notes; not once the caller has said which it is."""
+    path = prices(tmp_path, symbol)
+    (notes,) = (each.get("notes") for each in warm("--prices", path, now_ms=NOW_MS).report["files"])
+    assert [each for each in notes or () if "Saturdays" not in each] == ([told] if told else [])
+    (notes,) = (each.get("notes") for each in warm("--prices", path, "--exchange", "XKRX", now_ms=NOW_MS).report["files"])
+    assert [each for each in notes or () if "Saturdays" not in each] == []
+
+
 def test_an_exchange_without_a_table_is_refused() -> None:
     """With those that there are; the command line has them as choices."""
-    with pytest.raises(InputRefused, match=r"--exchange 'XXXX' is not known; allowed: BVMF, XAMS, .*XTSE"):
+    with pytest.raises(InputRefused, match=r"--exchange 'XXXX' is not known; allowed: BVMF, CMES, XAMS, .*XTSE"):
         open_session(None, None, None, "XXXX")
     with pytest.raises(SystemExit):
         main(["--exchange", "XXXX"])
@@ -149,6 +236,31 @@ def test_an_agents_date_is_the_close_of_the_symbols_exchange(tmp_path: Path) -> 
     outcome = warm("--prices", prices(tmp_path, "SAP.DE", "AAPL"), "--agents", agents, now_ms=NOW_MS)
     assert outcome.store.views("SAP.DE")["x"].as_of_ms == utc(2024, 3, 7, 16, 30)
     assert outcome.store.views("AAPL")["x"].as_of_ms == utc(2024, 3, 7, 21)
+
+
+def test_an_agents_date_on_a_bare_coin_is_that_coins_day(tmp_path: Path) -> None:
+    """Its prices tell by their weekends whether it is a coin or the fund of that name; without prices it is a coin."""
+    agents = put(
+        tmp_path / "views.csv", "symbol,as_of,agent,view\nBTC,2024-03-07,x,0.5\nETH,2024-03-07,x,0.5\nSOL,2024-03-07,x,1\n"
+    )
+    rows = [f"BTC,2024-03-{day:02},99,103,97,100,1000" for day in range(1, 9)]
+    rows += [f"ETH,2024-03-{day:02},99,103,97,100,1000" for day in (1, 4, 5, 6, 7, 8)]
+    outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), "--agents", agents, now_ms=NOW_MS)
+    known = {"BTC": utc(2024, 3, 8), "ETH": utc(2024, 3, 7, 21), "SOL": utc(2024, 3, 8)}
+    assert {symbol: outcome.store.views(symbol)["x"].as_of_ms for symbol in known} == known
+    assert (last_ms(outcome, "BTC"), last_ms(outcome, "ETH")) == (utc(2024, 3, 9), utc(2024, 3, 8, 21))
+
+
+@pytest.mark.parametrize(
+    ("alias", "closes_ms"),
+    [("SAP=SAP.DE", utc(2024, 3, 8, 16, 30)), ("COIN=BTC-USD", utc(2024, 3, 9)), ("SAP.DE=SAP", utc(2024, 3, 8, 21))],
+)
+def test_an_aliased_symbols_market_is_that_of_the_name_it_is_kept_under(alias: str, closes_ms: int, tmp_path: Path) -> None:
+    """Bars and agents' dates alike, and when the next bar is due."""
+    written, kept = alias.split("=")
+    agents = put(tmp_path / "views.csv", f"symbol,as_of,agent,view\n{written},2024-03-08,x,0.5\n")
+    outcome = warm("--prices", prices(tmp_path, written), "--agents", agents, "--alias", alias, now_ms=NOW_MS)
+    assert (last_ms(outcome, kept), outcome.store.views(kept)["x"].as_of_ms) == (closes_ms, closes_ms)
 
 
 def test_explain_names_the_exchanges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.fakes import Outcome, put, warm
+from tests.warm.fakes import Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
-from warm.files import _archive, find_sources
+from warm.files import _archive
+from warm.finding import find_sources
 from warm.report import TerminalReporter, remarks
 
 NOW_MS = 1_800_000_000_000
@@ -295,10 +296,47 @@ def test_a_link_that_leaves_the_folder_is_refused_unread_and_one_inside_is_read(
     os.mkfifo(folder / "pipe.csv")
     outcome = run(folder)
     assert {name: fate for name, (_, fate) in fates(outcome).items()} == {
-        "inside.csv": "loaded", "outside.csv": "refused", "real/a.csv": "loaded", "up.csv": "refused",
+        "folder": "refused", "inside.csv": "loaded", "outside.csv": "refused", "real/a.csv": "loaded", "up.csv": "refused",
     }  # fmt: skip
     assert "a link that leaves the folder" in outcome.report["error"]
     assert "hunter2" not in str(outcome.report)
+
+
+def test_a_link_that_leads_nowhere_and_a_folder_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    """What they held would else be missing without a word. One that is no data file's is nobody's matter."""
+    put(tmp_path / "a.csv", long_csv(bars()))
+    (tmp_path / "README").symlink_to("nowhere")
+    assert run(tmp_path).code == 0
+    (tmp_path / "b.csv").symlink_to("nowhere")
+    (tmp_path / "c.csv").symlink_to("c.csv")
+    outcome = run(tmp_path)
+    assert {name: fate for name, (_, fate) in fates(outcome).items()} == {
+        "a.csv": "loaded",
+        "b.csv": "refused",
+        "c.csv": "refused",
+    }
+    assert "b.csv: it is a link that leads nowhere" in outcome.report["error"]
+    if os.geteuid():
+        (tmp_path / "closed").mkdir(mode=0)
+        assert fates(run(tmp_path))["closed"][1] == "refused"
+
+
+def test_files_whose_names_look_alike_are_told_apart(tmp_path: Path) -> None:
+    """What acts on a terminal is not shown of them, and an archive may have two members of one name."""
+    put(tmp_path / "p.csv", long_csv(bars()))
+    for name, agent in (("a\x1b.csv", "x"), ("a\x07.csv", "y")):
+        put(tmp_path / name, f"symbol,as_of,agent,view\nAAPL,2013-03-01,{agent},0.5\nAAPL,2013-03-01,z,7\n")
+    outcome = warm("--prices", tmp_path, "--agents", tmp_path, now_ms=utc(2024, 3, 1))
+    assert outcome.code == 0, outcome.report
+    told = {each["file"]: each["views_used"] for each in outcome.report["files"] if each["kind"] == "agents"}
+    assert told == {"a\ufffd.csv": 1, "a\ufffd.csv (2)": 1}
+    assert (outcome.report["agent_rows"], outcome.report["views_used"]) == (4, 2)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("views.csv", "symbol,as_of,agent,view\nAAPL,2013-03-01,v,0.5\nAAPL,2013-03-01,z,7\n")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("views.csv", "symbol,as_of,agent,view\nAAPL,2013-03-01,w,0.5\nAAPL,2013-03-01,z,7\n")
+    outcome = warm("--prices", tmp_path / "p.csv", "--agents", tmp_path / "z.zip", now_ms=utc(2024, 3, 1))
+    assert (outcome.code, outcome.report["agent_rows"]) == (0, 4)
 
 
 def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> None:
@@ -309,7 +347,7 @@ def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> 
             archive.writestr(f"{number:03}.csv", "symbol,date")
     _archive.cache_clear()
     sources, _ = find_sources(path)
-    assert all(source.head(10) and source.content() for source in sources)
+    assert all(source.head() and source.content() for source in sources)
     assert (_archive.cache_info().misses, _archive.cache_info().hits) == (1, 99)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.warm.fakes import RECKONING
 from warm.agents.rows import Context, Imported
 from warm.bars.reader import read_file
-from warm.files import find_sources
+from warm.finding import find_sources
 from warm.formats import FORMATS, Format, recognise
 
 PAGES = Path(__file__).parents[2] / "data" / "formats"

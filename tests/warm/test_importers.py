@@ -1,16 +1,19 @@
 """What is particular to one tool's files: how it hides failures, where its dates, names and hashes are."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.warm.fakes import NEW_YORK
+from tests.warm.fakes import NEW_YORK, put
 from warm.agents.registry import AgentRows, read_agents
 from warm.agents.rows import Context
 from warm.errors import InputRefused
+from warm.names import day_named
 
+LOG = {"company_of_interest": "600519.SS", "trade_date": "2024-01-02", "final_trade_decision": "最终交易决策：买入"}
 CONTEXT = Context(NEW_YORK, 1_800_000_000_000, None)
 CLOSE_MS = 1_704_229_200_000
 """2024-01-02T21:00:00Z"""
@@ -277,3 +280,31 @@ def test_hostile_reasoning_is_bounded_and_acts_on_no_reader(file: str, document:
     assert not set(kept) & {"<", ">", "\x1b", "\u202e", "\n"}
     assert "](" not in kept
     assert "alert(1)" in kept
+
+
+@pytest.mark.parametrize("day", ["2024-01-02", "2024-01-02 15:40:00"])
+def test_a_decision_taken_out_of_a_text_counts_once_with_it(day: str, tmp_path: Path) -> None:
+    """TradingAgents-CN writes its manager's text and what its program found in it; of another day it is a word of its own."""
+    put(tmp_path / "full_states_log.json", json.dumps(LOG, ensure_ascii=False))
+    rows = read(tmp_path, "decision.json", result() | {"stock_symbol": "600519.SS", "analysis_date": day})
+    assert sorted(rows.frame.select("agent", "status").rows()) == [
+        ("tradingagents-cn", "summary"),
+        ("tradingagents:portfolio_manager", "view"),
+    ]
+    rows = read(tmp_path, "decision.json", result() | {"stock_symbol": "600519.SS", "analysis_date": "2024-01-03"})
+    assert rows.frame.get_column("status").to_list() == ["view", "view"]
+
+
+@pytest.mark.parametrize(
+    "name", ["run_2024-3-8", "run 8-Mar-2024", "08Mar2024_161500", "Mar-08-2024", "2024年3月8日", "31-03-2024_run_2024-03-08"]
+)
+def test_a_day_in_a_name_may_be_spelled_as_people_do(name: str) -> None:
+    """A file is not taken to be of the moment that it was copied."""
+    assert day_named(name, date(2024, 4, 1)) == date(2024, 3, 8)
+
+
+def test_a_day_in_a_name_that_can_be_two_is_refused(tmp_path: Path) -> None:
+    """Rather than that the file is taken to be of the moment that it was copied; one that can only be one is that."""
+    assert day_named("31-03-2024", date(2024, 4, 1)) == date(2024, 3, 31)
+    with pytest.raises(InputRefused, match=r"of 08-03-2024 nothing tells whether the day or the month is first"):
+        read(tmp_path, "run_08-03-2024.json", {"decision": {"action": "buy", "confidence": 0.5}, "symbol": "XYZ"})

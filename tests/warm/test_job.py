@@ -26,10 +26,12 @@ from tests.warm.fakes import (
     FakeStore,
     good_rows,
     put,
+    utc,
     warm,
     write_csv,
 )
 from tests.warm.synthetic import write_prices
+from warm.__main__ import main
 from warm.report import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -303,6 +305,21 @@ def test_agents_of_a_symbol_without_prices_get_a_record_of_their_own(tmp_path: P
     store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(70)), "--agents", tmp_path / "n.csv").store
     assert raw_of(store.records["NEW"], "price") is None
     assert store.views("NEW")["x"].view == -0.5
+
+
+def test_a_symbol_without_a_bar_of_after_1969_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records begin in 1970; where there is no other symbol the run is refused, by ``--explain`` too."""
+    old = [f"OLD,1965-11-{day:02},99,103,97,100,1000" for day in (24, 26)]
+    path = put(tmp_path / "old.csv", HEADER + "\n".join(old))
+    outcome = warm("--prices", path, now_ms=utc(2024, 3, 11))
+    assert (outcome.code, outcome.store.records) == (1, {})
+    assert "its last bars are from before 1970" in outcome.report["error"]
+    assert main(["--explain", str(path)], now_ms=utc(2024, 3, 11)) == 1
+    assert "a run is refused" in capsys.readouterr().out
+    new = [f"NEW,2024-03-{day:02},99,103,97,100,1000" for day in (7, 8)]
+    outcome = warm("--prices", put(tmp_path / "both.csv", HEADER + "\n".join([*old, *new])), now_ms=utc(2024, 3, 11))
+    assert (outcome.code, list(outcome.store.records)) == (0, ["NEW"])
+    assert outcome.report["warnings"] == ["1 symbols have no bar of after 1969, and are left out: OLD"]
 
 
 def test_csv_and_parquet_of_the_same_bars_give_the_same_records(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_a_run_of_today_counts_before_the_session_closes(tmp_path: Path) -> None
     now_ms = utc(2024, 3, 8, 15)
     outcome = warm("--prices", prices(tmp_path, last=7), "--agents", file, now_ms=now_ms)
     assert (outcome.code, fates(outcome), as_of_ms(outcome)) == (0, {"used": 2, "summary": 1}, now_ms)
+
+
+def test_a_file_of_today_read_again_says_the_same(tmp_path: Path) -> None:
+    """It is of the moment when it was written: a load every hour makes it no younger, and changes nothing."""
+    file = views(tmp_path, "XYZ,2024-03-08,x,view,0.5")
+    written_ms = utc(2024, 3, 8, 14)
+    os.utime(file, (written_ms / 1000, written_ms / 1000))
+    for hour in (15, 16):
+        outcome = warm("--prices", prices(tmp_path, last=7), "--agents", file, now_ms=utc(2024, 3, 8, hour))
+        assert (fates(outcome), as_of_ms(outcome)) == ({"used": 1}, written_ms)
 
 
 def test_a_stamp_after_the_last_bar_counts(tmp_path: Path) -> None:
@@ -230,3 +241,10 @@ def test_explain_names_the_views_that_will_be_used(tmp_path: Path, capsys: pytes
     assert "0.75" in used[2]
     assert "abstained" in used[2]
     assert "0.25" not in used[2]
+
+
+def test_a_slip_in_a_file_that_is_cut_by_as_of_refuses_nothing(tmp_path: Path) -> None:
+    """What comes after that moment says nothing of it; the slip is counted."""
+    agents = views(tmp_path, "XYZ,2024-03-08,x,view,0.5", "XYZ,1960-01-01,x,view,0.5")
+    outcome = warm("--prices", prices(tmp_path), "--agents", agents, "--as-of", "2024-03-07", now_ms=SATURDAY_MS)
+    assert (outcome.code, fates(outcome)) == (0, {"cut": 1, "refused": 1})

@@ -110,6 +110,14 @@ SHARES = {
         "prices.csv",
         table(("Date", *(f"{name.title()}_AAPL" for name in OHLCV)), DAYS),
     ),
+    "prices with their currency": (
+        "AAPL.csv",
+        table(("Date", *OHLCV), ((bar.at, *(f"{value} USD" for value in bar[1:5]), bar.volume) for bar in DAYS)),
+    ),
+    "French": ("AAPL.csv", plain(DAYS, head=("Date", "Ouverture", "Plus haut", "Plus bas", "Clôture", "Volume"))),
+    "Portuguese": ("AAPL.csv", plain(DAYS, head=("Data", "Abertura", "Máxima", "Mínima", "Fechamento", "Volume"))),
+    "Italian": ("AAPL.csv", plain(DAYS, head=("Data", "Apertura", "Massimo", "Minimo", "Chiusura", "Volume"))),
+    "traditional Chinese": ("AAPL.csv", plain(DAYS, head=("日期", "開盤價", "最高價", "最低價", "收盤價", "成交股數"))),
     "Korean": ("AAPL.csv", plain(DAYS, head=("날짜", "시가", "고가", "저가", "종가", "거래량"))),
     "TradingAgents' cache": ("AAPL-YFin-data-2023-01-01-2023-11-18.csv", plain(DAYS)),
     "two compact dates": ("yahoofinance-AAPL-20230101-20231118.csv", plain(DAYS)),
@@ -133,6 +141,11 @@ def test_a_shares_days_are_read_whatever_wrote_them(name: str, tmp_path: Path) -
         ("SAP.DE.csv", table(GERMAN, ((f"{bar.at:%d.%m.%Y}", *map(comma, bar[1:])) for bar in DAYS), ";"), "SAP.DE"),
         ("XETR_SAP, 1D.csv", plain(DAYS), "SAP.DE"),
         (
+            "SH#600519.txt",
+            table(("日期", "开盘", "最高", "最低", "收盘", "成交量"), DAYS, "\t").encode("gbk"),
+            "600519.SH",
+        ),
+        (
             "600519.SH.csv",
             table(TUSHARE, (("600519.SH", f"{bar.at:%Y%m%d}", *bar[1:5], 1, bar.volume, 1) for bar in DAYS)),
             "600519.SH",
@@ -154,9 +167,9 @@ def test_a_shares_days_are_read_whatever_wrote_them(name: str, tmp_path: Path) -
             "000001.SZ",
         ),
     ],
-    ids=["decimal comma", "German", "TradingView's exchange", "tushare", "akshare", "akshare without zeros"],
+    ids=["decimal comma", "German", "TradingView's exchange", "Tongdaxin", "tushare", "akshare", "akshare without zeros"],
 )
-def test_shares_of_other_exchanges_are_read(file: str, content: str, symbol: str, tmp_path: Path) -> None:
+def test_shares_of_other_exchanges_are_read(file: str, content: str | bytes, symbol: str, tmp_path: Path) -> None:
     """The symbol says its exchange, whose close is when the last row's is known: Xetra's 17:30, China's 15:00."""
     known = utc(2023, 11, 17, 16, 30) if symbol == "SAP.DE" else utc(2023, 11, 17, 7)
     assert read(tmp_path, {file: content}) == {symbol: (DAYS[-1].close, known)}

@@ -207,6 +207,10 @@ def test_the_sample_is_clean() -> None:
 GOOD_FILE = (HEADER + GOOD + "\n").encode()
 
 FINE_FILES = {
+    "Excel's Unicode text": GOOD_FILE.decode().replace(",", "\t").encode("utf-16"),
+    "UTF-16, the other end first": b"\xfe\xff" + GOOD_FILE.decode().encode("utf-16-be"),
+    "Excel's own": GOOD_FILE.decode().replace("open", "Eröffnung", 1).replace("date", "Datum", 1).encode("cp1252"),
+    "GBK": GOOD_FILE.decode().replace("date", "日期", 1).encode("gbk"),
     "byte order mark": b"\xef\xbb\xbf" + GOOD_FILE,
     "Windows line ends": GOOD_FILE.replace(b"\n", b"\r\n"),
     "no line end at the end": GOOD_FILE.rstrip(),
@@ -230,8 +234,9 @@ HOSTILE_FILES = {
     "missing column": ("p.csv", GOOD_FILE.replace(b"close", b"clothes"), "column 'close' is missing"),
     "two columns of one meaning": ("p.csv", GOOD_FILE.replace(b"volume", b"ticker"), "two columns mean 'symbol'"),
     "a column twice": ("p.csv", GOOD_FILE.replace(b"volume", b"close"), "two columns mean 'close'"),
-    "UTF-16": ("p.csv", GOOD_FILE.decode().encode("utf-16"), "UTF-16"),
-    "Latin-1": ("p.csv", GOOD_FILE.replace(b"AAA", b"\xc4AA"), "not UTF-8"),
+    "half of UTF-16": ("p.csv", GOOD_FILE.decode().encode("utf-16")[:-1], "not UTF-16"),
+    "Latin-1": ("p.csv", GOOD_FILE.replace(b"AAA", b"\xc4AA"), "bad_symbol"),
+    "Shift-JIS": ("p.csv", GOOD_FILE.decode().replace("date", "日付").encode("shift-jis"), "not UTF-8"),
     "too many fields": ("p.csv", GOOD_FILE + GOOD.encode() + b",1,2,3\n", "cannot be read"),
     "open quote": ("p.csv", GOOD_FILE + b'"AAA,2013-03-01,10,12,9,11,500\n', "cannot be read"),
     "not gzip": ("p.csv.gz", GOOD_FILE, "no readable gzip file"),

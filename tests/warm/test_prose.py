@@ -226,6 +226,100 @@ def test_a_name_behind_a_word_is_that_of_the_symbol() -> None:
     assert decision("Rating (UBS): Buy", "EXC") is None
 
 
+SELLING = [
+    "Portfolio Manager: SELL",
+    "<p>Rating: <b>Sell</b></p>",
+    "- [x] SELL\n- [ ] BUY",
+    "Downgraded from Buy to Sell.",
+    "Rating cut to Sell from Buy",
+    "Final: SELL",
+    "XYZ: SELL",
+    "{'rating': 'Sell'}",
+    "将评级由买入下调至卖出",
+]
+"""A writer's own decision to sell XYZ, as markup, lists and changes of a rating say it."""
+
+BUYING = [
+    "Goldman raised its rating to Buy.",
+    "UBS: upgraded to Buy from Hold.",
+    "Rating raised to Buy by UBS.",
+    "- [ ] BUY",
+    "<analyst>BUY</analyst>",
+    "<!-- BUY -->",
+    "Market Analyst: BUY",
+    "Trader: BUY",
+    "Risk manager: BUY",
+    "SPY: BUY",
+    "ABC - BUY",
+    "| Ticker | Rating |\n|---|---|\n| SPY | Buy |",
+    '{"symbol":"SPY","rating":"Buy"}',
+    "<think>BUY</think>",
+    "Buy puts as a hedge.",
+    "We buy SPY calls.",
+    "机构维持买入评级。",
+    "高盛将评级由卖出上调至买入。",
+    "中信首次覆盖，给予买入评级。",
+    "若突破120则上调至买入。",
+    "> upgraded to Buy",
+    '"Upgrade to Buy", says Reuters',
+    "Previously: Buy",
+    "Was: Buy",
+    "Old: BUY",
+    "Upgrade to Buy if it closes above 120.",
+    "Should we upgrade to Buy?",
+    "We do not upgrade to Buy.",
+    "Raised to Buy last year.",
+    "Current position: Buy",
+    "Target: upgrade to Buy in Q3",
+    "Last week's rating: Buy",
+    "Yesterday's decision: BUY",
+    "Stop: buy to cover at 120",
+    "Next step: raise to Buy when margins recover",
+    "In short, bulls say BUY.",
+    "Overall, the Street says buy.",
+    "In summary, analysts buy.",
+    "Overall rating of analysts: Buy",
+    "Bull: upgrade from Hold to Buy",
+    "- BUY: if margins recover",
+    "not BUY",
+    "instead of buying, hold cash",
+    "&quot;BUY&quot;",
+    "[ ] BUY [x] SELL",
+    "☐ BUY",
+    "✗ BUY",
+    "~~BUY~~",
+    "Rating scale: Buy/Hold/Sell",
+    "Signal: RSI says buy",
+    "Insiders: buy",
+    "Final thought: buy low, sell high.",
+    "Manager of the fund: BUY",
+    "Portfolio manager of ARK: BUY",
+    "The portfolio manager at ARK said: BUY",
+    "Former portfolio manager: BUY",
+]
+"""What may stand beside it, and is none of the writer's, or of another symbol, time or case."""
+
+
+@pytest.mark.parametrize("own", SELLING)
+def test_what_others_buy_does_not_turn_a_decision_to_sell(own: str) -> None:
+    """Before it or behind it, on its line or on another: it is read right, or not at all."""
+    for text in BUYING:
+        for whole in (f"{own}\n\n{text}", f"{text}\n\n{own}", f"{own} {text}", f"{text} {own}"):
+            found = decision(whole, "XYZ")
+            assert found is None or found[1] == -1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["We sell SPY and keep XYZ.", "We are upgrading SPY from Hold to Buy.", "SPY: SELL",
+     '{"symbol": "SPY", "decision": "SELL"}', "| Ticker | Rating |\n|---|---|\n| SPY | Sell |"],
+)  # fmt: skip
+def test_what_is_said_of_another_symbol_decides_nothing(text: str) -> None:
+    """Text, JSON or a table that names what it trades is of that."""
+    assert decision(text, "XYZ") is None
+    assert decision(text, "SPY") is not None
+
+
 def test_a_report_proposes_only_by_the_formula() -> None:
     """An analyst's words for it in running text are no proposal."""
     assert proposal("The technicals say SELL. Rating: Sell.") is None

@@ -1,5 +1,6 @@
 """What tells how a price file is read, where its rows could be read in two ways; and what is refused, with the way round."""
 
+import zipfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from tests.warm.people import (
     HOURS,
     LAST_DAY,
     MIDNIGHT,
+    NOW_MS,
     OHLCV,
     WEEK,
     at_open,
     comma,
     document,
+    hours,
     plain,
     read,
     refusal,
@@ -29,6 +32,10 @@ from tests.warm.people import (
     table,
     zipped,
 )  # fmt: skip
+from warm.bars.reader import Alike, Reckoning, read_file
+from warm.finding import find_sources
+from warm.formats import FORMATS
+from warm.sessions import open_session
 
 
 def test_thousands_and_the_decimal_sign_are_told_by_all_prices(tmp_path: Path) -> None:
@@ -39,6 +46,13 @@ def test_thousands_and_the_decimal_sign_are_told_by_all_prices(tmp_path: Path) -
     assert read(tmp_path / "b", {"BTC-USD.csv": german}) == {"BTC-USD": (WEEK[-1].close, MIDNIGHT)}
     either = table(("Date", *OHLCV), ((bar.at, *(f'"{round(value):,}"' for value in bar[1:])) for bar in WEEK))
     assert "can be a thousands or a decimal sign" in refusal(tmp_path / "c", {"BTC-USD.csv": either})
+
+
+def test_thousands_may_stand_apart_by_narrow_spaces(tmp_path: Path) -> None:
+    """As in French; a line of such numbers is none of tickers."""
+    rows = ((bar.at, *(f"{value + 1000:,}".replace(",", " ").replace(".", ",") for value in bar[1:])) for bar in WEEK)
+    french = table(("Date", *OHLCV), rows, ";").replace(" ", "\u202f")
+    assert read(tmp_path, {"BTC-EUR.csv": french}) == {"BTC-EUR": (WEEK[-1].close + 1000, MIDNIGHT)}
 
 
 def test_thousands_may_begin_far_below(tmp_path: Path) -> None:
@@ -261,3 +275,32 @@ def test_text_that_is_no_table_is_skipped(tmp_path: Path) -> None:
     assert {each["file"]: each["fate"] for each in outcome.report["files"]} == {
         "AAPL.csv": "loaded", **dict.fromkeys(texts, "skipped")
     }  # fmt: skip
+
+
+def test_files_with_the_same_stamps_are_understood_once(tmp_path: Path) -> None:
+    """Ten thousand small files of an archive took longer for their stamps than for all else; none gets another's meaning."""
+    week, always = plain(sessions(), head=("date", *OHLCV)), plain(sessions(weekends=True))
+    files = {f"AA{letter}.csv": week for letter in "ABCDEFGH"}
+    files |= {
+        "SAP.DE.csv": week,
+        "BTC-USD.csv": week,
+        "VOD.L.csv": week,
+        "ETH-USD.csv": always,
+        "BTC.csv": always,
+        "ZZB.csv": always,
+    }
+    files |= {"ZZC-1h.csv": plain(hours()), "ZZD.csv": plain(sessions(40)), "ZZE.csv": week}
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    sources, _ = find_sources(tmp_path / "many.zip")
+    reckoning = Reckoning(session=open_session(None, None, None), now_ms=NOW_MS)
+
+    def made(alike: Alike | None) -> list[object]:
+        parts = [read_file(source, FORMATS["table"], 0, reckoning, alike) for source in sources]
+        return [(part.frame.rows(), part.symbols.rows(), part.interval, part.told) for part in parts]
+
+    alike = Alike()
+    together, apart = made(alike), made(None)
+    assert together == apart
+    assert alike.made == 9, "AAA to AAH once; BTC, whose bars tell that it is a coin, is not compared"

@@ -94,6 +94,57 @@ def test_a_folder_that_was_replaced_is_watched_and_loaded_anew(tmp_path: Path) -
     assert (watched.begun, len(watched.loads)) == (2, 2)
 
 
+@pytest.mark.parametrize("inside", ["", "a.csv"])
+def test_a_link_that_leads_elsewhere_is_watched_and_loaded_anew(inside: str, tmp_path: Path) -> None:
+    """As releases are switched: the folder that it led to is still there. A file may be such a link too."""
+    for name in ("1", "2"):
+        put(tmp_path / name / "a.csv", "x")
+    link = tmp_path / "current"
+    link.symlink_to(tmp_path / "1" / inside)
+    seen: list[list[Path]] = []
+
+    class Switching(_Watched):
+        def watching(self, folders: Sequence[Path], stop: threading.Event) -> Iterator[set[str]]:
+            seen.append(list(folders))
+            yield set()
+            if len(seen) > 1:
+                stop.set()
+            link.unlink()
+            link.symlink_to(tmp_path / "2" / inside)
+            yield set()
+
+    watched = Switching()
+    assert watched.run(link) == 0
+    assert (seen, len(watched.loads)) == ([[tmp_path / "1"], [tmp_path / "2"]], 2)
+
+
+def test_a_folder_that_is_away_is_told_once(tmp_path: Path) -> None:
+    """Nothing is loaded until it is back."""
+    folder = tmp_path / "prices"
+    folder.mkdir()
+
+    class Away(_Watched):
+        def watching(self, folders: Sequence[Path], stop: threading.Event) -> Iterator[set[str]]:
+            self.folders = list(folders)
+            yield set()
+            folder.rmdir()
+            threading.Timer(1.2, stop.set).start()
+            yield set()
+
+    watched = Away()
+    assert watched.run(folder) == 0
+    assert watched.events == ["watching", "away", "stopped"]
+    assert len(watched.loads) == 1
+
+
+def test_a_link_among_hidden_files_concerns_the_inputs(tmp_path: Path) -> None:
+    """Kubernetes switches one, ``..data``, where all files of a folder lead to."""
+    put(tmp_path / "..2024" / "a.csv", "x")
+    (tmp_path / "..data").symlink_to("..2024")
+    assert concerns(tmp_path / "..data", [tmp_path])
+    assert not concerns(tmp_path / "..2024" / "a.csv", [tmp_path])
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -16,7 +16,6 @@ from warm.agents.tally import Tally
 from warm.files import Source
 from warm.names import day_named
 from warm.rejects import Example, Rejects, cut
-from warm.sessions import milliseconds
 
 PERCENT = 100.0
 _STATUS = 2
@@ -124,7 +123,9 @@ class Collector:
         if entry.as_of is None:
             raise Unusable("missing_value", "as_of", None)
         symbol = canonical_symbol(str(entry.symbol).strip())
-        moment_ms = self._context.moment_ms(entry.as_of, symbol) if isinstance(entry.as_of, str) else None
+        moment_ms = (
+            self._context.moment_ms(entry.as_of, symbol, self._source.written_ms) if isinstance(entry.as_of, str) else None
+        )
         if moment_ms is None:
             raise Unusable("unparsable_value", "as_of", entry.as_of)
         if moment_ms < 0:
@@ -201,15 +202,30 @@ def today(context: Context | None) -> date:
     return date.max if context is None else (datetime.fromtimestamp(context.now_ms / 1000, UTC) + timedelta(days=1)).date()
 
 
+def day_of(source: Source, name: str, context: Context | None) -> date | None:
+    """The day that ``name``, of a file or in it, tells (`day_named`).
+
+    Raises:
+        InputRefused: it can be read in two ways.
+    """
+    try:
+        return day_named(name, today(context))
+    except ValueError as error:
+        raise source.refuse(f"of {error} nothing tells whether the day or the month is first; allowed: YYYY-MM-DD") from error
+
+
 def dated(source: Source, context: Context) -> tuple[str | None, int | None, str]:
-    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so."""
-    day = day_named(source.label.rpartition("/")[2], today(context))
+    """When a file without a date is from: a day, or else a moment in milliseconds; and what says so.
+
+    Raises:
+        InputRefused: the day in its name can be read in two ways.
+    """
+    day = day_of(source, source.label.rpartition("/")[2], context)
     if day is not None:
         return day.isoformat(), None, "file_name"
     if context.as_of_ms is not None:
         return None, context.as_of_ms, "as_of"
-    written = datetime.fromtimestamp(int(source.path.stat().st_mtime), UTC)
-    return None, milliseconds(written), "file_time"
+    return None, source.written_ms, "file_time"
 
 
 def member(value: object, name: str) -> Any:  # noqa: ANN401

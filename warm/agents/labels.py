@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from warm.agents.ratings import CONDITION, FOREIGN, OWN_NAME, Value, is_of, read_value
+from app.domain.symbols import canonical_symbol
+from warm.agents.ratings import CONDITION, FOREIGN, MOVED, OWN_NAME, WORD, Value, is_of, read_value
 
 RATING, PROPOSAL, DECISION, ACTION = range(4)
 """Kinds of labels, the weightiest first: its scale is the finest. An action may be one step of a plan."""
@@ -15,37 +16,39 @@ LABELS_MAX, NAMES_MAX = 64, 4_000
 """A text with more labels, or more words that may be some, is nobody's decision."""
 
 _OWNER = (
-    r"(?:(?:final|my|our|investment|trading|trade|overall|portfolio|updated|revised|recommended"
+    r"(?:(?:final|my|our|investment|trading|trade|overall|portfolio|updated|revised|recommended|new|current|today['’]s"
     r"|portfolio manager(?:['’]s)?) ){0,4}"
 )
 _KIND = (
     r"(?P<rating>rating)(?: after [^:\n]{0,40})?|(?P<action>action|signal)"
-    r"|(?P<decision>recommendation|decision|verdict|stance|conclusion|bottom line|proposal|final (?:call|answer))"
+    r"|(?P<decision>recommendation|decision|verdict|stance|conclusion|bottom line|proposal|final (?:call|answer)"
+    r"|(?:portfolio manager|final)(?=[*_]{0,3}:))"
 )
 _CHINESE = (
     r"(?:最终|综合|总体|我的|我们的|本次){0,2}(?:交易|投资|操作|股票){0,2}"
-    r"(?:(?P<rating_>评级)|(?P<proposal_>(?<=最终交易)建议)|(?P<decision_>决策|决定|建议|结论|裁决)|(?P<action_>操作|动作|行动))"
+    r"(?:(?P<rating_>评[级等])|(?P<proposal_>(?<=最终交易)建议)|(?P<decision_>(?:投资)?组合经理(?=[*_]{0,3}:)|决策|决定|建议|结论|裁决)|(?P<action_>操作|动作|行动))"
 )
 _ALSO = (
     r"(?:(?:final|investment|trading|trade) ){0,2}(?:rating|recommendation|decision|verdict|action)"
     r"|[最终综合交易投资操作股票]{0,6}(?:评级|决策|决定|建议|结论)"
 )
 _ASIDE = (
-    rf"(?:[ \t]{{0,2}}[(/|·\[]?[ \t]{{0,2}}(?:{_ALSO}|final|overall|12[- ]month|5-tier"
+    rf"(?:[ \t]{{0,2}}[(/|·\[]?[ \t]{{0,2}}(?:{_ALSO}|(?:{WORD})(?: ?[/|,] ?(?:{WORD})){{1,4}}|final|overall|12[- ]month|5-tier"
     rf"|(?P<about>(?-i:\$?[A-Z][A-Z0-9.:-]{{0,11}})))[ \t]{{0,2}}[)\]]?)?"
 )
 _FOR = r"(?: (?:for|on) (?:(?:the|this|stock|shares|[A-Z$(][\w.&'’():/-]*|\d[\d/-]*) ?){1,5})?"
 _ENGLISH = (
     *("rating", "recommendation", "decision", "verdict", "stance", "conclusion", "bottom line", "proposal", "final call"),
-    *("final answer", "action", "signal"),
+    *("final answer", "action", "signal", "portfolio manager", "final:", "final*", "final_"),
 )
-_NAMES = (*_ENGLISH, "评级", "决策", "决定", "建议", "结论", "裁决", "操作", "动作", "行动")
+_NAMES = (*_ENGLISH, "评级", "评等", "决策", "决定", "建议", "结论", "裁决", "组合经理", "操作", "动作", "行动")
 _LABEL = re.compile(
     # A line begins behind marks, a number and the symbol.
     r"(?:(?<=\n)(?:_|[^\w\n\"'“”‘’「『><{?(\u2610-\u2612\u274c\u2717\u2718]|\d|[一二三四五六七八九十]|\((?=[\d一二三])){0,20}"
     r"(?:(?-i:\$?(?P<subject>[A-Z][A-Z0-9.:=-]{0,11}))[*_]{0,2} ?(?:—|–|-|:|\|) [*_]{0,2})?|[*_]{0,3})"
     rf"(?:{_OWNER}(?i:{_KIND})|{_CHINESE}){_ASIDE}{_FOR}"
-    r"[*_` \t】\])]{0,8}(?P<end>:|\||—|–|->|-(?![\w>-])|=(?!=)|\n|(?<=】)|(?<=[策定级议论决])[为是])",
+    r"[*_` \t】\])]{0,8}(?P<end>:|\||—|–|->|-(?![\w>-])|=(?!=)|\n|(?<=】)|(?<=[策定级等议论决])[为是]"
+    rf"|(?<=rating)(?= (?:{MOVED}|(?:remains|stays)(?: at)? )(?:{WORD})))",
     re.IGNORECASE,
 )
 _BEFORE_MAX, _SPACES_MAX = 100, 8
@@ -57,12 +60,15 @@ _UNOWNED = re.compile(
     r"\w*|their|his|her|whose|format)\b|['’]s\b|[\"“「]$|如果|若|不|结尾|请|给出|输出|必须",
     re.IGNORECASE,
 )
+_naming = re.compile(r"symbol|ticker|股票代码|代码", re.IGNORECASE).fullmatch
+"""What is called so tells which symbol is meant."""
 _SEPARATOR = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*){0,30}\|?[ \t]*$", re.MULTILINE)
 _SUBJECT = re.compile(r"(?:symbol|ticker|stock|asset|company|date|item|field|标的|股票|代码|日期|项目|公司)?", re.IGNORECASE)
 _COUNTED = re.compile(
     r"count|number|#|analyst|broker|firm|house|source|prior|previous|who|agent|bull|bear|数量|机构|券商|人数|占比|来源|谁",
     re.IGNORECASE,
 )
+_own_row = re.compile(r"(?:(?:final|portfolio|fund) )?manager|final|最终|(?:投资)?组合经理", re.IGNORECASE).fullmatch
 _FENCE = re.compile(r"```[ \t]{0,4}(\w{0,12})[ \t]{0,4}\n(.*?)```", re.DOTALL)
 _OWN_HEADING = re.compile(r"final|decision|recommendation|portfolio|verdict|最终|决策|结论", re.IGNORECASE)
 _INTRODUCES = re.compile(
@@ -85,7 +91,7 @@ class Found(NamedTuple):
 
 
 def find_labels(text: str, symbol: str | None = None) -> tuple[list[Found], str]:
-    """The writer's own labels in ``text`` (`ratings.plain`), those of tables' columns first, and the text without tables' headers
+    """The writer's own labels in ``text`` (`markup.plain`), those of tables' columns first, and the text without tables' headers
     and without what others' labels say.
 
     Labels in quotations and under headings of others are none of the writer's. One in the middle of a line that may be another's
@@ -224,10 +230,12 @@ def _in_tables(text: str, symbol: str | None) -> tuple[list[Found], str]:
         pair = len(cells) == PAIR and (each := _LABEL.match("\n" + header, 1)) and _kind(each) is not None
         if pair and read_value(cells[1], 0, symbol).kind == "read":
             continue
-        if len(rows) == 1 and len(rows[0]) == len(cells) and not any(map(_COUNTED.search, cells)):
+        own = [row for row in rows if _own_row(row[0])]
+        rows = own or _of_symbol(cells, rows, symbol)
+        if len(rows) == 1 and len(rows[0]) == len(cells) and (own or not any(map(_COUNTED.search, cells))):
             for at, cell in enumerate(cells):
                 each = _LABEL.match(f"\n{cell}:", 1)
-                if each and all(map(_SUBJECT.fullmatch, cells[:at])) and (kind := _kind(each)) is not None:
+                if each and (own or all(map(_SUBJECT.fullmatch, cells[:at]))) and (kind := _kind(each)) is not None:
                     value = read_value(rows[0][at], 0, symbol)
                     found += [Found(kind, begin, value)] if value.kind != "mute" else []
                     break
@@ -235,6 +243,14 @@ def _in_tables(text: str, symbol: str | None) -> tuple[list[Found], str]:
             text = text[:begin] + " " * (rows_end - begin) + text[rows_end:]
         text = text[:begin] + " " * len(header) + text[begin + len(header) :]
     return found, text
+
+
+def _of_symbol(cells: list[str], rows: list[list[str]], symbol: str | None) -> list[list[str]]:
+    """The rows of a table that are of ``symbol``; all where no column tells symbols."""
+    at = next((at for at, cell in enumerate(cells) if _naming(cell)), None)
+    if at is None or symbol is None:
+        return rows
+    return [row for row in rows if len(row) > at and is_of(row[at].lstrip("$").upper(), symbol)]
 
 
 def _cells(line: str) -> list[str]:
@@ -313,10 +329,21 @@ def _decoded(text: str) -> tuple[Any, int]:
         raise Spoilt from error
 
 
+def _of_other(document: object, symbol: str | None) -> bool:
+    """Whether an object names another symbol than ``symbol``."""
+    if not isinstance(document, dict) or symbol is None:
+        return False
+    return any(
+        _naming(str(key)) and isinstance(value, str) and not is_of(canonical_symbol(value.strip()), symbol)
+        for key, value in document.items()
+    )
+
+
 def _of_object(document: object, symbol: str | None, depth: int = 0) -> list[Found]:
-    if isinstance(document, list) and len(document) == 1 and depth == 0:
-        document = document[0]
-    if not isinstance(document, dict) or depth > _DEPTH_MAX:
+    if isinstance(document, list) and depth == 0:
+        meant = [each for each in document if not _of_other(each, symbol)]
+        document = meant[0] if len(meant) == 1 else None
+    if not isinstance(document, dict) or depth > _DEPTH_MAX or _of_other(document, symbol):
         return []
     named = {re.sub(r"[\s_-]", "", str(key)).lower(): value for key, value in document.items()}
     if named.keys() & _SOMEBODY or any("status" in key and _refused(str(value)) for key, value in named.items()):

@@ -69,7 +69,7 @@ def read(source: Source, context: Context) -> Imported:
     moments = asked.with_columns(
         pl.Series(
             "as_of_ms",
-            [context.moment_ms(as_of, symbol) for as_of, symbol in asked.iter_rows()],
+            [context.moment_ms(as_of, symbol, source.written_ms) for as_of, symbol in asked.iter_rows()],
             dtype=pl.Int64,
         )
     )

@@ -18,13 +18,19 @@ from warm.agents.labels import (
     find_proposals,
     without_json,
 )
-from warm.agents.ratings import RATINGS, TEXT_MAX, WORD, plain, read_value, sign
+from warm.agents.markup import TEXT_MAX, plain
+from warm.agents.ratings import MOVED, MOVED_CHINESE, RATINGS, WORD, is_of, read_value, sign
 from warm.agents.sentences import said
 
 FREE_MAX = 10_000
 """Characters of free text that are read: a decision without a label stands at the end."""
 
-_FIRST = re.compile(rf"[^\w\"'“‘「>|]*(?:{WORD})", re.IGNORECASE)
+_FIRST = re.compile(
+    rf"(?:_|[^\w\"'“‘「>|])*(?P<moved>(?:(?:we|i)(?: are|['’](?:re|m|ve)| have)? )?{MOVED}|(?:首次覆盖,?)?(?:给予|维持|重申)"
+    rf"|(?:我们)?(?:将?评级)?{MOVED_CHINESE})?(?P<word>{WORD})",
+    re.IGNORECASE,
+)
+_SUBJECT = re.compile(r"(?:_|[^\w\"'“‘「>|])*([A-Z0-9][A-Z0-9.:=/-]{0,11})[*_]{0,3} ?(?::|[—–-](?= ))")
 _ENUMERATED = re.compile(rf"^[ \t*_#>\d.)-]{{0,12}}(?P<word>{WORD})[*_ \t]{{0,4}}[:(]", re.IGNORECASE | re.MULTILINE)
 _REVOKED = re.compile(
     r"(?:reject|disagree with|overrule|override|withdraw|retract|revoke|scrap|ignore)s? (?:this|that|the above)"
@@ -52,22 +58,22 @@ _REVOKING = (
 def decision(text: str, symbol: str | None = None) -> tuple[str, float] | None:
     """The word that ``text`` decides for and its view, or None; ``symbol`` is what it speaks of."""
     try:
-        found, body = without_json(plain(text), symbol)
+        found, whole = without_json(plain(text), symbol)
     except Spoilt:
         return None
-    labels, body = find_labels(body, symbol)
+    labels, body = find_labels(whole, symbol)
     found += labels
     labelled, end = bool(found), body[-FREE_MAX:]
     found += [] if len(text) > TEXT_MAX else _first_word(body, symbol, found)
     if not found:
-        return _free(end)
+        return _free(end, symbol)
     word = _agreed(found)
     if word is None or _revoked(end):
         return None
-    if any(sign(each) != sign(word) for each in _later(end)):
+    if any(sign(each) != sign(word) for each in _later(whole[-FREE_MAX:])):
         return None
     # The writer may say in a sentence what contradicts a label, which then was another's.
-    for words in said(end, strong=labelled):
+    for words in said(end, symbol, strong=labelled):
         if any(sign(each) != sign(word) for each in words):
             return None
     return word, RATINGS[word]
@@ -117,18 +123,22 @@ def _revoked(text: str) -> bool:
 
 def _first_word(text: str, symbol: str | None, labels: list[Found]) -> list[Found]:
     """A rating that a text begins with, as a label; one of a list of ratings cannot be read."""
-    if not _FIRST.match(text):
+    named = _SUBJECT.match(text)
+    if named and is_of(named[1], symbol):
+        text = text[named.end() :]
+    found = _FIRST.match(text)
+    if found is None:
         return []
-    value = read_value(text, 0, symbol)
+    value = read_value(text, found.start("word") if found["moved"] else 0, symbol)
     others = {sign(each["word"].lower()) for each in _ENUMERATED.finditer(text[:FREE_MAX])}
     if value.word is None or (len(others) > 1 and not labels):
         return [] if labels else [Found(RATING, 0, read_value("", 0))]
     return [Found(ACTION, 0, value)]
 
 
-def _free(text: str) -> tuple[str, float] | None:
+def _free(text: str, symbol: str | None) -> tuple[str, float] | None:
     """What all sentences that say something agree on."""
-    found = list(said(text))
+    found = list(said(text, symbol))
     if len({sign(word) for words in found for word in words}) != 1 or _revoked(text):
         return None
     word = min(found[-1], key=lambda each: (-abs(RATINGS[each]), each))

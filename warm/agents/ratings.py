@@ -1,27 +1,16 @@
 """Words for a decision, and what one says where it stands: behind a label, or as the first word of a text."""
 
 import re
-import unicodedata
 from typing import Literal, NamedTuple
 
 RATINGS: dict[str, float] = {
     "strong buy": 1.0, "buy": 1.0, "outperform": 0.5, "overweight": 0.5, "accumulate": 0.5, "hold": 0.0, "neutral": 0.0,
     "equal weight": 0.0, "equal-weight": 0.0, "market perform": 0.0,
     "underweight": -0.5, "underperform": -0.5, "reduce": -0.5, "sell": -1.0, "strong sell": -1.0,
-    "强烈买入": 1.0, "买入": 1.0, "增持": 0.5, "超配": 0.5, "跑赢大市": 0.5, "持有": 0.0, "观望": 0.0, "中性": 0.0,
+    "强烈买入": 1.0, "买入": 1.0, "买进": 1.0, "增持": 0.5, "超配": 0.5, "跑赢大市": 0.5, "持有": 0.0, "观望": 0.0, "中性": 0.0,
     "减持": -0.5, "低配": -0.5, "跑输大市": -0.5, "卖出": -1.0, "强烈卖出": -1.0, "清仓": -1.0,
 }  # fmt: skip
 """Words for a decision: the five-tier scale of TradingAgents, and what models write for it."""
-
-TEXT_MAX = 200_000
-"""Characters of a report that are read, from its end on, after compatibility forms are resolved: work is bounded."""
-
-_PART = 20_000
-
-_SIMPLE = str.maketrans(
-    "買賣減觀評級決議終強與會來為們對單將據應無僅則當擇結論斷執動資綜總機構師別暫緩絕後從調標這點還請錯實現並倉長場輸贏價漲條險儘護認轉維沒嗎繼續報開戶損頭數際購選時個過訊號區間壓盤",
-    "买卖减观评级决议终强与会来为们对单将据应无仅则当择结论断执动资综总机构师别暂缓绝后从调标这点还请错实现并仓长场输赢价涨条险尽护认转维没吗继续报开户损头数际购选时个过讯号区间压盘",
-)
 
 _LONGEST = sorted(RATINGS, key=len, reverse=True)
 WORD = f"(?:{'|'.join(filter(str.isascii, _LONGEST))})(?![a-z])|{'|'.join(each for each in _LONGEST if not each.isascii())}"
@@ -63,22 +52,30 @@ CONDITION = (
     r"|如果|若|一旦|除非|只有|仅|待|假如|要是|倘若|前提)"
 )
 
+MOVED = (
+    r"(?:(?:up|down)grad(?:ed?|ing)|raised?|raising|cut|cutting|lower(?:ed|ing)?|moved?|moving|changed?) "
+    rf"(?:from (?:an? )?[*_`]{{0,3}}(?:{WORD})[*_`]{{0,3}} )?to (?:an? )?[*_`\"']{{0,3}}"
+)
+MOVED_CHINESE = rf"(?:[由从](?:{WORD})(?:评级)?)?(?:上调|下调|调高|调低|调整)(?:评级)?(?:至|为|到)"
+"""What says before a word that a rating goes to it, and maybe from which."""
+
 _OPEN = r"(?:_|[^\w?\u2610\u2611\u2612\u2713\u2192\u274c\u2717\u2718\U0001F6AB\u26D4<>{}=/]){0,16}"
 _PREFIX = (
     r"(?:(?:(?:maintain|reiterate|reaffirm|keep|remain|stay)(?:ed|d|s|ing)?(?: at| our| an?| the)?|(?:to|an?)|(?:i"
     r"|we) (?:recommend|advise|choose|decide)"
     r"(?: to| that you| an?)?) "
-    rf"|(?:up|down)graded? (?:from (?:an? )?[*_`]{{0,3}}(?:{WORD})[*_`]{{0,3}} )?to (?:an? )?[*_`\"']{{0,3}}"
-    rf"|维持|重申|继续|保持|建议|为|是|(?:[由从](?:{WORD})(?:评级)?)?(?:上调|下调|调高|调低|调整)(?:至|为|到)|\[)?"
+    rf"|{MOVED}|(?:it['’]?s |this is )?(?:an? )?(?:(?:clear|firm|moderate|cautious|speculative|tactical|reluctant) )?"
+    rf"|(?:维持|重申|继续|保持|建议|给予|为|是){{0,2}}(?:(?:逢低|逢高|分批|逐步|立即|坚决|果断|全部)|{MOVED_CHINESE})?|\[)?"
 )
 _VALUE = re.compile(rf"{_OPEN}{_PREFIX}(?P<word>{WORD})", re.IGNORECASE)
 _MARKS = r"(?:[ \t]?(?:_|[^\w\s.,;:!?()/|\u2192\u2610-\u2612<>=+&%、。—–\u274c\u2717\u2718\U0001F6AB\u26D4-])){0,8}"
 _WITH = (
     r"(?:with|at|near|around|for|as|given|due to|because|based on|despite|following|now|today|immediately|all|existing|current"
-    r"|the (?:stock|shares|position)|position|shares|stock|\d[\d,.]* (?:shares|units))"
+    r"|the (?:stock|shares|position)|position|shares|stock|\d[\d,.]* (?:shares|units)"
+    rf"|from (?:an? )?[*_`]{{0,3}}(?:{WORD}))"
 )
 _FOLLOW = re.compile(
-    rf"{_MARKS}(?:(?P<shut>[ \t]{{0,4}}(?:$|\n|[.!。;,、:(|—–]|--? )|[ \t]+{_WITH}\b|评级|该股|股票|全部|为主)"
+    rf"{_MARKS}(?:(?P<shut>[ \t]{{0,4}}(?:$|\n|[.!。;,、:(|【—–]|--? )|[ \t]+{_WITH}\b|评级|该股|股票|全部|为主)"
     rf"|(?P<name>[ \t]*(?=[$A-Z])))",
     re.IGNORECASE,
 )
@@ -94,11 +91,20 @@ _NO_NAME = re.compile(
     rf"|thesis|interest|{CONDITION}|{OPTION})\b",
     re.IGNORECASE,
 )
-_CORPORATE = frozenset(("INC", "CORP", "LTD", "PLC", "CO", "AG", "SA", "SE", "NV", "ADR", "THE", "STOCK", "SHARES", "NOW"))
+CAPITALS = frozenset(("INC", "CORP", "LTD", "PLC", "CO", "AG", "SA", "SE", "NV", "ADR", "THE", "STOCK", "SHARES", "NOW", "ALL"))
+"""Words in capitals behind a word for a decision that name no other symbol."""
 _TEMPLATE = re.compile(
     rf"{_OPEN}(?P<word>{WORD})\W{{0,6}}(?:[/|,、或]|or\b)\W{{0,6}}(?P<other>{WORD})(?P<more>\W{{0,6}}[/|]\W{{0,6}}(?:{WORD}))?",
     re.IGNORECASE,
 )
+_REFUSED = re.compile(
+    rf"{_OPEN}(?:(?:do not|don['’]t|not(?: an?)?|no longer an?|rather than|instead of) (?:{WORD}|buying|selling|holding)"
+    rf"|(?:不(?:建议|要|再|应)?|放弃|与其)(?:{WORD}))[*_]{{0,3}}(?:[,;] ?(?:but |instead,? )?| but )"
+    rf"(?:建议|选择|应当?|不如|而是?|继续|维持)?"
+    rf"(?=[*_]{{0,3}}(?:{WORD}))",
+    re.IGNORECASE,
+)
+"""What a writer says not to do, before what to do."""
 _SENTENCE_END = re.compile(r"[.!;](?=\s|$)|[。;]|\n")
 _UNDONE = re.compile(
     r"[\W_]{0,6}(?:no\b|never\b|n/a|(?:is |was |has been )?(?:rejected|denied|declined|withdrawn|revoked|suspended"
@@ -106,7 +112,8 @@ _UNDONE = re.compile(
     r"|expired|superseded|cancell?ed|void|pending|wrong"
     r"|off the table)|not\s*(?:$|an?\b|the\b|our\b|my\b|yet\b|now\b|here\b|warranted|justified|recommended|advis"
     r"|appropriate)|is\b"
-    r"|was\b|would\b|yes\b|\d{1,3} ?%)|\s{0,3}[*_]{0,3}[:(]\s?\d|[\s*_(:—-]{0,6}(?:否|不|非|未|无效|已撤)",
+    r"|was\b|would\b|yes\b|(?!(?:[5-9]\d|100) ?% (?:confiden|convic|certain))\d{1,3} ?%)|\s{0,3}[*_]{0,3}[:(]\s?\d"
+    r"|[\s*_(:—-]{0,6}(?:否|不|非|未|无效|已撤)",
     re.IGNORECASE,
 )
 _CONDITIONAL = re.compile(
@@ -114,24 +121,25 @@ _CONDITIONAL = re.compile(
     rf"|then |仅|但){{0,2}}{CONDITION}(?![a-z])",
     re.IGNORECASE,
 )
+_FROM = re.compile(rf" from (?:(?:an?|the|our|previous|prior|earlier) ){{0,2}}[*_]{{0,3}}(?:{WORD})", re.IGNORECASE)
 _HEAD = re.compile(r"[\W_]{0,6}(?:[\w.&’']+[ \t]+){0,3}[\w.&’']*")
 _ATTRIBUTED = re.compile(
     r"\b(?:according to|says?|said|claims?|consensus|argues?|securities|research|capital markets|advis[eo]rs|partners)\b|认为",
     re.IGNORECASE,
 )
 _VETOED = re.compile(
-    r"[^\n]{0,80}(?:否决|作废|失效|撤销|取消)|[\W_]{0,8}(?:status:? ?)?(?:was |is |has been |has since been "
+    r"[^\n]{0,80}(?:否决|作废|失效|撤销|取消|不同意|不认同)|[\W_]{0,8}(?:status:? ?)?(?:was |is |has been |has since been "
     r"|since )?(?:vetoed|overruled"
     r"|rejected|superseded|rescinded|cancell?ed|withdrawn|expired|void)\b"
     r"|[^\w\n]{0,8}\n(?:[\W_]{0,8}(?:by|source|per|according to)\b|[ >*]{0,4}[—–-](?P<by>[^\n]{0,60}))",
     re.IGNORECASE,
 )
-_ASIDE = re.compile(r"[\s*_]{0,4}\(([^()\n]{0,80})")
+_ASIDE = re.compile(r"(?:评级)?[\s*_]{0,4}\(([^()\n]{0,80})")
 _is_aside = re.compile(
     r"buy|sell|hold|strong|overweight|underweight|outperform|underperform|neutral|accumulate|reduce|equal|weight|"
     r"exposure|trim|add|exit|full|partial|position|positions|conviction|confidence|high|medium|low|moderate|risk|long|"
     r"short|term|month|months|week|weeks|year|years|horizon|tactical|core|downgraded|upgraded|downgrade|upgrade|from|"
-    r"previously|was|to|puts|as|a|an|hedge|do|not|with|strict|management|stop|loss|target|and|at|near|all|shares|"
+    r"previously|was|to|puts?|calls?|as|a|an|hedge|hedged|do|not|with|strict|management|stop|loss|target|and|at|near|all|shares|"
     r"score|level|tier|five|final|unchanged|initiated|maintain|maintained|reiterated|the",
     re.IGNORECASE,
 ).fullmatch
@@ -139,7 +147,7 @@ _OPTIONED = re.compile(rf"[\s*_`(:—–-]{{0,6}}(?:(?!buy|sell|hold)[\w-]+ ){{0
 _ELSE = re.compile(rf"(?P<before>.{{0,24}}?)(?<![a-z])(?P<word>{WORD})", re.IGNORECASE)
 _DENYING = re.compile(
     r"\b(?:from|previous|previously|prior|formerly|was|instead of|rather than|no|not|never|than|nor|without|don['’]t)\b"
-    r"|[由从原不非勿别]|此前|而不",
+    r"|[由从原不非勿别]|此前|上次|上期|之前|先前|而不",
     re.IGNORECASE,
 )
 _NEXT = re.compile(rf"[\W_]{{1,8}}(?:and |then |or |to |now ){{0,2}}(?P<word>{WORD})", re.IGNORECASE)
@@ -164,24 +172,6 @@ class Value(NamedTuple):
     word: str | None = None
 
 
-def plain(text: str) -> str:
-    """The end of ``text`` in compatibility forms, traditional characters as simplified ones, and nothing that is struck out."""
-    found = text[-TEXT_MAX:].replace("\r", "")
-    if not found.isascii():
-        # In parts, since one character may become eighteen.
-        parts: list[str] = []
-        for end in range(len(found), 0, -_PART):
-            parts.append(unicodedata.normalize("NFKC", found[max(0, end - _PART) : end]))
-            if sum(map(len, parts)) > TEXT_MAX:
-                break
-        found = "".join(reversed(parts))[-TEXT_MAX:].translate(_SIMPLE).replace("İ", "I")
-    if "~~" in found:
-        found = re.sub(r"~~[^~\n]{1,80}~~", "", found)
-    if "</" in found:
-        found = re.sub(r"<(s|del|strike)>[^<\n]{0,80}</\1>|</?(?:b|i|strong|em|u|span|p|br|h\d)\b[^<>\n]{0,40}>", "", found)
-    return found
-
-
 def sign(word: str) -> int:
     """1, 0 or -1."""
     return (RATINGS[word] > 0) - (RATINGS[word] < 0)
@@ -194,6 +184,8 @@ def is_of(name: str, symbol: str | None) -> bool:
 
 def read_value(text: str, at: int, symbol: str | None = None) -> Value:
     """What stands at ``at`` of ``text``, behind a label or at the beginning; ``symbol`` may follow the word."""
+    denied = _REFUSED.match(text, at)
+    at = denied.end() if denied else at
     found = _TEMPLATE.match(text, at)
     # A word and its translation are one.
     if found and (found["more"] or RATINGS[found["word"].lower()] != RATINGS[found["other"].lower()]):
@@ -222,7 +214,7 @@ def _names(text: str, at: int, symbol: str | None) -> bool:
         return False
     if symbol is None:
         return True
-    capitals = [each for each in re.findall(r"\$?([A-Z][A-Z0-9]+)\b", found[0]) if each not in _CORPORATE]
+    capitals = [each for each in re.findall(r"\$?([A-Z][A-Z0-9]+)\b", found[0]) if each not in CAPITALS]
     return all(is_of(each, symbol) for each in capitals)
 
 
@@ -242,18 +234,20 @@ def _plain_aside(said: str) -> bool:
 
 def _taken_back(word: str, rest: str, line: str) -> bool:
     """Whether the sentence goes on in a way that unsays its word, says another, or gives it to somebody else."""
-    head = _HEAD.match(rest.partition(" from ")[0])
-    if "?" in rest or _UNDONE.match(rest) or _CONDITIONAL.match(rest) or _ATTRIBUTED.search(rest[:120]):
+    # What stands in brackets with another word is judged with that.
+    aside = _ASIDE.match(rest)
+    beside = rest[: aside.start()] if aside and re.search(WORD, aside[1], re.IGNORECASE) else rest
+    head = _HEAD.match(_FROM.sub("", beside))
+    if "?" in rest or _UNDONE.match(beside) or _CONDITIONAL.match(rest) or _ATTRIBUTED.search(rest[:120]):
         return True
     if head and FOREIGN.search(head[0]):
         return True
-    aside = _ASIDE.match(rest)
     if aside and not _plain_aside(aside[1]):
         return True
-    if sign(word) and _OPTIONED.match(rest):
+    if sign(word) and _OPTIONED.match(beside):
         return True
-    beside = _NEXT.match(rest)
-    if beside and sign(beside["word"].lower()) != sign(word) and not _NOUN.match(rest, beside.end()):
+    following = _NEXT.match(rest)
+    if following and sign(following["word"].lower()) != sign(word) and not _NOUN.match(rest, following.end()):
         return True
     changed = _CHANGED.search(line)
     if changed and sign((changed["word"] or changed["other"] or changed["third"]).lower()) != sign(word):

@@ -9,9 +9,13 @@ import polars as pl
 from app.domain.vector import VIEWS_MAX
 from warm.agents.rows import AGENT_SCHEMA, Context, Imported
 from warm.agents.tally import KEPT, Tally, told
+from warm.agents.tradingagents import MANAGER
+from warm.agents.tradingagents_cn import AGENT as EXTRACT
 from warm.fates import Fate, Fates
 from warm.files import Source
 from warm.formats import AGENTS, Choice, Format
+
+_DAY_MS = 86_400_000
 
 
 class AgentRows(NamedTuple):
@@ -41,15 +45,28 @@ def read_agents(path: Path, context: Context, choices: Sequence[Choice] = ()) ->
         fate.rows, fate.used, fate.rejects = imported.rows, imported.frame.height, imported.rejects
         fate.told |= {"dated_by": imported.dated_by, **imported.told}
         lost[fate.file] = imported.lost
-        # What is refused because it lies in the future is refused by itself: the file is as it should be.
-        bad = imported.rejects.total > 0 and "future_view" not in imported.rejects.counts
+        # What is refused because it lies in the future is refused by itself, and what is cut says nothing against it: the file is
+        # as it should be.
+        cut = any(fate == "cut" for _, fate in imported.lost)
+        bad = imported.rejects.total > 0 and "future_view" not in imported.rejects.counts and not cut
         if bad and imported.frame.is_empty():
             raise source.refuse(f"none of its {imported.rows} rows is usable ({imported.rejects.summary()})")
         frames.append(imported.frame)
 
     lost: dict[str, Tally] = {}
     fates.read(read)
-    return AgentRows(pl.concat(frames), tuple(fates.all), lost)
+    return AgentRows(_extracts(pl.concat(frames)), tuple(fates.all), lost)
+
+
+def _extracts(agents: pl.DataFrame) -> pl.DataFrame:
+    """``agents`` with the decision that TradingAgents-CN's program took out of its manager's text as a summary of that text,
+    where both are there for a symbol and a day: it is one word, and counts once.
+    """
+    views = pl.col("status").is_in(("view", "summary"))
+    of = pl.struct("symbol", pl.col("as_of_ms") // _DAY_MS)
+    texts = agents.filter(views & (pl.col("agent") == MANAGER)).select(of.alias("of"))
+    extract = (pl.col("status") == "view") & (pl.col("agent") == EXTRACT) & of.is_in(texts.get_column("of").implode())
+    return agents.with_columns(pl.when(extract).then(pl.lit("summary")).otherwise("status").alias("status"))
 
 
 def settle(agents: pl.DataFrame, last_bars: pl.DataFrame | None = None, otherwise_ms: int | None = None) -> pl.DataFrame:

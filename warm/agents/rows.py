@@ -5,14 +5,19 @@ A row's ``status`` keeps three things apart that look alike in many formats: a *
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.symbols import never_closes
 from app.domain.vector import REASONING_MAX
 from warm.agents.tally import Tally
+from warm.bars.labels import is_coin
+from warm.intervals import Market
 from warm.rejects import Rejects
 from warm.sessions import NEVER_CLOSES, Session, milliseconds
 
@@ -67,29 +72,40 @@ class Context(NamedTuple):
     as_of_ms: int | None
     calendar: Literal["auto", "equities", "always"] = "auto"
     skew_ms: int = 0
+    aliases: Aliases = NO_ALIASES
+    markets: Mapping[str, Market] = MappingProxyType({})
+    """Of the symbols that have prices, by the names that are kept."""
 
     @property
     def latest_ms(self) -> int:
         """The latest moment that an output may be of."""
         return self.now_ms + self.skew_ms
 
-    def moment_ms(self, text: str, symbol: str) -> int | None:
+    def moment_ms(self, text: str, symbol: str, written_ms: int) -> int | None:
         """When an output on ``symbol`` (canonical) was, which says ``text``: milliseconds, None if it is neither date nor moment.
 
         A date is that session's close. In a live run one that is today's, anywhere on Earth, is no later than now: it was said.
+        It is then of when its file was written, if that was on the day, so that the file read again says the same.
         """
         session = self.session_of(symbol)
         moment_ms = session.moment_ms(text)
         if moment_ms is None or moment_ms <= self.now_ms or self.as_of_ms is not None:
             return moment_ms
         day = session.date_in(text)
-        begun = day is not None and milliseconds(datetime.combine(day, time(), UTC) - _EARLIEST) <= self.now_ms
-        return self.now_ms if begun else moment_ms
+        begin_ms = None if day is None else milliseconds(datetime.combine(day, time(), UTC) - _EARLIEST)
+        if begin_ms is None or begin_ms > self.now_ms:
+            return moment_ms
+        return written_ms if begin_ms <= written_ms <= self.now_ms else self.now_ms
 
     def session_of(self, symbol: str) -> Session:
         """The session that a date on ``symbol`` (canonical) means the close of."""
-        always = never_closes(symbol) if self.calendar == "auto" else self.calendar == "always"
-        return NEVER_CLOSES if always else self.session.of(symbol)
+        kept = self.aliases(symbol)
+        always = self.calendar == "always"
+        if self.calendar == "auto":
+            # A coin's bare name is a fund's too: its prices tell which, by their weekends.
+            market = self.markets.get(kept)
+            always = never_closes(kept) or is_coin(kept) if market is None else market.never_closes
+        return NEVER_CLOSES if always else self.session.of(kept)
 
 
 class Imported(NamedTuple):

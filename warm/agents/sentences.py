@@ -4,18 +4,18 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from warm.agents.ratings import CONDITION, FOREIGN, OPTION
+from warm.agents.ratings import CAPITALS, CONDITION, FOREIGN, OPTION, is_of
 
 _SAID = re.compile(
     r"(?<![\w-])(?P<word>strong buy|strong sell|buy|sell|hold|overweight|underweight)"
     r"(?![\w]|['’]s|[- ](?:off|back|side|in|out|through|time)\b)"
-    r"|(?P<chinese>强烈买入|强烈卖出|买入|增持|持有|观望|减持|卖出|清仓)(?=[ \t*_”」]{0,4}(?:$|[,。!;:)(、\n]|该股"
+    r"|(?P<chinese>强烈买入|强烈卖出|买入|买进|增持|持有|观望|减持|卖出|清仓)(?=[ \t*_”」]{0,4}(?:$|[,。!;:)(、\n]|该股"
     r"|股票|全部|评级[,。]))",
     re.IGNORECASE,
 )
 _STOP = re.compile(r"[.!?;。\n](?:(?<=[。\n])|(?=[\s\u2e80-\uffff]))")
 _ENGLISH = re.compile("buy|sell|hold|weight")
-_WORDS = re.compile("buy|sell|hold|weight|买入|卖出|持有|增持|减持|观望|清仓")
+_WORDS = re.compile("buy|sell|hold|weight|买入|买进|卖出|持有|增持|减持|观望|清仓")
 _DENIED = re.compile(
     r"\b(?:not|never|no|nor|neither|none|nobody|cannot|avoid|against|without|rather than|instead of|stop|refrain|reject|rejects"
     r"|rejected|refuse|decline|resist|unlikely|isnt|dont|doesnt|wouldnt|shouldnt|mistake|premature|reckless|too early|too late"
@@ -26,7 +26,7 @@ _DENIED = re.compile(
     r"|不|别|勿|禁止|暂缓|拒绝|停止|未|非|没有|无|避免|切忌|反对|难以",
     re.IGNORECASE,
 )
-_CONTRAST = re.compile(r"\bbut\b|\binstead[,:]|[;—–]|\btherefore\b|而是|但", re.IGNORECASE)
+_CONTRAST = re.compile(r"\bbut\b|\binstead[,:]|(?<!\btl);|[—–]|\btherefore\b|而是|但", re.IGNORECASE)
 _CONDITIONAL = re.compile(
     rf"(?<![a-z]){CONDITION}(?![a-z])|\b(?:should it|would need|consider(?:ed|ing)?|would have|been|may|might|could"
     rf"|had|suppos\w+|imagin\w+|assum\w+|let['’]?s say|pretend\w*|wanted|want|tried|try|used to|whether"
@@ -73,8 +73,9 @@ _PARTIAL = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"^[\W_]*(?:never mind|forget|despite|so|thus|hence|therefore|in short|in sum|in summary|overall|bottom line|on balance|net"
-    r"|finally|result|answer|in conclusion|conclusion|to conclude|verdict|decision|therefore)\b[^.:]{0,60}:",
+    r"^[\W_]*(?:(?:never mind|forget|despite|so|thus|hence|in short|in sum|in summary|overall|bottom line|on balance|net"
+    r"|finally|result|answer|in conclusion|conclusion|to conclude|verdict|decision|therefore|tl;dr)\b[^.:]{0,60}:"
+    r"|(?:in (?:short|sum|summary|conclusion)|overall|therefore),)",
     re.IGNORECASE,
 )
 _SIDED = re.compile(
@@ -83,12 +84,14 @@ _SIDED = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(r"^\W*(?:no|yes)\b[,.:;]", re.IGNORECASE)
+_NAMED = re.compile(r"[\s*_]{1,4}\$?([A-Z][A-Z0-9]{1,6})\b")
+_GRADED = re.compile(r"\b(?i:up|down)grad(?:e|ed|ing) \$?([A-Z][A-Z0-9]{0,6})\b")
 _QUOTED = re.compile(r"[\"“”「」『』‘]")
 SENTENCE_MAX = 600
 """Characters of a sentence that are read, from its end on."""
 
 
-def said(text: str, *, strong: bool = False) -> Iterator[set[str]]:
+def said(text: str, symbol: str | None = None, *, strong: bool = False) -> Iterator[set[str]]:
     """The words for a decision of every sentence of ``text`` that says one for its writer, lower case; ``strong``: only of those
     in which somebody speaks in the first person, or of the decision, and of the whole.
     """
@@ -104,7 +107,7 @@ def said(text: str, *, strong: bool = False) -> Iterator[set[str]]:
         if strong and not _personal(lower[begin:done]):
             continue
         sentence = text[max(begin, done - SENTENCE_MAX) : done].strip()
-        if (not strong or _STRONG.search(sentence)) and (words := _meant(sentence, strong=strong)):
+        if (not strong or _STRONG.search(sentence)) and (words := _meant(sentence, symbol, strong=strong)):
             yield words
 
 
@@ -114,7 +117,7 @@ def _personal(lower: str) -> bool:
     return own or " is " in lower or " remains " in lower or " stands " in lower or "我" in lower or "最终" in lower
 
 
-def _meant(sentence: str, *, strong: bool) -> set[str]:
+def _meant(sentence: str, symbol: str | None, *, strong: bool) -> set[str]:
     """The words for a decision that a sentence says for its writer, lower case."""
     words: set[str] = set()
     found = list(_SAID.finditer(sentence))
@@ -136,9 +139,12 @@ def _meant(sentence: str, *, strong: bool) -> set[str]:
             or before.lower().endswith("on ")
             or len(_QUOTED.findall(before)) % 2
             or _attributed(after)
+            or _of_another(before, after, symbol)
         ):
             continue
-        if re.search(r"grade[ds]?\b.*\bfrom (?:an? )?[*_\"']{0,3}$", before, re.IGNORECASE) or (strong and _PARTIAL.match(after)):
+        if re.search(r"grad(?:e[ds]?|ing)\b.*\bfrom (?:an? )?[*_\"']{0,3}$", before, re.IGNORECASE) or (
+            strong and _PARTIAL.match(after)
+        ):
             continue
         words.add((each["word"] or each["chinese"]).lower())
     return words
@@ -159,6 +165,12 @@ def _states(found: re.Match[str], sentence: str, *, own: bool) -> bool:
     if found["chinese"] and _ADVISED.match(clause):
         return True
     return _begins(clause, after, bold=before.endswith(("**", "__")), chinese=bool(found["chinese"]))
+
+
+def _of_another(before: str, after: str, symbol: str | None) -> bool:
+    """Whether a word is said of another symbol than ``symbol``: ``sell SPY``, ``upgrade SPY to buy``."""
+    found = _NAMED.match(after) or _GRADED.search(before)
+    return symbol is not None and found is not None and not (is_of(found[1], symbol) or found[1] in CAPITALS)
 
 
 def _attributed(after: str) -> bool:

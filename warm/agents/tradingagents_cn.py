@@ -2,14 +2,16 @@
 
 ``{stock_symbol, analysis_date, decision: {action 买入 | 持有 | 卖出, confidence 0-1, target_price, risk_score, reasoning}}``,
 or the decision's members beside symbol and date; one or a list of them. When its program finds no decision it writes a hold
-at 0.5 with a reasoning that says so: a failure. Its ``full_states_log`` files are read as TradingAgents'.
+at 0.5 with a reasoning that says so: a failure. Its ``full_states_log`` files are read as
+TradingAgents'; beside one (`registry`) the decision is a summary.
 """
 
 import re
 from typing import Any
 
 from warm.agents.collecting import Collector, Entry, Judged, dated, member, number_in, text_of, word_of
-from warm.agents.ratings import RATINGS, plain
+from warm.agents.markup import plain
+from warm.agents.ratings import RATINGS
 from warm.agents.rows import SIGNALS, Context, Imported, clean_text
 from warm.files import Source
 

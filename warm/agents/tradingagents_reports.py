@@ -17,13 +17,12 @@ from functools import partial
 from typing import NamedTuple
 
 from app.domain.symbols import canonical_symbol
-from warm.agents.collecting import Collector, Entry, Judged, today
+from warm.agents.collecting import Collector, Entry, Judged, day_of
 from warm.agents.prose import proposal
 from warm.agents.ratings import RATINGS, sign
 from warm.agents.rows import Context, Imported
 from warm.agents.tradingagents import MANAGER, judged
 from warm.files import Source
-from warm.names import day_named
 
 _MEMORY = re.compile(
     r"^\[(\d{4}-\d{2}-\d{2}[^|\]\n]{0,30}) \| ([^|\]\n]{1,40}) \| ([^|\]\n]{1,40})(?: \|[^\]\n]{0,200})?\][ \t]*$", re.MULTILINE
@@ -73,12 +72,11 @@ def read(source: Source, context: Context) -> Imported:
 def _of_folders(source: Source, context: Context | None) -> _Run:
     """``TICKER/DATE/reports/x.md``, or ``TICKER_STAMP/5_portfolio/x.md``."""
     parts = ("", "", "", *source.parts)
-    limit = today(context)
     if parts[-2] == "reports":
-        day = day_named(parts[-3], limit)
+        day = day_of(source, parts[-3], context)
         return _Run(parts[-4] if day else None, _text(day))
     if parts[-2] == "5_portfolio" and (found := _FOLDER.fullmatch(parts[-3])):
-        return _Run(found[1], _text(day_named(parts[-3], limit)))
+        return _Run(found[1], _text(day_of(source, parts[-3], context)))
     return _Run(None, None)
 
 
@@ -103,7 +101,7 @@ def _complete(source: Source, context: Context, text: str, symbol: str) -> Impor
     parts = {each[1]: body for each, body in _sections(_PART, text)}
     head = text[: first.start()] if (first := _PART.search(text)) else text
     written = _WRITTEN.search(head)
-    day = day_named(written[1], today(context)) if written else None
+    day = day_of(source, written[1], context) if written else None
     collector = Collector(source, context)
     as_of, about = _text(day), canonical_symbol(symbol)
     deciding = [body for name, body in parts.items() if _DECIDING.search(name)]

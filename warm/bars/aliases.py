@@ -26,17 +26,21 @@ ALIASES = _by_alias({
     ),
     "open": (
         "o", "opening_price", "open price", "open_price", "openprice", "开盘", "开盘价", "eröffn.", "eröffnung",
-        "apertura", "px_open", "始値", "시가",
+        "apertura", "abertura", "ouverture", "ouv.", "px_open", "始値", "시가", "開盤", "開盤價",
     ),
     "high": (
-        "h", "high price", "high_price", "highprice", "最高", "最高价", "hoch", "máximo", "px_high", "高値", "고가",
+        "h", "high price", "high_price", "highprice", "最高", "最高价", "hoch", "máximo", "máxima", "massimo", "plus haut",
+        "px_high", "高値", "고가", "最高價",
     ),
-    "low": ("l", "low price", "low_price", "lowprice", "最低", "最低价", "tief", "mínimo", "px_low", "安値", "저가"),
+    "low": (
+        "l", "low price", "low_price", "lowprice", "最低", "最低价", "tief", "mínimo", "mínima", "minimo", "plus bas", "px_low",
+        "安値", "저가", "最低價",
+    ),
     "close": (
         "c", "close/last", "close price", "close_price", "closeprice", "收盘", "收盘价", "schluss", "schlusskurs",
-        "cierre", "px_last", "終値", "종가",
+        "cierre", "fechamento", "chiusura", "clôture", "px_last", "終値", "종가", "收盤", "收盤價",
     ),
-    "volume": ("v", "vol", "vol.", "成交量", "volumen", "px_volume", "出来高", "거래량"),
+    "volume": ("v", "vol", "vol.", "成交量", "volumen", "px_volume", "出来高", "거래량", "成交股數"),
     "adj_close": ("adj close", "adjclose", "adj. close", "adjusted close", "adjusted_close", "adjusted"),
 })  # fmt: skip
 """Column names that mean one of ours: those of pandas, yfinance, Alpaca and Polygon (``t o h l c v``; ``n``, their trades, and
@@ -46,9 +50,9 @@ WEAK = _by_alias({
     "symbol": ("name", "asset", "pair", "coin", "stock", "security", "名称"),
     "date": (
         "start", "start_time", "starttime", "start_at", "begins_at", "timeopen", "time_open", "opentime", "open_at",
-        "ts", "time_period_start", "period_start", "candle_date_time_utc", "bar_time", "candle_date_time", "day",
+        "data", "ts", "time_period_start", "period_start", "candle_date_time_utc", "bar_time", "candle_date_time", "day",
     ),
-    "close": ("price", "trade_price", "last", "latest", "zuletzt", "último", "dernier", "最新价"),
+    "close": ("price", "trade_price", "last", "latest", "zuletzt", "último", "ultimo", "dernier", "最新价"),
     "volume": (
         "tickvol", "tick_volume", "tick volume", "real_volume", "volume btc", "volume eth", "volume_(btc)",
         "volume (btc)", "base_volume", "volume_base", "basevolume", "trade_volume", "total volume", "total_volume",

@@ -19,8 +19,13 @@ _BARE_COINS = COINS | frozenset({
 
 
 def _local(session: Session) -> pl.Expr:
-    """A stamp on the exchange's clock."""
-    return pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(session.timezone.key)
+    """A stamp on the exchange's clock; where sessions open the evening before, so much later that each lies in its own day."""
+    local = pl.from_epoch("stamp_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(session.timezone.key)
+    return local.dt.replace_time_zone(None) + pl.duration(minutes=_evening(session))
+
+
+def _evening(session: Session) -> int:
+    return session.exchange.evening_minutes if session.exchange else 0
 
 
 def on_sessions(stamps: pl.DataFrame, session: Session) -> pl.DataFrame:
@@ -35,7 +40,7 @@ def on_sessions(stamps: pl.DataFrame, session: Session) -> pl.DataFrame:
     if times.len() != 1 or moments.get_column("day").n_unique() < 2:  # noqa: PLR2004
         return stamps
     minutes = moments.select((pl.col("time").dt.hour().cast(pl.Int64) * 60 + pl.col("time").dt.minute()).first()).item()
-    return stamps.with_columns(local.dt.date().alias("day")) if minutes <= session.close_minutes else stamps
+    return stamps.with_columns(local.dt.date().alias("day")) if minutes <= session.close_minutes + _evening(session) else stamps
 
 
 def are_dates(stamps: pl.DataFrame) -> bool:

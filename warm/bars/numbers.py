@@ -7,10 +7,10 @@ import polars as pl
 
 from warm.files import Source
 
-spelled = re.compile(r"\d[\s\xa0\u202f'’_]?[,KMBT万亿.]|[$€£¥₹]|\d [\d$€£¥₹]", re.IGNORECASE).search
+spelled = re.compile(r"\d[\s\xa0\u202f'’_]?[,KMBT万亿.]|[$€£¥₹]|\d [\d$€£¥₹]|(?:USD|EUR|GBP|CHF)", re.IGNORECASE).search
 """Whether a text that is no number for a library may be one for people."""
 
-_SIGNS = r"[\s\x{a0}\x{202f}'’_$€£¥₹₩%+]"
+_SIGNS = r"[\s\x{a0}\x{202f}'’_$€£¥₹₩%+]|USD|EUR|GBP|CHF"
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "万": 1e4, "亿": 1e8}
 
 # A group behind a comma or point that is not of three digits is no group, and two groups behind each other are no decimals.

@@ -6,26 +6,23 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
+from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.symbols import canonical_symbol, never_closes
 from app.domain.vector import is_symbol
 from warm.bars.labels import are_dates, closing, ends, is_coin, may_be_days, never_rest, on_sessions
 from warm.bars.reading import Reading, Says, Stamp
+from warm.bars.spaced import interval_of, spacing_of
+from warm.exchanges import assumed
 from warm.files import Source
 from warm.formats import Format
-from warm.intervals import DAY_S, INTERVALS, Spacing, spacing
+from warm.intervals import DAY_S, INTERVALS
 from warm.names import SymbolChoice, said_symbol
 from warm.rejects import Rejects, set_aside
-from warm.rules import row_rules
+from warm.rules import bad_row, row_rules
 from warm.sessions import NEVER_CLOSES, Session
 from warm.stamps import DateOrder, Stamps, read_stamps
 
 BAR_COLUMNS = ("symbol", "as_of_ms", "open", "high", "low", "close", "volume")
-
-SAMPLED_SYMBOLS = 200
-"""Symbols of a file that its spacing is taken from: they tell it as well as thousands do."""
-
-ON_GRID = 0.9
-"""The share of distances between bars that must be whole multiples of the interval; below it nobody can say what a bar is."""
 
 Calendar = Literal["auto", "equities", "always"]
 
@@ -36,6 +33,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     ``interval`` is the one wanted, None for each symbol's longest; ``zone`` is for stamps without one (None: the exchange's, or
     UTC); ``stamps`` overrules what formats say; ``calendar`` ``auto`` takes pairs of currencies for markets that never close and
     all else for the exchange's. ``date_order`` is for dates whose column does not tell it, ``symbols`` for files that do not.
+    A symbol's market is that of the name which ``aliases`` keep it under.
     """
 
     session: Session
@@ -47,6 +45,7 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     zone: ZoneInfo | None = None
     date_order: DateOrder | None = None
     symbols: tuple[SymbolChoice, ...] = ()
+    aliases: Aliases = NO_ALIASES
 
 
 class PriceFile(NamedTuple):
@@ -65,7 +64,56 @@ class PriceFile(NamedTuple):
     told: dict[str, Any]
 
 
-def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -> PriceFile:
+class _Dated(NamedTuple):
+    """A file's symbols (`_names`), when the bar of each of its rows ended, in milliseconds, and what is told of its stamps."""
+
+    names: pl.DataFrame
+    as_of_ms: pl.Series
+    interval: str
+    told: dict[str, Any]
+
+
+class Alike:
+    """What was made of the last file's stamps. Files of one folder or archive mostly have the same ones, and understanding those
+    of a small file takes longer than all else that is in it. ``made`` counts the files for which it was done.
+    """
+
+    def __init__(self) -> None:
+        self.made = 0
+        self._last: tuple[object, pl.Series, _Dated] | None = None
+
+    def dated(self, source: Source, raw: pl.DataFrame, says: Says, reckoning: Reckoning) -> _Dated:
+        """`_dated`, of one symbol's file only where its stamps, or what else tells their meaning, are others than the last one's.
+
+        Raises:
+            InputRefused: the stamps cannot be understood.
+        """
+        names, sessions = _names(raw, reckoning, says.never_closes, frozenset())
+        column = raw.get_column("date")
+        if names.height != 1 or column.len() > _ALIKE_ROWS_MAX or is_coin(names.item(0, "canonical")):
+            return _dated(source, raw, says, reckoning)
+        meaning = (
+            says._replace(symbol=None, named_by=None),
+            reckoning,
+            sessions,
+            names.item(0, "never"),
+            names.item(0, "symbol_ok"),
+        )
+        if self._last is not None:
+            last, stamps, dated = self._last
+            if last == meaning and stamps.dtype == column.dtype and stamps.equals(column):
+                return dated._replace(names=names)
+        self.made += 1
+        dated = _dated(source, raw, says, reckoning)
+        self._last = meaning, column, dated
+        return dated
+
+
+_ALIKE_ROWS_MAX = 10_000
+"""So much is remembered of a file at most; one that has more takes its time anyway."""
+
+
+def read_file(source: Source, form: Format, number: int, reckoning: Reckoning, alike: Alike | None = None) -> PriceFile:
     """Read, understand and judge one file; ``number`` is its own in the frame.
 
     Raises:
@@ -76,6 +124,34 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     says, raw = reading.says, _complete(source, reading)
     if source.symbol is not None:
         says = says._replace(named_by="--symbol")
+    names, as_of_ms, interval, told = (alike or Alike()).dated(source, raw, says, reckoning)
+    frame = (
+        raw.lazy()
+        .with_columns(as_of_ms)
+        .join(names.drop("market").lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
+        .with_columns(pl.col("canonical").alias("symbol"))
+        .drop("date", "canonical")
+        .collect()
+    )
+    del raw
+    adjusted = "adj_close" in frame.columns
+    if not adjusted:
+        frame = frame.with_columns(pl.col("close").alias("adj_close"))
+    rejects = Rejects()
+    frame, rows, cut, unfinished, hollow = _judge(source, reading, frame, interval, reckoning, rejects)
+    kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
+    told = told | {
+        "notes": [*told["notes"], *(_assumed(names, reckoning) if reckoning.session.follows else ())] or None,
+        "symbol_by": says.named_by or "column",
+        "columns": dict(reading.columns),
+        "no_price": hollow or None,
+    }
+    symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
+    return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+
+
+def _dated(source: Source, raw: pl.DataFrame, says: Says, reckoning: Reckoning) -> _Dated:
+    """By the symbols, the stamps, and what is said of them; of a file of one symbol its name counts only by its market."""
     found = _markets(source, raw, says, reckoning, frozenset())
     coins, notes = _resting(raw, found, says, reckoning)
     names, sessions, read = _markets(source, raw, says, reckoning, coins) if coins else found
@@ -87,42 +163,24 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning) -
     dates = are_dates(stamps)
     # What lies in the future is no bar, and must not stretch the distances.
     past = stamps.filter(pl.col("stamp_ms") <= reckoning.now_ms)
-    distances = _spacing(raw, past, on, dates=dates and sessions != [NEVER_CLOSES])
-    interval, how = _interval(source, says, distances, reckoning.interval, dates=dates)
+    apart = spacing_of(raw, past, on, dates=dates and sessions != [NEVER_CLOSES])
+    interval, how = interval_of(source, says, apart, reckoning.interval, dates=dates)
     kinds, unsure = _kinds(past, sessions, interval, reckoning.stamps or says.stamps)
     notes = [*(notes if INTERVALS[interval] <= DAY_S else ()), *unsure]
     moments = pl.concat(
         ends(each.table, interval, kind, session).with_columns(_number(market))
         for market, (each, kind, session) in enumerate(zip(read, kinds, sessions, strict=True))
     )
-    frame = (
-        raw.lazy()
-        .join(names.drop("market").lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
-        .join(moments.lazy().select(*on, "as_of_ms"), on=on, how="left", maintain_order="left")
-        .with_columns(pl.col("canonical").alias("symbol"))
-        .drop(*on, "canonical")
-        .collect()
-    )
-    del raw
-    adjusted = "adj_close" in frame.columns
-    if not adjusted:
-        frame = frame.with_columns(pl.col("close").alias("adj_close"))
-    rejects = Rejects()
-    frame, rows, cut, unfinished, hollow = _judge(source, reading, frame, interval, reckoning, rejects)
-    kept = frame.select(*BAR_COLUMNS, "adj_close", pl.lit(number, dtype=pl.UInt32).alias("file"), "row")
+    as_of_ms = raw.select(on).join(moments.select(*on, "as_of_ms"), on=on, how="left", maintain_order="left")["as_of_ms"]
     told = {
         "interval": interval,
         "interval_by": how,
         "stamps": "date" if dates and INTERVALS[interval] == DAY_S else "both" if len(set(kinds)) > 1 else kinds[0],
         "zone": next((each.zone for each in read if each.zone), None) or ("own" if not dates else None),
         "exchanges": [each.exchange.code for each in sessions if each.exchange],
-        "symbol_by": says.named_by or "column",
-        "columns": dict(reading.columns),
-        "no_price": hollow or None,
-        "notes": notes or None,
+        "notes": notes,
     }
-    symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
-    return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+    return _Dated(names, as_of_ms, interval, told)
 
 
 def _complete(source: Source, reading: Reading) -> pl.DataFrame:
@@ -164,6 +222,11 @@ _SAMPLED_ROWS = 100
 
 
 _AT_WEEKENDS = "bars on Saturdays and Sundays: --calendar always if its market never closes"
+
+
+def _assumed(names: pl.DataFrame, reckoning: Reckoning) -> list[str]:
+    shares = names.filter(~pl.col("never") & pl.col("symbol_ok")).select("canonical", "symbol").rows()
+    return assumed((written, symbol, reckoning.aliases(symbol)) for symbol, written in sorted(shares))
 
 
 class _Markets(NamedTuple):
@@ -259,11 +322,15 @@ def _names(
     """
     written = raw.get_column("symbol").unique(maintain_order=True)
     canonical = [None if each is None else canonical_symbol(each.strip()) for each in written]
+    kept = ["" if each is None else reckoning.aliases(each) for each in canonical]
     if reckoning.calendar == "auto":
-        never = [bool(each) and (never_closes(each or "") or each in coins if says is None else says) for each in canonical]
+        never = [
+            bool(each) and (never_closes(name) or each in coins if says is None else says)
+            for each, name in zip(canonical, kept, strict=True)
+        ]
     else:
         never = [reckoning.calendar == "always"] * len(canonical)
-    own = [NEVER_CLOSES if always else reckoning.session.of(each or "") for each, always in zip(canonical, never, strict=True)]
+    own = [NEVER_CLOSES if always else reckoning.session.of(each) for each, always in zip(kept, never, strict=True)]
     sessions = list(dict.fromkeys(own)) or [reckoning.session]
     names = pl.DataFrame(
         {
@@ -280,69 +347,25 @@ def _names(
     return names, sessions
 
 
-def _spacing(raw: pl.DataFrame, stamps: pl.DataFrame, on: list[str], *, dates: bool) -> Spacing:
-    symbols = raw.lazy().select(pl.col("symbol").unique().sort().head(SAMPLED_SYMBOLS))
-    sample = raw.lazy().select("symbol", *on).join(symbols, on="symbol", how="semi", nulls_equal=True)
-    return spacing(sample.join(stamps.lazy(), on=on, how="inner").select("symbol", "stamp_ms").collect(), dates=dates)
-
-
-def _interval(source: Source, says: Says, found: Spacing, wanted: str | None, *, dates: bool) -> tuple[str, str]:
-    """A file's interval, and what tells it: the file itself, its spacing, or nothing (then the one wanted, or a day).
-
-    Raises:
-        InputRefused: the file says one thing and its spacing another, the spacing is none of the known ones, or its symbols
-        differ.
-    """
-    said, hint = says.interval, says.hint
-    if said is None and hint is not None and (found.distances == 0 or found.least == INTERVALS[hint]):
-        said = hint
-    if found.distances == 0 or found.seconds is None:
-        return said or wanted or "1d", "file" if said else "--interval" if wanted else "assumed"
-    apart = f"most of its bars are {_length(found.seconds)} apart"
-    if said is not None:
-        # Where little is traded the most frequent distance may be longer than a bar, but the shortest is one.
-        if found.interval != said and (dates or found.least != INTERVALS[said]):
-            raise source.refuse(f"it says its interval is {said}, but {apart}")
-        return said, "file"
-    if found.interval is None or (found.share < ON_GRID and found.interval != "1M"):
-        if wanted is not None and (dates or found.least % INTERVALS[wanted] == 0):
-            return wanted, "--interval"
-        if found.interval is None:
-            raise source.refuse(f"{apart}, which is no known interval; --interval says it: {', '.join(INTERVALS)}")
-        raise source.refuse(f"{apart}, but only {found.share:.0%} of the distances are whole multiples of that: no regular bars")
-    long = 2 * DAY_S if dates else DAY_S
-    if INTERVALS[found.interval] < long <= found.longest_least:
-        raise source.refuse(
-            f"{apart}, but those of other symbols are {_length(found.longest_least)} apart; allowed: one interval a file"
-        )
-    return found.interval, "spacing"
-
-
-def _length(seconds: float) -> str:
-    for name, unit in (("days", DAY_S), ("hours", 3600), ("minutes", 60)):
-        if seconds % unit == 0:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} seconds"
-
-
 def _judge(
     source: Source, reading: Reading, frame: pl.DataFrame, interval: str, reckoning: Reckoning, rejects: Rejects
 ) -> tuple[pl.DataFrame, int, int, int, int]:
     """The rows that pass, how many there were up to the cut, how many after it, how many bars are not over yet, and how many rows
     have no price but maybe an open: those are no bars.
     """
-    total = frame.height
-    if reckoning.as_of_ms is not None:
+    total, ends_ms = frame.height, frame.get_column("as_of_ms")
+    if reckoning.as_of_ms is not None and _any_after(ends_ms, reckoning.as_of_ms):
         frame = frame.filter(pl.col("as_of_ms").le(reckoning.as_of_ms).fill_null(value=True))
     rows = frame.height
     now_ms, length_ms = reckoning.now_ms, INTERVALS[interval] * 1000
-    begun = (pl.col("as_of_ms") > now_ms) & (pl.col("as_of_ms") - length_ms <= now_ms)
-    frame = frame.filter(begun.not_().fill_null(value=True))
+    if _any_after(ends_ms, now_ms):
+        begun = (pl.col("as_of_ms") > now_ms) & (pl.col("as_of_ms") - length_ms <= now_ms)
+        frame = frame.filter(begun.not_().fill_null(value=True))
     unfinished = rows - frame.height
-    bad = pl.any_horizontal(rule.fill_null(value=False) for *_, rule in row_rules(now_ms))
+    bad = bad_row(now_ms)
     suspects, hollow = frame.filter(bad), 0
     if not suspects.is_empty():
-        frame = frame.filter(~bad)
+        frame = frame.filter(bad.not_().fill_null(value=True))
         texts = reading.texts(suspects.get_column("row"))
         # A blank line is no row.
         blank = texts.filter(pl.all_horizontal(pl.exclude("row").is_null())).get_column("row")
@@ -360,3 +383,8 @@ def _judge(
         )
         set_aside(told, row_rules(now_ms, text=True), source.label, rejects)
     return frame, rows, total - rows, unfinished, hollow
+
+
+def _any_after(moments_ms: pl.Series, bound_ms: int) -> bool:
+    last_ms = moments_ms.max()
+    return isinstance(last_ms, int) and last_ms > bound_ms

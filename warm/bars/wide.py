@@ -53,7 +53,7 @@ _COLUMNS_MIN = 6
 _PRICES_MIN = 5
 """Open, high, low, close and volume; dividends, splits and gains may stand beside them."""
 
-_number = re.compile(r"\s*[-+]?[$€£¥₹]?[\d.,' ]*(?:[eE][-+]?\d+|[KMB%])?\s*").fullmatch
+_number = re.compile(r"\s*[-+]?(?:[$€£¥₹]|[A-Z]{3} )?[\d.,'’_\s]*(?:[eE][-+]?\d+|[KMB%$€£¥₹])?\s*").fullmatch
 
 
 def _pair(name: str) -> tuple[str, str] | None:

@@ -1,0 +1,227 @@
+"""What the command line of ``decide warm`` asks for: one run, an explanation, or watching."""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uuid_utils
+from rich.console import Console
+
+from app.domain.aliases import make_aliases
+from app.errors import SettingsError
+from app.options import Settings
+from app.setting_options import given_settings
+from app.settings import load_setting
+from warm.arguments import MOMENT_RULE
+from warm.errors import InputRefused
+from warm.explain import Others, explain
+from warm.formats import parse_choice
+from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
+from warm.memory import MB, MemoryBound
+from warm.names import parse_symbol
+from warm.publish import OpenStore, WarmStore
+from warm.report import Reporter, open_reporter, write_report
+from warm.sample import RUN_PREFIX, SAMPLE
+from warm.sessions import open_session, open_zone
+
+PRICES = SAMPLE / "prices"
+AGENTS = SAMPLE / "agents"
+_TELLING_S = 1.0
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
+    """Options from parsed ``arguments``; ends the process with code 2 if they make no sense.
+
+    Raises:
+        SettingsError: a setting that is looked at is wrong.
+    """
+    as_of_ms = None
+    try:
+        session = open_session(arguments.timezone, arguments.session_close, arguments.interval, arguments.exchange)
+        formats = tuple(parse_choice(each) for each in arguments.format)
+        symbols = tuple(parse_symbol(each) for each in arguments.symbol)
+        zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
+        stablecoins = arguments.stablecoins or load_setting("stablecoins")
+        aliases = make_aliases(load_setting("symbol_aliases"), stablecoins, arguments.alias)
+    except (InputRefused, ValueError) as error:
+        parser.error(str(error))
+    if arguments.as_of is not None:
+        as_of_ms = session.moment_ms(arguments.as_of)
+        if as_of_ms is None:
+            parser.error(f"--as-of {arguments.as_of!r} is not a moment; allowed: {MOMENT_RULE}")
+    return Options(
+        prices=arguments.prices or PRICES,
+        agents=arguments.agents or (AGENTS if arguments.prices is None else None),
+        session=session,
+        as_of_ms=as_of_ms,
+        max_rejects=arguments.max_rejects,
+        interval=arguments.interval,
+        calendar=arguments.calendar,
+        stamps=arguments.stamps,
+        zone=zone,
+        date_order=arguments.date_order,
+        symbols=symbols,
+        choices=formats,
+        dry_run=arguments.dry_run,
+        prune=arguments.prune,
+        aliases=aliases,
+        memory=_memory(arguments.memory_mb),
+    )
+
+
+def _memory(given_mb: int | None) -> MemoryBound:
+    """What the run may take: as the option has it, else the setting, else a share of the machine's.
+
+    Raises:
+        SettingsError: the setting is wrong.
+    """
+    most_mb = load_setting("warm_memory_mb") if given_mb is None else given_mb
+    return MemoryBound(most_mb * MB) if most_mb else MemoryBound.of_machine()
+
+
+def settings_store(settings: Settings) -> WarmStore:
+    """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
+    from app.cache.opening import open_store  # noqa: PLC0415
+
+    return open_store(
+        redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+    )
+
+
+def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
+    """What the settings say, with the command line's ``options`` over them. Where they are wrong and not ``needed``, the defaults
+    and the option for the clock: what opens no store needs no other.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    from app.settings import load_settings  # noqa: PLC0415
+
+    try:
+        return load_settings(options=options)
+    except SettingsError:
+        if needed:
+            raise
+        skew = options.get("CLOCK_SKEW_S")
+        return Settings(clock_skew_s=float(skew)) if skew else Settings()
+
+
+def _no_store() -> WarmStore:
+    raise AssertionError("a dry run opens no store")
+
+
+def start(
+    parser: argparse.ArgumentParser,
+    arguments: argparse.Namespace,
+    given: Sequence[str],
+    *,
+    now_ms: int | None = None,
+    run: str | None = None,
+    open_store: OpenStore | None = None,
+) -> int:
+    """Do what ``arguments``, as ``parser`` made them of those that were ``given``, ask for; the exit code. Ends the process with
+    code 2 where they make no sense.
+    """
+    try:
+        options = parse_options(parser, arguments)
+    except SettingsError as error:
+        return _wrong_settings(error)
+    if arguments.report is not None and not arguments.report.parent.is_dir():
+        parser.error(f"--report {arguments.report}: no such folder")
+    if arguments.watch:
+        return _watch(parser, arguments, given)
+    if now_ms is None:
+        now_ms = time.time_ns() // 1_000_000
+    idle = options.dry_run or arguments.explain is not None
+    try:
+        settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
+    except SettingsError as error:
+        return _wrong_settings(error)
+    options = msgspec.structs.replace(options, skew_ms=round(settings.clock_skew_s * 1000))
+    if arguments.explain is not None:
+        with options.memory.watched(_end_explaining):
+            others = Others(arguments.prices, arguments.agents)
+            return PUBLISHED if explain(arguments.explain, others, options, now_ms, Console()) else REFUSED
+    opener = _no_store if options.dry_run else open_store or partial(settings_store, settings)
+    reporter = open_reporter(sys.stderr)
+
+    def end(report: dict[str, Any]) -> None:
+        _end(lambda: _tell(reporter, report, arguments.report))
+
+    try:
+        code, report = run_job(
+            options,
+            now_ms=now_ms,
+            run=run or f"{RUN_PREFIX if arguments.prices is None else ''}{uuid_utils.uuid7()}",
+            open_store=opener,
+            reporter=reporter,
+            end=end,
+        )
+    except KeyboardInterrupt:
+        code, report = INTERRUPTED, {"status": "interrupted", "error": "interrupted", "exit_code": INTERRUPTED}
+    except BaseException:
+        reporter.stop()
+        raise
+    _tell(reporter, report, arguments.report)
+    return code
+
+
+def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given: Sequence[str]) -> int:
+    """Load again and again; ends the process with code 2 where that makes no sense."""
+    for name, value in (("--explain", arguments.explain), ("--as-of", arguments.as_of), ("--dry-run", arguments.dry_run)):
+        if value:
+            parser.error(f"--watch is given with {name}; allowed: one of the two")
+    if arguments.prices is None:
+        parser.error("--watch is given without --prices; allowed: with them, for the sample never changes")
+    inputs = [each for each in (arguments.prices, arguments.agents) if each is not None]
+    for each in inputs:
+        if not each.exists():
+            parser.error(f"{each}: no such file or folder")
+    try:
+        _settings(given_settings(arguments), needed=True)
+    except SettingsError as error:
+        return _wrong_settings(error)
+    from warm.watch import main as watch  # noqa: PLC0415 - nobody else needs it
+
+    return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
+
+
+def _wrong_settings(error: SettingsError) -> int:
+    sys.stderr.write("".join(f"{line}\n" for line in error.lines))
+    return USAGE
+
+
+def _end(tell: Callable[[], None]) -> None:
+    """End the process: the thread that reads cannot be stopped, and nothing has been written. What there is to ``tell`` may have
+    no reader, or one that does not read; the process ends all the same.
+    """
+    patience = threading.Timer(_TELLING_S, os._exit, (REFUSED,))
+    patience.daemon = True
+    patience.start()
+    try:
+        tell()
+    finally:
+        os._exit(REFUSED)
+
+
+def _end_explaining(why: str) -> None:
+    _end(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
+
+
+def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        try:
+            write_report(path, report)
+        except OSError as error:
+            report["report_error"] = f"{path}: {error}"
+    reporter.close(report)
