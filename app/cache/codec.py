@@ -39,7 +39,7 @@ def decode(kind: Kind[R], raw: bytes, symbol: str) -> R:
             if fault is None and record.symbol != symbol:
                 fault = f"it is a record of {record.symbol[:32]!r}"
             if fault is None:
-                return kind.trimmed(record)
+                return record if kind.trimmed is None else kind.trimmed(record)
             raise RecordError("corrupt", str(fault))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fault = error
@@ -58,9 +58,11 @@ def decoded(kinds: Kinds, symbol: str, stored: Stored, report: Callable[[str], N
     troubles: list[Trouble | None] = []
     for kind in kinds.inputs:
         raw = stored.records.get(kind.name)
+        trouble: Trouble | None = None
         record: Any = None
-        trouble: Trouble | None = "absent" if raw is None else None
-        if raw is not None:
+        if raw is None:
+            trouble = "absent"
+        else:
             try:
                 record = decode(kind, raw, symbol)
             except RecordError as error:

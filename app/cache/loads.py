@@ -23,6 +23,9 @@ class Lookup(NamedTuple):
     trouble: Trouble | None = None
 
 
+_NOTHING: dict[int, Any] = {}
+
+
 class Read:
     """One read of L2, of some loads. ``given_up``: somebody waited for it in vain, and the breaker knows."""
 
@@ -45,7 +48,7 @@ class Load:
         self.symbol = symbol
         self.found: Lookup | None = None
         self.waiting: list[Waiting] = []
-        self.values: dict[int, Any] = {}
+        self.values = _NOTHING
         self.moved = self.withdrawn = False
         self.read = Read()
 

@@ -198,6 +198,8 @@ class Memory:
             held = self._entries.peek(symbol)
         except KeyError:
             return evidence
+        if held.evidence is evidence:
+            return evidence
         is_over = since < self._lost_at
         if held.sequence <= since or (self._is_over(held) and not is_over):
             return evidence
@@ -304,6 +306,8 @@ def newest(loaded: Evidence, remembered: Evidence) -> Evidence:
 
 def usable(loaded: Evidence, remembered: Evidence) -> Evidence:
     """``loaded``, with the remembered record, and the trouble, in the place of one that is there but cannot be used."""
+    if UNUSABLE.isdisjoint(loaded.troubles):
+        return loaded
     for place, (new, held) in enumerate(zip(loaded.records, remembered.records, strict=True)):
         if new is None and held is not None and loaded.troubles[place] in UNUSABLE:
             loaded = loaded.having(place, held, loaded.troubles[place])

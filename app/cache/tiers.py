@@ -169,7 +169,7 @@ class Tiers:
                 continue
             self.memory.apply(symbol, place, record)
             if load is not None:
-                load.values[place] = record
+                load.values = {**load.values, place: record}
 
     def invalidate_all(self) -> None:
         """Anything may have changed."""
@@ -359,7 +359,9 @@ class Tiers:
                 self.memory.put_unknown(load.symbol)
             return _UNKNOWN_IN_L2
         self._meters.cache_get("l2", "hit")
-        evidence = load.with_values(decoded(self.kinds, load.symbol, stored, self._meters.record_fault))
+        evidence = decoded(self.kinds, load.symbol, stored, self._meters.record_fault)
+        if load.values:
+            evidence = load.with_values(evidence)
         if load.moved:
             self.memory.supersede(load.symbol, evidence, load.since)
         else:

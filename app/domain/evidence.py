@@ -45,11 +45,11 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     @property
     def run(self) -> str | None:
         """Id of the warm run that wrote the newest of the records that a run wrote, None without any."""
-        newest = None
+        run, loaded_at_ms = None, -1
         for record in self.records:
-            if record is not None and record.run and (newest is None or record.loaded_at_ms > newest.loaded_at_ms):
-                newest = record
-        return None if newest is None else str(newest.run)
+            if record is not None and record.loaded_at_ms > loaded_at_ms and record.run:
+                run, loaded_at_ms = record.run, record.loaded_at_ms
+        return run
 
     def having(self, place: int, record: Any, trouble: Trouble | None = None) -> "Evidence":  # noqa: ANN401 - of the place's kind
         """The same with this record, and this trouble, in its place."""

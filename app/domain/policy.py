@@ -85,27 +85,18 @@ class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
     failed: int
 
 
-class InputState(msgspec.Struct, frozen=True, gc=False):
-    """Whether one input may be used. Age in seconds, None where there is no record; the record is None unless it is used."""
-
-    record: Any
-    status: Status
-    age_s: float | None
-
-
-class Used(msgspec.Struct, frozen=True, gc=False):
-    """One input that a decision rests on: its place among the inputs, its time, how long it is not stale, and until when."""
-
-    place: int
-    as_of_ms: int
-    life_ms: float
-    stale_ms: float
+Used = tuple[int, int, float]
+"""One input that a decision rests on: its place among the inputs, its time, and for how many milliseconds it is not stale."""
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """Which inputs may be used: ``inputs`` in the order of `Kinds.inputs`, and how far down the ladder that leaves a decision."""
+    """Which inputs may be used, and how far down the ladder that leaves a decision. In the order of `Kinds.inputs`: ``records``,
+    None unless they are used; ``statuses``; ``ages_s``, None where there is no record. ``used`` are those that are used.
+    """
 
-    inputs: tuple[InputState, ...]
+    records: tuple[Any, ...]
+    statuses: tuple[Status, ...]
+    ages_s: tuple[float | None, ...]
     used: tuple[Used, ...]
     summary: AgentsSummary
     level: Level
@@ -114,13 +105,13 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     @property
     def price(self) -> PriceRecord | None:
         """The record, if it is used."""
-        record: PriceRecord | None = self.inputs[_PRICE].record
+        record: PriceRecord | None = self.records[_PRICE]
         return record
 
     @property
     def agents(self) -> AgentRecord | None:
         """The record, if it is used."""
-        record: AgentRecord | None = self.inputs[_AGENTS].record
+        record: AgentRecord | None = self.records[_AGENTS]
         return record
 
 
@@ -154,30 +145,33 @@ def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_
     Age is the time by which a view is older than the newest of them. Seen from any later moment all weights shrink by one
     factor, so the mean is the same: it stands for as long as the record does.
     """
-    total = 0.0
-    weighted = 0.0
-    absolute = 0.0
-    used = abstained = failed = 0
-    newest_ms = max((each.as_of_ms for each in views if each.view is not None and each.status != "summary"), default=0)
-    for each in views:
-        if each.view is None or each.status == "summary":
-            failed += each.status == "failed"
-            abstained += each.status == "abstained"
-            continue
-        used += 1
+    counted = [each for each in views if each.view is not None and each.status != "summary"]
+    failed = abstained = 0
+    if len(counted) < len(views):
+        for each in views:
+            if each.view is None:
+                failed += each.status == "failed"
+                abstained += each.status == "abstained"
+    total = weighted = absolute = 0.0
+    newest_ms = max([each.as_of_ms for each in counted], default=0)
+    for each in counted:
+        view: float = each.view  # type: ignore[assignment]
         confidence = default_confidence if each.confidence is None else each.confidence
         weight = confidence * 0.5 ** ((newest_ms - each.as_of_ms) / half_life_ms)
         total += weight
-        weighted += weight * each.view
-        absolute += weight * abs(each.view)
-    view = weighted / total if total > 0.0 else 0.0
+        weighted += weight * view
+        absolute += weight * abs(view)
+    mean = weighted / total if total > 0.0 else 0.0
     agreement = abs(weighted) / absolute if absolute > 0.0 else 1.0
-    return AgentsSummary(view, agreement, used, abstained, failed)
+    return AgentsSummary(mean, agreement, len(counted), abstained, failed)
 
 
 def has_no_view(values: tuple[float | None, ...]) -> bool:
     """Whether there were too few bars for every view of `price_views`."""
-    return values[_VOLATILITY] is None or all(values[at] is None for at in _VIEWED)
+    return values[_VOLATILITY] is None or (
+        # The first of them nearly always is there.
+        values[_SMA_RATIO] is None and all(values[at] is None for at in _VIEWED)
+    )
 
 
 def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[float, float, float, float, float]:
@@ -208,12 +202,12 @@ def faded(strength: float, now_ms: int, used: tuple[Used, ...]) -> float:
     Freshness halves over each used input's life, the age past which it is stale, and the older input counts.
     """
     ages = 0.0
-    for each in used:
-        age = (now_ms - each.as_of_ms) / each.life_ms
+    for _, as_of_ms, life_ms in used:
+        age = (now_ms - as_of_ms) / life_ms
         if age > ages:  # noqa: PLR1730 - a call of max costs a third of all this
             ages = age
     confidence = strength * math.exp2(-ages)
-    return min(1.0, confidence)
+    return confidence if confidence < 1.0 else 1.0  # noqa: FURB136 - as above
 
 
 class Policy:
@@ -248,14 +242,16 @@ class Policy:
         table = self.table
         judged = self.judge(evidence, now_ms, max_age_s=max_age_s, unproven=unproven)
         values: tuple[float | None, ...] | None = None
-        if judged.price is not None:
-            values = judged.price.values if price is None else step(judged.price.values, price)
+        bars = judged.price
+        if bars is not None:
+            values = bars.values if price is None else step(bars.values, price)
         contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
-        score = math.tanh(sum(contributions))
+        raw = sum(contributions)
+        score = math.tanh(raw)
         action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
         used = judged.used
         as_of_ms, expires_at_ms = _lifetime(used)
-        strength = self._strength(score, contributions, judged.summary)
+        strength = self._strength(score, raw, contributions, judged.summary)
         return Decision(
             action=action,
             score=score,
@@ -276,19 +272,20 @@ class Policy:
         """
         limits = self.limits
         since, until = -math.inf, math.inf
+        ahead_ms = -math.floor(limits.skew_ms)
         for life_of, record in zip(self._lives, evidence.records, strict=True):
             if record is None:
                 continue
-            stale_ms = life_of(record, limits)
+            stale_ms, as_of_ms = life_of(limits, record), record.as_of_ms
             # Ages are whole milliseconds, and one is too old when it is above its limit.
             missing_ms = max(limits.input_ms, stale_ms)
-            ages_ms = math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, -math.floor(limits.skew_ms)
-            for age_ms in ages_ms:
-                turns_at = record.as_of_ms + age_ms
-                if turns_at <= now_ms:
-                    since = max(since, turns_at)
-                else:
-                    until = min(until, turns_at)
+            for age_ms in (math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, ahead_ms):
+                turns_at = as_of_ms + age_ms
+                if turns_at > now_ms:
+                    if turns_at < until:  # noqa: PLR1730 - a call of min costs a third of all this
+                        until = turns_at
+                elif turns_at > since:
+                    since = turns_at
         return since, until
 
     def judge(
@@ -298,39 +295,45 @@ class Policy:
         limits = self.limits
         max_age_ms = None if max_age_s is None else max_age_s * 1000.0
         statuses: list[Status] = []
-        found: list[tuple[Any, Status, float | None, float]] = []
+        ages_s: list[float | None] = []
         reasons: list[str | None] = []
-        for life_of, record, trouble in zip(self._lives, evidence.records, evidence.troubles, strict=True):
-            as_of_ms, life_ms = (None, 0.0) if record is None else (record.as_of_ms, life_of(record, limits))
-            status, age_s, reason = judge_input(as_of_ms, trouble, now_ms, life_ms, limits, max_age_ms)
-            if unproven is not None and status == "present":
-                status, reason = "stale", unproven
+        used: list[Used] = []
+        place = 0
+        for life_of, record, trouble in zip(self._lives, evidence.records, evidence.troubles):  # noqa: B905 - it costs more
+            if record is None:
+                status, age_s, reason = judge_input(None, trouble, now_ms, 0.0, limits, max_age_ms)
+            else:
+                as_of_ms, life_ms = record.as_of_ms, life_of(limits, record)
+                status, age_s, reason = judge_input(as_of_ms, trouble, now_ms, life_ms, limits, max_age_ms)
+                if unproven is not None and status == "present":
+                    status, reason = "stale", unproven
+                if status in USABLE:
+                    used.append((place, as_of_ms, life_ms))
             statuses.append(status)
-            found.append((record, status, age_s, life_ms))
+            ages_s.append(age_s)
             reasons.append(reason)
-        (price, *_), (agents, *_), summary = found[_PRICE], found[_AGENTS], NO_AGENTS
+            place += 1  # noqa: SIM113 - enumerate costs more
+        found, summary, records = tuple(statuses), NO_AGENTS, evidence.records
         # By status; nobody's view leaves the record unused, while too few bars for a view leave a volatility.
-        usable = [status in USABLE for status in statuses]
-        if usable[_AGENTS]:
-            summary = summarise_agents(agents.views, limits.half_life_ms, self.table.default_confidence)
+        if found[_AGENTS] in USABLE:
+            views = records[_AGENTS].views
+            summary = summarise_agents(views, limits.half_life_ms, self.table.default_confidence)
             # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
             if summary.used == 0:
-                usable[_AGENTS] = False
-                summed_up = "summaries_alone" if agents.views and not summary.abstained else "abstained"
+                used = [each for each in used if each[0] != _AGENTS]
+                summed_up = "summaries_alone" if views and not summary.abstained else "abstained"
                 statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else summed_up
         # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
-        if usable[_PRICE] and has_no_view(price.values):
+        if found[_PRICE] in USABLE and has_no_view(records[_PRICE].values):
             statuses[_PRICE], reasons[_PRICE] = "missing", "too_few_bars"
         level = self.kinds.ladder[tuple(statuses)]
-        inputs, used = [], []
-        for place, (record, status, age_s, life_ms) in enumerate(found):
-            if usable[place] and level != "neutral":
-                inputs.append(InputState(record, status, age_s))
-                used.append(Used(place, record.as_of_ms, life_ms, record.as_of_ms + life_ms))
-            else:
-                inputs.append(InputState(None, status, age_s))
+        if level == "neutral":
+            used = []
+        if len(used) < len(records):
+            places = {each[0] for each in used}
+            records = tuple([record if place in places else None for place, record in enumerate(records)])
         reason = None if level == "none" else self._first_reason(statuses, reasons)
-        return Judged(tuple(inputs), tuple(used), summary, level, reason)
+        return Judged(records, found, tuple(ages_s), tuple(used), summary, level, reason)
 
     def _first_reason(self, statuses: Sequence[Status], reasons: Sequence[str | None]) -> str:
         """Of the first input that is not as it should be; one that only refines the others may be missing."""
@@ -356,7 +359,7 @@ class Policy:
         )
 
     @staticmethod
-    def _strength(score: float, contributions: tuple[float, ...], summary: AgentsSummary) -> float:
+    def _strength(score: float, raw: float, contributions: tuple[float, ...], summary: AgentsSummary) -> float:
         """Square root of |score|, times agreement.
 
         Agreement runs from 0.5 to 1: half of it is how far the contributions point one way, half how far the agents do.
@@ -364,7 +367,7 @@ class Policy:
         absolute = sum(map(abs, contributions))
         if absolute == 0.0:
             return 0.0
-        one_way = abs(sum(contributions)) / absolute
+        one_way = abs(raw) / absolute
         return math.sqrt(abs(score)) * (0.5 + 0.25 * (one_way + summary.agreement))
 
     def _target_weight(self, score: float, values: tuple[float | None, ...] | None) -> float:
@@ -380,10 +383,10 @@ class Policy:
 def _lifetime(used: tuple[Used, ...]) -> tuple[int | None, int | None]:
     """The newest one's time, and when the first of them turns stale."""
     newest_ms, first_stale_ms = None, None
-    for each in used:
-        ends_ms = each.as_of_ms + int(each.life_ms)
-        if newest_ms is None or each.as_of_ms > newest_ms:
-            newest_ms = each.as_of_ms
+    for _, as_of_ms, life_ms in used:
+        ends_ms = as_of_ms + int(life_ms)
+        if newest_ms is None or as_of_ms > newest_ms:
+            newest_ms = as_of_ms
         if first_stale_ms is None or ends_ms < first_stale_ms:
             first_stale_ms = ends_ms
     return newest_ms, first_stale_ms

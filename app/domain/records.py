@@ -34,10 +34,6 @@ R = TypeVar("R")
 _is_name = re.compile(r"[a-z][a-z0-9_]{0,31}").fullmatch
 
 
-def _as_it_is(record: Any) -> Any:  # noqa: ANN401 - whatever the kind's Struct is
-    return record
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Kind(Generic[R]):
     """One kind of record.
@@ -60,12 +56,12 @@ class Kind(Generic[R]):
     fault: Callable[[R], str | None]
     scope: Literal["symbol", "global"] = "symbol"
     is_input: bool = False
-    life_ms: Callable[[R, Limits], float] | None = None
+    life_ms: Callable[[Limits, R], float] | None = None
     alone: Level | None = None
     carries_value: bool = False
     part_of: str = ""
     formerly: tuple[str, ...] = ()
-    trimmed: Callable[[R], R] = _as_it_is
+    trimmed: Callable[[R], R] | None = None
 
 
 def _trimmed_views(record: AgentRecord) -> AgentRecord:
@@ -81,7 +77,7 @@ PRICE = Kind(
     formerly=(SCHEMA,),
     fault=price_record_fault,
     is_input=True,
-    life_ms=lambda record, limits: limits.price_life_ms(record),
+    life_ms=Limits.price_life_ms,
     alone="price_only",
 )
 AGENTS = Kind(
@@ -93,7 +89,7 @@ AGENTS = Kind(
     fault=agent_record_fault,
     trimmed=_trimmed_views,
     is_input=True,
-    life_ms=lambda _, limits: limits.agents_ms,
+    life_ms=lambda limits, _: limits.agents_ms,
     alone="agents_only",
 )
 HISTORY = Kind(

@@ -227,7 +227,8 @@ def price_record_fault(record: PriceRecord) -> str | None:
         return f"interval_s is {record.interval_s}, not positive"
     if len(record.due_ms) != DUE_BARS:
         return f"due_ms has {len(record.due_ms)} times, not {DUE_BARS}"
-    if record.due_ms[0] <= record.as_of_ms or any(later <= earlier for earlier, later in pairwise(record.due_ms)):
+    times_ms = [record.as_of_ms, *record.due_ms]
+    if times_ms != sorted(set(times_ms)):
         return f"due_ms do not ascend from as_of_ms, {record.as_of_ms}"
     if record.due_ms[-1] - record.as_of_ms > DUE_MAX_MS:
         return f"due_ms runs to {record.due_ms[-1]}, more than ten years after as_of_ms, {record.as_of_ms}"
@@ -236,10 +237,11 @@ def price_record_fault(record: PriceRecord) -> str | None:
 
 def agent_record_fault(record: AgentRecord) -> str | None:
     """What is wrong with a decoded agent record, or None."""
-    for time_ms in (record.as_of_ms, *(each.as_of_ms for each in record.views)):
-        if not 0 <= time_ms < AS_OF_MAX_MS:
-            return f"as_of_ms is {time_ms}, outside the years 1970 to 9000"
+    if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
+        return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
     for each in record.views:
+        if not 0 <= each.as_of_ms < AS_OF_MAX_MS:
+            return f"as_of_ms is {each.as_of_ms}, outside the years 1970 to 9000"
         if each.as_of_ms > record.as_of_ms:
             return f"agent {each.agent!r} has a word of {each.as_of_ms}, newer than the record, which is of {record.as_of_ms}"
         if (each.status in ("view", "summary")) != (each.view is not None):

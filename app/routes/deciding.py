@@ -15,7 +15,6 @@ from app.cache.waiting import wait_for_store
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
-from app.domain.records import Kinds
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Problem, StoreError
@@ -65,14 +64,12 @@ def iso(time_ms: int) -> str:
     return f"{when}.{part_ms:03d}Z" if part_ms else f"{when}Z"
 
 
-def inputs_of(judged: Judged, kinds: Kinds) -> Inputs:
-    """The inputs' part of a response."""
-    (price, agents, *more), summary = judged.inputs, judged.summary
-    return inputs_type(kinds.further_inputs)(
-        PriceInput(price.status, price.age_s),
-        AgentsInput(agents.status, agents.age_s, summary.used, summary.abstained, summary.failed),
-        *(InputState(each.status, each.age_s) for each in more),
-    )
+def inputs_of(judged: Judged, make: type[Inputs]) -> Inputs:
+    """The inputs' part of a response; ``make`` is `inputs_type` of those that there are."""
+    summary, statuses, ages_s = judged.summary, judged.statuses, judged.ages_s
+    price = PriceInput(statuses[0], ages_s[0])
+    agents = AgentsInput(statuses[1], ages_s[1], summary.used, summary.abstained, summary.failed)
+    return Inputs(price, agents) if make is Inputs else make(price, agents, *map(InputState, statuses[2:], ages_s[2:]))
 
 
 def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
@@ -147,6 +144,7 @@ class Decider:
         self.tiers = tiers
         self.admission = admission
         self.policy = policy
+        self.inputs_type = inputs_type(policy.kinds.further_inputs)
         self.now_ms = now_ms
         self.clock = clock
         self.model = Model(policy.table.name, policy.table.version, SCHEMA)
@@ -163,7 +161,8 @@ class Decider:
         prepared = self.prepared(request.symbol, entry, now_ms, started)
         self._meters.l1_hits.count += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.used)
+        if prepared.told != self._oldest.window:
+            prepared.tell(self._oldest)
         now = self.clock()
         latency_ms = b"%.3f" % ((now - started) * 1000.0)
         body = prepared.render(self.make_id().encode(), now_ms, now, latency_ms)
@@ -339,7 +338,7 @@ class Decider:
             as_of=None if as_of_ms is None else iso(as_of_ms),
             expires_at=None if expires_at_ms is None else iso(expires_at_ms),
             model=self.model,
-            inputs=inputs_of(judged, self.policy.kinds),
+            inputs=inputs_of(judged, self.inputs_type),
             cache=cache,
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((self.clock() - started) * 1000.0, 3),
@@ -371,9 +370,7 @@ class Rendering:
         self._hit = decider.tiers.hit
         self._meters = meters
         self._oldest = oldest
-        self._now_ms = now_ms
-        self._now = now
-        self._started = started
+        self._now_ms, self._now, self._started = now_ms, now, started
         self._latency_ms = b"%.3f" % ((now - started) * 1000.0)
         # A UUIDv7's last 48 bits are random. The ids of one slice count on from there, as RFC 9562 (6.2, method 2) has it.
         first = decider.make_id()
@@ -390,7 +387,8 @@ class Rendering:
         prepared = self._decider.prepared(request.symbol, entry, self._now_ms, self._started)
         self._done += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.used)
+        if prepared.told != self._oldest.window:
+            prepared.tell(self._oldest)
         decision_id = b"%b%012x" % (self._id_start, self._id_end + self._done)
         return prepared.render(decision_id, self._now_ms, self._now, self._latency_ms, in_batch=True)
 

@@ -69,8 +69,8 @@ class Judgement:
         decision = _POLICY.decide(evidence, now_ms)
         judged = decision.judged
         summary = judged.summary
-        of_price, of_agents = judged.inputs
-        agents = AgentsInput(of_agents.status, of_agents.age_s, summary.used, summary.abstained, summary.failed)
+        (price, agents), (price_s, agents_s) = judged.statuses, judged.ages_s
+        of_agents = AgentsInput(agents, agents_s, summary.used, summary.abstained, summary.failed)
         return DecideResponse(
             id=str(uuid_utils.uuid7()),
             symbol=symbol,
@@ -82,7 +82,7 @@ class Judgement:
             as_of=_iso(decision.as_of_ms),
             expires_at=_iso(decision.expires_at_ms),
             model=_MODEL,
-            inputs=Inputs(PriceInput(of_price.status, of_price.age_s), agents),
+            inputs=Inputs(PriceInput(price, price_s), of_agents),
             cache=CacheInfo(hit, "l1" if hit else "l2", 0.0, evidence.run),
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((time.perf_counter() - started) * 1000.0, 3),

@@ -159,8 +159,8 @@ def test_age_decides_what_an_input_is(
 ) -> None:
     """Present up to its maximal age, then stale, then missing; a clock a little behind makes no age negative."""
     judged = POLICY.decide(BOTH, AS_OF_MS + age_ms, max_age_s=max_age_s).judged
-    assert (judged.inputs[0].status, judged.inputs[1].status, judged.level, judged.reason) == (price, agents, level, reason)
-    assert judged.inputs[0].age_s == max(age_ms, 0) / 1000
+    assert (judged.statuses[0], judged.statuses[1], judged.level, judged.reason) == (price, agents, level, reason)
+    assert judged.ages_s[0] == max(age_ms, 0) / 1000
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_price_of_too_few_bars_is_present_and_has_no_say() -> None:
     """It has no view, so the score is the agents' alone, and the level says so."""
     decision = POLICY.decide(evidence_of(_too_few_bars(), agent_record()), AS_OF_MS)
     alone = POLICY.decide(evidence_of(None, agent_record()), AS_OF_MS)
-    assert (decision.judged.inputs[0].status, decision.judged.level) == ("present", "agents_only")
+    assert (decision.judged.statuses[0], decision.judged.level) == ("present", "agents_only")
     assert (decision.score, decision.contributions) == (alone.score, alone.contributions)
 
 
@@ -209,14 +209,14 @@ def test_a_price_with_one_view_is_used() -> None:
 def test_failed_agents_are_present_but_not_used() -> None:
     """The record's status, the counts and the level keep a failure apart from an absence."""
     judged = POLICY.judge(evidence_of(price_record(), agent_record(views=(failed_view(), agent_view("a", None)))), AS_OF_MS)
-    assert (judged.inputs[1].status, judged.summary.used, judged.summary.abstained, judged.summary.failed) == ("present", 0, 1, 1)
+    assert (judged.statuses[1], judged.summary.used, judged.summary.abstained, judged.summary.failed) == ("present", 0, 1, 1)
     assert judged.reason == "agents_failed"
 
 
 def test_unproven_evidence_is_at_best_stale() -> None:
     """What L2 could not confirm is used, and said to be stale for that reason."""
     judged = POLICY.judge(BOTH, AS_OF_MS, unproven="l2_timeout")
-    assert (judged.inputs[0].status, judged.inputs[1].status, judged.level) == ("stale", "stale", "stale")
+    assert (judged.statuses[0], judged.statuses[1], judged.level) == ("stale", "stale", "stale")
     assert judged.reason == "price_l2_timeout"
     already = POLICY.judge(BOTH, AS_OF_MS + 8 * _DAY_MS, unproven="l2_timeout")
     assert already.reason == "price_stale"
@@ -318,7 +318,7 @@ def test_between_its_changes_only_ages_and_confidence_move(evidence: Evidence, n
         decision = POLICY.decide(evidence, at_ms)
         judged = decision.judged
         kept = decision.action, decision.score, decision.target_weight, decision.contributions, decision.strength
-        return *kept, decision.as_of_ms, decision.expires_at_ms, judged.level, judged.inputs[0].status, judged.inputs[1].status
+        return *kept, decision.as_of_ms, decision.expires_at_ms, judged.level, judged.statuses[0], judged.statuses[1]
 
     other_ms = now_ms + later_ms
     if since_ms <= other_ms < until_ms:

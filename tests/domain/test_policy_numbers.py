@@ -134,11 +134,11 @@ def test_a_price_is_stale_when_so_many_bars_after_it_are_over(record: PriceRecor
     """
     policy = Policy(HYBRID_1, msgspec.structs.replace(_BARS, price_bars=bars))
     evidence = evidence_of(record, None)
-    assert policy.decide(evidence, AS_OF_MS + life_ms).judged.inputs[0].status == "present"
+    assert policy.decide(evidence, AS_OF_MS + life_ms).judged.statuses[0] == "present"
     assert policy.decide(evidence, AS_OF_MS + life_ms).expires_at_ms == AS_OF_MS + life_ms
     assert policy.unchanged(evidence, AS_OF_MS)[1] == AS_OF_MS + life_ms + 1
     late = policy.decide(evidence, AS_OF_MS + life_ms + 1).judged
-    assert (late.inputs[0].status, late.reason) == (
+    assert (late.statuses[0], late.reason) == (
         ("stale", "price_stale") if life_ms < 30 * _DAY_MS else ("missing", "price_too_old")
     )
 
@@ -146,7 +146,7 @@ def test_a_price_is_stale_when_so_many_bars_after_it_are_over(record: PriceRecor
 def test_no_input_is_missing_before_it_was_stale() -> None:
     """Of monthly bars the second one after is over later than INPUT_LIMIT_S."""
     policy = Policy(HYBRID_1, _BARS)
-    assert policy.decide(evidence_of(_MONTHLY, None), AS_OF_MS + 60 * _DAY_MS).judged.inputs[0].status == "present"
+    assert policy.decide(evidence_of(_MONTHLY, None), AS_OF_MS + 60 * _DAY_MS).judged.statuses[0] == "present"
 
 
 def test_confidence_halves_over_a_prices_own_life() -> None:

@@ -159,7 +159,7 @@ def test_several_workers_are_added_up(tmp_path: Path) -> None:
 
 
 def _used(place: int, as_of_ms: int, life_ms: float = 8000.0) -> Used:
-    return Used(place, as_of_ms, life_ms, as_of_ms + life_ms)
+    return place, as_of_ms, life_ms
 
 
 def test_the_oldest_served_input_is_that_of_the_last_two_minutes() -> None:

@@ -1,5 +1,6 @@
 """Prepared answers: whatever the evidence and the moment, they say what the long way says."""
 
+import math
 import random
 from collections.abc import Callable
 
@@ -21,7 +22,7 @@ from app.payloads import BatchItem, DecideRequest, DecideResponse
 from app.routes.deciding import Decider
 from app.routes.live_prices import LivePrices
 from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
-from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore
+from tests.routes.serving import PLAIN_SETTINGS, FakeClock, FakeStore, Served
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
@@ -153,3 +154,20 @@ def test_ids_of_a_batch_are_different_uuids_in_order() -> None:
         ids.append(msgspec.json.decode(item)["decision"]["id"])
     assert ids == sorted(set(ids))
     assert {(len(each), each[14], each[19] in "89ab") for each in ids} == {(36, "7", True)}
+
+
+def test_a_prepared_answer_counts_as_served_in_each_minute_in_which_it_is() -> None:
+    """Its inputs are told of once a minute, and forgotten two minutes after the last one."""
+    with Served(l1_ttl_s=3600.0) as served:
+        served.parts.tiers.memory.proven_until = math.inf
+        served.decide()
+        served.parts.oldest.look()
+        for _ in range(4):
+            served.clock.now += 61.0
+            served.parts.oldest.look()
+            assert served.decide().cache.hit
+            served.post("/decide/batch", {"symbols": ["AAPL"]})
+            served.clock.now += 61.0
+            assert served.parts.oldest.look()[0]["price"] > 0.0
+        served.clock.now += 200.0
+        assert served.parts.oldest.look()[0]["price"] == 0.0
