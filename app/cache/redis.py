@@ -24,7 +24,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from app.cache.redis_client import TOO_LONG, answered, client, unless_too_long
-from app.cache.redis_feed import NO_CHANGE, Entries, entries_of, number_of, position_of, records_of, text_of
+from app.cache.redis_feed import NO_CHANGE, Entries, entries_of, position_of, records_of, text_of
 from app.cache.replies import FeedParser
 from app.cache.scripts import NEWEST_CHANGE, PUBLISH, READ, READ_HASH, READ_MEMBERS
 from app.cache.slices import names_on_lines
@@ -305,16 +305,18 @@ class RedisStore:
 
     async def _values(self, entries: Entries, after_id: str) -> tuple[tuple[Record, ...], str, bool]:
         """The records that came, the id to go on from, and whether some are lost."""
-        if entries:
-            records, last_id = records_of(entries), entries[-1][0].decode()
-            # What an entry that is not ours was meant to say cannot be known, so anything may have changed.
-            return records or (), last_id, records is None or entries[0][1].get(b"after") != after_id.encode()
-        if after_id == NO_CHANGE or await answered(self._feed_client.xrange(self._values_key, after_id, after_id, count=1)):
-            return (), after_id, False
-        newest_id = await self._newest_value()
-        # One that is newer has come meanwhile, and is read next.
-        is_lost = newest_id == NO_CHANGE or number_of(newest_id) < number_of(after_id)
-        return (), newest_id if is_lost else after_id, is_lost
+        if not entries:
+            newest_id = await self._newest_value()
+            if newest_id == after_id:
+                return (), after_id, False
+            # It has come meanwhile, or was there and is gone, with or without others.
+            answer = await answered(unless_too_long(self._feed_client.xread({self._values_key: after_id}, count=CHANGES_READ)))
+            entries = [] if answer is TOO_LONG else entries_of(answer, self._values_key.encode())
+            if not entries:
+                return (), newest_id, True
+        records, last_id = records_of(entries), entries[-1][0].decode()
+        # What an entry that is not ours was meant to say cannot be known, so anything may have changed.
+        return records or (), last_id, records is None or entries[0][1].get(b"after") != after_id.encode()
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""

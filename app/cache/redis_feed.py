@@ -29,11 +29,6 @@ def text_of(change_id: str, value_id: str) -> str:
     return change_id if value_id == NO_CHANGE else f"{change_id}~{value_id}"
 
 
-def number_of(entry_id: str) -> tuple[int, ...]:
-    """By what ids are ordered."""
-    return tuple(map(int, entry_id.split("-")))
-
-
 def records_of(entries: Entries) -> tuple[Record, ...] | None:
     """The records that they carry, in order; None if one of them is no entry of ours."""
     found = []

@@ -223,6 +223,24 @@ def test_a_reader_who_is_left_behind_is_told_and_one_at_the_end_is_not(place: Pl
     place.run(work)
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_reader_is_told_that_all_that_it_has_not_read_is_gone(before: int, place: Place) -> None:
+    """Also if there was nothing before, and though nothing comes after it."""
+
+    async def work(store: LiveStore) -> None:
+        await store.publish_run([row("A")], run_info())
+        for number in range(before):
+            await store.upsert([mood("A", AS_OF_MS + number)])
+        behind = await store.feed_position()
+        await store.upsert([mood("A", AS_OF_MS + 9)])
+        place.write("DELETE FROM value_changes", "XTRIM", "decide:1:values", "MAXLEN", "0")
+        found = await store.changes(behind, 0.0)
+        assert (found.lost, found.values) == (True, ())
+        assert not (await store.changes(found.last_id, 0.0)).lost
+
+    place.run(work)
+
+
 def test_changes_with_values_go_after_a_minute(place: Place) -> None:
     """By time and not by count, when the next one comes."""
     if place.url:
