@@ -14,7 +14,8 @@ from app.cache.memory import Memory
 from app.cache.read_through import Tiers
 from app.constants import Constants
 from app.domain.evidence import Evidence
-from app.domain.policy import HYBRID_1, Policy, PolicyTable
+from app.domain.policy import HYBRID_1, Policy
+from app.domain.records import KINDS, Kinds
 from app.domain.staleness import PRICE_MAX_BARS, SKEW_MS, Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.http.access import Gate
@@ -44,7 +45,7 @@ def make_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy] = Policy) -> Policy:
+def make_policy(settings: Settings, make: Callable[..., Policy] = Policy, kinds: Kinds = KINDS) -> Policy:
     """The policy with the settings' ages."""
     return make(
         HYBRID_1,
@@ -57,6 +58,7 @@ def make_policy(settings: Settings, make: Callable[[PolicyTable, Limits], Policy
             skew_ms=SKEW_MS if settings.clock == "wall" else AS_OF_MAX_MS,
             half_life_ms=settings.agent_half_life_s * 1000.0,
         ),
+        kinds,
     )
 
 
@@ -69,6 +71,7 @@ def make_tiers(
     rng: random.Random,
     on_read: Callable[[Evidence], None] = lambda _: None,
     make: Callable[..., Tiers] = Tiers,
+    kinds: Kinds = KINDS,
 ) -> Tiers:
     """L1 in front of ``store``, with the breaker between them; ``on_read`` is told of what is read."""
     memory = Memory(
@@ -97,6 +100,7 @@ def make_tiers(
         breaker,
         max_pending=constants.l2_max_pending,
         slow_s=settings.l2_timeout_ms / 1000.0,
+        kinds=kinds,
         on_read=on_read,
     )
 
@@ -178,6 +182,6 @@ def make_now(
     replay = ReplayClock(clock)
 
     def on_read(evidence: Evidence) -> None:
-        replay.read(max((each.as_of_ms for each in (evidence.price, evidence.agents) if each is not None), default=0))
+        replay.read(max((each.as_of_ms for each in evidence.records if each is not None), default=0))
 
     return replay, lambda info: replay.start_at(info.newest_as_of_ms), on_read

@@ -4,7 +4,8 @@ of the project.
 Numbers without a unit in their name are ratios. Times are ISO 8601 in UTC.
 """
 
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -89,11 +90,25 @@ class AgentsInput(msgspec.Struct, frozen=True, gc=False):
     failed: Count
 
 
+class InputState(msgspec.Struct, frozen=True, gc=False):
+    """State of an input of which there is no more to say; ``age_s`` is null without one."""
+
+    status: Status
+    age_s: Age | None
+
+
 class Inputs(msgspec.Struct, frozen=True, gc=False):
     """What the decision rests on."""
 
     price: PriceInput
     agents: AgentsInput
+
+
+@cache
+def inputs_type(names: tuple[str, ...]) -> type[Inputs]:
+    """`Inputs` with an `InputState` for each of ``names`` behind those that it has."""
+    more = [(name, InputState) for name in names]
+    return cast("type[Inputs]", msgspec.defstruct("Inputs", more, bases=(Inputs,), frozen=True, gc=False)) if more else Inputs
 
 
 class CacheInfo(msgspec.Struct, frozen=True, gc=False):

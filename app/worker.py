@@ -22,6 +22,7 @@ from app.cache.universe import Universe
 from app.constants import CONSTANTS, Constants
 from app.domain.aliases import make_aliases
 from app.domain.policy import Policy
+from app.domain.records import KINDS, Kinds
 from app.http.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_stop, is_listening
 from app.observe.clocks import wall_ms
 from app.observe.crew import BEAT_S, Crew
@@ -66,6 +67,7 @@ class Worker:
         crew: Crew | None = None,
         worker: int = 0,
         constants: Constants = CONSTANTS,
+        kinds: Kinds = KINDS,
     ) -> None:
         self.settings, self.constants, self.store, self.logs = settings, constants, store, logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
@@ -73,11 +75,11 @@ class Worker:
         self.now_ms, on_run, on_read = make_now(settings, clock)
         self.meters = make_meters(self.crew, values_dir)
         self.traces = None if open_traces is None else open_traces(self.meters)
-        policy = make_policy(settings, Policy if self.traces is None else self.traces.policy)
-        self.oldest = OldestServed(self.now_ms, policy.limits.agents_ms)
+        policy = make_policy(settings, Policy if self.traces is None else self.traces.policy, kinds)
+        self.oldest = OldestServed(self.now_ms, [each.name for each in kinds.inputs])
         self.drain = Drain()
-        tiers = Tiers if self.traces is None else self.traces.tiers
-        self.tiers = make_tiers(settings, constants, store, self.meters, clock, rng, on_read, tiers)
+        make = Tiers if self.traces is None else self.traces.tiers
+        self.tiers = make_tiers(settings, constants, store, self.meters, clock, rng, on_read, make, kinds)
         self.feed = Feed(
             store,
             self.tiers,
@@ -139,7 +141,9 @@ class Worker:
         )
 
     def _on_changes(self, changes: Changes) -> None:
-        self.universe.changed()
+        if not changes.values:
+            # A symbol that is new is named.
+            self.universe.changed()
         self.hub.on_changes(changes)
 
     def _newest_input_age_s(self) -> float:

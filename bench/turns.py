@@ -18,11 +18,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from app.domain.vector import DUE_BARS, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, PriceRecord
+from app.domain.vector import AGENTS_SCHEMA, DUE_BARS, PRICE_NAMES, PRICE_SCHEMA, AgentRecord, AgentView, PriceRecord
 from app.options import Settings
 from app.store.codec import encode
 from app.store.opening import open_store
-from app.store.protocol import Changes, Row, RunInfo, Store
+from app.store.protocol import Changes, Row, RunInfo, Store, Written
 from app.worker import Worker
 
 _LIMIT_S = 0.005
@@ -85,10 +85,12 @@ def rows(symbols: Sequence[str], number: int) -> list[Row]:
     return [
         Row(
             symbol,
-            as_of_ms,
-            encode(PriceRecord(SCHEMA, as_of_ms, as_of_ms, run, symbol, 86_400, values, due_ms)),
-            as_of_ms,
-            encode(AgentRecord(SCHEMA, as_of_ms, as_of_ms, run, symbol, views)),
+            {
+                "price": Written(
+                    as_of_ms, encode(PriceRecord(PRICE_SCHEMA, as_of_ms, as_of_ms, run, symbol, 86_400, values, due_ms))
+                ),
+                "agents": Written(as_of_ms, encode(AgentRecord(AGENTS_SCHEMA, as_of_ms, as_of_ms, run, symbol, views))),
+            },
         )
         for symbol in symbols
     ]
@@ -128,7 +130,7 @@ class TimedWorker:
     async def publish(self, number: int) -> None:
         """All of it."""
         info = RunInfo(f"run-{number}", _AS_OF_MS, _AS_OF_MS + number, len(self.symbols), 1, 1)
-        await self.store.publish(rows(self.symbols, number), info)
+        await self.store.publish_run(rows(self.symbols, number), info)
 
     async def read_feed(self) -> None:
         """To its end."""
@@ -172,7 +174,7 @@ async def measure(store: Store, count: int, followed: int, selector: TimedSelect
     await asyncio.wait(tasks)
     await worker.parts.tiers.close()
     # What was written goes again, but for the run's info and the last changes.
-    await store.publish([], RunInfo("run-3", _AS_OF_MS, _AS_OF_MS, 0, 1, 1), prune=True)
+    await store.publish_run([], RunInfo("run-3", _AS_OF_MS, _AS_OF_MS, 0, 1, 1), prune=True)
     await store.close()
     return max(changed_s, lost_s)
 

@@ -53,15 +53,15 @@ class FaultyStore:
         if self.held:
             self.held = False
             await self._hang()
-        return [each._replace(price=self._value(each.price), agents=self._value(each.agents)) for each in answers]
+        return [each._replace(records={kind: self._bytes(value) for kind, value in each.records.items()}) for each in answers]
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """Untouched."""
-        return await self.inner.publish(rows, info, prune=prune)
+        return await self.inner.publish_run(rows, info, prune=prune)
 
-    async def history(self, symbol: str) -> bytes | None:
-        """Spoilt as a record is."""
-        return self._value(await self._spoilt(lambda: self.inner.history(symbol)))
+    async def record(self, kind: str, key: str) -> bytes | None:
+        """Spoilt as those of decisions are."""
+        return self._value(await self._spoilt(lambda: self.inner.record(kind, key)))
 
     async def run_info(self) -> RunInfo | None:
         """Spoilt."""
@@ -114,7 +114,10 @@ class FaultyStore:
         self.hanging -= 1
 
     def _value(self, value: bytes | None) -> bytes | None:
-        if value is None or self._random.random() >= self.chances.corrupt:
+        return None if value is None else self._bytes(value)
+
+    def _bytes(self, value: bytes) -> bytes:
+        if self._random.random() >= self.chances.corrupt:
             return value
         kind = self._random.randrange(4)
         if kind == 0:

@@ -1,8 +1,19 @@
 """Records for tests, with every value given or plain."""
 
-from app.domain.vector import DUE_BARS, HISTORY_SCHEMA, PRICE_NAMES, SCHEMA, AgentRecord, AgentView, HistoryRecord, PriceRecord
+from app.domain.evidence import Evidence, Trouble
+from app.domain.vector import (
+    AGENTS_SCHEMA,
+    DUE_BARS,
+    HISTORY_SCHEMA,
+    PRICE_NAMES,
+    PRICE_SCHEMA,
+    AgentRecord,
+    AgentView,
+    HistoryRecord,
+    PriceRecord,
+)
 from app.store.codec import encode
-from app.store.protocol import Row, RunInfo
+from app.store.protocol import Row, RunInfo, Stored, Written
 
 AS_OF_MS = 1_362_171_600_000
 """2013-03-01T21:00:00Z, the sample's last close."""
@@ -45,7 +56,7 @@ def price_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run
     # Of a Friday's close: the next sessions are Monday's to Friday's.
     due_ms = tuple(as_of_ms + 86_400_000 * days for days in range(3, 3 + DUE_BARS))
     ordered = tuple(merged[name] for name in PRICE_NAMES)
-    return PriceRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, ordered, due_ms)
+    return PriceRecord(PRICE_SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, ordered, due_ms)
 
 
 def agent_view(
@@ -78,7 +89,7 @@ def agent_record(
             agent_view("agent_b", 0.2, as_of_ms),
             agent_view("agent_c", None, as_of_ms),
         )
-    return AgentRecord(SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, views)
+    return AgentRecord(AGENTS_SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, views)
 
 
 def history_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1", bars: int = 40) -> HistoryRecord:
@@ -90,7 +101,7 @@ def history_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "r
 
 def row(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1") -> Row:
     """All records of a symbol, ready to publish."""
-    return Row(
+    return make_row(
         symbol,
         as_of_ms,
         encode(price_record(symbol, as_of_ms, run)),
@@ -98,6 +109,48 @@ def row(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1") -> R
         encode(agent_record(symbol, as_of_ms, run)),
         encode(history_record(symbol, as_of_ms, run)),
     )
+
+
+def make_row(
+    symbol: str,
+    price_as_of_ms: int | None,
+    price: bytes | None,
+    agents_as_of_ms: int | None,
+    agents: bytes | None,
+    history: bytes | None = None,
+) -> Row:
+    """A row of these, without those that are None."""
+    found = {"price": (price_as_of_ms, price), "agents": (agents_as_of_ms, agents), "history": (price_as_of_ms, history)}
+    return Row(symbol, {kind: Written(as_of_ms or 0, value) for kind, (as_of_ms, value) in found.items() if value is not None})
+
+
+def replaced(some: Row, **values: bytes | None) -> Row:
+    """``some`` with these values of the same times, and without those that are None."""
+    times = {kind: record.as_of_ms for kind, record in some.records.items()}
+    records = {kind: Written(times[kind], value) for kind, value in values.items() if value is not None}
+    return Row(some.symbol, {kind: record for kind, record in some.records.items() if kind not in values} | records)
+
+
+def raw_of(some: Row | Stored, kind: str) -> bytes | None:
+    """The record of this kind, None if there is none."""
+    found = some.records.get(kind)
+    return found.value if isinstance(found, Written) else found
+
+
+def stored(price: bytes | None, agents: bytes | None) -> Stored:
+    """What L2 holds of a known symbol."""
+    records = {"price": price, "agents": agents}
+    return Stored(known=True, records={kind: value for kind, value in records.items() if value is not None})
+
+
+def evidence_of(
+    price: PriceRecord | None,
+    agents: AgentRecord | None,
+    price_trouble: Trouble | None = None,
+    agents_trouble: Trouble | None = None,
+) -> Evidence:
+    """Evidence of both inputs."""
+    return Evidence((price, agents), (price_trouble, agents_trouble))
 
 
 def run_info(run: str = "run-1", as_of_ms: int = AS_OF_MS, symbols: int = 1) -> RunInfo:

@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.cache.feed import Feed
+from app.cache.loads import Load
 from app.cache.memory import Entry, Memory
-from app.cache.read_through import Load, Tiers
+from app.cache.read_through import Tiers
 from app.domain.evidence import Evidence
 from app.slices import SLICE, in_slices, names_on_lines
 from app.store.codec import encode
 from app.store.protocol import Changes, Row
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_breaker
-from tests.records import AS_OF_MS, agent_record, agent_view, row
+from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
 
 MANY = tuple(f"S{number:05}" for number in range(10 * SLICE))
 
@@ -265,7 +266,7 @@ def test_a_load_is_fenced_by_its_symbols_own_slice() -> None:
 def _large(symbol: str) -> Row:
     """A row whose agents have a lot to say."""
     views = tuple(agent_view(f"agent_{number}") for number in range(100))
-    return row(symbol)._replace(agents=encode(agent_record(symbol, views=views)))
+    return replaced(row(symbol), agents=encode(agent_record(symbol, views=views)))
 
 
 def test_what_a_read_brings_is_decoded_in_slices_of_its_bytes() -> None:

@@ -42,13 +42,13 @@ def publish(open_store: OpenStore, rows: Sequence[Row], info: RunInfo, *, prune:
         store = open_store()
         try:
             before = await patiently(store.run_info)
-            done = await patiently(partial(store.publish, rows, info, prune=prune))
+            done = await patiently(partial(store.publish_run, rows, info, prune=prune))
             if before is None or not before.run.startswith(RUN_PREFIX) or info.run.startswith(RUN_PREFIX):
                 return done, "", 0
             try:
                 gone = await patiently(partial(store.withdraw, run=before.run))
                 if done.kept_newer:
-                    done = await patiently(partial(store.publish, rows, info, prune=prune))
+                    done = await patiently(partial(store.publish_run, rows, info, prune=prune))
             except StoreError as error:
                 raise Replaced(before.run, error) from error
             return done, before.run, len(gone.symbols)

@@ -12,8 +12,9 @@ from app.answering.admission import Admission
 from app.answering.live_prices import ANY_PRICE, LivePrices, unused
 from app.answering.prepared import Prepared, prepare
 from app.answering.suggestions import Suggestions
+from app.cache.loads import Lookup
 from app.cache.memory import Entry
-from app.cache.read_through import Lookup, Tiers
+from app.cache.read_through import Tiers
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
@@ -29,9 +30,11 @@ from app.payloads import (
     DecideResponse,
     Fallback,
     Inputs,
+    InputState,
     Model,
     PriceInput,
     View,
+    inputs_type,
 )
 from app.waiting import wait_for_store
 
@@ -59,13 +62,12 @@ def iso(time_ms: int) -> str:
     return f"{when}.{part_ms:03d}Z" if part_ms else f"{when}Z"
 
 
-def inputs_of(judged: Judged) -> Inputs:
-    """The inputs' part of a response."""
-    summary = judged.summary
-    return Inputs(
-        PriceInput(judged.price_status, judged.price_age_s),
-        AgentsInput(judged.agents_status, judged.agents_age_s, summary.used, summary.abstained, summary.failed),
-    )
+def inputs_of(judged: Judged, make: type[Inputs]) -> Inputs:
+    """The inputs' part of a response; ``make`` is `inputs_type` of those that there are."""
+    summary, statuses, ages_s = judged.summary, judged.statuses, judged.ages_s
+    price = PriceInput(statuses[0], ages_s[0])
+    agents = AgentsInput(statuses[1], ages_s[1], summary.used, summary.abstained, summary.failed)
+    return Inputs(price, agents) if make is Inputs else make(price, agents, *map(InputState, statuses[2:], ages_s[2:]))
 
 
 def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
@@ -140,6 +142,7 @@ class Decider:
         self.tiers = tiers
         self.admission = admission
         self.policy = policy
+        self.inputs_type = inputs_type(policy.kinds.further_inputs)
         self.now_ms = now_ms
         self.clock = clock
         self.model = Model(policy.table.name, policy.table.version, SCHEMA)
@@ -156,7 +159,8 @@ class Decider:
         prepared = self.prepared(request.symbol, entry, now_ms, started)
         self._meters.l1_hits.count += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.price_used_ms, prepared.price_stale_ms, prepared.agents_used_ms)
+        if prepared.told != self._oldest.window:
+            prepared.tell(self._oldest)
         now = self.clock()
         latency_ms = b"%.3f" % ((now - started) * 1000.0)
         body = prepared.render(self.make_id().encode(), now_ms, now, latency_ms)
@@ -276,7 +280,6 @@ class Decider:
             decision,
             self._response(DecideRequest(symbol), symbol, evidence, decision, _l1_hit(entry, started), started),
             self.policy.unchanged(evidence, now_ms),
-            self.policy.limits,
             entry.loaded_at,
             self._meters.decisions(decision.action, "l1", decision.judged.level),
         )
@@ -297,13 +300,9 @@ class Decider:
         decision = self.policy.decide(evidence, now_ms, price=price, max_age_s=request.max_age_s, unproven=unproven)
         judged = decision.judged
         self._meters.decisions(decision.action, cache.tier, judged.level).count += 1
-        bars, agents_ms = judged.price, None if judged.agents is None else judged.agents.as_of_ms
-        if bars is None:
-            self._oldest.served(None, 0.0, agents_ms)
-        else:
-            self._oldest.served(bars.as_of_ms, bars.as_of_ms + self.policy.limits.price_life_ms(bars), agents_ms)
+        self._oldest.served(decision.used)
         response = self._response(request, symbol, evidence, decision, cache, started)
-        if why := ignored or unused(price, bars):
+        if why := ignored or unused(price, judged.price):
             of_price = structs.replace(response.inputs.price, live_price_ignored=why)
             return structs.replace(response, inputs=structs.replace(response.inputs, price=of_price))
         return response
@@ -337,7 +336,7 @@ class Decider:
             as_of=None if as_of_ms is None else iso(as_of_ms),
             expires_at=None if expires_at_ms is None else iso(expires_at_ms),
             model=self.model,
-            inputs=inputs_of(judged),
+            inputs=inputs_of(judged, self.inputs_type),
             cache=cache,
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((self.clock() - started) * 1000.0, 3),
@@ -369,9 +368,7 @@ class Rendering:
         self._hit = decider.tiers.hit
         self._meters = meters
         self._oldest = oldest
-        self._now_ms = now_ms
-        self._now = now
-        self._started = started
+        self._now_ms, self._now, self._started = now_ms, now, started
         self._latency_ms = b"%.3f" % ((now - started) * 1000.0)
         # A UUIDv7's last 48 bits are random. The ids of one slice count on from there, as RFC 9562 (6.2, method 2) has it.
         first = decider.make_id()
@@ -388,7 +385,8 @@ class Rendering:
         prepared = self._decider.prepared(request.symbol, entry, self._now_ms, self._started)
         self._done += 1
         prepared.tally.count += 1
-        self._oldest.served(prepared.price_used_ms, prepared.price_stale_ms, prepared.agents_used_ms)
+        if prepared.told != self._oldest.window:
+            prepared.tell(self._oldest)
         decision_id = b"%b%012x" % (self._id_start, self._id_end + self._done)
         return prepared.render(decision_id, self._now_ms, self._now, self._latency_ms, in_batch=True)
 

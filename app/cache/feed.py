@@ -124,7 +124,7 @@ class Feed:
                     # What has not been read yet may name any symbol, so nothing is proven; the next read follows at once.
                     return self._heard()
                 # If something came at once, what there was when the read began has been seen, but perhaps not what came since.
-                self._proved(started if changes.lost or changes.symbols else self._clock())
+                self._proved(started if changes.lost or changes.symbols or changes.values else self._clock())
             if self._run_is_due:
                 await self._look_at_run()
         except StoreError:
@@ -156,16 +156,30 @@ class Feed:
                 self._tiers.withdraw(some)
             self._on_changes(changes)
             await self._tiers.prefetch()
-        elif changes.symbols:
-            await self._invalidate(changes)
-            await self._tiers.prefetch(changes.symbols)
+        elif changes.symbols or changes.values:
+            # What is named is read again in any case, so that it does not matter which of the two came first.
+            await self._take_values(changes)
+            if changes.symbols:
+                await self._invalidate(changes)
+                await self._tiers.prefetch(changes.symbols)
         self._position = changes.last_id
-        if not (changes.lost or changes.symbols):
+        if not (changes.lost or changes.symbols or changes.values):
             return changes
         delay_s = None if changes.published_ms is None else max(0.0, (self._now_ms() - changes.published_ms) / 1000.0)
-        self._meters.feed_applied(len(changes.symbols), lost=changes.lost, delay_s=delay_s)
-        self._run_is_due = True
+        self._meters.feed_applied(len(changes.symbols) + len(changes.values), lost=changes.lost, delay_s=delay_s)
+        # No upsert changes a run.
+        self._run_is_due |= changes.lost or bool(changes.symbols)
         return changes
+
+    async def _take_values(self, changes: Changes) -> None:
+        """In slices, as `_invalidate`."""
+        left = len(changes.values)
+        async for some in in_slices(changes.values):
+            self._tiers.apply(some)
+            left -= len(some)
+            last_id = "" if left or changes.symbols else changes.last_id
+            symbols = tuple(dict.fromkeys(each.key for each in some))
+            self._on_changes(changes._replace(last_id=last_id, symbols=symbols, withdrawn=(), values=some))
 
     async def _invalidate(self, changes: Changes) -> None:
         """In slices: whoever is told of them learns with the last one how far they reach, and the lease is not renewed before."""
@@ -178,7 +192,8 @@ class Feed:
             self._tiers.withdraw(taken)
             self._tiers.invalidate(some)
             left -= len(some)
-            self._on_changes(changes._replace(last_id="" if left else changes.last_id, symbols=some, withdrawn=taken))
+            last_id = "" if left else changes.last_id
+            self._on_changes(changes._replace(last_id=last_id, symbols=some, withdrawn=taken, values=()))
 
     async def _look_at_run(self) -> None:
         try:

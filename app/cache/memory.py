@@ -22,7 +22,6 @@ import msgspec
 from cachetools import LRUCache
 
 from app.domain.evidence import Evidence, Trouble
-from app.domain.vector import AgentRecord, PriceRecord
 
 _OVER = -1
 """The generation of what was read before a loss and comes after it."""
@@ -199,6 +198,8 @@ class Memory:
             held = self._entries.peek(symbol)
         except KeyError:
             return evidence
+        if held.evidence is evidence:
+            return evidence
         is_over = since < self._lost_at
         if held.sequence <= since or (self._is_over(held) and not is_over):
             return evidence
@@ -207,6 +208,22 @@ class Memory:
     def _is_over(self, entry: Entry) -> bool:
         """Whether it was read before the last loss."""
         return entry.generation != self._generation
+
+    def holds(self, symbol: str) -> bool:
+        """Whether there is evidence of it, fresh or not."""
+        return symbol in self._entries
+
+    def apply(self, symbol: str, place: int, record: Any) -> None:  # noqa: ANN401 - of whatever kind has that place
+        """This record has come by itself; it counts unless the one that is held is newer. The entry lasts as long as before."""
+        try:
+            entry = self._entries.peek(symbol)
+        except KeyError:
+            return
+        held = entry.evidence.records[place]
+        if held is None or order_of(held) <= order_of(record):
+            entry.evidence, entry.prepared = entry.evidence.having(place, record), None
+            self.sequence += 1
+            entry.sequence = self.sequence
 
     def put_unknown(self, symbol: str) -> None:
         """Remember that L2 does not know ``symbol``."""
@@ -266,28 +283,32 @@ class Memory:
         self._lost_at = self.sequence
 
 
+def order_of(record: Any) -> tuple[int, int]:  # noqa: ANN401 - of whatever kind
+    """By what records of one kind and key are older or newer."""
+    return record.as_of_ms, getattr(record, "sequence", 0)
+
+
 def newest(loaded: Evidence, remembered: Evidence) -> Evidence:
-    """``loaded``, but for a record of it that is older than the remembered one."""
-    price, agents = loaded.price, loaded.agents
-    if price is not None and remembered.price is not None and price.as_of_ms < remembered.price.as_of_ms:
-        price = remembered.price
-    if agents is not None and remembered.agents is not None and agents.as_of_ms < remembered.agents.as_of_ms:
-        agents = remembered.agents
-    return _with(loaded, price, agents)
+    """``loaded``, but for a record of it that is older than the remembered one, or for want of one that had come by itself: had
+    that been taken back, it would not be remembered.
+    """
+    for place, (new, held) in enumerate(zip(loaded.records, remembered.records, strict=True)):
+        if held is None:
+            continue
+        if (
+            order_of(new) < order_of(held)
+            if new is not None
+            else hasattr(held, "sequence") and loaded.troubles[place] == "absent"
+        ):
+            loaded = loaded.having(place, held, loaded.troubles[place] if new is not None else remembered.troubles[place])
+    return loaded
 
 
 def usable(loaded: Evidence, remembered: Evidence) -> Evidence:
     """``loaded``, with the remembered record, and the trouble, in the place of one that is there but cannot be used."""
-    price, agents = loaded.price, loaded.agents
-    if price is None and loaded.price_trouble in UNUSABLE:
-        price = remembered.price
-    if agents is None and loaded.agents_trouble in UNUSABLE:
-        agents = remembered.agents
-    return _with(loaded, price, agents)
-
-
-def _with(loaded: Evidence, price: PriceRecord | None, agents: AgentRecord | None) -> Evidence:
-    """``loaded`` with these records; itself, if they are its own."""
-    if price is loaded.price and agents is loaded.agents:
+    if UNUSABLE.isdisjoint(loaded.troubles):
         return loaded
-    return Evidence(price, agents, loaded.price_trouble, loaded.agents_trouble)
+    for place, (new, held) in enumerate(zip(loaded.records, remembered.records, strict=True)):
+        if new is None and held is not None and loaded.troubles[place] in UNUSABLE:
+            loaded = loaded.having(place, held, loaded.troubles[place])
+    return loaded

@@ -20,37 +20,24 @@ import asyncio
 import math
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from app.cache.breaker import Breaker
+from app.cache.loads import Begun, Load, Lookup, Read
 from app.cache.memory import Entry, Memory
 from app.cache.unforeseen import report
-from app.domain.evidence import Evidence, Trouble, unread
-from app.errors import StoreEmpty, StoreError
+from app.domain.evidence import Evidence, Trouble
+from app.domain.records import KINDS, Kinds
+from app.errors import RecordError, StoreEmpty, StoreError
 from app.slices import in_slices
-from app.store.codec import decoded
-from app.store.protocol import Store, Stored
-from app.waiting import Waiting, wait_for_all
+from app.store.codec import decode, decoded
+from app.store.protocol import Record, Store, Stored
+from app.waiting import wait_for_all
 
-Tier = Literal["l1", "l2", "none"]
 READ_AT_ONCE = 256
 """Symbols in one read of L2: enough to share a round trip."""
 _DECODED_AT_ONCE = 131_072
 """Bytes of records that are decoded in one turn of the loop: about 1 ms."""
-
-
-class Lookup(NamedTuple):
-    """What a read found.
-
-    ``evidence`` is None for a symbol outside the universe. ``proven`` is false if the evidence is only what L1 still had while
-    L2 could not answer; ``trouble`` then says why. ``age_s`` is the time since the evidence was read from L2.
-    """
-
-    evidence: Evidence | None
-    tier: Tier
-    proven: bool
-    age_s: float
-    trouble: Trouble | None = None
 
 
 class TierMeters(Protocol):
@@ -67,46 +54,6 @@ class TierMeters(Protocol):
     def record_fault(self, reason: str) -> None:
         """A stored record could not be used."""
         ...
-
-
-class _Read:
-    """One read of L2, of some loads. ``given_up``: somebody waited for it in vain, and the breaker knows."""
-
-    __slots__ = ("given_up",)
-
-    def __init__(self) -> None:
-        self.given_up = False
-
-
-class Load:
-    """One symbol on its way from L2, by ``read``, begun at ``since`` of L1's sequence; ``found`` when it is here. ``moved``: its
-    records have changed meanwhile; ``withdrawn``: some of them were taken back.
-    """
-
-    __slots__ = ("__weakref__", "found", "moved", "read", "since", "started", "symbol", "waiting", "withdrawn")
-
-    def __init__(self, symbol: str, started: float, since: int) -> None:
-        self.started = started
-        self.since = since
-        self.symbol = symbol
-        self.found: Lookup | None = None
-        self.waiting: list[Waiting] = []
-        self.moved = self.withdrawn = False
-        self.read = _Read()
-
-    def end(self, found: Lookup) -> None:
-        """It is here: whoever waited for this one last goes on."""
-        self.found = found
-        for each in self.waiting:
-            each.one_less()
-
-
-class Begun(NamedTuple):
-    """A symbol that was looked for: ``found`` at once, or on its way. ``told``: L1's count of what the feed had told by then."""
-
-    symbol: str
-    found: Lookup | Load
-    told: int
 
 
 _UNKNOWN_IN_L1 = Lookup(evidence=None, tier="l1", proven=True, age_s=0.0)
@@ -128,9 +75,11 @@ class Tiers:
         *,
         max_pending: int,
         slow_s: float,
+        kinds: Kinds = KINDS,
         on_read: Callable[[Evidence], None] = lambda _: None,
     ) -> None:
         self.memory = memory
+        self.kinds = kinds
         self.breaker = breaker
         self._slow_s = slow_s
         self.store = store
@@ -200,6 +149,27 @@ class Tiers:
             self._loads.pop(symbol, None)
         for load in [each for each in self._alive if each.symbol in taken]:
             load.moved = load.withdrawn = True
+
+    def apply(self, values: Iterable[Record]) -> None:
+        """These changed, and are here: L1 has them without a read of L2. What is taken back, or cannot be used, is as for
+        `withdraw` and `invalidate`. About 3 µs each.
+        """
+        for kind_name, symbol, value in values:
+            place, load = self.kinds.places.get(kind_name), self._loads.get(symbol)
+            if place is None or (load is None and not self.memory.holds(symbol) and value):
+                continue
+            if not value:
+                self.withdraw((symbol,))
+                continue
+            try:
+                record = decode(self.kinds.inputs[place], value, symbol)
+            except RecordError as error:
+                self._meters.record_fault(error.reason)
+                self.invalidate((symbol,))
+                continue
+            self.memory.apply(symbol, place, record)
+            if load is not None:
+                load.values = {**load.values, place: record}
 
     def invalidate_all(self) -> None:
         """Anything may have changed."""
@@ -309,14 +279,14 @@ class Tiers:
         now = self._clock()
         entry = self.memory.stale(symbol, now)
         if entry is None:
-            return Lookup(unread(trouble), "none", proven=False, age_s=0.0, trouble=trouble)
+            return Lookup(self.kinds.unread(trouble), "none", proven=False, age_s=0.0, trouble=trouble)
         self._meters.cache_get("l1", "stale", count)
         return Lookup(entry.evidence, "l1", proven=False, age_s=now - entry.loaded_at, trouble=trouble)
 
     def _flush(self) -> None:
         queued, self._queue = self._queue, []
         for first in range(0, len(queued), READ_AT_ONCE):
-            loads, read = queued[first : first + READ_AT_ONCE], _Read()
+            loads, read = queued[first : first + READ_AT_ONCE], Read()
             for load in loads:
                 load.read = read
             task = asyncio.get_running_loop().create_task(self._load(loads))
@@ -361,7 +331,7 @@ class Tiers:
         try:
             for load, found in pairs:
                 self._end(load, self._kept(load, found))
-                decoded_bytes += len(found.price or b"") + len(found.agents or b"")
+                decoded_bytes += sum(map(len, found.records.values()))
                 if decoded_bytes >= _DECODED_AT_ONCE:
                     decoded_bytes = 0
                     await asyncio.sleep(0)
@@ -389,7 +359,9 @@ class Tiers:
                 self.memory.put_unknown(load.symbol)
             return _UNKNOWN_IN_L2
         self._meters.cache_get("l2", "hit")
-        evidence = decoded(load.symbol, stored, self._meters.record_fault)
+        evidence = decoded(self.kinds, load.symbol, stored, self._meters.record_fault)
+        if load.values:
+            evidence = load.with_values(evidence)
         if load.moved:
             self.memory.supersede(load.symbol, evidence, load.since)
         else:

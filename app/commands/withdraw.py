@@ -83,7 +83,7 @@ def _left(done: Withdrawn) -> str:
 
 
 def _taken(done: Withdrawn) -> str:
-    records = f"{_counted(done.price_records, 'price record')} and {_counted(done.agent_records, 'agent record')}"
+    records = " and ".join(_counted(count, f"{name.removesuffix('s')} record") for name, count in done.records.items())
     taken = f"withdrew {records} of {_counted(len(done.symbols), 'symbol')}: {_names(done.symbols)}"
     return f"{taken}\nwritten by {_counted(len(done.runs), 'run')}: {_names(done.runs)}" if done.runs else taken
 

@@ -1,6 +1,6 @@
 """What is known of a symbol when a decision is asked for: its records, or why one is not there."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,25 +21,38 @@ record could not be read (status error). With a record it says why a newer one c
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """Both records of a symbol; where one is None, its trouble says why. One with a trouble is an earlier one that is used for
-    want of the one that stands in L2 and cannot be.
+    """What is known of one symbol, an element for each input of decisions, in the order of `app.domain.records.Kinds.inputs`.
+
+    Where a record is None, its trouble says why. One with a trouble is an earlier one that is used for want of the one that
+    stands in L2 and cannot be. Price and agents come first, whatever other inputs there are.
     """
 
-    price: PriceRecord | None
-    agents: AgentRecord | None
-    price_trouble: Trouble | None = None
-    agents_trouble: Trouble | None = None
+    records: tuple[Any, ...]
+    troubles: tuple[Trouble | None, ...]
+
+    @property
+    def price(self) -> PriceRecord | None:
+        """The first input."""
+        record: PriceRecord | None = self.records[0]
+        return record
+
+    @property
+    def agents(self) -> AgentRecord | None:
+        """The second input."""
+        record: AgentRecord | None = self.records[1]
+        return record
 
     @property
     def run(self) -> str | None:
-        """Id of the warm run that wrote the newest record, None without records."""
-        if self.price is None:
-            return None if self.agents is None else self.agents.run
-        if self.agents is None or self.agents.loaded_at_ms <= self.price.loaded_at_ms:
-            return self.price.run
-        return self.agents.run
+        """Id of the warm run that wrote the newest of the records that a run wrote, None without any."""
+        run, loaded_at_ms = None, -1
+        for record in self.records:
+            if record is not None and record.loaded_at_ms > loaded_at_ms and record.run:
+                run, loaded_at_ms = record.run, record.loaded_at_ms
+        return run
 
-
-def unread(trouble: Trouble) -> Evidence:
-    """Evidence of a symbol nothing could be read of."""
-    return Evidence(price=None, agents=None, price_trouble=trouble, agents_trouble=trouble)
+    def having(self, place: int, record: Any, trouble: Trouble | None = None) -> "Evidence":  # noqa: ANN401 - of the place's kind
+        """The same with this record, and this trouble, in its place."""
+        records, troubles = list(self.records), list(self.troubles)
+        records[place], troubles[place] = record, trouble
+        return Evidence(tuple(records), tuple(troubles))

@@ -1,31 +1,35 @@
-"""The fallback ladder, as a table: from what is known of both inputs to how much of a decision can be made.
+"""The fallback ladder, as a table: from what is known of the inputs to how much of a decision can be made.
 
 full (``none``) -> ``stale`` -> ``price_only`` / ``agents_only`` -> ``neutral``.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal, get_args
 
 Status = Literal["present", "stale", "missing", "error"]
 Level = Literal["none", "stale", "price_only", "agents_only", "neutral"]
-"""``none``: no fallback. ``stale``: both inputs, at least one of them old or unproven. ``price_only`` and ``agents_only``: one
+"""``none``: no fallback. ``stale``: all inputs, at least one of them old or unproven. ``price_only`` and ``agents_only``: one
 input, fresh or stale. ``neutral``: neither, so a hold."""
 
-LADDER: dict[tuple[Status, Status], Level] = {
-    # The price input's status, then the agents'.
-    ("present", "present"): "none",
-    ("present", "stale"): "stale",
-    ("present", "missing"): "price_only",
-    ("present", "error"): "price_only",
-    ("stale", "present"): "stale",
-    ("stale", "stale"): "stale",
-    ("stale", "missing"): "price_only",
-    ("stale", "error"): "price_only",
-    ("missing", "present"): "agents_only",
-    ("missing", "stale"): "agents_only",
-    ("missing", "missing"): "neutral",
-    ("missing", "error"): "neutral",
-    ("error", "present"): "agents_only",
-    ("error", "stale"): "agents_only",
-    ("error", "missing"): "neutral",
-    ("error", "error"): "neutral",
-}
+USABLE: frozenset[Status] = frozenset({"present", "stale"})
+HARMLESS: frozenset[Status] = frozenset({"present", "missing"})
+"""Of an input that only refines the others: it need not be there."""
+
+
+def make_ladder(alone: Sequence[Level | None]) -> dict[tuple[Status, ...], Level]:
+    """The level by the inputs' statuses. ``alone`` has each input's level where a decision rests on that one only, None for one
+    that only refines the others.
+    """
+    return {statuses: _level(alone, statuses) for statuses in product(get_args(Status), repeat=len(alone))}
+
+
+def _level(alone: Sequence[Level | None], statuses: tuple[Status, ...]) -> Level:
+    pairs = tuple(zip(alone, statuses, strict=True))
+    usable = [level for level, status in pairs if level is not None and status in USABLE]
+    if not usable:
+        return "neutral"
+    if len(usable) < sum(level is not None for level in alone):
+        return usable[0]
+    as_it_should = all(status == "present" if level is not None else status in HARMLESS for level, status in pairs)
+    return "none" if as_it_should else "stale"

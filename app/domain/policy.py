@@ -8,13 +8,15 @@ means a score nearer to zero.
 """
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from app.domain.evidence import Evidence, Trouble
-from app.domain.fallback import LADDER, Level, Status
+from app.domain.fallback import HARMLESS, USABLE, Level, Status
 from app.domain.live import step
+from app.domain.records import AGENTS, KINDS, PRICE, Kinds
 from app.domain.staleness import Limits, judge_input
 from app.domain.vector import PRICE_NAMES, AgentRecord, AgentView, PriceRecord
 
@@ -35,7 +37,7 @@ _VIEWED = (_SMA_RATIO, _MOMENTUM, _RSI, _MACD_HISTOGRAM, _RANGE_POSITION)
 
 _NOTHING = 1e-12
 """A volatility or range below this is none; it also keeps what is divided by it finite."""
-_USABLE: frozenset[Status] = frozenset({"present", "stale"})
+_PRICE, _AGENTS = KINDS.inputs.index(PRICE), KINDS.inputs.index(AGENTS)
 
 
 class PolicyTable(msgspec.Struct, frozen=True, gc=False):
@@ -83,18 +85,34 @@ class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
     failed: int
 
 
-class Judged(msgspec.Struct, frozen=True, gc=False):
-    """Which inputs may be used. Ages in seconds, None where there is no record; records are None unless usable."""
+Used = tuple[int, int, float]
+"""One input that a decision rests on: its place among the inputs, its time, and for how many milliseconds it is not stale."""
 
-    price: PriceRecord | None
-    price_status: Status
-    price_age_s: float | None
-    agents: AgentRecord | None
-    agents_status: Status
-    agents_age_s: float | None
+
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """Which inputs may be used, and how far down the ladder that leaves a decision. In the order of `Kinds.inputs`: ``records``,
+    None unless they are used; ``statuses``; ``ages_s``, None where there is no record. ``used`` are those that are used.
+    """
+
+    records: tuple[Any, ...]
+    statuses: tuple[Status, ...]
+    ages_s: tuple[float | None, ...]
+    used: tuple[Used, ...]
     summary: AgentsSummary
     level: Level
     reason: str | None
+
+    @property
+    def price(self) -> PriceRecord | None:
+        """The record, if it is used."""
+        record: PriceRecord | None = self.records[_PRICE]
+        return record
+
+    @property
+    def agents(self) -> AgentRecord | None:
+        """The record, if it is used."""
+        record: AgentRecord | None = self.records[_AGENTS]
+        return record
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +132,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     judged: Judged
     contributions: tuple[float, ...]
     strength: float
+    used: tuple[Used, ...]
 
 
 NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0)
@@ -126,30 +145,33 @@ def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_
     Age is the time by which a view is older than the newest of them. Seen from any later moment all weights shrink by one
     factor, so the mean is the same: it stands for as long as the record does.
     """
-    total = 0.0
-    weighted = 0.0
-    absolute = 0.0
-    used = abstained = failed = 0
-    newest_ms = max((each.as_of_ms for each in views if each.view is not None and each.status != "summary"), default=0)
-    for each in views:
-        if each.view is None or each.status == "summary":
-            failed += each.status == "failed"
-            abstained += each.status == "abstained"
-            continue
-        used += 1
+    counted = [each for each in views if each.view is not None and each.status != "summary"]
+    failed = abstained = 0
+    if len(counted) < len(views):
+        for each in views:
+            if each.view is None:
+                failed += each.status == "failed"
+                abstained += each.status == "abstained"
+    total = weighted = absolute = 0.0
+    newest_ms = max([each.as_of_ms for each in counted], default=0)
+    for each in counted:
+        view: float = each.view  # type: ignore[assignment]
         confidence = default_confidence if each.confidence is None else each.confidence
         weight = confidence * 0.5 ** ((newest_ms - each.as_of_ms) / half_life_ms)
         total += weight
-        weighted += weight * each.view
-        absolute += weight * abs(each.view)
-    view = weighted / total if total > 0.0 else 0.0
+        weighted += weight * view
+        absolute += weight * abs(view)
+    mean = weighted / total if total > 0.0 else 0.0
     agreement = abs(weighted) / absolute if absolute > 0.0 else 1.0
-    return AgentsSummary(view, agreement, used, abstained, failed)
+    return AgentsSummary(mean, agreement, len(counted), abstained, failed)
 
 
 def has_no_view(values: tuple[float | None, ...]) -> bool:
     """Whether there were too few bars for every view of `price_views`."""
-    return values[_VOLATILITY] is None or all(values[at] is None for at in _VIEWED)
+    return values[_VOLATILITY] is None or (
+        # The first of them nearly always is there.
+        values[_SMA_RATIO] is None and all(values[at] is None for at in _VIEWED)
+    )
 
 
 def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[float, float, float, float, float]:
@@ -174,29 +196,30 @@ def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[f
     )
 
 
-def faded(
-    strength: float, now_ms: int, price_ms: int | None, price_life_ms: float, agents_ms: int | None, agents_life_ms: float
-) -> float:
+def faded(strength: float, now_ms: int, used: tuple[Used, ...]) -> float:
     """Confidence: strength times freshness, in [0, 1].
 
-    Freshness halves over each input's life, the age past which it is stale, and the older input counts. The times are those of
-    the inputs used, None where one is not.
+    Freshness halves over each used input's life, the age past which it is stale, and the older input counts.
     """
     ages = 0.0
-    if price_ms is not None and now_ms > price_ms:
-        ages = (now_ms - price_ms) / price_life_ms
-    if agents_ms is not None and (now_ms - agents_ms) / agents_life_ms > ages:
-        ages = (now_ms - agents_ms) / agents_life_ms
+    for _, as_of_ms, life_ms in used:
+        age = (now_ms - as_of_ms) / life_ms
+        if age > ages:  # noqa: PLR1730 - a call of max costs a third of all this
+            ages = age
     confidence = strength * math.exp2(-ages)
-    return min(1.0, confidence)
+    return confidence if confidence < 1.0 else 1.0  # noqa: FURB136 - as above
 
 
 class Policy:
     """One table and its limits, ready to decide."""
 
-    def __init__(self, table: PolicyTable, limits: Limits) -> None:
+    def __init__(self, table: PolicyTable, limits: Limits, kinds: Kinds = KINDS) -> None:
         self.table = table
         self.limits = limits
+        self.kinds = kinds
+        self._lives = [each.life_ms for each in kinds.inputs if each.life_ms is not None]
+        # Each input's name, and whether a decision may rest on it alone.
+        self._names = [(each.name, each.alone is not None) for each in kinds.inputs]
 
     def decide(
         self,
@@ -219,26 +242,27 @@ class Policy:
         table = self.table
         judged = self.judge(evidence, now_ms, max_age_s=max_age_s, unproven=unproven)
         values: tuple[float | None, ...] | None = None
-        if judged.price is not None:
-            values = judged.price.values if price is None else step(judged.price.values, price)
+        bars = judged.price
+        if bars is not None:
+            values = bars.values if price is None else step(bars.values, price)
         contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
-        score = math.tanh(sum(contributions))
+        raw = sum(contributions)
+        score = math.tanh(raw)
         action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
-        as_of_ms, expires_at_ms = self._lifetime(judged)
-        strength = self._strength(score, contributions, judged.summary)
-        price_ms = None if judged.price is None else judged.price.as_of_ms
-        agents_ms = None if judged.agents is None else judged.agents.as_of_ms
-        price_life_ms = 1.0 if judged.price is None else self.limits.price_life_ms(judged.price)
+        used = judged.used
+        as_of_ms, expires_at_ms = _lifetime(used)
+        strength = self._strength(score, raw, contributions, judged.summary)
         return Decision(
             action=action,
             score=score,
-            confidence=faded(strength, now_ms, price_ms, price_life_ms, agents_ms, self.limits.agents_ms),
+            confidence=faded(strength, now_ms, used),
             target_weight=0.0 if action == "hold" else self._target_weight(score, values),
             as_of_ms=as_of_ms,
             expires_at_ms=expires_at_ms,
             judged=judged,
             contributions=contributions,
             strength=strength,
+            used=used,
         )
 
     def unchanged(self, evidence: Evidence, now_ms: int) -> tuple[float, float]:
@@ -248,20 +272,20 @@ class Policy:
         """
         limits = self.limits
         since, until = -math.inf, math.inf
-        price, agents = evidence.price, evidence.agents
-        price_life_ms = 0.0 if price is None else limits.price_life_ms(price)
-        for record, stale_ms in ((price, price_life_ms), (agents, limits.agents_ms)):
+        ahead_ms = -math.floor(limits.skew_ms)
+        for life_of, record in zip(self._lives, evidence.records, strict=True):
             if record is None:
                 continue
+            stale_ms, as_of_ms = life_of(limits, record), record.as_of_ms
             # Ages are whole milliseconds, and one is too old when it is above its limit.
             missing_ms = max(limits.input_ms, stale_ms)
-            ages_ms = math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, -math.floor(limits.skew_ms)
-            for age_ms in ages_ms:
-                turns_at = record.as_of_ms + age_ms
-                if turns_at <= now_ms:
-                    since = max(since, turns_at)
-                else:
-                    until = min(until, turns_at)
+            for age_ms in (math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, ahead_ms):
+                turns_at = as_of_ms + age_ms
+                if turns_at > now_ms:
+                    if turns_at < until:  # noqa: PLR1730 - a call of min costs a third of all this
+                        until = turns_at
+                elif turns_at > since:
+                    since = turns_at
         return since, until
 
     def judge(
@@ -270,55 +294,53 @@ class Policy:
         """Which of the inputs may be used at ``now_ms``, and how far down the fallback ladder that leaves the decision."""
         limits = self.limits
         max_age_ms = None if max_age_s is None else max_age_s * 1000.0
-        price, agents = evidence.price, evidence.agents
-        price_status, price_age_s, price_reason = judge_input(
-            None if price is None else price.as_of_ms,
-            evidence.price_trouble,
-            now_ms,
-            0.0 if price is None else limits.price_life_ms(price),
-            limits,
-            max_age_ms,
-        )
-        agents_status, agents_age_s, agents_reason = judge_input(
-            None if agents is None else agents.as_of_ms,
-            evidence.agents_trouble,
-            now_ms,
-            limits.agents_ms,
-            limits,
-            max_age_ms,
-        )
-        if unproven is not None:
-            if price_status == "present":
-                price_status, price_reason = "stale", unproven
-            if agents_status == "present":
-                agents_status, agents_reason = "stale", unproven
-        if agents is not None and agents_status in _USABLE:
-            summary = summarise_agents(agents.views, limits.half_life_ms, self.table.default_confidence)
-        else:
-            summary = NO_AGENTS
-        # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
-        step_of_agents = agents_status
-        if agents is not None and agents_status in _USABLE and summary.used == 0:
-            summed_up = "summaries_alone" if agents.views and not summary.abstained else "abstained"
-            step_of_agents, agents_reason = "missing", "failed" if summary.failed else summed_up
+        statuses: list[Status] = []
+        ages_s: list[float | None] = []
+        reasons: list[str | None] = []
+        used: list[Used] = []
+        place = 0
+        for life_of, record, trouble in zip(self._lives, evidence.records, evidence.troubles):  # noqa: B905 - it costs more
+            if record is None:
+                status, age_s, reason = judge_input(None, trouble, now_ms, 0.0, limits, max_age_ms)
+            else:
+                as_of_ms, life_ms = record.as_of_ms, life_of(limits, record)
+                status, age_s, reason = judge_input(as_of_ms, trouble, now_ms, life_ms, limits, max_age_ms)
+                if unproven is not None and status == "present":
+                    status, reason = "stale", unproven
+                if status in USABLE:
+                    used.append((place, as_of_ms, life_ms))
+            statuses.append(status)
+            ages_s.append(age_s)
+            reasons.append(reason)
+            place += 1  # noqa: SIM113 - enumerate costs more
+        found, summary, records = tuple(statuses), NO_AGENTS, evidence.records
+        # By status; nobody's view leaves the record unused, while too few bars for a view leave a volatility.
+        if found[_AGENTS] in USABLE:
+            views = records[_AGENTS].views
+            summary = summarise_agents(views, limits.half_life_ms, self.table.default_confidence)
+            # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
+            if summary.used == 0:
+                used = [each for each in used if each[0] != _AGENTS]
+                summed_up = "summaries_alone" if views and not summary.abstained else "abstained"
+                statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else summed_up
         # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
-        step_of_price = price_status
-        if price is not None and price_status in _USABLE and has_no_view(price.values):
-            step_of_price, price_reason = "missing", "too_few_bars"
-        level = LADDER[step_of_price, step_of_agents]
-        reason = None
-        if level != "none":
-            reason = f"price_{price_reason}" if price_reason is not None else f"agents_{agents_reason}"
-        return Judged(
-            price=price if price_status in _USABLE and level != "neutral" else None,
-            price_status=price_status,
-            price_age_s=price_age_s,
-            agents=agents if summary.used else None,
-            agents_status=agents_status,
-            agents_age_s=agents_age_s,
-            summary=summary,
-            level=level,
-            reason=reason,
+        if found[_PRICE] in USABLE and has_no_view(records[_PRICE].values):
+            statuses[_PRICE], reasons[_PRICE] = "missing", "too_few_bars"
+        level = self.kinds.ladder[tuple(statuses)]
+        if level == "neutral":
+            used = []
+        if len(used) < len(records):
+            places = {each[0] for each in used}
+            records = tuple([record if place in places else None for place, record in enumerate(records)])
+        reason = None if level == "none" else self._first_reason(statuses, reasons)
+        return Judged(records, found, tuple(ages_s), tuple(used), summary, level, reason)
+
+    def _first_reason(self, statuses: Sequence[Status], reasons: Sequence[str | None]) -> str:
+        """Of the first input that is not as it should be; one that only refines the others may be missing."""
+        return next(
+            f"{name}_{reason}"
+            for (name, is_needed), status, reason in zip(self._names, statuses, reasons, strict=True)
+            if reason is not None and (is_needed or status not in HARMLESS)
         )
 
     def _contributions(self, values: tuple[float | None, ...] | None, judged: Judged) -> tuple[float, ...]:
@@ -337,7 +359,7 @@ class Policy:
         )
 
     @staticmethod
-    def _strength(score: float, contributions: tuple[float, ...], summary: AgentsSummary) -> float:
+    def _strength(score: float, raw: float, contributions: tuple[float, ...], summary: AgentsSummary) -> float:
         """Square root of |score|, times agreement.
 
         Agreement runs from 0.5 to 1: half of it is how far the contributions point one way, half how far the agents do.
@@ -345,7 +367,7 @@ class Policy:
         absolute = sum(map(abs, contributions))
         if absolute == 0.0:
             return 0.0
-        one_way = abs(sum(contributions)) / absolute
+        one_way = abs(raw) / absolute
         return math.sqrt(abs(score)) * (0.5 + 0.25 * (one_way + summary.agreement))
 
     def _target_weight(self, score: float, values: tuple[float | None, ...] | None) -> float:
@@ -357,8 +379,14 @@ class Policy:
         weight = score * table.target_volatility / max(volatility, table.volatility_floor)
         return max(-table.max_weight, min(table.max_weight, weight))
 
-    def _lifetime(self, judged: Judged) -> tuple[int | None, int | None]:
-        price, agents, limits = judged.price, judged.agents, self.limits
-        used = [] if price is None else [(price.as_of_ms, price.as_of_ms + int(limits.price_life_ms(price)))]
-        used += [] if agents is None else [(agents.as_of_ms, agents.as_of_ms + int(limits.agents_ms))]
-        return (max(as_of_ms for as_of_ms, _ in used), min(ends_ms for _, ends_ms in used)) if used else (None, None)
+
+def _lifetime(used: tuple[Used, ...]) -> tuple[int | None, int | None]:
+    """The newest one's time, and when the first of them turns stale."""
+    newest_ms, first_stale_ms = None, None
+    for _, as_of_ms, life_ms in used:
+        ends_ms = as_of_ms + int(life_ms)
+        if newest_ms is None or as_of_ms > newest_ms:
+            newest_ms = as_of_ms
+        if first_stale_ms is None or ends_ms < first_stale_ms:
+            first_stale_ms = ends_ms
+    return newest_ms, first_stale_ms

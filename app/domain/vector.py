@@ -86,16 +86,23 @@ HISTORY_FIELDS: tuple[str, ...] = ("as_of_ms", "loaded_at_ms", "run", "symbol", 
 ViewStatus = Literal["view", "summary", "abstained", "failed"]
 """What an agent's word is. A *summary* is a view that sums up others of the record: it is shown, not averaged."""
 
-_NAMES = ("decide-record-2", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS, get_args(ViewStatus))
 
-SCHEMA: str = hashlib.sha256(repr(_NAMES).encode()).hexdigest()[:16]
-"""Fingerprint of names and order (16 hex digits). A stored record with another one is never read as this one."""
+def fingerprint(*names: object) -> str:
+    """Of names and their order: 16 hex digits. A stored record with another one than its kind's is never read as of that kind."""
+    return hashlib.sha256(repr(names).encode()).hexdigest()[:16]
+
+
+SCHEMA: str = fingerprint("decide-record-2", PRICE_NAMES, AGENT_FEATURES, AGENT_VIEW_FIELDS, get_args(ViewStatus))
+"""Fingerprint of the hybrid vector, which answers name. Earlier versions stored both records under it."""
+
+PRICE_SCHEMA: str = fingerprint("decide-price-1", PRICE_NAMES, DUE_BARS)
+AGENTS_SCHEMA: str = fingerprint("decide-agents-1", AGENT_VIEW_FIELDS, get_args(ViewStatus))
+"""Each record has a fingerprint of its own: when one changes, the others need not be warmed again."""
 
 HISTORY_BARS = 120
 """Closes that a `HistoryRecord` has at most."""
 
-HISTORY_SCHEMA: str = hashlib.sha256(repr(("decide-history-1", HISTORY_FIELDS)).encode()).hexdigest()[:16]
-"""Fingerprint of `HistoryRecord`, by itself: histories can change without a vector having to be warmed again."""
+HISTORY_SCHEMA: str = fingerprint("decide-history-1", HISTORY_FIELDS)
 
 SYMBOL_MAX = 32
 SYMBOL_PATTERN = r"^[A-Z0-9^][A-Z0-9._:/=^&-]{0,31}$"
@@ -142,6 +149,14 @@ class RecordHeader(msgspec.Struct, array_like=True, frozen=True, gc=False):
     as_of_ms: int
     loaded_at_ms: int
     run: str
+
+
+class ValueHeader(RecordHeader, array_like=True, frozen=True, gc=False):
+    """What a record of a kind whose changes carry its value begins with. Of two with one ``as_of_ms`` the one with the higher
+    ``sequence`` is newer; it is below 2**53.
+    """
+
+    sequence: int
 
 
 class PriceRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -212,7 +227,8 @@ def price_record_fault(record: PriceRecord) -> str | None:
         return f"interval_s is {record.interval_s}, not positive"
     if len(record.due_ms) != DUE_BARS:
         return f"due_ms has {len(record.due_ms)} times, not {DUE_BARS}"
-    if record.due_ms[0] <= record.as_of_ms or any(later <= earlier for earlier, later in pairwise(record.due_ms)):
+    times_ms = [record.as_of_ms, *record.due_ms]
+    if times_ms != sorted(set(times_ms)):
         return f"due_ms do not ascend from as_of_ms, {record.as_of_ms}"
     if record.due_ms[-1] - record.as_of_ms > DUE_MAX_MS:
         return f"due_ms runs to {record.due_ms[-1]}, more than ten years after as_of_ms, {record.as_of_ms}"
@@ -221,10 +237,11 @@ def price_record_fault(record: PriceRecord) -> str | None:
 
 def agent_record_fault(record: AgentRecord) -> str | None:
     """What is wrong with a decoded agent record, or None."""
-    for time_ms in (record.as_of_ms, *(each.as_of_ms for each in record.views)):
-        if not 0 <= time_ms < AS_OF_MAX_MS:
-            return f"as_of_ms is {time_ms}, outside the years 1970 to 9000"
+    if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
+        return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
     for each in record.views:
+        if not 0 <= each.as_of_ms < AS_OF_MAX_MS:
+            return f"as_of_ms is {each.as_of_ms}, outside the years 1970 to 9000"
         if each.as_of_ms > record.as_of_ms:
             return f"agent {each.agent!r} has a word of {each.as_of_ms}, newer than the record, which is of {record.as_of_ms}"
         if (each.status in ("view", "summary")) != (each.view is not None):

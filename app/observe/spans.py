@@ -12,8 +12,9 @@ from typing import Any
 from opentelemetry.context import Context, create_key, get_value, set_value
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
+from app.cache.loads import Begun, Load, Lookup
 from app.cache.memory import Entry
-from app.cache.read_through import Begun, Load, Lookup, Tiers
+from app.cache.read_through import Tiers
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import Decision, Policy
 

@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.policy import PolicyTable
+from app.domain.records import Kinds
 from app.domain.staleness import Limits
 from app.observe.exporting import open_provider
 from app.observe.meters import Meters
@@ -75,9 +76,9 @@ class Traces:
         """Both tiers, traced."""
         return TracedTiers(self._tracer, *parts, **limits)
 
-    def policy(self, table: PolicyTable, limits: Limits) -> TracedPolicy:
+    def policy(self, table: PolicyTable, limits: Limits, kinds: Kinds) -> TracedPolicy:
         """The policy, traced."""
-        return TracedPolicy(table, limits)
+        return TracedPolicy(table, limits, kinds)
 
     def around(
         self, app: ASGIApp, clock: Callable[[], float], *, untraced: Collection[str], lasting: Collection[str]

@@ -4,8 +4,8 @@ import msgspec
 from msgspec.structs import replace
 
 from app.answering.suggestions import unknown_symbol
+from app.cache.loads import Lookup
 from app.cache.memory import newest
-from app.cache.read_through import Lookup
 from app.domain.evidence import Evidence
 from app.errors import Problem
 from app.messages import Gone, Heartbeat, LiveDecision, body_of
@@ -130,16 +130,13 @@ def gone(symbol: str, requested: str, previous: Action | None, problem: Problem,
 
 def _content(evidence: Evidence) -> tuple[object, ...]:
     """The evidence, without when and by which run its records were loaded."""
-    price, agents = (
-        None if record is None else replace(record, loaded_at_ms=0, run="") for record in (evidence.price, evidence.agents)
-    )
-    return price, agents, evidence.price_trouble, evidence.agents_trouble
+    return (*(None if each is None else replace(each, loaded_at_ms=0, run="") for each in evidence.records), evidence.troubles)
 
 
 def _state(decision: DecideResponse) -> tuple[object, ...]:
     """How good its inputs are; they age by themselves."""
-    price, agents = decision.inputs.price, decision.inputs.agents
-    return decision.fallback, price.status, replace(agents, age_s=None)
+    inputs = decision.inputs
+    return decision.fallback, *(replace(getattr(inputs, name), age_s=None) for name in inputs.__struct_fields__)
 
 
 def heartbeat(transport: Transport, event_id: str | None) -> bytes | str:

@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from app.answering.decider import Decider
 from app.answering.listing import ListSymbols
 from app.answering.turns import Turns
-from app.cache.read_through import Lookup
+from app.cache.loads import Lookup
 from app.errors import Problem, invalid
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest

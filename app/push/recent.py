@@ -113,9 +113,9 @@ async def look_back(store: Store, after: str) -> set[str] | None:
         changes = await store.changes_since(position)
         if changes.lost:
             return None
-        if not changes.symbols:
+        if not (changes.symbols or changes.values):
             return found
-        async for some in in_slices(changes.symbols):
+        async for some in in_slices((*changes.symbols, *(each.key for each in changes.values))):
             found.update(some)
         if len(found) > _SYMBOLS_MAX:
             return None

@@ -14,7 +14,8 @@ from starlette.types import Scope
 
 from app.answering.decider import Decider
 from app.answering.turns import Turns
-from app.cache.read_through import READ_AT_ONCE, Begun, Lookup
+from app.cache.loads import Begun, Lookup
+from app.cache.read_through import READ_AT_ONCE
 from app.errors import Problem, invalid
 from app.http.bodies import Bodies, require_json
 from app.http.decoding import StrictDecoder

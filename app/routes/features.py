@@ -56,7 +56,7 @@ class FeatureRoutes:
             values=of_price + of_agents,
             price_as_of=None if price is None else iso(price.as_of_ms),
             agents_as_of=None if agents is None else iso(agents.as_of_ms),
-            inputs=inputs_of(judged),
+            inputs=inputs_of(judged, decider.inputs_type),
             cache=cache,
             views=() if agents is None else views_of(agents.views),
         )

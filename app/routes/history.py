@@ -5,10 +5,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider, iso, store_unavailable
+from app.domain.records import HISTORY
 from app.errors import Problem, RecordError
 from app.observe.meters import Meters
 from app.payloads import HistoryResponse
-from app.store.codec import decode_history
+from app.store.codec import decode
 from app.store.protocol import Store
 
 _READ_S = 2.0
@@ -29,11 +30,11 @@ class HistoryRoute:
         """The last closes of one symbol, straight from L2."""
         requested = request.path_params["symbol"]
         symbol = self._decider.canonical(requested)
-        raw = await self._decider.from_store(lambda: self._store.history(symbol), _READ_S)
+        raw = await self._decider.from_store(lambda: self._store.record(HISTORY.name, symbol), _READ_S)
         if raw is None:
             raise await self._why_none(symbol, request.scope["arrival"].started)
         try:
-            record = decode_history(raw, symbol)
+            record = decode(HISTORY, raw, symbol)
         except RecordError as error:
             self._meters.record_fault(error.reason)
             raise _missing(symbol, f"has a history that cannot be read ({error.reason})") from error

@@ -153,7 +153,7 @@ class StatusRoutes:
         """Whether a price of those that L1 holds, of which the first are looked at, is of bars so long that it is not stale."""
         policy = self._decider.policy
         found = self._decider.tiers.memory.evidence(_LOOKED_AT)
-        return any(policy.judge(each, now_ms).price_status == "present" for each in found)
+        return any(policy.judge(each, now_ms).statuses[0] == "present" for each in found)
 
     async def status(self, request: Request) -> Response:
         """What this worker is, holds and was told."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.domain.records import KINDS, Kinds
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
 
@@ -17,6 +18,7 @@ def open_store(
     redis_password: str = "",
     read_timeout_s: float = 2.0,
     feed_wait_s: float = 1.0,
+    kinds: Kinds = KINDS,
 ) -> RedisStore | EmbeddedStore:
     """Redis where there is a ``redis_url``, SQLite otherwise. Connects at the first use, not here.
 
@@ -31,5 +33,6 @@ def open_store(
             max_connections=REDIS_CONNECTIONS,
             read_timeout_s=read_timeout_s,
             feed_wait_s=feed_wait_s,
+            kinds=kinds,
         )
-    return EmbeddedStore(store_path)
+    return EmbeddedStore(store_path, kinds=kinds)

@@ -6,7 +6,7 @@ a `Stored` with ``known`` true (hit), a `Stored` with ``known`` false (miss: out
 answers with `StoreEmpty` and not with misses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -16,11 +16,12 @@ from app.errors import RunDamaged
 
 
 class Stored(NamedTuple):
-    """What L2 holds of one symbol: raw records, each None if absent. ``known``: the symbol is in the loaded universe."""
+    """What L2 holds of one symbol: raw records by kind, of those that are inputs of decisions. ``known``: the symbol is in the
+    loaded universe.
+    """
 
     known: bool
-    price: bytes | None
-    agents: bytes | None
+    records: dict[str, bytes]
 
 
 RECORD_MAX_BYTES = 1_048_576
@@ -30,25 +31,47 @@ CHANGES_KEPT, CHANGES_READ = 10_000, 100
 """Entries of the feed: so many stay, and so many are read at once."""
 SYMBOLS_A_CHANGE = 200
 """Symbols that an entry names at most, so that a read of the feed brings 20,000, however many change."""
-UNKNOWN = Stored(known=False, price=None, agents=None)
+UNKNOWN = Stored(known=False, records={})
+
+
+class Written(NamedTuple):
+    """A record to be written."""
+
+    as_of_ms: int
+    value: bytes
 
 
 class Row(NamedTuple):
-    """One symbol's part of a publication. A record that is None leaves the stored one as it is; a row of none names nothing.
+    """One symbol's part of a run, by kind. A kind that it lacks leaves the stored record as it is; a row of none names nothing.
 
-    ``history`` is a part of the price record: it is written when that is, and what stands there goes when that brings none.
+    A part of another record is written when that is, and what stands there goes when that comes without it.
     """
 
     symbol: str
-    price_as_of_ms: int | None
-    price: bytes | None
-    agents_as_of_ms: int | None
-    agents: bytes | None
-    history: bytes | None = None
+    records: Mapping[str, Written]
+
+
+class Record(NamedTuple):
+    """A record by itself, of ``kind`` and ``key`` (a symbol, or a global record's name). In a change an empty ``value`` says that
+    it was taken back.
+    """
+
+    kind: str
+    key: str
+    value: bytes
+
+
+VALUE_MAX_BYTES = 8_192
+"""A record whose changes carry its value is no longer."""
+VALUES_KEPT_MS = 60_000
+"""How long changes that carry values stay: a reader that is further behind has lost something."""
+VALUES_A_CHANGE = 100
+"""Records that one of them carries at most: together no more than a record can have."""
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """Which warm run L2 holds. ``newest_as_of_ms`` is the newest record's of any run (the replay clock starts there), 0 without
+    """Which warm run L2 holds; if there was none, and all that there is was upserted, ``run`` is empty and the times are theirs.
+    ``newest_as_of_ms`` is the newest record's of any run (the replay clock starts there), 0 without
     records. If all of the newest publication was withdrawn, ``run`` is the one that was loaded before it; its ``bars`` and
     ``bytes`` are then not known, and 0.
     """
@@ -106,17 +129,23 @@ class Published(NamedTuple):
     change_id: str
 
 
+class Upserted(NamedTuple):
+    """What an upsert did: records written, and records left because the stored one is newer."""
+
+    written: int
+    kept_newer: int
+
+
 class Withdrawn(NamedTuple):
-    """What a withdrawal did: ``symbols`` that lost anything, records removed of each kind, the ``runs`` that had written them
-    (both sorted), and which symbols were named and are ``unknown``.
+    """What a withdrawal did: ``symbols`` that lost anything, how many ``records`` of each kind, the ``runs`` that had
+    written them (both sorted), and which symbols were named and are ``unknown``.
 
     Then what is left: the number of symbols, and of the newest record its time, symbol and run (0 and empty without records).
     ``change_id`` is the last one's in the change feed, empty if nothing was there to be removed.
     """
 
     symbols: tuple[str, ...]
-    price_records: int
-    agent_records: int
+    records: Mapping[str, int]
     runs: tuple[str, ...]
     unknown: tuple[str, ...]
     symbols_left: int
@@ -133,6 +162,7 @@ class Changes(NamedTuple):
     ``published_ms`` is when the oldest of them was published, by the store's clock; None if there are none.
     ``more`` is true if the read may have ended before the feed did: it proves nothing of the symbols that it does not name.
     ``withdrawn`` are those of ``symbols`` whose records were taken back: what stands in L2 now counts, however old it is.
+    ``values`` are records that changed and are here themselves, in order; ``symbols`` does not name them.
     """
 
     last_id: str
@@ -141,6 +171,7 @@ class Changes(NamedTuple):
     published_ms: int | None = None
     more: bool = False
     withdrawn: tuple[str, ...] = ()
+    values: tuple[Record, ...] = ()
 
 
 class Store(Protocol):
@@ -153,16 +184,16 @@ class Store(Protocol):
         """One read for all ``symbols``, answers in their order; both records of a symbol are of one moment."""
         ...
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """Write all of ``rows``, the run's info and the change feed's entries in one atomic step.
 
         A record whose ``as_of`` is older than the stored one's is left out (never backwards) and counted. ``prune`` removes
-        symbols that ``rows`` does not name; the feed tells of them as withdrawn.
+        symbols that runs brought and ``rows`` does not name; the feed tells of them as withdrawn.
         """
         ...
 
-    async def history(self, symbol: str) -> bytes | None:
-        """The raw history of ``symbol``; None if there is none, whether or not the symbol is known."""
+    async def record(self, kind: str, key: str) -> bytes | None:
+        """The raw record of ``kind`` and ``key`` (a symbol, or a global record's name); None if there is none."""
         ...
 
     async def run_info(self) -> RunInfo | None:
@@ -200,10 +231,26 @@ class Withdrawing(Protocol):
     """Where data can be taken back. Both stores are one; raises as `Store` does."""
 
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
-        """Remove all that there is of ``symbols``, or every record that ``run`` wrote (a price record with its history), in one
+        """Remove all that there is of ``symbols``, or every record that ``run`` wrote (with its parts), in one
         atomic step with the feed's entries. A symbol of which nothing is left leaves the universe; the run's info follows.
 
         What is published afterwards is taken however old it is. Nothing is written if nothing matches.
+        """
+        ...
+
+
+class Upserting(Protocol):
+    """Where single records can be written. Both stores are one; raises as `Store` does."""
+
+    async def upsert(self, records: Sequence[Record]) -> Upserted:
+        """Write ``records`` and the feed's entries in one atomic step, whose cost does not depend on how many symbols there are.
+        It changes no run. A symbol that was not there joins the universe.
+
+        A record that is older than the stored one, by ``as_of`` and sequence, is left out and counted. A part is written with
+        its whole, which must be among ``records``.
+
+        Raises:
+            ValueError: one of them is no record that can be stored; says which, and what is allowed.
         """
         ...
 

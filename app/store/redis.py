@@ -1,12 +1,14 @@
-"""L2 on Redis: three string keys a symbol, a set of the known symbols, a hash about the newest run, a stream of changes.
+"""L2 on Redis: a string key for each record, a set of the known symbols, a hash about the newest run, a stream of changes.
 
 Keys, with the prefix ``decide:1``::
 
-    decide:1:{AAPL}:price    msgpack array, see app.domain.vector.PriceRecord
-    decide:1:{AAPL}:agents   msgpack array, AgentRecord
-    decide:1:{AAPL}:history  msgpack array, HistoryRecord; comes and goes with the price
+    decide:1:{AAPL}:price    msgpack array of the kind that the key ends with, see app.domain.records
     decide:1:symbols         set of the loaded universe
+    decide:1:upserted        set of those that no run has brought
     decide:1:run             hash: run, warmed_at_ms, newest_as_of_ms (and newest_key, whose record that is), symbols, bars, bytes
+    decide:1:upserts         hash: newest_as_of_ms and at_ms of upserts, and last_id, of the newest entry of values
+    decide:1:values          stream of records that changed (kind and symbol: value, empty if taken back), with ``after``, the
+                             id of the entry before it; a minute of it
     decide:1:changes         stream of run and changed symbols (``withdrawn``: taken back), at most about 10,000 entries
     decide:1:keys            hash of API keys' records by id, see app.domain.keys
 
@@ -17,13 +19,13 @@ not a Redis Cluster; Redis 6.2 or newer.
 
 import asyncio
 import heapq
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, cast
 
+from app.domain.records import KINDS, Kinds
 from app.domain.vector import SYMBOL_MAX, is_symbol
-from app.errors import RunDamaged, StoreBusy, StoreEmpty, StoreError, StoreRefused
+from app.errors import RunDamaged, StoreEmpty, StoreError
 from app.slices import names_on_lines
 from app.store.protocol import (
     CHANGES_KEPT,
@@ -32,29 +34,26 @@ from app.store.protocol import (
     SYMBOLS_A_CHANGE,
     Changes,
     Published,
+    Record,
     Row,
     RunInfo,
     Stored,
+    Upserted,
     Withdrawn,
     run_fault,
 )
-from app.store.redis_replies import BoundedParser, FeedParser, ReplyTooLong
+from app.store.redis_client import TOO_LONG, answered, client, unless_too_long
+from app.store.redis_feed import NO_CHANGE, Entries, entries_of, position_of, records_of, text_of
+from app.store.redis_replies import FeedParser
 from app.store.redis_scripts import NEWEST_CHANGE, PUBLISH, READ, READ_HASH, READ_MEMBERS
+from app.store.redis_upserts import UPSERT
 from app.store.redis_withdrawals import WITHDRAW
-from app.withheld import withheld
-
-with withheld("opentelemetry"):
-    from redis.asyncio import BlockingConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
+from app.store.upserts import checked
 
 _PUBLISH_S = 120.0
 _SYMBOLS_AT_ONCE = 1000
 _FIELD_MAX_BYTES = 65_536
 """No field of a hash is longer: an API key's record has some hundred bytes, a run's info has less."""
-_NO_CHANGE = "0-0"
-_is_change_id = re.compile(r"[0-9]{1,18}-[0-9]{1,18}").fullmatch
 
 
 class RedisStore:
@@ -63,35 +62,49 @@ class RedisStore:
     kind = "redis"
 
     def __init__(
-        self, url: str, *, prefix: str, max_connections: int, read_timeout_s: float, feed_wait_s: float = 1.0, password: str = ""
+        self,
+        url: str,
+        *,
+        prefix: str,
+        max_connections: int,
+        read_timeout_s: float,
+        feed_wait_s: float = 1.0,
+        password: str = "",
+        kinds: Kinds = KINDS,
     ) -> None:
+        self._kinds = kinds
+        self._inputs = tuple(each.name for each in kinds.inputs)
         self._prefix = prefix
         self._symbols_key = f"{prefix}:symbols"
         self._run_key = f"{prefix}:run"
         self._changes_key = f"{prefix}:changes"
+        self._upserts_key = f"{prefix}:upserts"
+        self._values_key = f"{prefix}:values"
         self._keys_key = f"{prefix}:keys"
+        self._shared_keys = [f"{prefix}:{name}" for name in ("symbols", "run", "changes", "upserted", "values", "upserts")]
         self._read_timeout_s = read_timeout_s
-        self._client = _client(url, password, max_connections, read_timeout_s)
+        self._client = client(url, password, max_connections, read_timeout_s)
         # The feed holds its connection while it waits and a publication takes as long as its data: neither may hold up reads,
         # nor fall under their timeout. A feed that hears nothing beyond its wait must be told so, not left hanging.
-        self._feed_client = _client(url, password, 2, feed_wait_s + read_timeout_s, FeedParser)
-        self._publish_client = _client(url, password, 1, _PUBLISH_S)
+        self._feed_client = client(url, password, 2, feed_wait_s + read_timeout_s, FeedParser)
+        self._publish_client = client(url, password, 1, _PUBLISH_S)
         self._read = self._client.register_script(READ)
         self._read_hash = self._client.register_script(READ_HASH)
         self._read_members = self._client.register_script(READ_MEMBERS)
         self._newest_change = self._feed_client.register_script(NEWEST_CHANGE)
+        self._upsert = self._publish_client.register_script(UPSERT)
         self._was_there = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """Both records of each symbol by one script (`READ`). If one has neither, all is read anew with what says why.
+        """All inputs of each symbol by one script (`READ`). If one has none, all is read anew with what says why.
 
         A record is there only while its symbol is in the universe, for one script writes or removes both.
         """
         if not symbols:
             return []
-        values = _bounded(await _answered(self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES])))
-        found = [Stored(True, price, agents) for price, agents in zip(values[::2], values[1::2], strict=True)]  # noqa: FBT003
-        if any(each.price is None and each.agents is None for each in found):
+        values = _bounded(await answered(self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES])))
+        found = [Stored(True, records) for records in self._by_kind(values)]  # noqa: FBT003
+        if not all(each.records for each in found):
             # An answer is of one moment, so the first one is not mixed with the second.
             found = await self._look_closer(symbols)
         self._was_there = True
@@ -103,62 +116,95 @@ class RedisStore:
         pipeline = self._client.pipeline(transaction=True)
         await self._read(keys=self._keys_of(symbols), args=[RECORD_MAX_BYTES], client=pipeline)
         pipeline.smismember(self._symbols_key, list(symbols))
-        pipeline.exists(self._run_key)
-        values, known, published = await _answered(pipeline.execute())
+        pipeline.exists(self._run_key, self._upserts_key)
+        values, known, published = await answered(pipeline.execute())
         values = _bounded(values)
         if not published:
             # Flushed, restarted without its data, or another Redis: that a symbol is not there says nothing of the symbol.
-            raise StoreEmpty(f"Redis has no {self._run_key}: nothing was published")
-        return [
-            Stored(known=bool(known[index]), price=values[2 * index], agents=values[2 * index + 1])
-            for index in range(len(symbols))
-        ]
+            raise StoreEmpty(f"Redis has neither {self._run_key} nor {self._upserts_key}: nothing was published")
+        return [Stored(bool(is_known), records) for is_known, records in zip(known, self._by_kind(values), strict=True)]
 
     def _keys_of(self, symbols: Sequence[str]) -> list[str]:
-        return [key for symbol in symbols for key in self._record_keys(symbol)]
+        return [self._record_key(name, symbol) for symbol in symbols for name in self._inputs]
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    def _by_kind(self, values: list[bytes | None]) -> list[dict[str, bytes]]:
+        """The values of `_keys_of`, by kind, for each symbol."""
+        names, step = self._inputs, len(self._inputs)
+        return [
+            {name: value for name, value in zip(names, values[first : first + step], strict=True) if value is not None}
+            for first in range(0, len(values), step)
+        ]
+
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """One script for all of it: `PUBLISH`."""
-        keys = [self._symbols_key, self._run_key, self._changes_key]
+        keys = [*self._shared_keys]
+        kinds = [(each.name, tuple(part.name for part in self._kinds.parts_of(each))) for each in self._kinds.of_runs]
+        most_parts = max(len(parts) for _, parts in kinds)
         arguments: list[str | bytes | int] = [
             *(info.run, info.warmed_at_ms, info.newest_as_of_ms, info.bars, info.bytes),
             *(int(prune), CHANGES_KEPT, SYMBOLS_A_CHANGE, self._prefix),
+            "\n".join(" ".join((name, *parts)) for name, parts in kinds),
+            " ".join("*" * each.carries_value + each.name for each in self._kinds.of_symbols),
         ]
-        for row in rows:
-            price_key, agents_key = self._record_keys(row.symbol)
-            if row.price is not None and row.price_as_of_ms is not None:
-                keys.append(price_key)
-                arguments += [row.symbol, row.price_as_of_ms, row.price, row.history or b""]
-            if row.agents is not None and row.agents_as_of_ms is not None:
-                keys.append(agents_key)
-                arguments += [row.symbol, row.agents_as_of_ms, row.agents, b""]
-        written, kept_newer, pruned, last_id = await _answered(
+        for symbol, records in rows:
+            for name, parts in kinds:
+                written = records.get(name)
+                if written is not None:
+                    keys.append(self._record_key(name, symbol))
+                    arguments += [symbol, name, written.as_of_ms, written.value]
+                    found = [records[part].value if part in records else b"" for part in parts]
+                    arguments += [*found, *[b""] * (most_parts - len(found))]
+        written, kept_newer, pruned, last_id = await answered(
             cast("Any", self._publish_client.eval(PUBLISH, len(keys), *keys, *cast("list[str]", arguments)))
         )
         return Published(written=written, kept_newer=kept_newer, pruned=pruned, change_id=last_id.decode())
 
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
         """One script for all of it: `WITHDRAW`."""
-        keys = [self._symbols_key, self._run_key, self._changes_key]
-        arguments = [self._prefix, run, str(CHANGES_KEPT), str(SYMBOLS_A_CHANGE), *symbols]
-        taken, price, agents, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await _answered(
+        keys = [*self._shared_keys]
+        whole = [each for each in self._kinds.of_symbols if not each.part_of]
+        lines = [
+            ("*" if kind in self._kinds.of_runs else "") + " ".join(each.name for each in (kind, *self._kinds.parts_of(kind)))
+            for kind in whole
+        ]
+        arguments = [self._prefix, run, str(CHANGES_KEPT), str(SYMBOLS_A_CHANGE), "\n".join(lines), *symbols]
+        taken, counts, runs, unknown, left, newest_ms, newest_symbol, newest_run, last_id = await answered(
             cast("Any", self._publish_client.eval(WITHDRAW, len(keys), *keys, *arguments))
         )
         return Withdrawn(
-            *(tuple(sorted(map(_text, taken))), price, agents, tuple(sorted(map(_text, runs))), tuple(map(_text, unknown)), left),
-            *(int(newest_ms), _text(newest_symbol), _text(newest_run), _text(last_id)),
+            symbols=tuple(sorted(map(_text, taken))),
+            records={kind.name: count for kind, count in zip(whole, counts, strict=True)},
+            runs=tuple(sorted(map(_text, runs))),
+            unknown=tuple(map(_text, unknown)),
+            symbols_left=left,
+            newest_as_of_ms=int(newest_ms),
+            newest_symbol=_text(newest_symbol),
+            newest_run=_text(newest_run),
+            change_id=_text(last_id),
         )
 
-    async def history(self, symbol: str) -> bytes | None:
+    async def upsert(self, records: Sequence[Record]) -> Upserted:
+        """One script for all of it: `UPSERT`."""
+        symbols, _, *others = self._shared_keys
+        arguments: list[str | bytes | int] = [self._prefix, CHANGES_KEPT, SYMBOLS_A_CHANGE]
+        for each in checked(self._kinds, records):
+            kind = self._kinds.by_name[each.kind]
+            arguments += (each.kind, each.key, kind.scope, int(kind.carries_value), each.as_of_ms, each.sequence, each.value)
+            arguments.append(len(each.parts))
+            for part, value in each.parts.items():
+                arguments += (part, value or b"")
+        return Upserted(*await answered(self._upsert(keys=[symbols, *others], args=cast("Any", arguments))))
+
+    async def record(self, kind: str, key: str) -> bytes | None:
         """One value, bounded as those of decisions are."""
-        keys = [f"{self._prefix}:{{{symbol}}}:history"]
-        return _bounded(await _answered(self._read(keys=keys, args=[RECORD_MAX_BYTES])))[0]
+        keys = [self._record_key(kind, key)]
+        return _bounded(await answered(self._read(keys=keys, args=[RECORD_MAX_BYTES])))[0]
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
         found = await self._hash(self._run_key)
         if not found:
-            return None
+            return await self._upserted_info()
         try:
             numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
             info = RunInfo(run=found[b"run"].decode(), **numbers)
@@ -169,6 +215,17 @@ class RedisStore:
             raise RunDamaged(f"{self._run_key} is not a run's info: {fault}")
         return info
 
+    async def _upserted_info(self) -> RunInfo | None:
+        """What stands for the run's, where there was none."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.hmget(self._upserts_key, ("at_ms", "newest_as_of_ms"))
+        pipeline.scard(self._symbols_key)
+        (at_ms, newest_as_of_ms), symbols = await answered(pipeline.execute())
+        try:
+            return None if at_ms is None else RunInfo("", int(at_ms), int(newest_as_of_ms), symbols, 0, 0)
+        except (TypeError, ValueError) as error:
+            raise StoreError("l2_error", f"{self._upserts_key} is not what upserts leave: {error}") from error
+
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
         # In parts, and put together in parts: 100,000 names at once, and sorting them, would hold up the event loop.
@@ -176,7 +233,7 @@ class RedisStore:
         cursor = b"0"
         while True:
             part: list[bytes | int] = [cursor, _SYMBOLS_AT_ONCE, SYMBOL_MAX]
-            cursor, *found = await _answered(self._read_members(keys=[self._symbols_key], args=part))
+            cursor, *found = await answered(self._read_members(keys=[self._symbols_key], args=part))
             # Nobody can ask for what is no symbol, whoever has put it there.
             parts.append(sorted(filter(is_symbol, (member.decode("ascii", "replace") for member in found))))
             if cursor == b"0":
@@ -190,33 +247,42 @@ class RedisStore:
         return symbols
 
     async def feed_position(self) -> str:
-        """Id of the newest change there ever was, trimmed or not; ``0-0`` without a stream."""
-        newest = await _answered(self._newest_change(keys=[self._changes_key]))
-        return _NO_CHANGE if newest is None else _text(newest)
+        """Id of the newest change there ever was, trimmed or not (``0-0`` without a stream), and of the newest that carries
+        values, if there was one.
+        """
+        return text_of(await self._newest_id(), await self._newest_value())
+
+    async def _newest_id(self) -> str:
+        newest = await answered(self._newest_change(keys=[self._changes_key]))
+        return NO_CHANGE if newest is None else _text(newest)
+
+    async def _newest_value(self) -> str:
+        found = await answered(cast("Any", self._feed_client.hget(self._upserts_key, "last_id")))
+        return NO_CHANGE if found is None else _text(found)
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """XREAD BLOCK from ``after``; then see whether ``after`` itself is still there.
 
         If it is not, and is not the newest that there was, entries behind it may be gone too (trimmed, flushed, another Redis):
         the answer says ``lost``. So it does of the first entries that come where there was no stream: nothing tells whether they
-        are the first. And where there is none still, but something was read meanwhile, it came and went unheard.
+        are the first. And where there is none still, but something was read meanwhile, it came and went unheard. An entry that
+        carries values says itself which one was before it.
         """
+        after_id, after_value_id = position_of(after) or (after, NO_CHANGE)
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
+        streams = {self._changes_key: after_id, self._values_key: after_value_id}
         feed, key = self._feed_client, self._changes_key
-        answer = await _answered(_unless_too_long(feed.xread({key: after}, count=CHANGES_READ, block=block_ms)))
-        if answer is _TOO_LONG:
+        answer = await answered(unless_too_long(feed.xread(cast("Any", streams), count=CHANGES_READ, block=block_ms)))
+        if answer is TOO_LONG:
             # As below: not an entry of ours.
             return Changes(await self.feed_position(), (), lost=True)
-        entries = _entries(answer)
+        entries, of_values = (entries_of(answer, each.encode()) for each in streams)
+        values, last_value_id, values_lost = await self._values(of_values, after_value_id)
         # If it is too long to be read, it is there.
-        lost = not await _answered(_unless_too_long(feed.xrange(key, after, after, count=1)))
+        lost = not await answered(unless_too_long(feed.xrange(key, after_id, after_id, count=1)))
         if lost and not entries:
-            newest_id = await self.feed_position()
-            gone = newest_id == _NO_CHANGE and self._was_there
-            emptied = gone and not await _answered(self._feed_client.exists(self._run_key))
-            self._was_there = self._was_there and not emptied
-            return Changes(last_id=newest_id, symbols=(), lost=newest_id != after or emptied)
+            after_id, lost = await self._look_at_end(after_id)
         try:
             symbols = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries)
             withdrawn = await names_on_lines(fields.get(b"symbols", b"") for _, fields in entries if fields.get(b"withdrawn"))
@@ -224,14 +290,37 @@ class RedisStore:
             # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
             symbols, withdrawn, lost = (), (), True
         # An entry's id begins with Redis's time.
-        published_ms = int(entries[0][0].split(b"-")[0]) if entries else None
-        last_id = entries[-1][0].decode() if entries else after
-        more = len(entries) == CHANGES_READ
-        return Changes(last_id, symbols, lost, published_ms, more, withdrawn)
+        published_ms = min((int(some[0][0].split(b"-")[0]) for some in (entries, of_values) if some), default=None)
+        last_id = text_of(entries[-1][0].decode() if entries else after_id, last_value_id)
+        more = CHANGES_READ in (len(entries), len(of_values))
+        return Changes(last_id, symbols, lost or values_lost, published_ms, more, withdrawn, values)
+
+    async def _look_at_end(self, after_id: str) -> tuple[str, bool]:
+        """Where nothing came, and ``after_id`` is not there: the id to go on from, and whether something is lost."""
+        newest_id = await self._newest_id()
+        gone = newest_id == NO_CHANGE and self._was_there
+        emptied = gone and not await answered(self._feed_client.exists(self._run_key, self._upserts_key))
+        self._was_there = self._was_there and not emptied
+        return newest_id, newest_id != after_id or emptied
+
+    async def _values(self, entries: Entries, after_id: str) -> tuple[tuple[Record, ...], str, bool]:
+        """The records that came, the id to go on from, and whether some are lost."""
+        if not entries:
+            newest_id = await self._newest_value()
+            if newest_id == after_id:
+                return (), after_id, False
+            # It has come meanwhile, or was there and is gone, with or without others.
+            answer = await answered(unless_too_long(self._feed_client.xread({self._values_key: after_id}, count=CHANGES_READ)))
+            entries = [] if answer is TOO_LONG else entries_of(answer, self._values_key.encode())
+            if not entries:
+                return (), newest_id, True
+        records, last_id = records_of(entries), entries[-1][0].decode()
+        # What an entry that is not ours was meant to say cannot be known, so anything may have changed.
+        return records or (), last_id, records is None or entries[0][1].get(b"after") != after_id.encode()
 
     async def changes_since(self, after: str) -> Changes:
         """The same; here the feed keeps nothing in the store that another reader could take from it."""
-        if not _is_change_id(after):
+        if position_of(after) is None:
             return Changes(after, (), lost=True)
         was_there = self._was_there
         changes = await self.changes(after, 0.0)
@@ -240,7 +329,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """PING."""
-        await _answered(cast("Any", self._client.ping()))
+        await answered(cast("Any", self._client.ping()))
 
     async def keys(self) -> dict[str, bytes]:
         """What has no text for a name is no key of ours."""
@@ -249,16 +338,16 @@ class RedisStore:
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         """What stands there, but for names and values that are too long to be ours."""
-        found = await _answered(self._read_hash(keys=[key], args=[_FIELD_MAX_BYTES]))
+        found = await answered(self._read_hash(keys=[key], args=[_FIELD_MAX_BYTES]))
         return dict(zip(found[::2], found[1::2], strict=True))
 
     async def put_key(self, key_id: str, record: bytes) -> None:
         """HSET."""
-        await _answered(cast("Any", self._client.hset(self._keys_key, key_id, cast("str", record))))
+        await answered(cast("Any", self._client.hset(self._keys_key, key_id, cast("str", record))))
 
     async def remove_key(self, key_id: str) -> bool:
         """HDEL."""
-        return bool(await _answered(cast("Any", self._client.hdel(self._keys_key, key_id))))
+        return bool(await answered(cast("Any", self._client.hdel(self._keys_key, key_id))))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -266,70 +355,14 @@ class RedisStore:
         await self._feed_client.aclose()
         await self._publish_client.aclose()
 
-    def _record_keys(self, symbol: str) -> tuple[str, str]:
-        # The braces are Redis Cluster's hash tag: both records of a symbol would live on one node.
-        return f"{self._prefix}:{{{symbol}}}:price", f"{self._prefix}:{{{symbol}}}:agents"
+    def _record_key(self, kind: str, key: str) -> str:
+        # The braces are Redis Cluster's hash tag: all records of a symbol would live on one node.
+        return f"{self._prefix}:{{{key}}}:{kind}"
 
 
 def _bounded(values: list[bytes | None]) -> list[bytes | None]:
     """``values``, with nothing that can be read in the place of one that is too long."""
     return [b"" if value is not None and len(value) > RECORD_MAX_BYTES else value for value in values]
-
-
-def _client(
-    url: str, password: str, max_connections: int, timeout_s: float, parser: type[BoundedParser] = BoundedParser
-) -> Redis:
-    pool = BlockingConnectionPool.from_url(
-        url,
-        # One in the URL would win; the settings refuse both.
-        password=password or None,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=min(timeout_s, 2.0),
-        # One retry, at once: a connection the server closed while idle fails on its next use. The client's own defaults (ten
-        # retries of five seconds) would hold a request for a minute.
-        retry=Retry(NoBackoff(), 1),
-        client_name="decide",
-        parser_class=parser,
-    )
-    return Redis.from_pool(pool)
-
-
-async def _answered(command: Any) -> Any:  # noqa: ANN401 - redis-py's replies have no narrower type than what was asked for
-    """The reply, with everything that can go wrong between here and Redis as one error of ours."""
-    try:
-        return await command
-    except (AuthenticationError, NoPermissionError) as error:
-        raise StoreRefused(
-            f"Redis does not accept the credentials in REDIS_URL, REDIS_PASSWORD or their files: {error}"
-        ) from error
-    except (RedisError, OSError, TimeoutError, ValueError) as error:
-        # While a script runs for long, and while Redis reads its data after a start.
-        if isinstance(error, BusyLoadingError) or (isinstance(error, ResponseError) and str(error).startswith("BUSY ")):
-            raise StoreBusy(f"Redis: {error}") from error
-        raise StoreError("l2_error", f"Redis: {type(error).__name__}: {error}") from error
-
-
-_TOO_LONG = [b"too long"]
-
-
-async def _unless_too_long(command: Any) -> Any:  # noqa: ANN401 - as above
-    """The reply, or `_TOO_LONG`."""
-    try:
-        return await command
-    except ReplyTooLong:
-        return _TOO_LONG
-
-
-def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - RESP2 and RESP3 differ in shape
-    """The stream's entries from XREAD's reply: a list of pairs in RESP2, a dict of nested lists in RESP3."""
-    if not answer:
-        return []
-    if isinstance(answer, dict):
-        batches = next(iter(answer.values()))
-        return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
-    return list(answer[0][1])
 
 
 def _text(raw: bytes) -> str:

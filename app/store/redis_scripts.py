@@ -7,12 +7,14 @@ that fails refuse the first write of a script and no later one.
 """
 
 from app.domain.vector import AS_OF_MAX_MS
+from app.store.redis_upserts import TELL_VALUES
 
-# KEYS: the set, the hash, the stream, then a key for each record.
-# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms,
-# value and history for each record (empty: none; it is a part of the price record, and not counted).
+# KEYS: the set, the hash, the stream, the set of upserted symbols, the stream of values, the hash of upserts, then a key for each
+# record. ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, kinds that runs
+# write (a line each, with their parts), all kinds of symbols (*: changes carry them), then for each symbol, kind, as_of_ms,
+# value and the values of as many parts as any kind has (empty: none; a part is not counted).
 PUBLISH = """
-for index, wanted in ipairs({'set', 'hash', 'stream'}) do
+for index, wanted in ipairs({'set', 'hash', 'stream', 'set', 'stream', 'hash'}) do
   local found = redis.call('TYPE', KEYS[index]).ok
   if found ~= 'none' and found ~= wanted then
     return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
@@ -44,6 +46,31 @@ local function stored_as_of(key)
   return as_of
 end
 
+local kinds, parts_of, most_parts = {}, {}, 0
+for line in string.gmatch(ARGV[10], '[^\\n]+') do
+  local parts
+  for name in string.gmatch(line, '%S+') do
+    if parts then parts[#parts + 1] = name else
+      parts = {}
+      kinds[#kinds + 1], parts_of[name] = name, parts
+    end
+  end
+  most_parts = math.max(most_parts, #parts)
+end
+local of_symbols = {}
+local carried = {}
+for mark, name in string.gmatch(ARGV[11], '(%*?)(%S+)') do
+  of_symbols[#of_symbols + 1] = name
+  if mark == '*' then carried[#carried + 1] = name end
+end
+local function place_of(index) return 12 + (index - 7) * (4 + most_parts) end
+local function base_of(symbol) return ARGV[9] .. ':{' .. symbol .. '}:' end
+local function keys_of(symbol)
+  local keys = {}
+  for index, name in ipairs(of_symbols) do keys[index] = base_of(symbol) .. name end
+  return keys
+end
+
 -- The newest record's time, and the key that holds it: -1 before there is one.
 local newest, newest_key = -1, ''
 local function consider(as_of, key)
@@ -52,9 +79,9 @@ end
 
 -- What will be written, by index of KEYS, and each key's as_of then: a symbol may be named twice.
 local writes, will_be, kept, changed, named = {}, {}, 0, {}, {}
-for index = 4, #KEYS do
-  local key, at = KEYS[index], 9 + (index - 4) * 4
-  local symbol, as_of = ARGV[at + 1], tonumber(ARGV[at + 2])
+for index = 7, #KEYS do
+  local key, at = KEYS[index], place_of(index)
+  local symbol, as_of = ARGV[at], tonumber(ARGV[at + 2])
   local stored = will_be[key] or stored_as_of(key)
   named[symbol] = true
   if stored and stored > as_of then
@@ -71,12 +98,18 @@ end
 local gone = {}
 if ARGV[6] == '1' then
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    if not named[symbol] then gone[#gone + 1] = symbol end
+    if not named[symbol] and redis.call('SISMEMBER', KEYS[4], symbol) == 0 then gone[#gone + 1] = symbol end
+  end
+end
+-- What changes carry the values of is taken back by a change without one.
+local values = {}
+for _, symbol in ipairs(gone) do
+  for _, kind in ipairs(carried) do
+    if redis.call('EXISTS', base_of(symbol) .. kind) == 1 then values[#values + 1] = {kind .. ' ' .. symbol, ''} end
   end
 end
 if #changed + #gone == 0 then return {0, kept, 0, ''} end
 
-local function base_of(symbol) return ARGV[9] .. ':{' .. symbol .. '}' end
 local function from_hash(field) return redis.call('HGET', KEYS[2], field) or '' end
 -- The time that stands there is believed as far as the record that it is of has it: one that no record has would else be the
 -- newest for ever. Where none has it, and where records are removed, all are looked at.
@@ -86,9 +119,9 @@ if #gone == 0 and witness and witness >= (tonumber(from_hash('newest_as_of_ms'))
   consider(witness, before_key)
 else
   for _, symbol in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    if #gone == 0 or named[symbol] then
-      for _, part in ipairs({':price', ':agents'}) do
-        local key = base_of(symbol) .. part
+    if #gone == 0 or named[symbol] or redis.call('SISMEMBER', KEYS[4], symbol) == 1 then
+      for _, kind in ipairs(kinds) do
+        local key = base_of(symbol) .. kind
         if not will_be[key] then consider(stored_as_of(key), key) end
       end
     end
@@ -103,17 +136,22 @@ if redis.acl_check_cmd then
     return redis.error_reply('NOPERM this user may not ' .. name .. ' ' .. key)
   end
   local refused = may('SADD', KEYS[1], '') or may('HSET', KEYS[2], '', '') or may('XADD', KEYS[3], '*', '', '')
+    or (#values > 0 and (may('XADD', KEYS[5], '*', '', '') or may('HSET', KEYS[6], '', ''))) or nil
   for _, index in ipairs(writes) do
-    local history = string.gsub(KEYS[index], ':price$', ':history')
-    refused = refused or may('SET', KEYS[index], '') or may('SET', history, '') or may('DEL', history)
+    local at = place_of(index)
+    refused = refused or may('SET', KEYS[index], '') or may('SREM', KEYS[4], ARGV[at])
+    for _, part in ipairs(parts_of[ARGV[at + 1]]) do
+      local key = base_of(ARGV[at]) .. part
+      refused = refused or may('SET', key, '') or may('DEL', key)
+    end
   end
   for _, symbol in ipairs(gone) do
-    local base = base_of(symbol)
-    refused = refused or may('DEL', base .. ':price', base .. ':agents', base .. ':history') or may('SREM', KEYS[1], symbol)
+    refused = refused or may('DEL', unpack(keys_of(symbol))) or may('SREM', KEYS[1], symbol)
   end
   if refused then return refused end
 end
 
+TELL_VALUES
 local last, step = '', tonumber(ARGV[8])
 local function tell(symbols, ...)
   for first = 1, #symbols, step do
@@ -123,25 +161,29 @@ local function tell(symbols, ...)
 end
 tell(changed)
 tell(gone, 'withdrawn', '1')
+tell_values(KEYS[5], KEYS[6], values)
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'warmed_at_ms', ARGV[2], 'newest_as_of_ms', string.format('%.0f', newest),
   'newest_key', newest_key, 'bars', ARGV[4], 'bytes', ARGV[5])
-for _, symbol in ipairs(changed) do redis.call('SADD', KEYS[1], symbol) end
+local any_upserted = redis.call('EXISTS', KEYS[4]) == 1
+for _, symbol in ipairs(changed) do
+  redis.call('SADD', KEYS[1], symbol)
+  if any_upserted then redis.call('SREM', KEYS[4], symbol) end
+end
 for _, index in ipairs(writes) do
-  local at = 9 + (index - 4) * 4
+  local at = place_of(index)
   redis.call('SET', KEYS[index], ARGV[at + 3])
-  if string.sub(KEYS[index], -6) == ':price' then
-    local history = base_of(ARGV[at + 1]) .. ':history'
-    if ARGV[at + 4] == '' then redis.call('DEL', history) else redis.call('SET', history, ARGV[at + 4]) end
+  for number, part in ipairs(parts_of[ARGV[at + 1]]) do
+    local key, value = base_of(ARGV[at]) .. part, ARGV[at + 3 + number]
+    if value == '' then redis.call('DEL', key) else redis.call('SET', key, value) end
   end
 end
 for _, symbol in ipairs(gone) do
-  local base = base_of(symbol)
-  redis.call('DEL', base .. ':price', base .. ':agents', base .. ':history')
+  redis.call('DEL', unpack(keys_of(symbol)))
   redis.call('SREM', KEYS[1], symbol)
 end
 redis.call('HSET', KEYS[2], 'symbols', redis.call('SCARD', KEYS[1]))
 return {#writes, kept, #gone, last}
-""".replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+""".replace("TELL_VALUES", TELL_VALUES).replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
 
 # As MGET, but for values that are longer than a record can be: of those as much as tells that they are. Redis answers with whole
 # values whatever their length, and three of 256 MB took 800 MB of the server's memory. A script is of one moment, as MGET is.

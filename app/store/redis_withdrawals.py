@@ -5,12 +5,15 @@ of those that are left. All that can fail comes before the first write.
 """
 
 from app.domain.vector import AS_OF_MAX_MS
+from app.store.redis_upserts import TELL_VALUES
 
-# KEYS: the set, the hash, the stream. ARGV: prefix, run (empty: none), kept changes, symbols a change, then symbols. The answer:
-# symbols, price records, agent records, runs, unknown symbols, symbols left, newest as_of_ms, its symbol, its run, change id.
+# KEYS: the set, the hash, the stream, the set of upserted symbols, the stream of values, the hash of upserts.
+# ARGV: prefix, run (empty: none), kept changes, symbols a
+# change, whole kinds of symbols (a line each, with their parts; those that runs write begin with a *), then symbols. The answer:
+# symbols, records of each kind, runs, unknown symbols, symbols left, newest as_of_ms, its symbol, its run, change id.
 WITHDRAW = """
 local prefix, run, step = ARGV[1], ARGV[2], tonumber(ARGV[4])
-for index, wanted in ipairs({'set', 'hash', 'stream'}) do
+for index, wanted in ipairs({'set', 'hash', 'stream', 'set', 'stream', 'hash'}) do
   local found = redis.call('TYPE', KEYS[index]).ok
   if found ~= 'none' and found ~= wanted then
     return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
@@ -61,47 +64,65 @@ local function is_before(one, other, ...)
   return false
 end
 
+local kinds, of_symbols = {}, {}
+for line in string.gmatch(ARGV[5], '[^\\n]+') do
+  local kind = {parts = {}, of_runs = string.sub(line, 1, 1) == '*', count = 0}
+  for name in string.gmatch(line, '[^%s*]+') do
+    of_symbols[#of_symbols + 1] = name
+    if kind.name then kind.parts[#kind.parts + 1] = name else kind.name = name end
+  end
+  kinds[#kinds + 1] = kind
+end
+local function base_of(symbol) return prefix .. ':{' .. symbol .. '}:' end
+local function keys_of(symbol)
+  local keys = {}
+  for index, name in ipairs(of_symbols) do keys[index] = base_of(symbol) .. name end
+  return keys
+end
+
 local symbols, named, known, unknown = redis.call('SMEMBERS', KEYS[1]), {}, {}, {}
 for _, symbol in ipairs(symbols) do known[symbol] = true end
-for index = 5, #ARGV do
+for index = 6, #ARGV do
   local symbol = ARGV[index]
-  local base = prefix .. ':{' .. symbol .. '}'
   if not named[symbol] and not known[symbol] then
     -- What somebody put there by hand would be served too.
-    if redis.call('EXISTS', base .. ':price', base .. ':agents', base .. ':history') > 0 then symbols[#symbols + 1] = symbol
+    if redis.call('EXISTS', unpack(keys_of(symbol))) > 0 then symbols[#symbols + 1] = symbol
     else unknown[#unknown + 1] = symbol end
   end
   named[symbol] = true
 end
 
-local doomed, changed, gone, counts, runs, is_listed = {}, {}, {}, {[':price'] = 0, [':agents'] = 0}, {}, {}
+local doomed, changed, gone, runs, is_listed, values = {}, {}, {}, {}, {['']=true}, {}
 local newest, last_loaded, runs_left = {as_of = 0, symbol = '', run = '', key = ''}, {loaded_at = -1}, {}
 for _, symbol in ipairs(symbols) do
-  local base = prefix .. ':{' .. symbol .. '}'
+  local base = base_of(symbol)
   local touched, left = named[symbol], 0
-  if touched then doomed[#doomed + 1] = base .. ':history' end
-  for _, part in ipairs({':price', ':agents'}) do
-    local head = redis.pcall('GETRANGE', base .. part, 0, 299)
-    if head ~= '' or redis.call('EXISTS', base .. part) == 1 then
-      local found = header(head)
-      if named[symbol] or (run ~= '' and found.run == run) then
-        touched = true
-        counts[part] = counts[part] + 1
-        doomed[#doomed + 1] = base .. part
-        if part == ':price' then doomed[#doomed + 1] = base .. ':history' end
-        if found.run and not is_listed[found.run] then
-          is_listed[found.run] = true
-          runs[#runs + 1] = found.run
-        end
-      else
-        left = left + 1
-        if found.run then
-          runs_left[found.run] = true
-          found.symbol, found.key = symbol, base .. part
-          if is_before(newest, found, 'as_of', 'symbol', 'run') then newest = found end
-          if is_before(last_loaded, found, 'loaded_at', 'run') then last_loaded = found end
-        end
+  for _, kind in ipairs(kinds) do
+    local key = base .. kind.name
+    local head = redis.pcall('GETRANGE', key, 0, 299)
+    local is_there = head ~= '' or redis.call('EXISTS', key) == 1
+    local found = is_there and header(head) or {}
+    local goes = is_there and (named[symbol] or (run ~= '' and found.run == run))
+    if goes then
+      touched = true
+      kind.count = kind.count + 1
+      doomed[#doomed + 1] = key
+      if not kind.of_runs then values[#values + 1] = {kind.name .. ' ' .. symbol, ''} end
+      if found.run and not is_listed[found.run] then
+        is_listed[found.run] = true
+        runs[#runs + 1] = found.run
       end
+    elseif is_there then
+      left = left + 1
+      if found.run and kind.of_runs then
+        found.symbol, found.key = symbol, key
+        if is_before(newest, found, 'as_of', 'symbol', 'run') then newest = found end
+        if found.run ~= '' then runs_left[found.run] = true end
+        if found.run ~= '' and is_before(last_loaded, found, 'loaded_at', 'run') then last_loaded = found end
+      end
+    end
+    if goes or named[symbol] then
+      for _, part in ipairs(kind.parts) do doomed[#doomed + 1] = base .. part end
     end
   end
   if touched then
@@ -112,7 +133,8 @@ end
 
 -- Redis does not undo what a script that is refused a command has written. Before 7.0 there is no asking beforehand.
 if redis.acl_check_cmd then
-  local commands = {{'SREM', KEYS[1], ''}, {'HSET', KEYS[2], '', ''}, {'XADD', KEYS[3], '*', '', ''}}
+  local commands = {{'SREM', KEYS[1], ''}, {'SREM', KEYS[4], ''}, {'HSET', KEYS[2], '', ''}, {'XADD', KEYS[3], '*', '', ''},
+    {'XADD', KEYS[5], '*', '', ''}, {'HSET', KEYS[6], '', ''}}
   for _, key in ipairs(doomed) do commands[#commands + 1] = {'DEL', key} end
   for _, command in ipairs(commands) do
     if not redis.acl_check_cmd(unpack(command)) then
@@ -121,6 +143,7 @@ if redis.acl_check_cmd then
   end
 end
 
+TELL_VALUES
 local last = ''
 if #changed > 0 then
   -- The first write is one that a full Redis allows, so it allows all others. Then the feed's entry, which harms nobody alone.
@@ -129,8 +152,12 @@ if #changed > 0 then
     local some = table.concat(changed, '\\n', first, math.min(first + step - 1, #changed))
     last = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'run', run, 'symbols', some, 'withdrawn', '1')
   end
+  tell_values(KEYS[5], KEYS[6], values)
   for _, key in ipairs(doomed) do redis.call('DEL', key) end
-  for _, symbol in ipairs(gone) do redis.call('SREM', KEYS[1], symbol) end
+  for _, symbol in ipairs(gone) do
+    redis.call('SREM', KEYS[1], symbol)
+    redis.call('SREM', KEYS[4], symbol)
+  end
   if redis.call('EXISTS', KEYS[2]) == 1 then
     redis.call('HSET', KEYS[2], 'newest_as_of_ms', string.format('%.0f', newest.as_of), 'newest_key', newest.key,
       'symbols', redis.call('SCARD', KEYS[1]))
@@ -140,6 +167,8 @@ if #changed > 0 then
     end
   end
 end
-return {changed, counts[':price'], counts[':agents'], runs, unknown, redis.call('SCARD', KEYS[1]),
+local counts = {}
+for index, kind in ipairs(kinds) do counts[index] = kind.count end
+return {changed, counts, runs, unknown, redis.call('SCARD', KEYS[1]),
   string.format('%.0f', newest.as_of), newest.symbol, newest.run, last}
-""".replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+""".replace("TELL_VALUES", TELL_VALUES).replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))

@@ -1,70 +1,58 @@
 """L2 on SQLite: one file, no server. The default where no REDIS_URL is set.
 
-One row a symbol holds both its records, so a read never sees one of an old run and one of a new. WAL mode lets readers go on
+A read is of one moment, so it never sees a record of an old run and one of a new. WAL mode lets readers go on
 while the warm job writes; its one transaction is either wholly there or not at all, whenever the job is killed. Reads run in
 threads of the store's own, so that a slow disk delays its callers up to their budget and never the event loop: one for decisions
-and the feed, one for what may take longer (listings, histories, writes), each with its connection. Histories
-have a table of their own: a file of an earlier version is completed, and pages that decisions read hold nothing else.
-
-Whatever stands in the file, columns are taken for what they must be: SQLite keeps any type in any of them.
+and the feed, one for what may take longer (listings, histories, writes), each with its connection. What
+stands in the tables says `app.store.sqlite_tables`; a file of an earlier version is completed.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from app.domain.records import KINDS, Kinds
 from app.errors import StoreEmpty, StoreError
-from app.slices import names_on_lines
+from app.store.bell import Bell, ring
 from app.store.private import give_up_reserve, keep_reserve, make_private
-from app.store.protocol import CHANGES_READ, UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn, decoded_run
+from app.store.protocol import UNKNOWN, Changes, Published, Record, Row, RunInfo, Stored, Upserted, Withdrawn, decoded_run
+from app.store.sqlite_feed import (
+    Entries,
+    Position,
+    changes_after,
+    named,
+    newest_position,
+    position_of,
+    snapshot,
+    text_of,
+)
 from app.store.sqlite_files import Files, files_of, left_as_it_is
-from app.store.sqlite_writes import CHANGE_IDS_END, IS_SYMBOL, bounded, newest_change, publish_rows, take_back
+from app.store.sqlite_tables import IS_SYMBOL, Tables, bounded
+from app.store.sqlite_values import upsert_records
+from app.store.sqlite_writes import publish_rows, take_back
+from app.store.upserts import checked
 
 T = TypeVar("T")
-Entries = list[tuple[bytes, bool]]
-"""Of the feed: each one's text, which names symbols, and whether it withdraws them."""
-
 _logger = logging.getLogger("decide.store")
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS records (
-    symbol TEXT PRIMARY KEY,
-    price_as_of_ms INTEGER, price BLOB,
-    agents_as_of_ms INTEGER, agents BLOB
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS histories (symbol TEXT PRIMARY KEY, history BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, symbols TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS change_times (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS change_withdrawals (id INTEGER PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
-"""
-_READ = f"""
-SELECT symbol, {bounded("price")}, {bounded("agents")} FROM records WHERE symbol IN (SELECT value FROM json_each(?))
-"""  # noqa: S608 - columns of ours
-_READ_HISTORY = f"SELECT {bounded('history')} FROM histories WHERE symbol = ?"  # noqa: S608 - as above
-_READ_RUN = f"SELECT {bounded('info')} FROM run"  # noqa: S608 - as above
 _READ_KEYS = f"SELECT coalesce(substr(CAST(id AS BLOB), 1, 128), x''), {bounded('record')} FROM keys"  # noqa: S608 - as above
 _READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {IS_SYMBOL} ORDER BY symbol"  # noqa: S608 - as above
-_READ_CHANGES = f"""
-SELECT id, CAST(symbols AS BLOB), CASE typeof(at_ms) WHEN 'integer' THEN at_ms END, change_withdrawals.id IS NOT NULL
-FROM changes LEFT JOIN change_times USING (id) LEFT JOIN change_withdrawals USING (id)
-WHERE id > ? AND id < {CHANGE_IDS_END} ORDER BY id LIMIT ?
-"""  # noqa: S608 - a number of ours
+_READ_RUN = f"SELECT {bounded('info')} FROM run"  # noqa: S608 - as above
+_IS_PUBLISHED = "SELECT 1 FROM run UNION ALL SELECT 1 FROM upserts"
+_READ_UPSERTS = "SELECT at_ms, newest_as_of_ms, (SELECT count(*) FROM records) FROM upserts"
+_FOR_UPSERTS = ("PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 2000")
+"""Records of many symbols lie on many pages: all of them are kept, and written back once in many transactions (KB, pages)."""
 _READ_MAX_BYTES = 67_108_864
 """No value that is longer is read: a change of two million symbols is the longest that there can be."""
 _POLL_S = 0.02
-_is_change_id = re.compile(r"[0-9]{1,18}").fullmatch
 _BUSY_S = 10.0
 _WAITED_S = 2.0
 _BUSY_AGAIN_S = 0.005
@@ -77,13 +65,22 @@ class EmbeddedStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, busy_s: float = _BUSY_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        busy_s: float = _BUSY_S,
+        clock: Callable[[], float] = time.monotonic,
+        poll_s: float = _POLL_S,
+        kinds: Kinds = KINDS,
+    ) -> None:
+        self._tables = Tables(kinds)
+        self._poll_s = poll_s
         self._path = path
         self._clock = clock
         self._busy_s = busy_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite")
         self._connection: sqlite3.Connection | None = None
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, Position] | None = None
         self._beside = str(path)
         self._files: Files = ()
         self._gave_up = False
@@ -91,6 +88,7 @@ class EmbeddedStore:
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-sqlite-long")
         self._long_connection: sqlite3.Connection | None = None
         self._long_files: Files = ()
+        self._bell = Bell(path)
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Answers in the order of ``symbols``, all of one snapshot."""
@@ -100,55 +98,63 @@ class EmbeddedStore:
 
         def read() -> list[Stored]:
             reader = self._reader()
-            with _snapshot(reader):
-                found = {row[0]: Stored(known=True, price=row[1], agents=row[2]) for row in reader.execute(_READ, (wanted,))}
-                if not found and reader.execute("SELECT 1 FROM run").fetchone() is None:
+            with snapshot(reader):
+                found = self._tables.found(reader, wanted)
+                if not found and reader.execute(_IS_PUBLISHED).fetchone() is None:
                     raise StoreEmpty(f"SQLite at {self._path}: nothing was published")
             return [found.get(symbol, UNKNOWN) for symbol in symbols]
 
         return await self._in_thread(read)
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """One transaction on a connection of its own, so that this store's own feed sees it like anybody else's."""
-
-        def write() -> Published:
-            connection = self._connect()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                with connection:
-                    return publish_rows(connection, rows, info, prune=prune)
-            finally:
-                connection.close()
-
-        return await self._in_thread(write, self._long_thread)
+        return await self._written(lambda connection: publish_rows(connection, self._tables, rows, info, prune=prune))
 
     async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
-        """One transaction, as `publish`."""
+        """One transaction, as `publish_run`."""
+        return await self._written(lambda connection: take_back(connection, self._tables, symbols, run))
 
-        def write() -> Withdrawn:
-            connection = self._connect()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                with connection:
-                    return take_back(connection, symbols, run)
-            finally:
-                connection.close()
+    async def upsert(self, records: Sequence[Record]) -> Upserted:
+        """One transaction, on the connection of what may take longer: to open one costs more than a few records."""
+        upserts = checked(self._tables.kinds, records)
+
+        def write() -> Upserted:
+            connection = self._long_reader()
+            for pragma in _FOR_UPSERTS:
+                connection.execute(pragma)
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                done = upsert_records(connection, self._tables, upserts)
+            ring(self._path)
+            return done
 
         return await self._in_thread(write, self._long_thread)
 
-    async def history(self, symbol: str) -> bytes | None:
+    async def record(self, kind: str, key: str) -> bytes | None:
         """One row."""
+        statement = self._tables.read_one(kind)
 
         def read() -> bytes | None:
-            row = self._long_reader().execute(_READ_HISTORY, (symbol,)).fetchone()
+            row = self._long_reader().execute(statement, (key,)).fetchone()
             return None if row is None else row[0]
 
         return await self._soon(read)
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
-        row = await self._in_thread(lambda: self._reader().execute(_READ_RUN).fetchone())
-        return None if row is None else decoded_run(row[0], f"SQLite at {self._path}")
+
+        def read() -> bytes | RunInfo | None:
+            row = self._reader().execute(_READ_RUN).fetchone()
+            if row is not None:
+                return bytes(row[0])
+            upserted = self._reader().execute(_READ_UPSERTS).fetchone()
+            if upserted is None:
+                return None
+            at_ms, newest_as_of_ms, count = upserted
+            return RunInfo("", at_ms, newest_as_of_ms, count, 0, 0)
+
+        found = await self._in_thread(read)
+        return decoded_run(found, f"SQLite at {self._path}") if isinstance(found, bytes) else found
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
@@ -161,35 +167,42 @@ class EmbeddedStore:
     async def feed_position(self) -> str:
         """Id of the newest change; AUTOINCREMENT never gives an id twice, so trimming does not move it back."""
 
-        def read() -> int:
-            position = newest_change(self._reader())
+        def read() -> Position:
+            position = newest_position(self._reader())
             self._told_of = self._replaced
             return position
 
-        return str(await self._in_thread(read))
+        return text_of(await self._in_thread(read))
 
     async def changes(self, after: str, wait_s: float) -> Changes:
-        """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all."""
+        """Changes after ``after``. ``PRAGMA data_version`` tells in microseconds whether anybody wrote at all.
+
+        A writer wakes us. One of an earlier version does not, and is heard when we look next.
+        """
+        position = position_of(after) or (0, 0)
         deadline = time.monotonic() + wait_s
+        self._bell.open()
         while True:
-            found = await self._in_thread(lambda: self._changes_now(int(after)))
+            self._bell.forget()
+            found = await self._in_thread(lambda: self._changes_now(position))
             left_s = deadline - time.monotonic()
             if found is not None or left_s <= 0:
-                return Changes(last_id=after, symbols=(), lost=False) if found is None else await _named(*found)
-            await asyncio.sleep(min(_POLL_S, left_s))
+                return Changes(last_id=after, symbols=(), lost=False) if found is None else await named(*found)
+            await self._bell.wait(min(self._poll_s, left_s))
 
     async def changes_since(self, after: str) -> Changes:
         """The same, with nothing noted. That the file is another one now is the feed's to find out."""
+        position = position_of(after)
+        if position is None:
+            return Changes(after, (), lost=True)
 
         def read() -> tuple[Changes, Entries]:
             reader = self._long_reader()
             if self._replaced != self._told_of or (self._files and self._long_files != self._files):
                 return Changes(last_id=after, symbols=(), lost=True), []
-            return _changes_after(reader, int(after))
+            return changes_after(reader, position)
 
-        if not _is_change_id(after):
-            return Changes(after, (), lost=True)
-        return await _named(*await self._soon(read))
+        return await named(*await self._soon(read))
 
     async def ping(self) -> None:
         """Reads one row."""
@@ -243,6 +256,7 @@ class EmbeddedStore:
                 # Closing gives back the room of the log, which the reserve then has before anybody else.
                 keep_reserve(self._path)
 
+        self._bell.close()
         for thread, work in ((self._long_thread, self._disconnect_long), (self._thread, close)):
             await asyncio.get_running_loop().run_in_executor(thread, work)
             thread.shutdown(wait=False)
@@ -252,6 +266,22 @@ class EmbeddedStore:
             return await asyncio.get_running_loop().run_in_executor(thread or self._thread, work)
         except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError("l2_error", f"SQLite at {self._path}: {error}") from error
+
+    async def _written(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """In a transaction, of which those that wait for changes are told."""
+
+        def written() -> T:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    done = write(connection)
+                ring(self._path)
+                return done
+            finally:
+                connection.close()
+
+        return await self._in_thread(written, self._long_thread)
 
     async def _soon(self, read: Callable[[], T]) -> T:
         """In the other thread, or not at all: callers do not wait for longer, and whoever comes next shall not wait for them."""
@@ -321,7 +351,7 @@ class EmbeddedStore:
         try:
             self._begin_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_TABLES)
+            self._tables.create(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -342,52 +372,18 @@ class EmbeddedStore:
             else:
                 return
 
-    def _changes_now(self, after: int) -> tuple[Changes, Entries] | None:
+    def _changes_now(self, after: Position) -> tuple[Changes, Entries] | None:
         connection = self._reader()
+        self._bell.watch()
         if self._replaced != self._told_of:
-            changes = Changes(last_id=str(newest_change(connection)), symbols=(), lost=True)
+            changes = Changes(last_id=text_of(newest_position(connection)), symbols=(), lost=True)
             self._told_of = self._replaced
             return changes, []
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if (version, after) == self._seen:
             return None
-        changes, named = _changes_after(connection, after)
-        if not changes.more and not (changes.lost and not named):
-            self._seen = (version, int(changes.last_id))
-        return (changes, named) if named or changes.lost else None
-
-
-async def _named(changes: Changes, entries: Entries) -> Changes:
-    """``changes``, with the symbols that stand in the entries' texts. In the loop: there it is done in slices."""
-    try:
-        symbols = await names_on_lines(text for text, _ in entries)
-        return changes._replace(symbols=symbols, withdrawn=await names_on_lines(text for text, withdrawn in entries if withdrawn))
-    except UnicodeDecodeError:
-        # Not an entry of ours. What it was meant to say cannot be known, so anything may have changed.
-        return changes._replace(lost=True)
-
-
-def _changes_after(connection: sqlite3.Connection, after: int) -> tuple[Changes, Entries]:
-    """What came after it but for the symbols, and the entries' texts, which name those."""
-    with _snapshot(connection):
-        newest_id = newest_change(connection)
-        try:
-            found = connection.execute(_READ_CHANGES, (after, CHANGES_READ)).fetchall()
-        except sqlite3.DataError:
-            # Longer than any entry of ours. What it was meant to say cannot be known, so anything may have changed.
-            return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
-    if not found:
-        return Changes(last_id=str(newest_id), symbols=(), lost=newest_id != after), []
-    lost, more = found[0][0] != after + 1, len(found) == CHANGES_READ
-    changes = Changes(last_id=str(found[-1][0]), symbols=(), lost=lost, published_ms=found[0][2], more=more)
-    return changes, [(row[1], bool(row[3])) for row in found]
-
-
-@contextlib.contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is read in it is of one moment."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
+        changes, entries = changes_after(connection, after)
+        told = bool(entries or changes.values)
+        if not changes.more and not (changes.lost and not told):
+            self._seen = version, position_of(changes.last_id) or after
+        return (changes, entries) if told or changes.lost else None

@@ -12,10 +12,12 @@ from msgspec import to_builtins
 
 from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy
+from app.domain.records import KINDS, PRICE
 from app.domain.staleness import Limits
 from app.domain.vector import PRICE_FEATURES, SCHEMA
 from app.payloads import AgentsInput, CacheInfo, DecideResponse, Fallback, Inputs, Model, PriceInput
-from app.store.codec import decode_agents, decode_price
+from app.store.codec import decode, decoded
+from app.store.protocol import Stored
 
 _DAY_MS = 86_400_000.0
 _POLICY = Policy(
@@ -38,17 +40,18 @@ def evidence_of(symbol: str, price: bytes | None, agents: bytes | None) -> Evide
     """Decode both records; None for a symbol that has neither."""
     if price is None and agents is None:
         return None
-    return Evidence(
-        None if price is None else decode_price(price, symbol),
-        None if agents is None else decode_agents(agents, symbol),
-        None if price is not None else "absent",
-        None if agents is not None else "absent",
-    )
+    found = {"price": price, "agents": agents}
+    records = {kind: raw for kind, raw in found.items() if raw is not None}
+    return decoded(KINDS, symbol, Stored(known=True, records=records), _refuse)
+
+
+def _refuse(reason: str) -> None:
+    raise ValueError(reason)
 
 
 def features_of(symbol: str, price: bytes) -> dict[str, float]:
     """The symbol's price features by name, for a feature server."""
-    values = decode_price(price, symbol).values
+    values = decode(PRICE, price, symbol).values
     return {name: 0.0 if value is None else value for name, value in zip(PRICE_FEATURES, values, strict=False)}
 
 
@@ -66,7 +69,8 @@ class Judgement:
         decision = _POLICY.decide(evidence, now_ms)
         judged = decision.judged
         summary = judged.summary
-        agents = AgentsInput(judged.agents_status, judged.agents_age_s, summary.used, summary.abstained, summary.failed)
+        (price, agents), (price_s, agents_s) = judged.statuses, judged.ages_s
+        of_agents = AgentsInput(agents, agents_s, summary.used, summary.abstained, summary.failed)
         return DecideResponse(
             id=str(uuid_utils.uuid7()),
             symbol=symbol,
@@ -78,7 +82,7 @@ class Judgement:
             as_of=_iso(decision.as_of_ms),
             expires_at=_iso(decision.expires_at_ms),
             model=_MODEL,
-            inputs=Inputs(PriceInput(judged.price_status, judged.price_age_s), agents),
+            inputs=Inputs(PriceInput(price, price_s), of_agents),
             cache=CacheInfo(hit, "l1" if hit else "l2", 0.0, evidence.run),
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((time.perf_counter() - started) * 1000.0, 3),

@@ -109,21 +109,24 @@ def _publish(url: str, prefix: str) -> Callable[[], int]:
     """Records that are in Redis under the usual prefix, published anew under another."""
     from redis import Redis  # noqa: PLC0415
 
-    from app.store.protocol import Row, RunInfo  # noqa: PLC0415
+    from app.domain.records import KINDS  # noqa: PLC0415
+    from app.store.protocol import Row, RunInfo, Written  # noqa: PLC0415
     from app.store.redis import RedisStore  # noqa: PLC0415
 
     client: Any = Redis.from_url(url)
     symbols = sorted(name.decode() for name in client.smembers("decide:1:symbols"))
     rows = []
+    kinds = [each.name for each in KINDS.of_symbols]
     for symbol in symbols:
-        price, agents, history = client.mget([f"decide:1:{{{symbol}}}:{part}" for part in ("price", "agents", "history")])
-        rows.append(Row(symbol, 1, price, None if agents is None else 1, agents, history))
+        values = client.mget([f"decide:1:{{{symbol}}}:{kind}" for kind in kinds])
+        found = {kind: Written(1, value) for kind, value in zip(kinds, values, strict=True) if value is not None}
+        rows.append(Row(symbol, found))
     client.close()
     info = RunInfo(run="bench", warmed_at_ms=1, newest_as_of_ms=1, symbols=len(rows), bars=1, bytes=1)
 
     async def publish() -> int:
         store = RedisStore(url, prefix=prefix, max_connections=1, read_timeout_s=60.0)
-        done = await store.publish(rows, info)
+        done = await store.publish_run(rows, info)
         await store.close()
         return done.written
 

@@ -1,5 +1,6 @@
 """Prepared answers: whatever the evidence and the moment, they say what the long way says."""
 
+import math
 import random
 from collections.abc import Callable
 
@@ -11,16 +12,16 @@ from hypothesis import strategies as st
 from app.answering.admission import Admission
 from app.answering.decider import Decider
 from app.answering.live_prices import ANY_PRICE
+from app.cache.loads import Lookup
 from app.cache.memory import Entry
-from app.cache.read_through import Lookup
 from app.domain.evidence import Evidence
 from app.domain.vector import AgentView
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
-from tests.records import AS_OF_MS, agent_record, agent_view, price_record
-from tests.routes.serving import FakeClock, FakeStore, settings_of
+from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
+from tests.routes.serving import FakeClock, FakeStore, Served, settings_of
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
@@ -42,7 +43,7 @@ def _evidence(draw: st.DrawFn) -> Evidence:
     # An earlier record that is used for want of a newer one has a trouble, as one that is not there has.
     price_trouble = draw(st.none() | st.just("corrupt")) if price is not None else draw(st.sampled_from(["absent", "corrupt"]))
     agents_trouble = draw(st.none() | st.just("corrupt")) if agents is not None else draw(st.sampled_from(["absent", "corrupt"]))
-    return Evidence(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+    return evidence_of(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
 
 
 def make_decider(now_ms: Callable[[], int]) -> Decider:
@@ -54,7 +55,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
         admission=Admission(1),
         policy=make_policy(settings),
         meters=meters,
-        oldest=OldestServed(now_ms, 1.0),
+        oldest=OldestServed(now_ms, ["price", "agents"]),
         now_ms=now_ms,
         clock=clock,
         make_id=make_id,
@@ -105,7 +106,7 @@ def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goe
     """It is good from one change of a status to the next, and not a millisecond longer."""
     now_ms = AS_OF_MS
     decider = make_decider(now_ms=lambda: now_ms)
-    entry = _entry(Evidence(price_record(), agent_record()))
+    entry = _entry(evidence_of(price_record(), agent_record()))
 
     def seen() -> tuple[str, str]:
         body = decider.render(DecideRequest("AAPL"), entry, decider.clock())[0]
@@ -135,7 +136,7 @@ def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goe
 def test_a_request_with_wishes_of_its_own_is_not_answered_so(request_: DecideRequest) -> None:
     """A live price or a maximal age changes the decision."""
     decider = make_decider(now_ms=lambda: AS_OF_MS)
-    decider.tiers.memory.put("AAPL", Evidence(price_record(), agent_record()))
+    decider.tiers.memory.put("AAPL", evidence_of(price_record(), agent_record()))
     assert decider.rendering(decider.clock()).item(request_) is None
     assert decider.rendering(decider.clock()).item(DecideRequest("UNKNOWN")) is None
 
@@ -143,7 +144,7 @@ def test_a_request_with_wishes_of_its_own_is_not_answered_so(request_: DecideReq
 def test_ids_of_a_batch_are_different_uuids_in_order() -> None:
     """Version 7, as all others."""
     decider = make_decider(now_ms=lambda: AS_OF_MS)
-    decider.tiers.memory.put("AAPL", Evidence(price_record(), agent_record()))
+    decider.tiers.memory.put("AAPL", evidence_of(price_record(), agent_record()))
     rendering = decider.rendering(decider.clock())
     ids = []
     for _ in range(300):
@@ -152,3 +153,20 @@ def test_ids_of_a_batch_are_different_uuids_in_order() -> None:
         ids.append(msgspec.json.decode(item)["decision"]["id"])
     assert ids == sorted(set(ids))
     assert {(len(each), each[14], each[19] in "89ab") for each in ids} == {(36, "7", True)}
+
+
+def test_a_prepared_answer_counts_as_served_in_each_minute_in_which_it_is() -> None:
+    """Its inputs are told of once a minute, and forgotten two minutes after the last one."""
+    with Served(l1_ttl_s=3600.0) as served:
+        served.parts.tiers.memory.proven_until = math.inf
+        served.decide()
+        served.parts.oldest.look()
+        for _ in range(4):
+            served.clock.now += 61.0
+            served.parts.oldest.look()
+            assert served.decide().cache.hit
+            served.post("/decide/batch", {"symbols": ["AAPL"]})
+            served.clock.now += 61.0
+            assert served.parts.oldest.look()[0]["price"] > 0.0
+        served.clock.now += 200.0
+        assert served.parts.oldest.look()[0]["price"] == 0.0

@@ -10,7 +10,7 @@ from app.cache.memory import Memory
 from app.cache.read_through import Tiers
 from app.errors import StoreError
 from app.store.protocol import UNKNOWN, Changes, Published, Row, RunInfo, Store, Stored
-from tests.records import row
+from tests.records import raw_of, row, stored
 
 
 class FakeStore:
@@ -33,7 +33,7 @@ class FakeStore:
 
     def put(self, new: Row) -> None:
         """Store both records of a symbol."""
-        self.records[new.symbol] = Stored(known=True, price=new.price, agents=new.agents)
+        self.records[new.symbol] = stored(raw_of(new, "price"), raw_of(new, "agents"))
 
     def _fail(self) -> None:
         if self.failure is not None:
@@ -47,7 +47,7 @@ class FakeStore:
         self._fail()
         return answers
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """Not used by the tiers."""
         del prune
         for each in rows:
@@ -55,7 +55,7 @@ class FakeStore:
         self.info = info
         return Published(2 * len(rows), 0, 0, "1")
 
-    async def history(self, symbol: str) -> bytes | None:
+    async def record(self, kind: str, key: str) -> bytes | None:
         """Not asked by the tiers."""
         raise NotImplementedError
 

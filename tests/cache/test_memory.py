@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.cache.memory import Memory, newest
-from app.domain.evidence import Evidence, unread
+from app.domain.evidence import Evidence
+from app.domain.records import KINDS
 from tests.cache.fakes import Clock
-from tests.records import AS_OF_MS, agent_record, price_record
+from tests.records import AS_OF_MS, agent_record, evidence_of, price_record
 
 _TTL_S = 10.0
 _STALE_S = 20.0
@@ -33,7 +34,7 @@ def make_memory(clock: Clock, *, jitter: float = 0.0, max_entries: int = _MAX, n
 
 def evidence(as_of_ms: int = AS_OF_MS, run: str = "run-1") -> Evidence:
     """Both records of one time."""
-    return Evidence(price_record(as_of_ms=as_of_ms, run=run), agent_record(as_of_ms=as_of_ms, run=run))
+    return evidence_of(price_record(as_of_ms=as_of_ms, run=run), agent_record(as_of_ms=as_of_ms, run=run))
 
 
 _symbols = st.sampled_from(["A", "B", "C", "D", "E", "F"])
@@ -205,16 +206,16 @@ def test_without_a_negative_lifetime_nothing_is_remembered_as_unknown() -> None:
 def test_each_record_is_kept_by_its_own_age(loaded_ms: int, expected: str) -> None:
     """An older record does not replace a newer one; one of the same age does; the other record is judged by itself."""
     remembered = evidence(run="old")
-    loaded = Evidence(price_record(as_of_ms=AS_OF_MS + loaded_ms, run="new"), agent_record(run="new"))
+    loaded = evidence_of(price_record(as_of_ms=AS_OF_MS + loaded_ms, run="new"), agent_record(run="new"))
     kept = newest(loaded, remembered)
     assert kept.price is not None
     assert kept.agents is not None
     assert (kept.price.run, kept.agents.run) == (expected, "new")
-    swapped = newest(Evidence(price_record(run="new"), agent_record(as_of_ms=AS_OF_MS + loaded_ms, run="new")), remembered)
+    swapped = newest(evidence_of(price_record(run="new"), agent_record(as_of_ms=AS_OF_MS + loaded_ms, run="new")), remembered)
     assert swapped.agents is not None
     assert swapped.agents.run == expected
 
 
 def test_a_record_that_is_gone_is_gone() -> None:
     """What L2 says is not there is not made up from what L1 remembers."""
-    assert newest(unread("absent"), evidence()) == unread("absent")
+    assert newest(KINDS.unread("absent"), evidence()) == KINDS.unread("absent")

@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.cache.read_through import Lookup
+from app.cache.loads import Lookup
 from app.domain.evidence import Evidence
 from app.store.codec import encode
-from app.store.protocol import Stored
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, agent_record, price_record, row
+from tests.records import AS_OF_MS, agent_record, price_record, row, stored
 
 _TTL_S = 60.0
 
@@ -137,7 +136,7 @@ def test_an_error_is_not_a_miss() -> None:
         found = await house.fetch()
         assert (found.tier, found.proven, found.trouble) == ("none", False, "l2_error")
         evidence = house.evidence_of(found)
-        assert (evidence.price, evidence.price_trouble, evidence.agents_trouble) == (None, "l2_error", "l2_error")
+        assert (evidence.price, evidence.troubles[0], evidence.troubles[1]) == (None, "l2_error", "l2_error")
         house.store.failure = None
         assert (await house.fetch()).tier == "l2"
 
@@ -285,25 +284,25 @@ def test_what_is_wrong_with_a_record_is_said() -> None:
     price, agents = encode(price_record("A")), encode(agent_record("A"))
     foreign = price.replace(price_record().schema.encode(), b"0" * 16)
     cases = {
-        "absent": Stored(known=True, price=None, agents=agents),
-        "schema_mismatch": Stored(known=True, price=foreign, agents=agents),
-        "corrupt": Stored(known=True, price=price[:-3], agents=agents),
+        "absent": stored(None, agents),
+        "schema_mismatch": stored(foreign, agents),
+        "corrupt": stored(price[:-3], agents),
     }
 
     async def work() -> None:
-        for trouble, stored in cases.items():
-            house.store.records["A"] = stored
+        for trouble, held in cases.items():
+            house.store.records["A"] = held
             house.tiers.invalidate_all()
             evidence = house.evidence_of(await house.fetch())
-            assert (evidence.price, evidence.price_trouble, evidence.agents_trouble) == (None, trouble, None)
+            assert (evidence.price, evidence.troubles[0], evidence.troubles[1]) == (None, trouble, None)
             assert evidence.agents == agent_record("A")
-        house.store.records["A"] = Stored(known=True, price=price, agents=agents + b"x")
+        house.store.records["A"] = stored(price, agents + b"x")
         house.tiers.invalidate_all()
         evidence = house.evidence_of(await house.fetch())
-        assert (evidence.agents_trouble, evidence.price) == ("corrupt", price_record("A"))
-        house.store.records["A"] = Stored(known=True, price=price, agents=None)
+        assert (evidence.troubles[1], evidence.price) == ("corrupt", price_record("A"))
+        house.store.records["A"] = stored(price, None)
         house.tiers.invalidate_all()
-        assert house.evidence_of(await house.fetch()).agents_trouble == "absent"
+        assert house.evidence_of(await house.fetch()).troubles[1] == "absent"
 
     house.run(work)
     assert (house.meters.counts["fault corrupt"], house.meters.counts["fault schema_mismatch"]) == (2, 1)
@@ -333,7 +332,7 @@ def test_a_fault_nobody_foresaw_leaves_nobody_waiting_and_is_reported() -> None:
         house.store.failure = RuntimeError("unforeseen")
         assert (await house.fetch()).trouble == "l2_error"
         house.store.failure = None
-        house.store.records["B"] = Stored(known=True, price="no bytes", agents=None)  # type: ignore[arg-type]
+        house.store.records["B"] = stored("no bytes", None)  # type: ignore[arg-type]
         found = await house.tiers.fetch_many(["B", "A"], 30.0)
         assert [each.trouble for each in found] == ["l2_error", None]
 

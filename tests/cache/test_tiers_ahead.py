@@ -4,8 +4,8 @@ import asyncio
 import random
 
 from app.cache.feed import Feed
-from app.cache.read_through import Lookup
-from app.domain.evidence import unread as nothing_read
+from app.cache.loads import Lookup
+from app.domain.records import KINDS
 from app.errors import StoreEmpty
 from app.store.protocol import Changes
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
@@ -168,7 +168,7 @@ def test_what_l1_knew_before_a_wait_is_not_proven_if_the_lease_ended_in_it() -> 
         house.clock.now += 6.0
         known, unknown, unread = await house.tiers.finish_many(begun, 0.01)
         assert (known.tier, known.proven, known.trouble, known.evidence is not None) == ("l1", False, "l2_timeout", True)
-        assert unknown == Lookup(nothing_read("l2_timeout"), "none", proven=False, age_s=0.0, trouble="l2_timeout")
+        assert unknown == Lookup(KINDS.unread("l2_timeout"), "none", proven=False, age_s=0.0, trouble="l2_timeout")
         assert unread.trouble == "l2_timeout"
         house.store.gate.set()
         await house.tiers.close()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 
-from app.cache.read_through import Lookup
+from app.cache.loads import Lookup
 from app.errors import RecordError, StoreError
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 from tests.faulty import Chances, FaultyStore
@@ -48,8 +48,8 @@ def test_whatever_the_store_does_every_caller_has_an_answer_that_is_true_or_says
     for symbol, found in zip(_SYMBOLS * 50, during, strict=True):
         assert found.evidence is not None, symbol
         for record, trouble in (
-            (found.evidence.price, found.evidence.price_trouble),
-            (found.evidence.agents, found.evidence.agents_trouble),
+            (found.evidence.price, found.evidence.troubles[0]),
+            (found.evidence.agents, found.evidence.troubles[1]),
         ):
             if record is None:
                 assert trouble in ("l2_error", "l2_timeout", "l2_open", "corrupt", "schema_mismatch")

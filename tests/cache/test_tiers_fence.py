@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cache.read_through import Lookup, Tiers
+from app.cache.loads import Lookup
+from app.cache.read_through import Tiers
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, row
 

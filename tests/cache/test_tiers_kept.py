@@ -4,15 +4,16 @@ import asyncio
 
 import pytest
 
-from app.cache.read_through import Lookup, Tiers
+from app.cache.loads import Lookup
+from app.cache.read_through import Tiers
 from app.domain.evidence import Evidence
 from app.store.codec import encode
 from app.store.protocol import Stored
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, agent_record, price_record, row
+from tests.records import AS_OF_MS, agent_record, evidence_of, price_record, row, stored
 
 _TTL_S, _STALE_S = 60.0, 600.0
-_RUBBISH = Stored(known=True, price=b"\xc1rubbish", agents=b"\xc1rubbish")
+_RUBBISH = stored(b"\xc1rubbish", b"\xc1rubbish")
 
 
 def _tiers(store: FakeStore, clock: Clock) -> Tiers:
@@ -73,8 +74,8 @@ def test_a_load_behind_what_l1_holds_is_answered_with_what_l1_holds() -> None:
     ("stored", "troubles"),
     [
         (_RUBBISH, ("corrupt", "corrupt")),
-        (Stored(known=True, price=b"\x90", agents=encode(agent_record("A", AS_OF_MS + 1, "run-2"))), ("corrupt", None)),
-        (Stored(known=True, price=encode(price_record("A", AS_OF_MS + 1, "run-2")), agents=b""), (None, "corrupt")),
+        (stored(b"\x90", encode(agent_record("A", AS_OF_MS + 1, "run-2"))), ("corrupt", None)),
+        (stored(encode(price_record("A", AS_OF_MS + 1, "run-2")), b""), (None, "corrupt")),
     ],
 )
 def test_a_record_that_cannot_be_used_leaves_the_one_that_was(stored: Stored, troubles: tuple[str | None, str | None]) -> None:
@@ -97,9 +98,9 @@ def test_a_record_that_cannot_be_used_leaves_the_one_that_was(stored: Stored, tr
     spoilt, mended = asyncio.run(work())
     assert spoilt.price is not None
     assert spoilt.agents is not None
-    assert (spoilt.price_trouble, spoilt.agents_trouble) == troubles
+    assert (spoilt.troubles[0], spoilt.troubles[1]) == troubles
     assert (spoilt.price.run, spoilt.agents.run) == tuple("run-1" if trouble else "run-2" for trouble in troubles)
-    assert (mended.run, mended.price_trouble, mended.agents_trouble) == ("run-3", None, None)
+    assert (mended.run, mended.troubles[0], mended.troubles[1]) == ("run-3", None, None)
 
 
 def test_a_record_that_stays_unusable_is_made_up_for_only_as_long_as_stale_ones_are_served() -> None:
@@ -126,4 +127,4 @@ def test_a_first_record_that_cannot_be_used_is_none() -> None:
     store, clock = FakeStore(), Clock()
     store.records["A"] = _RUBBISH
     evidence = asyncio.run(_read(_tiers(store, clock)))
-    assert evidence == Evidence(None, None, "corrupt", "corrupt")
+    assert evidence == evidence_of(None, None, "corrupt", "corrupt")

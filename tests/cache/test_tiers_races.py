@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.cache.read_through import Lookup
+from app.cache.loads import Lookup
 from app.store.protocol import Stored
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
 from tests.records import AS_OF_MS, price_record, row

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.domain.evidence import unread
+from app.domain.records import KINDS
 from tests.cache.test_tiers_races import settle
 from tests.cache.test_withdrawals import LATER_MS, TTL_S, House
 from tests.records import AS_OF_MS, row
@@ -77,7 +77,7 @@ def test_what_was_taken_back_while_a_batch_waited_is_not_shown() -> None:
             await house.hear(lost=lost, withdrawn=("A",))
             house.store.gates[-1].set()
             found = (await batch)[0]
-            assert (found.evidence, found.tier, found.proven) == (unread("l2_timeout"), "none", False)
+            assert (found.evidence, found.tier, found.proven) == (KINDS.unread("l2_timeout"), "none", False)
             await house.ask()
 
     house.run(work)

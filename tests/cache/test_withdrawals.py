@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from app.cache.feed import Feed
-from app.cache.read_through import READ_AT_ONCE, Lookup
+from app.cache.loads import Lookup
+from app.cache.read_through import READ_AT_ONCE
 from app.store.protocol import UNKNOWN, Changes, Stored
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, make_tiers
 from tests.cache.test_tiers_races import GatedStore, settle
-from tests.records import AS_OF_MS, agent_record, price_record, row
+from tests.records import AS_OF_MS, agent_record, price_record, raw_of, row, stored
 
 LATER_MS = AS_OF_MS + 10 * 365 * 86_400_000
 _BAD, _RIGHT = row("A", LATER_MS, "bad"), row("A", AS_OF_MS, "right")
@@ -124,7 +125,7 @@ def test_after_a_loss_what_was_held_is_still_fallen_back_on_and_marked() -> None
 def test_a_record_that_cannot_be_used_is_not_made_up_for_by_one_from_before_a_loss() -> None:
     """What was lost may have been taken back; within one life of the store it is made up for."""
     house = House()
-    foreign = Stored(known=True, price=b"\xdc", agents=_RIGHT.agents)
+    foreign = stored(b"\xdc", raw_of(_RIGHT, "agents"))
 
     async def work() -> None:
         house.store.records["A"] = foreign
@@ -136,7 +137,7 @@ def test_a_record_that_cannot_be_used_is_not_made_up_for_by_one_from_before_a_lo
         await settle()
         found = await house.ask()
         assert found.evidence is not None
-        assert (found.evidence.price, found.evidence.price_trouble) == (None, "corrupt")
+        assert (found.evidence.price, found.evidence.troubles[0]) == (None, "corrupt")
         assert found.evidence.agents == agent_record("A", AS_OF_MS, "right")
 
     house.run(work)
@@ -262,7 +263,7 @@ def test_what_was_taken_back_is_not_shown_after_the_next_read_though_the_feed_is
     house.run(work)
 
 
-@pytest.mark.parametrize("left", [UNKNOWN, Stored(known=True, price=None, agents=_RIGHT.agents)], ids=["nothing", "agents"])
+@pytest.mark.parametrize("left", [UNKNOWN, stored(None, raw_of(_RIGHT, "agents"))], ids=["nothing", "agents"])
 def test_what_was_taken_back_is_shown_to_nobody_even_if_l2_fails(left: Stored) -> None:
     """Neither fresh nor as something to fall back on; what is left of the symbol is."""
     house = House()
@@ -281,7 +282,7 @@ def test_what_was_taken_back_is_shown_to_nobody_even_if_l2_fails(left: Stored) -
             assert found.evidence is None
         else:
             assert found.evidence is not None
-            assert (found.evidence.price, found.evidence.price_trouble, found.evidence.run) == (None, "absent", "right")
+            assert (found.evidence.price, found.evidence.troubles[0], found.evidence.run) == (None, "absent", "right")
 
     house.run(work)
 

@@ -34,7 +34,7 @@ def test_a_store_from_which_all_was_taken_back_is_told_as_an_empty_one(tmp_path:
 
     async def withdraw() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         await store.withdraw(run="run-1")
         await store.close()
 
@@ -63,7 +63,7 @@ def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
     async def publish() -> str:
         store = EmbeddedStore(path)
         info = run_info("run-7", symbols=1)
-        await store.publish([row("AAPL", AS_OF_MS)], info)
+        await store.publish_run([row("AAPL", AS_OF_MS)], info)
         await store.close()
         return info.run
 
@@ -90,7 +90,7 @@ def test_data_that_is_all_too_old_is_warned_of_with_what_to_do(
 
     async def publish() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("AAPL", AS_OF_MS)], run_info(as_of_ms=AS_OF_MS))
+        await store.publish_run([row("AAPL", AS_OF_MS)], run_info(as_of_ms=AS_OF_MS))
         await store.close()
 
     asyncio.run(publish())

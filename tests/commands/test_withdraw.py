@@ -34,7 +34,7 @@ class Shop:
         async def work() -> int:
             store = open_store(redis_url=self._url, store_path=self._path, key_prefix="decide:1")
             try:
-                return (await store.publish(rows, run_info(run))).written
+                return (await store.publish_run(rows, run_info(run))).written
             finally:
                 await store.close()
 
@@ -101,7 +101,7 @@ def test_a_symbol_that_is_not_there_is_named_and_the_others_go(shop: Shop, capsy
 
 def test_a_symbol_that_is_kept_under_another_name_is_told_with_that(capsys: pytest.CaptureFixture[str]) -> None:
     """Callers may use it, and nothing of that name is in the store."""
-    done = Withdrawn((), 0, 0, (), ("BTC-USD", "X"), 2, 0, "", "", "")
+    done = Withdrawn((), {"price": 0, "agents": 0}, (), ("BTC-USD", "X"), 2, 0, "", "", "")
     assert tell(done, "", Aliases({"BTC-USD": "BTC-USDT"})) == 1
     assert "not in the store: BTC-USD, X; BTC-USD is kept as BTC-USDT; nothing was removed" in capsys.readouterr().err
 
@@ -168,5 +168,5 @@ _MANY: dict[str, Callable[[Withdrawn], Withdrawn]] = {
 def test_long_lists_are_cut_and_what_was_stored_acts_on_no_terminal(says: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A record that cannot be read is of no run; if none of those left can be, there is no newest one."""
     symbols = tuple(sorted(f"S{number}" for number in range(14)))
-    assert tell(_MANY[says](Withdrawn(symbols, 14, 0, (), (), 1234, 0, "", "", "1")), "") == 0
+    assert tell(_MANY[says](Withdrawn(symbols, {"price": 14, "agents": 0}, (), (), 1234, 0, "", "", "1")), "") == 0
     assert says in capsys.readouterr().out

@@ -3,8 +3,10 @@
 from itertools import product
 from typing import get_args
 
-from app.domain.fallback import LADDER, Level, Status
+from app.domain.fallback import Level, Status, make_ladder
+from app.domain.records import KINDS
 
+LADDER = KINDS.ladder
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _RUNGS: dict[Level, int] = {"none": 0, "stale": 1, "price_only": 2, "agents_only": 2, "neutral": 3}
 _GOOD_TO_BAD = {"present": 0, "stale": 1, "missing": 2, "error": 2}
@@ -31,3 +33,11 @@ def test_an_input_that_cannot_be_used_is_named_by_the_level() -> None:
     for (price, agents), level in LADDER.items():
         usable = (price in ("present", "stale"), agents in ("present", "stale"))
         assert {(True, False): "price_only", (False, True): "agents_only", (False, False): "neutral"}.get(usable, level) == level
+
+
+def test_an_input_that_only_refines_may_be_missing_and_nothing_else() -> None:
+    """Without it a decision is as good as it was before there was such an input; old or damaged, it is a fallback."""
+    ladder = make_ladder(("price_only", "agents_only", None))
+    for pair, level in LADDER.items():
+        assert ladder[(*pair, "present")] == ladder[(*pair, "missing")] == level
+        assert ladder[(*pair, "stale")] == ladder[(*pair, "error")] == ("stale" if level == "none" else level)

@@ -7,12 +7,11 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.domain.evidence import Evidence
 from app.domain.live import step
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.staleness import Limits
 from app.domain.vector import AS_OF_MAX_MS, PRICE_NAMES, AgentRecord, AgentView, agent_record_fault, price_record_fault
-from tests.records import AS_OF_MS, agent_record, price_record
+from tests.records import AS_OF_MS, agent_record, evidence_of, price_record
 
 _TINY = 5e-324
 _EDGES = (0.0, -0.0, _TINY, -_TINY, sys.float_info.min, sys.float_info.max, -sys.float_info.max, 1.0, 1e-12)
@@ -54,7 +53,7 @@ def test_a_decision_comes_of_any_record_and_any_price(
     record = msgspec.structs.replace(price_record(as_of_ms=price_ms), values=values)
     assert price_record_fault(record) is None
     assert agent_record_fault(agents) is None
-    policy, evidence = Policy(HYBRID_1, limits), Evidence(record, agents)
+    policy, evidence = Policy(HYBRID_1, limits), evidence_of(record, agents)
     decision = policy.decide(evidence, now_ms, price=price)
     since, until = policy.unchanged(evidence, now_ms)
     assert since <= now_ms < until

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.evidence import Evidence, unread
+from app.domain.evidence import Evidence
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, PolicyTable, price_views, summarise_agents
+from app.domain.records import KINDS
 from app.domain.staleness import Limits
 from app.domain.vector import PRICE_NAMES, AgentView, PriceRecord
-from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record
+from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, failed_view, price_record
 
 _DAY_MS = 86_400_000
 LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)
 POLICY = Policy(HYBRID_1, LIMITS)
-BOTH = Evidence(price_record(), agent_record())
+BOTH = evidence_of(price_record(), agent_record())
 
 
 SUMMED_UP = msgspec.structs.replace(agent_view("manager"), status="summary")
@@ -41,7 +42,9 @@ _prices = st.none() | st.fixed_dictionaries(dict.fromkeys(PRICE_NAMES, _numbers)
 )
 _agents = st.none() | st.lists(_views, max_size=8).map(lambda views: agent_record(views=tuple(views)))
 _evidence = st.builds(
-    lambda price, agents: Evidence(price, agents, None if price else "absent", None if agents else "l2_error"), _prices, _agents
+    lambda price, agents: evidence_of(price, agents, None if price else "absent", None if agents else "l2_error"),
+    _prices,
+    _agents,
 )
 _now = st.integers(AS_OF_MS - _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
 _live = st.none() | st.floats(1e-9, 1e12)
@@ -80,7 +83,7 @@ def test_a_more_bullish_agent_never_lowers_the_score(one: float, other: float, c
     low, high = sorted((one, other))
     scores = [
         POLICY.decide(
-            Evidence(price_record(), agent_record(views=(agent_view("a", view, confidence=confidence), agent_view("b", 0.1)))),
+            evidence_of(price_record(), agent_record(views=(agent_view("a", view, confidence=confidence), agent_view("b", 0.1)))),
             AS_OF_MS,
         ).score
         for view in (low, high)
@@ -92,7 +95,7 @@ def test_actions_change_at_the_thresholds() -> None:
     """From the thresholds on it is a buy or a sell, between them a hold."""
     cases = {1.0: "buy", 0.18: "buy", 0.16: "hold", 0.0: "hold", -0.16: "hold", -0.18: "sell", -1.0: "sell"}
     for view, action in cases.items():
-        evidence = Evidence(None, agent_record(views=(agent_view("a", view),)), "absent")
+        evidence = evidence_of(None, agent_record(views=(agent_view("a", view),)), "absent")
         decision = POLICY.decide(evidence, AS_OF_MS)
         assert decision.action == action
         assert decision.contributions[0] == pytest.approx(HYBRID_1.weight_agents * view)
@@ -156,31 +159,31 @@ def test_age_decides_what_an_input_is(
 ) -> None:
     """Present up to its maximal age, then stale, then missing; a clock a little behind makes no age negative."""
     judged = POLICY.decide(BOTH, AS_OF_MS + age_ms, max_age_s=max_age_s).judged
-    assert (judged.price_status, judged.agents_status, judged.level, judged.reason) == (price, agents, level, reason)
-    assert judged.price_age_s == max(age_ms, 0) / 1000
+    assert (judged.statuses[0], judged.statuses[1], judged.level, judged.reason) == (price, agents, level, reason)
+    assert judged.ages_s[0] == max(age_ms, 0) / 1000
 
 
 @pytest.mark.parametrize(
     ("evidence", "level", "reason"),
     [
-        (Evidence(price_record(), None, None, "absent"), "price_only", "agents_absent"),
-        (Evidence(price_record(), None), "price_only", "agents_absent"),
-        (Evidence(price_record(), None, None, "schema_mismatch"), "price_only", "agents_schema_mismatch"),
-        (Evidence(price_record(), None, None, "corrupt"), "price_only", "agents_corrupt"),
-        (Evidence(price_record(), agent_record(views=(failed_view(),))), "price_only", "agents_failed"),
-        (Evidence(price_record(), agent_record(views=(agent_view("a", None),))), "price_only", "agents_abstained"),
-        (Evidence(price_record(), agent_record(views=())), "price_only", "agents_abstained"),
-        (Evidence(price_record(), agent_record(views=(SUMMED_UP,))), "price_only", "agents_summaries_alone"),
-        (Evidence(price_record(), agent_record(views=(SUMMED_UP, agent_view("a", None)))), "price_only", "agents_abstained"),
-        (Evidence(_too_few_bars(), agent_record()), "agents_only", "price_too_few_bars"),
-        (Evidence(price_record(ewma_volatility_33=None), agent_record()), "agents_only", "price_too_few_bars"),
-        (Evidence(_too_few_bars(), None, None, "absent"), "neutral", "price_too_few_bars"),
-        (Evidence(None, agent_record(), "absent"), "agents_only", "price_absent"),
-        (Evidence(None, agent_record(), "corrupt"), "agents_only", "price_corrupt"),
-        (unread("l2_error"), "neutral", "price_l2_error"),
-        (unread("l2_timeout"), "neutral", "price_l2_timeout"),
-        (unread("l2_overloaded"), "neutral", "price_l2_overloaded"),
-        (Evidence(None, agent_record(views=(failed_view(),)), "absent"), "neutral", "price_absent"),
+        (evidence_of(price_record(), None, None, "absent"), "price_only", "agents_absent"),
+        (evidence_of(price_record(), None), "price_only", "agents_absent"),
+        (evidence_of(price_record(), None, None, "schema_mismatch"), "price_only", "agents_schema_mismatch"),
+        (evidence_of(price_record(), None, None, "corrupt"), "price_only", "agents_corrupt"),
+        (evidence_of(price_record(), agent_record(views=(failed_view(),))), "price_only", "agents_failed"),
+        (evidence_of(price_record(), agent_record(views=(agent_view("a", None),))), "price_only", "agents_abstained"),
+        (evidence_of(price_record(), agent_record(views=())), "price_only", "agents_abstained"),
+        (evidence_of(price_record(), agent_record(views=(SUMMED_UP,))), "price_only", "agents_summaries_alone"),
+        (evidence_of(price_record(), agent_record(views=(SUMMED_UP, agent_view("a", None)))), "price_only", "agents_abstained"),
+        (evidence_of(_too_few_bars(), agent_record()), "agents_only", "price_too_few_bars"),
+        (evidence_of(price_record(ewma_volatility_33=None), agent_record()), "agents_only", "price_too_few_bars"),
+        (evidence_of(_too_few_bars(), None, None, "absent"), "neutral", "price_too_few_bars"),
+        (evidence_of(None, agent_record(), "absent"), "agents_only", "price_absent"),
+        (evidence_of(None, agent_record(), "corrupt"), "agents_only", "price_corrupt"),
+        (KINDS.unread("l2_error"), "neutral", "price_l2_error"),
+        (KINDS.unread("l2_timeout"), "neutral", "price_l2_timeout"),
+        (KINDS.unread("l2_overloaded"), "neutral", "price_l2_overloaded"),
+        (evidence_of(None, agent_record(views=(failed_view(),)), "absent"), "neutral", "price_absent"),
     ],
 )
 def test_the_reason_names_the_first_input_that_is_not_as_it_should_be(evidence: Evidence, level: str, reason: str) -> None:
@@ -191,29 +194,29 @@ def test_the_reason_names_the_first_input_that_is_not_as_it_should_be(evidence: 
 
 def test_a_price_of_too_few_bars_is_present_and_has_no_say() -> None:
     """It has no view, so the score is the agents' alone, and the level says so."""
-    decision = POLICY.decide(Evidence(_too_few_bars(), agent_record()), AS_OF_MS)
-    alone = POLICY.decide(Evidence(None, agent_record()), AS_OF_MS)
-    assert (decision.judged.price_status, decision.judged.level) == ("present", "agents_only")
+    decision = POLICY.decide(evidence_of(_too_few_bars(), agent_record()), AS_OF_MS)
+    alone = POLICY.decide(evidence_of(None, agent_record()), AS_OF_MS)
+    assert (decision.judged.statuses[0], decision.judged.level) == ("present", "agents_only")
     assert (decision.score, decision.contributions) == (alone.score, alone.contributions)
 
 
 def test_a_price_with_one_view_is_used() -> None:
     """However many of the others had too few bars."""
-    judged = POLICY.judge(Evidence(_too_few_bars(rsi_14=60.0), agent_record()), AS_OF_MS)
+    judged = POLICY.judge(evidence_of(_too_few_bars(rsi_14=60.0), agent_record()), AS_OF_MS)
     assert (judged.level, judged.reason) == ("none", None)
 
 
 def test_failed_agents_are_present_but_not_used() -> None:
     """The record's status, the counts and the level keep a failure apart from an absence."""
-    judged = POLICY.judge(Evidence(price_record(), agent_record(views=(failed_view(), agent_view("a", None)))), AS_OF_MS)
-    assert (judged.agents_status, judged.summary.used, judged.summary.abstained, judged.summary.failed) == ("present", 0, 1, 1)
+    judged = POLICY.judge(evidence_of(price_record(), agent_record(views=(failed_view(), agent_view("a", None)))), AS_OF_MS)
+    assert (judged.statuses[1], judged.summary.used, judged.summary.abstained, judged.summary.failed) == ("present", 0, 1, 1)
     assert judged.reason == "agents_failed"
 
 
 def test_unproven_evidence_is_at_best_stale() -> None:
     """What L2 could not confirm is used, and said to be stale for that reason."""
     judged = POLICY.judge(BOTH, AS_OF_MS, unproven="l2_timeout")
-    assert (judged.price_status, judged.agents_status, judged.level) == ("stale", "stale", "stale")
+    assert (judged.statuses[0], judged.statuses[1], judged.level) == ("stale", "stale", "stale")
     assert judged.reason == "price_l2_timeout"
     already = POLICY.judge(BOTH, AS_OF_MS + 8 * _DAY_MS, unproven="l2_timeout")
     assert already.reason == "price_stale"
@@ -223,10 +226,10 @@ def test_unproven_evidence_is_at_best_stale() -> None:
     ("evidence", "as_of_ms", "expires_at_ms"),
     [
         (BOTH, AS_OF_MS, AS_OF_MS + 4 * _DAY_MS),
-        (Evidence(price_record(), None), AS_OF_MS, AS_OF_MS + 4 * _DAY_MS),
-        (Evidence(None, agent_record()), AS_OF_MS, AS_OF_MS + 7 * _DAY_MS),
-        (Evidence(price_record(), agent_record(as_of_ms=AS_OF_MS - 6 * _DAY_MS)), AS_OF_MS, AS_OF_MS + _DAY_MS),
-        (unread("l2_error"), None, None),
+        (evidence_of(price_record(), None), AS_OF_MS, AS_OF_MS + 4 * _DAY_MS),
+        (evidence_of(None, agent_record()), AS_OF_MS, AS_OF_MS + 7 * _DAY_MS),
+        (evidence_of(price_record(), agent_record(as_of_ms=AS_OF_MS - 6 * _DAY_MS)), AS_OF_MS, AS_OF_MS + _DAY_MS),
+        (KINDS.unread("l2_error"), None, None),
     ],
 )
 def test_a_decision_is_of_its_newest_input_and_expires_with_the_first(
@@ -265,11 +268,11 @@ def test_a_live_price_moves_the_decision_and_none_does_not() -> None:
 def test_a_position_is_sized_by_volatility() -> None:
     """Twice the volatility halves the position; unknown volatility takes a high one; the bound holds."""
     agents = agent_record(views=(agent_view("a", 1.0),))
-    calm, wild = (POLICY.decide(Evidence(_only_volatility(sigma), agents), AS_OF_MS) for sigma in (0.4, 0.8))
+    calm, wild = (POLICY.decide(evidence_of(_only_volatility(sigma), agents), AS_OF_MS) for sigma in (0.4, 0.8))
     assert calm.target_weight == pytest.approx(2 * wild.target_weight)
-    unknown = POLICY.decide(Evidence(None, agents, "absent"), AS_OF_MS)
+    unknown = POLICY.decide(evidence_of(None, agents, "absent"), AS_OF_MS)
     assert unknown.target_weight == pytest.approx(unknown.score * HYBRID_1.target_volatility / HYBRID_1.assumed_volatility)
-    tiny = POLICY.decide(Evidence(_only_volatility(0.001), agents), AS_OF_MS)
+    tiny = POLICY.decide(evidence_of(_only_volatility(0.001), agents), AS_OF_MS)
     assert tiny.target_weight == HYBRID_1.max_weight
 
 
@@ -284,7 +287,7 @@ def test_confidence_falls_with_disagreement_and_age() -> None:
     """The same score is trusted less if agents contradict each other or inputs are old."""
 
     def confidence(views: tuple[AgentView, ...], age_ms: int = 0) -> float:
-        return POLICY.decide(Evidence(None, agent_record(views=views), "absent"), AS_OF_MS + age_ms).confidence
+        return POLICY.decide(evidence_of(None, agent_record(views=views), "absent"), AS_OF_MS + age_ms).confidence
 
     agreed = (agent_view("a", 0.5, confidence=0.8), agent_view("b", 0.5, confidence=0.8))
     split = (agent_view("a", 1.0, confidence=0.8), agent_view("b", 1.0, confidence=0.8), *_opposite())
@@ -315,7 +318,7 @@ def test_between_its_changes_only_ages_and_confidence_move(evidence: Evidence, n
         decision = POLICY.decide(evidence, at_ms)
         judged = decision.judged
         kept = decision.action, decision.score, decision.target_weight, decision.contributions, decision.strength
-        return *kept, decision.as_of_ms, decision.expires_at_ms, judged.level, judged.price_status, judged.agents_status
+        return *kept, decision.as_of_ms, decision.expires_at_ms, judged.level, judged.statuses[0], judged.statuses[1]
 
     other_ms = now_ms + later_ms
     if since_ms <= other_ms < until_ms:

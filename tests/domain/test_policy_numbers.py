@@ -5,11 +5,10 @@ from math import exp2, sqrt, tanh
 import msgspec
 import pytest
 
-from app.domain.evidence import Evidence
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, price_views
 from app.domain.staleness import Limits, judge_input
 from app.domain.vector import PriceRecord
-from tests.records import AS_OF_MS, agent_record, agent_view, price_record
+from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
 
 _DAY_MS = 86_400_000
 _LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)
@@ -45,7 +44,7 @@ def test_a_whole_decision_by_hand() -> None:
         agent_view("b", -0.2, agents_ms - 2 * _DAY_MS, None),
         agent_view("c", None, agents_ms),
     )
-    decision = _POLICY.decide(Evidence(price_record(), agent_record(as_of_ms=agents_ms, views=views)), now_ms)
+    decision = _POLICY.decide(evidence_of(price_record(), agent_record(as_of_ms=agents_ms, views=views)), now_ms)
 
     weights = 0.8 * 0.5 ** (3 / 5), 0.5 * 0.5 ** (5 / 5)
     weighted = weights[0] * 0.6 - weights[1] * 0.2
@@ -73,8 +72,8 @@ def test_the_older_input_takes_the_confidence_down_whichever_it_is() -> None:
         # One view alone keeps its mean whatever its age, so that nothing else moves.
         views = (agent_view("a", 0.6, AS_OF_MS - agents_days * _DAY_MS),)
         agents = agent_record(as_of_ms=AS_OF_MS - agents_days * _DAY_MS, views=views)
-        fresh = Evidence(price_record(), agent_record(views=(agent_view("a", 0.6),)))
-        aged = _POLICY.decide(Evidence(price, agents), AS_OF_MS).confidence
+        fresh = evidence_of(price_record(), agent_record(views=(agent_view("a", 0.6),)))
+        aged = _POLICY.decide(evidence_of(price, agents), AS_OF_MS).confidence
         assert aged == pytest.approx(_POLICY.decide(fresh, AS_OF_MS).confidence * exp2(-share), rel=1e-12)
 
 
@@ -134,12 +133,12 @@ def test_a_price_is_stale_when_so_many_bars_after_it_are_over(record: PriceRecor
     but past it, which is when the decision expires.
     """
     policy = Policy(HYBRID_1, msgspec.structs.replace(_BARS, price_bars=bars))
-    evidence = Evidence(record, None)
-    assert policy.decide(evidence, AS_OF_MS + life_ms).judged.price_status == "present"
+    evidence = evidence_of(record, None)
+    assert policy.decide(evidence, AS_OF_MS + life_ms).judged.statuses[0] == "present"
     assert policy.decide(evidence, AS_OF_MS + life_ms).expires_at_ms == AS_OF_MS + life_ms
     assert policy.unchanged(evidence, AS_OF_MS)[1] == AS_OF_MS + life_ms + 1
     late = policy.decide(evidence, AS_OF_MS + life_ms + 1).judged
-    assert (late.price_status, late.reason) == (
+    assert (late.statuses[0], late.reason) == (
         ("stale", "price_stale") if life_ms < 30 * _DAY_MS else ("missing", "price_too_old")
     )
 
@@ -147,12 +146,12 @@ def test_a_price_is_stale_when_so_many_bars_after_it_are_over(record: PriceRecor
 def test_no_input_is_missing_before_it_was_stale() -> None:
     """Of monthly bars the second one after is over later than INPUT_LIMIT_S."""
     policy = Policy(HYBRID_1, _BARS)
-    assert policy.decide(Evidence(_MONTHLY, None), AS_OF_MS + 60 * _DAY_MS).judged.price_status == "present"
+    assert policy.decide(evidence_of(_MONTHLY, None), AS_OF_MS + 60 * _DAY_MS).judged.statuses[0] == "present"
 
 
 def test_confidence_halves_over_a_prices_own_life() -> None:
     """Two hours for hourly bars, four days for a Friday's."""
     policy = Policy(HYBRID_1, _BARS)
     for record, life_ms in ((_HOURLY, 2 * _HOUR_MS), (_FRIDAYS, 4 * _DAY_MS)):
-        new, old = (policy.decide(Evidence(record, None), AS_OF_MS + age_ms).confidence for age_ms in (0, life_ms))
+        new, old = (policy.decide(evidence_of(record, None), AS_OF_MS + age_ms).confidence for age_ms in (0, life_ms))
         assert old == pytest.approx(new / 2, rel=1e-12)

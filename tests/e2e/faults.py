@@ -21,7 +21,7 @@ from app.store.codec import encode
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
 from tests.e2e.flood import Flood
-from tests.records import agent_record, agent_view, price_record, run_info
+from tests.records import agent_record, agent_view, make_row, price_record, run_info
 from tests.servers import RedisServer
 from tests.toxics import ToxicProxy, Toxics
 
@@ -41,7 +41,7 @@ _TEN_YEARS_MS = 3653 * 86_400_000
 async def _publish(store: Store, number: int, ahead_ms: int = 0) -> None:
     """Publication ``number``, dated a moment ago, or so far ahead."""
     as_of_ms = _STARTED_MS + number + ahead_ms
-    await store.publish(_rows(number, as_of_ms), run_info(f"run-{number}", as_of_ms, len(SYMBOLS)))
+    await store.publish_run(_rows(number, as_of_ms), run_info(f"run-{number}", as_of_ms, len(SYMBOLS)))
 
 
 def _rows(number: int, as_of_ms: int) -> list[Row]:
@@ -49,7 +49,7 @@ def _rows(number: int, as_of_ms: int) -> list[Row]:
     run = f"run-{number}"
     view = agent_view("witness", 0.6 if number % 2 == 0 else -0.6, as_of_ms)
     return [
-        Row(
+        make_row(
             symbol,
             as_of_ms,
             encode(price_record(symbol, as_of_ms, run)),
@@ -292,13 +292,13 @@ class House:
         number = self.publisher.published[-1][1]
         as_of_ms = _STARTED_MS + number
         view = agent_view(BAD, 0.6 if number % 2 == 0 else -0.6, as_of_ms)
-        rows = [Row(each, None, None, as_of_ms, encode(agent_record(each, as_of_ms, BAD, (view,)))) for each in SYMBOLS]
+        rows = [make_row(each, None, None, as_of_ms, encode(agent_record(each, as_of_ms, BAD, (view,)))) for each in SYMBOLS]
 
         async def publish_and_withdraw() -> None:
             store = open_store(redis_url=self.server.url, store_path=Path(), key_prefix="decide:1")
             try:
                 began = time.monotonic()
-                await store.publish(rows, run_info(BAD, as_of_ms, len(SYMBOLS)))
+                await store.publish_run(rows, run_info(BAD, as_of_ms, len(SYMBOLS)))
                 await asyncio.sleep(_SERVED_S)
                 await store.withdraw(run=BAD)
                 self.publisher.bad.append((began, time.monotonic()))

@@ -22,7 +22,7 @@ def publish(target: Path | str, rows: Sequence[Row], info: RunInfo) -> None:
 
     async def write() -> None:
         store = open_store(redis_url=url, store_path=path, key_prefix="decide:1", read_timeout_s=60.0)
-        await store.publish(rows, info)
+        await store.publish_run(rows, info)
         await store.close()
 
     asyncio.run(write())

@@ -66,7 +66,7 @@ def test_a_publication_is_seen_by_every_server_within_100_ms(tmp_path: Path, red
             for number in range(_PUBLICATIONS):
                 run = f"run-{number}"
                 new = row("AAPL", as_of_ms=AS_OF_MS + number, run=run)
-                runner.run(store.publish([new], run_info(run=run)))
+                runner.run(store.publish_run([new], run_info(run=run)))
                 published = time.perf_counter()
                 waiting = [at_one, at_other]
                 while waiting:

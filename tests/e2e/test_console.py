@@ -17,7 +17,7 @@ from app.payloads import DecideResponse, HistoryResponse
 from app.store.codec import encode
 from tests.e2e.browsing import Console, Scheme, chromium
 from tests.e2e.publishing import publish
-from tests.records import AS_OF_MS, agent_record, row, run_info
+from tests.records import AS_OF_MS, agent_record, replaced, row, run_info
 from tests.servers import DecideServer, decide_server
 
 _HOSTILE = (
@@ -34,8 +34,8 @@ def console_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideS
     folder = tmp_path_factory.mktemp("console")
     hostile = encode(agent_record("EVIL", views=(_HOSTILE_VIEW, _MUTE)))
     rows = [
-        *(row("AAPL"), row("IBM"), row("EVIL")._replace(agents=hostile)),
-        *(row("BARE")._replace(agents=None, agents_as_of_ms=None), row("OLD")._replace(history=None)),
+        *(row("AAPL"), row("IBM"), replaced(row("EVIL"), agents=hostile)),
+        *(replaced(row("BARE"), agents=None), replaced(row("OLD"), history=None)),
     ]
     publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))
     with decide_server(folder, STORE_PATH=str(folder / "store.sqlite3"), CLOCK="replay") as server:

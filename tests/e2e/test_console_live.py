@@ -14,7 +14,7 @@ from app.store.codec import encode
 from app.store.protocol import Row
 from tests.e2e.browsing import Console, chromium
 from tests.e2e.publishing import publish, withdraw
-from tests.records import AS_OF_MS, agent_record, agent_view, history_record, row, run_info
+from tests.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info
 from tests.servers import DecideServer, decide_server
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
@@ -26,14 +26,14 @@ def _with_closes(symbol: str, closes: list[float], step_ms: int) -> Row:
     history = type(plain)(
         *(plain.schema, plain.as_of_ms, plain.loaded_at_ms, plain.run, symbol, step_ms // 1000, times_ms, tuple(closes))
     )
-    return row(symbol)._replace(history=encode(history))
+    return replaced(row(symbol), history=encode(history))
 
 
 def _turned(symbol: str, number: int) -> Row:
     """Newer records, by which the symbol is sold."""
     as_of_ms, run = AS_OF_MS + number, f"run-{number}"
     views = tuple(agent_view(name, -1.0, as_of_ms, 1.0) for name in ("agent_a", "agent_b"))
-    return row(symbol, as_of_ms, run)._replace(agents=encode(agent_record(symbol, as_of_ms, run, views)), price=None)
+    return replaced(row(symbol, as_of_ms, run), agents=encode(agent_record(symbol, as_of_ms, run, views)), price=None)
 
 
 class Place(NamedTuple):
@@ -110,7 +110,7 @@ def test_what_is_shown_follows_a_change_by_itself(console: Console, place: Place
 
 def test_a_live_price_that_does_not_count_is_shown_as_ignored(console: Console, place: Place) -> None:
     """There are no bars which it could carry on."""
-    place.publish(1, row("NEW")._replace(price_as_of_ms=None, price=None, history=None))
+    place.publish(1, replaced(row("NEW"), price=None, history=None))
     console.decide("NEW", "101.5")
     expect(console.page.locator("#inputs")).to_contain_text("Live price 101.50, ignored")
     expect(console.page.locator("#inputs")).to_contain_text("missing")

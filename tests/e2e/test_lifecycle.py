@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from app.store.codec import encode
-from app.store.protocol import Row
 from tests.e2e.publishing import is_alive, publish, publish_universe, stop_and_read_log, workers
 from tests.e2e.wire import HEAD, Wire
-from tests.records import AS_OF_MS, price_record, row, run_info
+from tests.records import AS_OF_MS, make_row, price_record, row, run_info
 from tests.servers import ROOT, clean_environment, decide_server, free_port, until
 
 _PATIENCE_S = 20.0
@@ -139,7 +138,7 @@ def test_ready_turns_true_with_the_first_publication_and_a_newer_one_is_seen(
         assert score() == pytest.approx(before, rel=1e-6)
         later_ms = AS_OF_MS + 86_400_000
         newer = encode(price_record("AAPL", later_ms, "run-2", return_20=-0.5, sma_ratio_20_50=0.7))
-        publish(target, [Row("AAPL", later_ms, newer, None, None)], run_info("run-2", later_ms, symbols=3))
+        publish(target, [make_row("AAPL", later_ms, newer, None, None)], run_info("run-2", later_ms, symbols=3))
         _until(lambda: score() < before - 0.1, "the score follows")
         assert client.get("/status").json()["run"]["run"] == "run-2"
         publish(target, [row("AAPL", AS_OF_MS - 86_400_000, "run-0")], run_info("run-0", AS_OF_MS - 86_400_000, symbols=3))

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.publishing import publish
-from tests.records import row, run_info
+from tests.records import replaced, row, run_info
 from tests.routes.contract import ENDLESS, Contract
 from tests.servers import ROOT, DecideServer, decide_server
 
@@ -36,7 +36,7 @@ def varied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideSe
     """A server on SQLite whose symbols have both records, or either alone, on the replay clock."""
     folder = tmp_path_factory.mktemp("varied")
     rows = [row(symbol) for symbol in ("AAPL", "IBM", "MSFT")]
-    rows += [row("BRK.B")._replace(agents=None), row("BTC-USDT")._replace(price=None)]
+    rows += [replaced(row("BRK.B"), agents=None), replaced(row("BTC-USDT"), price=None)]
     publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))
     # What is made up from the document knows nothing of a last close.
     settings = {"CLOCK": "replay", "LOG_FORMAT": "json", "LIVE_PRICE_OUTSIDE": "ignore"}

@@ -9,7 +9,7 @@ import pytest
 from app.payloads import DecideResponse
 from app.store.codec import encode
 from tests.e2e.publishing import publish, publish_universe, workers
-from tests.records import AS_OF_MS, agent_record, agent_view, row, run_info
+from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row, run_info
 from tests.servers import DecideServer, decide_server
 
 _MANY = [f"SYM{number:05}" for number in range(10_000)]
@@ -34,7 +34,7 @@ def test_l1_sqlite_and_redis_decide_alike(tmp_path: Path, redis_url: str) -> Non
     """Over HTTP, with a live price: score, action, weight, contributions and views are the same to the bit."""
     # Views from an hour ahead have age 0 on the replay clock for all of this test, so their weights stand still.
     views = (agent_view("a", 0.6, AS_OF_MS + 3_600_000), agent_view("b", 0.2, AS_OF_MS + 3_600_000, 0.37))
-    rows = [row(symbol)._replace(agents=encode(agent_record(symbol, views=views))) for symbol in ("AAPL", "IBM")]
+    rows = [replaced(row(symbol), agents=encode(agent_record(symbol, views=views))) for symbol in ("AAPL", "IBM")]
     found: dict[str, list[DecideResponse]] = {}
     confidences = []
     targets: dict[str, Path | str] = {"sqlite": tmp_path / "store.sqlite3", "redis": redis_url}

@@ -4,24 +4,25 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import redis
 from starlette.types import ASGIApp
 
 from app.cache.feed import Feed
-from app.cache.read_through import Lookup
+from app.cache.loads import Lookup
+from app.cache.memory import order_of
 from app.domain.vector import AgentRecord, PriceRecord
 from app.errors import StoreEmpty
 from app.main import build
 from app.observe.clocks import ReplayClock
 from app.payloads import DecideResponse
-from app.store.codec import decode_agents, decode_price
+from app.store.codec import decode
 from app.store.opening import open_store
 from app.store.protocol import Changes
 from app.store.redis import RedisStore
@@ -30,6 +31,7 @@ from app.worker import Worker
 from tests.cache.fakes import Clock
 from tests.emptying import remove_file
 from tests.faulty import FaultyStore
+from tests.moods import WITH_MOODS, MoodRecord
 from tests.records import AS_OF_MS
 from tests.routes.serving import http_scope, part, settings_of
 
@@ -52,13 +54,14 @@ _SETTINGS: dict[str, object] = {
 }
 
 _CROWD = 100
-_KEYS = tuple(product(SYMBOLS, ("price", "agents")))
+_KINDS = ("price", "agents", "mood")
+_KEYS = tuple(product(SYMBOLS, _KINDS))
 
-Record = PriceRecord | AgentRecord
+Record = PriceRecord | AgentRecord | MoodRecord
 
 
 def _kind(record: Record) -> str:
-    return "price" if isinstance(record, PriceRecord) else "agents"
+    return {PriceRecord: "price", AgentRecord: "agents", MoodRecord: "mood"}[type(record)]
 
 
 def _as_of_ms(record: Record | None) -> int | None:
@@ -83,7 +86,7 @@ class Truth:
     def check(self, symbol: str, shown: dict[str, int | None] | None, since: float) -> None:
         """What is shown of ``symbol`` as proven was so at some time after ``since``. None: that there is no such symbol."""
         if shown is None:
-            held = [self._after((symbol, kind), since) for kind in ("price", "agents")]
+            held = [self._after((symbol, kind), since) for kind in _KINDS]
             assert not any(all(as_of_ms is not None for as_of_ms in each) for each in held), f"{symbol} was there since {since}"
             return
         for kind, as_of_ms in shown.items():
@@ -137,27 +140,42 @@ class Place:
         self.truth = Truth(clock)
         self.lives: dict[Record, int] = {}
         self._gone: dict[tuple[str, str], int] = {}
+        self.upserted: set[str] = set()
+        """Symbols that are there and that no run has brought."""
 
     def open(self) -> RedisStore | EmbeddedStore:
         """A store of its own connections."""
-        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
+        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5, kinds=WITH_MOODS)
 
     @cached_property
     def store(self) -> RedisStore | EmbeddedStore:
         """Whoever publishes, takes back, and knows what is there."""
         return self.open()
 
-    def note(self, records: list[Record], *, prune: bool) -> None:
+    def note(self, records: Sequence[Record], *, prune: bool) -> None:
         """These records are published."""
+        named = {record.symbol for record in records}
         if prune:
             # A symbol that is named without any record is pruned as one that is not named.
-            named = {record.symbol for record in records}
-            self._end_lives(key for key in _KEYS if key[0] not in named)
+            self._end_lives(key for key in _KEYS if key[0] not in named | self.upserted)
+        self.upserted -= {record.symbol for record in records if self._is_new(record)}
+        self._note(records)
+
+    def note_upsert(self, records: Sequence[Record]) -> None:
+        """These come by themselves."""
+        held = {symbol for symbol, kind in _KEYS if self.truth.now((symbol, kind)) is not None}
+        self.upserted |= {record.symbol for record in records} - held
+        self._note(records)
+
+    def _is_new(self, record: Record) -> bool:
+        held_ms = self.truth.now((record.symbol, _kind(record)))
+        return held_ms is None or held_ms <= record.as_of_ms
+
+    def _note(self, records: Sequence[Record]) -> None:
         for record in records:
             key = record.symbol, _kind(record)
             self.lives[record] = self._gone.get(key, 0)
-            held_ms = self.truth.now(key)
-            if held_ms is None or held_ms <= record.as_of_ms:
+            if self._is_new(record):
                 self.truth.change(key, record.as_of_ms)
 
     def _end_lives(self, keys: Iterable[tuple[str, str]]) -> None:
@@ -165,6 +183,7 @@ class Place:
         for key in keys:
             self._gone[key] = self._gone.get(key, 0) + 1
             self.truth.change(key, None)
+        self.upserted &= {symbol for symbol, kind in _KEYS if self.truth.now((symbol, kind)) is not None}
 
     def is_over(self, record: Record) -> bool:
         """Whether it is gone, or was, for all that is known of it."""
@@ -176,15 +195,13 @@ class Place:
             taken = [
                 record
                 for symbol, stored in zip(SYMBOLS, await self.store.get_many(list(SYMBOLS)), strict=True)
-                for record in (
-                    None if stored.price is None else decode_price(stored.price, symbol),
-                    None if stored.agents is None else decode_agents(stored.agents, symbol),
-                )
-                if record is not None and (symbol in symbols or record.run == run)
+                for kind, raw in stored.records.items()
+                for record in (cast("Record", decode(WITH_MOODS.by_name[kind], raw, symbol)),)
+                if symbol in symbols or (run and record.run == run)
             ]
             self._end_lives((record.symbol, _kind(record)) for record in taken)
             done = await self.store.withdraw(symbols=tuple(symbols), run=run)
-            assert done.price_records + done.agent_records == len(taken)
+            assert sum(done.records.values()) == len(taken)
 
     def empty(self) -> None:
         """FLUSHALL, or the file deleted."""
@@ -198,8 +215,9 @@ class Place:
         """All of the feed's entries are gone."""
         if self.url:
             self._client(lambda client: client.xtrim("decide:1:changes", maxlen=0, approximate=False))
+            self._client(lambda client: client.xtrim("decide:1:values", maxlen=0, approximate=False))
             return
-        self._write("DELETE FROM changes")
+        self._write("DELETE FROM changes", "DELETE FROM value_changes")
 
     def crowd(self) -> None:
         """As many small changes of another symbol as come with one read of the feed."""
@@ -243,7 +261,9 @@ class Cache:
         self.store = FaultyStore(place.open(), number)
         self.clock = clock
         settings, constants = settings_of(_SETTINGS)
-        self.parts = Worker(settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants)
+        self.parts = Worker(
+            settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants, kinds=WITH_MOODS
+        )
         assert isinstance(self.parts.now_ms, ReplayClock)
         self.parts.now_ms.start_at(START_MS)
         self.tiers = self.parts.tiers
@@ -306,17 +326,14 @@ class Cache:
         """A caller sees this, who asked at that time."""
         evidence = found.evidence
         if found.proven:
-            as_of_ms = None if evidence is None else {"price": _as_of_ms(evidence.price), "agents": _as_of_ms(evidence.agents)}
+            as_of_ms = None if evidence is None else dict(zip(_KINDS, map(_as_of_ms, evidence.records), strict=True))
             self.place.truth.check(symbol, as_of_ms, min(asked_at, self.clock() - LEASE_S))
         if evidence is None:
             # Gone, and said so: what comes next is another life of that symbol.
-            self.shown.pop((symbol, "price"), None)
-            self.shown.pop((symbol, "agents"), None)
+            for kind in _KINDS:
+                self.shown.pop((symbol, kind), None)
             return
-        for kind, record, trouble in (
-            ("price", evidence.price, evidence.price_trouble),
-            ("agents", evidence.agents, evidence.agents_trouble),
-        ):
+        for kind, record, trouble in zip(_KINDS, evidence.records, evidence.troubles, strict=True):
             if record is None:
                 if trouble == "absent":
                     self.shown.pop((symbol, kind), None)
@@ -327,7 +344,7 @@ class Cache:
             # Not even as stale.
             assert record not in self._told, f"{symbol}: {kind} of {record.run} was taken back, L1 was told, and it is shown"
             before = self.shown.get((symbol, kind), record)
-            forward = record.as_of_ms >= before.as_of_ms or lives[record] > lives[before]
+            forward = order_of(record) >= order_of(before) or lives[record] > lives[before]
             assert forward, (
                 f"{symbol}: {kind} went back from {before.run} of {before.as_of_ms} to {record.run} of {record.as_of_ms}"
             )

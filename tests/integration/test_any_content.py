@@ -19,7 +19,7 @@ from app.errors import StoreError
 from app.store.protocol import RECORD_MAX_BYTES
 from app.store.sqlite import EmbeddedStore
 from tests.emptying import remove_file
-from tests.records import AS_OF_MS, row, run_info
+from tests.records import AS_OF_MS, raw_of, row, run_info
 
 _values = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8)
 _TABLES = {
@@ -46,7 +46,7 @@ async def _read_all(store: EmbeddedStore, symbols: list[str]) -> None:
     """Every read of the store; each brings something of its type, or a StoreError."""
     for read in (
         store.get_many(symbols),
-        store.history(symbols[0]),
+        store.record("history", symbols[0]),
         store.run_info(),
         store.symbols(),
         store.keys(),
@@ -68,11 +68,11 @@ def test_any_rows_are_read_or_refused_and_a_publication_goes_on(
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         for table, values in rows:
             _insert(path, table, values)
         await _read_all(store, ["A", "B"])
-        published = await store.publish([row("A", AS_OF_MS + 1), row("B", AS_OF_MS + 1)], run_info("r2"))
+        published = await store.publish_run([row("A", AS_OF_MS + 1), row("B", AS_OF_MS + 1)], run_info("r2"))
         info = await store.run_info()
         assert info is not None
         assert info.run == "r2"
@@ -92,10 +92,10 @@ def test_a_time_that_no_record_can_have_is_replaced_and_is_not_the_newest(as_of_
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         _insert(path, "records", ("A", as_of_ms, b"x", as_of_ms, b"x"))
         _insert(path, "records", ("POISON", as_of_ms, b"x", as_of_ms, b"x"))
-        published = await store.publish([row("A")], run_info("r2"))
+        published = await store.publish_run([row("A")], run_info("r2"))
         assert (published.written, published.kept_newer) == (2, 0)
         info = await store.run_info()
         assert info is not None
@@ -120,14 +120,14 @@ def test_what_no_version_ever_wrote_stops_neither_a_listing_nor_the_feed_nor_a_r
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(sql)
         assert await store.symbols() == ["A", "B"]
         for run, prune in (("r2", False), ("r3", True)):
             position = await store.feed_position()
             assert (await store.changes(position, 0.0)).symbols == ()
-            await store.publish([row("A"), row("B")], run_info(run), prune=prune)
+            await store.publish_run([row("A"), row("B")], run_info(run), prune=prune)
             changes = await store.changes(position, 0.0)
             assert (changes.symbols, changes.lost) == (("A", "B"), False)
             again = await store.changes(changes.last_id, 0.0)
@@ -147,7 +147,7 @@ def test_a_runs_name_that_no_line_may_have_is_refused(run: str, tmp_path: Path) 
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         _insert(path, "run", (1, msgspec.msgpack.encode(run_info(run))))
         with pytest.raises(StoreError, match="its name is"):
             await store.run_info()
@@ -162,13 +162,13 @@ def test_a_change_that_is_too_long_counts_as_lost(tmp_path: Path) -> None:
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("INSERT INTO changes (run, symbols) VALUES ('r', CAST(zeroblob(70000000) AS TEXT))")
         changes = await store.changes(position, 0.0)
         assert (changes.symbols, changes.lost) == ((), True)
-        await store.publish([row("A", AS_OF_MS + 1)], run_info("r2"))
+        await store.publish_run([row("A", AS_OF_MS + 1)], run_info("r2"))
         assert (await store.changes(changes.last_id, 0.0)).symbols == ("A",)
         await store.close()
 
@@ -181,7 +181,7 @@ def test_a_run_info_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         _insert(path, "run", (1, b"\x87\xa1x" + b"\x91" * 200_000 + b"\xc0"))
         with pytest.raises(StoreError):
             await store.run_info()
@@ -207,7 +207,7 @@ def test_no_value_of_a_hundred_megabytes_is_taken_into_memory(sql: str, tmp_path
 
     async def fill() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         await store.put_key("b", b"2")
         await store.close()
 
@@ -246,13 +246,13 @@ def test_a_value_beyond_the_bound_is_not_read(tmp_path: Path) -> None:
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         _insert(path, "records", ("A", AS_OF_MS, b"x" * (RECORD_MAX_BYTES + 1), AS_OF_MS, b"y" * RECORD_MAX_BYTES))
         _insert(path, "histories", ("A", b"x" * (RECORD_MAX_BYTES + 1)))
         large, plain = await store.get_many(["A", "B"])
-        assert (large.price, len(large.agents or b"")) == (b"", RECORD_MAX_BYTES)
-        assert plain.price
-        assert await store.history("A") == b""
+        assert (raw_of(large, "price"), len(raw_of(large, "agents") or b"")) == (b"", RECORD_MAX_BYTES)
+        assert raw_of(plain, "price")
+        assert await store.record("history", "A") == b""
         await store.close()
 
     asyncio.run(work())
@@ -264,10 +264,10 @@ def test_a_listing_of_a_file_that_was_made_anew_is_of_that_file(tmp_path: Path) 
 
     async def work() -> None:
         store, other = EmbeddedStore(path), EmbeddedStore(path)
-        await store.publish([row("OLD")], run_info("r1"))
+        await store.publish_run([row("OLD")], run_info("r1"))
         assert await store.symbols() == ["OLD"]
         remove_file(path)
-        await other.publish([row("NEW")], run_info("r2"))
+        await other.publish_run([row("NEW")], run_info("r2"))
         assert await store.symbols() == ["NEW"]
         await store.close()
         await other.close()
@@ -282,7 +282,7 @@ def test_a_decision_does_not_wait_behind_listings(tmp_path: Path) -> None:
     async def work() -> None:
         # By a clock that stands none of them waits too long, however slow the machine is.
         store = EmbeddedStore(path, clock=lambda: 0.0)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.executemany("INSERT INTO records (symbol) VALUES (?)", ((f"S{number}",) for number in range(20_000)))
         order: list[str] = []
@@ -306,16 +306,16 @@ def test_reads_that_nobody_waits_for_any_more_are_not_begun(tmp_path: Path) -> N
     async def work() -> None:
         nonlocal now
         store = EmbeddedStore(tmp_path / "store.sqlite3", clock=lambda: now)
-        await store.publish([row("A")], run_info("r1"))
-        await store.history("A")
+        await store.publish_run([row("A")], run_info("r1"))
+        await store.record("history", "A")
         statements: list[str] = []
         store._long_thread.submit(lambda: store._long_reader().set_trace_callback(statements.append)).result()
         stall = threading.Event()
         store._long_thread.submit(stall.wait)
-        reads = [asyncio.ensure_future(store.history("A")) for _ in range(400)]
+        reads = [asyncio.ensure_future(store.record("history", "A")) for _ in range(400)]
         await asyncio.sleep(0)
         now += 6.0
-        last = asyncio.ensure_future(store.history("A"))
+        last = asyncio.ensure_future(store.record("history", "A"))
         await asyncio.sleep(0)
         stall.set()
         assert await last
@@ -353,7 +353,7 @@ def test_a_read_and_the_look_for_an_empty_store_are_of_one_moment(tmp_path: Path
 
             async def work() -> None:
                 other = EmbeddedStore(path)
-                await other.publish([row("A")], run_info("r1"))
+                await other.publish_run([row("A")], run_info("r1"))
                 await other.close()
 
             asyncio.run(work())

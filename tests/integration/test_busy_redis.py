@@ -61,7 +61,7 @@ def test_a_worker_falls_back_while_redis_is_busy_and_recovers(server: RedisServe
 
     async def work() -> None:
         store, clock, meters = _store(server.url), Clock(), CountingMeters()
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         tiers = make_tiers(store, meters, clock, failures=2, ttl_s=10.0, stale_s=1000.0)
         position = await store.feed_position()
         assert (await tiers.fetch("A", 60.0)).proven
@@ -114,7 +114,7 @@ def test_a_redis_that_reads_its_data_after_a_start_is_busy_too() -> None:
         with pytest.raises(StoreBusy):
             await store.run_info()
         with pytest.raises(StoreBusy):
-            await store.publish([row("A")], run_info("r1"))
+            await store.publish_run([row("A")], run_info("r1"))
         await store.close()
         listener.close()
 

@@ -14,7 +14,7 @@ from tests.records import row, run_info
 
 async def _opened(url: str, path: Path) -> Store:
     store = open_store(redis_url=url, store_path=path, key_prefix="decide:1", read_timeout_s=5)
-    await store.publish([row("A")], run_info("r0"))
+    await store.publish_run([row("A")], run_info("r0"))
     return store
 
 
@@ -26,7 +26,7 @@ def test_the_account_is_that_of_the_feed(kind: str, request: pytest.FixtureReque
     async def work() -> None:
         store = await _opened(url, tmp_path / "store.sqlite3")
         start = await store.feed_position()
-        await store.publish([row("B"), row("C")], run_info("r1"))
+        await store.publish_run([row("B"), row("C")], run_info("r1"))
         found = await store.changes_since(start)
         assert (found.symbols, found.lost) == (("B", "C"), False)
         nothing = await store.changes_since(found.last_id)
@@ -48,8 +48,8 @@ def test_that_a_file_was_replaced_stays_for_the_feed_to_find_out(tmp_path: Path)
         position = await store.feed_position()
         remove_file(path)
         other = EmbeddedStore(path)
-        await other.publish([row("X")], run_info("r1"))
-        await other.publish([row("Y")], run_info("r2"))
+        await other.publish_run([row("X")], run_info("r1"))
+        await other.publish_run([row("Y")], run_info("r2"))
         await other.close()
         assert (await store.changes_since(position)).lost
         assert (await store.changes_since("2")).lost

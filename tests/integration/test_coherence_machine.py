@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from app.errors import StoreEmpty
-from app.store.codec import decode_agents, decode_price, encode
-from app.store.protocol import Row
+from app.store.codec import decode, encode
+from app.store.protocol import Record as Stream
 from tests.cache.fakes import Clock
 from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
-from tests.records import AS_OF_MS, agent_record, price_record, run_info
+from tests.moods import WITH_MOODS, mood_record
+from tests.records import AS_OF_MS, agent_record, make_row, price_record, run_info
 from tests.servers import RedisServer
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
@@ -94,7 +95,7 @@ class Machine(RuleBasedStateMachine):
             agents_record = None if agents is None else agent_record(symbol, AS_OF_MS + self.runs + agents, run)
             records += [each for each in (price_record_, agents_record) if each is not None]
             rows.append(
-                Row(
+                make_row(
                     symbol,
                     None if price_record_ is None else price_record_.as_of_ms,
                     None if price_record_ is None else encode(price_record_),
@@ -104,7 +105,30 @@ class Machine(RuleBasedStateMachine):
             )
         if records or prune:
             self.places[place].note(records, prune=prune)
-        self.runner.run(self.places[place].store.publish(rows, run_info(run, symbols=len(rows)), prune=prune))
+        self.runner.run(self.places[place].store.publish_run(rows, run_info(run, symbols=len(rows)), prune=prune))
+
+    @rule(place=_places, symbols=_symbols, age=_ages, also_price=_rarely)
+    def upsert(self, place: int, symbols: str, age: int, *, also_price: bool) -> None:
+        """Records come by themselves, of any age; some of a kind that is named and not carried."""
+        self.runs += 1
+        as_of_ms = AS_OF_MS + self.runs // 4 + age
+        moods = [mood_record(symbol, as_of_ms, self.runs) for symbol in symbols]
+        prices = [price_record(symbol, AS_OF_MS + self.runs + age, "") for symbol in symbols if also_price]
+        self.places[place].note_upsert([*moods, *prices])
+        records = [Stream("mood", each.symbol, encode(each)) for each in moods]
+        records += [Stream("price", each.symbol, encode(each)) for each in prices]
+        self.runner.run(self.places[place].store.upsert(records))
+
+    @rule(cache=_caches, symbols=_symbols, age=_ages)
+    def stream(self, cache: int, symbols: str, age: int) -> None:
+        """Something comes by itself, and the feed brings it while L2's answer is under way."""
+        self.wait(61.0)
+        self.upsert(cache % 2, symbols, age, also_price=False)
+        self.read_and_be_held_up(cache, symbols)
+        self.upsert(cache % 2, symbols, 9, also_price=False)
+        self.hear(cache)
+        self.deliver(cache)
+        self.read(cache, symbols)
 
     @rule(cache=_caches, symbols=_symbols)
     def read(self, cache: int, symbols: str) -> None:
@@ -313,10 +337,9 @@ class Machine(RuleBasedStateMachine):
                 assert found.evidence is None, symbol
                 continue
             assert found.evidence is not None, symbol
-            price = None if stored.price is None else decode_price(stored.price, symbol)
-            agents = None if stored.agents is None else decode_agents(stored.agents, symbol)
-            self._agree(symbol, price, found.evidence.price)
-            self._agree(symbol, agents, found.evidence.agents)
+            for kind, held in zip(WITH_MOODS.inputs, found.evidence.records, strict=True):
+                raw = stored.records.get(kind.name)
+                self._agree(symbol, None if raw is None else decode(kind, raw, symbol), held)
 
     @staticmethod
     def _agree(symbol: str, truth: Record | None, found: Record | None) -> None:

@@ -52,11 +52,11 @@ def test_old_entries_go_and_readers_behind_them_are_told(kind: str, tmp_path: Pa
     path = tmp_path / "store.sqlite3"
 
     async def work(store: Store) -> None:
-        await store.publish([row("FIRST")], run_info("r1"))
+        await store.publish_run([row("FIRST")], run_info("r1"))
         behind = await store.feed_position()
         _crowd(url, path, _KEPT + 500)
         near = await store.feed_position()
-        await store.publish([row("LAST")], run_info("r2"))
+        await store.publish_run([row("LAST")], run_info("r2"))
         assert _KEPT <= _entries(url, path) <= _KEPT + _SLACK
         found = await store.changes(near, 0.0)
         assert (found.symbols, found.lost) == (("LAST",), False)
@@ -72,7 +72,7 @@ def test_a_read_that_may_not_have_reached_the_end_says_so(kind: str, tmp_path: P
     path = tmp_path / "store.sqlite3"
 
     async def work(store: Store) -> None:
-        await store.publish([row("FIRST")], run_info("r1"))
+        await store.publish_run([row("FIRST")], run_info("r1"))
         position = await store.feed_position()
         _crowd(url, path, 150)
         first = await store.changes(position, 0.0)
@@ -107,14 +107,14 @@ def test_a_read_brings_no_more_names_than_a_turn_of_the_loop_can_take(
 
     async def work(store: Store) -> None:
         position = await store.feed_position()
-        await store.publish([row(symbol) for symbol in symbols], run_info("r1"))
+        await store.publish_run([row(symbol) for symbol in symbols], run_info("r1"))
         assert await read(store, position) == ([20_000, 5_000], list(symbols), [])
         position = await store.feed_position()
         await cast("Withdrawing", store).withdraw(symbols=symbols[:21_000])
         counts, named, withdrawn = await read(store, position)
         assert (counts, sorted(named), withdrawn) == ([20_000, 1_000], list(symbols[:21_000]), named)
         position = await store.feed_position()
-        await store.publish([], run_info("r2"), prune=True)
+        await store.publish_run([], run_info("r2"), prune=True)
         counts, named, withdrawn = await read(store, position)
         assert (counts, sorted(named), withdrawn) == ([4_000], list(symbols[21_000:]), named)
 
@@ -128,16 +128,16 @@ def test_ids_of_changes_that_come_to_their_end_begin_anew_and_are_heard(poison: 
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         before = await store.feed_position()
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("INSERT INTO changes (id, run, symbols) VALUES (?, 'x', 'A')", (poison,))
         there = (await store.changes(before, 0.0)).last_id
         for number in range(2, 5):
-            await store.publish([row("A"), row("B")], run_info(f"r{number}"))
+            await store.publish_run([row("A"), row("B")], run_info(f"r{number}"))
         assert [(await store.changes(position, 0.0)).lost for position in (before, there, str(poison))] == [True] * 3
         newest = await store.feed_position()
-        await store.publish([row("B")], run_info("r5"))
+        await store.publish_run([row("B")], run_info("r5"))
         heard = await store.changes(newest, 0.0)
         assert (heard.symbols, heard.lost) == (("B",), False)
         await store.close()

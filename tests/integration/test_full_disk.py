@@ -47,7 +47,7 @@ def test_a_key_is_revoked_on_a_full_disk(small_disk: Path, served: bool) -> None
     async def work() -> None:
         server, first = EmbeddedStore(path), EmbeddedStore(path)
         if served:
-            await server.publish([row("A")], run_info())
+            await server.publish_run([row("A")], run_info())
             await server.get_many(["A"])
         await first.put_key("a", b"1")
         await first.put_key("b", b"2")

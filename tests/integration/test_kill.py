@@ -18,6 +18,7 @@ import pytest
 from app.domain.vector import RecordHeader
 from app.store.opening import open_store
 from app.store.protocol import Store
+from tests.records import raw_of
 from tests.servers import ROOT, clean_environment
 from tests.warm.synthetic import make_prices
 
@@ -103,7 +104,9 @@ class _Lane:
             await store.close()
         self._position = position
         header = msgspec.msgpack.Decoder(RecordHeader)
-        records = [header.decode(raw) for each in stored for raw in (each.price, each.agents) if raw is not None]
+        records = [
+            header.decode(raw) for each in stored for raw in (raw_of(each, "price"), raw_of(each, "agents")) if raw is not None
+        ]
         assert info is not None
         assert {each.run for each in records} == {info.run}
         assert {each.as_of_ms for each in records} == {info.newest_as_of_ms}

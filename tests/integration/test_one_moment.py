@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.store.opening import open_store
 from app.store.protocol import Store
-from tests.records import row, run_info
+from tests.records import raw_of, row, run_info
 from tests.servers import RedisServer
 
 _COMMAND = b"SMISMEMBER"
@@ -52,13 +52,13 @@ def test_a_publication_cannot_come_between_the_two_halves_of_a_read(redis_url: s
 
     async def work() -> None:
         publisher = _open(redis_server.port)
-        await publisher.publish([row("OLD")], run_info("r1"))
-        wire = SlowWire(redis_server.port, lambda: publisher.publish([row("NEW")], run_info("r2"), prune=True))
+        await publisher.publish_run([row("OLD")], run_info("r1"))
+        wire = SlowWire(redis_server.port, lambda: publisher.publish_run([row("NEW")], run_info("r2"), prune=True))
         relay = await asyncio.start_server(wire.relay, "127.0.0.1", 0)
         reader = _open(relay.sockets[0].getsockname()[1])
         answers = await reader.get_many(["OLD", "NEW"])
         assert wire.held_back == 1
-        assert [each.known for each in answers] == [each.price is not None for each in answers]
+        assert [each.known for each in answers] == [raw_of(each, "price") is not None for each in answers]
         assert [each.known for each in answers] == [False, True]
         await reader.close()
         await publisher.close()

@@ -16,7 +16,7 @@ from app.domain.vector import AS_OF_MAX_MS
 from app.store.codec import encode
 from app.store.opening import open_store
 from app.store.protocol import Row, RunInfo, Store, Stored
-from tests.records import AS_OF_MS, agent_record, history_record, price_record, row, run_info
+from tests.records import AS_OF_MS, agent_record, history_record, make_row, price_record, raw_of, row, run_info, stored
 from tests.servers import RedisServer
 
 # Around every length that msgpack has for an integer, and about the two ends.
@@ -55,16 +55,17 @@ class Model:
         changed = set()
         for each in rows:
             held = self.records.setdefault(each.symbol, [None, None])
-            for place, as_of_ms, raw in ((0, each.price_as_of_ms, each.price), (1, each.agents_as_of_ms, each.agents)):
-                before = held[place]
-                if as_of_ms is None or raw is None:
+            for place, kind in enumerate(("price", "agents")):
+                if kind not in each.records:
                     continue
+                as_of_ms, raw = each.records[kind]
+                before = held[place]
                 if before is not None and before[0] > as_of_ms:
                     kept += 1
                     continue
                 held[place] = (as_of_ms, raw)
                 if place == 0:
-                    self.histories[each.symbol] = each.history
+                    self.histories[each.symbol] = raw_of(each, "history")
                 written += 1
                 changed.add(each.symbol)
         gone = self.records.keys() - {each.symbol for each in rows} if prune else set()
@@ -79,12 +80,13 @@ class Model:
     def stored(self, symbol: str) -> Stored:
         """What a read of ``symbol`` must answer."""
         price, agents = self.records.get(symbol, (None, None))
-        return Stored(symbol in self.records, None if price is None else price[1], None if agents is None else agents[1])
+        found = stored(None if price is None else price[1], None if agents is None else agents[1])
+        return found._replace(known=symbol in self.records)
 
 
 def _rows(publication: Publication, run: str) -> list[Row]:
     return [
-        Row(
+        make_row(
             symbol,
             price_ms,
             None if price_ms is None else encode(price_record(symbol, price_ms, run)),
@@ -105,11 +107,13 @@ async def _check(store: Store, publications: list[Publication]) -> None:
             newest_ms = max(time_ms for times in publication.times.values() for time_ms in times if time_ms is not None)
             info = run_info(f"run-{number}", newest_ms, len(rows))
             written, kept, pruned, changed = model.publish(rows, info, prune=publication.prune)
-            published = await store.publish(rows, info, prune=publication.prune)
+            published = await store.publish_run(rows, info, prune=publication.prune)
             assert (published.written, published.kept_newer, published.pruned) == (written, kept, pruned)
             assert await store.symbols() == sorted(model.records)
             assert await store.get_many("ABCD") == [model.stored(symbol) for symbol in "ABCD"]
-            assert [await store.history(symbol) for symbol in "ABCD"] == [model.histories.get(symbol) for symbol in "ABCD"]
+            assert [await store.record("history", symbol) for symbol in "ABCD"] == [
+                model.histories.get(symbol) for symbol in "ABCD"
+            ]
             assert await store.run_info() == model.info
             changes = await store.changes(position, 0.0)
             # Nothing tells whether the first entries that a Redis stream ever shows are its first.
@@ -161,12 +165,12 @@ def test_a_header_that_is_none_is_no_newer_record(damaged: bytes, redis_url: str
     async def work() -> None:
         store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
         try:
-            published = await store.publish([row("A", 5)], run_info(as_of_ms=5))
+            published = await store.publish_run([row("A", 5)], run_info(as_of_ms=5))
             stored, info = (await store.get_many(["A"]))[0], await store.run_info()
         finally:
             await store.close()
         assert (published.written, published.kept_newer) == (2, 0)
-        assert stored.price == row("A", 5).price
+        assert raw_of(stored, "price") == raw_of(row("A", 5), "price")
         assert info is not None
         assert info.newest_as_of_ms == 5
 
@@ -182,11 +186,11 @@ def test_a_damaged_run_hash_neither_halves_a_publication_nor_outlives_it(newest:
     async def work() -> None:
         store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
         try:
-            await store.publish([row("A", run="r1")], run_info("r1"))
+            await store.publish_run([row("A", run="r1")], run_info("r1"))
             position = await store.feed_position()
             with redis.Redis.from_url(redis_url) as client:
                 client.hset("decide:1:run", "newest_as_of_ms", newest)
-            published = await store.publish([row("A", run="r2")], run_info("r2"))
+            published = await store.publish_run([row("A", run="r2")], run_info("r2"))
             changes, info = await store.changes(position, 0.0), await store.run_info()
         finally:
             await store.close()
@@ -207,7 +211,7 @@ def test_no_time_but_a_records_is_the_newest(kind: str, claimed_ms: int, redis_u
         try:
             newest = []
             for rows in [row("A"), row("B", AS_OF_MS - 5)], [row("B", AS_OF_MS - 4)]:
-                await store.publish(rows, msgspec.structs.replace(run_info(), newest_as_of_ms=claimed_ms))
+                await store.publish_run(rows, msgspec.structs.replace(run_info(), newest_as_of_ms=claimed_ms))
                 info = await store.run_info()
                 assert info is not None
                 newest.append(info.newest_as_of_ms)
@@ -224,7 +228,7 @@ def test_a_time_that_no_record_has_does_not_outlive_a_publication_beside_the_new
     async def work() -> None:
         store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
         try:
-            await store.publish([row("A"), row("B", AS_OF_MS - 5)], run_info("r1", symbols=2))
+            await store.publish_run([row("A"), row("B", AS_OF_MS - 5)], run_info("r1", symbols=2))
             expected = msgspec.structs.replace(run_info("r2", AS_OF_MS - 4, 2), newest_as_of_ms=AS_OF_MS)
             for newest, key in (
                 (AS_OF_MS + _YEAR_MS, "decide:1:{A}:price"),
@@ -234,7 +238,7 @@ def test_a_time_that_no_record_has_does_not_outlive_a_publication_beside_the_new
             ):
                 with redis.Redis.from_url(redis_url) as client:
                     client.hset("decide:1:run", mapping={"newest_as_of_ms": newest, "newest_key": key})
-                await store.publish([row("B", AS_OF_MS - 4)], run_info("r2", AS_OF_MS - 4))
+                await store.publish_run([row("B", AS_OF_MS - 4)], run_info("r2", AS_OF_MS - 4))
                 assert await store.run_info() == expected, (newest, key)
         finally:
             await store.close()

@@ -11,7 +11,7 @@ import redis
 from app.errors import StoreEmpty, StoreError
 from app.store.protocol import RECORD_MAX_BYTES
 from app.store.redis import RedisStore
-from tests.records import AS_OF_MS, row, run_info
+from tests.records import AS_OF_MS, raw_of, row, run_info, stored
 from tests.servers import RedisServer, redis_executable
 
 _LARGE = 64 * 1024 * 1024
@@ -26,7 +26,7 @@ def test_a_member_that_is_no_symbol_hides_no_other(redis_url: str) -> None:
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         with redis.Redis.from_url(redis_url) as client:
             client.sadd("decide:1:symbols", b"\xff", b"", b"a b", b"A\nB", b"X" * 33)
         assert await store.symbols() == ["A"]
@@ -42,12 +42,12 @@ def test_a_count_that_there_cannot_be_is_an_error_of_the_store(count: int, redis
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         with redis.Redis.from_url(redis_url) as client:
             client.hset("decide:1:run", "symbols", str(count))
         with pytest.raises(StoreError, match="a count is below 0 or beyond 63 bits"):
             await store.run_info()
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         assert await store.run_info() is not None
         await store.close()
 
@@ -86,15 +86,15 @@ def test_a_record_key_of_another_type_is_absent_beside_whole_ones(redis_url: str
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         with redis.Redis.from_url(redis_url) as client:
             client.delete("decide:1:{A}:price")
             client.lpush("decide:1:{A}:price", "a list")
         a, b = await store.get_many(["A", "B"])
-        assert a == (True, None, row("A").agents)
-        assert b == (True, row("B").price, row("B").agents)
-        await store.publish([row("A")], run_info("r2"))
-        assert (await store.get_many(["A"]))[0].price == row("A").price
+        assert a == stored(None, raw_of(row("A"), "agents"))
+        assert b == stored(raw_of(row("B"), "price"), raw_of(row("B"), "agents"))
+        await store.publish_run([row("A")], run_info("r2"))
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(row("A"), "price")
         await store.close()
 
     asyncio.run(work())
@@ -105,7 +105,7 @@ def test_a_flushed_redis_is_a_lost_feed_and_knows_no_universe(redis_url: str) ->
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
@@ -114,11 +114,11 @@ def test_a_flushed_redis_is_a_lost_feed_and_knows_no_universe(redis_url: str) ->
         assert await store.run_info() is None
         with pytest.raises(StoreEmpty):
             await store.get_many(["A"])
-        await store.publish([row("B")], run_info("r2"))
+        await store.publish_run([row("B")], run_info("r2"))
         first = await store.changes(flushed.last_id, 0.05)
         # Whether it is the first since then cannot be seen: nothing of the stream was known.
         assert (first.symbols, first.lost) == (("B",), True)
-        await store.publish([row("C")], run_info("r3"))
+        await store.publish_run([row("C")], run_info("r3"))
         second = await store.changes(first.last_id, 0.05)
         assert (second.symbols, second.lost) == (("C",), False)
         await store.close()
@@ -131,16 +131,16 @@ def test_of_values_that_no_record_can_have_only_a_part_is_sent(redis_url: str) -
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row(symbol) for symbol in "ABC"], run_info())
+        await store.publish_run([row(symbol) for symbol in "ABC"], run_info())
         with redis.Redis.from_url(redis_url) as client:
             for key in ("{A}:price", "{B}:agents", "{A}:history"):
                 client.setrange(f"decide:1:{key}", 64 * 1024 * 1024, b"x")
             before = int(client.info("stats")["total_net_output_bytes"])
             first, second, third = await store.get_many(list("ABC"))
-            history = await store.history("A")
+            history = await store.record("history", "A")
             sent = int(client.info("stats")["total_net_output_bytes"]) - before
-        assert (first.price, second.agents, history) == (b"", b"", b"")
-        assert all((first.agents, second.price, third.price, third.agents))
+        assert (raw_of(first, "price"), raw_of(second, "agents"), history) == (b"", b"", b"")
+        assert all((raw_of(first, "agents"), raw_of(second, "price"), raw_of(third, "price"), raw_of(third, "agents")))
         assert 3 * RECORD_MAX_BYTES < sent < 3.1 * RECORD_MAX_BYTES
         await store.close()
 
@@ -152,7 +152,7 @@ def test_no_reply_is_read_beyond_its_bound(redis_url: str) -> None:
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
         with redis.Redis.from_url(redis_url) as client:
             planted = cast("bytes", client.xadd("decide:1:changes", {"symbols": b"x" * _LARGE})).decode()
@@ -167,7 +167,7 @@ def test_no_reply_is_read_beyond_its_bound(redis_url: str) -> None:
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert most < _LARGE / 2
-            await store.publish([row("B")], run_info("r2"))
+            await store.publish_run([row("B")], run_info("r2"))
             told = await store.changes(planted, 0.05)
             assert (told.symbols, told.lost) == (("B",), False)
         await store.close()
@@ -180,7 +180,7 @@ def test_a_reply_that_is_too_long_ends_the_read_and_not_the_store(redis_url: str
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         with redis.Redis.from_url(redis_url) as client:
             for first in range(0, 2200, 100):
                 client.hset("decide:1:keys", mapping={str(at): b"x" * 65_000 for at in range(first, first + 100)})
@@ -197,13 +197,13 @@ def test_a_connection_that_redis_closes_while_the_feed_waits_is_opened_anew(redi
 
     async def work() -> None:
         store = _open(redis_url)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         waiting = asyncio.create_task(store.changes(await store.feed_position(), 60.0))
         with redis.Redis.from_url(redis_url) as client:
             while not any(each["cmd"] == "xread" for each in client.client_list()):  # noqa: ASYNC110 - Redis tells nobody
                 await asyncio.sleep(0.01)
             client.client_kill_filter(_type="normal", skipme=True)
-        await store.publish([row("B")], run_info("r2"))
+        await store.publish_run([row("B")], run_info("r2"))
         assert (await waiting).symbols == ("B",)
         await store.close()
 
@@ -235,12 +235,12 @@ def test_a_publication_that_its_user_may_not_finish_writes_nothing(own_redis: Re
             if int(str(client.info("server")["redis_version"]).split(".")[0]) < 7:
                 pytest.skip("REDIS 7: an older one cannot be asked what a user may do")
             admin = _open(own_redis.url)
-            await admin.publish([row("A"), row("OLD")], run_info("r1"))
+            await admin.publish_run([row("A"), row("OLD")], run_info("r1"))
             client.execute_command("ACL", "SETUSER", "bot", "on", "nopass", "~*", "&*", "+@all", f"-{command}")
             before = _content(client)
             store = _open(own_redis.url.replace("redis://", "redis://bot:x@"))
             with pytest.raises(StoreError):
-                await store.publish([row("A", AS_OF_MS + 1), row("NEW")], run_info("r2"), prune=True)
+                await store.publish_run([row("A", AS_OF_MS + 1), row("NEW")], run_info("r2"), prune=True)
             assert _content(client) == before
             await store.close()
             await admin.close()
@@ -253,12 +253,12 @@ def test_a_publication_that_the_feed_has_no_id_for_writes_nothing(own_redis: Red
 
     async def work() -> None:
         store = _open(own_redis.url)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         with redis.Redis.from_url(own_redis.url) as client:
             client.execute_command("XADD", "decide:1:changes", f"{2**64 - 1}-{2**64 - 1}", "run", "x", "symbols", "A")
             before = _content(client)
             with pytest.raises(StoreError, match="no id left"):
-                await store.publish([row("A", AS_OF_MS + 1), row("NEW")], run_info("r2"))
+                await store.publish_run([row("A", AS_OF_MS + 1), row("NEW")], run_info("r2"))
             assert _content(client) == before
         await store.close()
 

@@ -22,7 +22,7 @@ from tests.records import row, run_info
 
 async def work():
     store = EmbeddedStore(Path(sys.argv[1]))
-    await store.publish([row(symbol, run=sys.argv[2]) for symbol in sys.argv[3:]], run_info(sys.argv[2]))
+    await store.publish_run([row(symbol, run=sys.argv[2]) for symbol in sys.argv[3:]], run_info(sys.argv[2]))
     await store.close()
 
 asyncio.run(work())

@@ -16,7 +16,7 @@ from app.errors import StoreEmpty, StoreError
 from app.store.protocol import Store
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.records import row, run_info
+from tests.records import raw_of, row, run_info
 from tests.servers import ROOT, RedisServer, free_port, redis_executable
 
 
@@ -45,7 +45,7 @@ def test_a_file_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
         store = EmbeddedStore(path)
         before = await store.changes("0", 0.0)
         assert (before.symbols, before.published_ms) == (("A",), None)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         after = await store.changes(before.last_id, 0.0)
         assert after.published_ms is not None
         assert abs(after.published_ms - time.time() * 1000) < 60_000
@@ -102,15 +102,15 @@ def test_a_file_without_histories_is_completed_and_its_records_stay(tmp_path: Pa
 
     async def work() -> None:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         await store.close()
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DROP TABLE histories")
         store = EmbeddedStore(path)
-        assert (await store.get_many(["A"]))[0].price == row("A").price
-        assert await store.history("A") is None
-        await store.publish([row("A")], run_info())
-        assert await store.history("A") == row("A").history
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(row("A"), "price")
+        assert await store.record("history", "A") is None
+        await store.publish_run([row("A")], run_info())
+        assert await store.record("history", "A") == raw_of(row("A"), "history")
         await store.close()
 
     asyncio.run(work())
@@ -123,7 +123,7 @@ def test_a_publication_that_cannot_be_whole_is_not_begun(key: str, redis_url: st
     async def work() -> None:
         store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
         with pytest.raises(StoreError, match="WRONGTYPE"):
-            await store.publish([row("A")], run_info())
+            await store.publish_run([row("A")], run_info())
         await store.close()
 
     with redis.Redis.from_url(redis_url) as client:
@@ -135,10 +135,10 @@ def test_a_publication_that_cannot_be_whole_is_not_begun(key: str, redis_url: st
 async def _all_fail(store: Store) -> None:
     for work in (
         lambda: store.get_many(["A"]),
-        lambda: store.publish([row("A")], run_info()),
+        lambda: store.publish_run([row("A")], run_info()),
         store.run_info,
         store.symbols,
-        lambda: store.history("A"),
+        lambda: store.record("history", "A"),
         store.feed_position,
         lambda: store.changes("0-0" if store.kind == "redis" else "0", 0.01),
         store.ping,
@@ -187,8 +187,8 @@ def test_the_feed_reads_every_shape_of_reply(options: str, redis_url: str) -> No
     async def work() -> None:
         store = RedisStore(redis_url + options, prefix="decide:1", max_connections=2, read_timeout_s=5)
         start = await store.feed_position()
-        await store.publish([row("A"), row("B")], run_info())
-        await store.publish([row("C")], run_info())
+        await store.publish_run([row("A"), row("B")], run_info())
+        await store.publish_run([row("C")], run_info())
         assert (await store.changes(start, 0.05)).symbols == ("A", "B", "C")
         await store.close()
 
@@ -200,7 +200,7 @@ def test_an_entry_that_is_none_of_ours_counts_as_lost(redis_url: str) -> None:
 
     async def work() -> None:
         store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         position = await store.feed_position()
         with redis.Redis.from_url(redis_url) as client:
             client.xadd("decide:1:changes", {"symbols": b"\xff"})
@@ -232,7 +232,7 @@ def test_a_store_goes_on_after_its_redis_was_restarted(own_redis: RedisServer) -
 
     async def work() -> None:
         store = RedisStore(own_redis.url, prefix="decide:1", max_connections=2, read_timeout_s=1)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         position = await store.feed_position()
         own_redis.stop()
         with pytest.raises(StoreError):
@@ -240,7 +240,7 @@ def test_a_store_goes_on_after_its_redis_was_restarted(own_redis: RedisServer) -
         own_redis.start()
         with pytest.raises(StoreEmpty):
             await store.get_many(["A"])
-        await store.publish([row("B")], run_info())
+        await store.publish_run([row("B")], run_info())
         assert (await store.changes(position, 0.05)).lost
         await store.close()
 
@@ -252,7 +252,7 @@ def test_the_pool_recovers_from_an_outage_with_more_callers_than_connections(own
 
     async def work() -> None:
         store = RedisStore(own_redis.url, prefix="decide:1", max_connections=4, read_timeout_s=0.3)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         reads = [store.get_many(["A"]) for _ in range(50)]
         assert all(each[0].known for each in await asyncio.gather(*reads))
         for _ in range(2):
@@ -276,7 +276,7 @@ def test_no_long_field_of_a_hash_in_redis_is_sent(redis_url: str) -> None:
 
     async def work() -> None:
         store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         await store.put_key("good", b"record")
         long = b"x" * 1_000_000
         with redis.Redis.from_url(redis_url) as client:

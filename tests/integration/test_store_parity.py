@@ -17,7 +17,7 @@ from app.store.opening import open_store
 from app.store.protocol import Row, Store
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
 from tests.emptying import empty_store, remove_file
-from tests.records import AS_OF_MS, agent_record, price_record, row, run_info
+from tests.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
 from tests.servers import RedisServer
 
 _DAY_MS = 86_400_000
@@ -83,9 +83,9 @@ def test_publishing_nothing_changes_nothing(place: Place) -> None:
     """Neither the run nor the feed moves for a publication without rows."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
-        published = await store.publish([], run_info("r2"))
+        published = await store.publish_run([], run_info("r2"))
         assert (published.written, published.kept_newer, published.pruned) == (0, 0, 0)
         info = await store.run_info()
         assert info is not None
@@ -99,11 +99,11 @@ def test_never_backwards_holds_for_times_of_every_size(newer: int, older: int, p
     """A time that msgpack writes in fewer bytes is a time all the same, and the next newer one replaces it."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A", older, "r1")], run_info("r1", older))
-        assert (await store.publish([row("A", newer, "r2")], run_info("r2", newer))).written == 2
-        kept = await store.publish([row("A", older, "r3")], run_info("r3", older))
+        await store.publish_run([row("A", older, "r1")], run_info("r1", older))
+        assert (await store.publish_run([row("A", newer, "r2")], run_info("r2", newer))).written == 2
+        kept = await store.publish_run([row("A", older, "r3")], run_info("r3", older))
         assert (kept.written, kept.kept_newer) == (0, 2)
-        assert (await store.get_many(["A"]))[0].price == row("A", newer, "r2").price
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(row("A", newer, "r2"), "price")
 
     place.run(work)
 
@@ -112,17 +112,32 @@ def test_a_symbol_named_twice_does_not_go_backwards(place: Place) -> None:
     """Within one publication, too, an older record never replaces a newer one, in whichever order they come."""
     old, new = row("A", AS_OF_MS, "old"), row("A", AS_OF_MS + 1, "new")
     crossed = [
-        Row("B", AS_OF_MS + 1, row("B", AS_OF_MS + 1, "new").price, AS_OF_MS, row("B", AS_OF_MS, "old").agents),
-        Row("B", AS_OF_MS, row("B", AS_OF_MS, "old").price, AS_OF_MS + 1, row("B", AS_OF_MS + 1, "new").agents),
+        make_row(
+            "B",
+            AS_OF_MS + 1,
+            raw_of(row("B", AS_OF_MS + 1, "new"), "price"),
+            AS_OF_MS,
+            raw_of(row("B", AS_OF_MS, "old"), "agents"),
+        ),
+        make_row(
+            "B",
+            AS_OF_MS,
+            raw_of(row("B", AS_OF_MS, "old"), "price"),
+            AS_OF_MS + 1,
+            raw_of(row("B", AS_OF_MS + 1, "new"), "agents"),
+        ),
     ]
 
     async def work(store: Store) -> None:
         position = await store.feed_position()
-        published = await store.publish([new, old, *crossed], run_info())
+        published = await store.publish_run([new, old, *crossed], run_info())
         assert (published.written, published.kept_newer) == (5, 3)
         a, b = await store.get_many(["A", "B"])
-        assert (a.price, a.agents) == (new.price, new.agents)
-        assert (b.price, b.agents) == (row("B", AS_OF_MS + 1, "new").price, row("B", AS_OF_MS + 1, "new").agents)
+        assert (raw_of(a, "price"), raw_of(a, "agents")) == (raw_of(new, "price"), raw_of(new, "agents"))
+        assert (raw_of(b, "price"), raw_of(b, "agents")) == (
+            raw_of(row("B", AS_OF_MS + 1, "new"), "price"),
+            raw_of(row("B", AS_OF_MS + 1, "new"), "agents"),
+        )
         assert (await store.changes(position, 0.05)).symbols == ("A", "B")
 
     place.run(work)
@@ -133,20 +148,24 @@ def test_a_history_is_replaced_exactly_when_its_price_record_is(place: Place) ->
     old, new, same = row("A", AS_OF_MS - _DAY_MS, "r0"), row("A", AS_OF_MS, "r1"), row("A", AS_OF_MS, "r2")
 
     async def work(store: Store) -> None:
-        first = await store.publish([new, row("B")], run_info("r1"))
-        assert (first.written, await store.history("A"), await store.history("NOPE")) == (4, new.history, None)
-        await store.publish([old], run_info("r0"))
-        assert await store.history("A") == new.history
-        agents_alone = same._replace(price=None, price_as_of_ms=None)
-        assert (await store.publish([agents_alone], run_info("r2"))).written == 1
-        assert await store.history("A") == new.history
-        crossed = same._replace(agents=old.agents, agents_as_of_ms=old.agents_as_of_ms)
-        published = await store.publish([crossed], run_info("r2"))
-        assert (published.written, published.kept_newer, await store.history("A")) == (1, 1, same.history)
-        await store.publish([same._replace(history=None)], run_info("r2"))
-        assert (await store.history("A"), await store.history("B")) == (None, row("B").history)
-        await store.publish([row("A")], run_info("r3"), prune=True)
-        assert (await store.history("A"), await store.history("B")) == (row("A").history, None)
+        first = await store.publish_run([new, row("B")], run_info("r1"))
+        assert (first.written, await store.record("history", "A"), await store.record("history", "NOPE")) == (
+            4,
+            raw_of(new, "history"),
+            None,
+        )
+        await store.publish_run([old], run_info("r0"))
+        assert await store.record("history", "A") == raw_of(new, "history")
+        agents_alone = replaced(same, price=None)
+        assert (await store.publish_run([agents_alone], run_info("r2"))).written == 1
+        assert await store.record("history", "A") == raw_of(new, "history")
+        crossed = Row("A", dict(same.records) | {"agents": old.records["agents"]})
+        published = await store.publish_run([crossed], run_info("r2"))
+        assert (published.written, published.kept_newer, await store.record("history", "A")) == (1, 1, raw_of(same, "history"))
+        await store.publish_run([replaced(same, history=None)], run_info("r2"))
+        assert (await store.record("history", "A"), await store.record("history", "B")) == (None, raw_of(row("B"), "history"))
+        await store.publish_run([row("A")], run_info("r3"), prune=True)
+        assert (await store.record("history", "A"), await store.record("history", "B")) == (raw_of(row("A"), "history"), None)
 
     place.run(work)
 
@@ -154,11 +173,11 @@ def test_a_history_is_replaced_exactly_when_its_price_record_is(place: Place) ->
 def test_of_a_symbol_named_twice_the_history_is_that_of_the_price_that_stays(place: Place) -> None:
     """Whichever comes first, and if the newer one has none, none."""
     old, new = row("A", AS_OF_MS, "old"), row("A", AS_OF_MS + 1, "new")
-    crossed = [row("B", AS_OF_MS, "old"), row("B", AS_OF_MS + 1, "new")._replace(history=None)]
+    crossed = [row("B", AS_OF_MS, "old"), replaced(row("B", AS_OF_MS + 1, "new"), history=None)]
 
     async def work(store: Store) -> None:
-        await store.publish([new, old, *crossed], run_info())
-        assert (await store.history("A"), await store.history("B")) == (new.history, None)
+        await store.publish_run([new, old, *crossed], run_info())
+        assert (await store.record("history", "A"), await store.record("history", "B")) == (raw_of(new, "history"), None)
 
     place.run(work)
 
@@ -172,10 +191,10 @@ def test_the_newest_time_is_that_of_all_runs_until_it_is_pruned(place: Place) ->
         return info.run, info.newest_as_of_ms, info.symbols
 
     async def work(store: Store) -> None:
-        await store.publish([row("A", AS_OF_MS + _DAY_MS, "r1")], run_info("r1", AS_OF_MS + _DAY_MS))
-        await store.publish([row("B", AS_OF_MS, "r2")], run_info("r2", AS_OF_MS))
+        await store.publish_run([row("A", AS_OF_MS + _DAY_MS, "r1")], run_info("r1", AS_OF_MS + _DAY_MS))
+        await store.publish_run([row("B", AS_OF_MS, "r2")], run_info("r2", AS_OF_MS))
         assert await newest(store) == ("r2", AS_OF_MS + _DAY_MS, 2)
-        await store.publish([row("B", AS_OF_MS, "r3")], run_info("r3", AS_OF_MS), prune=True)
+        await store.publish_run([row("B", AS_OF_MS, "r3")], run_info("r3", AS_OF_MS), prune=True)
         assert await newest(store) == ("r3", AS_OF_MS, 1)
 
     place.run(work)
@@ -187,7 +206,7 @@ def test_data_that_came_and_went_between_two_looks_of_the_feed_are_lost(place: P
     async def work(store: Store) -> None:
         position = await store.feed_position()
         assert not (await store.changes(position, 0.0)).lost
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         assert (await store.get_many(["A"]))[0].known
         place.empty()
         await store.changes_since(position)
@@ -205,7 +224,7 @@ def test_a_redis_that_has_lost_its_feed_alone_does_not_lose_it_again_with_every_
 
     async def work() -> None:
         store = open_store(redis_url=redis_server.url, store_path=Path(), key_prefix="decide:1", read_timeout_s=5)
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
         with redis.Redis.from_url(redis_server.url) as client:
             client.delete("decide:1:changes")
@@ -226,9 +245,9 @@ def test_a_feed_that_was_emptied_says_so_without_a_new_entry(place: Place) -> No
     """Whoever has not read the removed entries learns that they are lost at once, not with the next publication."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
-        await store.publish([row("B")], run_info("r2"))
+        await store.publish_run([row("B")], run_info("r2"))
         place.empty_feed()
         assert (await store.changes(position, 0.05)).lost
 
@@ -240,9 +259,9 @@ def test_what_was_trimmed_before_a_reader_saw_anything_is_lost_too(place: Place)
 
     async def work(store: Store) -> None:
         position = await store.feed_position()
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         place.empty_feed()
-        await store.publish([row("B")], run_info("r2"))
+        await store.publish_run([row("B")], run_info("r2"))
         assert (await store.changes(position, 0.05)).lost
 
     place.run(work)
@@ -255,8 +274,8 @@ def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
     async def work() -> None:
         store = open_store(redis_url="", store_path=path, key_prefix="decide:1")
         other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
-        await store.publish([row("A")], run_info("r1"))
-        await store.publish([row("A")], run_info("r2"))
+        await store.publish_run([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r2"))
         position = await store.feed_position()
         assert not (await store.changes(position, 0.0)).lost
         remove_file(path)
@@ -266,7 +285,7 @@ def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
             await store.get_many(["A"])
         await other.close()
         other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
-        await other.publish([row("B")], run_info("r3"))
+        await other.publish_run([row("B")], run_info("r3"))
         assert (await store.changes(gone.last_id, 0.05)).symbols == ("B",)
         assert [each.known for each in await store.get_many(["A", "B"])] == [False, True]
         await store.close()
@@ -281,20 +300,20 @@ def test_a_sqlite_file_that_was_made_anew_is_read_at_once_and_the_feed_still_tel
 
     async def work() -> None:
         store = open_store(redis_url="", store_path=path, key_prefix="decide:1")
-        await store.publish([row("A", run="bad")], run_info("bad"))
+        await store.publish_run([row("A", run="bad")], run_info("bad"))
         position = await store.feed_position()
-        assert (await store.get_many(["A"]))[0].price == row("A", run="bad").price
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(row("A", run="bad"), "price")
         remove_file(path)
         other = open_store(redis_url="", store_path=path, key_prefix="decide:1")
-        await other.publish([row("A", run="right")], run_info("right"))
-        assert (await store.get_many(["A"]))[0].price == row("A", run="right").price
+        await other.publish_run([row("A", run="right")], run_info("right"))
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(row("A", run="right"), "price")
         info = await store.run_info()
         assert info is not None
         assert (info.run, (await store.changes_since(position)).lost) == ("right", True)
         gone = await store.changes(position, 0.0)
         assert (gone.lost, gone.symbols) == (True, ())
         assert not (await store.changes(gone.last_id, 0.0)).lost
-        await other.publish([row("B")], run_info("r3"))
+        await other.publish_run([row("B")], run_info("r3"))
         assert (await store.changes(gone.last_id, 0.05)).symbols == ("B",)
         await store.close()
         await other.close()
@@ -306,7 +325,7 @@ def test_a_loss_is_said_as_often_as_it_is_asked_about(place: Place) -> None:
     """A reader whose first answer went astray is not told that all is well the second time."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         ahead = "99999999999999-0" if place.url else "1000"
         assert [(await store.changes(ahead, 0.05)).lost for _ in range(2)] == [True, True]
 
@@ -322,17 +341,17 @@ def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: P
 
     async def work(store: Store) -> None:
         publisher = place.open()
-        await publisher.publish(everything, run_info("r"))
+        await publisher.publish_run(everything, run_info("r"))
 
         async def publish() -> None:
             for number in range(12):
-                await publisher.publish(little if number % 2 else everything, run_info(f"r{number}"), prune=True)
+                await publisher.publish_run(little if number % 2 else everything, run_info(f"r{number}"), prune=True)
 
         publishing = asyncio.create_task(publish())
         seen: set[frozenset[tuple[bool, bool, bool]]] = set()
         while not publishing.done():
             found = await store.get_many(names)
-            seen.add(frozenset((each.known, each.price is not None, each.agents is not None) for each in found))
+            seen.add(frozenset((each.known, "price" in each.records, "agents" in each.records) for each in found))
         await publishing
         await publisher.close()
         assert seen <= {frozenset({(True, True, True)}), frozenset({(False, False, False)})}
@@ -362,11 +381,11 @@ def test_every_tier_gives_the_same_decision_bit_for_bit(tmp_path: Path, redis_ur
     """The whole decision, with and without a live price, is that of the records themselves from L1 and from either L2."""
     symbols = [f"S{number}" for number in range(20)]
     rows = [row(symbol, AS_OF_MS - number * _DAY_MS) for number, symbol in enumerate(symbols)]
-    rows += [row("HALF")._replace(agents=None, agents_as_of_ms=None), row("QUIET")._replace(price=None, price_as_of_ms=None)]
+    rows += [replaced(row("HALF"), agents=None), replaced(row("QUIET"), price=None)]
     decided: dict[str, list[Decision]] = {}
 
     async def work(store: Store) -> None:
-        await store.publish(rows, run_info(symbols=len(rows)))
+        await store.publish_run(rows, run_info(symbols=len(rows)))
         decided.update(await _decisions(store, [each.symbol for each in rows], AS_OF_MS + _DAY_MS))
 
     Place("", tmp_path / "store.sqlite3").run(work)

@@ -10,11 +10,12 @@ from typing import TypeVar
 import pytest
 import redis
 
+from app.domain.records import PRICE
 from app.errors import StoreEmpty
-from app.store.codec import decode_price
+from app.store.codec import decode
 from app.store.opening import open_store
-from app.store.protocol import UNKNOWN, Row, Store
-from tests.records import AS_OF_MS, row, run_info
+from app.store.protocol import UNKNOWN, Store
+from tests.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
 
 T = TypeVar("T")
 _DAY_MS = 86_400_000
@@ -88,15 +89,15 @@ def test_an_empty_store_knows_nothing(place: Place) -> None:
 
 def test_what_was_published_is_read_in_the_order_asked_for(place: Place) -> None:
     """Both records of known symbols, and unknown for others."""
-    rows = [row("B"), row("A")._replace(agents=None, agents_as_of_ms=None), row("C")._replace(price=None, price_as_of_ms=None)]
+    rows = [row("B"), replaced(row("A"), agents=None), replaced(row("C"), price=None)]
 
     async def work(store: Store) -> None:
-        published = await store.publish(rows, run_info("r1", symbols=3))
+        published = await store.publish_run(rows, run_info("r1", symbols=3))
         assert (published.written, published.kept_newer, published.pruned) == (4, 0, 0)
         c, nope, a, b = await store.get_many(["C", "NOPE", "A", "B"])
-        assert (b.known, b.price, b.agents) == (True, rows[0].price, rows[0].agents)
-        assert (a.known, a.price, a.agents) == (True, rows[1].price, None)
-        assert (c.known, c.price, c.agents) == (True, None, rows[2].agents)
+        assert (b.known, raw_of(b, "price"), raw_of(b, "agents")) == (True, raw_of(rows[0], "price"), raw_of(rows[0], "agents"))
+        assert (a.known, raw_of(a, "price"), raw_of(a, "agents")) == (True, raw_of(rows[1], "price"), None)
+        assert (c.known, raw_of(c, "price"), raw_of(c, "agents")) == (True, None, raw_of(rows[2], "agents"))
         assert nope == UNKNOWN
         assert await store.symbols() == ["A", "B", "C"]
         info = await store.run_info()
@@ -110,20 +111,22 @@ def test_an_older_record_never_replaces_a_newer_one(place: Place) -> None:
     """Per record: the newer price stays, the newer agents come in, and both are counted."""
     older = row("A", AS_OF_MS - _DAY_MS, "r0")
     newer = row("A", AS_OF_MS + _DAY_MS, "r2")
-    mixed = Row("A", older.price_as_of_ms, older.price, newer.agents_as_of_ms, newer.agents)
+    mixed = make_row(
+        "A", older.records["price"].as_of_ms, raw_of(older, "price"), newer.records["agents"].as_of_ms, raw_of(newer, "agents")
+    )
 
     async def work(store: Store) -> None:
         first = row("A", run="r1")
-        await store.publish([first], run_info("r1"))
-        kept = await store.publish([older], run_info("r0", AS_OF_MS - _DAY_MS))
+        await store.publish_run([first], run_info("r1"))
+        kept = await store.publish_run([older], run_info("r0", AS_OF_MS - _DAY_MS))
         assert (kept.written, kept.kept_newer) == (0, 2)
         info = await store.run_info()
         assert info is not None
         assert info.run == "r1"
-        published = await store.publish([mixed], run_info("r2", AS_OF_MS))
+        published = await store.publish_run([mixed], run_info("r2", AS_OF_MS))
         assert (published.written, published.kept_newer) == (1, 1)
         stored = (await store.get_many(["A"]))[0]
-        assert (stored.price, stored.agents) == (first.price, newer.agents)
+        assert (raw_of(stored, "price"), raw_of(stored, "agents")) == (raw_of(first, "price"), raw_of(newer, "agents"))
         info = await store.run_info()
         assert info is not None
         assert (info.run, info.symbols) == ("r2", 1)
@@ -136,10 +139,10 @@ def test_a_record_of_the_same_time_replaces_the_stored_one(place: Place) -> None
     """A corrected run can be published again."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A", run="r1")], run_info("r1"))
-        published = await store.publish([row("A", run="r2")], run_info("r2"))
+        await store.publish_run([row("A", run="r1")], run_info("r1"))
+        published = await store.publish_run([row("A", run="r2")], run_info("r2"))
         assert published.written == 2
-        assert (await store.get_many(["A"]))[0].price == row("A", run="r2").price
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(row("A", run="r2"), "price")
 
     place.run(work)
 
@@ -148,11 +151,11 @@ def test_prune_removes_what_the_run_does_not_name(place: Place) -> None:
     """Without it other symbols stay; with it they are gone and the feed says so."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A"), row("B")], run_info())
-        await store.publish([row("C")], run_info("r2"))
+        await store.publish_run([row("A"), row("B")], run_info())
+        await store.publish_run([row("C")], run_info("r2"))
         assert await store.symbols() == ["A", "B", "C"]
         position = await store.feed_position()
-        published = await store.publish([row("C")], run_info("r3"), prune=True)
+        published = await store.publish_run([row("C")], run_info("r3"), prune=True)
         assert published.pruned == 2
         assert await store.get_many(["A", "B"]) == [UNKNOWN, UNKNOWN]
         assert await store.symbols() == ["C"]
@@ -165,13 +168,13 @@ def test_the_feed_gives_each_change_once_from_where_it_is_asked(place: Place) ->
     """Changes come in order, without repeats, and a reader can start anywhere."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("Z")], run_info("r0"))
+        await store.publish_run([row("Z")], run_info("r0"))
         start = await store.feed_position()
-        await store.publish([row("A"), row("B")], run_info("r1"))
+        await store.publish_run([row("A"), row("B")], run_info("r1"))
         first = await store.changes(start, 1)
         assert (first.symbols, first.lost) == (("A", "B"), False)
-        await store.publish([row("B")], run_info("r2"))
-        await store.publish([row("B"), row("C")], run_info("r3"))
+        await store.publish_run([row("B")], run_info("r2"))
+        await store.publish_run([row("B"), row("C")], run_info("r3"))
         second = await store.changes(first.last_id, 1)
         assert (second.symbols, second.lost) == (("B", "C"), False)
         assert second.last_id == await store.feed_position()
@@ -190,7 +193,7 @@ def test_a_waiting_reader_is_woken_by_another_connections_publication(place: Pla
         waiting = asyncio.create_task(store.changes(start, 60))
         await asyncio.sleep(0.05)
         other = place.open()
-        await other.publish([row("A")], run_info())
+        await other.publish_run([row("A")], run_info())
         await other.close()
         assert (await asyncio.wait_for(waiting, 10)).symbols == ("A",)
 
@@ -201,11 +204,11 @@ def test_a_trimmed_feed_says_that_entries_are_lost(place: Place) -> None:
     """Whoever stands before the gap must read everything anew, and goes on from the newest entry."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
-        await store.publish([row("B")], run_info("r2"))
+        await store.publish_run([row("B")], run_info("r2"))
         place.forget_changes()
-        await store.publish([row("C")], run_info("r3"))
+        await store.publish_run([row("C")], run_info("r3"))
         changes = await store.changes(position, 0.05)
         assert changes.lost
         after = await store.changes(changes.last_id, 0.05)
@@ -218,7 +221,7 @@ def test_a_feed_that_starts_over_says_that_entries_are_lost(place: Place) -> Non
     """A position the store never gave out is that of another store."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         ahead = "1000" if place.kind == "sqlite" else "99999999999999-0"
         changes = await store.changes(ahead, 0.05)
         assert (changes.lost, changes.last_id) == (True, await store.feed_position())
@@ -232,13 +235,13 @@ def test_a_bulk_change_comes_whole(place: Place) -> None:
 
     async def work(store: Store) -> None:
         start = await store.feed_position()
-        published = await store.publish(rows, run_info(symbols=2500))
+        published = await store.publish_run(rows, run_info(symbols=2500))
         assert published.written == 5000
         changes = await store.changes(start, 1)
         assert changes.symbols == tuple(each.symbol for each in rows)
         assert changes.last_id == published.change_id == await store.feed_position()
         assert await store.symbols() == sorted(each.symbol for each in rows)
-        assert all(stored.price for stored in await store.get_many([each.symbol for each in rows]))
+        assert all(raw_of(stored, "price") for stored in await store.get_many([each.symbol for each in rows]))
 
     place.run(work)
 
@@ -249,7 +252,7 @@ def test_a_long_feed_is_read_in_parts(place: Place) -> None:
     async def work(store: Store) -> None:
         start = await store.feed_position()
         for number in range(120):
-            await store.publish([row(f"S{number}")], run_info(f"r{number}"))
+            await store.publish_run([row(f"S{number}")], run_info(f"r{number}"))
         first = await store.changes(start, 0.05)
         second = await store.changes(first.last_id, 0.05)
         assert first.symbols + second.symbols == tuple(f"S{number}" for number in range(120))
@@ -265,17 +268,17 @@ def test_a_reader_sees_whole_runs_only(place: Place) -> None:
 
     async def work(store: Store) -> None:
         publisher = place.open()
-        await publisher.publish([row(symbol, run="r0") for symbol in symbols], run_info("r0"))
+        await publisher.publish_run([row(symbol, run="r0") for symbol in symbols], run_info("r0"))
 
         async def publish() -> None:
             for number in range(1, 21):
-                await publisher.publish([row(symbol, run=f"r{number}") for symbol in symbols], run_info(f"r{number}"))
+                await publisher.publish_run([row(symbol, run=f"r{number}") for symbol in symbols], run_info(f"r{number}"))
 
         publishing = asyncio.create_task(publish())
         seen = set()
         while not publishing.done():
             found = await store.get_many(symbols)
-            runs = {decode_price(each.price or b"", symbol).run for each, symbol in zip(found, symbols, strict=True)}
+            runs = {decode(PRICE, raw_of(each, "price") or b"", symbol).run for each, symbol in zip(found, symbols, strict=True)}
             assert len(runs) == 1
             seen |= runs
         await publishing
@@ -289,14 +292,16 @@ def test_a_damaged_record_does_not_stand_in_the_way_of_a_new_one(place: Place) -
     """Bytes that are no record count as none when it is asked whether they are newer."""
 
     async def work(store: Store) -> None:
-        await store.publish([row("A")], run_info("r1"))
+        await store.publish_run([row("A")], run_info("r1"))
         if place.kind == "redis":
             with redis.Redis.from_url(place.url) as client:
                 client.set("decide:1:{A}:price", b"\x97\xb0 nothing like a record")
                 client.delete("decide:1:{A}:agents")
                 client.lpush("decide:1:{A}:agents", "a list")
-        published = await store.publish([row("A", AS_OF_MS, "r2")], run_info("r2"))
+        published = await store.publish_run([row("A", AS_OF_MS, "r2")], run_info("r2"))
         assert (published.written, published.kept_newer) == (2, 0)
-        assert (await store.get_many(["A"]))[0] == (True, row("A", run="r2").price, row("A", run="r2").agents)
+        assert (await store.get_many(["A"]))[0] == stored(
+            raw_of(row("A", run="r2"), "price"), raw_of(row("A", run="r2"), "agents")
+        )
 
     place.run(work)

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from app.errors import StoreError
-from app.store.protocol import UNKNOWN, Row
+from app.store.protocol import UNKNOWN
 from tests.integration.test_withdrawals import Opened, Place, fill
-from tests.records import AS_OF_MS, row, run_info
+from tests.records import AS_OF_MS, make_row, raw_of, row, run_info
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -23,7 +23,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def test_a_record_that_is_no_record_goes_with_its_symbol_and_with_no_run(place: Place) -> None:
     """Truncated, empty, of another layout, or of a time that cannot be: none of it stops a withdrawal."""
-    good = row("A", run="r1").price
+    good = raw_of(row("A", run="r1"), "price")
     assert good is not None
     spoilt = {
         "S1": good[:22],
@@ -38,12 +38,12 @@ def test_a_record_that_is_no_record_goes_with_its_symbol_and_with_no_run(place: 
     }
 
     async def work(store: Opened) -> None:
-        rows = [Row(symbol, 0, raw, None, None) for symbol, raw in spoilt.items()]
-        await store.publish([*rows, row("A", run="r1")], run_info("r1"))
+        rows = [make_row(symbol, 0, raw, None, None) for symbol, raw in spoilt.items()]
+        await store.publish_run([*rows, row("A", run="r1")], run_info("r1"))
         by_run = await store.withdraw(run="r1")
         assert (by_run.symbols, by_run.symbols_left, by_run.newest_as_of_ms) == (("A",), 9, 0)
         done = await store.withdraw(symbols=[*spoilt])
-        assert (done.symbols, done.price_records, done.runs, done.symbols_left) == (tuple(spoilt), 9, (), 0)
+        assert (done.symbols, done.records["price"], done.runs, done.symbols_left) == (tuple(spoilt), 9, (), 0)
         assert await store.symbols() == []
 
     place.run(work)
@@ -55,10 +55,10 @@ def test_what_somebody_put_beside_the_universe_goes_too(redis_url: str, tmp_path
     async def work(store: Opened) -> None:
         await fill(store)
         with redis.Redis.from_url(redis_url) as client:
-            client.set("decide:1:{X}:price", row("X").price or b"")
+            client.set("decide:1:{X}:price", raw_of(row("X"), "price") or b"")
             client.lpush("decide:1:{Y}:agents", "no record")
         done = await store.withdraw(symbols=["X", "Y"])
-        assert (done.symbols, done.price_records, done.agent_records, done.unknown) == (("X", "Y"), 1, 1, ())
+        assert (done.symbols, done.records["price"], done.records["agents"], done.unknown) == (("X", "Y"), 1, 1, ())
         assert await store.get_many(["X", "Y"]) == [UNKNOWN, UNKNOWN]
 
     Place(redis_url, tmp_path).run(work)
@@ -115,7 +115,7 @@ def test_a_full_redis_takes_data_back(redis_url: str, tmp_path: Path) -> None:
             client.config_set("maxmemory", "1kb")
             try:
                 with pytest.raises(StoreError, match=r"OutOfMemory|OOM"):
-                    await store.publish([row("N")], run_info("r3"))
+                    await store.publish_run([row("N")], run_info("r3"))
                 assert (await store.withdraw(symbols=["A"])).symbols == ("A",)
             finally:
                 client.config_set("maxmemory", "0")

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from app.domain.vector import AS_OF_MAX_MS
 from app.store.opening import open_store
-from app.store.protocol import UNKNOWN, Row, RunInfo, Stored, Withdrawn
+from app.store.protocol import UNKNOWN, Row, RunInfo, Withdrawn
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.records import AS_OF_MS, row, run_info
+from tests.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
 from tests.servers import RedisServer
 
 _YEARS_MS = 10 * 365 * 86_400_000
 _LATER_MS = AS_OF_MS + _YEARS_MS
-_NOTHING = Withdrawn((), 0, 0, (), (), 0, 0, "", "", "")
+_NOTHING = Withdrawn((), {"price": 0, "agents": 0}, (), (), 0, 0, "", "", "")
 _prefixes = (f"withdrawn:{number}" for number in itertools.count())
 
 Opened = RedisStore | EmbeddedStore
@@ -59,17 +59,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def _agents_only(made: Row) -> Row:
-    return made._replace(price=None, price_as_of_ms=None, history=None)
+    return replaced(made, price=None, history=None)
 
 
 def _price_only(made: Row) -> Row:
-    return made._replace(agents=None, agents_as_of_ms=None)
+    return replaced(made, agents=None)
 
 
 async def fill(store: Opened) -> str:
     """Three symbols of run r1; then r2 with a bad bar of A, ten years ahead, and agents of B. The feed's position."""
-    await store.publish([row("A", run="r1"), row("B", run="r1"), row("C", AS_OF_MS - 1, "r1")], run_info("r1", symbols=3))
-    await store.publish([_price_only(row("A", _LATER_MS, "r2")), _agents_only(row("B", AS_OF_MS + 5, "r2"))], run_info("r2"))
+    await store.publish_run([row("A", run="r1"), row("B", run="r1"), row("C", AS_OF_MS - 1, "r1")], run_info("r1", symbols=3))
+    await store.publish_run([_price_only(row("A", _LATER_MS, "r2")), _agents_only(row("B", AS_OF_MS + 5, "r2"))], run_info("r2"))
     return await store.feed_position()
 
 
@@ -79,13 +79,15 @@ def test_a_symbol_that_is_taken_back_leaves_nothing_and_the_feed_tells(place: Pl
     async def work(store: Opened) -> None:
         position = await fill(store)
         done = await store.withdraw(symbols=["A"])
-        assert done._replace(change_id="") == Withdrawn(("A",), 1, 1, ("r1", "r2"), (), 2, AS_OF_MS + 5, "B", "r2", "")
+        assert done._replace(change_id="") == Withdrawn(
+            ("A",), {"price": 1, "agents": 1}, ("r1", "r2"), (), 2, AS_OF_MS + 5, "B", "r2", ""
+        )
         assert await store.get_many(["A", "B"]) == [
             UNKNOWN,
-            Stored(known=True, price=row("B", run="r1").price, agents=row("B", AS_OF_MS + 5, "r2").agents),
+            stored(raw_of(row("B", run="r1"), "price"), raw_of(row("B", AS_OF_MS + 5, "r2"), "agents")),
         ]
-        assert (await store.symbols(), await store.history("A")) == (["B", "C"], None)
-        assert await store.history("B") == row("B", run="r1").history
+        assert (await store.symbols(), await store.record("history", "A")) == (["B", "C"], None)
+        assert await store.record("history", "B") == raw_of(row("B", run="r1"), "history")
         changes = await store.changes(position, 0.0)
         assert (changes.symbols, changes.withdrawn, changes.lost, changes.last_id) == (("A",), ("A",), False, done.change_id)
         info = await store.run_info()
@@ -100,15 +102,17 @@ def test_a_run_that_is_taken_back_leaves_what_other_runs_wrote(place: Place) -> 
 
     async def work(store: Opened) -> None:
         await fill(store)
-        await store.publish([row("D", run="r2")], run_info("r2"))
+        await store.publish_run([row("D", run="r2")], run_info("r2"))
         position = await store.feed_position()
         done = await store.withdraw(run="r2")
-        assert done._replace(change_id="") == Withdrawn(("A", "B", "D"), 2, 2, ("r2",), (), 3, AS_OF_MS, "B", "r1", "")
+        assert done._replace(change_id="") == Withdrawn(
+            ("A", "B", "D"), {"price": 2, "agents": 2}, ("r2",), (), 3, AS_OF_MS, "B", "r1", ""
+        )
         a, b, c, d = await store.get_many(["A", "B", "C", "D"])
-        assert (a.price, a.agents) == (None, row("A", run="r1").agents)
-        assert (b.price, b.agents) == (row("B", run="r1").price, None)
-        assert (c.known, c.price, d) == (True, row("C", AS_OF_MS - 1, "r1").price, UNKNOWN)
-        assert [await store.history(symbol) is not None for symbol in "ABCD"] == [False, True, True, False]
+        assert (raw_of(a, "price"), raw_of(a, "agents")) == (None, raw_of(row("A", run="r1"), "agents"))
+        assert (raw_of(b, "price"), raw_of(b, "agents")) == (raw_of(row("B", run="r1"), "price"), None)
+        assert (c.known, raw_of(c, "price"), d) == (True, raw_of(row("C", AS_OF_MS - 1, "r1"), "price"), UNKNOWN)
+        assert [await store.record("history", symbol) is not None for symbol in "ABCD"] == [False, True, True, False]
         assert sorted((await store.changes(position, 0.0)).withdrawn) == ["A", "B", "D"]
 
     place.run(work)
@@ -135,11 +139,11 @@ def test_after_a_withdrawal_older_records_are_taken(place: Place) -> None:
     async def work(store: Opened) -> None:
         await fill(store)
         again = _price_only(row("A", AS_OF_MS, "r3"))
-        assert (await store.publish([again], run_info("r3"))).kept_newer == 1
+        assert (await store.publish_run([again], run_info("r3"))).kept_newer == 1
         await store.withdraw(run="r2")
-        assert (await store.publish([again], run_info("r3"))).written == 1
-        assert (await store.get_many(["A"]))[0].price == again.price
-        assert await store.history("A") == again.history
+        assert (await store.publish_run([again], run_info("r3"))).written == 1
+        assert raw_of((await store.get_many(["A"]))[0], "price") == raw_of(again, "price")
+        assert await store.record("history", "A") == raw_of(again, "history")
 
     place.run(work)
 
@@ -149,12 +153,12 @@ def test_what_a_publication_prunes_the_feed_tells_as_withdrawn(place: Place) -> 
 
     async def work(store: Opened) -> None:
         position = await fill(store)
-        published = await store.publish([row("B", AS_OF_MS + 9, "r3"), row("N", run="r3")], run_info("r3"), prune=True)
+        published = await store.publish_run([row("B", AS_OF_MS + 9, "r3"), row("N", run="r3")], run_info("r3"), prune=True)
         changes = await store.changes(position, 0.0)
         assert (published.written, published.pruned, changes.last_id) == (4, 2, published.change_id)
         assert (sorted(changes.symbols), sorted(changes.withdrawn)) == (["A", "B", "C", "N"], ["A", "C"])
         assert (await store.changes(published.change_id, 0.0)).symbols == ()
-        nothing_left = await store.publish([], run_info("r4"), prune=True)
+        nothing_left = await store.publish_run([], run_info("r4"), prune=True)
         assert sorted((await store.changes(published.change_id, 0.0)).withdrawn) == ["B", "N"]
         assert nothing_left.pruned == 2
 
@@ -167,7 +171,7 @@ def test_a_symbol_that_is_published_again_at_once_is_still_told_as_withdrawn(pla
     async def work(store: Opened) -> None:
         position = await fill(store)
         await store.withdraw(symbols=["A"])
-        await store.publish([row("A", run="r3"), row("C", run="r3")], run_info("r3"))
+        await store.publish_run([row("A", run="r3"), row("C", run="r3")], run_info("r3"))
         changes = await store.changes(position, 0.0)
         assert (changes.symbols, changes.withdrawn, changes.lost) == (("A", "C"), ("A",), False)
         assert await store.changes_since(position) == changes
@@ -183,7 +187,7 @@ def test_what_matches_nothing_writes_nothing_and_is_named(place: Place) -> None:
         assert await store.withdraw(run="r9") == _NOTHING
         position = await fill(store)
         info = await store.run_info()
-        nothing = Withdrawn((), 0, 0, (), (), 3, _LATER_MS, "A", "r2", "")
+        nothing = Withdrawn((), {"price": 0, "agents": 0}, (), (), 3, _LATER_MS, "A", "r2", "")
         assert await store.withdraw(symbols=["X", "Y", "X"]) == nothing._replace(unknown=("X", "Y"))
         assert (await store.withdraw(run="r"), await store.withdraw()) == (nothing, nothing)
         assert (await store.feed_position(), await store.run_info()) == (position, info)
@@ -201,9 +205,9 @@ def test_runs_of_every_length_are_told_apart(length: int, place: Place) -> None:
     async def work(store: Opened) -> None:
         times = [0, 127, 128, 65_535, 2**32 - 1, 2**32, AS_OF_MAX_MS - 2000]
         rows = [row(f"S{number}", time_ms, one) for number, time_ms in enumerate(times)]
-        await store.publish([*rows, row("T", run=other)], run_info(one))
+        await store.publish_run([*rows, row("T", run=other)], run_info(one))
         done = await store.withdraw(run=one)
-        assert (done.price_records, done.agent_records, done.runs) == (len(times), len(times), (one,))
+        assert (done.records, done.runs) == ({"price": len(times), "agents": len(times)}, (one,))
         assert (await store.symbols(), done.newest_run) == (["T"], other)
 
     place.run(work)
@@ -229,22 +233,22 @@ async def _agrees(store: Opened, steps: list[tuple[str, object]]) -> None:
                         records[symbol, kind] = (age, f"r{number}")
                 price, agents = times
                 rows.append(
-                    Row(
+                    make_row(
                         symbol,
                         None if price is None else AS_OF_MS + price,
-                        None if price is None else row(symbol, AS_OF_MS + price, f"r{number}").price,
+                        None if price is None else raw_of(row(symbol, AS_OF_MS + price, f"r{number}"), "price"),
                         None if agents is None else AS_OF_MS + agents,
-                        None if agents is None else row(symbol, AS_OF_MS + agents, f"r{number}").agents,
-                        made.history,
+                        None if agents is None else raw_of(row(symbol, AS_OF_MS + agents, f"r{number}"), "agents"),
+                        raw_of(made, "history"),
                     )
                 )
-            await store.publish(rows, run_info(f"r{number}"))
+            await store.publish_run(rows, run_info(f"r{number}"))
         else:
             run = f"r{given_}"
             gone = {key for key, (_, of) in records.items() if (of == run if what == "run" else key[0] in list[str](given_))}  # type: ignore[call-overload]
             done = await (store.withdraw(run=run) if what == "run" else store.withdraw(symbols=list[str](given_)))  # type: ignore[call-overload]
             assert set(done.symbols) == {symbol for symbol, _ in gone}
-            assert (done.price_records, done.agent_records) == tuple(sum(kind == each for _, kind in gone) for each in (0, 1))
+            assert tuple(done.records.values()) == tuple(sum(kind == each for _, kind in gone) for each in (0, 1))
             assert set(done.runs) == {records[key][1] for key in gone}
             for key in gone:
                 del records[key]
@@ -257,7 +261,7 @@ async def _agrees(store: Opened, steps: list[tuple[str, object]]) -> None:
                 assert not records or info.run in {of for _, of in records.values()}
         assert await store.symbols() == sorted({symbol for symbol, _ in records})
         for symbol in "ABC":
-            assert (await store.history(symbol) is None) == ((symbol, 0) not in records)
+            assert (await store.record("history", symbol) is None) == ((symbol, 0) not in records)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
@@ -278,11 +282,11 @@ def test_a_withdrawal_beside_publications_is_wholly_before_or_after_each(place: 
 
     async def publish(store: Opened, first: int) -> None:
         for number in range(first, first + 6):
-            await store.publish([row(name, AS_OF_MS + number, "bad") for name in names], run_info("bad"))
+            await store.publish_run([row(name, AS_OF_MS + number, "bad") for name in names], run_info("bad"))
 
     async def work(store: Opened) -> None:
         others = [place.open() for _ in range(2)]
-        await store.publish([row("Z", run="good"), *(row(name, run="bad") for name in names)], run_info("good"))
+        await store.publish_run([row("Z", run="good"), *(row(name, run="bad") for name in names)], run_info("good"))
         publishing = asyncio.create_task(publish(others[0], 1))
 
         async def withdraw() -> None:
@@ -293,8 +297,10 @@ def test_a_withdrawal_beside_publications_is_wholly_before_or_after_each(place: 
         seen: set[tuple[bool, bool, bool]] = set()
         while not withdrawing.done():
             found = await store.get_many(names)
-            assert len({(each.known, each.price is not None, each.agents is not None) for each in found}) == 1
-            seen |= {(each.known, each.price is not None, each.agents is not None) for each in found}
+            assert (
+                len({(each.known, raw_of(each, "price") is not None, raw_of(each, "agents") is not None) for each in found}) == 1
+            )
+            seen |= {(each.known, raw_of(each, "price") is not None, raw_of(each, "agents") is not None) for each in found}
         await asyncio.gather(publishing, withdrawing)
         await store.withdraw(run="bad")
         assert (await store.symbols(), seen - {(True, True, True), (False, False, False)}) == (["Z"], set())
@@ -309,18 +315,18 @@ def test_a_hundred_thousand_symbols_are_taken_back_in_one_step(place: Place) -> 
     count = 100_000
     names = [f"S{number:06}" for number in range(count)]
     made = row("S", run="bad")
-    rows = [Row(name, AS_OF_MS, made.price, None, None) for name in names]
+    rows = [make_row(name, AS_OF_MS, raw_of(made, "price"), None, None) for name in names]
 
     async def work(store: Opened) -> None:
         other = place.open()
-        await store.publish([row("Z", run="good"), *rows], run_info("bad"))
+        await store.publish_run([row("Z", run="good"), *rows], run_info("bad"))
         position = await store.feed_position()
         withdrawing = asyncio.create_task(other.withdraw(run="bad"))
         probe = [names[0], names[-1]]
         while not withdrawing.done():
             assert len({each.known for each in await store.get_many(probe)}) == 1
         done = await withdrawing
-        assert (len(done.symbols), done.price_records, done.symbols_left) == (count, count, 1)
+        assert (len(done.symbols), done.records["price"], done.symbols_left) == (count, count, 1)
         told: set[str] = set()
         more = True
         while more:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.domain.policy import Used
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from tests.cache.fakes import Clock
@@ -142,6 +143,7 @@ def test_no_metric_has_a_label_without_bound() -> None:
 
 _WORKER = """
 import sys
+from app.domain.policy import Used
 from app.observe.meters import Meters
 from tests.observe.test_meters import refresh
 from tests.records import run_info
@@ -171,19 +173,23 @@ def test_several_workers_are_added_up(tmp_path: Path) -> None:
     assert not [name for name, _ in found if name == "decide_warm_run_info"]
 
 
+def _used(place: int, as_of_ms: int, life_ms: float = 8000.0) -> Used:
+    return place, as_of_ms, life_ms
+
+
 def test_the_oldest_served_input_is_that_of_the_last_two_minutes() -> None:
     """An old input raises the age, which goes on growing, and is forgotten after its window and the next."""
     clock = Clock()
-    oldest = OldestServed(lambda: int(clock.now * 1000), 8000.0)
+    oldest = OldestServed(lambda: int(clock.now * 1000), ["price", "agents"])
     assert oldest.look()[0] == {"price": 0.0, "agents": 0.0}
     now_ms = int(clock.now * 1000)
     for age_ms in (2000, 9000, 4000):
-        oldest.served(now_ms - age_ms, 5000.0, None)
-    oldest.served(None, 0.0, now_ms + 500)
+        oldest.served([_used(0, now_ms - age_ms)])
+    oldest.served([_used(1, now_ms + 500)])
     assert oldest.look()[0] == {"price": 9.0, "agents": 0.0}
     clock.now += 61
     assert oldest.look()[0]["price"] == 70.0
-    oldest.served(int(clock.now * 1000) - 1000, 5000.0, None)
+    oldest.served([_used(0, int(clock.now * 1000) - 1000)])
     clock.now += 60
     assert oldest.look()[0]["price"] == 61.0
     clock.now += 200
@@ -194,11 +200,11 @@ def test_a_clock_that_is_set_back_starts_a_new_window() -> None:
     """As the replay clock is when the data's time becomes known: what is served then is forgotten in its turn."""
     clock = Clock()
     clock.now = 1_790_000_000.0
-    oldest = OldestServed(lambda: int(clock.now * 1000), 8000.0)
+    oldest = OldestServed(lambda: int(clock.now * 1000), ["price", "agents"])
     oldest.look()[0]
     clock.now = 1_362_171_600.0
     oldest.look()[0]
-    oldest.served(int(clock.now * 1000) - 5000, 5000.0, None)
+    oldest.served([_used(0, int(clock.now * 1000) - 5000)])
     assert oldest.look()[0]["price"] == 5.0
     for _ in range(2):
         clock.now += 61
@@ -209,12 +215,12 @@ def test_a_clock_that_is_set_back_starts_a_new_window() -> None:
 def test_how_long_an_input_has_been_stale_is_told_by_its_own_life() -> None:
     """An old bar of a long interval may be in time, and a younger one of a short interval overdue."""
     clock = Clock()
-    oldest = OldestServed(lambda: int(clock.now * 1000), 8000.0)
+    oldest = OldestServed(lambda: int(clock.now * 1000), ["price", "agents"])
     oldest.look()
     now_ms = int(clock.now * 1000)
-    oldest.served(now_ms - 90_000, now_ms + 10_000.0, now_ms - 3000)
+    oldest.served([_used(0, now_ms - 90_000, 100_000.0), _used(1, now_ms - 3000)])
     assert oldest.look()[1] == {"price": 0.0, "agents": 0.0}
-    oldest.served(now_ms - 7000, now_ms - 2000.0, now_ms - 9500)
+    oldest.served([_used(0, now_ms - 7000, 5000.0), _used(1, now_ms - 9500)])
     assert oldest.look() == ({"price": 90.0, "agents": 9.5}, {"price": 2.0, "agents": 1.5})
     clock.now += 200
     assert oldest.look()[1] == {"price": 0.0, "agents": 0.0}

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from app.answering.decider import Decider
 from app.answering.turns import Turns
-from app.cache.read_through import Lookup
+from app.cache.loads import Lookup
 from app.observe.clocks import ReplayClock
 from app.observe.streams import StreamMeters
 from app.payloads import DecideRequest, DecideResponse

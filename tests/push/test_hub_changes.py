@@ -7,14 +7,14 @@ import pytest
 from app.errors import Problem
 from app.store.codec import encode
 from tests.push.following import HistoryStore, House, queued, run, told, until
-from tests.records import AS_OF_MS, agent_record, agent_view, row
+from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
 from tests.routes.serving import Served, down, problem_of
 
 
 def _turn(house: House, view: float, number: int = 0) -> None:
     """AAPL has one agent, of this view."""
     record = agent_record("AAPL", AS_OF_MS + number, f"run-{number}", (agent_view("agent_a", view, AS_OF_MS + number),))
-    house.store.put(row("AAPL")._replace(agents=encode(record)))
+    house.store.put(replaced(row("AAPL"), agents=encode(record)))
     house.change("AAPL")
 
 

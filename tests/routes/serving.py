@@ -13,6 +13,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from app.constants import Constants
+from app.domain.records import KINDS, Kinds
 from app.errors import StoreError
 from app.main import build
 from app.observe.logs import Logs
@@ -22,7 +23,7 @@ from app.options import Settings
 from app.payloads import DecideResponse, ProblemBody
 from app.store.protocol import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
 from app.worker import Worker
-from tests.records import row, run_info
+from tests.records import raw_of, row, run_info, stored
 
 T = TypeVar("T")
 
@@ -69,9 +70,10 @@ class FakeStore:
 
     def put(self, row: Row) -> None:
         """Hold ``row``."""
-        self.stored[row.symbol] = Stored(known=True, price=row.price, agents=row.agents)
-        if row.history is not None:
-            self.histories[row.symbol] = row.history
+        self.stored[row.symbol] = stored(raw_of(row, "price"), raw_of(row, "agents"))
+        history = raw_of(row, "history")
+        if history is not None:
+            self.histories[row.symbol] = history
 
     async def _answer(self) -> None:
         if self.hangs:
@@ -85,14 +87,15 @@ class FakeStore:
         await self._answer()
         return [self.stored.get(symbol, UNKNOWN) for symbol in symbols]
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """Nothing here publishes through the store."""
         raise NotImplementedError
 
-    async def history(self, symbol: str) -> bytes | None:
-        """As it was put."""
+    async def record(self, kind: str, key: str) -> bytes | None:
+        """As it was put; nobody asks for anything but histories."""
+        assert kind == "history"
         await self._answer()
-        return self.histories.get(symbol)
+        return self.histories.get(key)
 
     async def run_info(self) -> RunInfo | None:
         """The run, if there is one."""
@@ -139,12 +142,13 @@ class Served:
 
     def __init__(
         self,
-        store: FakeStore | None = None,
+        store: Any = None,  # noqa: ANN401 - a FakeStore, but for a test that brings a real one
         *,
         warmed: bool = True,
         keys: KeyStore | None = None,
         open_traces: Callable[[Meters], Traces] | None = None,
         client: tuple[str, int] = ("127.0.0.1", 123),
+        kinds: Kinds = KINDS,
         **settings: object,
     ) -> None:
         self.store = FakeStore() if store is None else store
@@ -162,6 +166,7 @@ class Served:
             keys=keys,
             open_traces=open_traces,
             constants=self.constants,
+            kinds=kinds,
         )
         self.app = build(self.parts, self.clock)
         self.runner = asyncio.Runner()

@@ -17,7 +17,7 @@ from app.commands.render import explanation
 from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse, ProblemBody
 from app.store.codec import encode
-from tests.records import AS_OF_MS, agent_record, agent_view, row
+from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
 from tests.routes.serving import FakeStore, Served, decoded, http_scope, part, talk
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -123,7 +123,7 @@ def test_explain_shows_a_summary_that_no_decision_counts(served: Served) -> None
     """What a manager made of the others is there to read, and changes nothing else."""
     manager = AgentView("manager", "summary", -1.0, 1.0, AS_OF_MS)
     for symbol, views in (("AAPL", (agent_view("a", 0.5),)), ("IBM", (agent_view("a", 0.5), manager))):
-        served.store.put(row(symbol)._replace(agents=encode(agent_record(symbol, views=views))))
+        served.store.put(replaced(row(symbol), agents=encode(agent_record(symbol, views=views))))
     first, second = served.decide("AAPL", explain=True), served.decide("IBM", explain=True)
     assert isinstance(second.views, tuple)
     assert [(each.agent, each.status, each.view) for each in second.views] == [("a", "view", 0.5), ("manager", "summary", -1.0)]
@@ -134,7 +134,7 @@ def test_explain_shows_a_summary_that_no_decision_counts(served: Served) -> None
 def test_explain_shows_each_agent_s_word_with_a_bounded_excerpt(served: Served) -> None:
     """Views, abstentions and reasoning can be read; whoever wrote the record, the excerpt is bounded."""
     long = AgentView("talker", "view", 0.5, 0.5, AS_OF_MS, "m", "x" * 5000)
-    served.store.put(row("AAPL")._replace(agents=encode(agent_record("AAPL", views=(long, agent_view("quiet", None))))))
+    served.store.put(replaced(row("AAPL"), agents=encode(agent_record("AAPL", views=(long, agent_view("quiet", None))))))
     answer = served.decide(explain=True)
     assert isinstance(answer.views, tuple)
     assert [(each.agent, each.status, each.view) for each in answer.views] == [
@@ -210,7 +210,7 @@ def test_by_a_setting_a_live_price_that_is_not_believed_is_ignored_and_the_answe
 
 def test_a_live_price_without_bars_to_carry_on_is_ignored_and_the_answer_says_so(served: Served) -> None:
     """Of a symbol without prices, or with bars that are too old: the decision is what it is without the live price."""
-    served.store.put(row("NEW")._replace(price_as_of_ms=None, price=None))
+    served.store.put(replaced(row("NEW"), price=None, history=None))
     answer, plain = served.decide("NEW", price=3.5), served.decide("NEW")
     assert (answer.inputs.price.status, answer.score) == ("missing", plain.score)
     assert answer.inputs.price.live_price_ignored == "3.5; there are no bars, or none that count, for it to carry on"

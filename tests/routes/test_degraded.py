@@ -5,7 +5,7 @@ import pytest
 
 from app.payloads import DecideResponse
 from app.store.codec import encode
-from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, row
+from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row
 from tests.routes.serving import FakeStore, Served, decoded, down
 
 
@@ -102,7 +102,7 @@ def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
 def test_a_record_of_another_schema_is_missing_and_not_misread(served: Served) -> None:
     """A record with another fingerprint counts as not there; the agents decide alone."""
     old = msgspec.structs.replace(price_record("AAPL"), schema="0" * 16)
-    served.store.put(row("AAPL")._replace(price=encode(old)))
+    served.store.put(replaced(row("AAPL"), price=encode(old)))
     answer = served.decide()
     assert answer.inputs.price.status == "missing"
     assert (answer.fallback.level, answer.fallback.reason) == ("agents_only", "price_schema_mismatch")
@@ -110,7 +110,7 @@ def test_a_record_of_another_schema_is_missing_and_not_misread(served: Served) -
 
 def test_a_corrupt_record_is_an_error_and_the_other_input_decides(served: Served) -> None:
     """Bytes that are no record leave what is left to decide."""
-    served.store.put(row("AAPL")._replace(agents=b"\xc1garbage"))
+    served.store.put(replaced(row("AAPL"), agents=b"\xc1garbage"))
     answer = served.decide()
     assert answer.inputs.agents.status == "error"
     assert (answer.fallback.level, answer.fallback.reason) == ("price_only", "agents_corrupt")
@@ -119,7 +119,7 @@ def test_a_corrupt_record_is_an_error_and_the_other_input_decides(served: Served
 def test_a_record_spoilt_after_it_was_read_leaves_the_earlier_one_to_decide(served: Served) -> None:
     """The decision is the same as before, and says that its price input is not the newest, and why."""
     before = served.decide()
-    served.store.put(row("AAPL")._replace(price=b"\xc1garbage"))
+    served.store.put(replaced(row("AAPL"), price=b"\xc1garbage"))
     served.clock.now += 61.0
     answer = served.decide()
     assert (answer.action, answer.cache.tier) == (before.action, "l2")
@@ -131,9 +131,9 @@ def test_hold_abstention_failure_and_absence_stay_distinct(served: Served) -> No
     """A caller can tell an agent that said nothing from one that broke and from none at all."""
     abstained = encode(agent_record("AAPL", views=(agent_view("a", None),)))
     failed = encode(agent_record("IBM", views=(failed_view("a"), agent_view("b", None))))
-    served.store.put(row("AAPL")._replace(agents=abstained))
-    served.store.put(row("IBM")._replace(agents=failed))
-    served.store.put(row("MSFT")._replace(agents=None))
+    served.store.put(replaced(row("AAPL"), agents=abstained))
+    served.store.put(replaced(row("IBM"), agents=failed))
+    served.store.put(replaced(row("MSFT"), agents=None))
     answers = {symbol: served.decide(symbol) for symbol in ("AAPL", "IBM", "MSFT")}
     assert {symbol: each.fallback.reason for symbol, each in answers.items()} == {
         "AAPL": "agents_abstained",

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
-from tests.records import PLAIN_VALUES, row
+from tests.records import PLAIN_VALUES, replaced, row
 from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
 
 _MANY = [f"S{number:04}" for number in range(2500)]
@@ -38,8 +38,8 @@ def test_agents_features_are_the_summary_a_decision_uses(served: Served) -> None
 
 def test_a_missing_record_gives_nulls_and_a_status(served: Served) -> None:
     """What is not there is null, and the status says that it is missing."""
-    served.store.put(row("AAPL")._replace(agents=None))
-    served.store.put(row("IBM")._replace(price=None))
+    served.store.put(replaced(row("AAPL"), agents=None))
+    served.store.put(replaced(row("IBM"), price=None))
     without_agents = decoded(served.get("/features/AAPL"), FeaturesResponse)
     assert without_agents.inputs.agents.status == "missing"
     assert without_agents.values[len(PRICE_FEATURES) :] == (None,) * len(AGENT_FEATURES)

@@ -73,9 +73,9 @@ def test_a_store_that_fails_between_the_two_looks_is_503() -> None:
     """Whether the symbol is loaded cannot be told then."""
 
     class Failing(FakeStore):
-        async def history(self, symbol: str) -> bytes | None:
+        async def record(self, kind: str, key: str) -> bytes | None:
             self.fault = down()
-            del symbol
+            del kind, key
             return None
 
     with Served(Failing()) as served:
@@ -109,10 +109,10 @@ def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
             super().__init__()
             self.gate = asyncio.Event()
 
-        async def history(self, symbol: str) -> bytes | None:
+        async def record(self, kind: str, key: str) -> bytes | None:
             """When it may."""
             await self.gate.wait()
-            return await super().history(symbol)
+            return await super().record(kind, key)
 
     store = Held()
     with Served(store) as served:
@@ -120,7 +120,7 @@ def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
 
         async def work() -> None:
             with pytest.raises(Problem) as raised:
-                await served.parts.decider.from_store(lambda: store.history("AAPL"), 0.001)
+                await served.parts.decider.from_store(lambda: store.record("history", "AAPL"), 0.001)
             assert (raised.value.status, admission.in_flight) == (503, 1)
             store.gate.set()
             for _ in range(5):

@@ -10,9 +10,9 @@ from app.errors import StoreError
 from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionResponse
 from app.store.codec import encode
-from app.store.protocol import Changes, Row
+from app.store.protocol import Changes
 from app.version import VERSION
-from tests.records import AS_OF_MS, price_record, run_info
+from tests.records import AS_OF_MS, make_row, price_record, run_info
 from tests.routes.serving import FakeStore, Served, decoded, down
 
 _YEAR_MS = 365 * 86_400_000
@@ -171,7 +171,7 @@ def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
     record = price_record(as_of_ms=as_of_ms)
     monthly = msgspec.structs.replace(record, due_ms=tuple(as_of_ms + 30 * 86_400_000 * number for number in range(1, 6)))
     store = FakeStore(symbols=(), info=run_info(as_of_ms=as_of_ms))
-    store.put(Row("AAPL", as_of_ms, encode(monthly), None, None))
+    store.put(make_row("AAPL", as_of_ms, encode(monthly), None, None))
     with Served(store, clock="wall") as served:
         assert _health(served).reason is not None
         assert served.decide("AAPL").inputs.price.status == "present"
@@ -182,7 +182,7 @@ def test_under_replay_a_record_that_is_later_than_the_run_says_moves_the_clock_a
     """Everything would else be of age 0, and the server in good health."""
     store = _Changing(symbols=(), info=run_info(as_of_ms=5))
     for symbol, as_of_ms in (("AAPL", AS_OF_MS), ("IBM", AS_OF_MS - 3_600_000)):
-        store.put(Row(symbol, as_of_ms, encode(price_record(symbol=symbol, as_of_ms=as_of_ms)), None, None))
+        store.put(make_row(symbol, as_of_ms, encode(price_record(symbol=symbol, as_of_ms=as_of_ms)), None, None))
     with Served(store) as served:
         served.decide("AAPL")
         assert served.decide("IBM").inputs.price.age_s == 3600.0

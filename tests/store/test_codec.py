@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.records import AGENTS, HISTORY, KINDS, PRICE
 from app.domain.vector import (
     AS_OF_MAX_MS,
     DUE_BARS,
@@ -22,7 +23,7 @@ from app.domain.vector import (
     history_record_fault,
 )
 from app.errors import RecordError
-from app.store.codec import decode_agents, decode_history, decode_price, encode
+from app.store.codec import decode, encode
 from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, history_record, price_record
 
 _times = st.integers(0, AS_OF_MAX_MS - 1)
@@ -57,16 +58,16 @@ def _histories(draw: st.DrawFn) -> HistoryRecord:
 @given(_price_records(), _agent_records(), _histories())
 def test_what_was_encoded_is_decoded(price: PriceRecord, agents: AgentRecord, history: HistoryRecord) -> None:
     """Every valid record survives the way to bytes and back, bit for bit."""
-    assert decode_history(encode(history), "AAPL") == history
-    assert decode_price(encode(price), "AAPL") == price
-    assert decode_agents(encode(agents), "AAPL") == agents
+    assert decode(HISTORY, encode(history), "AAPL") == history
+    assert decode(PRICE, encode(price), "AAPL") == price
+    assert decode(AGENTS, encode(agents), "AAPL") == agents
 
 
 def _must_be_refused(raw: bytes) -> str:
     reasons = set()
-    for decode in (decode_price, decode_agents, decode_history):
+    for kind in KINDS.all:
         with pytest.raises(RecordError) as refused:
-            decode(raw, "AAPL")
+            decode(kind, raw, "AAPL")
         reasons.add(refused.value.reason)
     assert reasons <= {"corrupt", "schema_mismatch"}
     return reasons.pop()
@@ -92,7 +93,7 @@ def test_a_damaged_history_is_refused_or_still_valid(data: st.DataObject) -> Non
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:
-        record = decode_history(bytes(raw), "AAPL")
+        record = decode(HISTORY, bytes(raw), "AAPL")
     except RecordError:
         return
     assert (record.symbol, record.schema, history_record_fault(record)) == ("AAPL", HISTORY_SCHEMA, None)
@@ -104,12 +105,12 @@ def test_a_damaged_record_is_refused_or_still_valid(whole: bytes, data: st.DataO
     raw = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    for decode in (decode_price, decode_agents):
+    for kind in KINDS.inputs:
         try:
-            record = decode(bytes(raw), "AAPL")
+            record = decode(kind, bytes(raw), "AAPL")
         except RecordError:
             continue
-        assert (record.symbol, record.schema) == ("AAPL", SCHEMA)
+        assert (record.symbol, record.schema) == ("AAPL", kind.schema)
         if isinstance(record, PriceRecord):
             assert all(value is None or math.isfinite(value) for value in record.values)
 
@@ -138,7 +139,7 @@ def test_a_record_of_another_vector_is_a_mismatch_and_not_misread() -> None:
 def test_a_price_record_that_breaks_a_rule_is_corrupt(record: PriceRecord) -> None:
     """Counts, finite numbers, times and the symbol are checked, types alone are not enough."""
     with pytest.raises(RecordError, match="corrupt"):
-        decode_price(encode(record), "AAPL")
+        decode(PRICE, encode(record), "AAPL")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_price_record_that_breaks_a_rule_is_corrupt(record: PriceRecord) -> No
 def test_an_agent_record_that_breaks_a_rule_is_corrupt(record: AgentRecord) -> None:
     """A view without a value, a value without a view, numbers out of range, impossible times, another's symbol."""
     with pytest.raises(RecordError, match="corrupt"):
-        decode_agents(encode(record), "AAPL")
+        decode(AGENTS, encode(record), "AAPL")
 
 
 def test_names_and_order_have_this_fingerprint() -> None:
@@ -174,12 +175,12 @@ def test_a_history_of_another_layout_is_a_mismatch_and_leaves_the_vector_alone()
     assert _must_be_refused_as_history(encode(foreign)) == "schema_mismatch"
     assert _must_be_refused_as_history(encode(history_record(symbol="MSFT"))) == "corrupt"
     with pytest.raises(RecordError, match="schema_mismatch"):
-        decode_price(encode(history_record()), "AAPL")
+        decode(PRICE, encode(history_record()), "AAPL")
 
 
 def _must_be_refused_as_history(raw: bytes) -> str:
     with pytest.raises(RecordError) as refused:
-        decode_history(raw, "AAPL")
+        decode(HISTORY, raw, "AAPL")
     return refused.value.reason
 
 
@@ -188,9 +189,9 @@ def test_a_record_of_more_agents_than_a_decision_looks_at_has_the_newest() -> No
     old = [agent_view(f"old-{number}", 0.1, AS_OF_MS - 1) for number in range(300)]
     new = [agent_view(f"new-{number:03}", 0.1, AS_OF_MS, confidence=number / 200) for number in range(VIEWS_MAX + 20)]
     record = agent_record(views=(*old, *new))
-    kept = decode_agents(encode(record), "AAPL").views
+    kept = decode(AGENTS, encode(record), "AAPL").views
     assert [each.agent for each in kept] == [f"new-{number:03}" for number in range(20, VIEWS_MAX + 20)]
     alike = agent_record(views=tuple(agent_view(f"agent-{number:03}", 0.1) for number in reversed(range(2 * VIEWS_MAX))))
-    assert {each.agent for each in decode_agents(encode(alike), "AAPL").views} == {
+    assert {each.agent for each in decode(AGENTS, encode(alike), "AAPL").views} == {
         f"agent-{number:03}" for number in range(VIEWS_MAX)
     }

@@ -23,7 +23,7 @@ def _mode(path: Path) -> int:
 def _publish(path: Path, *, is_closed: bool = True) -> EmbeddedStore:
     async def work() -> EmbeddedStore:
         store = EmbeddedStore(path)
-        await store.publish([row("A")], run_info())
+        await store.publish_run([row("A")], run_info())
         await store.get_many(["A"])
         if is_closed:
             await store.close()

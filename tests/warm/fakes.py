@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.domain.records import AGENTS, KINDS, PRICE
 from app.domain.vector import AgentView, PriceRecord
 from app.errors import StoreError
-from app.store.codec import decode_agents, decode_price
+from app.store.codec import decode
 from app.store.protocol import Changes, Published, Row, RunInfo, Stored, Withdrawn
+from tests.records import raw_of
 from warm.__main__ import main
 from warm.calendar.sessions import open_session
 from warm.files.agents.tally import STATUSES
@@ -44,25 +46,27 @@ class FakeStore:
         self.publications = 0
         self.closed = False
 
-    async def publish(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
+    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
         """Never backwards, all at once."""
         if self.fails:
             raise StoreError("unreachable", "told to fail")
         self.publications += 1
         written = kept_newer = pruned = 0
         for row in rows:
-            old = self.records.get(row.symbol, Row(row.symbol, None, None, None, None))
-            price, agents, history = old[1:3], old[3:5], old.history
-            if row.price_as_of_ms is not None:
-                newer = old.price_as_of_ms is not None and old.price_as_of_ms > row.price_as_of_ms
-                kept_newer, written = kept_newer + newer, written + (not newer)
-                price = price if newer else row[1:3]
-                history = history if newer else row.history
-            if row.agents_as_of_ms is not None:
-                newer = old.agents_as_of_ms is not None and old.agents_as_of_ms > row.agents_as_of_ms
-                kept_newer, written = kept_newer + newer, written + (not newer)
-                agents = agents if newer else row[3:5]
-            self.records[row.symbol] = Row(row.symbol, *price, *agents, history)
+            held = dict(self.records.get(row.symbol, Row(row.symbol, {})).records)
+            for kind in ("price", "agents"):
+                new = row.records.get(kind)
+                if new is None:
+                    continue
+                if kind in held and held[kind].as_of_ms > new.as_of_ms:
+                    kept_newer += 1
+                    continue
+                written += 1
+                held[kind] = new
+                if kind == "price":
+                    held.pop("history", None)
+                    held |= {"history": row.records["history"]} if "history" in row.records else {}
+            self.records[row.symbol] = Row(row.symbol, held)
         if prune:
             for symbol in self.records.keys() - {row.symbol for row in rows}:
                 del self.records[symbol]
@@ -75,26 +79,27 @@ class FakeStore:
         assert not symbols
         gone = []
         for symbol, row in list(self.records.items()):
-            of_run = decode_price(row.price, symbol).run == run if row.price else False
-            agents_of_run = decode_agents(row.agents, symbol).run == run if row.agents else False
-            if of_run:
-                row = row._replace(price_as_of_ms=None, price=None, history=None)  # noqa: PLW2901 - the row that is left
-            if agents_of_run:
-                row = row._replace(agents_as_of_ms=None, agents=None)  # noqa: PLW2901 - as above
-            if of_run or agents_of_run:
+            lost = [
+                each.name
+                for kind in KINDS.of_runs
+                if kind.name in row.records and decode(kind, row.records[kind.name].value, symbol).run == run
+                for each in (kind, *KINDS.parts_of(kind))
+            ]
+            if lost:
                 gone.append(symbol)
-                self.records[symbol] = row
-                if row.price is None and row.agents is None:
+                left = {kind: record for kind, record in row.records.items() if kind not in lost}
+                self.records[symbol] = Row(symbol, left)
+                if not left:
                     del self.records[symbol]
-        return Withdrawn(tuple(sorted(gone)), 0, 0, (run,), (), len(self.records), 0, "", "", "")
+        return Withdrawn(tuple(sorted(gone)), {}, (run,), (), len(self.records), 0, "", "", "")
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
         """Not asked by the warm job."""
         raise NotImplementedError
 
-    async def history(self, symbol: str) -> bytes | None:
+    async def record(self, kind: str, key: str) -> bytes | None:
         """As it was published."""
-        return self.records[symbol].history
+        return raw_of(self.records[key], kind)
 
     async def run_info(self) -> RunInfo | None:
         """The last publication's."""
@@ -125,14 +130,14 @@ class FakeStore:
 
     def price(self, symbol: str) -> PriceRecord:
         """The price record of ``symbol``, decoded and checked as the server does."""
-        raw = self.records[symbol].price
+        raw = raw_of(self.records[symbol], "price")
         assert raw is not None
-        return decode_price(raw, symbol)
+        return decode(PRICE, raw, symbol)
 
     def views(self, symbol: str, run: str | None = None) -> dict[str, AgentView]:
         """The agent views of ``symbol`` by agent; those of ``run`` alone if it is given."""
-        raw = self.records[symbol].agents
-        record = None if raw is None else decode_agents(raw, symbol)
+        raw = raw_of(self.records[symbol], "agents")
+        record = None if raw is None else decode(AGENTS, raw, symbol)
         return {} if record is None or run not in (None, record.run) else {view.agent: view for view in record.views}
 
 

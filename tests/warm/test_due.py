@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.evidence import Evidence
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.staleness import Limits
+from tests.records import evidence_of
 from tests.warm.fakes import HEADER, put, utc, warm
 from warm.calendar.due import due_ms
 from warm.calendar.intervals import Market
@@ -105,7 +105,7 @@ def status(folder: Path, symbol: str, stamps: list[str], now_ms: int) -> str:
     outcome = warm("--prices", path, now_ms=now_ms)
     assert outcome.code == 0, outcome.report
     limits = Limits(price_ms=0.0, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=_DAY_MS, price_bars=2)
-    return Policy(HYBRID_1, limits).judge(Evidence(outcome.store.price(symbol), None), now_ms).price_status
+    return Policy(HYBRID_1, limits).judge(evidence_of(outcome.store.price(symbol), None), now_ms).statuses[0]
 
 
 HOURS = [f"2024-03-05T{hour:02}:00:00Z" for hour in range(24)]

@@ -12,9 +12,11 @@ import msgspec
 import polars as pl
 import pytest
 
+from app.domain.records import HISTORY, KINDS
 from app.domain.vector import PRICE_NAMES
-from app.store.codec import decode_agents, decode_history, decode_price
+from app.store.codec import decode
 from app.store.protocol import Row
+from tests.records import raw_of
 from tests.warm.fakes import (
     HEADER,
     LAST_CLOSE_MS,
@@ -37,9 +39,8 @@ ROOT = Path(__file__).parents[2]
 
 def content(row: Row) -> tuple[object, ...]:
     """A row's records without the run and the time of loading, which differ between runs."""
-    price = decode_price(row.price, row.symbol) if row.price else None
-    agents = decode_agents(row.agents, row.symbol) if row.agents else None
-    return tuple(each and msgspec.structs.replace(each, run="", loaded_at_ms=0) for each in (price, agents))
+    decided = [decode(kind, row.records[kind.name].value, row.symbol) for kind in KINDS.inputs if kind.name in row.records]
+    return tuple(msgspec.structs.replace(each, run="", loaded_at_ms=0) for each in decided)
 
 
 def test_the_sample_warms_into_both_records_of_every_symbol() -> None:
@@ -73,15 +74,14 @@ def test_a_history_has_the_last_120_bars_that_are_over() -> None:
     """Their closes as the record's own, adjusted; they end with the bar that the record is as of."""
     store = warm("--prices", SAMPLE_PRICES).store
     for symbol, published in store.records.items():
-        assert published.history is not None
-        history, price = decode_history(published.history, symbol), store.price(symbol)
+        history, price = decode(HISTORY, published.records["history"].value, symbol), store.price(symbol)
         assert (history.as_of_ms, history.run, history.interval_s) == (price.as_of_ms, "run-1", 86_400)
         assert (len(history.times_ms), history.times_ms[-1]) == (120, price.as_of_ms)
         values = dict(zip(PRICE_NAMES, price.values, strict=True))
         assert history.closes[-1] == values["close"]
         assert history.closes[-5] == values["close_lag_4"]
         assert max(history.closes[-60:]) == pytest.approx(values["close"] / (1 + (values["drawdown_60"] or 0.0)))
-    aapl = decode_history(store.records["AAPL"].history or b"", "AAPL")
+    aapl = decode(HISTORY, raw_of(store.records["AAPL"], "history") or b"", "AAPL")
     assert datetime.fromtimestamp(aapl.times_ms[0] / 1000, UTC).date().isoformat() == "2012-09-06"
 
 
@@ -90,10 +90,10 @@ def test_a_history_of_few_bars_has_them_all_and_none_of_the_future(tmp_path: Pat
     path = write_csv(tmp_path / "p.csv", good_rows(150, "AAA") + good_rows(7, "BBB"))
     store = warm("--prices", path, "--as-of", "2012-01-05").store
     for symbol in ("AAA", "BBB"):
-        history = decode_history(store.records[symbol].history or b"", symbol)
+        history = decode(HISTORY, raw_of(store.records[symbol], "history") or b"", symbol)
         assert [datetime.fromtimestamp(each / 1000, UTC).day for each in history.times_ms] == [1, 2, 3, 4, 5]
         assert history.closes == (100.0, 100.0, 100.0, 103.0, 103.0)
-    whole = decode_history(warm("--prices", path).store.records["AAA"].history or b"", "AAA")
+    whole = decode(HISTORY, raw_of(warm("--prices", path).store.records["AAA"], "history") or b"", "AAA")
     assert len(whole.times_ms) == 120
 
 
@@ -102,7 +102,7 @@ def test_a_history_counts_in_bytes_and_not_as_a_record() -> None:
     outcome = warm("--prices", SAMPLE_PRICES)
     rows = outcome.store.records.values()
     assert outcome.report["written"] == 5
-    assert outcome.report["bytes"] == sum(len(each.price or b"") + len(each.history or b"") for each in rows)
+    assert outcome.report["bytes"] == sum(len(found.value) for each in rows for found in each.records.values())
 
 
 def test_of_more_agents_than_a_decision_looks_at_the_newest_are_kept_and_the_others_told(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_agents_of_a_symbol_without_prices_get_a_record_of_their_own(tmp_path: P
     """The server can then fall back to agents only."""
     (tmp_path / "n.csv").write_text("symbol,as_of,agent,view\nNEW,2012-01-05,x,0.5\nNEW,2014-01-01,x,-0.5\n", encoding="utf-8")
     store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(70)), "--agents", tmp_path / "n.csv").store
-    assert store.records["NEW"].price is None
+    assert raw_of(store.records["NEW"], "price") is None
     assert store.views("NEW")["x"].view == -0.5
 
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import polars as pl
 
+from app.domain.records import AGENTS, HISTORY, PRICE
 from app.domain.vector import (
+    AGENTS_SCHEMA,
     HISTORY_BARS,
     HISTORY_SCHEMA,
     PRICE_NAMES,
-    SCHEMA,
+    PRICE_SCHEMA,
     AgentRecord,
     AgentView,
     HistoryRecord,
@@ -19,7 +21,7 @@ from app.domain.vector import (
     newest_views,
 )
 from app.store.codec import encode
-from app.store.protocol import Row
+from app.store.protocol import Row, Written
 from warm.calendar.due import due_ms
 from warm.calendar.intervals import INTERVALS, Market
 from warm.calendar.sessions import Session
@@ -64,28 +66,21 @@ def build_vectors(
         finite = tuple(value if value is not None and math.isfinite(value) else None for value in values)
         market = markets[symbol]
         due = due_ms(symbol, as_of_ms, market, session.of(symbol))
-        prices[symbol] = PriceRecord(SCHEMA, as_of_ms, loaded_at_ms, run, symbol, INTERVALS[market.interval], finite, due)
-    histories: dict[str, bytes] = {}
+        prices[symbol] = PriceRecord(PRICE_SCHEMA, as_of_ms, loaded_at_ms, run, symbol, INTERVALS[market.interval], finite, due)
+    histories: dict[str, Written] = {}
     for symbol, times_ms, last in closes.select("symbol", "times_ms", "closes").iter_rows():
         head = HISTORY_SCHEMA, times_ms[-1], loaded_at_ms, run, symbol, INTERVALS[markets[symbol].interval]
-        histories[symbol] = encode(HistoryRecord(*head, tuple(times_ms), tuple(last)))
-    agents = _agent_records(views, run, loaded_at_ms)
+        histories[symbol] = Written(times_ms[-1], encode(HistoryRecord(*head, tuple(times_ms), tuple(last))))
+    made: Mapping[str, Mapping[str, PriceRecord | AgentRecord]] = {
+        PRICE.name: prices,
+        AGENTS.name: _agent_records(views, run, loaded_at_ms),
+    }
     rows = []
-    for symbol in sorted(prices.keys() | agents.keys()):
-        price, agent = prices.get(symbol), agents.get(symbol)
-        rows.append(
-            Row(
-                symbol,
-                price.as_of_ms if price else None,
-                encode(price) if price else None,
-                agent.as_of_ms if agent else None,
-                encode(agent) if agent else None,
-                histories.get(symbol),
-            )
-        )
-    stamps = [stamp for row in rows for stamp in (row.price_as_of_ms, row.agents_as_of_ms) if stamp is not None]
-    size = sum(len(row.price or b"") + len(row.agents or b"") + len(row.history or b"") for row in rows)
-    return Vectors(rows, max(stamps), size)
+    for symbol in sorted(set[str]().union(*made.values())):
+        records = {kind: Written(some[symbol].as_of_ms, encode(some[symbol])) for kind, some in made.items() if symbol in some}
+        rows.append(Row(symbol, records | ({HISTORY.name: histories[symbol]} if symbol in histories else {})))
+    written = [record for row in rows for record in row.records.values()]
+    return Vectors(rows, max(each.as_of_ms for each in written), sum(len(each.value) for each in written))
 
 
 SOURCE_MAX = 4096
@@ -115,6 +110,8 @@ def _agent_records(views: pl.DataFrame, run: str, loaded_at_ms: int) -> dict[str
             )
         )
     return {
-        symbol: AgentRecord(SCHEMA, max(each.as_of_ms for each in found), loaded_at_ms, run, symbol, newest_views(tuple(found)))
+        symbol: AgentRecord(
+            AGENTS_SCHEMA, max(each.as_of_ms for each in found), loaded_at_ms, run, symbol, newest_views(tuple(found))
+        )
         for symbol, found in grouped.items()
     }

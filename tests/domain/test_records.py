@@ -1,0 +1,48 @@
+"""The table of kinds: what may stand in it, and what each kind says of its records."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from app.domain.records import AGENTS, HISTORY, KINDS, PRICE, Kind, Kinds
+from tests.moods import MOOD, WITH_MOODS
+
+
+def test_each_kind_has_a_fingerprint_of_its_own() -> None:
+    """So a change of one kind makes nobody warm the others again. If one differs from what stands here, say so in the CHANGELOG:
+    records of that kind must be warmed again.
+    """
+    assert {each.name: each.schema for each in KINDS.all} == {
+        "price": "90a3019e5cbb177b",
+        "agents": "e9b0c3383490781f",
+        "history": "39ed2f9016b7040c",
+    }
+    assert (PRICE.formerly, AGENTS.formerly, HISTORY.formerly) == (("58da68e1fd2ee18c",), ("58da68e1fd2ee18c",), ())
+
+
+def test_the_table_tells_inputs_runs_and_parts_apart() -> None:
+    """Everybody else asks it, and names no kind."""
+    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS), (PRICE, AGENTS), ())
+    assert (KINDS.parts_of(PRICE), KINDS.parts_of(AGENTS)) == ((HISTORY,), ())
+    assert (WITH_MOODS.inputs, WITH_MOODS.of_runs, WITH_MOODS.carried) == ((PRICE, AGENTS, MOOD), (PRICE, AGENTS), (MOOD,))
+    assert WITH_MOODS.unread("absent").troubles == ("absent",) * 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (replace(MOOD, name="a-b"), "kind 'a-b', 'moods'; allowed: small letters"),
+        (replace(MOOD, plural="x;"), "'x;'; allowed: small letters"),
+        (replace(MOOD, name="price"), "two kinds have one name"),
+        (replace(MOOD, part_of="price"), "is part of 'price'; allowed: of a whole one"),
+        (replace(HISTORY, name="more", part_of="history"), "is part of 'history'; allowed"),
+        (replace(MOOD, decoder=PRICE.decoder), "kind 'mood' begins with .*; allowed: .*'sequence'"),  # type: ignore[arg-type]
+        (replace(MOOD, life_ms=None), "'mood' is an input; allowed"),
+        (replace(MOOD, scope="global"), "'mood' is an input; allowed"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused(wrong: Kind[msgspec.Struct], says: str) -> None:
+    """When it is made, and not when a record comes."""
+    with pytest.raises(ValueError, match=says):
+        Kinds(PRICE, AGENTS, HISTORY, wrong)

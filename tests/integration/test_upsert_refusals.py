@@ -1,0 +1,58 @@
+"""Records that cannot be stored by themselves are refused, by name, and nothing is written."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.domain.records import AGENTS, PRICE
+from app.domain.vector import AS_OF_MAX_MS
+from app.store.codec import encode
+from app.store.protocol import VALUE_MAX_BYTES, Record
+from tests.integration.upserting import LiveStore, Place
+from tests.moods import mood, mood_record
+from tests.records import agent_record, history_record, price_record
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty store of each kind."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    return Place(url, tmp_path / "store.sqlite3")
+
+
+_LONG = encode(msgspec.structs.replace(mood_record("A"), run="r" * VALUE_MAX_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (Record("dream", "A", b""), "kind 'dream' of 'A': there is none; allowed: price, agents, history, mood, model"),
+        (Record("mood", "a", mood().value), "mood of 'a': its key is no symbol; allowed: 1 to 32 of"),
+        (Record("model", "A", b"1"), "model of 'A': its key cannot be one; allowed: 1 to 64 of a-z"),
+        (Record("mood", "A", b""), f"mood of 'A': it has 0 bytes; allowed: 1 to {VALUE_MAX_BYTES}"),
+        (Record("mood", "A", _LONG), f"mood of 'A': it has {len(_LONG)} bytes; allowed: 1 to {VALUE_MAX_BYTES}"),
+        (Record("mood", "A", b"\xc1"), "mood of 'A': it does not begin as a record does: "),
+        (Record("mood", "A", encode(price_record("A"))), "mood of 'A': it does not begin as a record does: "),
+        (
+            Record("price", "A", encode(agent_record("A"))),
+            f"price of 'A': its schema is '{AGENTS.schema}'; allowed: '{PRICE.schema}'",
+        ),
+        (mood("A", AS_OF_MAX_MS), f"mood of 'A': its times are {AS_OF_MAX_MS} and {AS_OF_MAX_MS + 1000}; allowed: 0 to"),
+        (mood("A", sequence=2**53), f"mood of 'A': its sequence is {2**53}; allowed: 0 to {2**53 - 1}"),
+        (
+            Record("history", "A", encode(history_record("A"))),
+            "history of A: it comes alone; allowed: with the price that it is a part",
+        ),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_by_name_and_nothing_is_written(record: Record, told: str, place: Place) -> None:
+    """Whatever else comes with it."""
+
+    async def work(store: LiveStore) -> None:
+        with pytest.raises(ValueError, match=re.escape(told)):
+            await store.upsert([mood("B"), record])
+        assert await store.run_info() is None
+
+    place.run(work)
