@@ -8,10 +8,7 @@ that fails refuse the first write of a script and no later one.
 
 from app.domain.vector import AS_OF_MAX_MS
 
-# KEYS: the set, the hash, the stream, then a key for each record.
-# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms,
-# value and history for each record (empty: none; it is a part of the price record, and not counted).
-PUBLISH = """
+CHECKED = """
 for index, wanted in ipairs({'set', 'hash', 'stream'}) do
   local found = redis.call('TYPE', KEYS[index]).ok
   if found ~= 'none' and found ~= wanted then
@@ -26,7 +23,15 @@ for index, wanted in ipairs({'set', 'hash', 'stream'}) do
     end
   end
 end
+"""
+"""Refuses a set, a hash and a stream (KEYS) of other types, and a stream that has no id left."""
 
+# KEYS: the set, the hash, the stream, then a key for each record.
+# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, then symbol, as_of_ms,
+# value and history for each record (empty: none; it is a part of the price record, and not counted).
+PUBLISH = (
+    CHECKED
+    + """
 -- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned integer, which msgpack
 -- writes in as few bytes as it needs. Anything else in its place counts as no record, and is replaced.
 local widths = {[0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8}
@@ -142,6 +147,7 @@ end
 redis.call('HSET', KEYS[2], 'symbols', redis.call('SCARD', KEYS[1]))
 return {#writes, kept, #gone, last}
 """.replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+)
 
 # As MGET, but for values that are longer than a record can be: of those as much as tells that they are. Redis answers with whole
 # values whatever their length, and three of 256 MB took 800 MB of the server's memory. A script is of one moment, as MGET is.

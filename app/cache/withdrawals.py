@@ -4,26 +4,15 @@ It looks at the header of every record there is, since what a run wrote is found
 of those that are left. All that can fail comes before the first write.
 """
 
+from app.cache.scripts import CHECKED
 from app.domain.vector import AS_OF_MAX_MS
 
 # KEYS: the set, the hash, the stream. ARGV: prefix, run (empty: none), kept changes, symbols a change, then symbols. The answer:
 # symbols, price records, agent records, runs, unknown symbols, symbols left, newest as_of_ms, its symbol, its run, change id.
-WITHDRAW = """
+WITHDRAW = (
+    CHECKED
+    + """
 local prefix, run, step = ARGV[1], ARGV[2], tonumber(ARGV[4])
-for index, wanted in ipairs({'set', 'hash', 'stream'}) do
-  local found = redis.call('TYPE', KEYS[index]).ok
-  if found ~= 'none' and found ~= wanted then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
-  end
-  if found == 'stream' then
-    local facts = redis.call('XINFO', 'STREAM', KEYS[index])
-    for at = 1, #facts, 2 do
-      if facts[at] == 'last-generated-id' and facts[at + 1] == '18446744073709551615-18446744073709551615' then
-        return redis.error_reply('ERR ' .. KEYS[index] .. ' has no id left')
-      end
-    end
-  end
-end
 
 -- Array header, 16 characters of schema, as_of, loaded_at, run. Numbers stand in as few bytes as they need. What has no such
 -- header is a record all the same, of no run and no time.
@@ -143,3 +132,4 @@ end
 return {changed, counts[':price'], counts[':agents'], runs, unknown, redis.call('SCARD', KEYS[1]),
   string.format('%.0f', newest.as_of), newest.symbol, newest.run, last}
 """.replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+)
