@@ -5,7 +5,6 @@ import math
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.applications import Starlette
@@ -26,7 +25,7 @@ from app.http.rules import Rules
 from app.observe.crew import Crew
 from app.observe.logs import Logs
 from app.observe.meters import Meters
-from app.options import Settings
+from app.options import Settings, store_place
 from app.parts import make_id
 from app.routes.console import console_page
 from app.routes.decisions import BatchRoute
@@ -164,10 +163,7 @@ def create_app(crew: Crew | None = None, worker: int = 0, constants: Constants =
     settings = load_settings()
     logs = Logs(level=settings.log_level, log_format=settings.log_format)
     store = open_store(
-        redis_url=settings.redis_url,
-        redis_password=settings.redis_password,
-        store_path=Path(settings.store_path),
-        key_prefix=settings.key_prefix,
+        **store_place(settings),
         read_timeout_s=max(1.0, 5.0 * settings.l2_timeout_ms / 1000.0),
         feed_wait_s=constants.feed_wait_ms / 1000.0,
     )

@@ -1,7 +1,8 @@
 """Every setting: name, type, default, range, effect; and which must fit each other. `app.settings` reads them."""
 
 from collections.abc import Collection
-from typing import Annotated, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -218,6 +219,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 2.0
     shutdown_grace_s: Annotated[int, Meta(ge=1, le=600, description="Seconds a worker may take to stop before it is ended.")] = 10
+
+
+class StorePlace(TypedDict):
+    """Where L2 is, as `app.store.opening.open_store` takes it."""
+
+    redis_url: str
+    redis_password: str
+    store_path: Path
+    key_prefix: str
+
+
+def store_place(settings: Settings) -> StorePlace:
+    """Where ``settings`` say that L2 is."""
+    return StorePlace(
+        redis_url=settings.redis_url,
+        redis_password=settings.redis_password,
+        store_path=Path(settings.store_path),
+        key_prefix=settings.key_prefix,
+    )
 
 
 def allowed_by(annotation: object) -> str:

@@ -109,6 +109,13 @@ class HttpConnection(http.client.HTTPConnection):
         self.sock = self._address.connect(self._timeout_s)
 
 
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def address_of(url: str) -> TcpAddress | UnixAddress:
     """What ``url`` says.
 

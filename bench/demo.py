@@ -9,7 +9,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import msgspec
 
 from app.arguments import new_parser, parse
 from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
+from bench.addresses import free_port
 
 if TYPE_CHECKING:
     # Imported where it is used: the extra brings it, and the help needs none.
@@ -78,13 +78,6 @@ class Caller:
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _environment(**settings: str) -> dict[str, str]:

@@ -50,7 +50,10 @@ def start(folder: Path, stack: ExitStack) -> dict[str, tuple[Process, str]]:
     """
     common = {"CLOCK": "replay", "API_KEY_SECRET": secrets.token_hex(32), "LOG_LEVEL": "error", "WORKERS": "1", "ACCESS": "off"}
     common |= {"HOST": "127.0.0.1", "DRAIN_S": "0", "REDIS_URL": "", "STORE_PATH": str(folder / "store.sqlite3")}
-    redis_url = start_redis(folder, stack)
+    redis_url = ""
+    if redis := start_redis(folder):
+        stack.callback(redis.stop)
+        redis_url = f"redis://{redis.address.host}"
     keys = {}
     for url in dict.fromkeys(("", redis_url)):
         data, store = ROOT / "data", common | {"REDIS_URL": url}

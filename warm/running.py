@@ -15,9 +15,9 @@ from rich.console import Console
 
 from app.domain.aliases import make_aliases
 from app.errors import SettingsError
-from app.options import Settings
+from app.options import Settings, store_place
 from app.setting_options import given_settings
-from app.settings import load_setting, settings_gone
+from app.settings import load_setting, refused, settings_gone
 from warm.arguments import MOMENT_RULE
 from warm.calendar.sessions import open_session, open_zone
 from warm.errors import InputRefused
@@ -25,7 +25,7 @@ from warm.explain import Others, explain
 from warm.files.memory import MB, MemoryBound
 from warm.files.names import parse_symbol
 from warm.files.recognise import parse_choice
-from warm.job import INTERRUPTED, PUBLISHED, REFUSED, USAGE, Options, run_job
+from warm.job import INTERRUPTED, PUBLISHED, REFUSED, Options, run_job
 from warm.publish import OpenStore, WarmStore
 from warm.report import Reporter, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
@@ -85,13 +85,7 @@ def settings_store(settings: Settings) -> WarmStore:
     """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
     from app.store.opening import open_store  # noqa: PLC0415
 
-    return open_store(
-        redis_url=settings.redis_url,
-        redis_password=settings.redis_password,
-        store_path=Path(settings.store_path),
-        key_prefix=settings.key_prefix,
-        read_timeout_s=_READ_S,
-    )
+    return open_store(**store_place(settings), read_timeout_s=_READ_S)
 
 
 def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
@@ -132,7 +126,7 @@ def start(
     try:
         options = parse_options(parser, arguments)
     except SettingsError as error:
-        return _wrong_settings(error)
+        return refused(error)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
     if arguments.watch:
@@ -143,7 +137,7 @@ def start(
     try:
         settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
     except SettingsError as error:
-        return _wrong_settings(error)
+        return refused(error)
     if arguments.explain is not None:
         with options.memory.watched(_end_explaining):
             others = Others(arguments.prices, arguments.agents)
@@ -186,15 +180,10 @@ def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given
     try:
         _settings(given_settings(arguments), needed=True)
     except SettingsError as error:
-        return _wrong_settings(error)
+        return refused(error)
     from warm.watch import main as watch  # noqa: PLC0415 - nobody else needs it
 
     return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
-
-
-def _wrong_settings(error: SettingsError) -> int:
-    sys.stderr.write("".join(f"{line}\n" for line in error.lines))
-    return USAGE
 
 
 def _end(tell: Callable[[], None]) -> None:

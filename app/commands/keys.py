@@ -14,16 +14,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 from app.arguments import new_parser, parse
 from app.domain.keys import NAME_RULE, SCOPES, SECRET_BYTES, Scope, decode_key, encode_key, is_key_id, is_name, make_key
 from app.domain.text import harmless
 from app.errors import SettingsError, StoreError
-from app.options import Settings
+from app.options import Settings, store_place
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import load_settings
+from app.settings import load_settings, refused
 from app.store.opening import open_store
 from app.store.patience import patiently
 from app.store.protocol import KeyStore
@@ -159,13 +158,7 @@ _COMMANDS: dict[str, Callable[[KeyStore, bytes, argparse.Namespace], Awaitable[i
 
 
 async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
-    store = open_store(
-        redis_url=settings.redis_url,
-        redis_password=settings.redis_password,
-        store_path=Path(settings.store_path),
-        key_prefix=settings.key_prefix,
-        read_timeout_s=_READ_S,
-    )
+    store = open_store(**store_place(settings), read_timeout_s=_READ_S)
     try:
         return await _COMMANDS[arguments.command](store, settings.api_key_secret.encode(), arguments)
     except StoreError as error:
@@ -181,9 +174,7 @@ def main(given: Sequence[str]) -> int:
     try:
         settings = load_settings(options=given_settings(arguments))
     except SettingsError as error:
-        for line in error.lines:
-            print(f"settings: {line}", file=sys.stderr)
-        return 2
+        return refused(error)
     if not settings.api_key_secret:
         allowed = "at least 32 characters (`openssl rand -hex 32`), the same for all servers"
         print(f"settings: API_KEY_SECRET is empty; allowed: {allowed}", file=sys.stderr)

@@ -28,7 +28,7 @@ from app.errors import SettingsError, StoreRefused
 from app.http.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
 from app.observe.logs import STDOUT
-from app.options import Settings
+from app.options import Settings, store_place
 from app.setting_options import add_gone, add_settings, given_settings
 from app.settings import (
     MULTIPROCESS_VARIABLE,
@@ -38,11 +38,11 @@ from app.settings import (
     load_settings,
     loaded_by_unit,
     multiprocess_dir,
+    refused,
     secret_files,
     settings_gone,
 )
 from app.store.opening import REDIS_CONNECTIONS, open_store
-from app.store.protocol import Store
 from app.strangers import strangers_told
 from app.unix_sockets import socket_path
 from app.withheld import withheld
@@ -223,16 +223,6 @@ def _traces_refusal() -> str | None:
     return traces_refusal()
 
 
-def _store(settings: Settings) -> Store:
-    return open_store(
-        redis_url=settings.redis_url,
-        redis_password=settings.redis_password,
-        store_path=Path(settings.store_path),
-        key_prefix=settings.key_prefix,
-        read_timeout_s=LOOK_S,
-    )
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The arguments: all settings."""
     made = new_parser("decide serve", "[--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
@@ -249,27 +239,25 @@ def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
         keys_wanted(settings)
         connections, warned = _connections(settings)
     except SettingsError as error:
-        for line in error.lines:
-            print(f"settings: {line}", file=sys.stderr)
-        return 2
+        return refused(error)
     lend_to_workers(options)
-    refused, told = None, ""
+    why_not, told = None, ""
     warnings = [*filter(None, [warned]), *strangers_told(os.environ), *settings_gone(options=options)]
     try:
         told = greeting(
             settings,
-            _store(settings),
+            open_store(**store_place(settings), read_timeout_s=LOOK_S),
             secret_files(options=options),
             by_unit=loaded_by_unit(),
             now_ms=time.time_ns() // 1_000_000,
             warn=warnings.append,
         )
     except StoreRefused as error:
-        refused = error.detail
-    if refused is None and settings.traces == "on":
-        refused = _traces_refusal()
-    if refused is not None:
-        print(f"settings: {refused}", file=sys.stderr)
+        why_not = error.detail
+    if why_not is None and settings.traces == "on":
+        why_not = _traces_refusal()
+    if why_not is not None:
+        print(f"settings: {why_not}", file=sys.stderr)
         return 2
     try:
         place = _place(settings)

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from app.arguments import new_parser, parse
 from app.domain.aliases import NO_ALIASES, Aliases, make_aliases
@@ -20,9 +19,9 @@ from app.domain.symbols import canonical_symbol
 from app.domain.text import harmless
 from app.domain.vector import SYMBOL_RULE, is_symbol
 from app.errors import SettingsError, StoreError
-from app.options import Settings
+from app.options import Settings, store_place
 from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import load_settings
+from app.settings import load_settings, refused
 from app.store.opening import open_store
 from app.store.patience import patiently
 from app.store.protocol import Withdrawn
@@ -104,13 +103,7 @@ def tell(done: Withdrawn, run: str, aliases: Aliases = NO_ALIASES) -> int:
 
 
 async def _withdraw(settings: Settings, arguments: argparse.Namespace) -> int:
-    store = open_store(
-        redis_url=settings.redis_url,
-        redis_password=settings.redis_password,
-        store_path=Path(settings.store_path),
-        key_prefix=settings.key_prefix,
-        read_timeout_s=_READ_S,
-    )
+    store = open_store(**store_place(settings), read_timeout_s=_READ_S)
     run: str = arguments.run or ""
     try:
         done = await patiently(partial(store.withdraw, symbols=arguments.symbols, run=run))
@@ -136,7 +129,5 @@ def main(given: Sequence[str]) -> int:
     try:
         settings = load_settings(options=given_settings(arguments))
     except SettingsError as error:
-        for line in error.lines:
-            print(f"settings: {line}", file=sys.stderr)
-        return 2
+        return refused(error)
     return asyncio.run(_withdraw(settings, arguments))

@@ -18,10 +18,6 @@ def _inverse(ratio: Spread | None) -> Spread:
     return ratio.inverse
 
 
-def _shown(value: Spread, unit: str = " ×", digits: int = 2) -> str:
-    return f"{value.median:,.{digits}f}{unit} [{value.low:,.{digits}f}, {value.high:,.{digits}f}]"
-
-
 def judge(tables: dict[str, Table], sizes: list[Size], steps: list[Step]) -> list[Goal]:
     """Each line of them."""
     return [*_hits(tables), *_others(tables), *_warming(steps), *_size(sizes)]
@@ -37,19 +33,19 @@ def _hits(tables: dict[str, Table]) -> list[Goal]:
         Goal(
             what="CPU of an L1 hit, against a constant reply on raw Granian",
             goal=f"at most {_HIT_CPU} ×",
-            found=f"{_shown(raw)}; against one that reads the body {_shown(body)}",
+            found=f"{raw.text(2, ' ×')}; against one that reads the body {body.text(2, ' ×')}",
             met=raw.median <= _HIT_CPU,
         ),
         Goal(
             what="throughput of hits, against FastAPI + Uvicorn + redis-py",
             goal=f"at least {_FASTAPI:g} ×",
-            found=_shown(fastapi),
+            found=fastapi.text(2, " ×"),
             met=fastapi.median >= _FASTAPI,
         ),
         Goal(
             what="1,000 connections, open loop at half of its own peak",
             goal=f"no error, p99 under {_OPEN_P99_MS:g} ms",
-            found=f"{calm.errors + calm.faults} errors, p99 {_shown(calm.p99_ms, ' ms')}",
+            found=f"{calm.errors + calm.faults} errors, p99 {calm.p99_ms.text(2, ' ms')}",
             met=calm.errors + calm.faults == 0 and calm.p99_ms.median < _OPEN_P99_MS,
         ),
     ]
@@ -73,7 +69,8 @@ def _others(tables: dict[str, Table]) -> list[Goal]:
         Goal(
             what="decisions a second in batches of 1,000, against single requests",
             goal=f"at least {_BATCH:g} ×",
-            found=f"{_shown(batch)} on one connection; {of_thousand.median / singles:.1f} × against 32 connections of singles",
+            found=f"{batch.text(2, ' ×')} on one connection; "
+            f"{of_thousand.median / singles:.1f} × against 32 connections of singles",
             met=batch.median >= _BATCH,
         ),
     ]
@@ -88,7 +85,7 @@ def _warming(steps: list[Step]) -> list[Goal]:
         Goal(
             what=f"warm job, {warm.symbols:,} symbols × {warm.bars:,} bars, to Redis",
             goal=f"under {_WARM_S:g} s and {_WARM_MB / 1000:g} GB (10,000 × 1,000)",
-            found=f"{_shown(warm.wall_s, ' s')}, {(warm.peak_mb or 0) / 1000:.2f} GB",
+            found=f"{warm.wall_s.text(2, ' s')}, {(warm.peak_mb or 0) / 1000:.2f} GB",
             met=warm.wall_s.median < _WARM_S and (warm.peak_mb or 0) < _WARM_MB,
         ),
         Goal(
@@ -113,7 +110,7 @@ def _size(sizes: list[Size]) -> list[Goal]:
         Goal(
             what=f"start to ready with {size.symbols:,} symbols in Redis",
             goal=f"under {_START_S:g} s (10,000)",
-            found=_shown(size.start_s, " s"),
+            found=size.start_s.text(2, " s"),
             met=size.start_s.median < _START_S,
         ),
     ]

@@ -18,10 +18,8 @@ _OURS, _THEIRS, _LIMIT = "#1f77b4", "#7f7f7f", "#c7c7c7"
 
 
 def spread(value: Spread | None, digits: int = 1, unit: str = "") -> str:
-    """Median, with least and most in brackets."""
-    if value is None:
-        return ""
-    return f"{value.median:,.{digits}f}{unit} [{value.low:,.{digits}f}, {value.high:,.{digits}f}]"
+    """``value`` as text; empty if there is none."""
+    return "" if value is None else value.text(digits, unit)
 
 
 def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,16 +4,14 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from bench import memory
-from bench.addresses import TcpAddress, UnixAddress
+from bench.addresses import TcpAddress, UnixAddress, free_port
 from bench.scenario import ScenarioError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -26,9 +24,7 @@ _numbers = itertools.count(1)
 
 def free_address() -> TcpAddress:
     """A loopback port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return TcpAddress("127.0.0.1", int(probe.getsockname()[1]))
+    return TcpAddress("127.0.0.1", free_port())
 
 
 def _stat(pid: int) -> tuple[int, float] | None:
@@ -124,14 +120,14 @@ class Process:
                 continue
 
 
-def run_python(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    """What this Python prints, run with ``arguments`` in ``folder``, with Decide's own modules at hand.
+def run_python(folder: Path, environment: Mapping[str, str], *arguments: str, python: str = sys.executable) -> str:
+    """What ``python`` prints, run with ``arguments`` in ``folder``, with Decide's own modules at hand.
 
     Raises:
         ScenarioError: it did not end well.
     """
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -143,13 +139,13 @@ def run_python(folder: Path, environment: Mapping[str, str], *arguments: str) ->
     return done.stdout
 
 
-def start_redis(folder: Path, stack: ExitStack) -> str:
-    """The URL, without a database, of a Redis that keeps nothing and ends with ``stack``; empty without a redis-server."""
+def start_redis(folder: Path) -> Process | None:
+    """A Redis that keeps nothing, at ``redis://`` and its address's host; None without a redis-server."""
     executable = shutil.which("redis-server")
     if executable is None:
-        return ""
+        return None
     address = free_address()
-    process = Process([executable, "--port", str(address.port), "--save", "", "--dir", str(folder)], folder, address, {})
-    stack.callback(process.stop)
+    command = [executable, "--port", str(address.port), "--save", "", "--dir", str(folder), "--loglevel", "warning"]
+    process = Process(command, folder, address, {})
     process.wait_ready("")
-    return f"redis://{address.host}"
+    return process

@@ -47,6 +47,10 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
         """Of at least one value."""
         return cls(low=min(values), median=median(values), high=max(values))
 
+    def text(self, digits: int = 1, unit: str = "") -> str:
+        """Median, with least and most in brackets."""
+        return f"{self.median:,.{digits}f}{unit} [{self.low:,.{digits}f}, {self.high:,.{digits}f}]"
+
     @property
     def inverse(self) -> "Spread":
         """Of the inverse values."""

@@ -142,9 +142,7 @@ class Warming:
             if cli is not None:
                 started = time.perf_counter()
                 with pipe.open("rb") as file:
-                    subprocess.run(
-                        [cli, "-p", str(self._world.redis_port), "--pipe"], stdin=file, capture_output=True, check=True
-                    )
+                    subprocess.run([cli, "-u", self._world.redis_url, "--pipe"], stdin=file, capture_output=True, check=True)
                 theirs.append(time.perf_counter() - started)
                 self._forget("piped:1")
         part = "records that are ready into Redis"

@@ -1,9 +1,5 @@
 """What all servers share: one Redis of the run's own, simulated universes that the warm job loaded into it, one reply."""
 
-import os
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +11,7 @@ from bench.addresses import HttpConnection
 from bench.mix import Encoder
 from bench.peers import catalogue
 from bench.peers.judgement import agents_key, features_of, price_key
-from bench.peers.processes import ROOT, Process, free_address
+from bench.peers.processes import ROOT, Process, run_python, start_redis
 from bench.scenario import ScenarioError
 
 BARS = 80
@@ -32,30 +28,14 @@ class World:
     """Make one, `load` universes, start servers in it, `close` it."""
 
     def __init__(self, folder: Path) -> None:
-        executable = shutil.which("redis-server")
-        if executable is None:
-            raise ScenarioError("the scenario peers needs a redis-server on the PATH")
         if not Path("/proc/self/stat").exists():
             raise ScenarioError("the scenario peers measures CPU time by /proc, which only Linux has")
+        redis = start_redis(folder)
+        if redis is None:
+            raise ScenarioError("the scenario peers needs a redis-server on the PATH")
         self.folder = folder
-        address = free_address()
-        command = [
-            executable,
-            "--port",
-            str(address.port),
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--dir",
-            str(folder),
-            "--loglevel",
-            "warning",
-        ]
-        self._redis = Process(command, folder, address, {})
-        self._redis.wait_ready("")
-        self.redis_url = f"redis://{address.host}"
-        self.redis_port = address.port
+        self._redis = redis
+        self.redis_url = f"redis://{redis.address.host}"
         self.client: Any = Redis.from_url(self.redis_url)
         while not self._answers():
             time.sleep(0.01)
@@ -93,22 +73,10 @@ class World:
         """Make ``count`` symbols and have the warm job publish them under ``prefix``."""
         folder = self.folder / f"universe-{count}"
         if not folder.exists():
-            command = [sys.executable, str(ROOT / "data" / "make_universe.py"), "--symbols", str(count), "--bars", str(BARS)]
-            self._run([*command, str(folder)], {})
-        paths = ["--prices", str(folder / "prices"), "--agents", str(folder / "agents")]
-        self._run([sys.executable, "-m", "warm", *paths], {"REDIS_URL": self.redis_url, "KEY_PREFIX": prefix})
-
-    def _run(self, command: list[str], environment: dict[str, str]) -> None:
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ScenarioError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+            script = str(ROOT / "data" / "make_universe.py")
+            run_python(self.folder, {}, script, "--symbols", str(count), "--bars", str(BARS), str(folder))
+        settings = {"REDIS_URL": self.redis_url, "KEY_PREFIX": prefix}
+        run_python(self.folder, settings, "-m", "warm", "--prices", str(folder / "prices"), "--agents", str(folder / "agents"))
 
     def environment(self) -> dict[str, str]:
         """What servers are told."""
@@ -151,7 +119,7 @@ class World:
             rows.append({"symbol": symbol, **features_of(symbol, raw)})
         stamp = pl.lit(time.time_ns() // 1000).cast(pl.Datetime("us", "UTC")).alias("event_timestamp")
         pl.DataFrame(rows).with_columns(stamp).write_parquet(folder / "features.parquet")
-        script = ROOT / "bench" / "peers" / "servers" / "feast_store.py"
-        self._run([str(catalogue.FEAST_PYTHON), str(script), str(folder), f"127.0.0.1:{self.redis_port}"], {})
+        script = str(ROOT / "bench" / "peers" / "servers" / "feast_store.py")
+        run_python(self.folder, {}, script, str(folder), self._redis.address.host, python=str(catalogue.FEAST_PYTHON))
         features = [f"prices:{name}" for name in rows[0] if name != "symbol"]
         return msgspec.json.encode({"features": features, "entities": {"symbol": ["SYMBOL"]}})

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import Distribution, PackageMetadata, distributions
+from importlib.metadata import PackageMetadata, distributions
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
 from app.version import VERSION
 
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _GLIBC = re.compile(r"\bGLIBC_(\d+(?:\.\d+)+)")
 _LONGEST_LICENCE_NAME = 80
 _ELF = b"\x7fELF"
+_is_licence = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE).match
 
 
 class Part(NamedTuple):
@@ -62,17 +64,12 @@ def sources(inside: Mapping[str, Iterable[tuple[str, str, str]]]) -> set[Path]:
     return {Path(source) for source, kind in named if kind != "SYMLINK" and source and source != "-"}
 
 
-def canonical(name: str) -> str:
-    """A distribution's name as indexes spell it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def hashes(report: Mapping[str, Any]) -> dict[str, str]:
     """The sha256 of what was installed, by name, from pip's report."""
-    found = {}
-    for each in report["install"]:
-        found[canonical(each["metadata"]["name"])] = str(each["download_info"]["archive_info"]["hashes"]["sha256"])
-    return found
+    return {
+        canonicalize_name(each["metadata"]["name"]): each["download_info"]["archive_info"]["hashes"]["sha256"]
+        for each in report["install"]
+    }
 
 
 def licence_of(metadata: PackageMetadata) -> str:
@@ -85,23 +82,15 @@ def licence_of(metadata: PackageMetadata) -> str:
     return " and ".join(names)
 
 
-def _from_distribution(distribution: Distribution, sha256: str) -> tuple[Part, set[Path]]:
-    files = {Path(str(file.locate())).resolve(): file for file in distribution.files or ()}
-    texts = [
-        path
-        for path, file in files.items()
-        if re.match(r"(?i)(licen[cs]e|copying|notice)", path.name) and ".dist-info" in str(file)
-    ]
-    purl = PackageURL("pypi", None, canonical(distribution.metadata["Name"]), distribution.version)
-    return Part(purl, licence_of(distribution.metadata), sha256, tuple(sorted(texts))), set(files)
-
-
 def from_distributions(wanted: set[Path], sha256s: Mapping[str, str]) -> Iterator[tuple[Part, set[Path]]]:
     """Installed distributions that have some of ``wanted``, and which."""
     for distribution in distributions():
-        part, files = _from_distribution(distribution, sha256s.get(canonical(distribution.metadata["Name"]), ""))
+        files = {Path(str(file.locate())).resolve() for file in distribution.files or ()}
         if files & wanted:
-            yield part, files & wanted
+            name = canonicalize_name(distribution.metadata["Name"])
+            texts = {path for path in files if _is_licence(path.name) and ".dist-info" in str(path)}
+            purl = PackageURL("pypi", None, name, distribution.version)
+            yield Part(purl, licence_of(distribution.metadata), sha256s.get(name, ""), tuple(sorted(texts))), files & wanted
 
 
 def swagger_ui(folder: Path = ROOT / "app" / "docs" / "swagger-ui") -> Part:

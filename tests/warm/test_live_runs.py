@@ -150,6 +150,12 @@ def test_an_option_of_the_version_before_is_told_and_refuses_no_run(tmp_path: Pa
     assert said.err.startswith("settings: CLOCK_SKEW_S is no setting any more and is passed over; ")
 
 
+def test_a_wrong_setting_is_told_as_every_command_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Behind what it is about."""
+    assert main(["--prices", str(prices(tmp_path)), "--store-path", "x", "--redis-url-file", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.startswith("settings: REDIS_URL_FILE is ")
+
+
 def test_a_past_day_takes_nothing_from_after_its_bar(tmp_path: Path) -> None:
     """With --as-of the careful rule stays, and says what it cut: after the day, and between the last bar and the day."""
     later = "XYZ,2024-03-09,x,view,-0.5", "XYZ,2024-03-12,x,view,1", "XYZ,2024-03-12,y,abstained,"
