@@ -143,7 +143,7 @@ class EmbeddedStore:
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
 
-        def read() -> bytes | RunInfo | None:
+        def read() -> bytes | None:
             row = self._reader().execute(_READ_RUN).fetchone()
             if row is not None:
                 return bytes(row[0])
@@ -151,10 +151,11 @@ class EmbeddedStore:
             if upserted is None:
                 return None
             at_ms, newest_as_of_ms, count = upserted
-            return RunInfo("", at_ms, newest_as_of_ms, count, 0, 0)
+            # As if it had been stored as a run's, so that it is checked as one.
+            return msgspec.msgpack.encode(RunInfo("", at_ms, newest_as_of_ms, count, 0, 0))
 
         found = await self._in_thread(read)
-        return decoded_run(found, f"SQLite at {self._path}") if isinstance(found, bytes) else found
+        return None if found is None else decoded_run(found, f"SQLite at {self._path}")
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""
