@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from app.cache.globals import Globals
 from app.cache.read_through import Tiers
 from app.errors import RunDamaged, StoreError
 from app.slices import SLICE, in_slices
@@ -70,6 +71,7 @@ class Feed:
         self._position: str | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._run_is_due = False
+        self.globals = Globals(tiers.kinds, store, tiers.record_fault)
         self._now_ms = now_ms
         self._lease_s = lease_s
         self._proved(clock())
@@ -102,6 +104,7 @@ class Feed:
         """Forget the position: what could not be applied must not be met again, and what it said is lost."""
         asyncio.get_running_loop().call_exception_handler({"message": "the change feed failed unforeseen", "exception": error})
         self._tiers.invalidate_all()
+        self.globals.lost()
         self._position = None
         self.connected = False
         self._meters.feed_failed()
@@ -125,6 +128,8 @@ class Feed:
                     return self._heard()
                 # If something came at once, what there was when the read began has been seen, but perhaps not what came since.
                 self._proved(started if changes.lost or changes.symbols or changes.values else self._clock())
+            if self.globals.is_due:
+                await self.globals.read()
             if self._run_is_due:
                 await self._look_at_run()
         except StoreError:
@@ -147,10 +152,12 @@ class Feed:
     async def _apply(self, position: str) -> Changes:
         """What there was."""
         # A look at the run that failed is made up for at once, but after the changes: they matter more.
-        changes = await self._store.changes(position, 0.0 if self._run_is_due else self._wait_s)
+        changes = await self._store.changes(position, 0.0 if self._run_is_due or self.globals.is_due else self._wait_s)
         # Over this connection L2 has answered: whoever waits out a pause over another need not.
         self._tiers.breaker.heard()
+        self.globals.named(changes.symbols)
         if changes.lost:
+            self.globals.lost()
             self._tiers.invalidate_all()
             async for some in in_slices(changes.withdrawn, _WITHDRAWN_AT_ONCE):
                 self._tiers.withdraw(some)
@@ -176,6 +183,7 @@ class Feed:
         left = len(changes.values)
         async for some in in_slices(changes.values):
             self._tiers.apply(some)
+            self.globals.apply(some)
             left -= len(some)
             last_id = "" if left or changes.symbols else changes.last_id
             symbols = tuple(dict.fromkeys(each.key for each in some))

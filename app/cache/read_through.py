@@ -84,6 +84,7 @@ class Tiers:
         self._slow_s = slow_s
         self.store = store
         self._meters = meters
+        self.record_fault = meters.record_fault
         self._clock = clock
         self._max_pending, self._on_read = max_pending, on_read
         self._loads: dict[str, Load] = {}

@@ -46,6 +46,7 @@ class Kind(Generic[R]):
 
 
     ``carries_value``: changes bring the record itself, so that nobody reads L2 for it; runs do not write such kinds.
+    ``held`` has the keys of a global kind that every worker holds in memory.
     ``part_of`` names the kind with which it is written, replaced and removed; a part is counted as no record.
     """
 
@@ -60,6 +61,7 @@ class Kind(Generic[R]):
     alone: Level | None = None
     carries_value: bool = False
     part_of: str = ""
+    held: tuple[str, ...] = ()
     formerly: tuple[str, ...] = ()
     trimmed: Callable[[R], R] | None = None
 
@@ -123,6 +125,8 @@ class Kinds:
                 raise ValueError(f"kind {each.name!r} begins with {begins}; allowed: {ValueHeader.__struct_fields__}")
             if each.is_input and (each.life_ms is None or each.scope != "symbol"):
                 raise ValueError(f"kind {each.name!r} is an input; allowed: of a symbol, with an age past which it is stale")
+            if each.held and each.scope != "global":
+                raise ValueError(f"kind {each.name!r} is of symbols and has keys to be held; allowed: of a global kind")
         self.inputs = tuple(each for each in kinds if each.is_input)
         self.carried = tuple(each for each in kinds if each.carries_value)
         self.ladder = make_ladder([each.alone for each in self.inputs])

@@ -23,8 +23,8 @@ def encode(record: msgspec.Struct) -> bytes:
     return _encoder.encode(record)
 
 
-def decode(kind: Kind[R], raw: bytes, symbol: str) -> R:
-    """Decode and check a record of ``kind`` and of ``symbol``.
+def decode(kind: Kind[R], raw: bytes, symbol: str | None) -> R:
+    """Decode and check a record of ``kind`` and of ``symbol``; None: of whichever key, as a global one is.
 
     What does not fit may be of another schema, which its header tells; it is looked at only then, and whatever fits by chance.
 
@@ -36,7 +36,7 @@ def decode(kind: Kind[R], raw: bytes, symbol: str) -> R:
         record: Any = kind.decoder.decode(raw)
         if record.schema == kind.schema or record.schema in kind.formerly:
             fault = kind.fault(record)
-            if fault is None and record.symbol != symbol:
+            if fault is None and symbol is not None and record.symbol != symbol:
                 fault = f"it is a record of {record.symbol[:32]!r}"
             if fault is None:
                 return record if kind.trimmed is None else kind.trimmed(record)

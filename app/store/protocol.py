@@ -65,8 +65,8 @@ VALUE_MAX_BYTES = 8_192
 """A record whose changes carry its value is no longer."""
 VALUES_KEPT_MS = 60_000
 """How long changes that carry values stay: a reader that is further behind has lost something."""
-VALUES_A_CHANGE = 100
-"""Records that one of them carries at most: together no more than a record can have."""
+VALUES_A_CHANGE, VALUES_A_CHANGE_BYTES = 100, 24_576
+"""Records that one of them carries at most. None is added to as many bytes, so that a read of the feed brings 3.3 MB at most."""
 
 
 class RunInfo(msgspec.Struct, frozen=True):

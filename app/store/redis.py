@@ -185,7 +185,6 @@ class RedisStore:
 
     async def upsert(self, records: Sequence[Record]) -> Upserted:
         """One script for all of it: `UPSERT`."""
-        symbols, _, *others = self._shared_keys
         arguments: list[str | bytes | int] = [self._prefix, CHANGES_KEPT, SYMBOLS_A_CHANGE]
         for each in checked(self._kinds, records):
             kind = self._kinds.by_name[each.kind]
@@ -193,7 +192,7 @@ class RedisStore:
             arguments.append(len(each.parts))
             for part, value in each.parts.items():
                 arguments += (part, value or b"")
-        return Upserted(*await answered(self._upsert(keys=[symbols, *others], args=cast("Any", arguments))))
+        return Upserted(*await answered(self._upsert(keys=self._shared_keys, args=cast("Any", arguments))))
 
     async def record(self, kind: str, key: str) -> bytes | None:
         """One value, bounded as those of decisions are."""

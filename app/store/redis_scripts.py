@@ -6,28 +6,14 @@ the last; the feed's entry is written first there, which harms nobody without th
 that fails refuse the first write of a script and no later one.
 """
 
-from app.domain.vector import AS_OF_MAX_MS
-from app.store.redis_upserts import TELL_VALUES
+from app.store.redis_script_parts import complete
 
-# KEYS: the set, the hash, the stream, the set of upserted symbols, the stream of values, the hash of upserts, then a key for each
-# record. ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, kinds that runs
-# write (a line each, with their parts), all kinds of symbols (*: changes carry them), then for each symbol, kind, as_of_ms,
-# value and the values of as many parts as any kind has (empty: none; a part is not counted).
-PUBLISH = """
-for index, wanted in ipairs({'set', 'hash', 'stream', 'set', 'stream', 'hash'}) do
-  local found = redis.call('TYPE', KEYS[index]).ok
-  if found ~= 'none' and found ~= wanted then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
-  end
-  if found == 'stream' then
-    local facts = redis.call('XINFO', 'STREAM', KEYS[index])
-    for at = 1, #facts, 2 do
-      if facts[at] == 'last-generated-id' and facts[at + 1] == '18446744073709551615-18446744073709551615' then
-        return redis.error_reply('ERR ' .. KEYS[index] .. ' has no id left')
-      end
-    end
-  end
-end
+# KEYS: those of `app.store.redis_script_parts`, then a key for each record.
+# ARGV: run, warmed_at_ms, newest_as_of_ms, bars, bytes, prune, kept changes, symbols a change, prefix, kinds that runs write (a
+# line each, with their parts), all kinds of symbols (*: changes carry them), then for each symbol, kind, as_of_ms, value and the
+# values of as many parts as any kind has (empty: none; a part is not counted).
+PUBLISH = complete("""
+CHECK_KEYS
 
 -- A record's as_of, from its first 27 bytes: array header, 16 characters of schema, then an unsigned integer, which msgpack
 -- writes in as few bytes as it needs. Anything else in its place counts as no record, and is replaced.
@@ -137,12 +123,13 @@ if redis.acl_check_cmd then
   end
   local refused = may('SADD', KEYS[1], '') or may('HSET', KEYS[2], '', '') or may('XADD', KEYS[3], '*', '', '')
     or (#values > 0 and (may('XADD', KEYS[5], '*', '', '') or may('HSET', KEYS[6], '', ''))) or nil
+  if #writes > 0 then refused = refused or may('SREM', KEYS[4], '') end
   for _, index in ipairs(writes) do
     local at = place_of(index)
-    refused = refused or may('SET', KEYS[index], '') or may('SREM', KEYS[4], ARGV[at])
-    for _, part in ipairs(parts_of[ARGV[at + 1]]) do
+    refused = refused or may('SET', KEYS[index], '')
+    for number, part in ipairs(parts_of[ARGV[at + 1]]) do
       local key = base_of(ARGV[at]) .. part
-      refused = refused or may('SET', key, '') or may('DEL', key)
+      if ARGV[at + 3 + number] == '' then refused = refused or may('DEL', key) else refused = refused or may('SET', key, '') end
     end
   end
   for _, symbol in ipairs(gone) do
@@ -183,7 +170,7 @@ for _, symbol in ipairs(gone) do
 end
 redis.call('HSET', KEYS[2], 'symbols', redis.call('SCARD', KEYS[1]))
 return {#writes, kept, #gone, last}
-""".replace("TELL_VALUES", TELL_VALUES).replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+""")
 
 # As MGET, but for values that are longer than a record can be: of those as much as tells that they are. Redis answers with whole
 # values whatever their length, and three of 256 MB took 800 MB of the server's memory. A script is of one moment, as MGET is.

@@ -3,63 +3,18 @@
 As in a publication, all that can fail comes before the first write (`app.store.redis_scripts`).
 """
 
-from app.domain.vector import AS_OF_MAX_MS
-from app.store.protocol import VALUES_A_CHANGE, VALUES_KEPT_MS
+from app.store.redis_script_parts import complete
 
-# Part of scripts. Effects are replicated, and not scripts (since Redis 5), so that one may look at the clock and write.
-TELL_VALUES = """
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-local function tell_values(stream, hash, values)
-  if #values == 0 then return end
-  local last = redis.call('HGET', hash, 'last_id') or '0-0'
-  local oldest = string.format('%.0f', math.max(now_ms() - VALUES_KEPT_MS, 0))
-  for first = 1, #values, VALUES_A_CHANGE do
-    local fields = {'after', last}
-    for index = first, math.min(first + VALUES_A_CHANGE - 1, #values) do
-      fields[#fields + 1], fields[#fields + 2] = values[index][1], values[index][2]
-    end
-    last = redis.call('XADD', stream, 'MINID', '~', oldest, '*', unpack(fields))
-  end
-  redis.call('HSET', hash, 'last_id', last)
-end
-""".replace("VALUES_KEPT_MS", str(VALUES_KEPT_MS)).replace("VALUES_A_CHANGE", str(VALUES_A_CHANGE))
-
-# KEYS: the set, the stream of names, the set of upserted symbols, the stream of values, the hash of upserts.
+# KEYS: those of `app.store.redis_script_parts`.
 # ARGV: prefix, kept changes, symbols a change, then for each record kind, key, scope, 1 if changes carry its value, as_of_ms,
 # sequence, value, number of parts, and name and value of each part (empty: none).
 # The answer: records written, records left. An entry of values says in ``after`` which one was the last before it.
-UPSERT = """
+UPSERT = complete("""
 local prefix, kept, step = ARGV[1], ARGV[2], tonumber(ARGV[3])
-for index, wanted in ipairs({'set', 'stream', 'set', 'stream', 'hash'}) do
-  local found = redis.call('TYPE', KEYS[index]).ok
-  if found ~= 'none' and found ~= wanted then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
-  end
-  if found == 'stream' then
-    local facts = redis.call('XINFO', 'STREAM', KEYS[index])
-    for at = 1, #facts, 2 do
-      if facts[at] == 'last-generated-id' and facts[at + 1] == '18446744073709551615-18446744073709551615' then
-        return redis.error_reply('ERR ' .. KEYS[index] .. ' has no id left')
-      end
-    end
-  end
-end
-
+CHECK_KEYS
 -- Array header, 16 characters of schema, as_of, loaded_at, run, then a sequence, if a number stands there. What has no such
 -- header is no record, and is replaced.
-local widths = {[0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8}
-local function number(head, at)
-  local first = string.byte(head, at)
-  if not first then return nil, at end
-  if first < 0x80 then return first, at + 1 end
-  if not widths[first] or #head < at + widths[first] then return nil, at end
-  local value = 0
-  for position = at + 1, at + widths[first] do value = value * 256 + string.byte(head, position) end
-  return value, at + 1 + widths[first]
-end
+READ_NUMBER
 local function stored(key)
   local head = redis.pcall('GETRANGE', key, 0, 299)
   if type(head) ~= 'string' or #head < 20 then return nil end
@@ -77,7 +32,7 @@ local function stored(key)
 end
 
 local writes, will_be, written, left, named, is_named, values = {}, {}, 0, 0, {}, {}, {}
-local newest = tonumber(redis.call('HGET', KEYS[5], 'newest_as_of_ms')) or 0
+local newest = tonumber(redis.call('HGET', KEYS[6], 'newest_as_of_ms')) or 0
 local fresh, is_fresh = {}, {}
 local function name(text)
   if not is_named[text] then named[#named + 1], is_named[text] = text, true end
@@ -112,8 +67,8 @@ if written == 0 then return {0, left} end
 
 -- Redis does not undo what a script that is refused a command has written. Before 7.0 there is no asking beforehand.
 if redis.acl_check_cmd then
-  local commands = {{'SADD', KEYS[1], ''}, {'XADD', KEYS[2], '*', '', ''}, {'XADD', KEYS[4], '*', '', ''}, {'SADD', KEYS[3], ''},
-    {'HSET', KEYS[5], '', ''}}
+  local commands = {{'SADD', KEYS[1], ''}, {'XADD', KEYS[3], '*', '', ''}, {'XADD', KEYS[5], '*', '', ''}, {'SADD', KEYS[4], ''},
+    {'HSET', KEYS[6], '', ''}}
   for _, write in ipairs(writes) do
     commands[#commands + 1] = write[2] == '' and {'DEL', write[1]} or {'SET', write[1], ''}
   end
@@ -126,17 +81,17 @@ end
 
 for first = 1, #named, step do
   local some = table.concat(named, '\\n', first, math.min(first + step - 1, #named))
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', 'run', '', 'symbols', some)
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', kept, '*', 'run', '', 'symbols', some)
 end
 TELL_VALUES
-tell_values(KEYS[4], KEYS[5], values)
-redis.call('HSET', KEYS[5], 'newest_as_of_ms', string.format('%.0f', newest), 'at_ms', now_ms())
+tell_values(KEYS[5], KEYS[6], values)
+redis.call('HSET', KEYS[6], 'newest_as_of_ms', string.format('%.0f', newest), 'at_ms', now_ms())
 for _, symbol in ipairs(fresh) do
   redis.call('SADD', KEYS[1], symbol)
-  redis.call('SADD', KEYS[3], symbol)
+  redis.call('SADD', KEYS[4], symbol)
 end
 for _, write in ipairs(writes) do
   if write[2] == '' then redis.call('DEL', write[1]) else redis.call('SET', write[1], write[2]) end
 end
 return {written, left}
-""".replace("TELL_VALUES", TELL_VALUES).replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+""")

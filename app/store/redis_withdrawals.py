@@ -4,42 +4,19 @@ It looks at the header of every record there is, since what a run wrote is found
 of those that are left. All that can fail comes before the first write.
 """
 
-from app.domain.vector import AS_OF_MAX_MS
-from app.store.redis_upserts import TELL_VALUES
+from app.store.redis_script_parts import complete
 
-# KEYS: the set, the hash, the stream, the set of upserted symbols, the stream of values, the hash of upserts.
-# ARGV: prefix, run (empty: none), kept changes, symbols a
-# change, whole kinds of symbols (a line each, with their parts; those that runs write begin with a *), then symbols. The answer:
+# KEYS: those of `app.store.redis_script_parts`.
+# ARGV: prefix, run (empty: none), kept changes, symbols a change, whole kinds of symbols (a line each, with their
+# parts; those that runs write begin with a *), then symbols. The answer:
 # symbols, records of each kind, runs, unknown symbols, symbols left, newest as_of_ms, its symbol, its run, change id.
-WITHDRAW = """
+WITHDRAW = complete("""
 local prefix, run, step = ARGV[1], ARGV[2], tonumber(ARGV[4])
-for index, wanted in ipairs({'set', 'hash', 'stream', 'set', 'stream', 'hash'}) do
-  local found = redis.call('TYPE', KEYS[index]).ok
-  if found ~= 'none' and found ~= wanted then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. wanted)
-  end
-  if found == 'stream' then
-    local facts = redis.call('XINFO', 'STREAM', KEYS[index])
-    for at = 1, #facts, 2 do
-      if facts[at] == 'last-generated-id' and facts[at + 1] == '18446744073709551615-18446744073709551615' then
-        return redis.error_reply('ERR ' .. KEYS[index] .. ' has no id left')
-      end
-    end
-  end
-end
+CHECK_KEYS
 
 -- Array header, 16 characters of schema, as_of, loaded_at, run. Numbers stand in as few bytes as they need. What has no such
 -- header is a record all the same, of no run and no time.
-local widths = {[0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8}
-local function number(head, at)
-  local first = string.byte(head, at)
-  if not first then return nil, at end
-  if first < 0x80 then return first, at + 1 end
-  if not widths[first] or #head < at + widths[first] then return nil, at end
-  local value = 0
-  for position = at + 1, at + widths[first] do value = value * 256 + string.byte(head, position) end
-  return value, at + 1 + widths[first]
-end
+READ_NUMBER
 local function header(head)
   if type(head) ~= 'string' or #head < 20 then return {} end
   local array, text = string.byte(head, 1), string.byte(head, 2)
@@ -171,4 +148,4 @@ local counts = {}
 for index, kind in ipairs(kinds) do counts[index] = kind.count end
 return {changed, counts, runs, unknown, redis.call('SCARD', KEYS[1]),
   string.format('%.0f', newest.as_of), newest.symbol, newest.run, last}
-""".replace("TELL_VALUES", TELL_VALUES).replace("AS_OF_MAX_MS", str(AS_OF_MAX_MS))
+""")

@@ -18,6 +18,7 @@ from app.store.protocol import (
     CHANGES_READ,
     SYMBOLS_A_CHANGE,
     VALUES_A_CHANGE,
+    VALUES_A_CHANGE_BYTES,
     VALUES_KEPT_MS,
     Changes,
     Record,
@@ -110,10 +111,16 @@ def add_values(connection: sqlite3.Connection, values: Sequence[Record]) -> None
         return
     at_ms = time.time_ns() // 1_000_000
     change_id = _next_id(connection, at_ms, len(values), ("value_changes",))
-    for first in range(0, len(values), VALUES_A_CHANGE):
-        change_id += 1
-        entry = change_id, at_ms, _encode(values[first : first + VALUES_A_CHANGE])
-        connection.execute("INSERT INTO value_changes (id, at_ms, records) VALUES (?, ?, ?)", entry)
+    some, size = list[Record](), 0
+    for number, value in enumerate(values, 1):
+        some.append(value)
+        size += len(value.value)
+        if number == len(values) or len(some) == VALUES_A_CHANGE or size >= VALUES_A_CHANGE_BYTES:
+            change_id += 1
+            connection.execute(
+                "INSERT INTO value_changes (id, at_ms, records) VALUES (?, ?, ?)", (change_id, at_ms, _encode(some))
+            )
+            some, size = [], 0
     connection.execute(
         "DELETE FROM value_changes WHERE id < (SELECT id FROM value_changes WHERE at_ms >= ? ORDER BY id LIMIT 1)",
         (at_ms - VALUES_KEPT_MS,),

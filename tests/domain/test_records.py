@@ -39,6 +39,7 @@ def test_the_table_tells_inputs_runs_and_parts_apart() -> None:
         (replace(HISTORY, name="more", part_of="history"), "is part of 'history'; allowed"),
         (replace(MOOD, decoder=PRICE.decoder), "kind 'mood' begins with .*; allowed: .*'sequence'"),  # type: ignore[arg-type]
         (replace(MOOD, life_ms=None), "'mood' is an input; allowed"),
+        (replace(MOOD, held=("a",)), "has keys to be held; allowed: of a global kind"),
         (replace(MOOD, scope="global"), "'mood' is an input; allowed"),
     ],
 )

@@ -12,10 +12,10 @@ from app.domain.records import HISTORY
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreEmpty, StoreError
 from app.store.codec import decode, encode
-from app.store.protocol import VALUES_A_CHANGE, Record
+from app.store.protocol import VALUE_MAX_BYTES, VALUES_A_CHANGE, Record
 from app.store.sqlite import EmbeddedStore
 from tests.integration.upserting import KINDS_HERE, MODEL, LiveStore, ModelRecord, Place, model, price
-from tests.moods import MOOD, MoodRecord, mood, mood_record
+from tests.moods import MOOD, SCHEMA, MoodRecord, mood, mood_record
 from tests.records import AS_OF_MS, history_record, raw_of, row, run_info
 
 
@@ -200,6 +200,27 @@ def test_many_records_come_in_entries_of_which_none_is_too_long(place: Place) ->
             if not changes.more:
                 break
         assert values == records
+
+    place.run(work)
+
+
+def test_many_records_of_the_greatest_length_are_read_in_parts_and_none_is_lost(place: Place) -> None:
+    """What one read of the feed brings is bounded in bytes too."""
+
+    async def work(store: LiveStore) -> None:
+        await store.publish_run([row("Z")], run_info("r1"))
+        position = await store.feed_position()
+        names = [f"S{number}" for number in range(600)]
+        parts = [(SCHEMA, AS_OF_MS, AS_OF_MS, "", 0, name, 0.5, b"x" * (VALUE_MAX_BYTES - 100)) for name in names]
+        await store.upsert([Record("mood", part[5], msgspec.msgpack.encode(part)) for part in parts])
+        found: list[str] = []
+        more = True
+        while more:
+            changes = await store.changes(position, 0.0)
+            assert not changes.lost
+            found += [each.key for each in changes.values]
+            position, more = changes.last_id, changes.more
+        assert found == names
 
     place.run(work)
 
