@@ -271,13 +271,13 @@ class RedisStore:
         # Redis ends waits ten times a second: the shortest one takes up to 100 ms, so no wait must be none.
         block_ms = max(1, int(wait_s * 1000)) if wait_s > 0 else None
         streams = {self._changes_key: after_id, self._values_key: after_value_id}
-        feed, key = self._feed_client, self._changes_key
+        feed, key, newest_value_id = self._feed_client, self._changes_key, await self._newest_value()
         answer = await answered(unless_too_long(feed.xread(cast("Any", streams), count=CHANGES_READ, block=block_ms)))
         if answer is TOO_LONG:
             # As below: not an entry of ours.
             return Changes(await self.feed_position(), (), lost=True)
         entries, of_values = (entries_of(answer, each.encode()) for each in streams)
-        values, last_value_id, values_lost = await self._values(of_values, after_value_id)
+        values, last_value_id, values_lost = self._values(of_values, after_value_id, newest_value_id)
         # If it is too long to be read, it is there.
         lost = not await answered(unless_too_long(feed.xrange(key, after_id, after_id, count=1)))
         if lost and not entries:
@@ -302,17 +302,12 @@ class RedisStore:
         self._was_there = self._was_there and not emptied
         return newest_id, newest_id != after_id or emptied
 
-    async def _values(self, entries: Entries, after_id: str) -> tuple[tuple[Record, ...], str, bool]:
-        """The records that came, the id to go on from, and whether some are lost."""
+    @staticmethod
+    def _values(entries: Entries, after_id: str, newest_id: str) -> tuple[tuple[Record, ...], str, bool]:
+        """The records that came, the id to go on from, and whether some are lost. ``newest_id`` was so before the read."""
         if not entries:
-            newest_id = await self._newest_value()
-            if newest_id == after_id:
-                return (), after_id, False
-            # It has come meanwhile, or was there and is gone, with or without others.
-            answer = await answered(unless_too_long(self._feed_client.xread({self._values_key: after_id}, count=CHANGES_READ)))
-            entries = [] if answer is TOO_LONG else entries_of(answer, self._values_key.encode())
-            if not entries:
-                return (), newest_id, True
+            # If it is another one, it was there and is gone, with or without others.
+            return (), newest_id, newest_id != after_id
         records, last_id = records_of(entries), entries[-1][0].decode()
         # What an entry that is not ours was meant to say cannot be known, so anything may have changed.
         return records or (), last_id, records is None or entries[0][1].get(b"after") != after_id.encode()

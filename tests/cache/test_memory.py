@@ -219,3 +219,9 @@ def test_each_record_is_kept_by_its_own_age(loaded_ms: int, expected: str) -> No
 def test_a_record_that_is_gone_is_gone() -> None:
     """What L2 says is not there is not made up from what L1 remembers."""
     assert newest(KINDS.unread("absent"), evidence()) == KINDS.unread("absent")
+
+
+def test_a_record_that_is_not_remembered_pushes_out_none_that_was_loaded() -> None:
+    """Each record is judged by itself."""
+    loaded = evidence_of(price_record(), agent_record())
+    assert newest(loaded, evidence_of(None, agent_record(as_of_ms=AS_OF_MS - 1))) is loaded
