@@ -7,6 +7,7 @@ outage of it would take all instances out at once. /health and /status are for p
 import asyncio
 import platform
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -20,7 +21,7 @@ from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError
 from app.http.drain import Drain
 from app.observe.clocks import ReplayClock
-from app.observe.exposition import Exposition
+from app.observe.exposition import Exposition, with_cost
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
 from app.observe.window import Totals
@@ -207,11 +208,11 @@ class StatusRoutes:
         text = await self._exposition.get(open_metrics=open_metrics)
         return Response(text, headers={"Content-Type": OPEN_METRICS_CONTENT_TYPE if open_metrics else CONTENT_TYPE})
 
-    async def _render(self, open_metrics: bool) -> bytes:  # noqa: FBT001 - it is a format
+    async def _render(self, open_metrics: bool) -> tuple[bytes, float]:  # noqa: FBT001 - it is a format
         self._refresh()
         # In a thread: with several workers it reads all of their files, and the loop turns meanwhile.
         with self._turns.under_way():
-            return await asyncio.to_thread(self._meters.rendered, open_metrics=open_metrics)
+            return await asyncio.to_thread(with_cost, partial(self._meters.rendered, open_metrics=open_metrics))
 
     async def _store_state(self) -> StoreState:
         """One look at a time, shared by all who ask meanwhile: strangers must not fill the store's connections."""

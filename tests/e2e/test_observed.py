@@ -38,9 +38,9 @@ def test_counters_agree_with_what_the_client_sent(server: DecideServer) -> None:
     def grown(*key: str) -> float:
         return after[key] - before.get(key, 0.0)
 
-    assert grown("decide_request_duration_seconds_count", "/decide", "200") == 30
-    assert grown("decide_request_duration_seconds_count", "/decide", "400") == 7
-    assert grown("decide_request_duration_seconds_count", "/decide/batch", "200") == 1
+    assert grown("decide_request_duration_seconds_count", "/decide", "decisions", "200") == 30
+    assert grown("decide_request_duration_seconds_count", "/decide", "decisions", "400") == 7
+    assert grown("decide_request_duration_seconds_count", "/decide/batch", "decisions", "200") == 1
     decided = {name: value - before.get(name, 0.0) for name, value in after.items() if name[0] == "decide_decisions_total"}
     assert sum(decided.values()) == 33
 

@@ -1,18 +1,20 @@
 """Rendering the metrics for many: how often it is done, by a clock that a test moves."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.observe.exposition import Exposition
+from app.observe.exposition import Exposition, with_cost
 
 
 class _World:
-    """Renderings that take 10 ms each; ``held`` holds them up."""
+    """Renderings that cost 10 ms each, and last for ``lasts_s``; ``go_on`` holds them up."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.lasts_s = 0.01
         self.rendered: list[bool] = []
         self.at_once = 0
         self.fault: Exception | None = None
@@ -20,17 +22,17 @@ class _World:
         self.go_on.set()
         self.exposition = Exposition(self._render, lambda: self.now)
 
-    async def _render(self, open_metrics: bool) -> bytes:  # noqa: FBT001 - as it is called
+    async def _render(self, open_metrics: bool) -> tuple[bytes, float]:  # noqa: FBT001 - as it is called
         self.at_once += 1
         assert self.at_once == 1
         await self.go_on.wait()
         await asyncio.sleep(0)
-        self.now += 0.01
+        self.now += self.lasts_s
         self.at_once -= 1
         if self.fault is not None:
             raise self.fault
         self.rendered.append(open_metrics)
-        return b"%d of %d" % (open_metrics, len(self.rendered))
+        return b"%d of %d" % (open_metrics, len(self.rendered)), 0.01
 
     async def get(self, *, open_metrics: bool = False) -> bytes:
         """One."""
@@ -118,3 +120,26 @@ def test_a_rendering_that_fails_is_told_to_those_who_waited_and_tried_again_by_t
         assert await world.get() == b"0 of 1"
 
     _run(work)
+
+
+def test_a_rendering_that_a_busy_machine_holds_up_is_charged_what_it_cost() -> None:
+    """Else a few scrapes in a row would be answered with what was rendered before."""
+
+    async def work(world: _World) -> None:
+        world.lasts_s = 0.5
+        got = [await world.get() for _ in range(5)]
+        assert got == [b"0 of %d" % number for number in range(1, 6)]
+
+    _run(work)
+
+
+def test_the_cost_is_the_threads_own_time() -> None:
+    """Of waiting there is none in it."""
+
+    def render() -> bytes:
+        time.sleep(0.05)
+        return b"x"
+
+    text, cost_s = with_cost(render)
+    assert text == b"x"
+    assert 0 <= cost_s < 0.05
