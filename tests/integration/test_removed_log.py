@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_log_that_was_removed_is_noticed_and_what_others_write_stays(
         await store.close()
 
     asyncio.run(work())
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert b"r4" in connection.execute("SELECT info FROM run").fetchone()[0]
 
@@ -107,6 +108,6 @@ def test_a_copy_that_is_put_back_over_the_file_is_read_whole(tmp_path: Path) -> 
         await store.close()
 
     asyncio.run(work())
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (1,)
