@@ -25,7 +25,7 @@ from typing import Any, cast
 
 from app.domain.records import KINDS, Kinds
 from app.domain.vector import SYMBOL_MAX, is_symbol
-from app.errors import RunDamaged, StoreEmpty, StoreError
+from app.errors import RunDamaged, StoreEmpty
 from app.slices import names_on_lines
 from app.store.protocol import (
     CHANGES_KEPT,
@@ -201,29 +201,27 @@ class RedisStore:
 
     async def run_info(self) -> RunInfo | None:
         """The newest publication's info."""
-        found = await self._hash(self._run_key)
-        if not found:
-            return await self._upserted_info()
+        found, place = await self._hash(self._run_key), self._run_key
         try:
-            numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
-            info = RunInfo(run=found[b"run"].decode(), **numbers)
-        except (KeyError, ValueError) as error:
-            raise RunDamaged(f"{self._run_key} is not a run's info: {error}") from error
+            if found:
+                numbers = {name: int(found[name.encode()]) for name in RunInfo.__struct_fields__ if name != "run"}
+                info = RunInfo(run=found[b"run"].decode(), **numbers)
+            else:
+                # Where there was no run, what upserts leave stands for its info.
+                place = self._upserts_key
+                pipeline = self._client.pipeline(transaction=True)
+                pipeline.hmget(place, ("at_ms", "newest_as_of_ms"))
+                pipeline.scard(self._symbols_key)
+                (at_ms, newest_as_of_ms), symbols = await answered(pipeline.execute())
+                if at_ms is None:
+                    return None
+                info = RunInfo("", int(at_ms), int(newest_as_of_ms), symbols, 0, 0)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunDamaged(f"{place} is not a run's info: {error}") from error
         fault = run_fault(info)
         if fault is not None:
-            raise RunDamaged(f"{self._run_key} is not a run's info: {fault}")
+            raise RunDamaged(f"{place} is not a run's info: {fault}")
         return info
-
-    async def _upserted_info(self) -> RunInfo | None:
-        """What stands for the run's, where there was none."""
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.hmget(self._upserts_key, ("at_ms", "newest_as_of_ms"))
-        pipeline.scard(self._symbols_key)
-        (at_ms, newest_as_of_ms), symbols = await answered(pipeline.execute())
-        try:
-            return None if at_ms is None else RunInfo("", int(at_ms), int(newest_as_of_ms), symbols, 0, 0)
-        except (TypeError, ValueError) as error:
-            raise StoreError("l2_error", f"{self._upserts_key} is not what upserts leave: {error}") from error
 
     async def symbols(self) -> list[str]:
         """The loaded universe, sorted."""

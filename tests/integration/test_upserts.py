@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.records import HISTORY
 from app.domain.vector import AS_OF_MAX_MS
-from app.errors import StoreEmpty, StoreError
+from app.errors import RunDamaged, StoreEmpty
 from app.store.codec import decode, encode
 from app.store.protocol import VALUE_MAX_BYTES, VALUES_A_CHANGE, Record
 from app.store.sqlite import EmbeddedStore
@@ -385,7 +385,7 @@ def test_what_stands_in_the_place_of_upserts_and_is_none_of_ours_is_an_error(pla
     async def work(store: LiveStore) -> None:
         await store.upsert([mood("A")])
         place.write("UPDATE upserts SET at_ms = -1", "HSET", "decide:1:upserts", "at_ms", "x")
-        with pytest.raises(StoreError):
+        with pytest.raises(RunDamaged):
             await store.run_info()
 
     place.run(work)
