@@ -19,7 +19,6 @@ from app.domain.records import KINDS, Kinds
 from app.domain.staleness import PRICE_MAX_BARS, SKEW_MS, Limits
 from app.domain.vector import AS_OF_MAX_MS, SCHEMA
 from app.http.access import Gate
-from app.http.buckets import Buckets
 from app.http.limits import Bucket, Limiter
 from app.http.queues import Queues
 from app.http.steady import SteadyBuckets
@@ -131,6 +130,8 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             grace_s=settings.access_grace_s,
         )
     if settings.rate_limit_per_s:
+        from app.http.buckets import Buckets  # noqa: PLC0415 - its library is imported where rates are limited
+
         per_s, burst = settings.rate_limit_per_s, settings.rate_limit_burst
         buckets: Bucket = Buckets(per_s=per_s, burst=burst)
         if settings.redis_url:

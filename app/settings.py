@@ -25,9 +25,6 @@ from app.strangers import GONE, STRANGERS, instead
 from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
 from app.withheld import withheld
 
-with withheld("opentelemetry"):
-    from redis.connection import parse_url
-
 _REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _LEAST_RATE_PER_S = 0.001
@@ -116,7 +113,7 @@ def _check(name: str, text: str) -> None:
         if not _REDIS_URL.fullmatch(text):
             raise ValueError("not a Redis URL")
         # The client's own reading of it: a wrong port or option would otherwise end the workers, with its text in a traceback.
-        parse_url(text)  # type: ignore[no-untyped-call]
+        redis_parts(text)
     elif name == "rate_limit_per_s" and 0 < float(text) < _LEAST_RATE_PER_S:
         raise ValueError("less than the least rate")
     elif name == "symbol_aliases":
@@ -294,10 +291,24 @@ def secret_files(
     return {name: Path(path).absolute() for name in SECRETS if (path := given.get(f"{name.upper()}_FILE"))}
 
 
+def redis_parts(url: str) -> dict[str, Any]:
+    """What the client reads in ``url``: ``host``, ``port``, ``db``, ``path``, ``password``, as far as they are there.
+
+    Raises:
+        ValueError: it is no URL of a Redis.
+    """
+    if not url:
+        return {}
+    # Importing the client takes as long as all else that a server imports: those without Redis do without.
+    with withheld("opentelemetry"):
+        from redis.connection import parse_url  # noqa: PLC0415
+    return dict(parse_url(url))  # type: ignore[no-untyped-call]
+
+
 def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
     """Settings that are right by themselves and not together. ``given``: those that are wrong by themselves are told already."""
     lines = []
-    if settings.redis_password and parse_url(settings.redis_url or "redis://").get("password"):  # type: ignore[no-untyped-call]
+    if settings.redis_password and redis_parts(settings.redis_url).get("password"):
         lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
     over_unix = socket_path(settings.host) is not None
     trusts_unix = UNIX in map(str.strip, settings.trusted_proxies.split(","))

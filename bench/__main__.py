@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.arguments import PathAction, new_parser, parse
+from app.arguments import PathAction, new_parser, number, parse
 from bench.addresses import ALLOWED
 from bench.scenario import load, names
 
@@ -36,6 +36,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--out", type=Path, action=PathAction, help=f"folder for results (default bench/results; bench for {PEERS})"
     )
     parser.add_argument("--quick", action="store_true", help="a quarter of each duration")
+    parser.add_argument(
+        "--margin",
+        type=number(least=1, most=10),
+        default=1.0,
+        help="bounds of time so many times as high, of hit rate and goodput as low: for a machine that is shared (default 1)",
+    )
     parser.add_argument("--smoke", action="store_true", help=f"with {PEERS}: one short round, to see that everything runs")
     parser.add_argument("--only", metavar="EXPERIMENT", help=f"with {PEERS}: this one alone, printed and written nowhere")
     parser.add_argument("--binary", help=f"with {PEERS} --only binary: the file (default dist/decide)")

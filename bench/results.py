@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from bench.capacity import Capacity
-from bench.scenario import Checks
+from bench.scenario import LOWER_BOUNDS, Checks
 from bench.stats import Fault, Second
 
 
@@ -97,7 +97,7 @@ def check(phase: str, checks: Checks, found: dict[str, float | None]) -> list[Ch
         if limit is None:
             continue
         value = found[name]
-        lower = name in ("hit_rate", "goodput")
+        lower = name in LOWER_BOUNDS
         passed = value is not None and (value >= limit if lower else value <= limit)
         rule: Literal["at most", "at least"] = "at least" if lower else "at most"
         made.append(Check(phase=phase, name=name, rule=rule, limit=limit, found=value, passed=passed))

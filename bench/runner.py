@@ -12,6 +12,7 @@ from bench.addresses import Addresses, UnixAddress, address_of
 from bench.capacity import measure
 from bench.load import Load
 from bench.mix import Encoder, Universe, draw
+from bench.nuisance import Nuisance
 from bench.results import PhaseResult, Results, check
 from bench.scenario import Phase, Scenario, ScenarioError
 from bench.stats import PERCENTILES
@@ -55,6 +56,7 @@ class Runner:
         self._host = target.host
         self._peak_per_s = 0.0
         self._peak_decisions_per_s = 0.0
+        self._first_p99_ms: float | None = None
 
     async def run(self) -> Results:
         """All phases.
@@ -98,7 +100,7 @@ class Runner:
         rate_per_s = phase.rate_per_s
         if phase.share_of_peak is not None:
             rate_per_s = max(1.0, phase.share_of_peak * self._peak_per_s)
-        allow_connections(phase.connections)
+        allow_connections(phase.connections + phase.beside.total)
         encoder = Encoder(self._host, phase.mix.max_age_s)
         requests = draw(phase.mix, universe, encoder, seed)
         load = Load(
@@ -108,23 +110,30 @@ class Runner:
             rate_per_s=rate_per_s,
             progress=lambda share: self._progress(phase.name, share),
         )
-        before = scrape.look(self._addresses.all)
-        # What the harness made so far stays; a collection in the middle of a phase would be measured as the server's.
-        gc.collect()
-        gc.freeze()
-        cpu_s = time.process_time()
-        await load.run()
-        cpu_s = time.process_time() - cpu_s
-        gc.unfreeze()
+        async with Nuisance(phase.beside, self._addresses):
+            before = scrape.look(self._addresses.all)
+            # What the harness made so far stays; a collection in the middle of a phase would be measured as the server's.
+            gc.collect()
+            gc.freeze()
+            cpu_s = time.process_time()
+            await load.run()
+            cpu_s = time.process_time() - cpu_s
+            gc.unfreeze()
         self._progress(phase.name, 1.0)
         if phase.loop == "closed" and phase.measured:
             self._peak_per_s = max(self._peak_per_s, load.recorder.answers / load.elapsed_s)
             self._peak_decisions_per_s = max(self._peak_decisions_per_s, load.decisions_per_s)
         self._addresses.look_again()
         after = scrape.look(self._addresses.all)
-        goodput = load.decisions_per_s / self._peak_decisions_per_s if self._peak_decisions_per_s else None
+        p99_ms = load.recorder.percentile_ms(99.0)
+        if phase.measured and self._first_p99_ms is None:
+            self._first_p99_ms = p99_ms
+        ratios = {
+            "goodput": load.decisions_per_s / self._peak_decisions_per_s if self._peak_decisions_per_s else None,
+            "p99_ratio": p99_ms / self._first_p99_ms if p99_ms and self._first_p99_ms else None,
+        }
         return _result(
-            phase, load, rate_per_s, goodput, cpu_s / load.elapsed_s, scrape.change(before, after), scrape.memory_bytes(after)
+            phase, load, rate_per_s, ratios, cpu_s / load.elapsed_s, scrape.change(before, after), scrape.memory_bytes(after)
         )
 
 
@@ -139,7 +148,7 @@ def _result(
     phase: Phase,
     load: Load,
     rate_per_s: float | None,
-    goodput: float | None,
+    ratios: dict[str, float | None],
     cpu_share: float,
     grown: scrape.Samples,
     memory_bytes: float | None,
@@ -147,13 +156,14 @@ def _result(
     recorder = load.recorder
     refusal_ms, single_ms = _percentiles(recorder.refusals), _percentiles(recorder.singles)
     hit_rate = scrape.hit_rate(grown)
+    goodput = ratios["goodput"]
     errors = max(recorder.server_errors, scrape.server_errors(grown))
     found: dict[str, float | None] = {
         "p50_ms": recorder.percentile_ms(50.0),
         "p95_ms": recorder.percentile_ms(95.0),
         "p99_ms": recorder.percentile_ms(99.0),
         "hit_rate": hit_rate,
-        "goodput": goodput,
+        **ratios,
         "refusal_p99_ms": refusal_ms["p99"],
         "single_p99_ms": single_ms["p99"],
         "server_errors": errors,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from bench import loops, report
 from bench.results import Results
 from bench.runner import Runner
-from bench.scenario import Scenario, ScenarioError, load, shortened
+from bench.scenario import Scenario, ScenarioError, allowing, load, shortened
 from bench.scrape import ServerError
 
 _QUICK = 0.25
@@ -84,7 +84,7 @@ def measure(arguments: argparse.Namespace) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=120)
     out = arguments.out or Path("bench/results")
     try:
-        scenario = load(arguments.scenario)
+        scenario = allowing(load(arguments.scenario), arguments.margin)
         report.prepare(out)
         if arguments.quick:
             scenario = shortened(scenario, _QUICK)

@@ -41,7 +41,8 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     of 5xx by the client's count and by the server's; ``faults`` are requests without a whole answer; ``invalid`` are answers that
     are not what `app.payloads` says; ``hit_rate`` is that of L1 by the server's ``/metrics``; ``goodput`` is decisions per second
     as a share of the best measured closed phase before; ``refusal_p99_ms`` is that of answers of 503, from when the request was
-    sent; ``single_p99_ms`` that of single decisions, from when they were due.
+    sent; ``single_p99_ms`` that of single decisions, from when they were due; ``p99_ratio`` is the phase's p99 as a multiple of
+    the first measured phase's.
     """
 
     p50_ms: float | None = None
@@ -51,9 +52,28 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     goodput: float | None = None
     refusal_p99_ms: float | None = None
     single_p99_ms: float | None = None
+    p99_ratio: float | None = None
     server_errors: int | None = None
     faults: int | None = None
     invalid: int | None = None
+
+
+COUNTS = ("server_errors", "faults", "invalid")
+"""The checks that no machine's noise excuses."""
+LOWER_BOUNDS = ("hit_rate", "goodput")
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Connections beside the load: that do nothing, or that send a head or a body of a byte a second."""
+
+    idle: Annotated[int, Meta(ge=0, le=20_000)] = 0
+    slow_headers: Annotated[int, Meta(ge=0, le=20_000)] = 0
+    slow_bodies: Annotated[int, Meta(ge=0, le=20_000)] = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.idle + self.slow_headers + self.slow_bodies
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +99,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     measured: bool = True
     judged_share: Annotated[float, Meta(gt=0, le=1)] = 1.0
     mix: Mix = Mix()
+    beside: Beside = Beside()
     checks: Checks = Checks()
 
 
@@ -141,3 +162,23 @@ def shortened(scenario: Scenario, factor: float) -> Scenario:
         for phase in scenario.phases
     )
     return msgspec.structs.replace(scenario, phases=phases)
+
+
+def allowing(scenario: Scenario, margin: float) -> Scenario:
+    """The same with bounds of time ``margin`` times as high and lower bounds a ``margin``-th as high; counts stay as they are."""
+    return msgspec.structs.replace(
+        scenario,
+        phases=tuple(msgspec.structs.replace(phase, checks=_wider(phase.checks, margin)) for phase in scenario.phases),
+    )
+
+
+def _wider(checks: Checks, margin: float) -> Checks:
+    bounds = {name: getattr(checks, name) for name in checks.__struct_fields__ if name not in COUNTS}
+    return msgspec.structs.replace(
+        checks,
+        **{
+            name: bound / margin if name in LOWER_BOUNDS else bound * margin
+            for name, bound in bounds.items()
+            if bound is not None
+        },
+    )

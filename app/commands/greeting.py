@@ -10,11 +10,8 @@ from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError, StoreRefused
 from app.observe.supervisor import LOADS
 from app.options import Settings
+from app.settings import redis_parts
 from app.store.protocol import RunInfo, Store
-from app.withheld import withheld
-
-with withheld("opentelemetry"):
-    from redis.connection import parse_url
 
 LOOK_S = 1.0
 """How long the start may be held up by a store that does not answer."""
@@ -68,7 +65,7 @@ def _where(settings: Settings) -> str:
 
 def _redis_place(url: str) -> str:
     """Where the Redis of ``url`` is, as the client understands it: no user, no password."""
-    parts = parse_url(url)  # type: ignore[no-untyped-call]
+    parts = redis_parts(url)
     where = parts.get("path") or f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
     return f"{where}/{parts.get('db', 0)}"
 

@@ -8,9 +8,6 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from throttled import RateLimiterType
 from throttled.asyncio import RateLimiterRegistry, rate_limiter, store
 from throttled.exceptions import BaseThrottledError
@@ -40,8 +37,12 @@ class Buckets:
         quota = rate_limiter.per_duration(timedelta(seconds=_PERIOD_S), max(1, round(per_s * _PERIOD_S)), burst=burst)
         self._timeout_s = timeout_s
         self._redis: store.RedisStore | None = None
+        self._failures: tuple[type[Exception], ...] = (BaseThrottledError, OSError, TimeoutError, ValueError, ArithmeticError)
         backend: store.BaseStore
         if redis_url:
+            from redis.exceptions import RedisError  # noqa: PLC0415 - the client is imported where there is a Redis
+
+            self._failures = (RedisError, *self._failures)
             backend = self._redis = store.RedisStore(server=redis_url, options=_options(redis_password, timeout_s))
         else:
             backend = store.MemoryStore(options={"MAX_SIZE": _CALLERS})
@@ -58,7 +59,7 @@ class Buckets:
         work = self._limiter.limit(caller, tokens)
         try:
             result = await (wait_for_store(work, self._timeout_s) if self._redis is not None else work)
-        except (RedisError, BaseThrottledError, OSError, TimeoutError, ValueError, ArithmeticError) as error:
+        except self._failures as error:
             raise StoreError("limit_error", f"{type(error).__name__}: {error}") from error
         state = result.state
         if not (math.isfinite(state.reset_after) and math.isfinite(state.retry_after)):
@@ -73,6 +74,9 @@ class Buckets:
 
 
 def _options(password: str, timeout_s: float) -> dict[str, object]:
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
     return {
         "PASSWORD": password,
         "SOCKET_TIMEOUT": max(1.0, 5.0 * timeout_s),

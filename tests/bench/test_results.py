@@ -26,6 +26,7 @@ _FOUND: dict[str, float | None] = {
     "p50_ms": 1.0,
     "p95_ms": 20.0,
     "goodput": 0.95,
+    "p99_ratio": 1.5,
     "refusal_p99_ms": 4.0,
     "single_p99_ms": None,
     "p99_ms": 30.0,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.scenario import ScenarioError, load, names, shortened
+from bench.scenario import COUNTS, ScenarioError, allowing, load, names, shortened
 
 _PHASE = '[[phases]]\nname = "a"\nloop = "closed"\nrequests = 1\n'
 
@@ -74,3 +74,12 @@ def test_quick_shortens_durations_but_no_counts() -> None:
         assert short.requests == long.requests
         if long.duration_s is not None:
             assert short.duration_s == max(1.0, long.duration_s / 4)
+
+
+def test_a_margin_widens_bounds_of_time_and_no_count() -> None:
+    """Lower bounds are divided by it; what is not asked for stays so."""
+    before, after = load("overload"), allowing(load("overload"), 2)
+    hard = {phase.name: phase.checks for phase in after.phases}["2 x the peak"]
+    assert (hard.goodput, hard.refusal_p99_ms, hard.p95_ms) == (0.85 / 2, 100, None)
+    for was, now in zip(before.phases, after.phases, strict=True):
+        assert [getattr(now.checks, name) for name in COUNTS] == [getattr(was.checks, name) for name in COUNTS]
