@@ -14,6 +14,8 @@ from tests.servers import ROOT
 
 _MODULE_LINES = 400
 _FUNCTION_LINES = 70
+# What is longer and still one thing: a module by its path, a function as `path::name`, and in one line why.
+_ONE_THING: dict[str, str] = {}
 _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
@@ -71,6 +73,17 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+def long_modules_and_functions() -> Iterator[tuple[str, int]]:
+    """Every module and function beyond its bound, as the table names it, with its lines."""
+    for path in python_files():
+        name = str(path.relative_to(ROOT))
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > _MODULE_LINES:
+            yield name, count
+        for node in functions(path):
+            if (count := (node.end_lineno or node.lineno) - node.lineno + 1) > _FUNCTION_LINES:
+                yield f"{name}::{node.name}", count
+
+
 def test_top_level_holds_only_what_the_design_names() -> None:
     """A new thing at the top level is a decision, not an accident."""
     assert {path.relative_to(ROOT).parts[0] for path in tracked_files()} <= _TOP_LEVEL
@@ -86,21 +99,16 @@ def test_no_tracked_file_names_a_registry() -> None:
     assert found == []
 
 
-def test_modules_stay_small() -> None:
-    """A module of more than 400 lines is more than one room."""
-    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()}
-    assert {name: count for name, count in lines.items() if count > _MODULE_LINES} == {}
-
-
-def test_functions_stay_small() -> None:
-    """A function of more than 70 lines does more than one thing."""
-    found = [
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
-        for path in python_files()
-        for node in functions(path)
-        if (node.end_lineno or node.lineno) - node.lineno + 1 > _FUNCTION_LINES
+def test_whatever_is_long_is_said_to_be_one_thing() -> None:
+    """Length is a question and no fault; an answer goes when nobody asks any more."""
+    long = dict(long_modules_and_functions())
+    asked = [
+        f"{name} has {count} lines: is it one thing? If so, say why in _ONE_THING; if not, split it."
+        for name, count in long.items()
+        if not _ONE_THING.get(name)
     ]
-    assert found == []
+    assert asked == []
+    assert set(_ONE_THING) <= set(long)
 
 
 def test_package_files_are_empty_and_nothing_is_called_utils() -> None:
