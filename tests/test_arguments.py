@@ -39,13 +39,11 @@ def _refusal(
 
 
 def test_what_is_known_is_taken() -> None:
-    """Positional arguments and options."""
     given = parse(_parser(), ["--timeout-s", "2", "AAPL", "MSFT"])
     assert (given.symbols, given.timeout_s) == (["AAPL", "MSFT"], 2.0)
 
 
 def test_an_unknown_option_is_refused_by_name_with_the_one_it_may_have_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    """In whatever way it is written; one that is like none has no such hint. The first is told alone."""
     assert _refusal(capsys, "--timeout", "3") == "there is no --timeout; did you mean --timeout-s?"
     assert _refusal(capsys, "--TIMEOUT_S=3") == "there is no --TIMEOUT_S; did you mean --timeout-s?"
     assert _refusal(capsys, "--colour") == _refusal(capsys, "--timeout-s=3", "--colour", "--shape") == "there is no --colour"
@@ -58,12 +56,10 @@ def test_a_short_option_is_refused_by_its_letter_alone(capsys: pytest.CaptureFix
 
 
 def test_an_option_behind_one_dash_is_refused_with_the_one_it_may_have_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    """By its letter too."""
     assert _refusal(capsys, "-timeout-s", "3") == "there is no -t; did you mean --timeout-s?"
 
 
 def test_what_looks_like_no_options_name_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nor is what follows it."""
     for argument in ("-\N{LATIN SMALL LETTER E WITH ACUTE}", "--k\N{LATIN SMALL LETTER E WITH ACUTE}", "---"):
         assert _refusal(capsys, argument, "sesame") == "there is no option of that kind"
 
@@ -109,23 +105,19 @@ def test_an_argument_that_has_no_place_is_repeated_if_it_is_a_word(capsys: pytes
 
 
 def test_nothing_behind_two_dashes_is_an_option() -> None:
-    """They are no argument themselves."""
     assert parse(_parser(), ["--", "--colour"]).symbols == ["--colour"]
 
 
 def test_what_begins_with_a_dash_can_be_a_value() -> None:
-    """A number as it is, all else with a = before it."""
     assert parse(_parser(), ["--timeout-s", "-2"]).timeout_s == -2.0
     assert parse(_with_commands(), ["command", "--depth=-x"]).depth == "-x"
 
 
 def test_options_of_commands_are_known_and_offered(capsys: pytest.CaptureFixture[str]) -> None:
-    """By the command's own parser."""
     assert parse(_with_commands(), ["command", "--depth", "2"]).depth == "2"
     said = _refusal(capsys, "command", "--deep", "2", parser=_with_commands(), prog="decide try command")
     assert said == "there is no --deep; did you mean --depth?"
 
 
 def test_a_wrong_value_is_refused_with_its_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """As argparse has it."""
     assert _refusal(capsys, "--timeout-s", "soon") == "argument --timeout-s: invalid float value: 'soon'"

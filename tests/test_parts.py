@@ -31,8 +31,6 @@ def test_a_worker_that_is_started_in_a_drain_drains_from_its_first_moment(tmp_pa
 
 
 def test_a_worker_that_is_started_in_no_drain_does_not_and_lets_its_loop_be_seen(tmp_path: Path) -> None:
-    """Under its own number."""
-
     async def run() -> None:
         crew = Crew(2)
         parts = _parts(tmp_path, crew)

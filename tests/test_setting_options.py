@@ -24,7 +24,6 @@ def _loaded(folder: Path, *arguments: str, **environment: str) -> Settings:
 
 
 def test_every_setting_has_an_option_and_every_secret_one_for_its_file() -> None:
-    """What a new setting is called in the environment it is called here too, under a heading."""
     text = _parser().format_help()
     for name in Settings.__struct_fields__:
         option = f"--{name.replace('_', '-')}"
@@ -35,7 +34,6 @@ def test_every_setting_has_an_option_and_every_secret_one_for_its_file() -> None
 
 
 def test_an_option_is_worth_more_than_the_environment_and_that_more_than_the_file(tmp_path: Path) -> None:
-    """And what none of them says has its default."""
     tmp_path.joinpath(".env").write_text("PORT=1\nWORKERS=2\nBATCH_MAX=3\n", encoding="utf-8")
     loaded = _loaded(tmp_path, "--port", "9000", PORT="2", WORKERS="4")
     assert (loaded.port, loaded.workers, loaded.batch_max, loaded.l1_ttl_s) == (9000, 4, 3, Settings().l1_ttl_s)
@@ -86,7 +84,6 @@ def test_a_store_by_option_beside_a_redis_by_environment_is_refused(tmp_path: Pa
 def test_a_wrong_value_is_refused_with_option_value_and_what_is_allowed(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the same rules as in the environment."""
     with pytest.raises(SystemExit):
         parse(_parser(), arguments)
     assert said in capsys.readouterr().err
@@ -106,7 +103,6 @@ def test_a_secret_itself_is_refused_and_not_repeated(arguments: list[str], capsy
 
 
 def test_what_is_wrong_in_the_environment_is_still_told(tmp_path: Path) -> None:
-    """An option does not hide it."""
     with pytest.raises(SettingsError) as refused:
         _loaded(tmp_path, "--port", "9000", WORKERS="many")
     assert [line.partition(";")[0] for line in refused.value.lines] == ["WORKERS is 'many'"]

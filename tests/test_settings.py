@@ -28,12 +28,10 @@ def env_file(folder: Path, text: str) -> Path:
 
 
 def test_env_example_is_what_the_settings_say() -> None:
-    """Every setting's effect, range and default stand in .env.example, as the code has them."""
     assert (ROOT / ".env.example").read_text(encoding="utf-8") == render_env_example()
 
 
 def test_env_example_names_every_setting_with_effect_range_and_default() -> None:
-    """Each setting has a sentence of its own, what is allowed, and its default commented out."""
     blocks = render_env_example().split("\n\n")[1:]
     assert len(blocks) == len(_NAMES)
     for block, name in zip(blocks, Settings.__struct_fields__, strict=True):
@@ -77,7 +75,6 @@ def test_what_access_and_limits_are_told_is_checked_whole(name: str, value: str,
     ],
 )
 def test_keys_are_wanted_by_themselves_wherever_others_can_call(host: str, wanted: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """And asking for none there takes a word."""
     secret = {"API_KEY_SECRET": "x" * 32, "HOST": host}
     assert keys_wanted(load_settings(secret, _NO_FILE)) is wanted
     assert keys_wanted(load_settings(secret | {"ACCESS": "keys"}, _NO_FILE))
@@ -88,13 +85,11 @@ def test_keys_are_wanted_by_themselves_wherever_others_can_call(host: str, wante
 
 
 def test_env_example_with_all_defaults_set_gives_the_defaults(tmp_path: Path) -> None:
-    """The defaults are themselves allowed, and what .env.example shows can be uncommented as it is."""
     text = "\n".join(line[2:] for line in render_env_example().splitlines() if "=" in line and line[2:].split("=")[0].isupper())
     assert load_settings({}, env_file(tmp_path, text)) == Settings()
 
 
 def test_the_environment_wins_over_the_file_and_empty_means_default(tmp_path: Path) -> None:
-    """An exported variable is the last word; one set to nothing is as good as not set."""
     path = env_file(tmp_path, "PORT=9001\nL1_TTL_S=5\nLOG_LEVEL=\n")
     settings = load_settings({"PORT": "9002", "CLOCK": ""}, path)
     assert (settings.port, settings.l1_ttl_s, settings.log_level, settings.clock) == (9002, 5.0, "info", "wall")
@@ -116,7 +111,6 @@ def test_the_environment_wins_over_the_file_and_empty_means_default(tmp_path: Pa
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
-    """One line: variable, value, allowed."""
     with pytest.raises(SettingsError) as refused:
         load_settings({name: value}, _NO_FILE)
     (line,) = refused.value.lines
@@ -133,7 +127,6 @@ def test_words_are_taken_in_any_case() -> None:
 
 
 def test_one_setting_is_read_without_the_others() -> None:
-    """By the same rules, from the same places; what is wrong with others is not its matter."""
     assert load_setting("drain_s", {"PORT": "none"}, _NO_FILE) == Settings().drain_s
     assert load_setting("drain_s", {"DRAIN_S": "30"}, _NO_FILE) == 30
     with pytest.raises(SettingsError, match="DRAIN_S is 'much'; allowed: a number, at least 0"):
@@ -165,14 +158,12 @@ def test_names_that_similar_services_use_are_told_with_what_does_it_here(name: s
 
 
 def test_strangers_are_no_settings_and_name_settings_that_exist() -> None:
-    """A name that becomes a setting is none of them any more."""
     assert not STRANGERS.keys() & set(_NAMES)
     assert {each.setting for each in STRANGERS.values()} - {""} <= set(_NAMES)
 
 
 @pytest.mark.parametrize("name", GONE)
 def test_a_setting_of_the_version_before_is_told_with_what_became_of_it_and_refused_nowhere(name: str, tmp_path: Path) -> None:
-    """In the environment, in .env and by option; whatever its value was."""
     file, said = env_file(tmp_path, f"{name}=1\n"), f"{name} is no setting any more and is passed over; {GONE[name]}"
     assert load_settings({name: "x"}, file, options={name: "2"}) == Settings()
     assert settings_gone({name: "x"}, _NO_FILE) == settings_gone({}, file) == settings_gone({}, _NO_FILE, options={name: "2"})
@@ -200,7 +191,6 @@ def test_the_console_is_where_a_browser_finds_it(host: str, url: str | None) -> 
 
 
 def test_the_first_line_of_a_worker_has_only_settings_that_are_no_defaults() -> None:
-    """Secrets as set; one that was given its default is none."""
     assert started_facts(Settings(port=8000)) == {"console": "http://127.0.0.1:8000/", "settings": {}}
     facts = started_facts(Settings(redis_url=_SECRET_URL, pages="off", batch_max=7))
     assert facts == {"settings": {"redis_url": "set", "pages": "off", "batch_max": 7}}
@@ -225,7 +215,6 @@ def test_an_unknown_name_in_the_file_is_refused_with_a_suggestion(tmp_path: Path
 
 @pytest.mark.parametrize("make", ["bytes", "folder"])
 def test_a_file_that_cannot_be_read_is_a_settings_error(make: str, tmp_path: Path) -> None:
-    """Not a traceback: one line that says which file and why."""
     path = tmp_path / ".env"
     if make == "bytes":
         path.write_bytes(b"PORT=\xff\xfe")
@@ -244,7 +233,6 @@ def test_a_line_that_assigns_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_secrets_are_never_shown() -> None:
-    """Neither in errors nor in what /status and the log show."""
     settings = load_settings({"REDIS_URL": _SECRET_URL}, _NO_FILE)
     assert settings.redis_url == _SECRET_URL
     assert public_settings(settings)["redis_url"] == "set"
@@ -257,7 +245,6 @@ def test_secrets_are_never_shown() -> None:
 
 @given(st.dictionaries(st.sampled_from(_NAMES), st.text(max_size=40) | st.from_regex(r"[-+0-9.eE_]{1,30}", fullmatch=True)))
 def test_any_text_gives_settings_or_a_settings_error(environ: dict[str, str]) -> None:
-    """No value of any variable ends in another exception."""
     try:
         lines = []
         load_settings(environ, _NO_FILE)
@@ -276,7 +263,6 @@ _assignments = st.builds(
 
 @given(st.lists(_assignments, max_size=4).map(b"\n".join) | st.binary(max_size=60))
 def test_any_bytes_in_the_file_give_settings_or_a_settings_error(raw: bytes) -> None:
-    """Whatever was written into .env, nothing but whole lines of a SettingsError comes of it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ".env"
         path.write_bytes(raw)

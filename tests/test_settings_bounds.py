@@ -33,7 +33,6 @@ def _load(**settings: float) -> Settings:
     ],
 )
 def test_a_contradiction_is_refused_with_both_names_and_a_way_out(settings: dict[str, float], names: Sequence[str]) -> None:
-    """One line, which says how either may be changed, and begins with the one that was given."""
     with pytest.raises(SettingsError) as refused:
         _load(**settings)
     (line,) = refused.value.lines
@@ -45,14 +44,12 @@ def test_a_contradiction_is_refused_with_both_names_and_a_way_out(settings: dict
 
 @pytest.mark.parametrize("name", BELOW_INPUT_LIMIT)
 def test_as_much_as_is_allowed_is_allowed(name: str) -> None:
-    """The limit itself passes, and so do the defaults."""
     most = Settings().input_limit_s
     assert getattr(_load(**{name: most}), name) == most
     assert getattr(_load(), name) <= most
 
 
 def test_what_is_wrong_by_itself_is_told_once() -> None:
-    """Not that it does not fit the others too."""
     with pytest.raises(SettingsError) as refused:
         load_settings({"INPUT_LIMIT_S": "x", "AGENTS_MAX_AGE_S": "10000000"}, _NO_FILE)
     assert [line.partition(" ")[0] for line in refused.value.lines] == ["INPUT_LIMIT_S"]

@@ -27,7 +27,7 @@ def test_a_password_is_read_from_its_file_without_the_last_lines_end(tmp_path: P
 
 
 def test_a_url_may_come_from_a_file_too(tmp_path: Path) -> None:
-    """It may hold a password, so it is a secret; its text is checked as the variable's is."""
+    """It may hold a password, so it is a secret."""
     assert load_settings({"REDIS_URL_FILE": _secret(tmp_path, b"redis://h:1/0\n")}, _NO_FILE).redis_url == "redis://h:1/0"
     with pytest.raises(SettingsError, match="REDIS_URL is"):
         load_settings({"REDIS_URL_FILE": _secret(tmp_path, b"http://h\n")}, _NO_FILE)
@@ -44,7 +44,6 @@ def test_files_of_secrets_are_told_wherever_they_are_named(tmp_path: Path) -> No
 
 
 def test_a_file_named_in_the_env_file_counts(tmp_path: Path) -> None:
-    """As any setting there does."""
     env = tmp_path / ".env"
     env.write_text(f"REDIS_PASSWORD_FILE={_secret(tmp_path, b'hidden')}\n", encoding="utf-8")
     assert load_settings({}, env).redis_password == "hidden"
@@ -61,7 +60,6 @@ def test_a_file_named_in_the_env_file_counts(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
-    """The error names the variable, and shows nothing of the file."""
     with pytest.raises(SettingsError) as caught:
         load_settings({"REDIS_PASSWORD_FILE": _secret(tmp_path, content)}, _NO_FILE)
     (line,) = caught.value.lines
@@ -72,7 +70,6 @@ def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: bytes, 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """With the reason, and so is one that is a folder."""
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(SettingsError, match="REDIS_PASSWORD_FILE is"):
             load_settings({"REDIS_PASSWORD_FILE": str(path)}, _NO_FILE)
@@ -86,7 +83,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_two_passwords_are_refused(environment: dict[str, str]) -> None:
-    """Nobody could say which was meant; neither is shown."""
     with pytest.raises(SettingsError, match="allowed: one of them") as caught:
         load_settings(environment, _NO_FILE)
     assert "two" not in str(caught.value)

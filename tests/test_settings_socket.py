@@ -28,7 +28,6 @@ def _refusal(**environ: str) -> str:
     ],
 )
 def test_host_may_be_a_unix_socket(host: str, path: str) -> None:
-    """An absolute path with unix: before it, also as a URL has it."""
     assert socket_path(load_settings({"HOST": host}, _NO_FILE).host) == path
 
 
@@ -50,7 +49,6 @@ def test_host_may_be_a_unix_socket(host: str, path: str) -> None:
     ],
 )
 def test_a_path_where_no_socket_can_be_is_refused_by_name(host: str) -> None:
-    """Relative, a folder, longer than the kernel has room for, not printable."""
     assert re.match(r"HOST is '.*, or unix:/… with a socket's absolute path of 107 bytes at most", _refusal(HOST=host))
 
 
@@ -66,14 +64,12 @@ def test_what_was_meant_for_a_socket_is_told_how_one_is_written(host: str) -> No
 
 
 def test_windows_has_no_unix_socket_to_listen_on() -> None:
-    """Said at the start, not by a traceback."""
     with pytest.raises(NoSocket, match="no Unix sockets on this system"):
         socket_path("unix:/run/decide.sock", there_are_any=False)
 
 
 @pytest.mark.parametrize("mode", ["66", "0660", "888", "rw-", "-66", "6 0"])
 def test_permissions_are_three_octal_digits(mode: str) -> None:
-    """Whatever else it is, is refused by name."""
     assert "SOCKET_MODE is" in _refusal(SOCKET_MODE=mode)
     assert load_settings({"SOCKET_MODE": "600"}, _NO_FILE).socket_mode == "600"
 
@@ -99,11 +95,9 @@ def test_a_proxy_that_nobody_can_be_is_refused(host: str, proxies: str, says: st
 
 @pytest.mark.parametrize("proxies", ["unix", "10.0.0.0/8, unix", ""])
 def test_whoever_comes_over_the_socket_can_be_trusted(proxies: str) -> None:
-    """With other proxies further out, or none."""
     settings = load_settings({"HOST": "unix:/run/d.sock", "TRUSTED_PROXIES": proxies}, _NO_FILE)
     assert settings.trusted_proxies == proxies
 
 
 def test_a_wrong_host_is_told_once() -> None:
-    """What would not go with it otherwise is not told besides."""
     assert _refusal(HOST="unix:", TRUSTED_PROXIES="unix").count("\n") == 0

@@ -45,7 +45,6 @@ def test_a_redis_url_that_the_client_cannot_read_is_refused_unseen(url: str) -> 
     [("STORE_PATH", "a\0b"), ("HOST", "\udcff"), ("KEY_PREFIX", "a\n"), ("HOST", "a" * 70), ("HOST", "a..b")],
 )
 def test_text_that_would_fail_later_is_refused_now(name: str, value: str) -> None:
-    """Bytes that are no text, control characters, and host names that no resolver takes."""
     with pytest.raises(SettingsError) as refused:
         load_settings({name: value}, _NO_FILE)
     (line,) = refused.value.lines

@@ -152,8 +152,6 @@ async def _hot_read(house: House) -> set[str]:
 
 
 def test_a_change_of_many_symbols_is_applied_in_slices() -> None:
-    """In no turn of the loop more than two, with all that is done with each symbol; and the hottest of all are loaded anew."""
-
     async def work() -> None:
         house = House()
         await house.fill()
@@ -167,8 +165,6 @@ def test_a_change_of_many_symbols_is_applied_in_slices() -> None:
 
 
 def test_after_a_loss_the_hottest_are_looked_for_in_slices() -> None:
-    """All is stale at once, whatever there is; what is read again is looked for among all of L1, a slice in a turn."""
-
     async def work() -> None:
         house = House()
         await house.fill()
@@ -236,8 +232,6 @@ def test_the_lease_is_renewed_when_all_of_a_change_is_applied() -> None:
 
 
 def test_a_load_is_fenced_by_its_symbols_own_slice() -> None:
-    """One that began before the slice was reached may bring what was before, and is not kept; one that began after it is kept."""
-
     async def work() -> None:
         house = House()
         await house.fill()
@@ -307,8 +301,6 @@ def test_what_a_read_has_brought_is_given_to_all_though_it_is_cancelled() -> Non
 
 
 def test_names_are_read_in_slices_of_their_text() -> None:
-    """From one text or many, whatever their sizes."""
-
     async def turns(texts: list[bytes]) -> int:
         counting = Turns()
         async with counting.counted():
@@ -324,15 +316,12 @@ def test_names_are_read_in_slices_of_their_text() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.lists(st.sampled_from(["A", "B", "", "S" * 9000, "T" * 40_000]))))
 def test_names_are_those_on_the_lines_in_order_without_repeats(entries: list[list[str]]) -> None:
-    """However they are cut."""
     texts = ["\n".join(entry).encode() for entry in entries]
     expected = tuple(dict.fromkeys(name for entry in entries for name in entry if name))
     assert asyncio.run(names_on_lines(texts)) == expected
 
 
 def test_slices_are_all_there_is_in_order() -> None:
-    """Of nothing there are none."""
-
     async def slices(names: tuple[str, ...]) -> list[tuple[str, ...]]:
         return [some async for some in in_slices(names)]
 

@@ -12,8 +12,11 @@ import pytest
 from app.version import VERSION
 from tests.servers import ROOT
 
+_NAME_WORDS = 3
 _MODULE_LINES = 400
 _FUNCTION_LINES = 70
+# What is longer and still one thing: a module by its path, a function as `path::name`, and in one line why.
+_ONE_THING: dict[str, str] = {}
 _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
@@ -71,6 +74,17 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+def long_modules_and_functions() -> Iterator[tuple[str, int]]:
+    """Every module and function beyond its bound, as the table names it, with its lines."""
+    for path in python_files():
+        name = str(path.relative_to(ROOT))
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > _MODULE_LINES:
+            yield name, count
+        for node in functions(path):
+            if (count := (node.end_lineno or node.lineno) - node.lineno + 1) > _FUNCTION_LINES:
+                yield f"{name}::{node.name}", count
+
+
 def test_top_level_holds_only_what_the_design_names() -> None:
     """A new thing at the top level is a decision, not an accident."""
     assert {path.relative_to(ROOT).parts[0] for path in tracked_files()} <= _TOP_LEVEL
@@ -86,21 +100,16 @@ def test_no_tracked_file_names_a_registry() -> None:
     assert found == []
 
 
-def test_modules_stay_small() -> None:
-    """A module of more than 400 lines is more than one room."""
-    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()}
-    assert {name: count for name, count in lines.items() if count > _MODULE_LINES} == {}
-
-
-def test_functions_stay_small() -> None:
-    """A function of more than 70 lines does more than one thing."""
-    found = [
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
-        for path in python_files()
-        for node in functions(path)
-        if (node.end_lineno or node.lineno) - node.lineno + 1 > _FUNCTION_LINES
+def test_whatever_is_long_is_said_to_be_one_thing() -> None:
+    """Length is a question and no fault; an answer goes when nobody asks any more."""
+    long = dict(long_modules_and_functions())
+    asked = [
+        f"{name} has {count} lines: is it one thing? If so, say why in _ONE_THING; if not, split it."
+        for name, count in long.items()
+        if not _ONE_THING.get(name)
     ]
-    assert found == []
+    assert asked == []
+    assert set(_ONE_THING) <= set(long)
 
 
 def test_package_files_are_empty_and_nothing_is_called_utils() -> None:
@@ -109,17 +118,17 @@ def test_package_files_are_empty_and_nothing_is_called_utils() -> None:
     assert [path for path in python_files() if re.search(r"utils?|helpers?|misc|common", path.stem)] == []
 
 
-def test_every_test_says_in_one_sentence_what_holds() -> None:
-    """A test's docstring states the behaviour, so that a failure reads as a sentence."""
-    missing = [
+def test_names_of_tests_say_what_holds() -> None:
+    """A failure reads as a sentence. A docstring, in sentences too, is for what the name does not say."""
+    found = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in python_files()
         for node in functions(path)
         if path.is_relative_to(ROOT / "tests")
         and node.name.startswith("test_")
-        and not (ast.get_docstring(node) or "").rstrip().endswith(".")
+        and (len(node.name.split("_")) <= _NAME_WORDS or not (ast.get_docstring(node) or ".").endswith("."))
     ]
-    assert missing == []
+    assert found == []
 
 
 def test_nothing_is_left_to_do_in_the_code() -> None:
@@ -130,7 +139,6 @@ def test_nothing_is_left_to_do_in_the_code() -> None:
 
 
 def test_version_stands_in_one_place() -> None:
-    """The package's metadata and the code agree."""
     assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == VERSION
 
 
@@ -164,7 +172,6 @@ def test_paths_that_the_documents_name_exist() -> None:
 
 
 def test_recipes_that_the_documents_name_exist() -> None:
-    """Every `just something` in the documents is a recipe."""
     recipes = set(re.findall(r"^([a-z-]+)[^:\n]*:(?!=)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in documents():
         named = re.findall(r"(?:`|&& |^|replay )just ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -41,8 +41,6 @@ def test_a_reply_that_came_while_the_loop_was_busy_is_in_time() -> None:
 
 
 def test_what_does_not_come_is_a_timeout() -> None:
-    """And goes on unattended."""
-
     async def run() -> None:
         ended = asyncio.Event()
 
@@ -57,8 +55,6 @@ def test_what_does_not_come_is_a_timeout() -> None:
 
 
 def test_what_ends_a_wait_comes_after_what_came_while_the_loop_was_busy() -> None:
-    """However many turns that still has to go; and it does come."""
-
     async def run() -> None:
         loop, heard = asyncio.get_running_loop(), []
         over = asyncio.Event()
@@ -83,8 +79,6 @@ def test_what_ends_a_wait_comes_after_what_came_while_the_loop_was_busy() -> Non
 
 
 def test_a_timer_that_is_cancelled_in_time_ends_nothing() -> None:
-    """As any other timer."""
-
     async def run() -> None:
         called: list[bool] = []
         call_when_over(asyncio.get_running_loop(), 0.01, lambda: called.append(True)).cancel()

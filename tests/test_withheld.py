@@ -23,14 +23,12 @@ def test_a_server_without_traces_loads_nothing_that_it_has_no_use_for() -> None:
 
 
 def test_what_is_withheld_is_as_if_it_were_not_installed_and_comes_back() -> None:
-    """Its submodules too; afterwards it is imported as ever."""
     with withheld("ensurepip"), pytest.raises(ModuleNotFoundError):
         importlib.import_module("ensurepip._uninstall")
     assert importlib.import_module("ensurepip._uninstall") is not None
 
 
 def test_what_was_imported_before_stays() -> None:
-    """Who has it already must not lose it."""
     with withheld("json"):
         assert importlib.import_module("json") is sys.modules["json"]
     assert sys.modules["json"] is not None

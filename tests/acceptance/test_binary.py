@@ -54,7 +54,6 @@ def warmed(box: Box) -> Box:
 
 
 def test_the_checksum_is_that_of_the_file(dist: Path) -> None:
-    """As `sha256sum -c` has it; the list of parts says the same."""
     done = subprocess.run(["sha256sum", "-c", "decide.sha256"], cwd=dist, capture_output=True, text=True, check=True)
     assert done.stdout == "decide: OK\n"
     root = json.loads((dist / "decide.cdx.json").read_text(encoding="utf-8"))["metadata"]["component"]
@@ -92,7 +91,6 @@ def test_every_library_inside_is_one_of_the_lock_files(bill: dict[str, Any]) -> 
 
 
 def test_licences_are_beside_it(dist: Path, bill: dict[str, Any]) -> None:
-    """Ours, and those of all that has one."""
     text = (dist / "decide.licenses.txt").read_text(encoding="utf-8")
     assert text.count((ROOT / "LICENSE").read_text(encoding="utf-8").strip()) == 1
     missing = [each["name"] for each in bill["components"] if f"{each['name']} {each['version']}\n====" not in text]

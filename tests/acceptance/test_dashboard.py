@@ -22,7 +22,6 @@ def queries() -> dict[str, list[str]]:
 
 
 def test_every_panel_has_data(stack: Stack) -> None:
-    """Each query gives at least one series on a stack with some traffic."""
     assert len(queries()) >= 15
     deadline = time.monotonic() + 40
     empty = {"": [""]}

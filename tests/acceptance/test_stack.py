@@ -15,7 +15,6 @@ CPU_LIMITS = {"redis": 0.5, "app": 1.0}
 
 
 def test_a_fresh_stack_answers_from_redis_and_then_from_memory(stack: Stack) -> None:
-    """The first answer for a symbol is read from the Redis that the warm job filled, the second from L1; both are the same."""
     first, second = decide({"symbol": "AAPL"}), decide({"symbol": "AAPL"})
     assert (first["cache"]["tier"], second["cache"]["tier"]) == ("l2", "l1")
     # Some milliseconds lie between them, in which views lose weight; that tiers decide alike to the bit has tests of its own.
@@ -28,13 +27,11 @@ def test_a_fresh_stack_answers_from_redis_and_then_from_memory(stack: Stack) -> 
 
 
 def test_every_long_running_service_is_healthy(stack: Stack) -> None:
-    """Each has a health check of its own, and it passes."""
     for service in LONG_RUNNING:
         assert stack.is_healthy(stack.container(service)), service
 
 
 def test_every_service_is_hardened(stack: Stack) -> None:
-    """Read-only, without root, capabilities or new privileges, bounded in memory, CPU, processes and log."""
     for service in (*LONG_RUNNING, "warm"):
         found = stack.inspect(service)
         host = found["HostConfig"]
@@ -52,7 +49,6 @@ def test_every_service_is_hardened(stack: Stack) -> None:
 
 
 def test_nothing_can_be_written_into_the_server(stack: Stack) -> None:
-    """Neither the code nor the root of the container; and nobody in it is root."""
     app = stack.container("app")
     refused = run("docker", "exec", app, "sh", "-c", "touch /decide/app/x /x 2>&1; id -u", check=False)
     assert refused.count("Read-only file system") == 2
@@ -60,7 +56,6 @@ def test_nothing_can_be_written_into_the_server(stack: Stack) -> None:
 
 
 def test_only_the_api_is_published(stack: Stack) -> None:
-    """No other port of any service is reachable from outside the stack's network."""
     published = {
         service: {port for port, where in stack.inspect(service)["NetworkSettings"]["Ports"].items() if where}
         for service in LONG_RUNNING
@@ -69,7 +64,6 @@ def test_only_the_api_is_published(stack: Stack) -> None:
 
 
 def test_redis_wants_its_password_and_tells_it_to_nobody(stack: Stack) -> None:
-    """Without it nothing is answered, and it is neither in the environment nor among the arguments of any process."""
     redis = stack.container("redis")
     assert "NOAUTH" in run("docker", "exec", redis, "redis-cli", "get", "x")
     password = run("docker", "exec", redis, "cat", "/run/secrets/redis_password").strip()

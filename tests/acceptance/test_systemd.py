@@ -37,7 +37,7 @@ def _serving(machine: Machine) -> None:
 
 
 def test_it_is_active_when_callers_are_served_and_says_what_it_waits_for(machine: Machine) -> None:
-    """An empty machine, then the data: `systemctl start` returns when a caller is answered, and the status follows."""
+    """`systemctl start` returns when a caller is answered, and the status follows."""
     machine.must("rm -rf /var/lib/private/decide")
     machine.must("systemctl start decide")
     answer = machine.ask("AAPL")
@@ -61,7 +61,7 @@ def test_the_units_start_in_either_order_and_share_one_store(machine: Machine) -
 
 
 def test_it_runs_as_nobody_and_may_nothing(machine: Machine) -> None:
-    """By the kernel's own word on each of its processes; and it still says what it takes itself."""
+    """By the kernel's own word on each of its processes."""
     machine.settings(CLOCK="replay")
     _serving(machine)
     pids = machine.must("cat $(find /sys/fs/cgroup -path '*decide.service/cgroup.procs') | sort -u").split()
@@ -91,7 +91,6 @@ def test_who_may_write_to_the_socket_may_call_and_nobody_else(machine: Machine) 
 
 
 def test_keys_are_switched_on_by_the_readmes_steps(machine: Machine) -> None:
-    """The secret reaches the server as a credential, nobody calls without a key any more, and one is made beside it."""
     _serving(machine)
     assert machine.ask("AAPL").code == 0
     machine.must("cp /etc/systemd/system/decide.service /root/")

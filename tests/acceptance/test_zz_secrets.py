@@ -31,7 +31,6 @@ def secret(stack: Stack, tmp_path: Path) -> Iterator[Path]:
     [(None, "is missing"), ("", "is empty"), ("short\n", "no usable password"), ("a b" * 9, "no usable password")],
 )
 def test_production_refuses_to_start_without_a_usable_secret(stack: Stack, secret: Path, content: str | None, says: str) -> None:
-    """`just up prod` ends with 2, names the secret and its file, and has started nothing."""
     secret.unlink()
     if content is not None:
         secret.write_text(content, encoding="utf-8")
@@ -54,7 +53,6 @@ def test_plain_compose_refuses_too_and_redis_says_why(stack: Stack, secret: Path
 
 
 def test_server_and_warm_job_refuse_a_wrong_password_and_say_which(stack: Stack, secret: Path, tmp_path: Path) -> None:
-    """A password that Redis does not know ends the server with 2 and the warm job with 3; both name the setting."""
     stack.up()
     wrong = tmp_path / "wrong"
     wrong.write_text("not-the-right-password\n", encoding="utf-8")
@@ -85,7 +83,6 @@ def test_server_and_warm_job_refuse_a_wrong_password_and_say_which(stack: Stack,
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:
-    """`just down -v` removes containers, volumes and networks, those of the benchmark too."""
     stack.down()
     label = f"label=com.docker.compose.project={PROJECT}"
     assert run("docker", "ps", "--all", "--quiet", "--filter", label) == ""

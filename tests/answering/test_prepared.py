@@ -90,7 +90,6 @@ def test_a_prepared_answer_is_the_decision_made_anew(evidence: Evidence, moments
 
 @given(evidence=_evidence())
 def test_an_element_of_a_batch_is_the_same_answer(evidence: Evidence) -> None:
-    """With its symbol before it and no problem after it."""
     decider = make_decider(now_ms=lambda: AS_OF_MS)
     decider.tiers.memory.put("AAPL", evidence)
     rendering = decider.rendering(decider.clock())
@@ -103,7 +102,6 @@ def test_an_element_of_a_batch_is_the_same_answer(evidence: Evidence) -> None:
 
 
 def test_an_answer_is_made_anew_when_an_input_turns_stale_and_when_the_clock_goes_back() -> None:
-    """It is good from one change of a status to the next, and not a millisecond longer."""
     now_ms = AS_OF_MS
     decider = make_decider(now_ms=lambda: now_ms)
     entry = _entry(evidence_of(price_record(), agent_record()))
@@ -142,7 +140,6 @@ def test_a_request_with_wishes_of_its_own_is_not_answered_so(request_: DecideReq
 
 
 def test_ids_of_a_batch_are_different_uuids_in_order() -> None:
-    """Version 7, as all others."""
     decider = make_decider(now_ms=lambda: AS_OF_MS)
     decider.tiers.memory.put("AAPL", evidence_of(price_record(), agent_record()))
     rendering = decider.rendering(decider.clock())

@@ -34,7 +34,7 @@ def test_of_all_that_is_under_way_one_slice_runs_in_a_turn_of_the_loop() -> None
 
 
 def test_the_switch_interval_is_short_only_while_there_is_work() -> None:
-    """Set by the first that comes, set back by the last that goes, also if it fails."""
+    """It is set back also if the work fails."""
     set_to: list[float] = []
     turns = Turns(lambda: 0.005, set_to.append)
     with turns.under_way():

@@ -74,7 +74,6 @@ def _closed(requests: int) -> Phase:
     ],
 )
 def test_a_url_says_where_a_server_is(url: str, address: Address) -> None:
-    """A host with its port, or a socket's path exactly as it stands; both survive the way to another process."""
     assert address_of(url) == address
     assert pickle.loads(pickle.dumps(address)) == address  # noqa: S301 - its own
 
@@ -89,14 +88,12 @@ def test_a_url_says_where_a_server_is(url: str, address: Address) -> None:
     ],
 )
 def test_anything_else_is_refused_with_what_is_allowed(url: str) -> None:
-    """By name, value, and both forms that there are."""
     with pytest.raises(ScenarioError) as caught:
         address_of(url)
     assert f"--url is {url!r}; allowed: http://host[:port], or unix:/path of a socket" in str(caught.value)
 
 
 def test_hosts_and_places_are_shown_as_people_write_them() -> None:
-    """In headers and in errors."""
     assert TcpAddress("::1", 80).host == "[::1]:80"
     assert TcpAddress("a", 80).url("/metrics") == "http://a:80/metrics"
     assert UnixAddress("/x").host == "localhost"
@@ -104,7 +101,6 @@ def test_hosts_and_places_are_shown_as_people_write_them() -> None:
 
 
 def test_a_socket_is_loaded_as_a_port_is(tmp_path: Path) -> None:
-    """The same loop, every answer judged."""
     path = str(tmp_path / "decide.sock")
 
     async def both() -> Load:
@@ -157,14 +153,12 @@ def test_the_harness_measures_itself_over_what_it_measures() -> None:
 
 
 def test_a_constant_server_that_does_not_start_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Here its socket's folder is missing: a sentence, and what the process said above it."""
     with pytest.raises(ScenarioError, match=r"^the constant server that .* did not start: its process ended with 1, "):
         run(_measure(_ASK, b"{}", str(tmp_path / "nowhere" / "constant")))
     assert "FileNotFoundError" in capfd.readouterr().err
 
 
 def test_a_socket_that_cannot_be_reached_ends_a_run_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both programs name it, and what the system says of it."""
     path = tmp_path / "nothing.sock"
     assert main(["--url", f"unix:{path}", "--scenario", "closed", "--out", str(tmp_path)]) == 2
     assert stream_main(["--url", f"unix:{path}", "--publish", "true"]) == 2

@@ -73,7 +73,6 @@ def _missed(
 
 
 def test_memory_is_read_in_bytes() -> None:
-    """What the text leaves out is nothing, and so is a process that has ended."""
     found = memory.parsed(_ROLLUP)
     assert found == Memory(resident=80_000 * 1024, proportional=60_000 * 1024, anonymous=40_000 * 1024)
     assert memory.parsed("") == Memory()
@@ -91,20 +90,18 @@ def test_memory_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> Non
 
 @_linux
 def test_memory_of_a_tree_is_that_of_its_processes() -> None:
-    """Of this process, and of this one twice."""
     once = memory.of([os.getpid()])
     assert once.resident >= once.proportional >= once.anonymous > 1_000_000
     assert memory.of([os.getpid()] * 2).resident > once.resident
 
 
 def test_a_tree_is_a_process_and_all_that_descend_from_it() -> None:
-    """Children of children too, and nobody else's."""
     assert descendants({1: 0, 10: 1, 11: 10, 12: 11, 13: 10, 20: 1, 21: 20}, 10) == [10, 11, 13, 12]
     assert descendants({}, 7) == [7]
 
 
 def test_the_folders_that_a_process_runs_out_of_are_told_by_its_maps(tmp_path: Path) -> None:
-    """Each once, with the spaces in its name; and what lies in one is counted in bytes, links not at all."""
+    """What lies in one is counted in bytes, links not at all."""
     assert unpacked_folders(_MAPS) == {"/tmp/a/_MEIx1", "/var/tmp/_MEIy2", "/var/two words/_MEIz3"}  # noqa: S108 - text, no file
     assert unpacked_folders("") == set()
     (tmp_path / "in").mkdir()
@@ -115,7 +112,6 @@ def test_the_folders_that_a_process_runs_out_of_are_told_by_its_maps(tmp_path: P
 
 
 def test_ratios_are_of_the_file_to_the_package_in_one_round() -> None:
-    """And not of the medians."""
     line = Line.of("x", "x", package=[1.0, 10.0, 4.0], binary=[2.0, 10.0, 2.0])
     assert line.ratio == Spread(low=0.5, median=1.0, high=2.0)
     assert (line.package.median, line.binary.median) == (4.0, 2.0)
@@ -158,7 +154,6 @@ def test_programs_are_found_from_any_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["/nowhere/decide", "", "'unfinished", "README.md"])
 def test_what_is_no_program_ends_with_2_and_the_option_by_name(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is started."""
     with pytest.raises(ScenarioError, match=r"^--package is "):
         command_of("--package", text)
     assert main(["--only", "binary", "--binary", text]) == 2

@@ -69,7 +69,6 @@ def _open(duration_s: float, connections: int = 4) -> Phase:
 
 
 def test_a_closed_loop_sends_as_many_requests_as_it_was_told() -> None:
-    """No more and no fewer, over all of its connections together."""
     seen: list[int] = []
 
     def reply(request: dict[str, Any]) -> bytes:
@@ -83,7 +82,6 @@ def test_a_closed_loop_sends_as_many_requests_as_it_was_told() -> None:
 
 
 def test_a_closed_loop_ends_after_its_duration() -> None:
-    """And waits for the answers that are under way."""
     load = _load(answering(well, delay_s=0.05), Phase(name="x", loop="closed", connections=3, duration_s=0.4))
     assert 0.35 < load.elapsed_s < 3
     assert load.recorder.answers >= 3
@@ -91,7 +89,6 @@ def test_a_closed_loop_ends_after_its_duration() -> None:
 
 
 def test_an_open_loop_sends_at_its_rate_whatever_the_server_does() -> None:
-    """All requests that were due are sent and answered, by a server that is as fast as it can be."""
     load = _load(answering(well), _open(1.0), rate_per_s=200)
     assert load.recorder.answers == 200
     assert 0.9 < load.elapsed_s < 3
@@ -143,7 +140,6 @@ def test_latency_runs_from_when_a_request_was_due_and_not_from_when_it_was_sent(
     ],
 )
 def test_a_request_without_a_whole_answer_is_a_fault_by_its_kind(said: bytes, fault: str) -> None:
-    """Nothing, half an answer, and something that is no HTTP."""
     load = _load(answering(lambda _: said), _closed(5, connections=1))
     assert load.recorder.faults == {fault: 5}
     assert load.recorder.answers == 0
@@ -165,7 +161,6 @@ def test_a_connection_that_ends_after_it_served_is_another_fault() -> None:
 
 
 def test_connection_close_is_honoured_and_no_fault() -> None:
-    """The next request goes over a new connection."""
     load = _load(answering(lambda request: answer(200, decision(request["symbol"]), "Connection: close\r\n")), _closed(20))
     assert load.recorder.answers == 20
     assert load.recorder.faults == {}
@@ -208,8 +203,6 @@ def test_a_server_that_never_answers_ends_a_phase_of_so_many_requests() -> None:
 
 
 def test_a_phase_of_so_many_requests_ends_though_nobody_is_there() -> None:
-    """It does not try for ever, and it does not pass either."""
-
     async def nobody() -> Load:
         addresses = Addresses(TcpAddress("127.0.0.1", free_port()))
         load = Load(_closed(10), itertools.repeat(_ASK), addresses, rate_per_s=None, silence_s=0.3)
@@ -220,8 +213,6 @@ def test_a_phase_of_so_many_requests_ends_though_nobody_is_there() -> None:
 
 
 def test_an_answer_that_nobody_asked_for_ends_the_connection() -> None:
-    """It is taken for no request's answer."""
-
     async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await read_request(reader) is not None:
             writer.write(2 * answer(200, decision("AAPL")))

@@ -20,14 +20,12 @@ def _drawn(mix: Mix, count: int, seed: int = 1) -> list[Prepared]:
 
 
 def test_the_same_seed_draws_the_same_requests() -> None:
-    """And another one others."""
     mix = Mix(cold=0.1, unknown=0.1, batch=0.1, live_price=0.5)
     assert _drawn(mix, 500) == _drawn(mix, 500)
     assert _drawn(mix, 500) != _drawn(mix, 500, seed=2)
 
 
 def test_shares_are_what_the_mix_says() -> None:
-    """Of many requests, within what chance allows."""
     found = Counter(each.kind for each in _drawn(Mix(unknown=0.1, batch=0.2, batch_size=5), 20_000))
     assert abs(found["unknown"] / 20_000 - 0.1) < 0.01
     assert abs(found["batch"] / 20_000 - 0.2) < 0.015
@@ -65,7 +63,6 @@ def test_rotation_takes_symbols_in_turn() -> None:
 
 @given(st.floats(0, 0.3), st.floats(0, 0.3), st.floats(0, 0.3), st.integers(1, 50))
 def test_every_request_is_well_formed_http(cold: float, unknown: float, batch: float, batch_size: int) -> None:
-    """Content-Length is that of the body, and the body asks for the request's symbols."""
     for each in _drawn(Mix(cold=cold, unknown=unknown, batch=batch, batch_size=batch_size, live_price=0.5), 50):
         head, body = each.wire.split(b"\r\n\r\n", 1)
         assert b"Content-Length: %d" % len(body) in head
@@ -75,6 +72,5 @@ def test_every_request_is_well_formed_http(cold: float, unknown: float, batch: f
 
 
 def test_a_universe_without_symbols_is_refused() -> None:
-    """There would be nothing to measure."""
     with pytest.raises(ScenarioError, match="empty"):
         Universe([], 1)

@@ -91,7 +91,6 @@ def _findings(*, ratio: float = 6.0, faults: int = 0) -> Findings:
 
 
 def test_the_page_follows_from_the_json_alone() -> None:
-    """Read back from what was written, the findings give the same page, with every table and nothing left unfilled."""
     findings = _findings()
     again = msgspec.json.decode(msgspec.json.encode(findings), type=Findings)
     text = page.markdown(again, _PICTURES)
@@ -106,7 +105,6 @@ def test_the_page_follows_from_the_json_alone() -> None:
     [(6.0, 0, True, True, True), (0.5, 0, False, False, True), (6.0, 3, True, True, False)],
 )
 def test_a_goal_is_met_by_its_figure_alone(ratio: float, faults: int, *, cheap: bool, ahead: bool, calm: bool) -> None:
-    """Cheap enough against the limit, ahead enough of others, free of errors; and what is missed is said to be."""
     findings = _findings(ratio=ratio, faults=faults)
     assert [goal.met for goal in findings.goals][:3] == [cheap, ahead, calm]
     assert len(findings.goals) == 9
@@ -114,14 +112,12 @@ def test_a_goal_is_met_by_its_figure_alone(ratio: float, faults: int, *, cheap: 
 
 
 def test_ratios_stand_with_their_spread() -> None:
-    """Median, least and most."""
     assert page.spread(Spread(low=1.0, median=2.0, high=3000.0), 1, " ms") == "2.0 ms [1.0, 3,000.0]"
     assert not page.spread(None)
     assert Spread.of([3.0, 1.0, 2.0]) == Spread(low=1.0, median=2.0, high=3.0)
 
 
 def test_ways_to_one_server_are_first_as_often_as_each_other() -> None:
-    """Where they alternate; everywhere else the rounds are all alike."""
     assert [in_order("ab", number, alternate=True) for number in range(3)] == [["a", "b"], ["b", "a"], ["a", "b"]]
     assert [in_order("abc", number, alternate=False) for number in range(2)] == [["a", "b", "c"]] * 2
 
@@ -138,14 +134,12 @@ def test_two_ways_to_one_server_stand_with_their_ratios() -> None:
 
 
 def test_everything_is_written_into_one_folder(tmp_path: Path) -> None:
-    """JSON, page and three pictures."""
     paths = page.write(_findings(), tmp_path / "out")
     assert sorted(paths) == sorted((tmp_path / "out").iterdir())
     assert [path.suffix for path in paths] == [".json", ".md", ".svg", ".svg", ".svg"]
 
 
 def test_a_page_that_is_written_anew_keeps_what_other_commands_measured(tmp_path: Path) -> None:
-    """What stands below the line is kept, once, however often the tables above it change."""
     _, path, *_ = page.write(_findings(), tmp_path)
     path.write_text(f"old tables\n{page.KEPT}\n\n## Traces\n", encoding="utf-8")
     for _ in range(2):

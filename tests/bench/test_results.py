@@ -55,7 +55,6 @@ def _samples(hits: float, misses: float, failed: float = 0.0) -> scrape.Samples:
 
 
 def test_checks_hold_what_was_found_against_their_limits() -> None:
-    """Upper bounds, and a lower one for the hit rate; what was not asked for is not checked."""
     made = check("p", Checks(p95_ms=20.0, hit_rate=0.8, faults=0), _FOUND)
     assert {each.name: each.passed for each in made} == {"p95_ms": True, "hit_rate": False, "faults": False}
     assert "p: hit_rate is 0.79, must be at least 0.8" in [each.line for each in made]
@@ -78,7 +77,6 @@ def test_counters_are_summed_over_replicas_and_survive_a_restart() -> None:
 
 
 def test_a_hit_rate_needs_something_asked() -> None:
-    """Nothing asked is no rate, rather than a good or a bad one."""
     assert scrape.hit_rate(scrape.change({_A: _samples(5, 5)}, {_A: _samples(5, 5)})) is None
 
 
@@ -88,7 +86,6 @@ def test_a_probes_503_is_no_server_error() -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    """With the address that was asked."""
     with pytest.raises(scrape.ServerError, match=r"http://127.0.0.1:1/metrics"):
         scrape.look([TcpAddress("127.0.0.1", 1)])
 
@@ -112,7 +109,6 @@ def test_a_server_that_is_not_there_is_named() -> None:
     ],
 )
 def test_answers_are_judged_by_what_was_asked(kind: str, status: int, body: object, says: str | None) -> None:
-    """Status, shape, ranges and the very symbols."""
     request = _ENCODER.prepared(kind, ("AAPL",))  # type: ignore[arg-type]
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     verdict = judge(request, status, content)
@@ -185,13 +181,11 @@ def _results(name: str) -> Results:
 
 
 def test_goodput_is_a_lower_bound_and_refusals_an_upper_one() -> None:
-    """Less of the one and more of the other fails; what was not found fails."""
     made = check("p", Checks(goodput=0.96, refusal_p99_ms=4.0, single_p99_ms=10.0), _FOUND)
     assert {each.name: each.passed for each in made} == {"goodput": False, "refusal_p99_ms": True, "single_p99_ms": False}
 
 
 def test_a_report_is_json_markdown_and_a_picture(tmp_path: Path) -> None:
-    """The JSON reads back as it was; the Markdown has the table and the failed lines; the picture is SVG with every phase."""
     results = _results("<the & phase>")
     json_path, text_path, picture_path = report.write(results, tmp_path / "new")
     assert msgspec.json.decode(json_path.read_bytes(), type=Results) == results
@@ -205,7 +199,6 @@ def test_a_report_is_json_markdown_and_a_picture(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_nothing_is_no_error(tmp_path: Path) -> None:
-    """A run whose phases have no answers still leaves its report."""
     results = _results("x")
     empty = msgspec.structs.replace(results.phases[0], answers=0, curve=[], time_line=[])
     assert len(report.write(msgspec.structs.replace(results, phases=[empty]), tmp_path)) == 3
@@ -219,5 +212,4 @@ def test_more_connections_than_the_process_may_have_are_refused() -> None:
 
 
 def test_the_fake_servers_answers_are_http() -> None:
-    """The fake servers' answers have the length they say."""
     assert answer(200, b"abc").endswith(b"Content-Length: 3\r\n\r\nabc")

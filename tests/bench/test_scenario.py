@@ -16,7 +16,6 @@ def _file(folder: Path, text: str) -> str:
 
 
 def test_every_scenario_that_ships_is_valid() -> None:
-    """And the acceptance run is among them, with what it must hold."""
     scenarios = {name: load(name) for name in names()}
     assert {"acceptance", "closed", "open"} <= scenarios.keys()
     by_name = {phase.name: phase for phase in scenarios["acceptance"].phases}
@@ -54,7 +53,6 @@ def test_every_scenario_that_ships_is_valid() -> None:
     ],
 )
 def test_a_scenario_that_makes_no_sense_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
-    """The error names the file and what is wrong in it."""
     path = _file(tmp_path, text)
     with pytest.raises(ScenarioError, match=says) as caught:
         load(path)
@@ -62,7 +60,6 @@ def test_a_scenario_that_makes_no_sense_is_refused_with_the_reason(tmp_path: Pat
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    """So that a typing mistake is seen at once."""
     with pytest.raises(ScenarioError, match=r"no scenario 'acceptence'.*acceptance, closed"):
         load("acceptence")
 

@@ -29,7 +29,6 @@ def test_percentiles_are_those_of_the_sorted_latencies(latencies_s: list[float])
 
 
 def test_the_time_line_has_every_second_by_when_requests_were_due() -> None:
-    """Answers count in the second they were due in, however late they came; empty seconds are there too."""
     recorder = Recorder(100.0)
     verdict = Verdict(
         None, (decision("AAPL"), decision("AAPL", cache=msgspec.structs.replace(decision("A").cache, hit=False, tier="l2")))
@@ -64,7 +63,6 @@ def test_refusals_count_from_when_they_were_sent_and_single_decisions_from_when_
 
 
 def test_stale_decisions_are_told_from_other_fallbacks() -> None:
-    """The time line has both."""
     recorder = Recorder(0.0)
     plain = decision("AAPL")
     levels = [msgspec.structs.replace(plain.fallback, used=True, level=level) for level in ("stale", "stale", "neutral")]

@@ -22,7 +22,6 @@ publish(Path({path!r}), [row(symbol, now_ms) for symbol in UNIVERSE], run_info("
 
 
 def test_subscribers_of_a_real_server_are_counted_and_timed(tmp_path: Path) -> None:
-    """Each of twenty is told of each of two publications; the report has the delays and what others' requests took."""
     store = tmp_path / "store.sqlite3"
     publish_universe(store)
     script = tmp_path / "publish.py"
@@ -44,7 +43,6 @@ def test_subscribers_of_a_real_server_are_counted_and_timed(tmp_path: Path) -> N
 
 
 def test_without_a_server_there_is_nothing_to_measure(capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code says so, and the message whom it asked."""
     assert main(["--url", "http://127.0.0.1:9", "--publish", "true"]) == 2
     assert "127.0.0.1:9" in capsys.readouterr().err
 
@@ -56,6 +54,5 @@ def test_a_publications_time_is_its_ids_or_that_of_its_first_receipt() -> None:
 
 
 def test_percentiles_are_in_milliseconds_and_of_one_there_are_none() -> None:
-    """As the other reports have them."""
     assert percentiles_ms([0.001] * 50 + [0.002] * 50) == "p50 1.5, p95 2.0, p99 2.0, max 2.0"
     assert percentiles_ms([0.001]) == "too few"

@@ -36,7 +36,6 @@ def test_it_opens_after_so_many_failures_in_a_row() -> None:
 
 
 def test_after_the_pause_one_load_is_let_through() -> None:
-    """And no second one until it is known what became of the first."""
     house = House()
     house.fail(3)
     house.clock.now += 0.49
@@ -88,7 +87,6 @@ def test_failures_of_loads_that_were_under_way_do_not_lengthen_the_pause() -> No
 
 
 def test_word_from_elsewhere_ends_the_pause() -> None:
-    """The next load is a probe at once."""
     house = House()
     house.fail(3)
     assert not house.breaker.allows()

@@ -70,8 +70,6 @@ def test_the_feed_starts_at_the_newest_entry_with_everything_stale() -> None:
 
 
 def test_a_change_makes_its_symbols_stale_and_no_others() -> None:
-    """Fresh entries of other symbols stay; the new run is looked at, and the feed goes on from the change."""
-
     async def work() -> None:
         house = House()
         await house.feed.step()
@@ -126,7 +124,7 @@ def test_lost_entries_make_everything_stale() -> None:
 
 
 def test_after_an_error_the_feed_resumes_where_it_was() -> None:
-    """An error loses nothing: the same position is asked for again, and entries stay fresh meanwhile."""
+    """Entries stay fresh meanwhile."""
 
     async def work() -> None:
         house = House()

@@ -104,8 +104,6 @@ def test_a_failed_first_look_at_the_run_is_made_up_for() -> None:
 
 
 def test_a_failed_look_after_a_change_is_made_up_for_and_the_change_not_repeated() -> None:
-    """The change itself was applied: the feed goes on behind it, and only the run is asked for again."""
-
     async def work(house: House) -> None:
         house.store.info = run_info("r1")
         await house.feed.step()
@@ -158,8 +156,6 @@ def test_changes_are_applied_while_the_run_cannot_be_read() -> None:
 
 
 def test_until_the_position_is_known_l1_is_left_as_it_is_and_nothing_is_tailed() -> None:
-    """A store that is down at the start is asked for its newest entry again, and only then everything turns stale."""
-
     async def work(house: House) -> None:
         house.store.position_failure = BROKEN
         await house.fill()
@@ -173,8 +169,6 @@ def test_until_the_position_is_known_l1_is_left_as_it_is_and_nothing_is_tailed()
 
 
 def test_a_store_nothing_was_published_to_is_connected_and_has_no_run() -> None:
-    """Its first publication is seen like any other."""
-
     async def work(house: House) -> None:
         assert await house.feed.step()
         assert await house.feed.step()

@@ -68,7 +68,6 @@ def test_a_key_is_found_once_it_was_read(world: _World) -> None:
 
 
 def test_a_revoked_key_is_unknown_from_the_next_reading_on(world: _World) -> None:
-    """There is nothing else that keeps it."""
     key = world.keys.make("decide")
     world.read()
     del world.keys.records[key_id(key)]

@@ -164,7 +164,6 @@ TestAgainstModel = AgainstModel.TestCase
 
 
 def test_lifetimes_are_shortened_at_random_and_never_lengthened() -> None:
-    """Entries loaded together expire apart, all within the share that jitter allows."""
     clock = Clock()
     memory = make_memory(clock, jitter=0.2, max_entries=1000)
     ends = [memory.put(f"S{number}", evidence()).fresh_until - clock.now for number in range(1000)]
@@ -195,7 +194,6 @@ def test_of_reads_that_overlap_the_newer_record_stays_and_of_others_the_later_re
 
 
 def test_without_a_negative_lifetime_nothing_is_remembered_as_unknown() -> None:
-    """Every question for an unknown symbol goes to L2 then."""
     clock = Clock()
     memory = make_memory(clock, negative_ttl_s=0.0)
     memory.put_unknown("A")
@@ -222,6 +220,5 @@ def test_a_record_that_is_gone_is_gone() -> None:
 
 
 def test_a_record_that_is_not_remembered_pushes_out_none_that_was_loaded() -> None:
-    """Each record is judged by itself."""
     loaded = evidence_of(price_record(), agent_record())
     assert newest(loaded, evidence_of(None, agent_record(as_of_ms=AS_OF_MS - 1))) is loaded

@@ -53,7 +53,6 @@ async def settle() -> None:
 
 
 def test_a_miss_is_read_from_l2_and_then_hit_in_l1() -> None:
-    """The first answer is L2's, the next L1's without any await, and both hold the same evidence."""
     house = House("A")
 
     async def work() -> None:
@@ -73,7 +72,6 @@ def test_a_miss_is_read_from_l2_and_then_hit_in_l1() -> None:
 
 
 def test_a_thousand_callers_of_one_cold_symbol_make_one_read() -> None:
-    """All of them get what the first one's load brings."""
     house = House("A")
 
     async def work() -> None:
@@ -98,7 +96,6 @@ def test_a_thousand_cold_symbols_of_one_tick_make_a_handful_of_reads() -> None:
 
 
 def test_a_batch_answers_in_order_whatever_tier_has_what() -> None:
-    """Known, unknown and repeated symbols, from L1 and L2, in the order asked for."""
     house = House("A", "B")
 
     async def work() -> None:
@@ -128,7 +125,6 @@ def test_an_unknown_symbol_is_remembered_briefly() -> None:
 
 
 def test_an_error_is_not_a_miss() -> None:
-    """Nothing is remembered of it: the next caller asks L2 again."""
     house = House("A")
 
     async def work() -> None:
@@ -145,7 +141,7 @@ def test_an_error_is_not_a_miss() -> None:
 
 
 def test_stale_evidence_answers_while_l2_cannot() -> None:
-    """Past its lifetime an entry is no hit, but better than nothing, and said to be unproven."""
+    """It is said to be unproven."""
     house = House("A")
 
     async def work() -> None:
@@ -163,7 +159,6 @@ def test_stale_evidence_answers_while_l2_cannot() -> None:
 
 
 def test_a_caller_waits_no_longer_than_its_budget_and_the_load_goes_on() -> None:
-    """The late answer is for those who come after."""
     house = House("A")
 
     async def work() -> None:
@@ -183,7 +178,6 @@ def test_a_caller_waits_no_longer_than_its_budget_and_the_load_goes_on() -> None
 
 
 def test_a_caller_who_goes_away_takes_nobody_with_it() -> None:
-    """Cancelling one caller neither cancels the load nor the other callers."""
     house = House("A")
 
     async def work() -> None:
@@ -201,7 +195,7 @@ def test_a_caller_who_goes_away_takes_nobody_with_it() -> None:
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_a_load_that_the_feed_overtook_is_used_and_not_kept(everything: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """The next caller reads again; whoever is answered after the newer truth is here gets that, whichever read they wait for."""
+    """Whoever is answered after the newer truth is here gets that, whichever read they wait for."""
     house = House("A")
     newer = row("A", AS_OF_MS + 1, "run-2")
 
@@ -262,7 +256,7 @@ def test_a_read_that_began_later_counts_however_old_its_record_is() -> None:
 
 
 def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
-    """The bound holds for symbols on their way; callers of those still join."""
+    """Callers of those on their way still join."""
     house = House("A", "B", "C", max_pending=2)
 
     async def work() -> None:
@@ -279,7 +273,7 @@ def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
 
 
 def test_what_is_wrong_with_a_record_is_said() -> None:
-    """Absent, of another schema and damaged are three troubles; the other record is used all the same."""
+    """The other record is used all the same."""
     house = House()
     price, agents = encode(price_record("A")), encode(agent_record("A"))
     foreign = price.replace(price_record().schema.encode(), b"0" * 16)

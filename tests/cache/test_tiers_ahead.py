@@ -80,8 +80,6 @@ def test_without_word_from_the_feed_nothing_is_fresh_after_the_lease() -> None:
 
 
 def test_a_lost_lease_does_not_hide_that_a_store_still_answers() -> None:
-    """Reads go through L2 then, and are answered from it as proven."""
-
     async def work() -> None:
         house = House()
         await house.fill()
@@ -93,8 +91,6 @@ def test_a_lost_lease_does_not_hide_that_a_store_still_answers() -> None:
 
 
 def test_an_open_breaker_answers_at_once_from_what_there_is() -> None:
-    """After two failures nobody asks L2 any more: a known symbol is stale, an unread one has nothing, both say why."""
-
     async def work() -> None:
         house = House()
         await house.fill()
@@ -207,7 +203,7 @@ def test_whoever_finds_an_entry_late_in_its_life_has_it_loaded_anew() -> None:
 
 
 def test_a_load_that_was_waited_for_in_vain_is_not_waited_for_again() -> None:
-    """Who comes while it still hangs falls back at once; what it brings in the end is kept all the same."""
+    """What it brings in the end is kept all the same."""
 
     async def work() -> None:
         house = House(failures=1000)
@@ -259,7 +255,7 @@ def test_the_feed_ends_the_breakers_pause() -> None:
 
 
 def test_a_hit_late_in_an_entrys_life_has_it_loaded_anew() -> None:
-    """The hit itself is served as ever; there is one load, and the entry never expires for whoever asks often."""
+    """There is one load, and the entry never expires for whoever asks often."""
 
     async def work() -> None:
         house = House(refresh_share=0.5, lease_s=1e9)
@@ -318,7 +314,7 @@ def test_an_empty_store_is_no_failure_and_no_miss() -> None:
 
 
 def test_a_refresh_that_fails_harms_nobody() -> None:
-    """The entry serves to its end, and the load is not tried again for each hit."""
+    """The load is not tried again for each hit."""
 
     async def work() -> None:
         house = House(refresh_share=0.5, lease_s=1e9)
@@ -335,8 +331,6 @@ def test_a_refresh_that_fails_harms_nobody() -> None:
 
 
 def test_after_a_change_hot_symbols_are_loaded_before_they_are_asked_for() -> None:
-    """In one read, those that L1 holds and no others; then they are hits."""
-
     async def work() -> None:
         house = House()
         await house.fill()

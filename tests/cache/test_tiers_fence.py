@@ -89,7 +89,6 @@ def test_an_overtaken_answer_does_not_replace_a_newer_entry() -> None:
 
 
 def test_every_outcome_is_counted_once() -> None:
-    """By tier and result: what was read, was not there, was remembered as not there, failed, or was stale."""
     house = House("A")
 
     async def work() -> None:

@@ -123,7 +123,6 @@ def test_a_record_that_stays_unusable_is_made_up_for_only_as_long_as_stale_ones_
 
 
 def test_a_first_record_that_cannot_be_used_is_none() -> None:
-    """There is nothing to put in its place."""
     store, clock = FakeStore(), Clock()
     store.records["A"] = _RUBBISH
     evidence = asyncio.run(_read(_tiers(store, clock)))

@@ -133,7 +133,6 @@ def test_an_overloaded_server_gives_the_stale_entry_and_says_why() -> None:
 
 
 def test_a_batch_beyond_the_bound_is_answered_in_part() -> None:
-    """What fits is read; the rest falls back, each for itself, in order."""
     house = House("A", "B", "C", max_pending=2)
 
     async def work() -> None:
@@ -145,7 +144,6 @@ def test_a_batch_beyond_the_bound_is_answered_in_part() -> None:
 
 
 def test_a_batch_out_of_budget_gives_what_came_in_time() -> None:
-    """One symbol's slow read does not cost the caller the answer of another's."""
     house = House("A", "B")
 
     async def work() -> None:
@@ -210,7 +208,6 @@ def test_overtaken_loads_count_as_under_way() -> None:
 
 
 def test_a_change_before_the_read_was_sent_overtakes_the_load_too() -> None:
-    """A load that is still queued is fenced off like one under way."""
     house = House("A")
 
     async def work() -> None:
@@ -225,7 +222,6 @@ def test_a_change_before_the_read_was_sent_overtakes_the_load_too() -> None:
 
 
 def test_a_read_goes_on_though_all_its_callers_went_away() -> None:
-    """What it brings is for those who come later."""
     house = House("A")
 
     async def work() -> None:

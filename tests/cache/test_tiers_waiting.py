@@ -84,7 +84,6 @@ def test_what_was_taken_back_while_a_batch_waited_is_not_shown() -> None:
 
 
 def test_a_symbol_that_was_unknown_when_a_batch_asked_is_not_when_it_was_published_while_that_waited() -> None:
-    """Whether somebody has read it meanwhile or not."""
     house = House()
 
     async def work() -> None:
@@ -104,7 +103,6 @@ def test_a_symbol_that_was_unknown_when_a_batch_asked_is_not_when_it_was_publish
 
 
 def test_a_symbol_that_went_while_a_batch_waited_is_unknown() -> None:
-    """Another caller was told so."""
     house = House()
 
     async def work() -> None:

@@ -29,8 +29,6 @@ class _Listed(FakeStore):
 
 
 def test_it_is_read_once_and_again_after_a_change() -> None:
-    """Whoever asks in between is answered from memory, and those who ask together by one read."""
-
     async def work() -> None:
         store = _Listed("B", "A")
         universe = Universe(store, lambda: True)
@@ -47,8 +45,6 @@ def test_it_is_read_once_and_again_after_a_change() -> None:
 
 
 def test_a_read_that_a_change_overtook_is_not_kept_and_nobody_joins_it() -> None:
-    """Who asks after the change is told of it."""
-
     async def work() -> None:
         store = _Listed("A")
         universe = Universe(store, lambda: True)
@@ -83,8 +79,6 @@ def test_without_word_from_the_feed_it_is_not_what_is_answered() -> None:
 
 
 def test_a_read_that_fails_is_told_to_all_and_tried_again() -> None:
-    """A failure is not remembered."""
-
     async def work() -> None:
         store = _Listed("A")
         store.failure = BROKEN
@@ -98,8 +92,6 @@ def test_a_read_that_fails_is_told_to_all_and_tried_again() -> None:
 
 
 def test_who_goes_away_takes_the_read_from_nobody() -> None:
-    """Not even the one who began it."""
-
     async def work() -> None:
         store = _Listed("A")
         universe = Universe(store, lambda: True)

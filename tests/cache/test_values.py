@@ -88,7 +88,6 @@ def test_a_value_that_is_older_changes_nothing(as_of_ms: int, sequence: int) -> 
 @pytest.mark.parametrize("is_held", [True, False])
 @pytest.mark.parametrize("sequence", [0, 2])
 def test_a_load_that_is_under_way_does_not_lead_back_behind_what_came_meanwhile(sequence: int, *, is_held: bool) -> None:
-    """Whether L1 held the symbol or not, and whichever of the two is newer."""
     house = House()
 
     async def work() -> None:
@@ -127,7 +126,6 @@ def test_a_load_from_before_a_symbol_had_a_value_has_it(*, is_moved: bool) -> No
 
 
 def test_what_was_taken_back_is_forgotten_and_may_come_again_older() -> None:
-    """It is read again, and a load from before it is not believed."""
     house = House()
 
     async def work() -> None:
@@ -157,7 +155,6 @@ def test_a_value_that_cannot_be_used_is_read_again_and_counted() -> None:
 
 
 def test_values_of_other_kinds_and_of_symbols_that_nobody_holds_cost_nothing() -> None:
-    """Nor are they decoded."""
     house = House()
 
     async def work() -> None:

@@ -55,7 +55,6 @@ def _serve_later(listener: socket.socket) -> threading.Thread:
 
 
 def test_a_full_queue_is_waited_for(full: socket.socket) -> None:
-    """As it would be over TCP."""
     server = _serve_later(full)
     assert ask(address_of(f"unix:{full.getsockname()}"), "/decide", b"{}", None, 20) == b"{}"
     server.join()
@@ -83,8 +82,6 @@ def test_a_refusal_before_all_was_read_is_heard(tmp_path: Path) -> None:
 
 
 def test_who_hangs_up_before_a_connection_stands_is_said_to_have() -> None:
-    """Not what becomes of the attempt afterwards."""
-
     def hang_up() -> None:
         accepted, _ = listener.accept()
         with accepted:
@@ -100,7 +97,6 @@ def test_who_hangs_up_before_a_connection_stands_is_said_to_have() -> None:
 
 
 def test_a_queue_that_stays_full_is_given_up(full: socket.socket) -> None:
-    """When time is up."""
     with pytest.raises(Unanswered, match=r"no answer within|its queue is full"):
         ask(address_of(f"unix:{full.getsockname()}"), "/decide", b"{}", None, _MOMENT_S)
 

@@ -17,7 +17,6 @@ def test_what_a_worker_needs_itself_is_kept_from_callers(redis_connections: int)
 
 
 def test_a_limit_that_leaves_too_few_is_none_to_serve_with() -> None:
-    """Be it by one."""
     kept = files_kept(16)
     assert connections_within(16_384, kept + LEAST_CONNECTIONS - 1, kept) is None
     assert connections_within(16_384, 3, kept) is None

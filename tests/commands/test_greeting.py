@@ -21,7 +21,6 @@ def _store(url: str) -> Store:
 
 
 def test_an_empty_store_is_told_with_what_fills_it(tmp_path: Path) -> None:
-    """By the whole path of its file, and with the options that the warm job needs to find it too."""
     path = tmp_path / "my store.sqlite3"
     settings = Settings(store_path=str(path))
     said = greeting(settings, EmbeddedStore(path), {})
@@ -57,7 +56,6 @@ def test_under_the_shipped_unit_its_own_unit_fills_the_store(tmp_path: Path) -> 
 
 
 def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
-    """Symbols, newest input and run."""
     path = tmp_path / "store.sqlite3"
 
     async def publish() -> str:
@@ -112,7 +110,6 @@ def test_a_store_that_does_not_answer_is_told_as_that(tmp_path: Path) -> None:
 
 
 def test_redis_is_told_without_its_password(redis_url: str) -> None:
-    """By address and keys."""
     port = redis_url.partition("127.0.0.1:")[2]
     settings = Settings(redis_url=f"redis://:sesame@127.0.0.1:{port}")
     said = greeting(settings, _store(redis_url), {})
@@ -150,13 +147,11 @@ def test_secrets_that_come_from_no_file_are_named_before_the_command(
 
 
 def test_a_redis_that_is_away_holds_nothing_up() -> None:
-    """What it said stands in the line."""
     url = "redis://127.0.0.1:1/0"
     assert "it does not answer now (" in greeting(Settings(redis_url=url), _store(url), {})
 
 
 def test_a_redis_that_hangs_holds_the_start_up_for_a_second(redis_server: RedisServer) -> None:
-    """And is told as what it is."""
     redis_server.pause()
     try:
         said = greeting(Settings(redis_url=redis_server.url), _store(redis_server.url), {})

@@ -77,7 +77,6 @@ def test_nobody_can_connect_before_the_permissions_are_set(path: Path) -> None:
 
 
 def test_a_socket_that_a_dead_server_left_is_replaced(path: Path) -> None:
-    """Nobody has it open any more."""
     _leave_a_stale_one(path)
     with _listener(path).socket, connect(path):
         pass
@@ -136,7 +135,6 @@ def test_a_folder_that_is_not_there_is_named(path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="ROOT: no folder is closed to it")
 def test_a_folder_that_must_not_be_written_to_is_refused(path: Path) -> None:
-    """By the kernel's own word."""
     path.parent.chmod(0o500)
     with pytest.raises(PermissionError):
         _listener(path)
@@ -204,7 +202,7 @@ def test_what_has_the_locks_name_and_is_no_such_file_is_left_alone(path: Path, k
 
 
 def test_of_many_that_start_at_once_one_listens(path: Path) -> None:
-    """The others find it in use, and none takes the file of another, though a stale one is there for each to remove."""
+    """A stale file is there for each to remove, and none takes the file of another."""
     _leave_a_stale_one(path)
     started = threading.Barrier(8)
     made: list[UnixListener] = []
@@ -242,7 +240,6 @@ def test_callers_in_the_queue_are_still_there_when_the_file_is_gone(listener: Un
 
 
 def test_a_successors_socket_is_never_removed(path: Path) -> None:
-    """Neither by who went deaf before, nor by who finds that its own file was replaced."""
     first = _listener(path)
     first.remove()
     second = _listener(path)
@@ -288,7 +285,6 @@ def test_two_servers_never_listen_on_one_port(first: str, second: str, workers: 
 
 
 def test_of_many_servers_that_start_at_once_on_one_port_one_listens() -> None:
-    """However close they are, and though each has several workers."""
     port = free_port()
     started = threading.Barrier(8)
     made: list[TcpListener] = []

@@ -35,7 +35,6 @@ def _ended_elsewhere() -> BaseProcess:
 
 @_not_windows
 def test_a_worker_whose_end_another_thread_was_told_of_has_stopped() -> None:
-    """As soon as that thread has written the exit code down."""
     process = _ended_elsewhere()
 
     def write_down() -> None:
@@ -55,7 +54,6 @@ def test_an_end_that_nobody_is_told_of_does_not_hold_up_the_stop() -> None:
 
 
 def test_a_worker_that_does_not_stop_is_waited_for_no_longer_than_it_has() -> None:
-    """It runs on, for whoever kills it."""
     process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
     process.start()
     try:
@@ -68,7 +66,6 @@ def test_a_worker_that_does_not_stop_is_waited_for_no_longer_than_it_has() -> No
 
 @_not_windows
 def test_granian_waits_for_workers_that_way(tmp_path: Path) -> None:
-    """Whenever it does; what it makes is a worker that was not started yet."""
     listener = UnixListener(tmp_path / "decide.sock", 0o600, 16)
     with listener.socket:
         server = DecideServer("none", interface=Interfaces.ASGI, uds=listener.path, drain_s=0.0, listener=listener, crew=Crew())

@@ -24,7 +24,6 @@ _HEAVY = ("polars", "rich", "granian", "matplotlib", "numpy", "starlette", "redi
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_that_shows_how_it_is_called(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its exit codes wherever there is more than one to tell apart."""
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
@@ -37,7 +36,6 @@ def test_every_command_has_help_that_shows_how_it_is_called(name: str, capsys: p
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, and nothing is done."""
     needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"], "withdraw": ["AAPL"]}
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])
@@ -66,7 +64,6 @@ def _modules(*arguments: str) -> set[str]:
     ],
 )
 def test_commands_import_what_they_need_and_no_more(arguments: list[str], allowed: set[str]) -> None:
-    """Serving never loads the warm job or Polars, and a client no server."""
     modules = _modules(*arguments)
     assert {each for each in _HEAVY if each in modules} <= allowed
     assert not {"warm", "bench"} & modules
@@ -106,7 +103,6 @@ def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, tmp_path
 
 
 def test_a_number_that_is_not_allowed_is_refused_with_what_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """By its option, itself and the bounds."""
     for arguments, said in (
         (["ask", "A", "--price", "cheap"], "argument --price: 'cheap' is not allowed; allowed: a number, above 0"),
         (["ask", "A", "--price=-2"], "argument --price: '-2' is not allowed; allowed: a number, above 0"),
@@ -129,14 +125,12 @@ def test_a_number_that_is_not_allowed_is_refused_with_what_is(capsys: pytest.Cap
 
 
 def test_a_fault_of_our_own_is_no_missing_library() -> None:
-    """A module of ours that is not there is told as what it is."""
     with pytest.raises(ModuleNotFoundError, match=r"warm\.no_such_module"):
         load("warm", {"warm": COMMANDS["warm"]._replace(module="warm.no_such_module")})
     assert not issubclass(NotInstalled, ImportError)
 
 
 def test_version_is_one_line_for_people_and_an_object_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` is the same."""
     assert main(["version"]) == 0
     line = capsys.readouterr().out
     assert line.startswith(f"decide {VERSION} (package; policy hybrid ")
@@ -147,7 +141,6 @@ def test_version_is_one_line_for_people_and_an_object_for_programs(capsys: pytes
 
 
 def test_completion_repeats_no_shell_that_may_be_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    """It names those there are; a word is repeated."""
     for given, said in (("redis://:sesame@h", "of that kind"), ("ksh", "'ksh'")):
         with pytest.raises(SystemExit) as ended:
             main(["completion", given])
@@ -156,7 +149,6 @@ def test_completion_repeats_no_shell_that_may_be_a_secret(capsys: pytest.Capture
 
 
 def test_what_is_glued_to_a_secrets_option_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
-    """The way it is taken is said."""
     for arguments, said in (
         (["serve", "--redis-passwordsesame"], "did you mean --redis-password-file?"),
         (["ask", "AAPL", "--keysesame"], "did you mean --key?"),
@@ -176,7 +168,6 @@ def test_where_keys_are_can_be_said_before_and_behind_the_command() -> None:
 
 
 def test_completion_knows_every_command_and_option() -> None:
-    """It is made of the parsers that the commands use themselves."""
     script = shtab.complete(completion.whole_parser(), "bash")
     for name in COMMANDS:
         assert name in script
@@ -197,7 +188,6 @@ def _completions(shell: str, words: str) -> str:
 
 
 def test_bash_completes_commands_options_choices_and_files() -> None:
-    """As typed in a real bash."""
     assert {"serve", "warm", "demo"} <= set(_completions("bash", "decide ''").split())
     assert _completions("bash", "decide serve --l1-ttl").split() == ["--l1-ttl-s"]
     assert _completions("bash", "decide serve --clock re").split() == ["replay"]
@@ -209,7 +199,6 @@ def test_bash_completes_commands_options_choices_and_files() -> None:
 
 @pytest.mark.parametrize("shell", shtab.SUPPORTED_SHELLS)
 def test_completion_is_printed_for_every_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """And is taken by the shell, where it is installed."""
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert "decide" in script
@@ -218,7 +207,6 @@ def test_completion_is_printed_for_every_shell(shell: str, capsys: pytest.Captur
 
 
 def test_the_readme_of_app_names_every_shell() -> None:
-    """Those that completion is printed for, and no others."""
     (row,) = re.findall(
         r"(?m)^\| `completion SHELL` \| for ([a-z, ]+):", (ROOT / "app" / "README.md").read_text(encoding="utf-8")
     )

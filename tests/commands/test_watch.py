@@ -18,7 +18,6 @@ def _crew(workers: int, *serving: int) -> tuple[Crew, Watch]:
 
 
 def test_a_worker_without_a_beat_for_ten_looks_is_stuck_and_no_other() -> None:
-    """One that beats between any two looks never is."""
     crew, watch = _crew(2, 0, 1)
     for _ in range(STUCK_LOOKS - 1):
         crew.beat(1)
@@ -28,7 +27,6 @@ def test_a_worker_without_a_beat_for_ten_looks_is_stuck_and_no_other() -> None:
 
 
 def test_a_single_beat_begins_the_count_anew() -> None:
-    """However late it comes."""
     crew, watch = _crew(1, 0)
     for _ in range(3):
         for _ in range(STUCK_LOOKS - 1):
@@ -56,7 +54,6 @@ def test_a_worker_that_does_not_begin_to_serve_is_stuck_where_others_serve() -> 
 
 
 def test_who_died_is_replaced_at_once_and_who_was_stuck_is_told_apart() -> None:
-    """By what the main process did to it."""
     crew, watch = _crew(2, 0, 1)
     assert watch.ended(1, 100.0) == "died"
     assert watch.due(100.0) == [1]
@@ -111,7 +108,6 @@ def test_a_server_whose_last_worker_dies_again_and_again_ends() -> None:
 
 
 def test_a_worker_that_waits_for_its_turn_is_not_looked_at() -> None:
-    """It does not beat, for it is not there."""
     crew, watch = _crew(2, 0, 1)
     watch.ended(1, 1.0)
     for _ in range(2 * STUCK_LOOKS):

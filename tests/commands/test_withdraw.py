@@ -66,7 +66,6 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
 def test_a_run_is_taken_back_and_it_is_said_what_that_was_and_what_is_left(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With what is to be done next; an older record is then taken."""
     assert shop.withdraw("--run", "bad") == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -80,7 +79,6 @@ def test_a_run_is_taken_back_and_it_is_said_what_that_was_and_what_is_left(
 
 
 def test_symbols_are_taken_back_in_whatever_spelling(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """As callers may spell them; the last of them leaves nothing."""
     assert shop.withdraw("btcusdt", "aapl", "AAPL") == 0
     said = capsys.readouterr().out.splitlines()
     assert said[:3] == [
@@ -113,7 +111,6 @@ def test_a_symbol_that_is_kept_under_another_name_is_told_with_that(capsys: pyte
 def test_nothing_that_matches_is_an_error_that_says_so(
     arguments: list[str], missing: str, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And nothing is removed."""
     assert shop.withdraw(*arguments) == 1
     said = capsys.readouterr()
     assert said.out == ""
@@ -136,7 +133,6 @@ def test_nothing_that_matches_is_an_error_that_says_so(
 def test_what_makes_no_sense_is_refused_before_anything_is_done(
     arguments: list[str], says: str, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By name, with what is allowed."""
     with pytest.raises(SystemExit) as ended:
         shop.withdraw(*arguments)
     assert ended.value.code == 2
@@ -145,14 +141,12 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
 
 
 def test_a_store_that_does_not_answer_has_a_code_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And what is wrong with it is said."""
     (tmp_path / "store.sqlite3").write_text("this is no database, but a text that is long enough to be one\n" * 20)
     assert main(["--store-path", str(tmp_path / "store.sqlite3"), "AAPL"]) == 3
     assert "either all of it was removed or nothing; try again: l2_error: SQLite at " in capsys.readouterr().err
 
 
 def test_a_setting_that_is_wrong_is_told_as_by_every_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Here the file of a secret, which is not there."""
     assert main(["--redis-url-file", str(tmp_path / "none"), "AAPL"]) == 2
     assert capsys.readouterr().err.startswith("settings: REDIS_URL_FILE")
 

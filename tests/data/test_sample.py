@@ -43,7 +43,6 @@ def test_the_prices_are_what_the_script_derives(tmp_path: Path) -> None:
 
 
 def test_the_agents_are_what_the_script_makes(tmp_path: Path) -> None:
-    """The same bytes again from the committed prices and the committed seed, and no other file."""
     regenerate("make_agents.py", tmp_path)
     made = sorted((tmp_path / "agents").iterdir())
     assert [each.name for each in made] == [each.name for each in AGENT_FILES]
@@ -52,7 +51,6 @@ def test_the_agents_are_what_the_script_makes(tmp_path: Path) -> None:
 
 
 def test_every_agent_output_is_labelled_as_simulated() -> None:
-    """In the model's name, in each reasoning, in each JSON file, and in the README."""
     for row in native_rows():
         assert row["model"] == "simulated"
         assert row["reasoning"].startswith("Simulated:") == (row["status"] == "view")
@@ -62,7 +60,6 @@ def test_every_agent_output_is_labelled_as_simulated() -> None:
 
 
 def test_the_native_table_covers_sixty_sessions_of_five_agents() -> None:
-    """Every symbol, session and agent once, with abstentions and failures among them."""
     rows = native_rows()
     assert len({row["as_of"] for row in rows}) == 60
     assert max(row["as_of"] for row in rows) == "2013-03-01"

@@ -66,13 +66,11 @@ def listed(code: str, right: str | None = None) -> set[tuple[date, str]]:
 
 
 def test_there_is_a_table_of_every_exchange_that_a_suffix_names() -> None:
-    """And of none that the script does not make."""
     assert codes() == sorted(making.EXCHANGES)
     assert {*SUFFIXES.values()} <= {*codes()}
 
 
 def test_every_difference_says_who_is_right_and_why() -> None:
-    """Of an exchange that both libraries know, in sessions, openings or closes."""
     for each in making.differences():
         assert each.exchange in making.OTHERS
         assert each.of in PARTS
@@ -114,7 +112,6 @@ def test_the_tables_are_small() -> None:
 
 
 def test_neither_serving_nor_warming_loads_a_library_of_calendars() -> None:
-    """Nor pandas, which they bring."""
     code = "import sys, app.main, warm.__main__; print([each for each in sys.modules if each.split('.')[0] in sys.argv[1:]])"
     names = ("exchange_calendars", "pandas_market_calendars", "pandas")
     told = subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -27,7 +27,6 @@ def test_a_symbol_is_kept_under_its_other_name_in_whatever_spelling_the_two_are_
     ],
 )
 def test_what_is_no_alias_or_contradicts_another_is_refused(texts: list[str], said: str) -> None:
-    """With what it would come to."""
     with pytest.raises(ValueError, match="allowed") as refused:
         parse_aliases(texts)
     assert said in str(refused.value)

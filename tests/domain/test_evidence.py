@@ -14,7 +14,6 @@ def test_the_run_is_that_of_the_record_loaded_last() -> None:
 
 
 def test_one_record_names_its_own_run_and_none_names_none() -> None:
-    """Without a record there is no run."""
     assert evidence_of(price_record(run="a"), None).run == "a"
     assert evidence_of(None, agent_record(run="b")).run == "b"
     assert KINDS.unread("l2_error").run is None

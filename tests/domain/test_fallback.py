@@ -13,13 +13,11 @@ _GOOD_TO_BAD = {"present": 0, "stale": 1, "missing": 2, "error": 2}
 
 
 def test_every_pair_of_statuses_has_a_level() -> None:
-    """No combination of inputs is without an answer, and every level can occur."""
     assert set(LADDER) == set(product(_STATUSES, _STATUSES))
     assert set(LADDER.values()) == set(get_args(Level)) == set(_RUNGS)
 
 
 def test_a_worse_input_never_gives_a_better_level() -> None:
-    """Going from present to stale to missing leads down the ladder only."""
     for (price, agents), level in LADDER.items():
         for (other_price, other_agents), other_level in LADDER.items():
             worse_price = _GOOD_TO_BAD[other_price] >= _GOOD_TO_BAD[price]

@@ -35,7 +35,6 @@ def test_what_is_kept_is_an_hmac_of_the_key() -> None:
 
 
 def test_a_stored_record_comes_back() -> None:
-    """As it was made."""
     _, record = _made()
     assert decode_key(_SECRET, _ID, encode_key(record)) == record
 
@@ -60,7 +59,6 @@ def test_a_record_that_was_changed_is_no_key(change: dict[str, object]) -> None:
 
 
 def test_a_record_under_another_id_or_secret_or_version_is_no_key() -> None:
-    """One key's record does not stand in for another's."""
     _, record = _made()
     assert decode_key(_SECRET, "ba9876543210", encode_key(record)) is None
     assert decode_key(b"t" * 32, _ID, encode_key(record)) is None
@@ -71,12 +69,10 @@ def test_a_record_under_another_id_or_secret_or_version_is_no_key() -> None:
 
 @given(st.binary(max_size=200))
 def test_rubbish_is_no_key(raw: bytes) -> None:
-    """Whatever stands in the store, reading it is no error."""
     assert decode_key(_SECRET, _ID, raw) is None
 
 
 @pytest.mark.parametrize(("scopes", "allowed"), [(("decide",), {"decide"}), (("read",), {"read"}), (("admin",), set(SCOPES))])
 def test_a_key_allows_its_scopes_and_admin_allows_all(scopes: tuple[str, ...], allowed: set[str]) -> None:
-    """Nothing else."""
     record = msgspec.structs.replace(_made()[1], scopes=scopes)
     assert {scope for scope in SCOPES if record.allows(scope)} == allowed

@@ -90,7 +90,6 @@ def test_step_from_a_flat_price_equals_ta_lib(level: float, move: float) -> None
 
 
 def test_what_one_price_says_nothing_of_stays_as_it_was() -> None:
-    """Ranges, volatilities, volume and the state itself are those of the last complete bar."""
     before = price_record().values
     after = step(before, 123.0)
     for name in _UNCHANGED:
@@ -117,14 +116,12 @@ def test_a_young_symbol_steps_only_what_it_has_bars_for(bars: int) -> None:
 
 
 def test_without_a_close_nothing_is_stepped() -> None:
-    """There is nothing to go on from."""
     empty = tuple(None for _ in PRICE_NAMES)
     assert step(empty, 10.0) == empty
 
 
 @given(st.floats(5e-324, 1e12), st.floats(5e-324, 1e300))
 def test_no_price_makes_a_value_that_is_not_finite(price: float, level: float) -> None:
-    """A price out of all proportion gives nulls, never NaN or infinity."""
     values = tuple(None if value is None else value * level for value in price_record().values)
     finite = tuple(value if value is not None and math.isfinite(value) else None for value in values)
     assert all(value is None or math.isfinite(value) for value in step(finite, price))

@@ -61,7 +61,6 @@ _UNIVERSE = sorted(
     ],
 )
 def test_the_same_root_or_one_slip_is_meant(asked: str, meant: tuple[str, ...]) -> None:
-    """Other endings and quotes first; nothing where many would be as near."""
     assert nearest(asked, _UNIVERSE) == meant
 
 
@@ -74,7 +73,6 @@ def test_few_are_named_pairs_for_a_pair_and_the_shortest_way_first() -> None:
 
 
 def test_a_root_is_what_stands_before_an_ending() -> None:
-    """What begins with such a letter has none."""
     assert [root_of(each) for each in ("XYZ.UK", "EURUSD=X", ".X", "A", "")] == ["XYZ", "EURUSD", ".X", "A", ""]
 
 

@@ -49,7 +49,6 @@ _FLAT: tuple[float | None, ...] = tuple(0.0 if name == "mean_49" else 1.0 for na
 def test_a_decision_comes_of_any_record_and_any_price(
     values: tuple[float | None, ...], price_ms: int, agents: AgentRecord, now_ms: int, price: float | None, limits: Limits
 ) -> None:
-    """And its numbers are those of the contract."""
     record = msgspec.structs.replace(price_record(as_of_ms=price_ms), values=values)
     assert price_record_fault(record) is None
     assert agent_record_fault(agents) is None
@@ -68,5 +67,4 @@ def test_a_decision_comes_of_any_record_and_any_price(
 @given(values=_values, price=_prices)
 @example(values=_FLAT, price=_TINY)
 def test_every_indicator_carried_on_to_a_price_is_finite_or_says_nothing(values: tuple[float | None, ...], price: float) -> None:
-    """None where too few bars, or numbers too large or too small, leave nothing to say."""
     assert all(value is None or math.isfinite(value) for value in step(values, price))

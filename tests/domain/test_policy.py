@@ -54,7 +54,6 @@ _live = st.none() | st.floats(1e-9, 1e12)
 def test_every_decision_is_finite_and_within_its_bounds(
     evidence: Evidence, now_ms: int, price: float | None, max_age_s: float | None, unproven: "str | None"
 ) -> None:
-    """Whatever was stored and asked, no number leaves its range and contributions add up to the score."""
     decision = POLICY.decide(evidence, now_ms, price=price, max_age_s=max_age_s, unproven="l2_timeout" if unproven else None)
     assert -1 <= decision.score <= 1
     assert 0 <= decision.confidence <= 1
@@ -79,7 +78,6 @@ def test_the_same_inputs_give_the_same_bits(evidence: Evidence, now_ms: int, pri
 
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1))
 def test_a_more_bullish_agent_never_lowers_the_score(one: float, other: float, confidence: float) -> None:
-    """The score follows a view upwards, all else equal."""
     low, high = sorted((one, other))
     scores = [
         POLICY.decide(
@@ -92,7 +90,6 @@ def test_a_more_bullish_agent_never_lowers_the_score(one: float, other: float, c
 
 
 def test_actions_change_at_the_thresholds() -> None:
-    """From the thresholds on it is a buy or a sell, between them a hold."""
     cases = {1.0: "buy", 0.18: "buy", 0.16: "hold", 0.0: "hold", -0.16: "hold", -0.18: "sell", -1.0: "sell"}
     for view, action in cases.items():
         evidence = evidence_of(None, agent_record(views=(agent_view("a", view),)), "absent")
@@ -102,7 +99,6 @@ def test_actions_change_at_the_thresholds() -> None:
 
 
 def test_views_weigh_by_confidence_and_lose_half_their_weight_in_a_half_life() -> None:
-    """A view one half-life older counts half; one without confidence counts as the default."""
     old = agent_view("old", -1.0, AS_OF_MS - int(LIMITS.half_life_ms), confidence=0.8)
     plain = agent_view("plain", 1.0, confidence=None)
     summary = summarise_agents((old, plain), LIMITS.half_life_ms, HYBRID_1.default_confidence)
@@ -113,7 +109,6 @@ def test_views_weigh_by_confidence_and_lose_half_their_weight_in_a_half_life() -
 
 
 def test_abstentions_and_failures_are_counted_and_not_averaged() -> None:
-    """Who says nothing does not pull the mean towards zero."""
     views = (agent_view("a", 0.8), agent_view("b", None), failed_view("c"), failed_view("d"))
     summary = summarise_agents(views, LIMITS.half_life_ms, HYBRID_1.default_confidence)
     assert (summary.used, summary.abstained, summary.failed) == (1, 1, 2)
@@ -187,13 +182,11 @@ def test_age_decides_what_an_input_is(
     ],
 )
 def test_the_reason_names_the_first_input_that_is_not_as_it_should_be(evidence: Evidence, level: str, reason: str) -> None:
-    """Every reason a caller can meet for a missing input, with its level."""
     judged = POLICY.judge(evidence, AS_OF_MS)
     assert (judged.level, judged.reason) == (level, reason)
 
 
 def test_a_price_of_too_few_bars_is_present_and_has_no_say() -> None:
-    """It has no view, so the score is the agents' alone, and the level says so."""
     decision = POLICY.decide(evidence_of(_too_few_bars(), agent_record()), AS_OF_MS)
     alone = POLICY.decide(evidence_of(None, agent_record()), AS_OF_MS)
     assert (decision.judged.statuses[0], decision.judged.level) == ("present", "agents_only")
@@ -201,7 +194,6 @@ def test_a_price_of_too_few_bars_is_present_and_has_no_say() -> None:
 
 
 def test_a_price_with_one_view_is_used() -> None:
-    """However many of the others had too few bars."""
     judged = POLICY.judge(evidence_of(_too_few_bars(rsi_14=60.0), agent_record()), AS_OF_MS)
     assert (judged.level, judged.reason) == ("none", None)
 
@@ -235,7 +227,6 @@ def test_unproven_evidence_is_at_best_stale() -> None:
 def test_a_decision_is_of_its_newest_input_and_expires_with_the_first(
     evidence: Evidence, as_of_ms: int | None, expires_at_ms: int | None
 ) -> None:
-    """A decision's time is its newest used input's; it ends when the first of them turns stale."""
     decision = POLICY.decide(evidence, AS_OF_MS)
     assert (decision.as_of_ms, decision.expires_at_ms) == (as_of_ms, expires_at_ms)
 
@@ -258,7 +249,6 @@ def test_price_views_point_where_their_indicators_do() -> None:
 
 
 def test_a_live_price_moves_the_decision_and_none_does_not() -> None:
-    """A price far above the last close raises the trend-following contributions."""
     still, up = POLICY.decide(BOTH, AS_OF_MS), POLICY.decide(BOTH, AS_OF_MS, price=115.0)
     momentum = CONTRIBUTIONS.index("momentum")
     assert up.contributions[momentum] > still.contributions[momentum]
@@ -266,7 +256,6 @@ def test_a_live_price_moves_the_decision_and_none_does_not() -> None:
 
 
 def test_a_position_is_sized_by_volatility() -> None:
-    """Twice the volatility halves the position; unknown volatility takes a high one; the bound holds."""
     agents = agent_record(views=(agent_view("a", 1.0),))
     calm, wild = (POLICY.decide(evidence_of(_only_volatility(sigma), agents), AS_OF_MS) for sigma in (0.4, 0.8))
     assert calm.target_weight == pytest.approx(2 * wild.target_weight)
@@ -284,8 +273,6 @@ def _only_volatility(sigma: float) -> PriceRecord:
 
 
 def test_confidence_falls_with_disagreement_and_age() -> None:
-    """The same score is trusted less if agents contradict each other or inputs are old."""
-
     def confidence(views: tuple[AgentView, ...], age_ms: int = 0) -> float:
         return POLICY.decide(evidence_of(None, agent_record(views=views), "absent"), AS_OF_MS + age_ms).confidence
 
@@ -310,7 +297,6 @@ def test_a_change_of_the_table_is_a_change_of_its_version() -> None:
 
 @given(evidence=_evidence, now_ms=_now, later_ms=st.integers(-(40 * _DAY_MS), 40 * _DAY_MS))
 def test_between_its_changes_only_ages_and_confidence_move(evidence: Evidence, now_ms: int, later_ms: int) -> None:
-    """What a decision rests on stays as it is until the moment that `unchanged` names, and moves at it."""
     since_ms, until_ms = POLICY.unchanged(evidence, now_ms)
     assert since_ms <= now_ms < until_ms
 

@@ -37,7 +37,6 @@ def test_each_price_view_is_squashed_on_its_own_scale() -> None:
 
 
 def test_a_whole_decision_by_hand() -> None:
-    """Contributions, score, confidence, weight, and times of one decision on inputs of different ages."""
     agents_ms, now_ms = AS_OF_MS - 2 * _DAY_MS, AS_OF_MS + _DAY_MS
     views = (
         agent_view("a", 0.6, agents_ms, 0.8),
@@ -90,7 +89,6 @@ _SHORT = Limits(price_ms=10.0, agents_ms=10.0, input_ms=20.0, half_life_ms=10.0,
     ],
 )
 def test_an_input_of_exactly_the_limit_is_still_inside_it(age_ms: int, status: str, reason: str | None) -> None:
-    """Stale past 10 ms and missing past 20 ms, not at them."""
     assert judge_input(0, None, age_ms, 10.0, _SHORT, None) == (status, age_ms / 1000, reason)
 
 
@@ -102,7 +100,6 @@ def test_an_input_further_ahead_of_the_clock_than_the_skew_is_not_used(ahead_ms:
 
 
 def test_a_maximal_age_of_nothing_takes_only_what_is_of_this_moment() -> None:
-    """An age of zero is not past it, one millisecond is."""
     assert judge_input(0, None, 0, 10.0, _SHORT, 0.0)[0] == "present"
     assert judge_input(0, None, 1, 10.0, _SHORT, 0.0)[::2] == ("missing", "older_than_max_age_s")
 

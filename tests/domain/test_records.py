@@ -44,6 +44,5 @@ def test_the_table_tells_inputs_runs_and_parts_apart() -> None:
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(wrong: Kind[msgspec.Struct], says: str) -> None:
-    """When it is made, and not when a record comes."""
     with pytest.raises(ValueError, match=says):
         Kinds(PRICE, AGENTS, HISTORY, wrong)

@@ -115,27 +115,23 @@ from app.domain.vector import is_symbol
     ],
 )
 def test_every_usual_spelling_has_one_canonical_form(written: str, canonical: str) -> None:
-    """Pairs, contracts and classes of shares in the spellings of exchanges, brokers and libraries."""
     assert canonical_symbol(written) == canonical
 
 
 @given(st.text("ABCUSDTEBNRPX0169-/_:.=^", max_size=16))
 def test_a_canonical_spelling_is_its_own(text: str) -> None:
-    """Spelling twice changes nothing more."""
     once = canonical_symbol(text)
     assert canonical_symbol(once) == once
 
 
 @given(st.sampled_from(sorted(VENUES)), st.text("ABCUSDTEBLNRPX0169-/_:.=^&", max_size=12))
 def test_a_share_behind_its_exchange_is_spelled_once(venue: str, text: str) -> None:
-    """Spelling twice changes nothing more there either."""
     once = canonical_symbol(f"{venue}:{text}")
     assert canonical_symbol(once) == once
 
 
 @given(st.from_regex(r"[A-Z]{2,8}", fullmatch=True), st.sampled_from(sorted((FIAT | COINS) - {"XBT"})))
 def test_all_separators_of_a_pair_mean_the_same(base: str, quote: str) -> None:
-    """A pair with a dash, a slash or an underscore is one pair, and a symbol."""
     spellings = {canonical_symbol(f"{base}{separator}{quote}") for separator in "-/_"}
     assert spellings == {f"{base}-{quote}"}
     assert all(is_symbol(each) for each in spellings)

@@ -23,13 +23,11 @@ from app.domain.text import harmless
     ids=["plain", "controls", "bidi", "unseen", "surrogate", "accent", "tower"],
 )
 def test_what_acts_hides_or_overpaints_is_taken_out(text: str, shown: str) -> None:
-    """And what people write stays as it is, in any script."""
     assert harmless(text) == shown
 
 
 @given(st.text())
 def test_what_comes_out_is_printable_on_one_line_and_stays(text: str) -> None:
-    """Doing it twice changes nothing more; nothing gets longer."""
     shown = harmless(text)
     assert shown.isprintable()
     assert len(shown) <= len(text)

@@ -33,7 +33,6 @@ def test_the_last_time_can_be_shown_as_a_date_with_room_for_every_age() -> None:
 
 @pytest.mark.parametrize("as_of_ms", [0, AS_OF_MAX_MS - 1])
 def test_times_up_to_the_bounds_are_valid(as_of_ms: int) -> None:
-    """The first and the last millisecond count."""
     price, agents = price_record(as_of_ms=as_of_ms), agent_record(as_of_ms=as_of_ms)
     assert price_record_fault(msgspec.structs.replace(price, loaded_at_ms=as_of_ms)) is None
     assert agent_record_fault(msgspec.structs.replace(agents, loaded_at_ms=as_of_ms)) is None
@@ -41,7 +40,6 @@ def test_times_up_to_the_bounds_are_valid(as_of_ms: int) -> None:
 
 @pytest.mark.parametrize("as_of_ms", [-1, AS_OF_MAX_MS])
 def test_times_past_the_bounds_are_named(as_of_ms: int) -> None:
-    """Of a record as of each of its views."""
     assert "as_of_ms" in (price_record_fault(price_record(as_of_ms=as_of_ms)) or "")
     assert "as_of_ms" in (agent_record_fault(agent_record(as_of_ms=as_of_ms, views=())) or "")
     views = (agent_view("a", 0.1), agent_view("b", 0.1, as_of_ms))
@@ -56,7 +54,6 @@ def test_of_too_many_views_a_summary_goes_first() -> None:
 
 
 def test_views_and_confidences_up_to_the_bounds_are_valid() -> None:
-    """A full view with full confidence, and none of either, are words an agent may say."""
     for view in (-1.0, 0.0, 1.0):
         for confidence in (0.0, 1.0, None):
             assert agent_record_fault(agent_record(views=(agent_view("a", view, AS_OF_MS, confidence),))) is None
@@ -64,13 +61,11 @@ def test_views_and_confidences_up_to_the_bounds_are_valid() -> None:
 
 @pytest.mark.parametrize("view", [math.nextafter(-1, -2), math.nextafter(1, 2), math.nan, math.inf, -math.inf])
 def test_a_view_past_the_bounds_is_named(view: float) -> None:
-    """By the least that a float can be past them."""
     assert "has view" in (agent_record_fault(agent_record(views=(agent_view("a", view),))) or "")
 
 
 @pytest.mark.parametrize("confidence", [math.nextafter(0, -1), math.nextafter(1, 2), math.nan, math.inf, -math.inf])
 def test_a_confidence_past_the_bounds_is_named(confidence: float) -> None:
-    """Also of an agent that abstained."""
     fault = agent_record_fault(agent_record(views=(agent_view("a", 0.5, confidence=confidence),)))
     assert "has confidence" in (fault or "")
     abstained = msgspec.structs.replace(agent_view("a", None), confidence=confidence)
@@ -79,7 +74,6 @@ def test_a_confidence_past_the_bounds_is_named(confidence: float) -> None:
 
 @pytest.mark.parametrize("interval_s", [-1, 0, 1])
 def test_a_bar_takes_time(interval_s: int) -> None:
-    """At least a second."""
     fault = price_record_fault(msgspec.structs.replace(price_record(), interval_s=interval_s))
     assert (fault is None) == (interval_s >= 1)
 
@@ -96,7 +90,6 @@ def test_a_bar_takes_time(interval_s: int) -> None:
     ],
 )
 def test_the_next_bars_end_one_after_the_other(ahead_ms: tuple[int, ...], fault: str | None) -> None:
-    """Five of them, after the record's own, in years that people know."""
     record = price_record()
     found = price_record_fault(msgspec.structs.replace(record, due_ms=tuple(record.as_of_ms + each for each in ahead_ms)))
     assert found is None if fault is None else fault in (found or "")
@@ -104,7 +97,6 @@ def test_the_next_bars_end_one_after_the_other(ahead_ms: tuple[int, ...], fault:
 
 @pytest.mark.parametrize("name", PRICE_NAMES)
 def test_each_value_may_be_null_and_must_be_finite(name: str) -> None:
-    """Of every one of the vector's names, and the fault names it."""
     at = PRICE_NAMES.index(name)
     for value in (None, math.nan, math.inf, -math.inf):
         values = price_record().values
@@ -128,13 +120,11 @@ def test_the_fields_that_the_fingerprint_names_are_those_of_a_view() -> None:
     "symbol", ["A", "AAPL", "BRK.B", "^GSPC", "BTC-USD", "EURUSD=X", "BINANCE:BTC/USDT", "0700.HK", "A" * 32]
 )
 def test_tickers_are_symbols(symbol: str) -> None:
-    """Of shares, indices, currencies, coins and venues."""
     assert is_symbol(symbol)
 
 
 @pytest.mark.parametrize("symbol", ["", "a", "-A", ".A", "A B", "A\n", "\nA", "A{B}", "A" * 33, "Å", "A\0"])
 def test_what_could_break_a_key_or_a_line_is_no_symbol(symbol: str) -> None:
-    """Neither spaces, line ends, braces, small letters nor more than 32 characters."""
     assert not is_symbol(symbol)
 
 
@@ -149,7 +139,6 @@ def _history(*times_ms: int, closes: tuple[float, ...] | None = None, interval_s
     [history_record(), _history(0), _history(AS_OF_MAX_MS - 1), _history(*range(HISTORY_BARS)), _history(5, closes=(-1.0,))],
 )
 def test_histories_up_to_the_bounds_are_valid(record: HistoryRecord) -> None:
-    """One bar or as many as there may be, at the first and the last time."""
     assert history_record_fault(record) is None
 
 
@@ -170,10 +159,8 @@ def test_histories_up_to_the_bounds_are_valid(record: HistoryRecord) -> None:
     ],
 )
 def test_a_history_that_breaks_a_rule_is_told_which(record: HistoryRecord, fault: str) -> None:
-    """Counts, order, times, the end and the numbers."""
     assert fault in (history_record_fault(record) or "")
 
 
 def test_a_history_has_its_fields_in_the_order_of_its_fingerprint() -> None:
-    """Behind the fingerprint itself."""
     assert ("schema", *HISTORY_FIELDS) == HistoryRecord.__struct_fields__

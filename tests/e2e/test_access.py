@@ -118,7 +118,6 @@ def test_what_lasts_ends_with_its_key(tmp_path: Path) -> None:
 
 
 def test_a_stream_pays_for_what_it_is_told_at_once(tmp_path: Path) -> None:
-    """As a batch does, and so does a subscription."""
     publish_universe(tmp_path / "store.sqlite3")
     settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "CLOCK": "replay"}
     with decide_server(tmp_path, **settings, RATE_LIMIT_PER_S="0.001", RATE_LIMIT_BURST="5") as server:
@@ -167,7 +166,6 @@ def test_a_dead_redis_leaves_the_limit_to_each_worker(tmp_path: Path) -> None:
     ids=["auto", "keys"],
 )
 def test_a_server_that_needs_a_secret_does_not_start_without(tmp_path: Path, settings: dict[str, str], says: str) -> None:
-    """One line says what is missing, and how it is made."""
     done = subprocess.run(
         [sys.executable, "-m", "app"],
         cwd=tmp_path,
@@ -183,7 +181,7 @@ def test_a_server_that_needs_a_secret_does_not_start_without(tmp_path: Path, set
 
 
 def test_the_command_refuses_what_it_does_not_understand(tmp_path: Path) -> None:
-    """By name, with what is allowed; a key given for its id is not repeated."""
+    """A key given for its id is not repeated."""
     settings = {"API_KEY_SECRET": SECRET}
     for arguments, says in (
         (("new", "--name", "a b"), "'a b' is no name; allowed: 1 to 64"),
@@ -215,7 +213,6 @@ def test_an_expiring_key_and_one_of_another_secret_are_listed_for_what_they_are(
 
 
 def test_no_answer_names_the_server(tmp_path: Path) -> None:
-    """Neither ours nor Granian's name and version stands in a header, of answers or of refusals."""
     publish_universe(tmp_path / "store.sqlite3")
     with decide_server(tmp_path, STORE_PATH=str(tmp_path / "store.sqlite3"), CLOCK="replay") as server:
         server.wait_ready()

@@ -63,7 +63,6 @@ def test_a_run_that_passes_ends_with_0_and_its_counts_are_the_servers(tmp_path: 
 
 
 def test_a_server_on_a_unix_socket_is_measured_as_one_on_a_port(tmp_path: Path) -> None:
-    """Every request, the server's own numbers, and the harness's limit over a socket too."""
     publish_universe(tmp_path / "store.sqlite3")
     url = f"unix:{tmp_path / 'decide.sock'}"
     with decide_server(tmp_path, HOST=url, STORE_PATH=str(tmp_path / "store.sqlite3"), CLOCK="replay") as server:
@@ -76,7 +75,6 @@ def test_a_server_on_a_unix_socket_is_measured_as_one_on_a_port(tmp_path: Path) 
 
 
 def test_a_check_that_fails_ends_the_run_with_1_and_names_the_line(tmp_path: Path, server: DecideServer) -> None:
-    """The last line says phase, check, what was found and what had to be."""
     phases = _PHASES.replace("p95_ms = 5000", "p95_ms = 0.001", 1)
     done = run_bench(tmp_path, server.url, phases)
     assert done.returncode == 1
@@ -96,7 +94,6 @@ def test_a_check_that_fails_ends_the_run_with_1_and_names_the_line(tmp_path: Pat
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_allowed(arguments: list[str], says: str, tmp_path: Path) -> None:
-    """Before anything is sent."""
     done = run_bench(tmp_path, "http://127.0.0.1:1", _PHASES, *arguments)
     assert done.returncode == 2
     assert says in done.stderr
@@ -104,7 +101,6 @@ def test_wrong_usage_ends_with_2_and_says_what_is_allowed(arguments: list[str], 
 
 
 def test_no_server_ends_with_2_and_names_the_address(tmp_path: Path) -> None:
-    """There is nothing to measure."""
     port = free_port()
     done = run_bench(tmp_path, f"http://127.0.0.1:{port}", _PHASES)
     assert done.returncode == 2
@@ -113,7 +109,6 @@ def test_no_server_ends_with_2_and_names_the_address(tmp_path: Path) -> None:
 
 
 def test_the_scenarios_are_listed() -> None:
-    """With a sentence each."""
     done = subprocess.run([sys.executable, "-m", "bench", "--list"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "acceptance: The acceptance run" in done.stdout

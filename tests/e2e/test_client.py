@@ -103,7 +103,6 @@ def hostile() -> Iterator[_Hostile]:
 
 
 def test_a_decision_is_a_table_with_named_columns(server: DecideServer) -> None:
-    """Plain text, aligned, and 0 for decided."""
     ran = _run("ask", "aapl", "IBM", "--url", server.url)
     assert (ran.returncode, ran.stderr) == (0, "")
     head, *rows = ran.stdout.splitlines()
@@ -114,7 +113,6 @@ def test_a_decision_is_a_table_with_named_columns(server: DecideServer) -> None:
 
 
 def test_json_is_the_servers_own_one_line_for_each(server: DecideServer) -> None:
-    """It holds to the contract."""
     ran = _run("ask", "AAPL", "--json", "--price", "101.5", "--explain", "--deadline-ms", "500", "--url", server.url)
     decision = msgspec.json.decode(ran.stdout, type=DecideResponse)
     assert (ran.returncode, ran.stdout.count("\n"), decision.symbol) == (0, 1, "AAPL")
@@ -127,14 +125,12 @@ def test_json_is_the_servers_own_one_line_for_each(server: DecideServer) -> None
 
 
 def test_explain_shows_contributions_and_views(server: DecideServer) -> None:
-    """What the score is made of, and each agent with what it said."""
     ran = _run("ask", "AAPL", "--explain", "--url", server.url)
     assert "momentum" in ran.stdout
     assert any(line.split()[:2] == ["agent_a", "+0.60"] for line in ran.stdout.splitlines())
 
 
 def test_a_refusal_shows_title_field_and_detail(server: DecideServer) -> None:
-    """And is exit code 1, of a single symbol and within a batch."""
     said = "Unknown symbol ({}): symbol NOPE is not in the loaded universe (GET /symbols lists it)\n"
     one = _run("ask", "NOPE", "--url", server.url)
     assert (one.returncode, one.stdout, one.stderr) == (1, "", "decide: " + said.format("symbol"))
@@ -163,7 +159,6 @@ def test_a_refusal_shows_title_field_and_detail(server: DecideServer) -> None:
     ],
 )
 def test_wrong_arguments_are_two_and_no_secret_is_shown(arguments: tuple[str, ...]) -> None:
-    """Before anybody is asked."""
     ran = _run("ask", *arguments)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "error:" in ran.stderr
@@ -172,7 +167,6 @@ def test_wrong_arguments_are_two_and_no_secret_is_shown(arguments: tuple[str, ..
 
 
 def test_nobody_there_is_three() -> None:
-    """Said in one line."""
     url = f"http://127.0.0.1:{free_port()}"
     ran = _run("ask", "AAPL", "--url", url)
     assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", f"decide: no answer from {url}: Connection refused\n")
@@ -189,7 +183,6 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(hostile: _Hostile) -> N
 
 
 def test_a_redirect_is_not_followed_and_the_key_stays(hostile: _Hostile) -> None:
-    """Neither to another host nor at all."""
     with _serving() as other:
         hostile.status, hostile.headers = 307, (("Location", other.url + "/decide"),)
         ran = _run("ask", "AAPL", "--url", hostile.url, key="key-1")
@@ -212,7 +205,6 @@ def test_a_redirect_is_not_followed_and_the_key_stays(hostile: _Hostile) -> None
     ids=["empty", "html", "list", "half", "bytes", "deep", "action"],
 )
 def test_what_is_no_decision_is_three(hostile: _Hostile, body: bytes) -> None:
-    """No traceback, and nothing of it is shown."""
     hostile.body = body
     ran = _run("ask", "AAPL", "--url", hostile.url)
     assert (ran.returncode, ran.stdout) == (3, "")
@@ -220,7 +212,6 @@ def test_what_is_no_decision_is_three(hostile: _Hostile, body: bytes) -> None:
 
 
 def test_too_large_an_answer_is_given_up(hostile: _Hostile) -> None:
-    """No more than the bound is read."""
     hostile.body = b" " * 70_000_000
     ran = _run("ask", "AAPL", "--timeout-s", "30", "--url", hostile.url)
     assert (ran.returncode, ran.stdout) == (3, "")
@@ -232,7 +223,6 @@ def _is_harmless(text: str) -> bool:
 
 
 def test_nothing_a_server_says_acts_on_the_terminal(hostile: _Hostile) -> None:
-    """Neither a decision, nor its JSON, nor a problem: every escape, control and turn of direction is gone or escaped."""
     evil = _ACTS_ON_TERMINALS
     view = {"agent": evil, "status": "view", "view": 0.5, "confidence": 0.5, "as_of": evil, "model": None}
     view |= {"reasoning": evil * 100, "reason": None, "source": None, "input_hash": None}
@@ -254,7 +244,6 @@ def test_nothing_a_server_says_acts_on_the_terminal(hostile: _Hostile) -> None:
 
 
 def test_a_proxy_that_speaks_no_problem_json_is_a_refusal_by_its_status(hostile: _Hostile) -> None:
-    """What it wrote is not shown."""
     hostile.status, hostile.body = 502, b"<html>\x1b[2J"
     ran = _run("ask", "AAPL", "--url", hostile.url)
     assert (ran.returncode, ran.stderr) == (1, "decide: 502 Bad Gateway: it does not say why\n")
@@ -309,7 +298,6 @@ print(code, sorted(found & {"granian", "starlette", "redis", "structlog", "app.m
 
 
 def test_help_and_unknown_commands_say_what_there_is() -> None:
-    """For each command too; the client's says why a key does not belong in a command line."""
     every = _run("--help")
     assert every.returncode == 0
     assert all(f"  {name} " in every.stdout for name in COMMANDS)
@@ -328,7 +316,6 @@ def test_help_and_unknown_commands_say_what_there_is() -> None:
 
 
 def test_serve_by_name_is_the_server(tmp_path: Path) -> None:
-    """It looks at the same settings as without a name."""
     environment = clean_environment({"PYTHONPATH": str(ROOT), "PORT": "none"})
     command = [sys.executable, "-m", "app", "serve"]
     ran = subprocess.run(

@@ -73,7 +73,6 @@ def test_an_empty_folder_a_server_then_data(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_working_folder_is_run(tmp_path: Path) -> None:
-    """Whatever is called there as Decide's own modules or as its libraries are."""
     for name in ("app", "starlette", "warm", "polars", "sitecustomize", "uvloop"):
         tmp_path.joinpath(f"{name}.py").write_text("raise SystemExit('hostile')", encoding="utf-8")
     command = [sys.executable, "-P", "-m", "app"]
@@ -95,7 +94,6 @@ def test_nothing_of_the_working_folder_is_run(tmp_path: Path) -> None:
 
 
 def test_the_demo_uses_none_of_the_callers_settings_and_stores(tmp_path: Path, redis_url: str) -> None:
-    """Not from the environment, not from files that it names, not from .env."""
     secret = tmp_path / "url"
     secret.write_text(redis_url, encoding="utf-8")
     wrong = "WORKERS=2\nACCESS=keys\nAPI_KEY_SECRET=" + 32 * "x" + "\nRATE_LIMIT_PER_S=1\nRATE_LIMIT_BURST=1\nSTORE_PATH=mine\n"
@@ -197,7 +195,6 @@ def test_an_output_that_nobody_takes_is_no_traceback() -> None:
 
 
 def test_a_working_folder_that_is_gone_is_said(tmp_path: Path) -> None:
-    """Exit code 2 in place of a traceback."""
     shell = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m app demo"
     environment = clean_environment({"PYTHONPATH": str(ROOT)})
     ran = subprocess.run(
@@ -207,7 +204,6 @@ def test_a_working_folder_that_is_gone_is_said(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_workers(tmp_path: Path) -> None:
-    """Settings of the command line are those of every process of the server, and stand in its status."""
     given = {"BATCH_MAX": "7", "LOG_FORMAT": "JSON", "API_PORT": "9", "MAX_IN_FLIGHT": "5"}
     with decide_server(tmp_path, arguments=("--batch-max", "2", "--workers", "2", "--loop", "asyncio"), **given) as server:
         settings = httpx.get(f"{server.url}/status", timeout=10).json()["settings"]

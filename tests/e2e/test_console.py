@@ -169,7 +169,6 @@ def test_what_it_rests_on_is_told(console: Console, console_server: DecideServer
 
 
 def test_a_fallback_is_told_with_its_reason(console: Console) -> None:
-    """In words and with the stable code."""
     console.decide("BARE")
     assert console.text("#fallback") == "Fallback: price only. Decided on prices alone. Reason: agents_absent"
     assert console.text("#views") == "No agent has said anything (missing)."
@@ -177,7 +176,7 @@ def test_a_fallback_is_told_with_its_reason(console: Console) -> None:
 
 
 def test_hostile_text_stays_text(console: Console) -> None:
-    """Markup is shown as it stands; what would not be seen, or turn the order of others, is shown by its code."""
+    """What would not be seen, or turn the order of others, is shown by its code."""
     console.decide("EVIL")
     page = console.page
     views = page.locator("#views tbody tr")
@@ -242,7 +241,6 @@ def test_it_fits_and_can_be_read_in_light_and_dark(
 
 
 def test_live_numbers_move(console: Console, console_server: DecideServer) -> None:
-    """With requests of others their rate and percentiles come, within seconds and by themselves."""
     page = console.page
     rate = '#live [data-name="requests"] dd'
     seen = {console.text(rate)}
@@ -263,7 +261,6 @@ def test_live_numbers_move(console: Console, console_server: DecideServer) -> No
 
 
 def test_live_numbers_come_back_after_an_interruption(console: Console) -> None:
-    """The page says that it is not connected, keeps what it had, and comes again by itself."""
     page = console.page
     page.route("**/live", lambda route: route.abort())
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -285,7 +282,6 @@ def test_live_numbers_come_back_after_an_interruption(console: Console) -> None:
     ],
 )
 def test_a_problem_is_told_in_words_at_the_field(symbol: str, price: str, words: str, field: str, console: Console) -> None:
-    """As an alert, with what to give support; and the next decision takes it away."""
     page = console.page
     console.decide(symbol, price)
     alert = page.get_by_role("alert")
@@ -302,7 +298,6 @@ def test_a_problem_is_told_in_words_at_the_field(symbol: str, price: str, words:
 
 
 def test_a_decision_stands_without_its_history(console: Console) -> None:
-    """Where there is none the chart's place says so."""
     console.decide("OLD")
     expect(console.page.locator("#of")).to_have_text("OLD")
     expect(console.page.locator("#reading")).to_have_text("No chart: history missing.")
@@ -323,7 +318,7 @@ def test_a_server_that_cannot_be_reached_is_told(console: Console) -> None:
 
 
 def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server: DecideServer) -> None:
-    """A field appears; what is typed goes with every request as X-API-Key, and is kept nowhere."""
+    """What is typed goes with every request as X-API-Key, and is kept nowhere."""
     console = Console(browser, console_server.url)
     page = console.page
     sent: list[str] = []
@@ -354,7 +349,6 @@ def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server
 
 
 def test_symbols_are_offered_while_one_types(console: Console) -> None:
-    """Those of the loaded universe."""
     offered = console.page.locator("#symbols option")
     expect(offered).to_have_count(5)
     assert [offered.nth(number).get_attribute("value") for number in range(5)] == ["AAPL", "BARE", "EVIL", "IBM", "OLD"]

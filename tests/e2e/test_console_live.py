@@ -92,7 +92,7 @@ def console(browser: Browser, place: Place) -> Iterator[Console]:
 
 
 def test_what_is_shown_follows_a_change_by_itself(console: Console, place: Place) -> None:
-    """With the live price that it was asked with; what the user types meanwhile stays, and so does the focus."""
+    """What the user types meanwhile stays, and so does the focus."""
     page = console.page
     console.decide("AAPL", "101.5")
     expect(page.locator("#action")).to_contain_text("buy", ignore_case=True)
@@ -118,7 +118,6 @@ def test_a_live_price_that_does_not_count_is_shown_as_ignored(console: Console, 
 
 
 def test_what_is_shown_never_lags_behind_while_it_says_live(console: Console, place: Place) -> None:
-    """From the change to the answer the dot says that the page is behind it."""
     page = console.page
     console.decide("IBM")
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
@@ -138,7 +137,6 @@ def test_what_is_shown_never_lags_behind_while_it_says_live(console: Console, pl
 
 
 def test_a_decision_that_cannot_be_followed_is_not_called_live(console: Console) -> None:
-    """Until it is followed again, and then it is looked at anew."""
     page = console.page
     page.route("**/stream*", lambda route: route.abort())
     console.decide("MSFT")
@@ -149,7 +147,6 @@ def test_a_decision_that_cannot_be_followed_is_not_called_live(console: Console)
 
 
 def test_a_symbol_that_leaves_the_universe_leaves_the_page_and_comes_back(console: Console, place: Place) -> None:
-    """As the problem that asking for it would meet."""
     page = console.page
     place.publish(4, row("VISITOR", AS_OF_MS + 4, "run-4"))
     expect(page.locator("#connection")).to_have_text(re.compile("^Live"))
@@ -189,7 +186,6 @@ def test_a_slash_leads_to_the_search_from_everywhere_and_stays_in_a_symbol(conso
 
 
 def test_an_address_opens_its_symbol_and_is_that_of_what_is_shown(console: Console, place: Place) -> None:
-    """With its live price, if it has one; a symbol that is unknown is told as such."""
     page = console.page
     page.goto(place.server.url + "/?symbol=goog&price=101.5")
     expect(page.locator("#of")).to_have_text("GOOG")
@@ -217,7 +213,6 @@ def test_the_age_of_the_bars_is_told_apart_from_a_live_price(console: Console) -
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_all_of_a_chart_can_be_read_at_any_width(width: int, browser: Browser, place: Place) -> None:
-    """No text is cut off or stands in another, and hourly bars have their hours."""
     console = Console(browser, place.server.url, width=width)
     console.open()
     for symbol in ("BTC-USDT", "GOOG", "BELOW"):

@@ -84,7 +84,6 @@ def watched(browser: Browser, server: DecideServer, request: pytest.FixtureReque
 
 
 def test_the_page_shows_every_operation_of_the_document(watched: Watched, server: DecideServer) -> None:
-    """Each with its method and path."""
     paths = httpx.get(server.url + "/openapi.json").json()["paths"]
     documented = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     expect(watched.page.locator(".opblock")).to_have_count(len(documented))
@@ -116,7 +115,6 @@ def test_the_page_is_dark_where_the_system_is_and_follows_it(watched: Watched) -
 
 
 def test_a_decision_can_be_tried_out(watched: Watched) -> None:
-    """With the example as it stands, the real server answers 200, and the page shows the decision."""
     watched.open("decide")
     assert watched.execute() == "200"
     body = watched.page.locator(".live-responses-table .highlight-code").first.inner_text()
@@ -124,7 +122,6 @@ def test_a_decision_can_be_tried_out(watched: Watched) -> None:
 
 
 def test_a_symbol_can_be_looked_up_and_a_problem_is_shown(watched: Watched) -> None:
-    """What is answered with a problem is shown as one."""
     watched.open("features")
     watched.page.get_by_role("button", name="Try it out").click()
     watched.page.get_by_placeholder("symbol").fill("NOPE")
@@ -136,7 +133,6 @@ def test_a_symbol_can_be_looked_up_and_a_problem_is_shown(watched: Watched) -> N
 
 
 def test_a_key_that_is_entered_is_sent_and_not_kept(watched: Watched) -> None:
-    """It goes with each request, and is gone after a reload."""
     page = watched.page
     page.get_by_role("button", name="Authorize").click()
     page.locator(".auth-container").filter(has_text="X-API-Key").locator("input").fill("key-1")

@@ -68,7 +68,6 @@ def _wait_for_both_to_drain(server: DecideServer) -> None:
 
 
 def test_workers_all_drain(tmp_path: Path) -> None:
-    """With two of them, neither says that it is ready once the signal has come."""
     with decide_server(tmp_path, **_settings(tmp_path, WORKERS="2", DRAIN_S=_LONG_S)) as server:
         _wait_for_both_workers(server)
         server.process.send_signal(signal.SIGTERM)
@@ -80,7 +79,6 @@ def test_workers_all_drain(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere a listening socket cannot be made deaf")
 def test_callers_under_way_lose_no_request_through_the_stop(tmp_path: Path) -> None:
-    """Eight callers, each opening connections as it must: every request on an accepted connection has its answer."""
     lost: list[str] = []
     answers = [0] * 8
 
@@ -215,7 +213,6 @@ def test_a_signal_before_the_workers_are_up_ends_the_server(name: str, drain_s: 
 
 
 def test_an_unfinished_upload_outlives_neither_drain_nor_grace(tmp_path: Path) -> None:
-    """The server ends within both, whatever a caller has not finished."""
     settings = _settings(tmp_path, DRAIN_S="1", SHUTDOWN_GRACE_S="2", body_timeout_s="60")
     with decide_server(tmp_path, **settings) as server:
         server.wait_ready()

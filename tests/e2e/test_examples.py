@@ -79,7 +79,6 @@ def _tool(name: str) -> str:
 
 
 def test_the_shells_example_prints_the_servers_answer(pairs: DecideServer) -> None:
-    """And fails, with the problem shown, where the server refuses."""
     _tool("curl")
     command = _tool("bash"), str(_EXAMPLES / "decide.sh")
     ran = _run(pairs.url, *command, "btc/usdt")
@@ -91,7 +90,6 @@ def test_the_shells_example_prints_the_servers_answer(pairs: DecideServer) -> No
 
 
 def test_pythons_example_says_what_to_do(pairs: DecideServer) -> None:
-    """Or why it cannot."""
     command = sys.executable, str(_EXAMPLES / "decide.py")
     ran = _run(pairs.url, *command)
     assert (ran.returncode, ran.stdout) == (0, "AAPL: buy, +34.4% of the portfolio, confidence 0.79\n"), ran.stderr
@@ -101,7 +99,6 @@ def test_pythons_example_says_what_to_do(pairs: DecideServer) -> None:
 
 
 def test_javascripts_example_says_what_to_do(pairs: DecideServer) -> None:
-    """Or why it cannot."""
     command = _tool("node"), str(_EXAMPLES / "decide.mjs")
     ran = _run(pairs.url, *command)
     assert (ran.returncode, ran.stdout) == (0, "AAPL: buy, 34.4% of the portfolio, confidence 0.79\n"), ran.stderr
@@ -141,7 +138,6 @@ def test_the_freqtrade_strategy_trades_what_decide_says(pairs: DecideServer, tmp
 
 
 def test_without_decide_the_freqtrade_strategy_enters_nothing_and_says_why(tmp_path: Path) -> None:
-    """It stops no bot."""
     url = f"http://127.0.0.1:{free_port()}"
     ran = _run(url, sys.executable, "-c", _TRADES, path=_freqtrade(tmp_path))
     assert ran.returncode == 0, ran.stderr

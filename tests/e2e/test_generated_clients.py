@@ -101,7 +101,6 @@ def _document(server: DecideServer, folder: Path) -> str:
 
 
 def test_openapi_python_client_makes_a_typed_client_with_the_bodies_of_errors(warmed: DecideServer, tmp_path: Path) -> None:
-    """Without a warning; all of its modules can be imported, and it decides, batches and is refused by types."""
     program = _generator("openapi-python-client")
     document = _document(warmed, tmp_path)
     printed = _run(tmp_path, program, "generate", "--path", document, "--meta", "none", "--output-path", "decide_client")
@@ -111,7 +110,6 @@ def test_openapi_python_client_makes_a_typed_client_with_the_bodies_of_errors(wa
 
 @pytest.mark.parametrize("kind", ["pydantic_v2.BaseModel", "dataclasses.dataclass", "typing.TypedDict", "msgspec.Struct"])
 def test_datamodel_codegen_makes_models_that_read_decisions_and_problems(kind: str, warmed: DecideServer, tmp_path: Path) -> None:
-    """Of each kind of types; those of pydantic are held against real answers."""
     program = _generator("datamodel-codegen")
     command = [program, "--input", _document(warmed, tmp_path), "--input-file-type", "openapi", "--output", "models.py"]
     _run(tmp_path, *command, "--output-model-type", kind, "--formatters", "builtin", "--target-python-version", "3.11")

@@ -66,7 +66,6 @@ def _check(path: str, status: int, headers: dict[str, str], body: bytes) -> None
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_is_a_problem_of_its_kind(name: str, path: str, server: DecideServer) -> None:
-    """Each kind has its status; the server is still there afterwards."""
     body, statuses = HOSTILE[name]
     if path == "/decide/batch" and name not in ("empty", "one megabyte"):
         # In a batch the single form's fields are unknown ones, which may be noticed before what is wrong after them.
@@ -79,7 +78,6 @@ def test_a_hostile_body_is_a_problem_of_its_kind(name: str, path: str, server: D
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("media_type", [None, b"text/plain", b"application/json; charset=utf-16", b"\xff\xfe", b"json"])
 def test_a_missing_or_wrong_media_type_is_415(path: str, media_type: bytes | None, server: DecideServer) -> None:
-    """Whatever the body holds."""
     answer = exchange(server.port, with_body(path, b'{"symbol": "AAPL"}', media_type))
     assert answer.status == 415
     assert answer.problem.field == "Content-Type"
@@ -130,7 +128,6 @@ _BODIES = (
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_body_at_all_makes_the_server_fail(path: str, server: DecideServer) -> None:
-    """Whatever JSON, whatever bytes: a decision or a problem of the contract, on one connection that stays usable."""
     with httpx.Client(base_url=server.url, headers={"content-type": "application/json"}, timeout=20) as client:
 
         @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])

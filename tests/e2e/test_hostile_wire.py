@@ -28,7 +28,6 @@ def _chunked(*parts: bytes) -> bytes:
 
 @PATHS
 def test_a_chunked_body_is_read(path: str, server: DecideServer) -> None:
-    """However it is cut, even into single bytes."""
     body = _BODIES[path]
     pieces = [body[at : at + 1] for at in range(len(body))]
     data = _post(path, b"Transfer-Encoding: chunked\r\n", _chunked(*pieces) + b"0\r\n\r\n")
@@ -147,7 +146,6 @@ def test_headers_that_are_no_http_are_refused_by_granian(path: str, headers: byt
 
 @PATHS
 def test_a_huge_content_length_is_413_at_once(path: str, server: DecideServer) -> None:
-    """No byte of it is waited for."""
     with Wire(server.port) as wire:
         answer = wire.send(_post(path, b"Content-Length: 999999999999\r\n", b"")).answer()
         assert (answer.status, answer.problem.type) == (413, "urn:decide:problem:body-too-large")
@@ -157,7 +155,6 @@ def test_a_huge_content_length_is_413_at_once(path: str, server: DecideServer) -
 @PATHS
 @pytest.mark.parametrize("flood", [b"X-%d: y\r\n" * 500 % tuple(range(500)), b"X: " + b"y" * 1_000_000 + b"\r\n"])
 def test_a_flood_of_headers_is_431_by_granian(path: str, flood: bytes, server: DecideServer) -> None:
-    """Too many or too long: refused before the application."""
     answer = exchange(server.port, _post(path, flood, b""))
     assert answer.status == 431
     assert answer.by_granian
@@ -173,7 +170,6 @@ def test_a_flood_of_headers_is_431_by_granian(path: str, flood: bytes, server: D
     ],
 )
 def test_what_is_no_http_is_refused_by_granian(data: bytes, server: DecideServer) -> None:
-    """Garbage, HTTP/0.9, raw bytes in a target, a TLS hello."""
     with Wire(server.port) as wire:
         answer = wire.send(data).end().answer()
     assert answer.status == 400
@@ -197,7 +193,6 @@ def test_clients_that_never_end_their_headers_are_closed(server: DecideServer) -
 
 @PATHS
 def test_pipelined_requests_are_answered_in_order(path: str, server: DecideServer) -> None:
-    """A refused one in the middle does not disturb its neighbours."""
     good, bad = with_body(path, _BODIES[path]), with_body(path, b"{")
     with Wire(server.port) as wire:
         wire.send(good + bad + good + LIVEZ)
@@ -225,7 +220,6 @@ def test_after_an_unread_body_the_connection_is_usable_or_closed(
 
 
 def test_expect_100_continue_is_answered_before_the_body_comes(server: DecideServer) -> None:
-    """And a body that will not be taken is not asked for."""
     body = _BODIES["/decide"]
     with Wire(server.port) as wire:
         wire.send(_post("/decide", b"Expect: 100-continue\r\nContent-Length: %d\r\n" % len(body), b""))
@@ -251,7 +245,6 @@ def test_expect_100_continue_is_answered_before_the_body_comes(server: DecideSer
     ],
 )
 def test_a_target_is_taken_as_it_decodes_and_never_guessed_at(target: bytes, status: int, server: DecideServer) -> None:
-    """Percent-encoding and absolute form are the same resource; a slash more is another."""
     answer = exchange(server.port, with_body(target.decode(), _BODIES["/decide"]))
     assert answer.status == status
     if status != 200:
@@ -279,7 +272,6 @@ def test_a_thousand_idle_connections_keep_nobody_out(server: DecideServer) -> No
 
 
 def test_clients_that_reset_while_being_answered_leave_nothing_behind(server: DecideServer) -> None:
-    """No request stays in flight, and no error is logged."""
     big = with_body("/decide/batch", b'{"symbols": [' + b",".join([b'"AAPL"'] * 1000) + b'], "explain": true}')
     for data in [big] * 10 + [b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 5] * 50:
         gone = socket.create_connection(("127.0.0.1", server.port))

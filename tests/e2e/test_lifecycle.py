@@ -39,7 +39,6 @@ def _until(holds: Callable[[], bool], what: str) -> None:
 
 
 def test_wrong_settings_end_the_start_with_a_line_for_each(tmp_path: Path) -> None:
-    """Exit code 2; variable, value and what is allowed on standard error, and nothing listens."""
     port = free_port()
     refused = _refused(tmp_path, f"PORT={port}\nWORKERS=many\nL1_TTL_S=0\nCLOCK=sundial\nL1_TLL_S=5\n")
     assert refused.returncode == 2
@@ -55,7 +54,6 @@ def test_wrong_settings_end_the_start_with_a_line_for_each(tmp_path: Path) -> No
 
 
 def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:
-    """A misspelt Redis URL names its variable only."""
     refused = _refused(tmp_path, "REDIS_URL=redsi://:hunter2@cache.test:6379/0\n")
     assert refused.returncode == 2
     assert "REDIS_URL is (hidden)" in refused.stderr
@@ -63,7 +61,6 @@ def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """A wrong value in .env is harmless where the environment has a right one, and the other way round it is not."""
     refused = _refused(tmp_path, "WORKERS=1\n", WORKERS="0")
     assert refused.returncode == 2
     assert "WORKERS is '0'" in refused.stderr
@@ -121,7 +118,6 @@ def test_a_host_may_be_a_name(tmp_path: Path) -> None:
 def test_ready_turns_true_with_the_first_publication_and_a_newer_one_is_seen(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Published by another process's connection, without a restart; what was cached before is not served after."""
     path = tmp_path / "store.sqlite3"
     target: Path | str = path if kind == "sqlite" else request.getfixturevalue("redis_url")
     settings = {"REDIS_URL": target} if isinstance(target, str) else {"STORE_PATH": str(path)}
@@ -147,7 +143,6 @@ def test_ready_turns_true_with_the_first_publication_and_a_newer_one_is_seen(
 
 @pytest.mark.parametrize("signal_sent", ["term", "int"])
 def test_a_stop_with_an_unfinished_upload_open_is_clean(signal_sent: str, tmp_path: Path) -> None:
-    """SIGTERM and SIGINT: exit code 0 within the grace, nothing left running, no traceback in the log."""
     publish_universe(tmp_path / "store.sqlite3")
     settings = {"STORE_PATH": str(tmp_path / "store.sqlite3"), "body_timeout_s": "300", "SHUTDOWN_GRACE_S": "3"}
     with decide_server(tmp_path, **settings) as server:
@@ -173,7 +168,7 @@ def test_a_stop_without_anything_open_says_so_last(tmp_path: Path) -> None:
 
 
 def test_two_workers_serve_and_their_metrics_are_one(tmp_path: Path) -> None:
-    """Every decision is counted once, whichever worker made it; the shared folder is gone at the end."""
+    """The shared folder is gone at the end."""
     publish_universe(tmp_path / "store.sqlite3")
     values = tmp_path / "values"
     values.mkdir()

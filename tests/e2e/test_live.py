@@ -22,7 +22,6 @@ def _events(answer: httpx.Response) -> Iterator[LiveStats]:
 
 
 def test_the_numbers_are_those_of_the_requests_made(server: DecideServer) -> None:
-    """Fifty hits in the window, their latencies below what the caller saw, and nothing of the stream itself."""
     with httpx.Client(base_url=server.url, timeout=20) as client, client.stream("GET", "/live") as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         events = _events(answer)

@@ -25,7 +25,6 @@ def _counts(server: DecideServer) -> dict[tuple[str, ...], float]:
 
 
 def test_counters_agree_with_what_the_client_sent(server: DecideServer) -> None:
-    """Requests by route and status, and decisions, grow by exactly what was asked."""
     before = _counts(server)
     with httpx.Client(base_url=server.url, timeout=20) as client:
         for _ in range(30):
@@ -56,7 +55,6 @@ def test_no_label_holds_a_symbol(server: DecideServer) -> None:
 
 
 def test_promtool_finds_nothing_to_say(server: DecideServer) -> None:
-    """Names, units, help and types are as Prometheus wants them."""
     promtool = shutil.which("promtool")
     if promtool is None:
         if os.environ.get("CI"):
@@ -85,7 +83,6 @@ def test_every_line_of_the_log_is_json_and_requests_can_be_found_by_id(tmp_path:
 
 
 def test_no_secret_is_logged_or_shown(tmp_path: Path) -> None:
-    """With a password in a Redis URL on which nobody listens: fallbacks, errors and status, but no password."""
     secret = "hunter2-and-more"
     url = f"redis://user:{secret}@127.0.0.1:{free_port()}/0"
     with decide_server(tmp_path, REDIS_URL=url, LOG_LEVEL="debug", LOG_FORMAT="json") as server:

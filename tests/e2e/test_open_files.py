@@ -54,7 +54,6 @@ def test_more_callers_than_files_cost_no_time_and_leave_redis_its_own(tmp_path: 
 
 
 def test_a_limit_that_leaves_no_callers_is_refused(tmp_path: Path) -> None:
-    """With what is needed; nobody could be served."""
     done = subprocess.run(
         [*_limited(40), sys.executable, "-m", "app"],
         cwd=tmp_path,

@@ -89,7 +89,6 @@ def test_a_server_whose_output_nobody_reads_serves_and_stops(tmp_path: Path, als
 
 
 def test_no_worker_outlives_a_main_process_that_is_killed_while_nobody_reads(tmp_path: Path) -> None:
-    """It has its grace, and ends."""
     with _narrow_pipe() as (_, writer), _server(tmp_path, stdout=writer) as server:
         server.fill()
         left = server.children()
@@ -109,7 +108,6 @@ def test_a_server_without_an_output_starts_serves_and_stops(tmp_path: Path, outp
 
 
 def test_lines_that_could_not_be_written_are_counted(tmp_path: Path) -> None:
-    """In the metrics."""
     with _server(tmp_path, 'exec "$1" -m app serve >/dev/full') as server:
         server.fill()
 

@@ -66,7 +66,6 @@ def answered(server: DecideServer) -> dict[tuple[str, int], int]:
 
 
 def test_every_example_request_is_answered_as_the_document_says(varied_server: DecideServer) -> None:
-    """Copied from the document as they are, they work: 200, and an answer of the documented shape."""
     with httpx.Client(base_url=varied_server.url) as client:
         contract = Contract(client.get("/openapi.json").json())
         sent = 0

@@ -70,7 +70,7 @@ def _resident_mb(server: DecideServer) -> float:
 def test_ten_thousand_symbols_are_decided_in_less_than_200_mb(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All of them in L1 at once, through batches, and the worker stays within its memory."""
+    """All of them are in L1 at once."""
     target: Path | str = tmp_path / "store.sqlite3" if kind == "sqlite" else request.getfixturevalue("redis_url")
     publish_universe(target, _MANY)
     settings = _settings(target) | {"CLOCK": "replay", "L2_TIMEOUT_MS": "20000", "L1_TTL_S": "3600"}

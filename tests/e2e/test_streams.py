@@ -47,7 +47,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_publication_comes_to_all_who_follow_its_symbols(place: Place) -> None:
-    """Each is told of its own symbols at first, and of what changes of them then, with what it asked for as it spelled it."""
     with EventSource(place.server.port, "AAPL,ibm") as both, EventSource(place.server.port, "MSFT") as other:
         first, second = both.next("decision"), both.next("decision")
         assert [each.data["requested"] for each in (first, second)] == ["AAPL", "ibm"]
@@ -80,7 +79,7 @@ def test_everything_is_followed_and_only_real_changes_are_told(place: Place) -> 
 
 
 def test_who_comes_back_is_told_what_changed_meanwhile_and_nothing_else(place: Place) -> None:
-    """By the id of the last event; with one that no store can have given, everything."""
+    """With an id that no store can have given, everything is told."""
     with EventSource(place.server.port, "AAPL,IBM,MSFT") as stream:
         for _ in range(3):
             last_id = stream.next("decision").event_id
@@ -143,8 +142,6 @@ async def _until(socket: ClientConnection, kind: str) -> dict[str, Any]:
 
 
 def test_a_websocket_subscribes_unsubscribes_and_resumes(place: Place) -> None:
-    """What it says is answered, what it follows is told, and heartbeats say from where it can go on."""
-
     async def talk() -> None:
         url = f"ws://127.0.0.1:{place.server.port}/ws"
         async with connect(url) as socket:

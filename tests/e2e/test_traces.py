@@ -88,7 +88,6 @@ def test_the_last_spans_are_sent_at_the_stop(tmp_path: Path) -> None:
 
 
 def test_several_workers_trace_and_keep_their_metrics(tmp_path: Path) -> None:
-    """Each sends its own spans; the merged metrics are whole, in either format, and have no exemplars."""
     publish_universe(tmp_path / "store.sqlite3")
     with collector() as collecting:
         endpoint = collecting.url
@@ -111,7 +110,6 @@ def test_several_workers_trace_and_keep_their_metrics(tmp_path: Path) -> None:
 
 
 def test_a_dead_collector_changes_no_answer_and_its_losses_are_counted(tmp_path: Path) -> None:
-    """Every request has its decision, the server stops as ever, and /metrics says how many spans were lost."""
     publish_universe(tmp_path / "store.sqlite3")
     settings = {
         **_ON,
@@ -161,7 +159,6 @@ def test_with_traces_off_nothing_of_tracing_is_imported_or_in_the_way(tmp_path: 
 
 
 def test_without_the_extra_there_is_no_opentelemetry_in_the_process(tmp_path: Path) -> None:
-    """And the application is the same."""
     assert _made(tmp_path, _without_opentelemetry(tmp_path)) == ("DecideLane Tiers Policy", [])
 
 
@@ -182,7 +179,6 @@ def _refused(folder: Path, **settings: str) -> str:
 
 
 def test_without_the_extra_the_server_says_what_to_install(tmp_path: Path) -> None:
-    """In one line, before it starts anything."""
     said = _refused(tmp_path, PYTHONPATH=f"{_without_opentelemetry(tmp_path)}:{ROOT}")
     allowed = "off, or on with requirements-traces.lock installed"
     assert said == f"settings: TRACES is 'on' and OpenTelemetry is not installed; allowed: {allowed}\n"

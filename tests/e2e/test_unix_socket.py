@@ -54,7 +54,6 @@ def _app(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]"
 
 
 def test_it_answers_as_it_does_over_tcp(server: DecideServer) -> None:
-    """Decisions, batches, pages, probes, numbers; the rules for Host are the same."""
     assert stat.S_IMODE(_path(server).stat().st_mode) == 0o660
     with server.client() as client:
         assert client.post("/decide", json={"symbol": "AAPL"}).json()["symbol"] == "AAPL"
@@ -71,8 +70,6 @@ def test_it_answers_as_it_does_over_tcp(server: DecideServer) -> None:
 
 
 def test_streams_and_websockets_tell_what_changes(server: DecideServer, tmp_path: Path) -> None:
-    """Live decisions need no port either."""
-
     async def talk() -> tuple[str, str]:
         async with unix_connect(str(server.place), uri="ws://localhost/ws") as socket:
             await socket.send('{"type":"subscribe","symbols":["AAPL"]}')
@@ -90,7 +87,6 @@ def test_streams_and_websockets_tell_what_changes(server: DecideServer, tmp_path
 
 
 def test_the_client_asks_over_it(server: DecideServer, tmp_path: Path) -> None:
-    """By its path, also as a URL has it; what is wrong is said in a line."""
     path = _path(server)
     for url in (f"unix:{path}", f"unix://{path}"):
         done = _app("-m", "app", "ask", "AAPL", "--json", "--url", url)
@@ -108,7 +104,6 @@ def test_the_client_asks_over_it(server: DecideServer, tmp_path: Path) -> None:
 
 
 def test_the_images_health_check_asks_over_it(server: DecideServer) -> None:
-    """As HOST says; without an answer it says where it asked."""
     probe = ("-I", "-S", str(ROOT / "ops" / "probe.py"))
     done = _app(*probe, HOST=f"unix:{server.place}")
     assert (done.returncode, done.stdout) == (0, "HTTP/1.1 200 OK\n")
@@ -118,7 +113,6 @@ def test_the_images_health_check_asks_over_it(server: DecideServer) -> None:
 
 
 def test_a_second_server_on_it_is_refused_and_the_first_serves_on(server: DecideServer) -> None:
-    """Exit code 4 and a line; so is a place where no socket can be."""
     for host, says in (
         (f"unix:{server.place}", "a server listens there already"),
         (f"unix:{ROOT / 'README.md'}", "there is a file that is no socket, which is left alone"),
@@ -215,7 +209,6 @@ class _Caller(threading.Thread):
 
 @pytest.mark.parametrize("count", ["1", "2"])
 def test_callers_lose_no_request_through_the_stop_and_find_the_successor(tmp_path: Path, count: str) -> None:
-    """Whoever could connect is answered, by the old server or by the next one at the same path."""
     over = threading.Event()
     settings = _settings(tmp_path, DRAIN_S="1", WORKERS=count)
     (tmp_path / "next").mkdir()

@@ -57,7 +57,6 @@ def _unanswered(server: DecideServer, over: threading.Event) -> list[str]:
 @pytest.mark.parametrize("sent", ["SIGKILL", "SIGTERM"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_dead_worker_is_started_anew(tmp_path: Path, count: int, sent: str) -> None:
-    """Whatever ended it: the server serves on, counts it, and stops as ever."""
     with _server(tmp_path, count) as server:
         victim = workers(server)[0]
         os.kill(victim, getattr(signal, sent))

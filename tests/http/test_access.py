@@ -41,7 +41,6 @@ def _post(served: Served, path: str = "/decide", **headers: str) -> int:
 
 @pytest.mark.parametrize("path", ["/decide", "/decide/batch"])
 def test_without_a_key_nothing_is_decided(served: Served, path: str) -> None:
-    """401 with the scheme that is wanted, as a problem like any other."""
     body = {"symbols": ["AAPL"]} if path.endswith("batch") else {"symbol": "AAPL"}
     answer = served.post(path, body)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="decide"')
@@ -51,7 +50,6 @@ def test_without_a_key_nothing_is_decided(served: Served, path: str) -> None:
 
 
 def test_a_key_is_taken_from_either_header(served: Served, keys: FakeKeys) -> None:
-    """X-API-Key, or Bearer in any case."""
     key = _know(served, keys, "decide")
     for headers in ({"X_API_Key": key}, {"Authorization": f"Bearer {key}"}, {"Authorization": f"bearer  {key}"}):
         assert _post(served, **headers) == _post(served, "/decide/batch", **headers) == 200
@@ -60,7 +58,6 @@ def test_a_key_is_taken_from_either_header(served: Served, keys: FakeKeys) -> No
 
 
 def test_scopes_say_what_a_key_is_for(served: Served, keys: FakeKeys) -> None:
-    """403 names what it is for and what is needed; admin may do everything."""
     decide, read, admin = (_know(served, keys, scope) for scope in ("decide", "read", "admin"))
     allowed = {
         key: [path for path in (*_READ, "/status") if served.get(path, X_API_Key=key).status_code == 200]
@@ -118,7 +115,6 @@ def test_refusals_are_counted_by_reason(served: Served, keys: FakeKeys) -> None:
 
 
 def test_no_key_stands_in_the_log(served: Served, keys: FakeKeys) -> None:
-    """Neither a good one nor what somebody took for one."""
     key = _know(served, keys, "decide")
     for presented in (key, "decide_" + "0" * 12 + "_wrong-secret-part"):
         _post(served, X_API_Key=presented)
@@ -129,7 +125,6 @@ def test_no_key_stands_in_the_log(served: Served, keys: FakeKeys) -> None:
 
 
 def test_a_refused_request_says_nothing_of_what_is_there(served: Served) -> None:
-    """An unknown symbol and a known one, a wrong body and a right one are refused alike."""
     answers = [
         served.post("/decide", {"symbol": "AAPL"}),
         served.post("/decide", {"symbol": "NOBODY"}),
@@ -140,7 +135,6 @@ def test_a_refused_request_says_nothing_of_what_is_there(served: Served) -> None
 
 
 def test_without_keys_addresses_are_held_to_the_limit() -> None:
-    """429 with what is left, the policy, and when to come back; probes, metrics and pages do not count."""
     with Served(rate_limit_per_s=0.001, rate_limit_burst=3) as served:
         answers = [served.post("/decide", {"symbol": "AAPL"}) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -295,7 +289,6 @@ def test_a_refusal_has_read_the_body_it_refuses(served: Served) -> None:
 
 
 def test_who_may_not_ask_is_told_that_whatever_there_is_to_do(served: Served, keys: FakeKeys) -> None:
-    """401 and 403 come before 503."""
     served.parts.admission.enter(served.constants.max_in_flight)
     assert _post(served, "/decide/batch") == 401
     assert _post(served, "/decide/batch", X_API_Key=_know(served, keys, "read")) == 403

@@ -7,7 +7,6 @@ from app.answering.admission import Admission
 
 
 def test_more_than_the_limit_is_refused_until_some_have_left() -> None:
-    """What came in counts until it leaves, and what was refused does not."""
     admission = Admission(10)
     assert admission.enter(6)
     assert not admission.enter(5)
@@ -41,7 +40,6 @@ def test_what_is_in_flight_is_what_came_in(sizes: list[int], limit: int) -> None
 
 
 def test_the_refusal_says_when_to_come_again() -> None:
-    """A problem with Retry-After, and with the figures."""
     admission = Admission(3)
     admission.enter(3)
     problem = admission.refusal()

@@ -21,7 +21,6 @@ def _ask(served: Served, path: str, *headers: tuple[bytes, bytes]) -> dict[str, 
 @_PATHS
 @pytest.mark.parametrize("sent", ["a", "req-1", "x" * 128, "!~/=?"])
 def test_a_good_request_id_is_echoed_and_logged(path: str, sent: str) -> None:
-    """One to 128 visible ASCII characters are the caller's own name for the request."""
     with Served(log_sample_every=1) as served:
         assert _ask(served, path, (b"x-request-id", sent.encode()))["x-request-id"] == sent
         assert [line["request_id"] for line in served.log_lines() if line["event"] == "request"] == [sent]
@@ -30,14 +29,12 @@ def test_a_good_request_id_is_echoed_and_logged(path: str, sent: str) -> None:
 @_PATHS
 @pytest.mark.parametrize("sent", [b"", b"a b", b"x" * 129, b"\xff", b"a\tb", b"\x7f", b"{\n}"])
 def test_a_bad_request_id_is_replaced(path: str, sent: bytes) -> None:
-    """What could break a log line or fill it is not echoed; a UUIDv7 takes its place."""
     with Served() as served:
         assert _UUID7.fullmatch(_ask(served, path, (b"x-request-id", sent))["x-request-id"])
 
 
 @_PATHS
 def test_without_a_request_id_each_request_gets_its_own(path: str) -> None:
-    """Two requests never share one."""
     with Served() as served:
         first, second = (_ask(served, path)["x-request-id"] for _ in range(2))
     assert _UUID7.fullmatch(first)
@@ -46,7 +43,6 @@ def test_without_a_request_id_each_request_gets_its_own(path: str) -> None:
 
 @_PATHS
 def test_a_traceparent_is_bound_to_the_log_line(path: str) -> None:
-    """The trace id of the caller's span joins its trace and our log."""
     with Served(log_sample_every=1) as served:
         _ask(served, path, (b"traceparent", f"00-{_TRACE}-00f067aa0ba902b7-01".encode()))
         assert [line["trace_id"] for line in served.log_lines() if line["event"] == "request"] == [_TRACE]

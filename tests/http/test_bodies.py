@@ -36,7 +36,6 @@ def _read(messages: list[dict[str, Any]], headers: dict[bytes, bytes], timeout_s
 
 @given(parts=st.lists(st.binary(max_size=50), min_size=1, max_size=15))
 def test_a_body_is_its_parts_joined_however_it_was_cut(parts: list[bytes]) -> None:
-    """Empty parts and many parts change nothing."""
     messages = [part(each, more=True) for each in parts[:-1]] + [part(parts[-1])]
     body, left = _read(messages, {})
     assert (body, type(body), left) == (b"".join(parts), bytes, 0)
@@ -49,12 +48,10 @@ def test_with_a_content_length_the_last_byte_ends_the_reading() -> None:
 
 
 def test_a_declared_empty_body_reads_nothing() -> None:
-    """There is nothing to wait for."""
     assert _read([part(b"")], {b"content-length": b"0"}) == (b"", 1)
 
 
 def test_as_many_bytes_as_allowed_are_read() -> None:
-    """The limit itself is allowed, declared or not."""
     whole = b"x" * _LIMIT
     assert _read([part(whole)], {b"content-length": b"%d" % _LIMIT})[0] == whole
     assert _read([part(whole[:1], more=True), part(whole[1:])], {})[0] == whole
@@ -79,7 +76,6 @@ def test_as_many_bytes_as_allowed_are_read() -> None:
 def test_what_is_too_long_too_slow_or_cut_off_is_refused(
     messages: list[dict[str, Any]], headers: dict[bytes, bytes], status: int
 ) -> None:
-    """Each with its own status."""
     with pytest.raises(Problem) as caught:
         _read(messages, headers, timeout_s=0.03)
     assert caught.value.status == status
@@ -87,14 +83,13 @@ def test_what_is_too_long_too_slow_or_cut_off_is_refused(
 
 @given(sent=st.binary(max_size=40))
 def test_no_media_type_breaks_the_check(sent: bytes) -> None:
-    """Whatever stands in Content-Type, it is JSON or a 415."""
     is_json = sent.split(b";")[0].strip().lower() == b"application/json" and b"charset" not in sent.lower()
     with nullcontext() if is_json else pytest.raises(Problem, match="allowed: application/json"):
         require_json({b"content-type": sent})
 
 
 def test_slow_bodies_end_in_their_turn_and_quick_ones_are_left_alone() -> None:
-    """One timer watches them all: those that began first end first, and one that began later still has its time."""
+    """One timer watches them all."""
 
     async def work() -> list[str]:
         bodies, ended = Bodies(_LIMIT, 0.1), []
@@ -172,8 +167,6 @@ def test_a_body_that_came_while_the_loop_was_busy_is_in_time(turns_on_its_way: i
 
 
 def test_a_body_that_ends_in_its_last_moment_leaves_the_next_one_alone() -> None:
-    """Its caller's next body, read by the same task, has all of its time."""
-
     async def work() -> bytes:
         bodies = Bodies(_LIMIT, 0.1)
 

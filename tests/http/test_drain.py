@@ -40,7 +40,6 @@ def test_a_deaf_process_takes_no_new_connection_and_keeps_those_it_has() -> None
 
 
 def test_a_draining_worker_is_not_ready_and_says_why() -> None:
-    """/readyz turns to 503 while everything else is answered as ever."""
     with _draining() as served:
         answer = served.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
@@ -50,7 +49,6 @@ def test_a_draining_worker_is_not_ready_and_says_why() -> None:
 
 
 def test_every_answer_of_a_draining_worker_ends_its_connection() -> None:
-    """Decisions, problems of the lane, answers and problems of the other routes; and none of them before."""
     with Served() as served:
         for drained in (False, True):
             answers = [
@@ -72,7 +70,6 @@ def test_a_connection_header_is_there_once() -> None:
 
 
 def test_the_metrics_say_that_a_worker_drains() -> None:
-    """And that it is not ready."""
     with _draining() as served:
         text = served.get("/metrics").text
         assert "decide_draining 1.0" in text

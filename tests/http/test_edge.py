@@ -32,8 +32,6 @@ async def _begin(send: Send) -> None:
 
 
 def test_the_request_id_joins_the_headers_of_the_answer(served: Served) -> None:
-    """What the application sent stays as it is."""
-
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
         del receive
         assert scope["arrival"].request_id == "made-id"
@@ -46,8 +44,6 @@ def test_the_request_id_joins_the_headers_of_the_answer(served: Served) -> None:
 
 
 def test_an_error_before_the_answer_is_a_500(served: Served) -> None:
-    """The caller gets a problem, the log gets the error."""
-
     async def inner(*_: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
@@ -81,8 +77,6 @@ def test_a_problem_raised_inside_is_answered_as_one(served: Served) -> None:
 
 
 def test_a_request_whose_caller_left_counts_as_499(served: Served) -> None:
-    """A cancelled request was answered with nothing; it is no longer in flight."""
-
     async def inner(*_: object) -> None:
         raise asyncio.CancelledError
 
@@ -93,8 +87,6 @@ def test_a_request_whose_caller_left_counts_as_499(served: Served) -> None:
 
 
 def test_a_client_that_leaves_the_lane_counts_as_499(served: Served) -> None:
-    """The same on POST /decide, while its body is awaited."""
-
     async def leave() -> None:
         task = asyncio.ensure_future(talk(served.app, http_scope()))
         await asyncio.sleep(0.02)
@@ -110,7 +102,6 @@ def test_a_client_that_leaves_the_lane_counts_as_499(served: Served) -> None:
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_successes_are_sampled_and_errors_are_not(every: int) -> None:
-    """One success in so many has a line that says so; each error has one."""
     with Served(log_sample_every=every) as served:
         for _ in range(6):
             served.get("/livez")

@@ -39,7 +39,7 @@ def _fill(served: socket.socket) -> None:
 
 @_LINUX
 def test_the_connection_to_a_peer_is_ended_and_no_other() -> None:
-    """Its client meets a reset as soon as the server has let go too; what was not read is gone."""
+    """Its client meets a reset as soon as the server has let go too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         (client, served), (other, others) = _pair(listener), _pair(listener)
         _fill(served)

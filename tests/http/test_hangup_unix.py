@@ -92,7 +92,6 @@ def _asked(times: int, meanwhile: Callable[[int], None] = lambda _: None, looks:
 
 
 def test_who_takes_nothing_is_ended_and_nobody_else(tmp_path: Path) -> None:
-    """Of three clients one does not read, and one is to be ended."""
     with _pairs(tmp_path, 3) as pairs:
         pairs.fill(1)
         _asked(1)
@@ -246,7 +245,6 @@ def test_connections_of_its_own_to_elsewhere_are_no_callers(tmp_path: Path) -> N
 
 
 def test_a_client_of_a_unix_socket_is_named_so_that_it_can_be_trusted() -> None:
-    """Who has the connection is remembered as it was; an address stays what it is."""
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -63,8 +63,6 @@ class _World:
 
 
 def test_a_burst_passes_and_then_the_rate() -> None:
-    """A full bucket at once, then what runs into it."""
-
     async def run() -> None:
         world = _World()
         assert await world.passed(150) == 100
@@ -76,8 +74,6 @@ def test_a_burst_passes_and_then_the_rate() -> None:
 
 
 def test_a_refusal_says_when_to_come_back_and_that_is_true() -> None:
-    """429 with Retry-After in whole seconds, and the limit's own headers."""
-
     async def run() -> None:
         world = _World(burst=5, per_s=0.4)
         await world.passed(5)
@@ -93,8 +89,6 @@ def test_a_refusal_says_when_to_come_back_and_that_is_true() -> None:
 
 
 def test_who_is_refused_and_asks_again_is_no_burden_to_the_bucket() -> None:
-    """Until it has a token again, it is not asked."""
-
     async def run() -> None:
         world = _World(burst=5, per_s=1.0)
         await world.passed(6)
@@ -139,8 +133,6 @@ def test_the_headers_count_down() -> None:
 
 
 def test_callers_do_not_pay_for_each_other() -> None:
-    """Each has a bucket."""
-
     async def run() -> None:
         world = _World(burst=5, per_s=1.0)
         assert await world.passed(9) == 5
@@ -232,8 +224,6 @@ def test_one_worker_holds_a_caller_to_the_bucket_and_to_nothing_less(
 
 
 def test_those_who_come_together_all_get_their_turn() -> None:
-    """One draws, the others wait for it and draw on."""
-
     async def run() -> None:
         world = _World(burst=50, per_s=1e-6)
         answers = await asyncio.gather(*(world.limiters[0].draw(_CALLER) for _ in range(80)), return_exceptions=True)

@@ -47,8 +47,6 @@ def _run(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def test_of_many_who_come_at_once_one_proceeds_a_turn() -> None:
-    """In the order in which they came."""
-
     async def work() -> None:
         line = _Line()
         callers = [f"{number}" for number in range(30)]
@@ -75,8 +73,6 @@ def test_who_comes_alone_waits_for_nothing() -> None:
 
 
 def test_callers_take_turns_with_each_other() -> None:
-    """A flood of one does not hold up another's probe."""
-
     async def work() -> None:
         line = _Line()
         line.ask(*["flood"] * 20, "probe", "other", "probe")
@@ -88,8 +84,6 @@ def test_callers_take_turns_with_each_other() -> None:
 
 
 def test_beyond_its_bound_a_caller_is_refused_at_once() -> None:
-    """Those who wait are served nevertheless."""
-
     async def work() -> None:
         line = _Line(max_waiting=3)
         line.ask(*["a"] * 10)
@@ -102,7 +96,7 @@ def test_beyond_its_bound_a_caller_is_refused_at_once() -> None:
 
 
 def test_a_flood_that_fills_the_queue_makes_room_for_who_has_nothing_in_it() -> None:
-    """The last of the flood is refused in its place; where each has one, nobody is put out."""
+    """Where each has one, nobody is put out."""
 
     async def work() -> None:
         line = _Line(max_waiting=3)
@@ -119,8 +113,6 @@ def test_a_flood_that_fills_the_queue_makes_room_for_who_has_nothing_in_it() -> 
 
 
 def test_who_left_takes_nobodys_turn() -> None:
-    """Nor a place, once it is reached."""
-
     async def work() -> None:
         line = _Line(max_waiting=3)
         tasks = line.ask(*"abcd")

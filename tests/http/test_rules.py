@@ -17,12 +17,10 @@ def test_pages_are_open_and_free() -> None:
 @pytest.mark.parametrize("path", ["/decide", "/decide/batch", "/stream", "/ws"])
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "DELETE", "WEBSOCKET"])
 def test_decisions_need_their_scope_by_any_method(path: str, method: str) -> None:
-    """Also where the path is not for the method."""
     assert _RULES.of(path, method).needs == "decide"
 
 
 def test_what_is_not_known_needs_the_least_that_has_data_and_costs() -> None:
-    """Nothing is open or free by mistake."""
     for path in ("/nothing", "/decide/", "/metrics/", "/console", "/console2", "/docsx", "/Decide", "", "//"):
         rule = _RULES.of(path, "GET")
         assert (path, rule.needs, rule.cost, rule.queue) == (path, "read", "one", "other")
@@ -38,13 +36,11 @@ def test_everything_with_data_costs() -> None:
 
 @pytest.mark.parametrize(("path", "method"), [("/decide/batch", "GET"), ("/stream", "HEAD"), ("/stream", "POST"), ("/ws", "GET")])
 def test_a_method_that_the_path_is_not_for_is_no_way_around_cost_and_queue(path: str, method: str) -> None:
-    """Its refusal costs one, and strangers wait for it."""
     rule = _RULES.of(path, method)
     assert (rule.cost, rule.queue) == ("one", "other")
 
 
 def test_probes_and_metrics_are_open_where_their_queue_is() -> None:
-    """By the settings METRICS_ACCESS and PROBES_ACCESS; what needs a scope keeps it."""
     opened = Rules(ENTRIES, opened=("probe", "metrics"))
     assert {opened.of(path, "GET").needs for path in ("/metrics", "/livez", "/readyz", "/health")} == {"open"}
     assert (_RULES.of("/metrics", "GET").needs, _RULES.of("/livez", "GET").needs) == ("read", "any")

@@ -119,8 +119,6 @@ def test_an_outage_gives_nobody_a_full_bucket_again() -> None:
 
 
 def test_it_is_looked_for_in_the_background_and_each_failure_is_counted() -> None:
-    """One look at a time, and no caller's request meanwhile."""
-
     async def run() -> None:
         world = _World()
         world.shared.fault = True
@@ -139,8 +137,6 @@ def test_it_is_looked_for_in_the_background_and_each_failure_is_counted() -> Non
 
 
 def test_an_outage_ends_with_the_limiter() -> None:
-    """A worker that stops while it looks does not wait, and gives both buckets back."""
-
     async def run() -> None:
         world = _World()
         world.shared.fault = True

@@ -176,7 +176,6 @@ def test_a_change_that_is_too_long_counts_as_lost(tmp_path: Path) -> None:
 
 
 def test_a_run_info_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
-    """As whatever else is none."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:
@@ -241,7 +240,6 @@ asyncio.run(work())
 
 
 def test_a_value_beyond_the_bound_is_not_read(tmp_path: Path) -> None:
-    """It counts as one that cannot be decoded; its neighbour is read as ever."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:

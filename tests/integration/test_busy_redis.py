@@ -57,8 +57,6 @@ def _store(url: str) -> RedisStore:
 
 
 def test_a_worker_falls_back_while_redis_is_busy_and_recovers(server: RedisServer) -> None:
-    """It is a store that does not answer: stale data, an open breaker, and as ever once a probe has succeeded."""
-
     async def work() -> None:
         store, clock, meters = _store(server.url), Clock(), CountingMeters()
         await store.publish_run([row("A"), row("B")], run_info("r1"))
@@ -85,7 +83,6 @@ def test_a_worker_falls_back_while_redis_is_busy_and_recovers(server: RedisServe
 
 
 def test_a_load_waits_for_a_busy_redis_and_says_so(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    """It has its turn when the other script is over, and is published then."""
     done = []
     with caplog.at_level(logging.WARNING, logger="decide.store"), _busy(server.url) as client:
         load = threading.Thread(
@@ -101,8 +98,6 @@ def test_a_load_waits_for_a_busy_redis_and_says_so(server: RedisServer, caplog: 
 
 
 def test_a_redis_that_reads_its_data_after_a_start_is_busy_too() -> None:
-    """Nothing that it is asked for then has begun."""
-
     async def loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
             while asked := await reader.read(65_536):

@@ -20,7 +20,6 @@ async def _opened(url: str, path: Path) -> Store:
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_the_account_is_that_of_the_feed(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """What came after an id, at once; nothing after the newest; lost for an id that is from elsewhere or is none at all."""
     url = request.getfixturevalue("redis_url") if kind == "redis" else ""
 
     async def work() -> None:

@@ -367,7 +367,6 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_caches_agree_with_l2_and_never_go_back(redis_server: RedisServer) -> None:
-    """Whatever is published, read, expired, taken back, cut, emptied and trimmed in whatever order."""
     print(f"seed {_SEED}; FAULT_SHRINK=1 makes what fails short, which may take minutes (--timeout 600)")
     steps = Counter[str]()
     machine = type("SeededMachine", (Machine,), {"url": redis_server.url, "steps": steps})

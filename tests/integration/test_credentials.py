@@ -34,14 +34,12 @@ def _store(url: str, password: str = "") -> Store:
 
 
 def test_the_right_password_is_accepted(locked: str) -> None:
-    """In the setting, and in the URL."""
     for store in (_store(locked, _PASSWORD), _store(locked.replace("redis://", f"redis://:{_PASSWORD}@"))):
         assert "none yet" in greeting(Settings(redis_url=locked), store, {})
 
 
 @pytest.mark.parametrize("password", ["", "a-wrong-one"])
 def test_a_wrong_or_missing_password_is_refused_by_name(locked: str, password: str) -> None:
-    """The settings to look at are named, and no password is shown."""
     with pytest.raises(StoreRefused) as refused:
         greeting(Settings(redis_url=locked), _store(locked, password), {})
     said = refused.value.detail
@@ -70,7 +68,6 @@ def test_a_redis_that_is_not_there_has_refused_nothing() -> None:
 
 
 def test_the_server_does_not_start_with_a_wrong_password(locked: str, tmp_path: Path) -> None:
-    """Exit code 2 and one line that names the settings; with the right one, from a file, it starts."""
     secret = tmp_path / "secret"
     secret.write_text("a-wrong-one\n", encoding="utf-8")
     settings = {"REDIS_URL": locked, "REDIS_PASSWORD_FILE": str(secret), "PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
@@ -92,7 +89,6 @@ def test_the_server_does_not_start_with_a_wrong_password(locked: str, tmp_path: 
 
 
 def test_the_warm_job_ends_with_3_and_the_reason(locked: str, tmp_path: Path) -> None:
-    """As with any store it cannot use."""
     settings = {"REDIS_URL": locked, "REDIS_PASSWORD": "a-wrong-one", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "warm", "--prices", str(ROOT / "data/prices")],

@@ -87,7 +87,6 @@ def test_a_read_that_may_not_have_reached_the_end_says_so(kind: str, tmp_path: P
 def test_a_read_brings_no_more_names_than_a_turn_of_the_loop_can_take(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """However many one publication, one that prunes, or one withdrawal names; in the end all of them have come, in order."""
     url = request.getfixturevalue("redis_url") if kind == "redis" else ""
     path = tmp_path / "store.sqlite3"
     symbols = tuple(f"S{number:06}" for number in range(25_000))
@@ -123,7 +122,6 @@ def test_a_read_brings_no_more_names_than_a_turn_of_the_loop_can_take(
 
 @pytest.mark.parametrize("poison", [10**18 - 1, 10**18 - 2])
 def test_ids_of_changes_that_come_to_their_end_begin_anew_and_are_heard(poison: int, tmp_path: Path) -> None:
-    """Whoever reads the feed has lost something, from wherever it reads; the next change is heard as ever."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:

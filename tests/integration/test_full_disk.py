@@ -41,7 +41,6 @@ def _fill(folder: Path) -> None:
 
 @pytest.mark.parametrize("served", [False, True], ids=["alone", "beside a server"])
 def test_a_key_is_revoked_on_a_full_disk(small_disk: Path, served: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """With a server that has the file open, and without one."""
     path = small_disk / "store.sqlite3"
 
     async def work() -> None:

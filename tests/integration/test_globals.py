@@ -91,8 +91,6 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[H
 def test_a_worker_holds_global_records_as_they_stand_in_the_store_and_as_they_come(
     run: Callable[[Callable[[House], Awaitable[None]]], None],
 ) -> None:
-    """The first by a read, the next by the change that carries or names it; none goes back, and others are not held."""
-
     async def work(house: House) -> None:
         await house.live.upsert([_rule(AS_OF_MS, 0.1), model("volatility", AS_OF_MS, 1.0), model("other", AS_OF_MS, 7.0)])
         assert house.held() == (None, None)
@@ -114,8 +112,6 @@ def test_a_worker_holds_global_records_as_they_stand_in_the_store_and_as_they_co
 def test_a_global_record_that_cannot_be_used_leaves_the_one_before_it(
     run: Callable[[Callable[[House], Awaitable[None]]], None],
 ) -> None:
-    """It is reported. One that is taken away is gone."""
-
     async def work(house: House) -> None:
         await house.live.upsert([_rule(AS_OF_MS, 0.1)])
         await house.feed.step()
@@ -132,8 +128,6 @@ def test_a_global_record_that_cannot_be_used_leaves_the_one_before_it(
 def test_global_records_are_read_again_after_a_loss_once_the_store_answers(
     run: Callable[[Callable[[House], Awaitable[None]]], None],
 ) -> None:
-    """Until then those that were held are."""
-
     async def work(house: House) -> None:
         await house.live.upsert([_rule(AS_OF_MS, 0.1)])
         await house.feed.step()

@@ -28,8 +28,6 @@ def open_it(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Open
 
 
 def test_keys_are_stored_replaced_and_removed_alike(open_it: Callable[[], Opened]) -> None:
-    """And are seen by whoever opens the store next, without any run in it."""
-
     async def run() -> None:
         first, second = open_it(), open_it()
         assert await first.keys() == {}
@@ -64,8 +62,6 @@ def _buckets(url: str, *, per_s: float = 0.01, burst: int = 10, timeout_s: float
 
 
 def test_servers_on_one_redis_share_a_bucket(redis_url: str) -> None:
-    """What one takes out is gone for the other; callers have buckets of their own."""
-
     async def run() -> None:
         one, other = _buckets(redis_url), _buckets(redis_url)
         assert (await one.draw("a", 6)).given
@@ -84,7 +80,6 @@ def test_servers_on_one_redis_share_a_bucket(redis_url: str) -> None:
 
 @pytest.mark.parametrize("shared", [True, False], ids=["redis", "memory"])
 def test_a_bucket_fills_at_its_rate(shared: bool, request: pytest.FixtureRequest) -> None:  # noqa: FBT001 - a parameter of the test
-    """Also at less than one token a second, and at one that is no whole number."""
     url = request.getfixturevalue("redis_url") if shared else ""
 
     async def run() -> None:
@@ -103,7 +98,6 @@ def test_a_bucket_fills_at_its_rate(shared: bool, request: pytest.FixtureRequest
 
 
 def test_a_redis_that_hangs_or_is_gone_is_an_error_in_time() -> None:
-    """Neither is a refusal."""
     executable = redis_executable()
     if executable is None:
         pytest.skip("no redis-server")
@@ -127,8 +121,6 @@ def test_a_redis_that_hangs_or_is_gone_is_an_error_in_time() -> None:
 
 @pytest.mark.parametrize("rubbish", ["inf", "nan", "-inf", "1e308", "garbage", ""])
 def test_rubbish_in_a_bucket_is_an_error_and_no_refusal(redis_url: str, rubbish: str) -> None:
-    """Of whatever kind: nobody is held, or told to come back never, for what somebody has written to Redis."""
-
     async def run() -> None:
         buckets = _buckets(redis_url)
         with redis.Redis.from_url(redis_url) as client:
@@ -147,7 +139,6 @@ def test_rubbish_in_a_bucket_is_an_error_and_no_refusal(redis_url: str, rubbish:
     "row", [("zz", "text"), (b"\xff\xfe", b"x"), (1, 2), ("a" * 100_000, b"")], ids=["text", "id", "numbers", "long"]
 )
 def test_a_row_that_is_no_key_hides_no_other(tmp_path: Path, row: tuple[object, object]) -> None:
-    """Whatever somebody has put into the table, the keys are read."""
     keys = FakeKeys()
     key = keys.make("decide")
 

@@ -47,7 +47,6 @@ class SlowWire:
 
 
 def test_a_publication_cannot_come_between_the_two_halves_of_a_read(redis_url: str, redis_server: RedisServer) -> None:
-    """A symbol that is known has its records and one that is not has none, though the universe changed in mid-read."""
     assert redis_server.url == redis_url
 
     async def work() -> None:

@@ -126,7 +126,6 @@ async def _check(store: Store, publications: list[Publication]) -> None:
 @given(_publications)
 @settings(max_examples=60)
 def test_sqlite_holds_what_the_model_holds(publications: list[Publication]) -> None:
-    """Counts, records, universe, run and feed after each publication, at times of every size."""
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_check(open_store(redis_url="", store_path=Path(folder) / "store", key_prefix="x"), publications))
 
@@ -160,8 +159,6 @@ _HEAD = encode(price_record("A", AS_OF_MS, "old"))
     ],
 )
 def test_a_header_that_is_none_is_no_newer_record(damaged: bytes, redis_url: str) -> None:
-    """Cut, of another shape, or of a time that no record can have: it is replaced by an older record, and names no time."""
-
     async def work() -> None:
         store = open_store(redis_url=redis_url, store_path=Path(), key_prefix="decide:1")
         try:

@@ -56,8 +56,6 @@ def test_a_count_that_there_cannot_be_is_an_error_of_the_store(count: int, redis
 
 @pytest.mark.parametrize("read", ["get_many", "run_info", "symbols", "feed_position", "changes"])
 def test_reading_a_key_of_another_type_is_an_error_not_a_miss(read: str, redis_url: str) -> None:
-    """A store's own key that holds something else is said, and connections stay usable behind it."""
-
     async def work() -> None:
         store = _open(redis_url)
         reads: dict[str, Callable[[], Awaitable[object]]] = {
@@ -82,8 +80,6 @@ def test_reading_a_key_of_another_type_is_an_error_not_a_miss(read: str, redis_u
 
 
 def test_a_record_key_of_another_type_is_absent_beside_whole_ones(redis_url: str) -> None:
-    """The symbol stays known, its other record and its neighbours are read, and a publication mends it."""
-
     async def work() -> None:
         store = _open(redis_url)
         await store.publish_run([row("A"), row("B")], run_info("r1"))
@@ -193,8 +189,6 @@ def test_a_reply_that_is_too_long_ends_the_read_and_not_the_store(redis_url: str
 
 
 def test_a_connection_that_redis_closes_while_the_feed_waits_is_opened_anew(redis_url: str) -> None:
-    """The wait goes on over another one."""
-
     async def work() -> None:
         store = _open(redis_url)
         await store.publish_run([row("A")], run_info("r1"))

@@ -54,7 +54,7 @@ async def _listed(store: EmbeddedStore) -> list[str]:
 def test_a_log_that_was_removed_is_noticed_and_what_others_write_stays(
     removed: Sequence[str], listed: int, tmp_path: Path
 ) -> None:
-    """The next read opens the store again; the feed is told of a loss, once; the newest run is read."""
+    """The feed is told of a loss, once."""
     path = tmp_path / "store.sqlite3"
     _publish(path, "r1", "A")
 

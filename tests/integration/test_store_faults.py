@@ -81,7 +81,6 @@ def test_new_files_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
 
 
 def test_a_new_file_that_somebody_keeps_locked_is_an_error(tmp_path: Path) -> None:
-    """It is waited for, not for ever."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:
@@ -97,7 +96,7 @@ def test_a_new_file_that_somebody_keeps_locked_is_an_error(tmp_path: Path) -> No
 
 
 def test_a_file_without_histories_is_completed_and_its_records_stay(tmp_path: Path) -> None:
-    """One that an earlier version wrote is read as before; its symbols have no history until the next run."""
+    """Its symbols have no history until the next run."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:
@@ -149,13 +148,11 @@ async def _all_fail(store: Store) -> None:
 
 
 def test_an_unreachable_redis_is_an_error_not_an_empty_answer() -> None:
-    """Every method raises StoreError on a dead port."""
     store = RedisStore(f"redis://127.0.0.1:{free_port()}/0", prefix="decide:1", max_connections=2, read_timeout_s=1)
     asyncio.run(_all_fail(store))
 
 
 def test_an_unusable_file_is_an_error_not_an_empty_answer(tmp_path: Path) -> None:
-    """Every method raises StoreError where the file is a folder or no database."""
     asyncio.run(_all_fail(EmbeddedStore(tmp_path)))
     (tmp_path / "text").write_text("this is no database, and long enough to be looked at as one. " * 50)
     asyncio.run(_all_fail(EmbeddedStore(tmp_path / "text")))
@@ -164,8 +161,6 @@ def test_an_unusable_file_is_an_error_not_an_empty_answer(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("fields", [{"symbols": "many"}, {"warmed_at_ms": "1"}, {"newest_as_of_ms": "9" * 18}])
 def test_a_run_hash_that_is_none_is_an_error(fields: dict[str, str], redis_url: str) -> None:
-    """Fields that are missing, no numbers or no times are said, not guessed."""
-
     async def work() -> None:
         store = RedisStore(redis_url, prefix="decide:1", max_connections=2, read_timeout_s=5)
         with pytest.raises(StoreError, match="not a run's info"):
@@ -228,8 +223,6 @@ def test_a_feed_of_a_hanging_redis_is_told_so(own_redis: RedisServer) -> None:
 
 
 def test_a_store_goes_on_after_its_redis_was_restarted(own_redis: RedisServer) -> None:
-    """Connections that died are replaced; the flushed feed says that everything is lost."""
-
     async def work() -> None:
         store = RedisStore(own_redis.url, prefix="decide:1", max_connections=2, read_timeout_s=1)
         await store.publish_run([row("A")], run_info())

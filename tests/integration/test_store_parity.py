@@ -71,8 +71,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def test_reading_no_symbols_is_no_error(place: Place) -> None:
-    """An empty list of symbols has an empty list of answers."""
-
     async def work(store: Store) -> None:
         assert await store.get_many([]) == []
 
@@ -80,8 +78,6 @@ def test_reading_no_symbols_is_no_error(place: Place) -> None:
 
 
 def test_publishing_nothing_changes_nothing(place: Place) -> None:
-    """Neither the run nor the feed moves for a publication without rows."""
-
     async def work(store: Store) -> None:
         await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
@@ -109,7 +105,6 @@ def test_never_backwards_holds_for_times_of_every_size(newer: int, older: int, p
 
 
 def test_a_symbol_named_twice_does_not_go_backwards(place: Place) -> None:
-    """Within one publication, too, an older record never replaces a newer one, in whichever order they come."""
     old, new = row("A", AS_OF_MS, "old"), row("A", AS_OF_MS + 1, "new")
     crossed = [
         make_row(
@@ -171,7 +166,6 @@ def test_a_history_is_replaced_exactly_when_its_price_record_is(place: Place) ->
 
 
 def test_of_a_symbol_named_twice_the_history_is_that_of_the_price_that_stays(place: Place) -> None:
-    """Whichever comes first, and if the newer one has none, none."""
     old, new = row("A", AS_OF_MS, "old"), row("A", AS_OF_MS + 1, "new")
     crossed = [row("B", AS_OF_MS, "old"), replaced(row("B", AS_OF_MS + 1, "new"), history=None)]
 
@@ -201,7 +195,7 @@ def test_the_newest_time_is_that_of_all_runs_until_it_is_pruned(place: Place) ->
 
 
 def test_data_that_came_and_went_between_two_looks_of_the_feed_are_lost(place: Place) -> None:
-    """Of a store that was empty before, and is again: what was read meanwhile is not there. It is said once, and to the feed."""
+    """What was read meanwhile is not there. It is said once, and to the feed."""
 
     async def work(store: Store) -> None:
         position = await store.feed_position()
@@ -268,7 +262,7 @@ def test_what_was_trimmed_before_a_reader_saw_anything_is_lost_too(place: Place)
 
 
 def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
-    """Deleted under an open store: everything counts as lost, and what is published into the new file is read."""
+    """It is deleted under an open store."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:
@@ -295,7 +289,6 @@ def test_a_sqlite_file_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_sqlite_file_that_was_made_anew_is_read_at_once_and_the_feed_still_tells(tmp_path: Path) -> None:
-    """Whoever reads records first, the feed learns that everything must be read anew, and says so once."""
     path = tmp_path / "store.sqlite3"
 
     async def work() -> None:
@@ -334,7 +327,6 @@ def test_a_loss_is_said_as_often_as_it_is_asked_about(place: Place) -> None:
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Whether a symbol is known and what is stored of it are of one moment, while runs come and go."""
     place = Place(request.getfixturevalue("redis_url") if kind == "redis" else "", tmp_path / "store.sqlite3")
     names = [f"SYM{number:06}" for number in range(2000)]
     everything, little = [row(name) for name in names], [row("OTHER")]
@@ -378,7 +370,6 @@ async def _decisions(store: Store, symbols: list[str], now_ms: int) -> dict[str,
 
 
 def test_every_tier_gives_the_same_decision_bit_for_bit(tmp_path: Path, redis_url: str) -> None:
-    """The whole decision, with and without a live price, is that of the records themselves from L1 and from either L2."""
     symbols = [f"S{number}" for number in range(20)]
     rows = [row(symbol, AS_OF_MS - number * _DAY_MS) for number, symbol in enumerate(symbols)]
     rows += [replaced(row("HALF"), agents=None), replaced(row("QUIET"), price=None)]

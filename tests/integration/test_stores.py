@@ -64,8 +64,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def test_the_url_decides_the_kind(place: Place) -> None:
-    """Redis where there is a URL, SQLite otherwise."""
-
     async def kind(store: Store) -> str:
         return store.kind
 
@@ -73,7 +71,7 @@ def test_the_url_decides_the_kind(place: Place) -> None:
 
 
 def test_an_empty_store_knows_nothing(place: Place) -> None:
-    """No run, no symbols, nothing in the feed; and it does not say that a symbol is unknown, for it knows no universe."""
+    """It does not say that a symbol is unknown, for it knows no universe."""
 
     async def work(store: Store) -> None:
         await store.ping()
@@ -88,7 +86,6 @@ def test_an_empty_store_knows_nothing(place: Place) -> None:
 
 
 def test_what_was_published_is_read_in_the_order_asked_for(place: Place) -> None:
-    """Both records of known symbols, and unknown for others."""
     rows = [row("B"), replaced(row("A"), agents=None), replaced(row("C"), price=None)]
 
     async def work(store: Store) -> None:
@@ -108,7 +105,6 @@ def test_what_was_published_is_read_in_the_order_asked_for(place: Place) -> None
 
 
 def test_an_older_record_never_replaces_a_newer_one(place: Place) -> None:
-    """Per record: the newer price stays, the newer agents come in, and both are counted."""
     older = row("A", AS_OF_MS - _DAY_MS, "r0")
     newer = row("A", AS_OF_MS + _DAY_MS, "r2")
     mixed = make_row(
@@ -148,8 +144,6 @@ def test_a_record_of_the_same_time_replaces_the_stored_one(place: Place) -> None
 
 
 def test_prune_removes_what_the_run_does_not_name(place: Place) -> None:
-    """Without it other symbols stay; with it they are gone and the feed says so."""
-
     async def work(store: Store) -> None:
         await store.publish_run([row("A"), row("B")], run_info())
         await store.publish_run([row("C")], run_info("r2"))
@@ -165,8 +159,6 @@ def test_prune_removes_what_the_run_does_not_name(place: Place) -> None:
 
 
 def test_the_feed_gives_each_change_once_from_where_it_is_asked(place: Place) -> None:
-    """Changes come in order, without repeats, and a reader can start anywhere."""
-
     async def work(store: Store) -> None:
         await store.publish_run([row("Z")], run_info("r0"))
         start = await store.feed_position()
@@ -186,8 +178,6 @@ def test_the_feed_gives_each_change_once_from_where_it_is_asked(place: Place) ->
 
 
 def test_a_waiting_reader_is_woken_by_another_connections_publication(place: Place) -> None:
-    """The wait ends with the change, long before it is over."""
-
     async def work(store: Store) -> None:
         start = await store.feed_position()
         waiting = asyncio.create_task(store.changes(start, 60))
@@ -201,8 +191,6 @@ def test_a_waiting_reader_is_woken_by_another_connections_publication(place: Pla
 
 
 def test_a_trimmed_feed_says_that_entries_are_lost(place: Place) -> None:
-    """Whoever stands before the gap must read everything anew, and goes on from the newest entry."""
-
     async def work(store: Store) -> None:
         await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
@@ -230,7 +218,6 @@ def test_a_feed_that_starts_over_says_that_entries_are_lost(place: Place) -> Non
 
 
 def test_a_bulk_change_comes_whole(place: Place) -> None:
-    """2,500 symbols are in the store, in the feed and in the universe."""
     rows = [row(f"S{number}") for number in range(2500)]
 
     async def work(store: Store) -> None:
@@ -247,8 +234,6 @@ def test_a_bulk_change_comes_whole(place: Place) -> None:
 
 
 def test_a_long_feed_is_read_in_parts(place: Place) -> None:
-    """120 publications that nobody read come in two bounded reads, in order."""
-
     async def work(store: Store) -> None:
         start = await store.feed_position()
         for number in range(120):
@@ -263,7 +248,6 @@ def test_a_long_feed_is_read_in_parts(place: Place) -> None:
 
 
 def test_a_reader_sees_whole_runs_only(place: Place) -> None:
-    """While runs are published one after the other, all records of one read are of one run."""
     symbols = [f"S{number}" for number in range(50)]
 
     async def work(store: Store) -> None:
@@ -289,8 +273,6 @@ def test_a_reader_sees_whole_runs_only(place: Place) -> None:
 
 
 def test_a_damaged_record_does_not_stand_in_the_way_of_a_new_one(place: Place) -> None:
-    """Bytes that are no record count as none when it is asked whether they are newer."""
-
     async def work(store: Store) -> None:
         await store.publish_run([row("A")], run_info("r1"))
         if place.kind == "redis":

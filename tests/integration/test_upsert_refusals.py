@@ -48,8 +48,6 @@ _LONG = encode(msgspec.structs.replace(mood_record("A"), run="r" * VALUE_MAX_BYT
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_name_and_nothing_is_written(record: Record, told: str, place: Place) -> None:
-    """Whatever else comes with it."""
-
     async def work(store: LiveStore) -> None:
         with pytest.raises(ValueError, match=re.escape(told)):
             await store.upsert([mood("B"), record])

@@ -51,7 +51,7 @@ def test_a_record_is_read_as_it_was_upserted_and_its_change_carries_it(place: Pl
 
 
 def test_no_record_goes_back_by_time_and_sequence(place: Place) -> None:
-    """What is left out is counted, and no change tells of it; one that is as new as the stored one takes its place."""
+    """One that is as new as the stored one takes its place."""
 
     async def work(store: LiveStore) -> None:
         await store.upsert([mood("A", AS_OF_MS, 5, 0.5)])
@@ -85,8 +85,6 @@ def test_sequences_of_every_size_are_ordered(sequence: int, place: Place) -> Non
 
 
 def test_records_that_changes_do_not_carry_are_named_and_read_again(place: Place) -> None:
-    """With their parts, which go with them; a record that was left out leaves its parts."""
-
     async def work(store: LiveStore) -> None:
         await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
@@ -108,8 +106,6 @@ def test_records_that_changes_do_not_carry_are_named_and_read_again(place: Place
 
 
 def test_global_records_are_kept_by_name_and_are_no_symbols(place: Place) -> None:
-    """Their changes name kind and key."""
-
     async def work(store: LiveStore) -> None:
         start = await store.feed_position()
         assert await store.upsert([model("volatility:1", 5, 0.5), model("volatility:2", 6, 0.6)]) == (2, 0)
@@ -123,7 +119,7 @@ def test_global_records_are_kept_by_name_and_are_no_symbols(place: Place) -> Non
 
 
 def test_an_upsert_changes_no_run_and_prune_leaves_what_no_run_brought(place: Place) -> None:
-    """A run that names the symbol brings it; what changes carry goes with a symbol that is pruned, and the feed says so."""
+    """What changes carry goes with a symbol that is pruned, and the feed says so."""
 
     async def work(store: LiveStore) -> None:
         await store.publish_run([row("A"), row("B")], run_info("r1"))
@@ -143,8 +139,6 @@ def test_an_upsert_changes_no_run_and_prune_leaves_what_no_run_brought(place: Pl
 
 
 def test_a_store_that_holds_any_record_is_published(place: Place) -> None:
-    """With a run or without: a symbol that it does not hold is unknown."""
-
     async def work(store: LiveStore) -> None:
         with pytest.raises(StoreEmpty):
             await store.get_many(["A"])
@@ -164,8 +158,6 @@ def test_a_store_that_holds_any_record_is_published(place: Place) -> None:
 
 
 def test_what_is_taken_back_may_come_again_however_old(place: Place) -> None:
-    """The feed says in one order what came, what went and what came again."""
-
     async def work(store: LiveStore) -> None:
         await store.upsert([mood("A", AS_OF_MS + 5), mood("B"), price("A", AS_OF_MS)])
         position = await store.feed_position()
@@ -182,8 +174,6 @@ def test_what_is_taken_back_may_come_again_however_old(place: Place) -> None:
 
 
 def test_many_records_come_in_entries_of_which_none_is_too_long(place: Place) -> None:
-    """In their order, whole, and without one being lost between two reads."""
-
     async def work(store: LiveStore) -> None:
         count = 101 * VALUES_A_CHANGE
         await store.publish_run([row("Z")], run_info("r1"))
@@ -205,8 +195,6 @@ def test_many_records_come_in_entries_of_which_none_is_too_long(place: Place) ->
 
 
 def test_many_records_of_the_greatest_length_are_read_in_parts_and_none_is_lost(place: Place) -> None:
-    """What one read of the feed brings is bounded in bytes too."""
-
     async def work(store: LiveStore) -> None:
         await store.publish_run([row("Z")], run_info("r1"))
         position = await store.feed_position()
@@ -246,8 +234,6 @@ def test_a_reader_who_is_left_behind_is_told_and_one_at_the_end_is_not(place: Pl
 
 @pytest.mark.parametrize("before", [0, 1])
 def test_a_reader_is_told_that_all_that_it_has_not_read_is_gone(before: int, place: Place) -> None:
-    """Also if there was nothing before, and though nothing comes after it."""
-
     async def work(store: LiveStore) -> None:
         await store.publish_run([row("A")], run_info())
         for number in range(before):
@@ -287,8 +273,6 @@ def test_changes_with_values_go_after_a_minute(place: Place) -> None:
     ],
 )
 def test_an_entry_that_is_none_of_ours_may_have_said_anything(statement: str, command: tuple[str, ...], place: Place) -> None:
-    """So all is read again, and the feed goes on behind it."""
-
     async def work(store: LiveStore) -> None:
         position = await store.feed_position()
         await store.upsert([mood("A")])
@@ -303,8 +287,6 @@ def test_an_entry_that_is_none_of_ours_may_have_said_anything(statement: str, co
 
 
 def test_what_stands_in_a_record_s_place_and_is_none_is_replaced(place: Place) -> None:
-    """However it begins."""
-
     async def work(store: LiveStore) -> None:
         for rubbish in ("", "rubbish", "x" * 400):
             await store.upsert([mood("A")])
@@ -317,8 +299,6 @@ def test_what_stands_in_a_record_s_place_and_is_none_is_replaced(place: Place) -
 
 
 def test_an_upsert_of_nothing_changes_nothing(place: Place) -> None:
-    """Nor does it publish the store."""
-
     async def work(store: LiveStore) -> None:
         assert await store.upsert([]) == (0, 0)
         assert await store.run_info() is None
@@ -327,7 +307,6 @@ def test_an_upsert_of_nothing_changes_nothing(place: Place) -> None:
 
 
 def test_the_records_that_were_upserted_can_be_decoded() -> None:
-    """They are what they were."""
     record = decode(MOOD, mood("A", AS_OF_MS, 3, -0.5).value, "A")
     assert record == MoodRecord(MOOD.schema, AS_OF_MS, AS_OF_MS + 1000, "", 3, "A", -0.5)
     assert HISTORY.part_of == "price"
@@ -380,8 +359,6 @@ def test_a_stored_record_whose_time_none_can_have_is_replaced(place: Place) -> N
 
 
 def test_what_stands_in_the_place_of_upserts_and_is_none_of_ours_is_an_error(place: Place) -> None:
-    """Of which no run's info is made."""
-
     async def work(store: LiveStore) -> None:
         await store.upsert([mood("A")])
         place.write("UPDATE upserts SET at_ms = -1", "HSET", "decide:1:upserts", "at_ms", "x")

@@ -22,7 +22,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def test_a_record_that_is_no_record_goes_with_its_symbol_and_with_no_run(place: Place) -> None:
-    """Truncated, empty, of another layout, or of a time that cannot be: none of it stops a withdrawal."""
     good = raw_of(row("A", run="r1"), "price")
     assert good is not None
     spoilt = {
@@ -126,8 +125,6 @@ def test_a_full_redis_takes_data_back(redis_url: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["damaged", "missing"])
 def test_a_run_that_cannot_be_read_keeps_no_data_from_being_taken_back(state: str, place: Place) -> None:
-    """It is not made up either: without a run there is none afterwards."""
-
     async def work(store: Opened) -> None:
         await fill(store)
         if place.url:
@@ -151,7 +148,6 @@ def test_a_run_that_cannot_be_read_keeps_no_data_from_being_taken_back(state: st
 
 
 def test_rows_of_the_wrong_kind_stop_no_withdrawal(tmp_path: Path) -> None:
-    """A symbol that is no text, or a number; an info that is a text; records that are numbers."""
     place = Place("", tmp_path / "store.sqlite3")
 
     async def work(store: Opened) -> None:

@@ -74,8 +74,6 @@ async def fill(store: Opened) -> str:
 
 
 def test_a_symbol_that_is_taken_back_leaves_nothing_and_the_feed_tells(place: Place) -> None:
-    """Both records, the history, its place in the universe; the newest record is one of those that are left."""
-
     async def work(store: Opened) -> None:
         position = await fill(store)
         done = await store.withdraw(symbols=["A"])
@@ -98,7 +96,7 @@ def test_a_symbol_that_is_taken_back_leaves_nothing_and_the_feed_tells(place: Pl
 
 
 def test_a_run_that_is_taken_back_leaves_what_other_runs_wrote(place: Place) -> None:
-    """A price goes with its history, agents by themselves; a symbol leaves the universe only if nothing is left of it."""
+    """A symbol leaves the universe only if nothing is left of it."""
 
     async def work(store: Opened) -> None:
         await fill(store)
@@ -134,8 +132,6 @@ def test_the_run_that_is_told_of_is_one_that_is_there(place: Place) -> None:
 
 
 def test_after_a_withdrawal_older_records_are_taken(place: Place) -> None:
-    """Before it they are left out, as ever."""
-
     async def work(store: Opened) -> None:
         await fill(store)
         again = _price_only(row("A", AS_OF_MS, "r3"))
@@ -149,8 +145,6 @@ def test_after_a_withdrawal_older_records_are_taken(place: Place) -> None:
 
 
 def test_what_a_publication_prunes_the_feed_tells_as_withdrawn(place: Place) -> None:
-    """Those alone: what is published is not."""
-
     async def work(store: Opened) -> None:
         position = await fill(store)
         published = await store.publish_run([row("B", AS_OF_MS + 9, "r3"), row("N", run="r3")], run_info("r3"), prune=True)
@@ -180,8 +174,6 @@ def test_a_symbol_that_is_published_again_at_once_is_still_told_as_withdrawn(pla
 
 
 def test_what_matches_nothing_writes_nothing_and_is_named(place: Place) -> None:
-    """On an empty store too; of symbols of which some are there, those go."""
-
     async def work(store: Opened) -> None:
         assert await store.withdraw(symbols=["X"]) == _NOTHING._replace(unknown=("X",))
         assert await store.withdraw(run="r9") == _NOTHING
@@ -270,14 +262,12 @@ async def _agrees(store: Opened, steps: list[tuple[str, object]]) -> None:
 def test_publications_and_withdrawals_in_any_order_leave_what_a_dictionary_would(
     kind: str, steps: list[tuple[str, object]], redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Records, histories, universe, and the run's info."""
     folder = tmp_path_factory.mktemp("store")
     place = Place(redis_server.url if kind == "redis" else "", folder / "store.sqlite3", next(_prefixes))
     place.run(lambda store: _agrees(store, steps))
 
 
 def test_a_withdrawal_beside_publications_is_wholly_before_or_after_each(place: Place) -> None:
-    """No symbol is ever seen half taken back, and in the end the feed's last word on it is what stands there."""
     names = [f"S{number:03}" for number in range(300)]
 
     async def publish(store: Opened, first: int) -> None:
@@ -311,7 +301,6 @@ def test_a_withdrawal_beside_publications_is_wholly_before_or_after_each(place: 
 
 
 def test_a_hundred_thousand_symbols_are_taken_back_in_one_step(place: Place) -> None:
-    """No reader sees a part of it, and one read of the feed after the other tells of them all."""
     count = 100_000
     names = [f"S{number:06}" for number in range(count)]
     made = row("S", run="bad")

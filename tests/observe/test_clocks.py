@@ -9,7 +9,6 @@ from tests.records import AS_OF_MS
 
 
 def test_replay_starts_at_the_newest_data_and_runs_on() -> None:
-    """History is served as if it were now."""
     clock = Clock()
     replay = ReplayClock(clock, lambda: 7)
     assert replay() == 7
@@ -92,5 +91,4 @@ def test_replay_is_never_behind_the_data_nor_further_ahead_than_time_went_by(tol
 
 
 def test_the_wall_clock_is_the_real_time() -> None:
-    """It is later than when this was written."""
     assert wall_ms() > 1_790_000_000_000

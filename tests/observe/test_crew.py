@@ -17,7 +17,6 @@ def _in_a_worker(crew: Crew) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: it has no fork")
 def test_what_a_worker_says_the_main_process_reads() -> None:
-    """And the other way round: the memory is one."""
     crew = Crew(2)
     process = multiprocessing.get_context("fork").Process(target=_in_a_worker, args=(crew,))
     process.start()
@@ -28,7 +27,6 @@ def test_what_a_worker_says_the_main_process_reads() -> None:
 
 
 def test_the_end_has_two_stages() -> None:
-    """Further ones are the last."""
     crew = Crew()
     stages = [crew.stage]
     for _ in range(3):
@@ -38,7 +36,6 @@ def test_the_end_has_two_stages() -> None:
 
 
 def test_restarts_are_counted_by_reason_in_the_metrics_from_zero_on() -> None:
-    """Each of them whenever somebody looks."""
     crew = Crew(2)
     meters = Meters(version="1", policy="p", schema="s", restarts=crew.restarts)
 

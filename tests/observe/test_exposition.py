@@ -47,8 +47,6 @@ def _run(work: Callable[[_World], Awaitable[None]]) -> None:
 
 
 def test_all_who_wait_share_one_rendering() -> None:
-    """Each format has its own, one after the other."""
-
     async def work(world: _World) -> None:
         asked = [world.get(open_metrics=number % 2 == 1) for number in range(600)]
         got = await asyncio.gather(*asked)
@@ -59,8 +57,6 @@ def test_all_who_wait_share_one_rendering() -> None:
 
 
 def test_who_scrapes_now_and_then_always_gets_a_new_one() -> None:
-    """Every second, and a dozen in a row; not one of before."""
-
     async def work(world: _World) -> None:
         for number in range(1, 50):
             assert await world.get() == b"0 of %d" % number
@@ -90,8 +86,6 @@ def test_under_a_flood_renderings_take_a_twentieth_of_the_time() -> None:
 
 
 def test_who_leaves_ends_the_rendering_for_nobody_else() -> None:
-    """Nor do all who leave."""
-
     async def work(world: _World) -> None:
         world.go_on.clear()
         first, second = asyncio.create_task(world.get()), asyncio.create_task(world.get())
@@ -107,8 +101,6 @@ def test_who_leaves_ends_the_rendering_for_nobody_else() -> None:
 
 
 def test_a_rendering_that_fails_is_told_to_those_who_waited_and_tried_again_by_the_next() -> None:
-    """It is not kept."""
-
     async def work(world: _World) -> None:
         world.fault = OSError("no file")
         asked = [asyncio.create_task(world.get()) for _ in range(3)]
@@ -134,8 +126,6 @@ def test_a_rendering_that_a_busy_machine_holds_up_is_charged_what_it_cost() -> N
 
 
 def test_the_cost_is_the_threads_own_time() -> None:
-    """Of waiting there is none in it."""
-
     def render() -> bytes:
         time.sleep(0.05)
         return b"x"

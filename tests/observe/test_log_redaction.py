@@ -45,7 +45,6 @@ class BrokenStream(io.StringIO):
     ids=["error", "dict", "nested", "list", "bytes", "at", "slash", "query", "key", "cut"],
 )
 def test_secrets_are_hidden_in_whatever_holds_them(value: object, log_format: str) -> None:
-    """In objects, collections, bytes, unquoted passwords, options of a URL, and URLs that are cut in the middle."""
     stream = io.StringIO()
     with logs_to(stream, log_format=log_format):
         get_logger("decide").error("x", value=value)
@@ -56,7 +55,6 @@ def test_secrets_are_hidden_in_whatever_holds_them(value: object, log_format: st
 @pytest.mark.parametrize("value", [2**80, "\udcff", Mute(), float("nan"), {1: {2: {3: {4: {5: 6}}}}}])
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_no_value_costs_its_line(value: object, log_format: str) -> None:
-    """Integers of any size, broken text, objects without text and deep nests come out somehow, as UTF-8."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="utf-8")
     logs = Logs(level="info", log_format=log_format, stream=stream)
@@ -69,7 +67,6 @@ def test_no_value_costs_its_line(value: object, log_format: str) -> None:
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_nothing_in_a_value_acts_on_a_terminal_or_begins_a_line(log_format: str) -> None:
-    """Escapes, controls and what turns the direction of text are shown as what they are, in nested values and tracebacks too."""
     hostile = "\x1b[31mred\x07\r\nforged=1\u202egnp.exe\u2066"
     stream = io.StringIO()
     with logs_to(stream, log_format=log_format):
@@ -123,7 +120,6 @@ def test_a_library_s_line_has_the_context_and_the_time_of_where_it_was_logged() 
 
 
 def test_long_collections_are_cut() -> None:
-    """A list of a million symbols is no log line."""
     stream = io.StringIO()
     with logs_to(stream):
         get_logger("decide").info("long", value=list(range(100_000)), names=dict.fromkeys(map(str, range(100_000))))
@@ -131,7 +127,6 @@ def test_long_collections_are_cut() -> None:
 
 
 def test_whether_a_secret_is_set_may_be_seen() -> None:
-    """The line of the start says of each secret setting whether there is one."""
     stream = io.StringIO()
     with logs_to(stream):
         get_logger("decide").info("started", settings={"redis_url": "set", "api_key": "not set", "token": None, "secret": "x"})

@@ -30,7 +30,6 @@ def written(stream: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_lines_are_json_with_level_logger_time_and_event() -> None:
-    """Our events and those of libraries come out in one shape."""
     stream = io.StringIO()
     with logs_to(stream):
         get_logger("decide").info("happened", symbol_count=3, ratio=0.5, nothing=None)
@@ -50,7 +49,6 @@ def test_lines_are_json_with_level_logger_time_and_event() -> None:
 
 
 def test_bound_context_is_in_every_line() -> None:
-    """What is bound to the context (a request id, say) need not be passed along."""
     stream = io.StringIO()
     with logs_to(stream), structlog.contextvars.bound_contextvars(request_id="r-1"):
         get_logger("decide").info("one")
@@ -97,7 +95,6 @@ class StuckStream(io.StringIO):
 
 
 def test_a_stuck_reader_holds_nobody_up_and_what_is_dropped_is_counted() -> None:
-    """With the queue full, lines are dropped and counted; the rest comes out once the reader reads."""
     stream = StuckStream()
     with logs_to(stream) as logs:
         log = get_logger("decide")
@@ -111,7 +108,6 @@ def test_a_stuck_reader_holds_nobody_up_and_what_is_dropped_is_counted() -> None
 
 
 def test_people_get_text() -> None:
-    """The console format is no JSON and has the event and its values."""
     stream = io.StringIO()
     with logs_to(stream, log_format="console"):
         get_logger("decide").warning("watch out", price=3)
@@ -121,7 +117,6 @@ def test_people_get_text() -> None:
 
 
 def test_auto_is_json_where_nobody_watches() -> None:
-    """A stream that is no terminal gets machine-readable lines."""
     stream = io.StringIO()
     with logs_to(stream, log_format="auto"):
         get_logger("decide").info("x")
@@ -129,7 +124,6 @@ def test_auto_is_json_where_nobody_watches() -> None:
 
 
 def test_closing_gives_the_root_logger_back() -> None:
-    """Handlers and level are as they were before."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     with logs_to(io.StringIO(), level="error"):

@@ -61,7 +61,6 @@ def test_series_that_rates_are_taken_of_begin_at_zero() -> None:
 
 
 def test_events_are_counted_under_their_names() -> None:
-    """Each report of the cache and the feed ends in its metric."""
     meters = make_meters()
     meters.l1_hits.count += 1
     meters.cache_get("l1", "miss", 2)
@@ -117,7 +116,6 @@ def test_only_the_newest_run_has_a_series() -> None:
 
 
 def test_no_metric_has_a_label_without_bound() -> None:
-    """Symbols, request ids and the like never become labels."""
     meters = make_meters()
     meters.requests.of("/decide", 200).observe(0.001)
     meters.decisions("buy", "l1", "none").count += 1

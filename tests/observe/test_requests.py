@@ -26,7 +26,6 @@ def record(sample_every: int, statuses: list[int], **facts: object) -> tuple[lis
 
 
 def test_successes_are_sampled() -> None:
-    """One in so many is logged, and the line says so."""
     lines, requests, text = record(10, [200] * 35)
     assert [line["request_id"] for line in lines[:-1]] == ["r-9", "r-19", "r-29"]
     assert {line["sampled_one_in"] for line in lines[:-1]} == {10}
@@ -35,7 +34,6 @@ def test_successes_are_sampled() -> None:
 
 
 def test_errors_are_always_logged_with_their_level() -> None:
-    """A caller's error is information, ours is an error."""
     lines, _, _ = record(1000, [404, 500, 200])
     assert [(line["status"], line["level"]) for line in lines[:-1]] == [(404, "info"), (500, "error")]
     assert lines[0]["trace_id"] == "0af7"
@@ -52,13 +50,11 @@ def test_refusals_are_sampled_and_the_first_is_logged() -> None:
 
 
 def test_fallbacks_are_always_logged() -> None:
-    """A decision that rests on less than it should is never sampled away."""
     lines, _, _ = record(1000, [200, 200], fallback="price_only", reason="agents_absent")
     assert [line["reason"] for line in lines[:-1]] == ["agents_absent"] * 2
 
 
 def test_an_unforeseen_error_is_logged_with_its_traceback() -> None:
-    """The log has under the request id what the caller is not told."""
     lines, _, _ = record(1, [])
     assert lines[-1]["request_id"] == "r-x"
     assert "ValueError: unforeseen" in str(lines[-1]["exception"])

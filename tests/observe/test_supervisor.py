@@ -46,14 +46,12 @@ def _run(path: str, ups: list[bool], statuses: list[str]) -> None:
 
 
 def test_it_is_told_ready_once_and_what_changes_afterwards(systemd: tuple[socket.socket, str]) -> None:
-    """Not before the server is up, and a status that is the same is not said again."""
     listening, path = systemd
     _run(path, [False, False, True], ["empty", "empty", "serving", "serving"])
     assert _heard(listening) == ["READY=1\nSTATUS=empty", "STATUS=serving"]
 
 
 def test_it_is_told_that_the_end_has_begun(systemd: tuple[socket.socket, str]) -> None:
-    """By what drains, and not said twice by what looks for changes."""
     listening, path = systemd
     Supervisor(path).stopping("draining")
     assert _heard(listening) == ["STOPPING=1\nSTATUS=draining"]
@@ -61,13 +59,11 @@ def test_it_is_told_that_the_end_has_begun(systemd: tuple[socket.socket, str]) -
 
 @pytest.mark.parametrize("path", ["", "/nonexistent/notify", "@nobody-listens-here", "relative", "/" + "x" * 300, "@a\0b"])
 def test_where_nobody_listens_nothing_happens(path: str) -> None:
-    """A server serves, whoever hears of it."""
     _run(path, [True], ["empty", "serving"])
     Supervisor(path).stopping("draining")
 
 
 def test_a_supervisor_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
-    """Its queue is full after a while; what does not fit is lost."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         supervisor = Supervisor(str(tmp_path / "notify"))

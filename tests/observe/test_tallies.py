@@ -38,7 +38,6 @@ def test_what_is_told_in_batches_is_what_the_histogram_would_have_seen(durations
 
 
 def test_a_counter_is_told_each_count_once() -> None:
-    """However often it is told."""
     registry = CollectorRegistry()
     tally = Tally(Counter("a_things", "-", registry=registry))
     tally.count += 3

@@ -32,7 +32,6 @@ def traced() -> Iterator[Traced]:
 
 
 def test_a_miss_leaves_server_l1_l2_and_policy_spans_under_the_callers_span(traced: Traced) -> None:
-    """All of one trace, which is the caller's; what each did stands in its attributes."""
     assert traced.post("/decide", {"symbol": "AAPL"}, traceparent=_PARENT, tracestate="vendor=1").status_code == 200
     spans = traced.spans()
     assert sorted(each.name for each in spans) == ["POST /decide", "l1", "l2", "l2.read", "policy"]
@@ -106,7 +105,6 @@ def test_an_unknown_symbol_is_a_miss_of_l2_and_then_a_negative_of_l1(traced: Tra
 
 
 def test_a_failing_l2_is_an_error_of_its_spans_and_not_of_the_answers(traced: Traced) -> None:
-    """The server fell back as it should; the spans of L2 say what happened."""
     traced.store.fault = down()
     traced.decide()
     spans = traced.spans()
@@ -119,7 +117,6 @@ def test_a_failing_l2_is_an_error_of_its_spans_and_not_of_the_answers(traced: Tr
 
 
 def test_a_caller_whose_patience_ends_leaves_the_read_behind(traced: Traced) -> None:
-    """Its span of waiting ends with l2_timeout; the read goes on without it."""
     traced.store.hangs = True
     assert traced.decide(deadline_ms=1).fallback.reason == "price_l2_timeout"
     spans = traced.spans()
@@ -128,8 +125,6 @@ def test_a_caller_whose_patience_ends_leaves_the_read_behind(traced: Traced) -> 
 
 
 def test_one_read_for_several_callers_is_linked_to_each(traced: Traced) -> None:
-    """It is nobody's child, and each caller's waiting links back to it."""
-
     async def ask() -> None:
         transport = httpx.ASGITransport(app=traced.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://decide.test") as client:
@@ -160,7 +155,6 @@ class _SlowStore(FakeStore):
 
 
 def test_who_joins_a_read_under_way_is_linked_to_it() -> None:
-    """It is a child of the caller that caused it; the one that came later is linked."""
     store = _SlowStore()
     with Traced(store, warmed=False) as traced:
 
@@ -186,7 +180,6 @@ def test_who_joins_a_read_under_way_is_linked_to_it() -> None:
 
 
 def test_a_batch_has_one_span_of_each_kind_that_counts(traced: Traced) -> None:
-    """However many it asks for."""
     traced.decide("IBM")
     traced.spans()
     assert traced.post("/decide/batch", {"symbols": ["AAPL", "IBM", "MSFT", "NOPE", "IBM"]}).status_code == 200
@@ -208,7 +201,6 @@ def test_no_attribute_names_a_symbol_an_agent_or_what_it_wrote(traced: Traced) -
 
 
 def test_what_is_not_sampled_passes_as_it_came(traced: Traced) -> None:
-    """No span, and the caller's trace id stays in the log."""
     answer = traced.post("/decide", {"symbol": "NOPE"}, traceparent=_PARENT[:-1] + "0")
     assert answer.status_code == 404
     assert traced.names() == []
@@ -245,7 +237,6 @@ def test_a_read_for_those_who_are_not_sampled_has_no_span() -> None:
     ids=["none", "zeros", "version-ff", "bytes", "two"],
 )
 def test_without_one_good_traceparent_a_trace_begins_here(traced: Traced, sent: list[tuple[bytes, bytes]]) -> None:
-    """Its id is in the log."""
     headers = [(b"content-type", b"application/json"), *sent]
     assert traced.request("POST", "/decide", content=b'{"symbol":"NOPE"}', headers=headers).status_code == 404
     server = named(traced.spans(), "POST /decide")
@@ -274,7 +265,6 @@ def test_spans_are_named_by_route_and_known_methods_only(traced: Traced) -> None
 
 
 def test_a_fault_of_ours_is_an_error_of_the_server_span(traced: Traced) -> None:
-    """With its status as the type of the error."""
     traced.store.fault = RuntimeError("boom")
     assert traced.get("/symbols").status_code == 500
     server = named(traced.spans(), "GET /symbols")
@@ -282,7 +272,6 @@ def test_a_fault_of_ours_is_an_error_of_the_server_span(traced: Traced) -> None:
 
 
 def test_a_sampled_trace_is_an_example_of_its_requests_duration(traced: Traced) -> None:
-    """In OpenMetrics, which who asks for it gets; its parser reads all of it."""
     traced.post("/decide", {"symbol": "AAPL"}, traceparent=_PARENT)
     answer = traced.get("/metrics", accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
     assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -300,7 +289,6 @@ def test_a_sampled_trace_is_an_example_of_its_requests_duration(traced: Traced) 
 
 
 def test_the_text_format_stays_what_it_is(traced: Traced) -> None:
-    """To all others, without exemplars."""
     traced.decide()
     for accept in ("", "*/*", "text/plain;version=0.0.4", "text/plain;version=1.0.0;escaping=allow-utf-8"):
         answer = traced.get("/metrics", accept=accept)
@@ -319,7 +307,6 @@ class _Broken(SpanExporter):
 
 
 def test_an_exporter_that_fails_changes_no_answer() -> None:
-    """It is reported, and the decision is what it would have been."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(_Broken()))
     with Traced(provider=provider) as traced:
@@ -328,7 +315,6 @@ def test_an_exporter_that_fails_changes_no_answer() -> None:
 
 
 def test_the_lifespan_ends_the_traces() -> None:
-    """What was not sent yet is sent."""
     shut: list[bool] = []
 
     class Watched(SimpleSpanProcessor):
@@ -343,7 +329,6 @@ def test_the_lifespan_ends_the_traces() -> None:
 
 
 def test_a_processor_that_does_not_end_holds_no_worker_up() -> None:
-    """What cannot be sent soon is given up."""
     never = threading.Event()
 
     class Stuck(SimpleSpanProcessor):

@@ -24,7 +24,6 @@ def _totals(count: int) -> Totals:
 
 
 def test_a_window_has_what_happened_between_its_first_and_its_last_look() -> None:
-    """It grows up to its length and then moves on."""
     window = Window(3)
     assert window.look(100.0, _totals(10)) == (0.0, _totals(0))
     assert window.look(101.0, _totals(11)) == (1.0, _totals(1))
@@ -33,7 +32,6 @@ def test_a_window_has_what_happened_between_its_first_and_its_last_look() -> Non
 
 
 def test_a_share_of_nothing_is_none() -> None:
-    """It is neither all nor nothing."""
     assert (share(0, 0), share(3, 1), share(0, 2), share(2, 0)) == (None, 0.75, 0.0, 1.0)
 
 
@@ -76,7 +74,6 @@ def test_quantiles_are_those_of_prometheus(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.3, 2.5, 9.0]) | st.none(), max_size=30))
 def test_durations_so_far_do_not_depend_on_when_they_were_told(seconds: list[float | None]) -> None:
-    """None is a flush."""
     durations = Durations(BatchedHistogram("a_seconds", "-", buckets=_BOUNDS, registry=None), _BOUNDS)
     expected = [0, 0, 0, 0]
     for each in seconds:
@@ -90,7 +87,6 @@ def test_durations_so_far_do_not_depend_on_when_they_were_told(seconds: list[flo
 
 @pytest.mark.parametrize("flushed", [False, True])
 def test_totals_add_up_what_the_metrics_count(flushed: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """All requests and all decisions; durations of POST /decide alone, whatever their status."""
     meters = Meters(version="1.2.3", policy="1.0.0", schema="abc")
     for route, status, seconds in (
         ("/decide", 200, 1e-4),

@@ -41,7 +41,6 @@ def archive(path: Path, files: list[tuple[str, str, bytes]]) -> Path:
 
 
 def test_a_package_is_unpacked_when_it_is_wanted_and_no_other(tmp_path: Path) -> None:
-    """Whole, at its place; what the bootloader unpacks by itself is not touched."""
     library = os.urandom(3 << 20)
     executable = archive(
         tmp_path / "decide",
@@ -75,7 +74,6 @@ def test_what_another_process_has_unpacked_stays(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_unpacked_it_says_what_helps(tmp_path: Path) -> None:
-    """No traceback, the place, and TMPDIR."""
     executable = archive(tmp_path / "decide", [("a", "lazy/numpy/numpy/core.so", b"new")])
     (tmp_path / "unpacked").write_text("a file where a folder should be", encoding="utf-8")
     finder = unpacking.LazyFinder(executable, tmp_path / "unpacked")
@@ -84,7 +82,6 @@ def test_where_nothing_can_be_unpacked_it_says_what_helps(tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_cut_off_leaves_nothing_half(tmp_path: Path) -> None:
-    """An executable without an archive is refused, and one that ends early leaves no file."""
     cut = tmp_path / "cut"
     cut.write_bytes(b"\x7fELF" + b"program" * 999)
     with cut.open("rb") as file, pytest.raises(ValueError, match="holds no archive"):
@@ -99,7 +96,6 @@ def test_a_file_that_is_cut_off_leaves_nothing_half(tmp_path: Path) -> None:
 
 
 def test_outside_the_one_file_nothing_is_installed() -> None:
-    """Python's import machinery stays as it is."""
     before = list(sys.meta_path)
     assert unpacking.install() is None
     assert sys.meta_path == before
@@ -123,7 +119,6 @@ def test_every_file_is_some_packages(place: str, owner: str) -> None:
 
 
 def test_what_a_server_needs_is_unpacked_at_once_and_the_rest_waits() -> None:
-    """Links to what waits, and files that nothing reads, are left out."""
     at_once, waiting = contents.split(
         [
             ("uvloop/loop.so", "/v/uvloop/loop.so", "EXTENSION"),
@@ -139,7 +134,6 @@ def test_what_a_server_needs_is_unpacked_at_once_and_the_rest_waits() -> None:
 
 
 def test_files_of_ours_that_go_in_are_there() -> None:
-    """Pages, scenarios, and the sample and the exchanges' tables, which go where an installed package has them."""
     places = dict(contents.our_files(ROOT))
     assert all(Path(source).is_dir() for source in places)
     ours = {"app/console", "app/docs", "bench/scenarios"}
@@ -154,7 +148,6 @@ def test_no_server_imports_what_waits() -> None:
 
 
 def test_the_list_of_parts_depends_on_nothing_but_the_parts() -> None:
-    """Made twice it is the same text; its number comes of the file's checksum."""
     parts = [bill.Part(PackageURL("pypi", None, "granian", "2.8.7"), "BSD-3-Clause", "ab" * 32, ())]
     at = datetime(2026, 1, 1, tzinfo=UTC)
     texts = {
@@ -178,7 +171,6 @@ def test_the_list_of_parts_depends_on_nothing_but_the_parts() -> None:
     ],
 )
 def test_a_licence_is_told_in_a_few_words(headers: dict[str, str], licence: str) -> None:
-    """The expression before the free text, and no whole licence in the place of its name."""
     metadata = email.message.Message()
     for name, value in headers.items():
         metadata[name] = value
@@ -238,7 +230,6 @@ def test_docker_is_told_where_packages_come_from_by_name_alone() -> None:
 
 
 def test_two_builds_are_compared_byte_for_byte(tmp_path: Path) -> None:
-    """A file that is another, and one that is missing, are named."""
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()

@@ -17,7 +17,6 @@ def test_the_dockerfile_needs_no_frontend_from_a_registry() -> None:
 
 
 def test_everything_is_installed_with_its_hash_required() -> None:
-    """By pip for uv and the binary, by uv for the rest, from the lock files."""
     installs = re.findall(r"pip install[^\n&]*", _DOCKERFILE)
     assert len(installs) == 5
     assert all("--require-hashes -r requirements" in each for each in installs)
@@ -36,14 +35,12 @@ def test_the_last_stage_is_the_server() -> None:
 
 
 def test_every_final_image_runs_as_nobody_in_particular() -> None:
-    """Each target names a user that is not root."""
     stages = dict(re.findall(r"(?ms)^FROM base AS (\w+)\n(.*?)(?=^FROM |\Z)", _DOCKERFILE))
     for target in ("app", "warm", "bench", "dev"):
         assert "USER 10001:10001" in stages[target], target
 
 
 def test_files_the_dockerfile_copies_are_let_through() -> None:
-    """.dockerignore shuts everything out but what the images are made of."""
     let_through = re.findall(r"(?m)^!(\S+)", (ROOT / ".dockerignore").read_text(encoding="utf-8"))
     copied = {name for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", _DOCKERFILE) for name in line.split()[:-1]}
     for name in copied:
@@ -53,7 +50,6 @@ def test_files_the_dockerfile_copies_are_let_through() -> None:
 
 @pytest.mark.parametrize("path", _COMPOSE, ids=lambda path: path.name)
 def test_images_have_a_version(path: Path) -> None:
-    """None is `latest`, but for our own, which are built."""
     for image in re.findall(r"(?m)^\s+image: (\S+)", path.read_text(encoding="utf-8")):
         tag = image.partition(":-")[2] or image
         assert ":" in tag or image.startswith("decide-"), image

@@ -75,7 +75,6 @@ def test_every_image_has_a_variable_and_the_official_tag_for_its_default(pins: M
 
 
 def test_the_images_are_written_as_the_registries_answer(pins: ModuleType, checkout: Path) -> None:
-    """A line each, that Compose and a shell can read."""
     text = pins.pin_images(checkout, _registry)
     assert (checkout / "ops" / "images.env").read_text(encoding="utf-8") == text
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -84,7 +83,6 @@ def test_the_images_are_written_as_the_registries_answer(pins: ModuleType, check
 
 @pytest.mark.parametrize("answer", ["", "not found", "sha256:", "sha256:" + "0" * 63, "sha256:" + "g" * 64, "sha512:" + "0" * 64])
 def test_nothing_is_written_unless_every_registry_answers_with_a_digest(pins: ModuleType, checkout: Path, answer: str) -> None:
-    """Also what was there stays."""
     (checkout / "ops" / "images.env").write_text("before", encoding="utf-8")
     with pytest.raises(pins.Refused, match="redis:8"):
         pins.pin_images(checkout, lambda command: answer if command[-1] == "redis:8" else _registry(command))
@@ -92,7 +90,7 @@ def test_nothing_is_written_unless_every_registry_answers_with_a_digest(pins: Mo
 
 
 def test_actions_are_pinned_to_the_commit_behind_their_tag(pins: ModuleType, checkout: Path) -> None:
-    """With the tag behind it, by which it is pinned anew when the tag has moved; all else in the workflow stays."""
+    """With the tag behind it, by which it is pinned anew when the tag has moved."""
     path = checkout / ".github" / "workflows" / "ci.yml"
     before = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"@[0-9a-f]{40} # ", "@", before), encoding="utf-8")
@@ -119,7 +117,6 @@ def test_no_workflow_is_written_unless_every_tag_is_known(pins: ModuleType, chec
 
 
 def test_a_command_that_is_not_there_or_fails_is_said(pins: ModuleType) -> None:
-    """By its name, or with what it said."""
     with pytest.raises(pins.Refused, match="/no/such/program cannot be started"):
         pins.run(["/no/such/program"])
     with pytest.raises(pins.Refused, match="failed: no registry"):
@@ -138,14 +135,12 @@ def test_the_stack_takes_the_images_by_digest_where_they_are(tmp_path: Path) -> 
 
 
 def test_the_one_file_is_built_on_the_image_that_is_named() -> None:
-    """Only where one is."""
     assert "PYTHON_IMAGE" in command(Path("dist"), "0", {"PYTHON_IMAGE": "python:3@sha256:0"}, anew=False)
     assert "PYTHON_IMAGE" not in command(Path("dist"), "0", {}, anew=False)
 
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="NO DOCKER: Compose renders its files")
 def test_a_digest_reaches_what_compose_runs_and_builds(pins: ModuleType, checkout: Path) -> None:
-    """As does the tag without one. Rendering needs no engine."""
     if subprocess.run(["docker", "compose", "version"], check=False, capture_output=True).returncode:
         pytest.skip("NO COMPOSE: it renders its files")
     pins.pin_images(checkout, _registry)

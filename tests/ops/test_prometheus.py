@@ -86,7 +86,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
-    """The configuration is valid, with the rules in the repository in place of those in the container."""
+    """With the rules in the repository in place of those in the container."""
     text = read(_PROMETHEUS / "prometheus.yml")
     assert "- /etc/prometheus/rules/*.yml" in text
     config = tmp_path / "prometheus.yml"
@@ -95,18 +95,15 @@ def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
 
 
 def test_promtool_accepts_the_rules() -> None:
-    """Both files of rules are valid, without a rule that is there twice."""
     promtool("check", "rules", "--lint-fatal", *sorted(_RULES.glob("*.yml")))
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(_TESTS.glob("*.test.yml"))])
 def test_rules_do_what_their_tests_say(name: str) -> None:
-    """Alerts fire when they should and not otherwise, and records have the right values."""
     promtool("test", "rules", _TESTS / name)
 
 
 def test_every_alert_has_a_test_that_it_fires_and_one_that_it_does_not() -> None:
-    """Of each alert one check expects it, and one expects nothing of it."""
     text = "".join(read(path) for path in sorted(_TESTS.glob("*.test.yml")))
     checks = re.findall(r"alertname: (\w+)\n +exp_alerts:( \[\]|\n +- exp_labels: .*)", text)
     names = {name for name, _ in alert_blocks()}
@@ -126,7 +123,6 @@ def test_every_rule_of_an_alert_is_seen_to_fire_with_its_own_labels() -> None:
 
 
 def test_every_record_has_a_test() -> None:
-    """The value of every recording rule is checked."""
     records = set(re.findall(r"- record: (\S+)", read(_RULES / "recording.yml")))
     checked = set().union(*(metric_names(expression) for expression in expressions(read(_TESTS / "recording.test.yml"))))
     # What the ratio over the same window is made of.
@@ -136,7 +132,6 @@ def test_every_record_has_a_test() -> None:
 
 
 def test_every_alert_says_what_it_is_and_where_to_read_on() -> None:
-    """Each has a severity, a summary, a description with the value, and a section of its own in the runbook."""
     headings = re.findall(r"^## (\w+)$", read(_RUNBOOK), re.MULTILINE)
     assert sorted(headings) == sorted({name for name, _ in alert_blocks()})
     for name, block in alert_blocks():
@@ -147,14 +142,12 @@ def test_every_alert_says_what_it_is_and_where_to_read_on() -> None:
 
 
 def test_every_section_of_the_runbook_answers_the_same_questions() -> None:
-    """What it means, what callers see, what to look at, what to do and how to try it, in this order."""
     for section in re.split(r"^## ", read(_RUNBOOK), flags=re.MULTILINE)[1:]:
         questions = re.findall(r"^\*\*([\w ]+)\.\*\*", section, re.MULTILINE)
         assert questions == ["Means", "Callers see", "Look at", "Do", "Try it"], section.splitlines()[0]
 
 
 def test_every_metric_that_is_asked_for_exists() -> None:
-    """Rules, dashboard and objectives name metrics that the server exposes or that a rule records."""
     rules = {path.name: expressions(read(path)) for path in sorted(_RULES.glob("*.yml"))}
     rules["decide.json"] = [target["expr"] for panel in panels() for target in panel["targets"]]
     for document in ("SLO.md", "RUNBOOK.md"):
@@ -167,7 +160,6 @@ def test_every_metric_that_is_asked_for_exists() -> None:
 
 
 def test_every_metric_that_the_pages_name_in_passing_exists() -> None:
-    """In a sentence or a table, where no query is; a renamed metric is found here."""
     known = exposed_names() | set(re.findall(r"- record: (\S+)", read(_RULES / "recording.yml")))
     for page in sorted((ROOT / "ops").glob("*.md")):
         named = set(re.findall(r"`((?:decide|status|process)[:_][a-z0-9_:]+)", read(page)))
@@ -175,14 +167,12 @@ def test_every_metric_that_the_pages_name_in_passing_exists() -> None:
 
 
 def test_every_alert_that_the_objectives_name_exists() -> None:
-    """An objective is guarded by alerts that there are."""
     named = set(re.findall(r"\bDecide[A-Z]\w+", read(ROOT / "ops" / "SLO.md")))
     assert named
     assert named <= {name for name, _ in alert_blocks()}
 
 
 def test_every_panel_can_be_read_and_asked() -> None:
-    """Each has a title, a description, a unit, thresholds, and queries without variables of Grafana's."""
     found = panels()
     assert len({panel["id"] for panel in found}) == len(found)
     for panel in found:
@@ -198,7 +188,6 @@ def test_every_panel_can_be_read_and_asked() -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """No two panels share a cell of the grid, and none is wider than it."""
     cells: set[tuple[int, int]] = set()
     for panel in panels():
         at = panel["gridPos"]
@@ -209,7 +198,6 @@ def test_panels_do_not_overlap() -> None:
 
 
 def test_the_dashboard_asks_the_data_source_that_is_provisioned() -> None:
-    """Its panels name the data source by the uid that it is given."""
     given = re.findall(r"^    uid: (\S+)$", read(_GRAFANA / "provisioning" / "datasources" / "prometheus.yml"), re.MULTILINE)
     assert {panel["datasource"]["uid"] for panel in panels()} == set(given)
     assert "path: /etc/grafana/dashboards\n" in read(_GRAFANA / "provisioning" / "dashboards" / "decide.yml")

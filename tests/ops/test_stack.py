@@ -26,7 +26,6 @@ def load_stack(folder: Path) -> ModuleType:
 
 
 def test_a_fresh_clone_gets_random_secrets(tmp_path: Path) -> None:
-    """Long, in a folder only its owner can look into, readable by the containers; the next start keeps them."""
     stack = load_stack(tmp_path)
     stack.check_secrets()
     paths = [stack.SECRETS / name for name in ("redis_password", "api_key_secret")]
@@ -55,7 +54,6 @@ def test_a_fresh_clone_gets_random_secrets(tmp_path: Path) -> None:
 def test_a_spoiled_secret_is_refused_and_not_replaced(
     tmp_path: Path, name: str, content: bytes | None, mode: int, says: str
 ) -> None:
-    """The error names the secret and its file, and never shows what is in it."""
     stack = load_stack(tmp_path)
     stack.check_secrets()
     path = stack.SECRETS / name
@@ -89,7 +87,6 @@ def test_a_folder_of_secrets_that_others_may_enter_is_closed_and_that_is_said(
 
 
 def test_a_folder_of_an_earlier_version_gets_the_secret_that_it_lacks(tmp_path: Path) -> None:
-    """There were no keys then; Redis's password stays as it is."""
     stack = load_stack(tmp_path)
     stack.check_secrets()
     password = (stack.SECRETS / "redis_password").read_text()
@@ -100,7 +97,7 @@ def test_a_folder_of_an_earlier_version_gets_the_secret_that_it_lacks(tmp_path: 
 
 
 def test_configuration_that_containers_cannot_read_is_refused(tmp_path: Path) -> None:
-    """As after a clone under umask 077; the command that mends it is in the error."""
+    """As after a clone under umask 077."""
     stack = load_stack(tmp_path)
     (tmp_path / "ops" / "redis").mkdir()
     conf = tmp_path / "ops" / "redis" / "redis.conf"
@@ -127,7 +124,6 @@ def test_configuration_that_containers_cannot_read_is_refused(tmp_path: Path) ->
 def test_the_clock_fits_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], file: str, expected: dict[str, str]
 ) -> None:
-    """The sample is replayed, one's own data is served as of now, and whoever chose a clock has it."""
     stack = load_stack(tmp_path)
     for name in ("CLOCK", "DECIDE_DATA"):
         monkeypatch.delenv(name, raising=False)
@@ -138,7 +134,6 @@ def test_the_clock_fits_the_data(
 
 
 def test_data_is_taken_back_by_the_command_in_the_running_server(tmp_path: Path) -> None:
-    """What it is told and how it ends is the command's own."""
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\n[ "$1" = ps ] && echo "one.yaml,two.yaml" && exit\necho "$@"\nexit 1\n', encoding="ascii")
     docker.chmod(0o755)
@@ -155,7 +150,6 @@ def test_data_is_taken_back_by_the_command_in_the_running_server(tmp_path: Path)
 
 
 def test_a_scenario_file_of_ones_own_goes_into_the_container(tmp_path: Path) -> None:
-    """It is mounted, and named as it is called there; names of scenarios stay names, and a missing file is refused."""
     stack = load_stack(tmp_path)
     mine = tmp_path / "mine.toml"
     mine.touch()

@@ -51,7 +51,6 @@ def installed(tmp_path: Path) -> Path:
 
 
 def test_systemd_has_nothing_to_say_against_the_units(installed: Path) -> None:
-    """No unknown directive, no value that it passes over, nothing that does not exist."""
     units = sorted(installed.iterdir())
     assert [each.name for each in units] == ["decide-warm.service", "decide-warm.timer", "decide.service"]
     assert _analyze("verify", "--man=no", *units) == ""
@@ -65,7 +64,6 @@ def test_a_unit_leaves_little_to_who_breaks_in(installed: Path, name: str) -> No
 
 
 def test_both_services_mean_the_same_store_and_the_same_user() -> None:
-    """What one loads the other must serve."""
     server, warm = (_unit(name) for name in _SERVICES)
     for directive in (
         "User",
@@ -95,7 +93,6 @@ def test_an_address_has_a_minute_to_come_up_and_is_not_waited_for_for_ever() -> 
 
 
 def test_every_setting_of_the_units_exists() -> None:
-    """In the example of their environment, and in comments."""
     known = {name.upper() for name in Settings.__struct_fields__} | {f"{name.upper()}_FILE" for name in SECRETS}
     texts = {path.name: path.read_text(encoding="utf-8") for path in _FOLDER.iterdir()}
     for name, text in texts.items():
@@ -106,7 +103,6 @@ def test_every_setting_of_the_units_exists() -> None:
 
 
 def test_the_readme_of_ops_installs_what_there_is() -> None:
-    """Each file that it names is there, and each that is there is named."""
     readme = (ROOT / "ops" / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"ops/systemd/([a-z.-]+)", readme))
     assert named == {path.name for path in _FOLDER.iterdir()}

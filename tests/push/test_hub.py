@@ -30,7 +30,7 @@ def test_a_new_subscriber_is_told_all_it_follows_with_the_id_at_the_last() -> No
 
 
 def test_a_change_is_decided_once_and_given_as_the_same_bytes_to_all() -> None:
-    """However many follow the symbol; who spells it otherwise gets its own spelling, and who does not follow it nothing."""
+    """Who spells it otherwise gets its own spelling."""
 
     async def work(house: House) -> None:
         await house.settled()
@@ -67,8 +67,6 @@ def test_of_many_changes_at_once_the_last_for_a_subscriber_has_the_id() -> None:
 
 
 def test_changes_that_come_faster_than_they_are_told_are_told_once() -> None:
-    """With what is newest, and its id."""
-
     async def work(house: House) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL")
@@ -82,8 +80,6 @@ def test_changes_that_come_faster_than_they_are_told_are_told_once() -> None:
 
 
 def test_a_symbol_that_left_the_universe_is_told_and_may_come_back() -> None:
-    """Its end is an event of its own, with the problem that asking for it would meet."""
-
     async def work(house: House) -> None:
         await house.settled()
         subscriber = await house.follow("aapl")
@@ -143,7 +139,6 @@ def test_what_l2_could_not_say_is_told_by_the_fallback_once_and_made_up_for() ->
 
 
 def test_a_fault_of_ours_is_reported_and_ends_nothing() -> None:
-    """The symbol is decided again; others are told all the same."""
     reported: list[str] = []
 
     async def work(house: House) -> None:
@@ -163,7 +158,6 @@ def test_a_fault_of_ours_is_reported_and_ends_nothing() -> None:
 
 
 def test_a_hub_that_fails_altogether_starts_over() -> None:
-    """Whatever it was: what was due stays due."""
     reported: list[str] = []
 
     async def work(house: House) -> None:
@@ -181,8 +175,6 @@ def test_a_hub_that_fails_altogether_starts_over() -> None:
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else() -> None:
-    """The queue is bounded, what waited in it is given up, and the others are told everything."""
-
     async def work(house: House) -> None:
         await house.settled()
         slow, reader = await house.follow("AAPL"), await house.follow("AAPL")
@@ -198,7 +190,6 @@ def test_who_does_not_read_is_dropped_and_nobody_else() -> None:
 
 
 def test_what_one_asked_for_itself_waits_for_its_reading_and_drops_nobody() -> None:
-    """A thousand symbols through a queue of ten: slice by slice, as it reads."""
     symbols = [f"S{number:03}" for number in range(70)]
 
     async def work(house: House) -> None:
@@ -217,8 +208,6 @@ def test_what_one_asked_for_itself_waits_for_its_reading_and_drops_nobody() -> N
 
 
 def test_there_are_only_so_many_and_none_while_the_worker_drains() -> None:
-    """503 with Retry-After; those who were there are told why they end."""
-
     async def work(house: House) -> None:
         subscribers = [house.hub.enter("ws") for _ in range(2)]
         with pytest.raises(Problem) as refused:
@@ -272,7 +261,6 @@ def test_who_comes_back_is_told_what_changed_from_memory() -> None:
 
 
 def test_who_was_away_longer_is_told_by_the_stores_account_which_is_read_once() -> None:
-    """Page by page; others who come back from the same place ask nobody any more."""
     store = HistoryStore()
     store.pages = {
         "a": Changes("b", ("IBM",), lost=False),
@@ -294,7 +282,6 @@ def test_who_was_away_longer_is_told_by_the_stores_account_which_is_read_once() 
 
 @pytest.mark.parametrize("why", ["lost", "endless", "down"])
 def test_where_it_is_not_known_what_changed_everything_is_told(why: str) -> None:
-    """Entries are gone, too many, or the store does not say."""
     store = HistoryStore()
     if why == "endless":
         store.pages = {str(number): Changes(str(number + 1), ("IBM",), lost=False) for number in range(100, 200)}
@@ -340,8 +327,6 @@ def test_what_changes_while_one_joins_is_told_and_nothing_older_after_it() -> No
 
 
 def test_too_many_decisions_are_refused_before_anything_is_followed() -> None:
-    """503 is what every other request would be told."""
-
     async def work(house: House) -> None:
         house.parts.admission.enter(1)
         with pytest.raises(Problem, match="under way"):

@@ -94,7 +94,7 @@ def test_an_outage_and_its_end_are_changes() -> None:
 
 
 def test_an_event_says_the_action_that_its_subscriber_was_told_before() -> None:
-    """None at first, and after the symbol was away; the same bytes for all who were told the same."""
+    """None at first, and after the symbol was away."""
 
     async def work(house: House) -> None:
         await house.settled()
@@ -123,8 +123,6 @@ def test_an_event_says_the_action_that_its_subscriber_was_told_before() -> None:
 
 
 def test_an_unknown_symbol_is_an_event_and_comes_once_it_is_loaded() -> None:
-    """The others are told as if it were not there."""
-
     async def work(house: House) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL", "NOPE")
@@ -137,7 +135,7 @@ def test_an_unknown_symbol_is_an_event_and_comes_once_it_is_loaded() -> None:
 
 
 def test_who_follows_everything_is_told_of_what_comes_and_goes() -> None:
-    """Also of symbols that nobody has heard of before; of one that comes and goes unseen, nothing."""
+    """Of one that comes and goes unseen, nothing is told."""
 
     async def work(house: House) -> None:
         await house.settled()
@@ -179,8 +177,6 @@ def test_who_follows_everything_hears_what_the_feed_lost() -> None:
 
 
 def test_who_follows_everything_comes_back_to_what_came_and_went_meanwhile() -> None:
-    """By the id, as with single symbols."""
-
     async def work(house: House) -> None:
         await house.settled()
         house.publish(2, "NEW")
@@ -194,8 +190,6 @@ def test_who_follows_everything_comes_back_to_what_came_and_went_meanwhile() -> 
 
 
 def test_what_comes_beyond_the_limit_is_told_and_not_followed() -> None:
-    """Once; and what was unsubscribed from stays so."""
-
     async def work(house: House) -> None:
         await house.settled()
         subscriber = await house.follow_everything()
@@ -218,8 +212,6 @@ def test_what_comes_beyond_the_limit_is_told_and_not_followed() -> None:
 
 
 def test_who_follows_everything_of_nothing_is_not_idle() -> None:
-    """Whatever is loaded first comes; nobody is told that it follows nothing."""
-
     async def work(house: House) -> None:
         await house.settled()
         subscriber = await house.follow_everything()
@@ -234,7 +226,6 @@ def test_who_follows_everything_of_nothing_is_not_idle() -> None:
 
 
 def test_more_symbols_than_a_stream_may_follow_are_no_stream_of_all_of_them() -> None:
-    """They are not cut to those that it may."""
     with Served(stream_max_symbols=2) as served:
         problem = problem_of(served.get("/stream?symbols=*"), 422, "invalid-request", "symbols")
         assert "3 symbols are loaded; allowed: up to 2 (STREAM_MAX_SYMBOLS)" in problem.detail

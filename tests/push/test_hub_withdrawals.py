@@ -14,7 +14,7 @@ from tests.routes.serving import FakeStore
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_followers_are_told_of_older_data_once_the_newer_was_taken_back(lost: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """By a withdrawal, or because the store was emptied and warmed without it: what was decided before counts no more."""
+    """By a withdrawal, or because the store was emptied and warmed without it."""
 
     async def work(house: House) -> None:
         await house.settled()
@@ -53,7 +53,6 @@ async def _turn(count: int) -> None:
 
 
 def test_what_was_looked_up_before_a_withdrawal_is_told_to_nobody() -> None:
-    """Neither to those who follow nor to one who comes meanwhile."""
     store = Slow(SYMBOLS)
 
     async def work(house: House) -> None:

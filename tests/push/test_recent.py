@@ -18,7 +18,6 @@ def _recent() -> Recent:
 
 
 def test_what_changed_after_a_position_is_told_in_the_order_asked_for() -> None:
-    """Of the start, of any later position, of the newest; a position that was never there is not known."""
     recent = _recent()
     recent.add("1", ("C", "A"))
     recent.add("2", ("A", "Z"))
@@ -29,7 +28,6 @@ def test_what_changed_after_a_position_is_told_in_the_order_asked_for() -> None:
 
 
 def test_the_oldest_positions_are_forgotten_and_no_change_is() -> None:
-    """So many positions are kept; those that are left still know what came after them."""
     recent = _recent()
     for number in range(recent_module._POSITIONS_MAX + 5):
         recent.add(str(number), ("A",) if number else ("B",))
@@ -39,7 +37,6 @@ def test_the_oldest_positions_are_forgotten_and_no_change_is() -> None:
 
 
 def test_too_many_symbols_begin_it_anew() -> None:
-    """What came before is then not known, and never wrong."""
     recent = _recent()
     recent.add_earlier("before", ("A",))
     recent.add("1", tuple(f"S{number}" for number in range(recent_module._SYMBOLS_MAX)))
@@ -61,7 +58,6 @@ def test_a_part_of_a_change_is_known_before_its_position_is() -> None:
 
 
 def test_what_the_store_told_of_earlier_times_is_bounded_by_its_symbols_too() -> None:
-    """The oldest of it goes; what is more by itself is not known."""
     recent = _recent()
     half = {f"S{number}" for number in range(recent_module._SYMBOLS_MAX // 2)}
     for position in ("1", "2", "3"):
@@ -108,7 +104,6 @@ def test_what_is_forgotten_is_given_back_in_slices() -> None:
 
 
 def test_what_the_store_told_of_earlier_times_counts_with_all_that_came_since() -> None:
-    """For the position that it was asked of, and for so many of them."""
     recent = _recent()
     recent.add_earlier("before", {"A"})
     recent.add("1", ("B",))

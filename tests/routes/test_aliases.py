@@ -22,7 +22,6 @@ def _detail(served: Served, symbol: str) -> str:
 
 
 def test_a_request_under_another_name_gets_the_decision_of_what_is_kept() -> None:
-    """Everywhere; the answer has both names. From memory too."""
     with Served(_store(), symbol_aliases="BTC/USD=BTC-USDT") as served:
         for _ in ("l2", "l1"):
             answer = served.decide("btcusd")
@@ -33,7 +32,6 @@ def test_a_request_under_another_name_gets_the_decision_of_what_is_kept() -> Non
 
 
 def test_coins_that_stand_for_a_dollar_are_dollars_by_a_setting() -> None:
-    """Off by default."""
     store = FakeStore()
     store.put(row("BTC-USD"))
     with Served(store, stablecoins="usd") as served:
@@ -44,7 +42,6 @@ def test_coins_that_stand_for_a_dollar_are_dollars_by_a_setting() -> None:
 
 @pytest.mark.parametrize(("asked", "meant"), [("XYZ", "XYZ.UK"), ("BTC-USD", "BTC-USDT"), ("xyz.sh", "XYZ.UK")])
 def test_an_unknown_symbol_is_refused_with_what_may_have_been_meant(asked: str, meant: str) -> None:
-    """From the first refusal on, in a batch and by features too."""
     with Served(_store()) as served:
         assert _detail(served, asked).endswith(f"; did you mean {meant}?")
     with Served(_store()) as served:
@@ -56,7 +53,6 @@ def test_an_unknown_symbol_is_refused_with_what_may_have_been_meant(asked: str, 
 
 
 def test_nothing_is_suggested_where_nothing_is_near() -> None:
-    """The text is that of before."""
     with Served(_store()) as served:
         assert _detail(served, "NOPE") == "symbol NOPE is not in the loaded universe (GET /symbols lists it)"
 
@@ -73,7 +69,6 @@ class _Unlisted(FakeStore):
 
 
 def test_a_universe_that_cannot_be_read_costs_a_suggestion_and_is_not_asked_for_at_every_refusal() -> None:
-    """The refusal stands; the store is left alone for a while."""
     store = _Unlisted()
     store.put(row("XYZ.UK"))
     with Served(store) as served:

@@ -40,7 +40,6 @@ _DEEP = b"[" * 100_000
     ids=lambda body: repr(body[:30]),
 )
 def test_what_is_no_json_is_400(path: str, body: bytes, served: Served) -> None:
-    """A body that no JSON parser may accept is refused as such."""
     problem_of(served.post(path, body), 400, "bad-json")
 
 
@@ -58,7 +57,6 @@ def test_a_key_twice_is_400_naming_it(body: bytes, key: str, served: Served) -> 
 
 
 def test_a_key_twice_deep_in_a_batch_is_400(served: Served) -> None:
-    """Inside an element as well."""
     body = b'{"requests": [{"symbol": "AAPL"}, {"symbol": "AAPL", "explain": true, "explain": false}]}'
     problem_of(served.post("/decide/batch", body), 400, "bad-json", "explain")
 
@@ -99,26 +97,23 @@ def test_a_key_twice_deep_in_a_batch_is_400(served: Served) -> None:
     ],
 )
 def test_json_of_the_wrong_shape_is_422_naming_the_field(body: bytes, field: str | None, served: Served) -> None:
-    """Whatever is wrong, the problem says where."""
     problem_of(served.post("/decide", body), 422, "invalid-request", field)
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000, b"-" + b"9" * 5000, b"1" + b"0" * 400])
 def test_a_number_no_float_holds_is_a_4xx(number: bytes, served: Served) -> None:
-    """It is refused as bad JSON or as out of range, and never becomes an infinity or a 500."""
     answer = served.post("/decide", b'{"symbol": "AAPL", "price": ' + number + b"}")
     assert answer.status_code in (400, 422), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_5000_digits_after_the_point_are_a_number(served: Served) -> None:
-    """Precision is lost, not the request; with a second key the body is read twice and still is fine."""
+    """With a second key the body is read twice and still is fine."""
     answer = served.post("/decide", b'{"symbol": "AAPL", "price": 100.' + b"1" * 5000 + b"}")
     assert answer.status_code == 200, answer.text
 
 
 def test_the_detail_of_a_wrong_value_shows_it_and_the_rule(served: Served) -> None:
-    """A caller sees the value that arrived, cut short if it is long."""
     detail = problem_of(served.post("/decide", {"symbol": "AAPL", "price": -5}), 422, "invalid-request", "price").detail
     assert "price is -5" in detail
     long = served.post("/decide", {"symbol": "AAPL", "price": "x" * 10_000})
@@ -138,7 +133,6 @@ def test_the_detail_of_a_wrong_value_shows_it_and_the_rule(served: Served) -> No
     ],
 )
 def test_another_media_type_is_415_saying_what_is_allowed(path: str, media_type: str, served: Served) -> None:
-    """Only JSON in UTF-8."""
     answer = served.post(path, {"symbol": "AAPL"}, content_type=media_type)
     problem_of(answer, 415, "unsupported-media-type", "Content-Type")
     assert answer.headers["accept"] == "application/json"
@@ -146,7 +140,6 @@ def test_another_media_type_is_415_saying_what_is_allowed(path: str, media_type:
 
 @_BOTH
 def test_no_media_type_is_415(path: str, served: Served) -> None:
-    """A body of unknown kind is not guessed at."""
     answer = served.request("POST", path, content=b'{"symbol": "AAPL"}')
     problem_of(answer, 415, "unsupported-media-type", "Content-Type")
 
@@ -155,7 +148,6 @@ def test_no_media_type_is_415(path: str, served: Served) -> None:
     "media_type", ["application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"', "application/json ; x=y"]
 )
 def test_json_with_parameters_is_json(media_type: str, served: Served) -> None:
-    """What clients send in the wild is accepted."""
     assert served.post("/decide", {"symbol": "AAPL"}, content_type=media_type).status_code == 200
 
 
@@ -172,7 +164,6 @@ def test_a_body_over_the_limit_is_413_and_closes_the_connection(path: str) -> No
 
 @_BOTH
 def test_a_chunked_body_over_the_limit_is_413(path: str) -> None:
-    """Without a Content-Length it is told as soon as too much has come; the rest is not waited for."""
     with Served(max_body_bytes=256) as served:
         heard = served.asgi(http_scope(path=path), part(b"x" * 200, more=True), part(b"x" * 57, more=True))
     assert heard.status == 413
@@ -182,7 +173,6 @@ def test_a_chunked_body_over_the_limit_is_413(path: str) -> None:
 
 @_BOTH
 def test_a_body_that_does_not_come_is_408(path: str) -> None:
-    """An upload that stops half way does not hold the request for ever."""
     with Served(body_timeout_s=0.05) as served:
         heard = served.asgi(http_scope(path=path), part(b'{"sym', more=True))
     assert heard.status == 408
@@ -211,7 +201,6 @@ def test_a_client_that_leaves_half_way_is_counted_as_400(path: str, served: Serv
 def test_requests_that_proxies_read_differently_are_400(
     path: str, headers: list[tuple[bytes, bytes]], field: str, served: Served
 ) -> None:
-    """No Host, two Hosts, two framings of one body."""
     heard = served.asgi(http_scope(path=path, headers=[*headers, (b"content-type", b"application/json")]), part(b"{}"))
     assert (heard.status, heard.problem.type, heard.problem.field) == (400, "urn:decide:problem:bad-request", field)
 
@@ -231,7 +220,6 @@ def test_a_content_length_that_is_no_number_is_400(path: str, served: Served) ->
 
 
 def test_a_content_length_of_nothing_is_an_empty_body(served: Served) -> None:
-    """It is answered without waiting for a body."""
     headers = [(b"host", b"x"), (b"content-type", b"application/json"), (b"content-length", b"0")]
     heard = served.asgi(http_scope(headers=headers))
     assert (heard.status, heard.problem.type) == (400, "urn:decide:problem:bad-json")
@@ -240,7 +228,6 @@ def test_a_content_length_of_nothing_is_an_empty_body(served: Served) -> None:
 @pytest.mark.parametrize("path", ["/decid", "/decide/", "//decide", "/Decide", "/decide/x", "/features", "/favicon.ico"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_not_there_is_404(method: str, path: str, served: Served) -> None:
-    """No redirects, no guesses."""
     scope = http_scope(method, path)
     heard = served.asgi(scope, part(b"{}"))
     assert (heard.status, heard.problem.type) == (404, "urn:decide:problem:not-found")
@@ -248,7 +235,6 @@ def test_what_is_not_there_is_404(method: str, path: str, served: Served) -> Non
 
 
 def test_a_long_path_is_not_sent_back_whole(served: Served) -> None:
-    """An error is never as large as its cause."""
     assert len(served.asgi(http_scope("GET", "/" + "a" * 50_000)).body) < 500
 
 
@@ -261,21 +247,18 @@ def test_a_long_path_is_not_sent_back_whole(served: Served) -> None:
     ],
 )
 def test_a_wrong_method_is_405_with_allow(method: str, path: str, allow: set[str], served: Served) -> None:
-    """Allow names what the route does take."""
     answer = served.request(method, path)
     problem_of(answer, 405, "method-not-allowed")
     assert set(answer.headers["allow"].split(", ")) == allow
 
 
 def test_head_of_a_post_route_is_405(served: Served) -> None:
-    """Without a body, as every answer to HEAD."""
     answer = served.request("HEAD", "/decide")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("path", _GETS)
 def test_head_is_answered_as_get(path: str, served: Served) -> None:
-    """For those who only look whether it is there."""
     head, get = served.request("HEAD", path), served.get(path)
     assert head.status_code == get.status_code == 200
     assert head.headers["content-type"] == get.headers["content-type"]
@@ -307,7 +290,6 @@ def _broken(path: str) -> tuple[Served, httpx.Response]:
 
 @pytest.mark.parametrize("path", ["/decide", "/decide/batch", "/features/AAPL", "/symbols"])
 def test_a_fault_nobody_foresaw_is_a_500_and_the_server_goes_on(path: str) -> None:
-    """The caller learns that it was our fault and nothing else; the log has the error under the request id."""
     served, answer = _broken(path)
     with served:
         problem = problem_of(answer, 500, "internal")

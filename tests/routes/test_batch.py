@@ -20,7 +20,6 @@ def _item_problem(item: BatchItem, slug: str, field: str, status: int) -> None:
 
 
 def test_answers_come_in_the_order_asked_with_repeats(served: Served) -> None:
-    """One element for each asked, wherever it was found."""
     served.decide("MSFT")
     answer = _post(served, {"symbols": ["IBM", "MSFT", "AAPL", "ibm"]})
     assert [each.symbol for each in answer.answers] == ["IBM", "MSFT", "AAPL", "IBM"]
@@ -30,7 +29,6 @@ def test_answers_come_in_the_order_asked_with_repeats(served: Served) -> None:
 
 
 def test_a_batch_decides_as_single_requests_do(served: Served) -> None:
-    """The same question has the same answer, asked alone or with others."""
     single = served.decide("AAPL", price=104.0, explain=True)
     item = _post(served, {"requests": [{"symbol": "AAPL", "price": 104.0, "explain": True}]}).answers[0]
     assert item.decision is not None
@@ -39,7 +37,6 @@ def test_a_batch_decides_as_single_requests_do(served: Served) -> None:
 
 
 def test_misses_of_one_batch_are_one_read(served: Served) -> None:
-    """L2 is asked once for all that L1 does not have, each symbol once."""
     served.decide("AAPL")
     served.store.reads.clear()
     _post(served, {"symbols": ["IBM", "AAPL", "MSFT", "IBM"]})
@@ -47,7 +44,6 @@ def test_misses_of_one_batch_are_one_read(served: Served) -> None:
 
 
 def test_a_wrong_symbol_is_a_problem_in_its_place_only(served: Served) -> None:
-    """Partial results: the others have their decisions, and each problem names where in the body it lies."""
     answer = _post(served, {"symbols": ["AAPL", "NOPE", "b@d", "IBM"]})
     assert (answer.decided, answer.failed) == (2, 2)
     _item_problem(answer.answers[1], "unknown-symbol", "symbols[1]", 404)
@@ -56,21 +52,18 @@ def test_a_wrong_symbol_is_a_problem_in_its_place_only(served: Served) -> None:
 
 
 def test_a_problem_in_requests_names_the_request_it_lies_in(served: Served) -> None:
-    """The same for the other form."""
     answer = _post(served, {"requests": [{"symbol": "AAPL"}, {"symbol": "no!"}, {"symbol": "NOPE"}]})
     _item_problem(answer.answers[1], "invalid-request", "requests[1].symbol", 422)
     _item_problem(answer.answers[2], "unknown-symbol", "requests[2].symbol", 404)
 
 
 def test_problems_of_items_carry_the_request_id(served: Served) -> None:
-    """A caller can quote one id for the whole batch."""
     answer = served.post("/decide/batch", {"symbols": ["NOPE"]}, x_request_id="batch-7")
     assert answer.json()["answers"][0]["problem"]["request_id"] == "batch-7"
     assert answer.headers["x-request-id"] == "batch-7"
 
 
 def test_options_of_the_symbols_form_hold_for_all(served: Served) -> None:
-    """max_age_s and explain are applied to each symbol."""
     served.clock.now += 10.0
     answer = _post(served, {"symbols": ["AAPL", "IBM"], "max_age_s": 5, "explain": True})
     for each in answer.answers:
@@ -80,7 +73,6 @@ def test_options_of_the_symbols_form_hold_for_all(served: Served) -> None:
 
 
 def test_each_of_requests_has_its_own_options(served: Served) -> None:
-    """A live price and explain of one leave the others alone."""
     answer = _post(served, {"requests": [{"symbol": "AAPL"}, {"symbol": "AAPL", "price": 50.0, "explain": True}]})
     plain, priced = (each.decision for each in answer.answers)
     assert plain is not None
@@ -131,18 +123,15 @@ def test_a_large_batch_is_answered_whole_and_in_order() -> None:
     ],
 )
 def test_a_batch_of_the_wrong_shape_is_422_naming_the_field(body: object, field: str | None) -> None:
-    """Both forms at once, neither, too many, none, or a wrong element: one problem that says where."""
     with Served(batch_max=5) as served:
         problem_of(served.post("/decide/batch", body), 422, "invalid-request", field)
 
 
 def test_as_many_as_allowed_are_answered() -> None:
-    """The limit itself is allowed."""
     with Served(batch_max=5) as served:
         assert _post(served, {"symbols": ["AAPL"] * 5}).decided == 5
 
 
 def test_server_timing_says_what_the_body_says(served: Served) -> None:
-    """Header and body agree."""
     answer = served.post("/decide/batch", {"symbols": ["AAPL"]})
     assert answer.headers["server-timing"] == f"decide;dur={answer.json()['latency_ms']:.3f}"

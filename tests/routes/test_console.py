@@ -48,7 +48,6 @@ def _contrast(one: str, other: str) -> float:
 
 
 def test_the_page_and_its_files_have_their_types_and_every_header(served: Served) -> None:
-    """All of the folder, each with the policy that lets nothing inline and nothing foreign in."""
     assert {path.name for path in _FOLDER.iterdir()} == _TYPES.keys()
     for path, name in [("/", "index.html"), *((f"/console/{name}", name) for name in _TYPES)]:
         answer = served.get(path)
@@ -65,7 +64,6 @@ def test_the_page_and_its_files_have_their_types_and_every_header(served: Served
 
 
 def test_a_file_that_has_not_changed_is_not_sent_again(served: Served) -> None:
-    """By its ETag, also weak or among others; another one gets the file."""
     tag = served.get("/").headers["etag"]
     for sent in (tag, f"W/{tag}", f'"other", {tag}'):
         answer = served.get("/", if_none_match=sent)
@@ -81,7 +79,6 @@ def test_nothing_but_its_own_files_is_served(path: str, served: Served) -> None:
 
 
 def test_without_pages_there_is_no_console() -> None:
-    """The API is there all the same, also what the page asks."""
     with Served(FakeStore(), pages="off") as served:
         problem_of(served.get("/"), 404, "not-found")
         problem_of(served.get("/console/console.js"), 404, "not-found")
@@ -111,7 +108,6 @@ class _Page(HTMLParser):
 
 
 def test_the_page_has_nothing_inline_and_refers_to_files_that_are_there(served: Served) -> None:
-    """No script, no style, no handler in it; each address is of this server."""
     page = _Page()
     page.feed(_read("index.html"))
     assert page.inline == []
@@ -151,6 +147,5 @@ def test_text_can_be_read_on_its_ground(scheme: int) -> None:
 
 
 def test_a_caller_of_two_colours_alone_is_told_the_action_by_word_and_shape() -> None:
-    """Each action has a shape of its own beside its name."""
     shapes = re.findall(r'(buy|sell|hold): "(.)"', _read("result.js"))
     assert len({shape for _, shape in shapes}) == len(shapes) == 3

@@ -24,7 +24,6 @@ _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 
 def test_the_answer_has_exactly_the_members_of_the_contract(served: Served) -> None:
-    """Names, nesting and order are those the design shows; a client may rely on them."""
     answer = served.post("/decide", {"symbol": "AAPL"}).json()
     assert list(answer) == [
         *("id", "symbol", "requested", "action", "score", "confidence", "target_weight", "as_of", "expires_at"),
@@ -39,7 +38,6 @@ def test_the_answer_has_exactly_the_members_of_the_contract(served: Served) -> N
 
 
 def test_the_values_of_an_answer_are_those_of_the_data(served: Served) -> None:
-    """Times, counts, ages and the run come from the records that were published."""
     served.clock.now += 12.0
     answer = served.decide()
     assert answer.symbol == "AAPL"
@@ -58,7 +56,6 @@ def test_the_values_of_an_answer_are_those_of_the_data(served: Served) -> None:
 
 
 def test_each_decision_has_a_uuid7_of_its_own_in_the_order_of_time(served: Served) -> None:
-    """Ids can be told apart and sorted."""
     ids = [served.decide().id for _ in range(20)]
     assert all(_UUID7.fullmatch(each) for each in ids)
     assert all(uuid.UUID(each).version == 7 for each in ids)
@@ -66,7 +63,6 @@ def test_each_decision_has_a_uuid7_of_its_own_in_the_order_of_time(served: Serve
 
 
 def test_the_first_answer_comes_from_l2_and_the_second_from_l1(served: Served) -> None:
-    """The answer says which tier served it and for how long that tier has had it."""
     first = served.decide()
     served.clock.now += 1.5
     second = served.decide()
@@ -82,14 +78,12 @@ def test_cache_status_names_the_tiers_from_the_origin_on(served: Served) -> None
 
 
 def test_server_timing_says_the_same_as_the_body(served: Served) -> None:
-    """A browser's tools and the body agree on how long it took."""
     answer = served.post("/decide", {"symbol": "AAPL"})
     latency_ms = decoded(answer, DecideResponse).latency_ms
     assert answer.headers["server-timing"] == f"decide;dur={latency_ms:.3f}"
 
 
 def test_case_does_not_matter_and_the_answer_has_the_universe_s_spelling(served: Served) -> None:
-    """The symbols aapl and AAPL are one symbol, in one cache entry."""
     upper, lower = served.decide("AAPL"), served.decide("aapl")
     assert lower.symbol == "AAPL"
     assert lower.score == upper.score
@@ -105,14 +99,12 @@ def test_a_letter_whose_capital_is_ascii_is_not_another_spelling(served: Served)
 
 
 def test_without_explain_there_are_no_contributions_and_no_views(served: Served) -> None:
-    """The short answer stays short."""
     answer = served.post("/decide", {"symbol": "AAPL", "explain": False}).json()
     assert "contributions" not in answer
     assert "views" not in answer
 
 
 def test_explain_shows_contributions_that_sum_to_the_unsquashed_score(served: Served) -> None:
-    """The parts of a decision add up to it."""
     answer = served.decide(explain=True)
     assert isinstance(answer.contributions, dict)
     assert set(answer.contributions) == {"agents", "trend", "momentum", "rsi", "macd", "range_position"}
@@ -120,7 +112,6 @@ def test_explain_shows_contributions_that_sum_to_the_unsquashed_score(served: Se
 
 
 def test_explain_shows_a_summary_that_no_decision_counts(served: Served) -> None:
-    """What a manager made of the others is there to read, and changes nothing else."""
     manager = AgentView("manager", "summary", -1.0, 1.0, AS_OF_MS)
     for symbol, views in (("AAPL", (agent_view("a", 0.5),)), ("IBM", (agent_view("a", 0.5), manager))):
         served.store.put(replaced(row(symbol), agents=encode(agent_record(symbol, views=views))))
@@ -132,7 +123,6 @@ def test_explain_shows_a_summary_that_no_decision_counts(served: Served) -> None
 
 
 def test_explain_shows_each_agent_s_word_with_a_bounded_excerpt(served: Served) -> None:
-    """Views, abstentions and reasoning can be read; whoever wrote the record, the excerpt is bounded."""
     long = AgentView("talker", "view", 0.5, 0.5, AS_OF_MS, "m", "x" * 5000)
     served.store.put(replaced(row("AAPL"), agents=encode(agent_record("AAPL", views=(long, agent_view("quiet", None))))))
     answer = served.decide(explain=True)
@@ -146,7 +136,6 @@ def test_explain_shows_each_agent_s_word_with_a_bounded_excerpt(served: Served) 
 
 
 def test_a_live_price_changes_the_decision_and_is_not_remembered(served: Served) -> None:
-    """The price indicators follow the live price, for that one answer."""
     before = served.decide()
     crashed = served.decide(price=50.0)
     after = served.decide()
@@ -161,9 +150,7 @@ def test_the_last_close_given_as_live_price_is_another_bar(served: Served) -> No
 
 @given(price=st.floats(min_value=5e-324, max_value=1e12, allow_nan=False))
 def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
-    """From the least to the greatest allowed price, every number of the answer is finite and in its range. With no bound on it,
-    that is; by default neither end is believed.
-    """
+    """With no bound on it; by default neither end is believed."""
     with Served(live_price_outside="accept") as served:
         answer = served.decide(price=price, explain=True)
     assert -1.0 <= answer.score <= 1.0
@@ -175,7 +162,7 @@ def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
 
 @pytest.mark.parametrize("price", [0.0035, 3.5e6])
 def test_a_live_price_that_is_not_believed_is_refused_with_what_is(price: float, served: Served) -> None:
-    """A slip of a unit or a symbol would sell or buy: the last close, 100, says what the price may be. From L1 and from L2."""
+    """A slip of a unit or a symbol would sell or buy."""
     for _ in ("l2", "l1"):
         problem = msgspec.json.decode(served.post("/decide", {"symbol": "AAPL", "price": price}).content, type=ProblemBody)
         assert problem.status == 422
@@ -187,7 +174,6 @@ def test_a_live_price_that_is_not_believed_is_refused_with_what_is(price: float,
 
 
 def test_a_batch_names_the_price_that_is_not_believed_and_answers_the_others(served: Served) -> None:
-    """Whether the symbol is in memory or not."""
     asked = [{"symbol": "AAPL"}, {"symbol": "AAPL", "price": 3.5e9}, {"symbol": "AAPL", "price": 104.0}]
     for _ in ("l2", "l1"):
         right, wrong, live = decoded(served.post("/decide/batch", {"requests": asked}), BatchResponse).answers
@@ -198,7 +184,6 @@ def test_a_batch_names_the_price_that_is_not_believed_and_answers_the_others(ser
 
 
 def test_by_a_setting_a_live_price_that_is_not_believed_is_ignored_and_the_answer_says_so() -> None:
-    """The decision is that of the last close; a price that is believed is used, and nothing is said."""
     with Served(live_price_outside="ignore") as served:
         answer, plain, near = served.decide(price=3.5), served.decide(), served.decide(price=104.0)
     assert answer.inputs.price.live_price_ignored == (
@@ -221,7 +206,6 @@ def test_a_live_price_without_bars_to_carry_on_is_ignored_and_the_answer_says_so
 
 
 def test_inputs_older_than_max_age_count_as_missing(served: Served) -> None:
-    """The caller's own limit on age wins over the server's; nothing is left but neutral."""
     served.clock.now += 100.0
     answer = served.decide(max_age_s=99.0)
     assert (answer.inputs.price.status, answer.inputs.agents.status) == ("missing", "missing")
@@ -232,13 +216,12 @@ def test_inputs_older_than_max_age_count_as_missing(served: Served) -> None:
 
 
 def test_null_options_are_the_same_as_none_given(served: Served) -> None:
-    """A client may send every member."""
     answer = served.decide(price=None, max_age_s=None, deadline_ms=None)
     assert answer.score == served.decide().score
 
 
 def test_an_unknown_symbol_is_404_and_remembered_for_a_while(served: Served) -> None:
-    """Outside the universe there is no decision, and a scan over made-up symbols does not reach L2 each time."""
+    """A scan over made-up symbols does not reach L2 each time."""
     for _ in range(3):
         answer = served.post("/decide", {"symbol": "NOPE"})
         assert answer.status_code == 404
@@ -248,13 +231,11 @@ def test_an_unknown_symbol_is_404_and_remembered_for_a_while(served: Served) -> 
 
 
 def test_query_parameters_do_not_change_the_route(served: Served) -> None:
-    """A cache-busting parameter is nobody's business."""
     assert decoded(served.post("/decide?x=1", {"symbol": "AAPL"}), DecideResponse).symbol == "AAPL"
 
 
 @pytest.mark.parametrize("spelling", ["BTC-USDT", "btcusdt", "BTC/USDT", "Btc_Usdt"])
 def test_any_spelling_of_a_symbol_is_answered_and_both_are_told(spelling: str) -> None:
-    """The answer names the canonical symbol and what was asked for, from either tier and in a batch."""
     with Served(FakeStore(["BTC-USDT"])) as served:
         for _ in range(2):
             answer = decoded(served.post("/decide", {"symbol": spelling}), DecideResponse)

@@ -10,7 +10,6 @@ from tests.routes.serving import FakeStore, Served, decoded, down
 
 
 def test_without_l1_and_l2_the_answer_is_a_neutral_hold(served: Served) -> None:
-    """Nothing can be read: 200 with a hold that says why, and no input claims to be missing."""
     served.store.fault = down()
     answer = served.decide()
     assert (answer.action, answer.score, answer.confidence, answer.target_weight) == ("hold", 0.0, 0.0, 0.0)
@@ -20,7 +19,6 @@ def test_without_l1_and_l2_the_answer_is_a_neutral_hold(served: Served) -> None:
 
 
 def test_an_unreachable_l2_shows_in_cache_status(served: Served) -> None:
-    """The header tells an answer without any tier from one of a stale L1."""
     served.store.fault = down()
     none = served.post("/decide", {"symbol": "IBM"})
     assert none.headers["cache-status"] == "decide-l2; fwd=miss; detail=unreachable, decide-l1; fwd=miss"
@@ -33,7 +31,6 @@ def test_an_unreachable_l2_shows_in_cache_status(served: Served) -> None:
 
 
 def test_an_error_is_not_remembered_as_unknown(served: Served) -> None:
-    """When L2 is back, the next request has its decision."""
     served.store.fault = down()
     served.decide()
     served.store.fault = None
@@ -42,7 +39,6 @@ def test_an_error_is_not_remembered_as_unknown(served: Served) -> None:
 
 
 def test_a_stale_l1_entry_answers_while_l2_fails_and_is_marked(served: Served) -> None:
-    """After its TTL an entry still gives the same decision, with both inputs stale and the reason."""
     fresh = served.decide()
     served.clock.now += 61.0
     served.store.fault = down()
@@ -56,7 +52,6 @@ def test_a_stale_l1_entry_answers_while_l2_fails_and_is_marked(served: Served) -
 
 
 def test_a_stale_entry_past_its_last_deadline_is_not_served() -> None:
-    """Stale has an end: then the answer is neutral."""
     with Served(l1_stale_s=10.0) as served:
         served.decide()
         served.clock.now += 71.0
@@ -82,7 +77,6 @@ def test_a_hanging_l2_is_waited_for_no_longer_than_the_setting() -> None:
 
 
 def test_a_hanging_l2_with_a_stale_entry_gives_the_entry() -> None:
-    """The deadline ends in the best that is there."""
     with Served(l2_timeout_ms=60_000.0) as served:
         served.decide()
         served.clock.now += 61.0
@@ -92,7 +86,6 @@ def test_a_hanging_l2_with_a_stale_entry_gives_the_entry() -> None:
 
 
 def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
-    """The bound on loads under way refuses further ones at once, and says so."""
     with Served(l2_timeout_ms=20.0, l2_max_pending=1) as served:
         served.store.hangs = True
         assert served.decide("AAPL").fallback.reason == "price_l2_timeout"
@@ -100,7 +93,6 @@ def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
 
 
 def test_a_record_of_another_schema_is_missing_and_not_misread(served: Served) -> None:
-    """A record with another fingerprint counts as not there; the agents decide alone."""
     old = msgspec.structs.replace(price_record("AAPL"), schema="0" * 16)
     served.store.put(replaced(row("AAPL"), price=encode(old)))
     answer = served.decide()
@@ -109,7 +101,6 @@ def test_a_record_of_another_schema_is_missing_and_not_misread(served: Served) -
 
 
 def test_a_corrupt_record_is_an_error_and_the_other_input_decides(served: Served) -> None:
-    """Bytes that are no record leave what is left to decide."""
     served.store.put(replaced(row("AAPL"), agents=b"\xc1garbage"))
     answer = served.decide()
     assert answer.inputs.agents.status == "error"
@@ -117,7 +108,6 @@ def test_a_corrupt_record_is_an_error_and_the_other_input_decides(served: Served
 
 
 def test_a_record_spoilt_after_it_was_read_leaves_the_earlier_one_to_decide(served: Served) -> None:
-    """The decision is the same as before, and says that its price input is not the newest, and why."""
     before = served.decide()
     served.store.put(replaced(row("AAPL"), price=b"\xc1garbage"))
     served.clock.now += 61.0
@@ -128,7 +118,6 @@ def test_a_record_spoilt_after_it_was_read_leaves_the_earlier_one_to_decide(serv
 
 
 def test_hold_abstention_failure_and_absence_stay_distinct(served: Served) -> None:
-    """A caller can tell an agent that said nothing from one that broke and from none at all."""
     abstained = encode(agent_record("AAPL", views=(agent_view("a", None),)))
     failed = encode(agent_record("IBM", views=(failed_view("a"), agent_view("b", None))))
     served.store.put(replaced(row("AAPL"), agents=abstained))
@@ -150,7 +139,6 @@ def test_hold_abstention_failure_and_absence_stay_distinct(served: Served) -> No
 
 
 def test_old_data_is_stale_and_then_missing(served: Served) -> None:
-    """Past its age a price is stale, far past it no longer used."""
     served.clock.now += 345_601.0
     assert served.decide().fallback.reason == "price_stale"
     served.clock.now += 2_592_000.0
@@ -159,7 +147,6 @@ def test_old_data_is_stale_and_then_missing(served: Served) -> None:
 
 
 def test_a_batch_falls_back_each_for_itself() -> None:
-    """In one batch what L1 has is a decision and what L2 cannot give is neutral."""
     store = FakeStore()
     with Served(store) as served:
         served.decide("AAPL")
@@ -170,7 +157,6 @@ def test_a_batch_falls_back_each_for_itself() -> None:
 
 
 def test_fallbacks_are_always_logged_with_level_and_reason() -> None:
-    """Sampling is for successes; a fallback has its line, with the request id of the response."""
     with Served(log_sample_every=1_000_000) as served:
         served.decide()
         served.store.fault = down()
@@ -183,7 +169,6 @@ def test_fallbacks_are_always_logged_with_level_and_reason() -> None:
 
 
 def test_the_replay_clock_runs_on_from_the_newest_data(served: Served) -> None:
-    """The domain clock stands at the last close when data is seen and goes on with the monotonic clock."""
     assert served.parts.now_ms() == AS_OF_MS
     served.clock.now += 2.0
     assert served.parts.now_ms() == AS_OF_MS + 2000

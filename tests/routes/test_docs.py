@@ -21,7 +21,6 @@ _TYPES = {
 
 @pytest.mark.parametrize("path", _TYPES)
 def test_the_page_and_its_files_have_their_types_and_are_asked_for_again_cheaply(served: Served, path: str) -> None:
-    """Each with an ETag; who has it gets 304 and no body."""
     answer = served.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, _TYPES[path])
     assert answer.headers["cache-control"] == "no-cache"
@@ -33,7 +32,6 @@ def test_the_page_and_its_files_have_their_types_and_are_asked_for_again_cheaply
 
 
 def test_the_page_loads_exactly_what_is_served_with_it_and_runs_nothing_inline(served: Served) -> None:
-    """Its policy allows this server alone, and so no inline script or style."""
     answer = served.get("/docs")
     loaded = set(re.findall(r'(?:src|href)="([^"]+)"', answer.text))
     assert loaded == {path[1:] for path in _TYPES if path != "/docs"} | {"openapi.json"}
@@ -44,7 +42,6 @@ def test_the_page_loads_exactly_what_is_served_with_it_and_runs_nothing_inline(s
 
 
 def test_redoc_leads_to_the_page_also_behind_a_path_prefix(served: Served) -> None:
-    """By a relative address, and to anybody, as the page itself."""
     answer = served.get("/redoc")
     assert (answer.status_code, answer.headers["location"]) == (307, "docs")
     with Served(pages="off") as without:
@@ -52,7 +49,6 @@ def test_redoc_leads_to_the_page_also_behind_a_path_prefix(served: Served) -> No
 
 
 def test_nothing_else_that_is_kept_beside_the_files_is_served(served: Served) -> None:
-    """Swagger UI's licence and version stay where they are."""
     kept = ROOT / "app" / "docs" / "swagger-ui"
     assert served.get("/docs/swagger-ui.css").content == kept.joinpath("swagger-ui.css").read_bytes()
     assert kept.joinpath("LICENSE").is_file()
@@ -61,7 +57,6 @@ def test_nothing_else_that_is_kept_beside_the_files_is_served(served: Served) ->
 
 
 def test_an_install_of_the_package_brings_no_other_framework() -> None:
-    """Whatever resolves what it requires: there is no other framework's package among it, nor a rule that leaves one out."""
     project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))
     assert "override-dependencies" not in project["tool"].get("uv", {})
     locked = ROOT.joinpath("requirements.lock").read_text(encoding="utf-8")

@@ -17,7 +17,6 @@ def _features(served: Served, symbol: str = "AAPL") -> dict[str, float | None]:
 
 
 def test_the_vector_has_the_names_of_the_schema_and_the_published_values(served: Served) -> None:
-    """Price features are those of the record; the state behind them is nobody's business."""
     answer = decoded(served.get("/features/aapl"), FeaturesResponse)
     assert answer.symbol == "AAPL"
     assert answer.schema == SCHEMA
@@ -37,7 +36,6 @@ def test_agents_features_are_the_summary_a_decision_uses(served: Served) -> None
 
 
 def test_a_missing_record_gives_nulls_and_a_status(served: Served) -> None:
-    """What is not there is null, and the status says that it is missing."""
     served.store.put(replaced(row("AAPL"), agents=None))
     served.store.put(replaced(row("IBM"), price=None))
     without_agents = decoded(served.get("/features/AAPL"), FeaturesResponse)
@@ -51,14 +49,12 @@ def test_a_missing_record_gives_nulls_and_a_status(served: Served) -> None:
 
 
 def test_features_say_which_tier_they_came_from(served: Served) -> None:
-    """Body and header, as a decision does."""
     first, second = served.get("/features/AAPL"), served.get("/features/AAPL")
     assert [decoded(each, FeaturesResponse).cache.tier for each in (first, second)] == ["l2", "l1"]
     assert second.headers["cache-status"] == "decide-l1; hit"
 
 
 def test_features_of_an_unreachable_store_are_null_with_an_error(served: Served) -> None:
-    """200, as a decision: the inputs' status says that they could not be read."""
     served.store.fault = down()
     answer = decoded(served.get("/features/AAPL"), FeaturesResponse)
     assert (answer.inputs.price.status, answer.cache.tier) == ("error", "none")
@@ -69,13 +65,11 @@ def test_features_of_an_unreachable_store_are_null_with_an_error(served: Served)
     ("path", "status"), [("NOPE", 404), ("a%20b", 422), ("%00", 422), ("A" * 33, 422), ("%FF", 422), ("", 422)]
 )
 def test_features_of_what_is_no_symbol_are_a_problem(path: str, status: int, served: Served) -> None:
-    """404 for a symbol outside the universe, 422 for what cannot be one."""
     slug = "unknown-symbol" if status == 404 else "invalid-request"
     problem_of(served.get(f"/features/{path}"), status, slug, "symbol")
 
 
 def test_symbols_with_a_slash_have_features() -> None:
-    """A pair in another spelling, such as BTC/USD, is one path parameter, encoded or not; both spellings are in the answer."""
     with Served(FakeStore(["BTC-USD"])) as served:
         for path, requested in (("BTC/USD", "BTC/USD"), ("btc%2Fusd", "btc/usd"), ("BTC-USD", "BTC-USD")):
             answer = decoded(served.get(f"/features/{path}"), FeaturesResponse)
@@ -83,14 +77,12 @@ def test_symbols_with_a_slash_have_features() -> None:
 
 
 def test_symbols_lists_the_universe_in_order(served: Served) -> None:
-    """All of it fits one page here, so there is no next."""
     answer = decoded(served.get("/symbols"), SymbolsResponse)
     assert answer.symbols == ("AAPL", "IBM", "MSFT")
     assert (answer.total, answer.next_after, answer.run) == (3, None, "run-1")
 
 
 def test_pages_joined_are_the_universe_once() -> None:
-    """Following next_after from page to page brings every symbol exactly once."""
     with Served(FakeStore(_MANY)) as served:
         seen: list[str] = []
         after, pages = "", 0
@@ -107,7 +99,6 @@ def test_pages_joined_are_the_universe_once() -> None:
 
 
 def test_a_page_has_1000_symbols_unless_told() -> None:
-    """The default bounds the answer; the last page that is exactly full has no next."""
     with Served(FakeStore(_MANY)) as served:
         assert len(decoded(served.get("/symbols"), SymbolsResponse).symbols) == 1000
         last = decoded(served.get("/symbols?limit=500&after=S1999"), SymbolsResponse)
@@ -117,7 +108,6 @@ def test_a_page_has_1000_symbols_unless_told() -> None:
 
 @pytest.mark.parametrize("limit", ["0", "-1", "10001", "1.5", "x", "", "999999999999", "%D9%A1", "+5", "1_0"])
 def test_a_wrong_limit_is_422(limit: str, served: Served) -> None:
-    """The bounds of a page are said, not silently applied."""
     assert "1 to 10000" in problem_of(served.get(f"/symbols?limit={limit}"), 422, "invalid-request", "limit").detail
 
 
@@ -135,7 +125,6 @@ def test_symbols_of_an_unreachable_store_are_503_with_retry_after(served: Served
 
 
 def test_symbols_before_the_first_run_are_none() -> None:
-    """An empty universe is an answer."""
     with Served(FakeStore([])) as served:
         answer = decoded(served.get("/symbols"), SymbolsResponse)
     assert (answer.symbols, answer.total, answer.next_after, answer.run) == ((), 0, None, None)

@@ -13,7 +13,6 @@ from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
 
 
 def test_the_history_is_that_of_the_store_in_the_order_of_time(served: Served) -> None:
-    """Times as text, closes untouched, and the run that wrote them."""
     answer = decoded(served.get("/history/aapl"), HistoryResponse)
     record = history_record("AAPL")
     assert (answer.symbol, answer.requested, answer.interval_s, answer.run) == ("AAPL", "aapl", 86_400, "run-1")
@@ -24,7 +23,6 @@ def test_the_history_is_that_of_the_store_in_the_order_of_time(served: Served) -
 
 
 def test_a_pair_is_one_path_parameter() -> None:
-    """With its slash, encoded or not, as for features."""
     with Served(FakeStore(["BTC-USD"])) as served:
         for path in ("BTC/USD", "btc%2Fusd", "BTC-USD"):
             assert decoded(served.get(f"/history/{path}"), HistoryResponse).symbol == "BTC-USD"
@@ -32,7 +30,6 @@ def test_a_pair_is_one_path_parameter() -> None:
 
 @pytest.mark.parametrize(("path", "status"), [("NOPE", 404), ("a%20b", 422), ("A" * 33, 422), ("", 422)])
 def test_a_history_of_what_is_no_symbol_is_a_problem(path: str, status: int, served: Served) -> None:
-    """404 for a symbol outside the universe, 422 for what cannot be one."""
     slug = "unknown-symbol" if status == 404 else "invalid-request"
     problem_of(served.get(f"/history/{path}"), status, slug, "symbol")
 
@@ -53,14 +50,12 @@ def test_a_loaded_symbol_without_a_history_is_told_from_an_unknown_one(served: S
     ],
 )
 def test_a_history_that_cannot_be_read_is_missing_and_counted(raw: bytes, reason: str, served: Served) -> None:
-    """Another layout is never misread; decisions do not look at it."""
     served.store.histories["AAPL"] = raw
     assert reason in problem_of(served.get("/history/AAPL"), 404, "history-missing", "symbol").detail
     assert f'decide_records_rejected_total{{reason="{reason}"}} 1.0' in served.get("/metrics").text
 
 
 def test_an_unreachable_store_is_503_with_retry_after(served: Served) -> None:
-    """Also where only the second look, whether the symbol is known, fails."""
     del served.store.histories["AAPL"]
     served.store.fault = down()
     for symbol in ("IBM", "AAPL"):
@@ -93,7 +88,6 @@ def test_histories_are_not_waited_for_beyond_the_limit_of_work(served: Served) -
 
 
 def test_a_store_that_hangs_is_not_waited_for_without_end(served: Served) -> None:
-    """503 after two seconds."""
     served.store.put(row("AAPL"))
     served.store.hangs = True
     problem_of(served.get("/history/AAPL"), 503, "store-unavailable")

@@ -60,7 +60,6 @@ def test_a_decision_is_stale_if_the_lease_ended_while_its_body_came() -> None:
 
 
 def test_a_batch_is_stale_if_the_lease_ended_while_its_body_came() -> None:
-    """All of it."""
     with _hung() as served:
 
         async def six_seconds() -> None:
@@ -87,7 +86,6 @@ def test_a_batch_is_stale_if_the_lease_ended_while_it_waited_for_l2() -> None:
 
 @pytest.mark.parametrize(("path", "body"), [("/decide", {"symbol": "AAPL"}), ("/decide/batch", {"symbols": ["AAPL"]})])
 def test_a_key_that_is_revoked_while_the_body_comes_gets_no_answer(path: str, body: object) -> None:
-    """401, as for whoever asks now."""
     keys = FakeKeys()
     key = keys.make("decide")
     with Served(keys=keys, access="keys", api_key_secret=SECRET) as served:

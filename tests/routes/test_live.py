@@ -106,7 +106,6 @@ async def _settle() -> None:
 
 
 def test_the_first_event_comes_at_once_and_the_next_a_second_later(served: Served) -> None:
-    """With no window yet there are no percentiles; what was counted before is in the rate since the start."""
     for symbol in ("AAPL", "AAPL", "AAPL", "IBM"):
         served.decide(symbol)
 
@@ -134,8 +133,6 @@ def test_the_first_event_comes_at_once_and_the_next_a_second_later(served: Serve
 
 
 def test_the_window_is_ten_seconds(served: Served) -> None:
-    """What happened before it is forgotten but in the rate since the start."""
-
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         client = Client(route)
         await _settle()
@@ -153,8 +150,6 @@ def test_the_window_is_ten_seconds(served: Served) -> None:
 
 
 def test_numbers_are_computed_once_for_all_and_only_while_somebody_looks(served: Served) -> None:
-    """All clients are sent the very same bytes; without any the clock is not looked at."""
-
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         clients = [Client(route) for _ in range(5)]
         await _settle()
@@ -181,8 +176,6 @@ def test_numbers_are_computed_once_for_all_and_only_while_somebody_looks(served:
 
 
 def test_a_slow_client_skips_events_and_holds_up_nobody(served: Served) -> None:
-    """When it takes its next one it is the newest; nothing was kept for it."""
-
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         slow, quick = Client(route), Client(route)
         await _settle()
@@ -202,8 +195,6 @@ def test_a_slow_client_skips_events_and_holds_up_nobody(served: Served) -> None:
 
 
 def test_more_clients_than_there_may_be_get_503_and_a_place_that_is_left_is_free(served: Served) -> None:
-    """With Retry-After; those who are there are served on."""
-
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         clients = [Client(route) for _ in range(MAX_CLIENTS)]
         await _settle()
@@ -224,8 +215,6 @@ def test_more_clients_than_there_may_be_get_503_and_a_place_that_is_left_is_free
 
 
 def test_a_drain_ends_all_streams_also_of_who_takes_nothing(served: Served) -> None:
-    """Whoever reads gets a proper end; who comes then is told to go elsewhere."""
-
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         reading, stuck = Client(route), Client(route)
         await _settle()
@@ -260,8 +249,6 @@ def test_numbers_that_cannot_be_had_end_the_streams_and_are_told() -> None:
 
 
 def test_numbers_that_cannot_be_had_at_first_fail_that_request_alone(served: Served) -> None:
-    """Its caller learns it, and the next one is served."""
-
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         meters = served.parts.meters
         hits = meters.l1_hits
@@ -298,7 +285,6 @@ def test_the_streams_themselves_are_not_counted_as_in_flight(served: Served) -> 
 
 
 def test_only_the_head_of_a_stream_can_be_asked_for(served: Served) -> None:
-    """HEAD ends; other methods are refused."""
     head = served.request("HEAD", "/live")
     assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream")
     problem_of(served.request("POST", "/live"), 405, "method-not-allowed")

@@ -43,7 +43,6 @@ def _moon(as_of_ms: int) -> Record:
 
 
 def test_a_made_up_input_travels_from_the_store_into_answers(tmp_path: Path) -> None:
-    """By a read of the store, then by the change that carries it; a hit and a batch have it as a miss has."""
     store = EmbeddedStore(tmp_path / "store.sqlite3", kinds=_KINDS)
     with Served(store, warmed=False, kinds=_KINDS) as served:
         served.runner.run(store.publish_run([row("AAPL")], run_info()))

@@ -61,14 +61,12 @@ def test_every_reference_leads_somewhere_and_every_component_is_referred_to(cont
 
 
 def test_the_table_is_what_is_served_and_its_operations_are_what_is_described(served: Served, contract: Contract) -> None:
-    """No route stands beside the table, and none of it is missing; pages are no operations."""
     assert routes_served(served) == {(each.method, each.path) for each in ENTRIES}
     described = {(each.method, each.documented_path) for each in OPERATIONS}
     assert set(contract.operations) | {("WEBSOCKET", path) for path in contract.document["x-websockets"]} == described
 
 
 def test_every_example_is_valid_by_its_schema(contract: Contract) -> None:
-    """Of requests, answers and problems, formats and all."""
     seen = 0
     for where, content in contract.contents():
         for name, example in content.get("examples", {}).items():
@@ -78,14 +76,12 @@ def test_every_example_is_valid_by_its_schema(contract: Contract) -> None:
 
 
 def test_every_request_and_answer_with_a_body_has_an_example(contract: Contract) -> None:
-    """Nobody needs to guess what one looks like; the document itself is its own example."""
     assert {where for where, content in contract.contents() if not content.get("examples")} == {
         "GET /openapi.json 200 application/json"
     }
 
 
 def test_every_operation_shows_an_example_of_each_problem_it_names(contract: Contract) -> None:
-    """Each kind of a status with its own example, under its own type and status."""
     for (method, path), operation in contract.operations.items():
         responses = contract.responses(operation)
         statuses = {400, 405, 500, 503}
@@ -126,7 +122,6 @@ def raised_kinds() -> Iterator[tuple[str, int, str]]:
 
 
 def test_every_problem_that_the_code_makes_stands_in_the_document_under_its_status(contract: Contract) -> None:
-    """A new kind of problem is a part of the contract."""
     made = list(raised_kinds())
     assert len({slug for slug, _, _ in made}) >= 12
     in_document = {
@@ -141,7 +136,6 @@ def test_every_problem_that_the_code_makes_stands_in_the_document_under_its_stat
 
 
 def test_keys_are_optional_in_the_document_because_the_operator_decides(contract: Contract) -> None:
-    """Without a key, with it in a header of its own, or as a bearer token; each operation names the scope it needs."""
     assert set(contract.document["components"]["securitySchemes"]) == {"apiKey", "bearer"}
     for (_, path), operation in contract.operations.items():
         if path == "/openapi.json":
@@ -155,7 +149,6 @@ def test_keys_are_optional_in_the_document_because_the_operator_decides(contract
 
 
 def test_the_document_is_the_same_bytes_each_time_and_answers_304_to_who_has_it() -> None:
-    """Its ETag is of its bytes, and compared as RFC 9110 says."""
     with Served() as one, Served() as other:
         first = one.get("/openapi.json")
         assert first.content == other.get("/openapi.json").content
@@ -169,7 +162,6 @@ def test_the_document_is_the_same_bytes_each_time_and_answers_304_to_who_has_it(
 
 
 def test_the_bound_of_a_batch_is_the_setting() -> None:
-    """Another setting is another document."""
     with Served(batch_max=7) as served:
         document = served.get("/openapi.json").json()
         forms = document["components"]["schemas"]["BatchRequest"]["oneOf"]
@@ -191,7 +183,6 @@ def test_without_pages_the_document_is_served_all_the_same() -> None:
 
 @pytest.mark.parametrize("method", ["DELETE", "OPTIONS", "PATCH", "PUT", "TRACE"])
 def test_other_methods_get_405_with_the_methods_that_the_document_has(served: Served, contract: Contract, method: str) -> None:
-    """Allow lists them, and HEAD where there is GET."""
     for path in contract.document["paths"]:
         answer = served.request(method, path.replace("{symbol}", "AAPL"))
         problem_of(answer, 405, "method-not-allowed")
@@ -201,7 +192,6 @@ def test_other_methods_get_405_with_the_methods_that_the_document_has(served: Se
 
 
 def test_head_is_answered_wherever_get_is(served: Served, contract: Contract) -> None:
-    """With the same status and the same headers, and without a body."""
     for method, path in contract.answering:
         if method == "GET":
             got, head = (served.request(each, path.replace("{symbol}", "AAPL")) for each in ("GET", "HEAD"))
@@ -221,7 +211,6 @@ def _asks(served: Served, contract: Contract) -> None:
 @pytest.mark.parametrize("fault", [None, down(), StoreError("l2_empty")], ids=["well", "down", "empty"])
 @pytest.mark.parametrize("warmed", [True, False])
 def test_answers_conform_whatever_state_the_store_is_in(fault: Exception | None, *, warmed: bool) -> None:
-    """Full answers, fallbacks, nulls and problems alike."""
     store = FakeStore()
     with Served(store, warmed=warmed, l2_timeout_ms=50.0) as served:
         contract = Contract(served.get("/openapi.json").json())
@@ -230,7 +219,6 @@ def test_answers_conform_whatever_state_the_store_is_in(fault: Exception | None,
 
 
 def test_refusals_of_an_overloaded_server_conform(served: Served, contract: Contract) -> None:
-    """503 with Retry-After, on every operation that waits for L2."""
     served.parts.admission.enter(served.constants.max_in_flight)
     for path in ("/decide/batch", "/decide"):
         answer = served.post(path, {"symbol": "AAPL"})
@@ -243,7 +231,6 @@ def test_refusals_of_an_overloaded_server_conform(served: Served, contract: Cont
 
 
 def test_refusals_of_bodies_conform() -> None:
-    """Too large, of another type, no JSON."""
     with Served(max_body_bytes=256) as served:
         contract = Contract(served.get("/openapi.json").json())
         for path in ("/decide", "/decide/batch"):
@@ -253,7 +240,6 @@ def test_refusals_of_bodies_conform() -> None:
 
 
 def test_a_fault_of_ours_conforms(served: Served, contract: Contract) -> None:
-    """500 without details."""
     served.store.fault = ZeroDivisionError("secret")
     answer = served.get("/symbols")
     problem_of(answer, 500, "internal")
@@ -261,7 +247,6 @@ def test_a_fault_of_ours_conforms(served: Served, contract: Contract) -> None:
 
 
 def test_the_documents_page_is_no_part_of_the_contract(contract: Contract) -> None:
-    """Nor is where its files lie on this machine."""
     text = json.dumps(contract.document)
     assert "/docs" not in contract.document["paths"]
     assert str(Path.home()) not in text

@@ -74,14 +74,12 @@ def _is_symbol(text: str) -> bool:
 @given(_symbols)
 @settings(max_examples=1000)
 def test_the_pattern_of_symbols_takes_what_the_server_takes(text: str) -> None:
-    """In any usual spelling, and neither more nor less."""
     assert _SPELLED.is_valid(text) == _is_symbol(text)
 
 
 @given(_requests)
 @settings(max_examples=1000)
 def test_a_decisions_schema_takes_what_the_server_takes(body: dict[str, object]) -> None:
-    """Types, ranges, nulls, missing and unknown members."""
     try:
         accepted = _is_symbol(_decode(json.dumps(body).encode()).symbol)
     except Problem:

@@ -49,7 +49,6 @@ def _hanging(max_in_flight: int) -> Served:
 
 
 def test_beyond_the_limit_misses_are_refused_and_hits_are_served() -> None:
-    """503 with Retry-After for what only L2 knows; what L1 has is answered as ever, in whatever spelling."""
     with _hanging(2) as served:
         answers = Crowd(served).ask(
             ("/decide", {"symbol": "S10"}),
@@ -92,7 +91,7 @@ def test_beyond_the_limit_a_stale_entry_answers_rather_than_nobody() -> None:
 
 
 def test_a_batch_counts_as_its_decisions() -> None:
-    """One is refused that would go over the limit, whether or not there is room for less; and what is full decodes no batch."""
+    """What is full decodes no batch."""
     with _hanging(10) as served:
         eight, three, two, wrong, large = Crowd(served).ask(
             ("/decide/batch", {"symbols": _SYMBOLS[10:18]}),
@@ -108,7 +107,6 @@ def test_a_batch_counts_as_its_decisions() -> None:
 
 
 def test_refusals_end_with_the_load() -> None:
-    """As soon as the work is done the next is let in."""
     with _hanging(1) as served:
         Crowd(served).ask(("/decide", {"symbol": "S10"}), ("/decide", {"symbol": "S11"}))
         served.store.hangs = False
@@ -118,7 +116,6 @@ def test_refusals_end_with_the_load() -> None:
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 60])
 def test_batches_at_once_are_each_answered_whole_and_in_order(count: int) -> None:
-    """They take turns by slices, and nothing of one ends up in another."""
     with Served(FakeStore(_SYMBOLS)) as served:
         asked = [_SYMBOLS[:count], _SYMBOLS[::-1][:count], ["NOPE", *_SYMBOLS[:count]][:count]]
         answers = Crowd(served).ask(*(("/decide/batch", {"symbols": symbols}) for symbols in asked))

@@ -23,5 +23,4 @@ from app.routes.socket import is_own_origin
     ],
 )
 def test_only_pages_of_the_server_itself_may_open_a_socket(origin: bytes, host: bytes, own: bool) -> None:  # noqa: FBT001
-    """By scheme, name and port, with the ports that go without saying."""
     assert is_own_origin(origin, host) is own

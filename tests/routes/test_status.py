@@ -27,7 +27,6 @@ def test_livez_is_200_whatever_the_store_does() -> None:
 
 
 def test_readyz_is_503_before_the_first_warm_run_and_200_after() -> None:
-    """Ready means that there is anything to serve but neutral."""
     store = FakeStore([])
     with Served(store) as served:
         before = decoded(served.get("/readyz"), ReadyResponse, 503)
@@ -47,13 +46,11 @@ def test_readyz_stays_200_when_the_store_goes_down(served: Served) -> None:
 
 
 def test_probes_are_never_cached(served: Served) -> None:
-    """A cached probe is none."""
     for path in ("/livez", "/readyz", "/health", "/status", "/version"):
         assert served.get(path).headers["cache-control"] == "no-store"
 
 
 def test_health_says_that_nothing_is_loaded_where_all_was_taken_back() -> None:
-    """There is no input whose age could be told."""
     store = FakeStore([])
     store.info = run_info(as_of_ms=0, symbols=0)
     with Served(store) as served:
@@ -62,7 +59,6 @@ def test_health_says_that_nothing_is_loaded_where_all_was_taken_back() -> None:
 
 
 def test_health_shows_ok_degraded_and_not_ready(served: Served) -> None:
-    """For people: the state of the store, of the feed and the age of the data."""
     served.clock.now += 90.0
     good = decoded(served.get("/health"), HealthResponse)
     assert (good.status, good.ready, good.store.state, good.feed_connected, good.run) == ("ok", True, "ok", True, "run-1")
@@ -151,7 +147,6 @@ def test_health_says_that_decisions_rest_on_nothing_until_they_do_not() -> None:
     ],
 )
 def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: str | None) -> None:
-    """Of whoever asks for a decision, each is told; of those who look, nobody was."""
     store = FakeStore(info=run_info(as_of_ms=wall_ms() + ahead_s * 1000))
     with Served(store, clock="wall") as served:
         found = _health(served)
@@ -202,7 +197,6 @@ def _health(served: Served) -> HealthResponse:
 
 
 def test_health_of_a_hanging_store_is_answered_all_the_same(served: Served) -> None:
-    """The ping is waited for a bounded time; one that fails later harms nobody."""
     served.store.hangs = True
     answer = decoded(served.get("/health"), HealthResponse)
     assert (answer.store.state, answer.store.detail) == ("unreachable", "l2_timeout")
@@ -226,7 +220,6 @@ def test_a_ping_that_fails_after_its_time_is_taken_note_of() -> None:
 
 
 def test_status_shows_the_run_the_cache_and_the_settings(served: Served) -> None:
-    """What this worker is, holds and was told."""
     served.decide("AAPL")
     served.decide("AAPL")
     served.decide("aapl")
@@ -246,7 +239,6 @@ def test_status_shows_the_run_the_cache_and_the_settings(served: Served) -> None
 
 
 def test_status_before_anything_has_no_run_and_no_hit_rate() -> None:
-    """Zero of zero is not a rate."""
     with Served(FakeStore([]), clock="wall") as served:
         answer = decoded(served.get("/status"), StatusResponse)
     assert (answer.run, answer.ready, answer.l1.hit_rate) == (None, False, None)
@@ -254,7 +246,6 @@ def test_status_before_anything_has_no_run_and_no_hit_rate() -> None:
 
 @pytest.mark.parametrize("path", ["/status", "/health", "/metrics", "/version"])
 def test_no_answer_holds_a_secret(path: str) -> None:
-    """The Redis URL is shown as set, never as it is."""
     with Served(redis_url="redis://user:hunter2@cache.test:6379/0") as served:
         answer = served.get(path)
         log = str(served.log_lines())
@@ -267,7 +258,6 @@ def test_no_answer_holds_a_secret(path: str) -> None:
 
 
 def test_version_says_what_is_running(served: Served) -> None:
-    """Name, version, policy, schema."""
     answer = decoded(served.get("/version"), VersionResponse)
     assert (answer.name, answer.version) == ("decide", VERSION)
     assert answer.model == served.decide().model
@@ -284,7 +274,6 @@ def _metrics(served: Served) -> dict[str, float]:
 
 
 def test_metrics_count_what_was_asked(served: Served) -> None:
-    """Requests by route and status, decisions by action, tier and level, gets by tier and result."""
     for _ in range(3):
         served.decide("AAPL")
     served.post("/decide/batch", {"symbols": ["IBM", "NOPE"]})
@@ -311,7 +300,6 @@ def test_metrics_count_what_was_asked(served: Served) -> None:
 
 
 def test_routes_in_metrics_are_patterns_and_never_symbols(served: Served) -> None:
-    """Labels are bounded: paths with a symbol in them count under their route's pattern."""
     served.get("/features/AAPL")
     served.get("/features/NOPE")
     served.get("/made/up/AAPL")
@@ -322,14 +310,12 @@ def test_routes_in_metrics_are_patterns_and_never_symbols(served: Served) -> Non
 
 
 def test_a_405_counts_under_its_route(served: Served) -> None:
-    """A wrong method on a known path is not one more unmatched path."""
     served.get("/decide")
     count = "decide_request_duration_seconds_count"
     assert _metrics(served)[count + "{'route': '/decide', 'slo_class': 'decisions', 'status': '405'}"] == 1.0
 
 
 def test_the_lifespan_runs_the_feed_and_gives_everything_back() -> None:
-    """While it lasts data is noticed without anybody asking; afterwards the store is closed and the log says so."""
     store = FakeStore()
     with Served(store, warmed=False) as served:
         assert served.get("/readyz").status_code == 503
@@ -342,8 +328,6 @@ def test_the_lifespan_runs_the_feed_and_gives_everything_back() -> None:
 
 
 def test_a_feed_that_fails_unforeseen_is_logged_and_goes_on() -> None:
-    """What nobody foresaw ends neither the feed nor the answers, and the log has it."""
-
     class Breaking(FakeStore):
         tries = 0
 

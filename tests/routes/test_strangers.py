@@ -116,7 +116,6 @@ def test_probes_are_answered_in_the_middle_of_a_flood_from_the_same_address(serv
 
 
 def test_a_flood_is_bounded_and_told_so() -> None:
-    """As many wait as there may be connections; who comes then is told when to come again, and another's probe is answered."""
     with Served(max_connections=16) as served:
 
         async def work() -> tuple[list[tuple[int, int]], int]:
@@ -134,7 +133,6 @@ def test_a_flood_is_bounded_and_told_so() -> None:
 
 
 def test_good_keys_wait_for_no_stranger() -> None:
-    """They are few, and known."""
     keys = FakeKeys()
     key = keys.make("read")
     with Served(keys=keys, access="keys", api_key_secret=SECRET) as served:

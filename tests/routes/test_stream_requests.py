@@ -35,13 +35,11 @@ Message = MutableMapping[str, Any]
     ],
 )
 def test_what_is_wrong_with_a_request_for_a_stream_is_named(query: str, field: str) -> None:
-    """Before it begins, as of every other request."""
     with Served(stream_max_symbols=3) as served:
         problem_of(served.get(f"/stream{query}"), 422, "invalid-request", field)
 
 
 def test_where_there_are_to_be_no_streams_they_are_refused_with_a_time_to_try_again() -> None:
-    """503; HEAD says what there would be."""
     with Served(stream_max_clients=0) as served:
         answer = served.get("/stream?symbols=AAPL")
         problem_of(answer, 503, "no-room-for-streams")
@@ -107,8 +105,6 @@ async def _accepted(client: Client) -> None:
 
 
 def test_a_socket_obeys_and_answers() -> None:
-    """Subscriptions in any spelling, twice too, and their end; every message is of the contract."""
-
     async def work(_: Served, client: Client) -> None:
         await _accepted(client)
         client.say('{"type":"subscribe","symbols":["aapl","AAPL","IBM"]}')
@@ -141,8 +137,6 @@ def test_a_socket_obeys_and_answers() -> None:
     ],
 )
 def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: str, slug: str, field: str | None) -> None:
-    """With the problem that a request would meet; nothing of it was done."""
-
     async def work(served: Served, client: Client) -> None:
         await _accepted(client)
         client.say(text)
@@ -158,8 +152,6 @@ def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: s
 
 
 def test_a_socket_follows_everything_and_an_unknown_symbol_is_an_event() -> None:
-    """The others are told all the same; `*` ends what it began."""
-
     async def work(_: Served, client: Client) -> None:
         await _accepted(client)
         client.say('{"type":"subscribe","symbols":["NOPE","AAPL"]}')
@@ -183,8 +175,6 @@ def test_a_socket_follows_everything_and_an_unknown_symbol_is_an_event() -> None
 
 @pytest.mark.parametrize("fault", [OSError("gone"), ValueError("unforeseen"), asyncio.CancelledError()])
 def test_a_socket_whose_accept_fails_gives_its_place_back(fault: BaseException) -> None:
-    """Whatever is raised while it is accepted, nobody holds the place afterwards."""
-
     async def send(message: Message) -> None:
         del message
         raise fault
@@ -203,8 +193,6 @@ def test_a_socket_whose_accept_fails_gives_its_place_back(fault: BaseException) 
 
 
 def test_symbols_of_several_subscriptions_count_together() -> None:
-    """The limit is one of the connection's."""
-
     async def work(_: Served, client: Client) -> None:
         await _accepted(client)
         client.say('{"type":"subscribe","symbols":["AAPL","IBM"]}')
@@ -226,8 +214,6 @@ def test_symbols_of_several_subscriptions_count_together() -> None:
     ],
 )
 def test_what_is_not_to_be_borne_ends_the_socket_with_a_reason(messages: list[Any], code: int) -> None:
-    """Bytes, a message that is too long, too many that are refused: the last word, then the code."""
-
     async def work(_: Served, client: Client) -> None:
         await _accepted(client)
         for each in messages:
@@ -241,8 +227,6 @@ def test_what_is_not_to_be_borne_ends_the_socket_with_a_reason(messages: list[An
 
 
 def test_a_draining_worker_ends_streams_and_sockets_and_takes_no_more() -> None:
-    """With a last word each; a handshake is then refused as a request is."""
-
     async def work(served: Served, client: Client) -> None:
         await _accepted(client)
         stream = Client(served, http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"})
@@ -265,8 +249,6 @@ def test_a_draining_worker_ends_streams_and_sockets_and_takes_no_more() -> None:
 
 
 def test_a_stream_ends_when_its_client_goes_or_sends_a_body() -> None:
-    """Nobody is told anything any more."""
-
     async def work(served: Served, client: Client) -> None:
         assert (await client.hear())["status"] == 200
         client.say({"type": "http.request", "body": b"", "more_body": False})
@@ -280,8 +262,6 @@ def test_a_stream_ends_when_its_client_goes_or_sends_a_body() -> None:
 
 
 def test_a_socket_of_a_foreign_page_is_refused_before_it_is_accepted() -> None:
-    """403 as a problem, in the answer to the handshake."""
-
     async def work(_: Served, client: Client) -> None:
         client.say({"type": "websocket.connect"})
         heard = await client.hear()
@@ -355,7 +335,6 @@ def test_a_request_that_the_server_cancels_is_cancelled(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sse", "ws"])
 def test_a_fault_of_ours_ends_the_stream_with_a_last_word_and_is_logged(kind: str) -> None:
-    """The client learns that it was one, and nothing more."""
     scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
 
     async def work(_: Served, client: Client) -> None:

@@ -36,7 +36,6 @@ async def _wait(bell: Bell) -> None:
 
 @_with_inotify
 def test_a_ring_ends_a_wait(tmp_path: Path) -> None:
-    """Long before it would end by itself."""
     path = _file(tmp_path)
 
     async def scenario() -> None:
@@ -53,7 +52,6 @@ def test_a_ring_ends_a_wait(tmp_path: Path) -> None:
 
 @_with_inotify
 def test_a_ring_in_another_process_is_heard(tmp_path: Path) -> None:
-    """No process needs to know of another."""
     path = _file(tmp_path)
 
     async def scenario() -> None:
@@ -120,7 +118,6 @@ def test_the_file_that_takes_the_place_is_watched_and_the_other_is_not(tmp_path:
 
 
 def test_ringing_for_a_file_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
-    """Nor is a file made."""
     ring(tmp_path / "none")
     assert not list(tmp_path.iterdir())
 
@@ -138,7 +135,6 @@ class _NoneLeft:
 
 @pytest.mark.parametrize("libc", [object(), _NoneLeft()], ids=["no inotify", "none left"])
 def test_without_inotify_a_wait_lasts_as_long_as_it_may(tmp_path: Path, libc: object) -> None:
-    """And inotify is asked for once."""
     path = _file(tmp_path)
 
     async def scenario() -> None:
@@ -156,7 +152,6 @@ def test_without_inotify_a_wait_lasts_as_long_as_it_may(tmp_path: Path, libc: ob
 
 @_with_inotify
 def test_a_bell_that_is_closed_gives_its_descriptor_back(tmp_path: Path) -> None:
-    """However often it is opened."""
     path, before = _file(tmp_path), sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     async def scenario() -> None:

@@ -57,7 +57,6 @@ def _histories(draw: st.DrawFn) -> HistoryRecord:
 
 @given(_price_records(), _agent_records(), _histories())
 def test_what_was_encoded_is_decoded(price: PriceRecord, agents: AgentRecord, history: HistoryRecord) -> None:
-    """Every valid record survives the way to bytes and back, bit for bit."""
     assert decode(HISTORY, encode(history), "AAPL") == history
     assert decode(PRICE, encode(price), "AAPL") == price
     assert decode(AGENTS, encode(agents), "AAPL") == agents
@@ -74,7 +73,6 @@ def _must_be_refused(raw: bytes) -> str:
 
 
 def test_every_truncation_is_corrupt() -> None:
-    """A record cut anywhere is refused, never read in part."""
     for whole in (encode(price_record()), encode(agent_record()), encode(history_record(bars=3))):
         for length in range(len(whole)):
             assert _must_be_refused(whole[:length]) == "corrupt"
@@ -82,13 +80,11 @@ def test_every_truncation_is_corrupt() -> None:
 
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(raw: bytes) -> None:
-    """Nothing but RecordError comes of bytes that are no record."""
     _must_be_refused(raw)
 
 
 @given(st.data())
 def test_a_damaged_history_is_refused_or_still_valid(data: st.DataObject) -> None:
-    """As the other records."""
     raw = bytearray(encode(history_record()))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -101,7 +97,6 @@ def test_a_damaged_history_is_refused_or_still_valid(data: st.DataObject) -> Non
 
 @given(st.sampled_from([encode(price_record()), encode(agent_record())]), st.data())
 def test_a_damaged_record_is_refused_or_still_valid(whole: bytes, data: st.DataObject) -> None:
-    """Whatever bytes are changed, the result is a record that holds all rules or a RecordError."""
     raw = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -137,7 +132,6 @@ def test_a_record_of_another_vector_is_a_mismatch_and_not_misread() -> None:
     ],
 )
 def test_a_price_record_that_breaks_a_rule_is_corrupt(record: PriceRecord) -> None:
-    """Counts, finite numbers, times and the symbol are checked, types alone are not enough."""
     with pytest.raises(RecordError, match="corrupt"):
         decode(PRICE, encode(record), "AAPL")
 
@@ -158,7 +152,6 @@ def test_a_price_record_that_breaks_a_rule_is_corrupt(record: PriceRecord) -> No
     ],
 )
 def test_an_agent_record_that_breaks_a_rule_is_corrupt(record: AgentRecord) -> None:
-    """A view without a value, a value without a view, numbers out of range, impossible times, another's symbol."""
     with pytest.raises(RecordError, match="corrupt"):
         decode(AGENTS, encode(record), "AAPL")
 

@@ -32,7 +32,6 @@ class _Times:
 
 
 def test_a_busy_store_is_tried_again_and_that_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever comes in the end is the answer."""
     times = _Times(busy=3)
     with caplog.at_level(logging.WARNING):
         assert (times.run(), times.tries) == ("done", 4)
@@ -40,7 +39,6 @@ def test_a_busy_store_is_tried_again_and_that_is_told_once(caplog: pytest.LogCap
 
 
 def test_the_wait_for_a_busy_store_is_bounded() -> None:
-    """After a minute it is the store's failure."""
     times = _Times(busy=10_000)
     with pytest.raises(StoreBusy):
         times.run()

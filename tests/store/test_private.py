@@ -34,7 +34,6 @@ def _publish(path: Path, *, is_closed: bool = True) -> EmbeddedStore:
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_a_new_store_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
-    """File, log and shared memory, and the folder that was made for it, whatever the umask is."""
     path = tmp_path / "made" / "store.sqlite3"
     before = os.umask(umask)
     try:
@@ -125,7 +124,6 @@ def test_a_folder_that_may_not_be_listed_keeps_nobody_from_the_store() -> None:
 
 
 def test_what_belongs_to_somebody_else_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """It cannot be mended, and keeps nobody from going on."""
     if os.geteuid() != 0:
         pytest.skip("ROOT: only it can make another user's file; run the tests as root for this one")
     # Not below pytest's own folder, which nobody else may enter.
@@ -162,7 +160,6 @@ def test_what_was_put_in_the_place_of_the_reserve_is_not_written_to(kind: str, t
 
 
 def test_the_reserve_is_given_up_in_steps_and_completed(tmp_path: Path) -> None:
-    """As long as there is some of it; then there is none."""
     path, reserve = tmp_path / "store.sqlite3", tmp_path / "store.sqlite3-reserve"
     keep_reserve(path)
     whole = reserve.stat().st_size

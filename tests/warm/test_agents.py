@@ -92,7 +92,6 @@ BAD_NATIVE = {
 
 @pytest.mark.parametrize("case", BAD_NATIVE)
 def test_a_bad_native_row_is_set_aside_with_its_reason(case: str, tmp_path: Path) -> None:
-    """Each kind of bad row is counted under one reason, with its line, and the good row stays."""
     row, reason = BAD_NATIVE[case]
     path = write_native(tmp_path / "n.csv", "A,2013-03-01,y,view,0.5,,0.8,m,,", row)
     imported = read_by(native, path, CONTEXT)
@@ -103,7 +102,6 @@ def test_a_bad_native_row_is_set_aside_with_its_reason(case: str, tmp_path: Path
 
 
 def test_a_native_table_needs_only_three_columns_and_a_view(tmp_path: Path) -> None:
-    """Optional columns may be left out, and ``error`` and ``ticker`` are understood."""
     path = write_native(tmp_path / "n.csv", "A,2013-03-01,x,,timeout", header="Ticker,as_of,agent,view,error\n")
     assert read_by(native, path, CONTEXT).frame.row(0, named=True)["reason"] == "timeout"
 
@@ -146,7 +144,6 @@ def test_stand_ins_are_told_from_answers(
     ],
 )
 def test_a_signal_that_cannot_be_read_is_set_aside(signal: object, confidence: object, reason: str, tmp_path: Path) -> None:
-    """An entry of another shape is counted with its reason and its place, and the others stay."""
     entry = {"signal": signal, "confidence": confidence, "reasoning": ""}
     good = {"signal": "bullish", "confidence": 60, "reasoning": ""}
     path = write_run(tmp_path / "run-2013-03-01.json", {"x": {"A": entry, "B": good}})
@@ -183,7 +180,6 @@ def test_decisions_are_views_of_the_manager_and_limits_are_none(tmp_path: Path) 
     ids=["no analysts", "of another ticker", "abstained", "unreadable", "failed"],
 )
 def test_a_manager_without_an_analysts_view_is_the_view(signals: dict[str, Any], tmp_path: Path) -> None:
-    """It sums up nothing that counts beside it."""
     decisions = {"A": {"action": "sell", "quantity": 5, "confidence": 75.0, "reasoning": "down"}}
     frame = read_by(ai_hedge_fund, write_run(tmp_path / "r-2013-03-01.json", signals, decisions), CONTEXT).frame
     manager = frame.filter(pl.col("agent") == "portfolio_management_agent")
@@ -191,7 +187,6 @@ def test_a_manager_without_an_analysts_view_is_the_view(signals: dict[str, Any],
 
 
 def test_a_run_is_dated_by_its_name_else_by_as_of_else_by_the_files_time(tmp_path: Path) -> None:
-    """The report says which of the three it was."""
     signals = {"x": {"A": {"signal": "bearish", "confidence": 60, "reasoning": ""}}}
     named, plain = write_run(tmp_path / "run_2013-03-01_a.json", signals), write_run(tmp_path / "run.json", signals)
     os.utime(plain, (1_000_000_000, 1_000_000_000))
@@ -236,7 +231,6 @@ def test_a_run_is_of_the_day_in_its_name(name: str, day: str, tmp_path: Path) ->
     ["run_20131399.json", "run_1362168000.json", "run_2013030.json", "run_201303.json", "v2013.3.1.json", "run_2013-0301.json"],
 )
 def test_a_number_that_is_no_day_dates_no_run(name: str, tmp_path: Path) -> None:
-    """It is then dated by --as-of, or the file's time."""
     signals = {"x": {"A": {"signal": "bearish", "confidence": 60, "reasoning": ""}}}
     assert read_by(ai_hedge_fund, write_run(tmp_path / name, signals), CONTEXT).dated_by == "file_time"
 
@@ -257,7 +251,6 @@ HOSTILE = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_json_file_that_cannot_be_used_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
-    """Whatever it holds, the error names the file and there is no traceback."""
     (tmp_path / "r-2013-03-01.json").write_bytes(HOSTILE[case])
     with pytest.raises(InputRefused) as refused:
         read_agents(tmp_path, CONTEXT)
@@ -266,7 +259,6 @@ def test_a_json_file_that_cannot_be_used_is_refused_in_one_line(case: str, tmp_p
 
 
 def test_a_file_that_no_importer_recognises_is_refused(tmp_path: Path) -> None:
-    """A table of something else is not silently skipped."""
     (tmp_path / "p.csv").write_text("symbol,date,close\nA,2013-03-01,5\n", encoding="utf-8")
     with pytest.raises(InputRefused, match=r"p.csv: no format recognises it .a table of symbol, date, close.; known: native"):
         read_agents(tmp_path, CONTEXT)
@@ -298,12 +290,10 @@ def test_nan_in_a_result_is_a_missing_confidence(tmp_path: Path) -> None:
     ],
 )
 def test_text_is_cleaned_of_what_acts_on_a_reader(text: str | None, clean: str | None) -> None:
-    """Escapes, control and bidi characters go; words stay."""
     assert clean_text(text) == clean
 
 
 def test_text_is_bounded() -> None:
-    """A record keeps `REASONING_MAX` characters and marks the cut."""
     cut = clean_text("a" * 10_000)
     assert cut is not None
     assert len(cut) == REASONING_MAX
@@ -343,13 +333,11 @@ def test_a_symbol_without_bars_is_joined_up_to_the_runs_newest_moment() -> None:
 
 
 def test_a_live_run_takes_what_was_said_after_the_last_bar() -> None:
-    """Without a past day to rebuild the latest output is used, whenever it was."""
     agents = rows(("A", "x", 100, "view", 0.2), ("A", "x", 101, "view", 0.3), ("C", "x", 900, "view", 0.4))
     assert joined(agents) == [("A", "x", 101, "view", 0.3), ("C", "x", 900, "view", 0.4)]
 
 
 def test_a_later_failure_or_abstention_hides_the_earlier_view() -> None:
-    """An agent that failed since has no view now."""
     agents = rows(
         ("A", "x", 10, "view", 0.1), ("A", "x", 20, "failed", None),
         ("A", "y", 10, "view", 0.1), ("A", "y", 20, "abstained", None),
@@ -371,7 +359,7 @@ def test_of_two_outputs_of_one_moment_the_last_read_wins(tmp_path: Path) -> None
 
 
 def test_the_bound_on_agents_is_the_domains_own() -> None:
-    """What `settle` leaves out of a crowd is what a record would: by age, then confidence, then name."""
+    """By age, then confidence, then name."""
     views = [AgentView(f"agent-{n:03}", "view", 0.5, (None, 0.2, 0.9)[n % 3], n * 7 % 5) for n in range(3 * VIEWS_MAX)]
     outputs = [{"symbol": "A", **msgspec.structs.asdict(each)} for each in views]
     settled = settle(pl.DataFrame(outputs, schema=AGENT_SCHEMA))

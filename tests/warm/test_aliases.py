@@ -21,7 +21,6 @@ def _warm(folder: Path, prices: list[str], agents: list[str], *arguments: str) -
 
 
 def test_symbols_that_prices_and_agents_call_differently_are_told_with_the_nearest(tmp_path: Path) -> None:
-    """The run goes on; each symbol stays what the files call it."""
     outcome = _warm(tmp_path, ["XYZ.UK", "0700.HK", "AAPL", "BTC-USDT"], ["XYZ", "0700.HKG", "AAPL", "BTC-USD", "LONE"])
     assert outcome.code == 0
     assert outcome.report["unmatched"] == {
@@ -41,13 +40,11 @@ def test_symbols_that_prices_and_agents_call_differently_are_told_with_the_neare
 
 
 def test_where_all_is_matched_or_no_agents_are_given_nothing_is_told(tmp_path: Path) -> None:
-    """Nobody misses agents that were never there."""
     assert notes(_warm(tmp_path, ["AAPL"], ["AAPL"]).report) == []
     assert notes(warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60))).report) == []
 
 
 def test_many_symbols_without_a_match_are_counted_and_the_first_of_them_named(tmp_path: Path) -> None:
-    """A report stays readable."""
     outcome = _warm(tmp_path, ["AAPL"], [f"S{number:03}" for number in range(150)])
     told = outcome.report["unmatched"]["agents_without_prices"]
     assert (told["count"], len(told["symbols"])) == (150, 100)
@@ -55,7 +52,6 @@ def test_many_symbols_without_a_match_are_counted_and_the_first_of_them_named(tm
 
 
 def test_an_alias_joins_what_is_one_symbol(tmp_path: Path) -> None:
-    """In prices and in agents' outputs alike, in any spelling; the report says what is kept as what."""
     outcome = _warm(tmp_path, ["BTCUSDT", "XYZ.UK"], ["BTC/USD", "XYZ"], "--alias", "BTC-USD=BTC/USDT", "--alias", "XYZ.UK=XYZ")
     assert sorted(outcome.store.records) == ["BTC-USDT", "XYZ"]
     for symbol in ("BTC-USDT", "XYZ"):
@@ -66,7 +62,6 @@ def test_an_alias_joins_what_is_one_symbol(tmp_path: Path) -> None:
 
 
 def test_coins_that_stand_for_a_dollar_are_joined_by_a_rule_that_is_off_by_default(tmp_path: Path) -> None:
-    """As it is for requests."""
     assert sorted(_warm(tmp_path, ["BTC-USDT"], ["BTC-USD"]).store.records) == ["BTC-USD", "BTC-USDT"]
     assert sorted(_warm(tmp_path, ["BTC-USDT"], ["BTC-USD"], "--stablecoins", "usd").store.records) == ["BTC-USD"]
 
@@ -81,7 +76,6 @@ def test_prices_of_two_series_are_never_joined_into_one(tmp_path: Path) -> None:
 
 
 def test_an_alias_that_is_none_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what is allowed."""
     with pytest.raises(SystemExit) as ended:
         main(["--prices", str(tmp_path), "--alias", "AAPL"])
     assert ended.value.code == 2

@@ -80,7 +80,6 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_next_bars_end_when_the_market_brings_them(case: str) -> None:
-    """Nights, weekends, holidays, early closes and pauses bring none."""
     (symbol, as_of_ms, interval, never), expected = CASES[case]
     assert due(symbol, as_of_ms, interval, never=never) == expected
 
@@ -132,5 +131,4 @@ DAYS = [f"2024-03-{day:02}" for day in (4, 5, 6, 7, 8)]
 def test_an_input_is_stale_when_its_next_bars_have_not_come(
     symbol: str, stamps: list[str], now_ms: int, expected: str, tmp_path: Path
 ) -> None:
-    """From files to the server's word; two bars may be missing."""
     assert status(tmp_path, symbol, stamps, now_ms) == expected

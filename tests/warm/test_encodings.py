@@ -26,7 +26,6 @@ DECISIONS = {"gbk": "最终交易决策：卖出。市场风险很大。", "big5
 
 @pytest.mark.parametrize("encoding", HEADINGS)
 def test_tables_of_east_asia_are_read(encoding: str, tmp_path: Path) -> None:
-    """As Excel and brokers there write them; the names of shares do not matter."""
     text = table(HEADINGS[encoding], ((bar.at, *bar.prices, bar.volume) for bar in DAYS))
     ((symbol, (close, _)),) = read(tmp_path, {"AAPL.csv": text.encode(encoding)}).items()
     assert (symbol, close) == ("AAPL", DAYS[-1].close)
@@ -62,7 +61,7 @@ def test_what_no_word_tells_is_of_no_encoding(content: bytes) -> None:
 
 
 def test_a_text_in_no_encoding_that_is_known_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    """By the file's name: a table, a document, Markdown; also where the first such byte is far behind."""
+    """Also where the first such byte is far behind."""
     allowed = "allowed: UTF-8, UTF-16, GBK, Big5, Shift-JIS or EUC-KR"
     russian = table(("дата", *OHLCV), ((bar.at, *bar[1:]) for bar in DAYS)).encode("cp1251")
     late = table(("date", *OHLCV, "note"), ((bar.at, *bar[1:], "внимание" if bar is HOURS[-1] else "x" * 400) for bar in HOURS))
@@ -82,7 +81,6 @@ def test_a_text_in_no_encoding_that_is_known_is_refused_with_those_that_are(tmp_
 
 
 def test_an_encoding_is_told_by_all_of_a_text_whose_beginning_is_plain(tmp_path: Path) -> None:
-    """Names in Chinese far behind in a table, and a decision behind reports in English."""
     days = [LAST_DAY - timedelta(days=1000 - at) for at in range(1001)]
     for rows in (20, 1000):
         notes = ("日期收盤價" if at == rows else "x" * 300 for at in range(1001))

@@ -44,7 +44,6 @@ def last_ms(outcome: Outcome, symbol: str) -> int:
     ],
 )  # fmt: skip
 def test_a_suffix_names_the_exchange(symbol: str, code: str) -> None:
-    """Yahoo's, Stooq's and Tushare's suffixes; none, and one that nobody has, is New York."""
     assert exchange_of(symbol) == code
 
 
@@ -60,7 +59,6 @@ def test_a_suffix_names_the_exchange(symbol: str, code: str) -> None:
     ],
 )
 def test_a_daily_bar_is_known_at_its_own_exchanges_close(symbol: str, known_ms: int, tmp_path: Path) -> None:
-    """Alone in a file, and beside all the others."""
     assert last_ms(warm("--prices", prices(tmp_path, symbol), now_ms=NOW_MS), symbol) == known_ms
     mixed = warm("--prices", prices(tmp_path, "AAPL", "SAP.DE", "600519.SH", "7203.T", "VOD.L", "BTC-USD"), now_ms=NOW_MS)
     assert (mixed.report["bars"], mixed.report["rejects"], last_ms(mixed, symbol)) == (48, 0, known_ms)
@@ -125,7 +123,6 @@ def test_a_coin_beside_shares_is_known_by_its_own_weekends(tmp_path: Path) -> No
     ],
 )
 def test_a_day_of_futures_ends_at_five_in_new_york(stamps: list[str], tmp_path: Path) -> None:
-    """Stamped by its date, its midnight, its opening the evening before, or its close; the next one ends after the weekend."""
     rows = [f"ES=F,{each},99,103,97,100,1000" for each in stamps]
     outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), "--interval", "1d", now_ms=NOW_MS)
     assert (outcome.report["rejects"], last_ms(outcome, "ES=F")) == (0, utc(2024, 3, 8, 22))
@@ -141,7 +138,7 @@ def test_hours_of_futures_follow_each_other_but_for_a_break(tmp_path: Path) -> N
 
 
 def test_currencies_and_futures_rest_at_weekends_and_futures_for_an_hour(tmp_path: Path) -> None:
-    """By the day and by the hour; what is missing within a week is a gap all the same."""
+    """What is missing within a week is a gap all the same."""
     days = [each for each in range(1, 30) if date(2024, 2, each).weekday() < 5]
     by_day = [f"{symbol},2024-02-{day:02},99,103,97,100,1000" for symbol in ("EURUSD=X", "ES=F") for day in days]
     (told,) = warm("--prices", put(tmp_path / "d.csv", HEADER + "\n".join(by_day)), now_ms=utc(2024, 3, 1)).report["files"]
@@ -171,7 +168,6 @@ def test_volatility_of_hours_is_annualised_by_the_exchanges_own_sessions(tmp_pat
 
 
 def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) -> None:
-    """Also where symbols of two exchanges stand in one file."""
     rows = [f"{symbol},2024-03-08 {hour}:00,1,2,1,2,3" for symbol in ("AAPL", "SAP.DE") for hour in (10, 11, 12)]
     outcome = warm("--prices", put(tmp_path / "p.csv", HEADER + "\n".join(rows)), now_ms=NOW_MS)
     assert last_ms(outcome, "AAPL") == utc(2024, 3, 8, 18)
@@ -188,7 +184,6 @@ def test_hours_without_a_time_zone_are_on_the_symbols_own_clock(tmp_path: Path) 
     ],
 )
 def test_options_say_otherwise_for_all(options: tuple[str, ...], known_ms: int, tmp_path: Path) -> None:
-    """Whatever a symbol's suffix is."""
     outcome = warm("--prices", prices(tmp_path, "AAPL", "600519.SH"), *options, now_ms=NOW_MS)
     assert {last_ms(outcome, symbol) for symbol in ("AAPL", "600519.SH")} == {known_ms}
 
@@ -218,7 +213,6 @@ def test_options_say_otherwise_for_all(options: tuple[str, ...], known_ms: int, 
     ],
 )
 def test_an_exchange_that_is_only_assumed_is_told(symbol: str, told: str | None, tmp_path: Path) -> None:
-    """By the file's notes; not once the caller has said which it is."""
     path = prices(tmp_path, symbol)
     (notes,) = (each.get("notes") for each in warm("--prices", path, now_ms=NOW_MS).report["files"])
     assert [each for each in notes or () if "Saturdays" not in each] == ([told] if told else [])
@@ -227,7 +221,6 @@ def test_an_exchange_that_is_only_assumed_is_told(symbol: str, told: str | None,
 
 
 def test_an_exchange_without_a_table_is_refused() -> None:
-    """With those that there are; the command line has them as choices."""
     with pytest.raises(InputRefused, match=r"--exchange 'XXXX' is not known; allowed: BVMF, CMES, XAMS, .*XTSE"):
         open_session(None, None, None, "XXXX")
     with pytest.raises(SystemExit):
@@ -235,7 +228,6 @@ def test_an_exchange_without_a_table_is_refused() -> None:
 
 
 def test_an_agents_date_is_the_close_of_the_symbols_exchange(tmp_path: Path) -> None:
-    """As for prices."""
     table = "symbol,as_of,agent,view\nSAP.DE,2024-03-07,x,0.5\nAAPL,2024-03-07,x,0.5\n"
     agents = put(tmp_path / "views.csv", table)
     outcome = warm("--prices", prices(tmp_path, "SAP.DE", "AAPL"), "--agents", agents, now_ms=NOW_MS)
@@ -261,7 +253,6 @@ def test_an_agents_date_on_a_bare_coin_is_that_coins_day(tmp_path: Path) -> None
     [("SAP=SAP.DE", utc(2024, 3, 8, 16, 30)), ("COIN=BTC-USD", utc(2024, 3, 9)), ("SAP.DE=SAP", utc(2024, 3, 8, 21))],
 )
 def test_an_aliased_symbols_market_is_that_of_the_name_it_is_kept_under(alias: str, closes_ms: int, tmp_path: Path) -> None:
-    """Bars and agents' dates alike, and when the next bar is due."""
     written, kept = alias.split("=")
     agents = put(tmp_path / "views.csv", f"symbol,as_of,agent,view\n{written},2024-03-08,x,0.5\n")
     outcome = warm("--prices", prices(tmp_path, written), "--agents", agents, "--alias", alias, now_ms=NOW_MS)
@@ -269,7 +260,6 @@ def test_an_aliased_symbols_market_is_that_of_the_name_it_is_kept_under(alias: s
 
 
 def test_explain_names_the_exchanges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of each symbol's suffix."""
     assert main(["--explain", str(prices(tmp_path, "SAP.DE", "AAPL"))], now_ms=NOW_MS) == 0
     assert "the sessions of XETR, XNYS" in capsys.readouterr().out
 
@@ -288,7 +278,6 @@ def test_explain_tells_that_markets_of_a_file_stamp_their_bars_differently(
 
 
 def test_a_table_tells_sessions_early_closes_holidays_and_pauses() -> None:
-    """New York in the week of Thanksgiving, Hong Kong's noon, Riyadh's Sunday."""
     new_york = exchange("XNYS")
     week = [(day.day, hours.closes) for day, hours in islice(new_york.sessions(date(2024, 11, 27)), 3)]
     assert week == [(27, 960), (29, 780), (2, 960)]
@@ -299,7 +288,6 @@ def test_a_table_tells_sessions_early_closes_holidays_and_pauses() -> None:
 
 
 def test_past_a_tables_end_regular_hours_count() -> None:
-    """On regular weekdays; and before its beginning the first that it knows."""
     new_york = exchange("XNYS")
     assert new_york.hours(date(2099, 12, 25)) == Hours(570, 960)
     assert new_york.hours(date(2099, 12, 26)) is None
@@ -307,7 +295,6 @@ def test_past_a_tables_end_regular_hours_count() -> None:
 
 
 def test_past_a_tables_end_the_run_warns(tmp_path: Path) -> None:
-    """For the exchanges of its symbols alone, in the report and on the terminal."""
     path = prices(tmp_path, "AAPL", "SAP.DE", "BTC-USD")
     assert warm("--prices", path, now_ms=NOW_MS).report["warnings"] == []
     outcome = warm("--prices", path, now_ms=utc(2099, 1, 1))

@@ -40,7 +40,6 @@ def one_of_each(folder: Path) -> None:
 
 
 def test_a_folder_with_one_of_each_is_loaded_as_prices_and_as_agents(tmp_path: Path) -> None:
-    """Each file is told once, as what it is, loaded, with nothing set aside."""
     one_of_each(tmp_path)
     put(tmp_path / "README.md", "notes")
     put(tmp_path / "settings.json", '{"theme": "dark"}')
@@ -56,7 +55,6 @@ def test_a_folder_with_one_of_each_is_loaded_as_prices_and_as_agents(tmp_path: P
 
 
 def test_the_closing_table_has_a_line_a_file(tmp_path: Path) -> None:
-    """On a terminal: file, format, fate, counts and why."""
     one_of_each(tmp_path)
     put(tmp_path / "notes.pdf", "notes")
     outcome = run(tmp_path, "--agents", tmp_path)
@@ -72,7 +70,6 @@ def test_the_closing_table_has_a_line_a_file(tmp_path: Path) -> None:
 
 
 def test_the_closing_table_can_be_read_in_80_columns(tmp_path: Path) -> None:
-    """What no file has takes no room, and names are not broken into crumbs."""
     put(tmp_path / "BTC-USD_1h_2024.csv", long_csv(bars(hours=True)))
     stream = io.StringIO()
     TerminalReporter(Console(file=stream, width=80)).close(run(tmp_path).report)
@@ -81,7 +78,6 @@ def test_the_closing_table_can_be_read_in_80_columns(tmp_path: Path) -> None:
 
 
 def test_a_hostile_file_name_is_only_text_in_the_table(tmp_path: Path) -> None:
-    """Markup of the terminal library in a name is shown as it stands."""
     put(tmp_path / "[red]AAA[-].csv", long_csv(bars()))
     outcome = run(tmp_path)
     console = Console(file=io.StringIO(), width=200)
@@ -116,7 +112,6 @@ def test_a_table_that_misses_prices_by_a_slip_refuses_the_run(tmp_path: Path) ->
 
 
 def test_a_folder_without_prices_says_what_is_in_it(tmp_path: Path) -> None:
-    """The refusal names files and what they look like, and the known formats."""
     put(tmp_path / "words.csv", AGENTS["native"].write(WORDS))
     put(tmp_path / "x.json", '{"a": 1}')
     outcome = run(tmp_path)
@@ -129,7 +124,6 @@ def test_a_folder_without_prices_says_what_is_in_it(tmp_path: Path) -> None:
 
 
 def test_format_overrules_what_a_file_looks_like(tmp_path: Path) -> None:
-    """By a pattern of names; without it nothing is guessed, and a format that does not fit is refused."""
     put(tmp_path / "SOL-USD.json", coinbase_json(bars(hours=True)))
     assert fates(run(tmp_path))["SOL-USD.json"] == ("coinbase", "loaded")
     assert fates(run(tmp_path, "--format", "rows"))["SOL-USD.json"] == ("rows", "refused")
@@ -179,7 +173,6 @@ def test_a_files_own_interval_is_checked_against_its_bars(tmp_path: Path) -> Non
     ids=["seven minutes", "seconds with gaps"],
 )
 def test_an_interval_that_is_none_is_refused(rows: list[str], why: str | None, tmp_path: Path) -> None:
-    """The spacing and what is allowed are named; bars that are missing are no fault."""
     put(tmp_path / "p.csv", "symbol,date,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
     outcome = run(tmp_path)
     assert (outcome.code == 1) == (why is not None)
@@ -198,7 +191,6 @@ def test_a_bar_that_is_not_over_is_dropped_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_session_that_is_not_over_is_dropped_and_counted(tmp_path: Path) -> None:
-    """Today's date before the close."""
     put(tmp_path / "p.csv", long_csv(bars(30)))
     noon = int(datetime(2024, 1, 31, 17, tzinfo=UTC).timestamp() * 1000)
     outcome = warm("--prices", tmp_path, now_ms=noon)
@@ -207,7 +199,6 @@ def test_a_session_that_is_not_over_is_dropped_and_counted(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("stamps", "hours"), [("open", 1), ("close", 0)])
 def test_stamps_are_when_a_bar_begins_unless_it_is_said(stamps: str, hours: int, tmp_path: Path) -> None:
-    """A bar counts as known when it has ended, never before."""
     made = bars(30, hours=True)
     put(tmp_path / "alpaca.csv", PRICES["table of letters"].write(made))
     outcome = run(tmp_path, "--stamps", stamps)
@@ -215,7 +206,6 @@ def test_stamps_are_when_a_bar_begins_unless_it_is_said(stamps: str, hours: int,
 
 
 def test_moments_without_a_zone_are_where_the_caller_says(tmp_path: Path) -> None:
-    """On the exchange's clock unless it is said."""
     put(tmp_path / "rows.jsonl", PRICES["table in JSON lines"].write(bars(hours=True)))
     own, utc, tokyo = (
         run(tmp_path, *more).store.price("EEE").as_of_ms
@@ -238,7 +228,6 @@ def test_gaps_and_jumps_like_splits_are_told_and_nothing_is_set_aside(tmp_path: 
 
 
 def test_weekends_and_nights_are_no_gaps(tmp_path: Path) -> None:
-    """Sessions have both between them."""
     rows = [
         f"AAA,2024-01-{day:02} {hour}:30-05:00,10,11,9,10,5" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12) for hour in range(10, 16)
     ]
@@ -270,7 +259,6 @@ def test_equity_prices_of_lean_that_are_not_whole_are_refused(tmp_path: Path) ->
 
 
 def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
-    """Notes beside the data, archives in archives; an archive without any data is no more than one more file of no use."""
     for name, members in (("a.zip", ("b.csv", "notes.rtf", "c.zip")), ("docs.zip", ("manual.pdf",)), ("empty.zip", ())):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for member in members:
@@ -284,7 +272,6 @@ def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_walked_to_the_bottom_and_hidden_files_are_left_out(tmp_path: Path) -> None:
-    """In the order of names, whatever the file system gives."""
     for name in ("b.csv", "a/c.csv", "a/d/e.json.gz", ".git/x.csv", "a/.x.csv", "notes.md"):
         put(tmp_path / name, "x")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
@@ -331,7 +318,6 @@ def test_a_link_that_leads_nowhere_and_a_folder_that_cannot_be_read_are_refused(
 
 
 def test_files_whose_names_look_alike_are_told_apart(tmp_path: Path) -> None:
-    """What acts on a terminal is not shown of them, and an archive may have two members of one name."""
     put(tmp_path / "p.csv", long_csv(bars()))
     for name, agent in (("a\x1b.csv", "x"), ("a\x07.csv", "y")):
         put(tmp_path / name, f"symbol,as_of,agent,view\nAAPL,2013-03-01,{agent},0.5\nAAPL,2013-03-01,z,7\n")
@@ -362,7 +348,6 @@ def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", [*PRICES, *AGENTS])
 def test_a_file_is_explained(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its format, why, its columns or dates, symbols, interval and first rows, on standard output; no store is opened."""
     example = PRICES.get(name) or AGENTS[name]
     content = example.write(bars(hours=example.hours)) if name in PRICES else example.write(WORDS[1:])  # type: ignore[arg-type,union-attr]
     path = put(tmp_path / example.file, content)
@@ -391,7 +376,6 @@ def test_a_file_is_explained(name: str, tmp_path: Path, capsys: pytest.CaptureFi
 def test_what_is_wrong_with_a_file_is_explained(
     file: str, content: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Code 1, as of the run that it would refuse; the reason in one line."""
     path = put(tmp_path / file, content)
     code = main(["--explain", str(path)], now_ms=NOW_MS)
     shown = " ".join(capsys.readouterr().out.split())

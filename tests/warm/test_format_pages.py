@@ -40,7 +40,6 @@ def example(name: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS.keys())
 def test_the_example_of_a_page_is_read_as_the_page_says(form: Format, tmp_path: Path) -> None:
-    """It is recognised as the page's format, and nothing of it is set aside."""
     path = example(form.name, tmp_path)
     ((source,), _) = find_sources(tmp_path)
     assert recognise(source) is form
@@ -56,7 +55,6 @@ def test_the_example_of_a_page_is_read_as_the_page_says(form: Format, tmp_path: 
 
 
 def test_every_page_is_of_a_format_and_is_listed() -> None:
-    """No page is left behind, and data/README.md leads to each."""
     pages = {path.stem for path in PAGES.glob("*.md")}
     assert pages == set(FORMATS) | RULES
     listed = (PAGES.parent / "README.md").read_text(encoding="utf-8")

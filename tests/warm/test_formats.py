@@ -37,7 +37,6 @@ def test_every_format_has_an_example() -> None:
 
 @pytest.mark.parametrize("name", PRICES)
 def test_a_good_price_file_is_recognised_and_gives_its_bars(name: str, tmp_path: Path) -> None:
-    """The format is told by content, and symbol, interval, last moment and last close are those that were written."""
     example = PRICES[name]
     made = made_of(example)
     outcome = run(tmp_path, example.file, example.write(made))
@@ -89,7 +88,6 @@ ROWS: dict[str, tuple[Change, dict[str, int]]] = {
 @pytest.mark.parametrize("case", ROWS)
 @pytest.mark.parametrize("name", PRICES)
 def test_odd_rows_are_sorted_or_set_aside_and_the_rest_is_loaded(name: str, case: str, tmp_path: Path) -> None:
-    """The order of rows says nothing; each bad row is counted under its reason, with the file, its place and the symbol."""
     example, (change, reasons) = PRICES[name], ROWS[case]
     if name == "yfinance":  # each line holds a bar of both symbols
         reasons = {reason: count * 2 for reason, count in reasons.items()}
@@ -113,7 +111,6 @@ def test_odd_rows_are_sorted_or_set_aside_and_the_rest_is_loaded(name: str, case
 @pytest.mark.parametrize("case", ["empty", "truncated", "UTF-16", "BOM", "CRLF", "zeros", "text"])
 @pytest.mark.parametrize("name", PRICES)
 def test_spoilt_price_files_are_loaded_or_refused(name: str, case: str, tmp_path: Path) -> None:
-    """Never a traceback; a refusal names the file and writes nothing; harmless differences of text change nothing."""
     example = PRICES[name]
     good = example.write(made_of(example))
     content = {
@@ -185,7 +182,6 @@ def ask(folder: Path, file: str, content: bytes) -> Outcome:
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_good_agents_file_is_recognised_and_gives_its_views(name: str, tmp_path: Path) -> None:
-    """The format is told by content; each agent's latest word on each symbol is that which was written, with its file."""
     example = AGENTS[name]
     outcome = ask(tmp_path, example.file, example.write(WORDS if example.days else WORDS[1:]))
     assert outcome.code == 0, outcome.report["error"]
@@ -211,7 +207,6 @@ WORD_CASES: dict[str, tuple[Sequence[Word], dict[str, int]]] = {
 @pytest.mark.parametrize("case", WORD_CASES)
 @pytest.mark.parametrize("name", [name for name, example in AGENTS.items() if example.days])
 def test_odd_words_are_set_aside_and_the_rest_is_loaded(name: str, case: str, tmp_path: Path) -> None:
-    """Each is counted under its reason; the others are what they are in a clean file, in whatever order they stand."""
     example, (words, reasons) = AGENTS[name], WORD_CASES[case]
     outcome = ask(tmp_path, example.file, example.write(words))
     assert outcome.code == 0, outcome.report["error"]
@@ -228,7 +223,6 @@ def test_odd_words_are_set_aside_and_the_rest_is_loaded(name: str, case: str, tm
 
 @pytest.mark.parametrize("name", [name for name, example in AGENTS.items() if example.twice])
 def test_of_two_words_of_one_moment_the_last_counts(name: str, tmp_path: Path) -> None:
-    """In every format."""
     example = AGENTS[name]
     outcome = ask(tmp_path, example.file, example.write((*WORDS, Word("AAA", "2024-01-31", 1))))
     assert words_of(outcome, example.agent)["AAA"][:2] == ("view", 1.0)
@@ -237,7 +231,6 @@ def test_of_two_words_of_one_moment_the_last_counts(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("case", ["empty", "truncated", "UTF-16", "BOM", "CRLF", "long number", "deep", "zeros"])
 @pytest.mark.parametrize("name", AGENTS)
 def test_spoilt_agents_files_are_loaded_or_refused(name: str, case: str, tmp_path: Path) -> None:
-    """Never a traceback; a refusal names the file and writes nothing, the prices neither."""
     example = AGENTS[name]
     good = example.write(WORDS if example.days else WORDS[1:])
     content = {

@@ -88,7 +88,6 @@ def test_a_cycle_record_has_signals_weights_and_what_was_skipped(tmp_path: Path)
 
 
 def test_a_cached_answer_that_could_not_be_parsed_is_a_failure(tmp_path: Path) -> None:
-    """Its error is the reason."""
     answer = {"agent": "munger", "model": "gpt", "ticker": "AAPL", "as_of": "2024-01-02", "snapshot_hash": "cd34",
               "parse_error": "no JSON in it"}  # fmt: skip
     rows = read(tmp_path, "ab12.json", answer)
@@ -111,14 +110,12 @@ MANAGER = "tradingagents:portfolio_manager"
     ids=["flat", "dated", "date in the key alone", "ticker in the folder alone"],
 )
 def test_every_layout_of_a_tradingagents_log_is_read(document: object, tmp_path: Path) -> None:
-    """Only ticker, date and final_trade_decision are needed, wherever they are; there is no confidence."""
     rows = read(tmp_path, "AAPL/TradingAgentsStrategy_logs/full_states_log_2024-01-02.json", document)
     assert told(rows) == [("AAPL", MANAGER, "view", 0.5, None, None)]
     assert rows.frame.item(0, "as_of_ms") == CLOSE_MS
 
 
 def test_analysts_reports_are_views_of_their_own_where_they_propose(tmp_path: Path) -> None:
-    """A report without a proposal is neither a view nor a failure."""
     reports = {
         "market_report": "FINAL TRANSACTION PROPOSAL: **SELL**",
         "news_report": "Nothing new. I would hold.",
@@ -143,7 +140,6 @@ def test_each_day_of_a_log_has_its_own_summary(tmp_path: Path) -> None:
 
 
 def test_a_fund_without_signals_is_the_view(tmp_path: Path) -> None:
-    """An older record of weights alone."""
     record = {"fund": "mine", "as_of": "2024-01-02", "final_weights": {"AAPL": -0.25}}
     assert told(read(tmp_path, "r.json", record)) == [("AAPL", "fund:mine", "view", -1.0, 0.25, None)]
 
@@ -159,7 +155,6 @@ def test_a_fund_without_signals_is_the_view(tmp_path: Path) -> None:
     ],
 )
 def test_a_log_without_a_decision_is_a_failure(said: object, reason: str, tmp_path: Path) -> None:
-    """Never a silent hold."""
     assert told(read(tmp_path, "log.json", STATE | {"final_trade_decision": said})) == [
         ("AAPL", MANAGER, "failed", None, None, reason)
     ]
@@ -172,7 +167,6 @@ def result(**changed: object) -> dict[str, Any]:
 
 
 def test_a_chinese_decision_is_read_nested_or_flat(tmp_path: Path) -> None:
-    """买入, 持有 and 卖出, with a confidence from 0 to 1."""
     nested = result()
     flat = {name: value for name, value in nested.items() if name != "decision"} | nested["decision"]
     for number, document in enumerate((nested, flat, [nested])):
@@ -182,7 +176,6 @@ def test_a_chinese_decision_is_read_nested_or_flat(tmp_path: Path) -> None:
 
 
 def test_a_decision_in_traditional_characters_is_the_same(tmp_path: Path) -> None:
-    """賣出 is 卖出."""
     assert told(read(tmp_path, "r.json", result(action="賣出"))) == [("AAPL", "tradingagents-cn", "view", -1.0, 0.7, None)]
 
 
@@ -227,7 +220,6 @@ def test_trades_are_at_the_exchanges_local_time(tmp_path: Path) -> None:
     ids=["cut short", "no step", "no JSON"],
 )
 def test_a_bad_line_is_named_by_its_number(file: str, text: str, place: str, tmp_path: Path) -> None:
-    """So that whoever wrote the file finds it."""
     with pytest.raises(InputRefused, match=place):
         read(tmp_path, file, text)
 
@@ -237,14 +229,12 @@ def test_a_bad_line_is_named_by_its_number(file: str, text: str, place: str, tmp
     [("0.8", 0.8), ("high", 0.75), ("Medium", 0.5), ("low", 0.25), ("", None)],
 )
 def test_a_native_confidence_may_be_a_word(confidence: str, expected: float | None, tmp_path: Path) -> None:
-    """Low, medium and high have a documented number; none at all stays none."""
     rows = read(tmp_path, "n.csv", f"symbol,as_of,agent,view,confidence\nAAPL,2024-01-02,me,1,{confidence}\n")
     assert told(rows) == [("AAPL", "me", "view", 1.0, expected, None)]
 
 
 @pytest.mark.parametrize(("percent", "expected"), [("80", 0.8), ("80%", 0.8), ("0.8", 0.008), ("100", 1.0)])
 def test_a_native_confidence_in_percent_says_so_in_its_name(percent: str, expected: float, tmp_path: Path) -> None:
-    """The column's name tells the scale; the value never does."""
     rows = read(tmp_path, "n.csv", f"symbol,as_of,agent,view,confidence_percent\nAAPL,2024-01-02,me,1,{percent}\n")
     assert rows.frame.item(0, "confidence") == pytest.approx(expected)
 
@@ -270,7 +260,6 @@ HOSTILE = "<script>alert(1)</script> [click](javascript:alert(1)) \x1b[31mred\x1
     ids=["version 2", "version 1", "TradingAgents", "TradingAgents-CN", "native"],
 )
 def test_hostile_reasoning_is_bounded_and_acts_on_no_reader(file: str, document: object, tmp_path: Path) -> None:
-    """No tag, no link, no escape, no turning of direction, and no more than a record keeps, whichever way it came in."""
     from app.domain.vector import REASONING_MAX  # noqa: PLC0415
     from warm.files.agents.rows import clean_text  # noqa: PLC0415
 

@@ -126,7 +126,6 @@ def test_every_name_of_the_vector_is_checked() -> None:
 
 @pytest.mark.parametrize("symbol", ["AAPL", "FB", "GOOG", "IBM", "MSFT"])
 def test_every_indicator_equals_its_oracle_on_the_sample(symbol: str) -> None:
-    """All bars of each sample symbol, from the first defined one."""
     check(read_prices(SAMPLE_PRICES, RECKONING).frame.filter(pl.col("symbol") == symbol))
 
 
@@ -164,7 +163,7 @@ def test_bollinger_position_agrees_with_talibs_bands(symbol: str) -> None:
 
 
 def test_a_flat_series_has_the_defined_values_and_no_residue() -> None:
-    """Every window that does not move gives its conventional value exactly, at a level that binary fractions miss."""
+    """At a level that binary fractions miss."""
     flat = np.full(100, 0.1)
     last = latest(frame_of("X", flat, flat, flat, np.full(100, 7.0)).lazy()).collect().row(0, named=True)
     assert last["rsi_14"] == 0.0
@@ -208,7 +207,6 @@ def test_latest_is_the_last_row_of_the_series() -> None:
 
 
 def test_symbols_do_not_leak_into_each_other() -> None:
-    """A symbol's vector is the same, bit for bit, whatever other symbols stand beside it."""
     bars = made_bars(60, 90)
     together = latest(bars.lazy()).collect()
     names = together["symbol"].to_list()

@@ -44,7 +44,6 @@ def content(row: Row) -> tuple[object, ...]:
 
 
 def test_the_sample_warms_into_both_records_of_every_symbol() -> None:
-    """Five symbols, every indicator defined, every agent accounted for."""
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS)
     assert outcome.code == 0
     assert sorted(outcome.store.records) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
@@ -71,7 +70,6 @@ def test_the_last_close_is_the_price_that_was_traded() -> None:
 
 
 def test_a_history_has_the_last_120_bars_that_are_over() -> None:
-    """Their closes as the record's own, adjusted; they end with the bar that the record is as of."""
     store = warm("--prices", SAMPLE_PRICES).store
     for symbol, published in store.records.items():
         history, price = decode(HISTORY, published.records["history"].value, symbol), store.price(symbol)
@@ -86,7 +84,6 @@ def test_a_history_has_the_last_120_bars_that_are_over() -> None:
 
 
 def test_a_history_of_few_bars_has_them_all_and_none_of_the_future(tmp_path: Path) -> None:
-    """Bars after --as-of are in no history; a young symbol has a short one; each symbol has its own."""
     path = write_csv(tmp_path / "p.csv", good_rows(150, "AAA") + good_rows(7, "BBB"))
     store = warm("--prices", path, "--as-of", "2012-01-05").store
     for symbol in ("AAA", "BBB"):
@@ -118,7 +115,6 @@ def test_of_more_agents_than_a_decision_looks_at_the_newest_are_kept_and_the_oth
 
 
 def test_abstentions_failures_and_neutral_views_reach_the_record_apart() -> None:
-    """The sample's last session has all of them, in both formats."""
     store = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS).store
     ibm, facebook = store.views("IBM"), store.views("FB")
     assert {name for name, view in ibm.items() if view.status == "failed"} == {
@@ -134,7 +130,6 @@ def test_abstentions_failures_and_neutral_views_reach_the_record_apart() -> None
 
 
 def test_a_summary_reaches_the_record_and_the_report_as_one() -> None:
-    """The manager's view is kept for people to see, and counted apart from the views."""
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS)
     assert outcome.store.views("GOOG")["portfolio_management_agent"].status == "summary"
     assert (outcome.report["views_used"], outcome.report["summaries"]) == (29, 3)
@@ -148,7 +143,6 @@ def test_other_prices_are_not_joined_with_the_samples_agents(tmp_path: Path) -> 
 
 
 def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
-    """Above the share the run is refused, with the reasons; at the share it goes through."""
     rows = [*good_rows(98), "AAA,2013-02-28,10,9,11,10,5", "A A,2013-03-01,10,12,9,11,5"]
     path = write_csv(tmp_path / "p.csv", rows)
     refused = warm("--prices", path)
@@ -162,7 +156,6 @@ def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
 
 
 def test_bad_agents_stop_the_run_before_anything_is_written(tmp_path: Path) -> None:
-    """Prices that are fine are not published either: a warm is all or nothing."""
     (tmp_path / "agents.csv").write_text("hello\n1\n", encoding="utf-8")
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", tmp_path / "agents.csv")
     assert (outcome.code, outcome.store.publications) == (1, 0)
@@ -170,7 +163,6 @@ def test_bad_agents_stop_the_run_before_anything_is_written(tmp_path: Path) -> N
 
 
 def test_a_dry_run_does_everything_but_the_write() -> None:
-    """It opens no store and announces no publication."""
     outcome = warm("--prices", SAMPLE_PRICES, "--dry-run")
     assert (outcome.code, outcome.store.publications, outcome.store.closed) == (0, 0, False)
     assert outcome.stages == [stage for stage in STAGES if stage != "publish"]
@@ -179,7 +171,6 @@ def test_a_dry_run_does_everything_but_the_write() -> None:
 
 
 def test_stages_are_announced_in_order_and_the_end_is_told() -> None:
-    """A reader of the lines sees each stage before it begins, publish last, and then the end."""
     outcome = warm("--prices", SAMPLE_PRICES)
     assert tuple(outcome.stages) == STAGES
     assert outcome.report["event"] == "done"
@@ -188,7 +179,6 @@ def test_stages_are_announced_in_order_and_the_end_is_told() -> None:
 
 
 def test_a_store_that_fails_is_code_3() -> None:
-    """The store's reason is told in one line and the store is closed."""
     store = FakeStore(fails=True)
     outcome = warm("--prices", SAMPLE_PRICES, store=store)
     assert (outcome.code, store.closed) == (3, True)
@@ -196,7 +186,6 @@ def test_a_store_that_fails_is_code_3() -> None:
 
 
 def test_a_run_older_than_the_store_is_code_4() -> None:
-    """Nothing goes backwards; a script can tell this from success."""
     store = warm("--prices", SAMPLE_PRICES).store
     before = dict(store.records)
     outcome = warm("--prices", SAMPLE_PRICES, "--as-of", "2013-02-28", store=store, run="run-2")
@@ -205,7 +194,6 @@ def test_a_run_older_than_the_store_is_code_4() -> None:
 
 
 def test_prune_removes_what_the_input_does_not_have(tmp_path: Path) -> None:
-    """Without it other symbols stay."""
     store = warm("--prices", SAMPLE_PRICES).store
     path = write_csv(tmp_path / "p.csv", good_rows(70))
     warm("--prices", path, store=store)
@@ -230,7 +218,6 @@ def test_prune_removes_what_the_input_does_not_have(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_code_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    """The option is named, and nothing is read."""
     with pytest.raises(SystemExit) as ended:
         warm("--prices", SAMPLE_PRICES, *arguments)
     assert ended.value.code == 2
@@ -238,7 +225,6 @@ def test_wrong_usage_is_code_2(arguments: tuple[str, ...], capsys: pytest.Captur
 
 
 def test_the_report_file_has_everything(tmp_path: Path) -> None:
-    """Counts, reasons with examples, files and how they were dated; also when the run was refused."""
     report = tmp_path / "report.json"
     assert warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, "--report", report).code == 0
     told = json.loads(report.read_text(encoding="utf-8"))
@@ -280,7 +266,6 @@ def test_rows_after_as_of_change_nothing_even_if_they_are_bad(tmp_path: Path) ->
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    """With clock and run id given, two runs write the same records, bit for bit."""
     first, second = (warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS) for _ in range(2))
     assert first.store.records == second.store.records
     later = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, now_ms=NOW_MS + 1, run="run-2")
@@ -291,7 +276,6 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_a_young_symbol_has_a_short_vector(tmp_path: Path) -> None:
-    """Indicators that need more bars are null, and the record is still valid."""
     store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(20))).store
     values = dict(zip(PRICE_NAMES, store.price("AAA").values, strict=True))
     assert values["rsi_14"] is not None
@@ -323,7 +307,6 @@ def test_a_symbol_without_a_bar_of_after_1969_is_told(tmp_path: Path, capsys: py
 
 
 def test_csv_and_parquet_of_the_same_bars_give_the_same_records(tmp_path: Path) -> None:
-    """The format of a file leaves no trace."""
     write_prices(tmp_path / "p.csv", symbols=20, bars=90, adjusted=True)
     write_prices(tmp_path / "p.parquet", symbols=20, bars=90, adjusted=True)
     text, binary = warm("--prices", tmp_path / "p.csv"), warm("--prices", tmp_path / "p.parquet")
@@ -345,14 +328,12 @@ def run_process(*arguments: object, **environment: str) -> subprocess.CompletedP
 
 
 def test_help_documents_the_exit_codes() -> None:
-    """Whoever scripts the job finds them where they look."""
     told = run_process("--help").stdout
     assert all(f"{code} " in told for code in ("0", "1", "2", "3", "4", "130"))
     assert "nothing written" in told
 
 
 def test_a_wrong_setting_is_code_2_and_one_line(tmp_path: Path) -> None:
-    """The variable, its value and what is allowed are named before anything is read."""
     done = run_process("--prices", SAMPLE_PRICES, PORT="many", STORE_PATH=str(tmp_path / "s.sqlite3"))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -361,13 +342,11 @@ def test_a_wrong_setting_is_code_2_and_one_line(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_does_not_matter_to_a_dry_run() -> None:
-    """It needs no store, so no settings either."""
     assert run_process("--dry-run", "--prices", SAMPLE_PRICES, PORT="many").returncode == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_is_code_130_and_nothing_is_written(tmp_path: Path) -> None:
-    """An interrupt while it reads ends the job quietly."""
     fifo = tmp_path / "p.csv"
     os.mkfifo(fifo)
     writer = os.open(fifo, os.O_RDWR)

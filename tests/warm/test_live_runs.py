@@ -77,7 +77,6 @@ def test_a_stamp_after_the_last_bar_counts(tmp_path: Path) -> None:
 
 
 def test_a_run_of_saturday_counts_with_prices_to_friday(tmp_path: Path) -> None:
-    """The exchange is closed, and the view is of today all the same."""
     log = {
         "company_of_interest": "XYZ",
         "trade_date": "2024-03-09",
@@ -92,7 +91,6 @@ def test_a_run_of_saturday_counts_with_prices_to_friday(tmp_path: Path) -> None:
 
 
 def test_what_was_not_yet_said_is_refused_by_itself_and_told(tmp_path: Path) -> None:
-    """The prices and the other views are published; the file's line says why one is not."""
     agents = views(tmp_path, "XYZ,2024-03-08,x,view,0.5", "XYZ,2024-03-12,y,view,1", "XYZ,2024-03-09T13:00:00Z,z,failed,")
     outcome = warm("--prices", prices(tmp_path), "--agents", agents, now_ms=SATURDAY_MS)
     assert (outcome.code, list(outcome.store.views("XYZ"))) == (0, ["x"])
@@ -141,7 +139,6 @@ def test_a_clock_that_is_a_little_ahead_is_believed(tmp_path: Path) -> None:
 
 
 def test_an_option_of_the_version_before_is_told_and_refuses_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the clock may be behind is five minutes now, whatever it says."""
     agents = views(tmp_path, "XYZ,2024-03-09T12:05:01Z,y,view,0.5")
     arguments = ["--prices", str(prices(tmp_path)), "--explain", str(agents), "--clock-skew-s", "301"]
     assert main(arguments, now_ms=SATURDAY_MS) == 0
@@ -151,13 +148,11 @@ def test_an_option_of_the_version_before_is_told_and_refuses_no_run(tmp_path: Pa
 
 
 def test_a_wrong_setting_is_told_as_every_command_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Behind what it is about."""
     assert main(["--prices", str(prices(tmp_path)), "--store-path", "x", "--redis-url-file", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.startswith("settings: REDIS_URL_FILE is ")
 
 
 def test_a_past_day_takes_nothing_from_after_its_bar(tmp_path: Path) -> None:
-    """With --as-of the careful rule stays, and says what it cut: after the day, and between the last bar and the day."""
     later = "XYZ,2024-03-09,x,view,-0.5", "XYZ,2024-03-12,x,view,1", "XYZ,2024-03-12,y,abstained,"
     agents = views(tmp_path, "XYZ,2024-03-08,x,view,0.5", *later)
     outcome = warm("--prices", prices(tmp_path), "--agents", agents, "--as-of", "2024-03-10", now_ms=utc(2024, 4, 1))
@@ -166,7 +161,6 @@ def test_a_past_day_takes_nothing_from_after_its_bar(tmp_path: Path) -> None:
 
 
 def test_the_reports_sums_tell_every_fate(tmp_path: Path) -> None:
-    """As a whole and by file: what was read is what was used and what was not, and why."""
     crowd = [f"BIG,2024-03-{5 + n // 100:02},agent-{n:03},view,0.5" for n in range(103)]
     more = ["XYZ,2024-03-05,x,view,0.1", "XYZ,2024-03-06,x,view,0.2", "A A,2024-03-06,x,view,0.2", ",2024-03-06,x,failed,"]
     views(tmp_path, *crowd, *more, "XYZ,2024-03-06,x?,view,0.2", "XYZ,2024-03-06,z,abstained,", "XYZ,2024-03-06,z,what,")
@@ -207,7 +201,6 @@ CASES = {
 @pytest.mark.parametrize("more", [(), ("--as-of", "2024-03-01")], ids=["live", "past"])
 @pytest.mark.parametrize("case", CASES)
 def test_agents_are_explained_by_the_runs_own_rules(case: str, more: tuple[str, ...], tmp_path: Path) -> None:
-    """The same exit code, with the run's own prices or by themselves."""
     path, agents = prices(tmp_path), views(tmp_path, *CASES[case])
     code = warm("--prices", path, "--agents", agents, "--dry-run", *more, now_ms=SATURDAY_MS).code
     assert main(["--prices", str(path), "--explain", str(agents), *more], now_ms=SATURDAY_MS) == code
@@ -238,7 +231,6 @@ def test_prices_are_explained_by_the_runs_own_rules(case: str, tmp_path: Path) -
 
 
 def test_explain_names_the_views_that_will_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The newest of each agent; of the others how many and why."""
     agents = views(tmp_path, "XYZ,2024-03-07,old,view,0.25", "XYZ,2024-03-08,old,view,0.75", "XYZ,2024-03-08,none,abstained,")
     assert main(["--explain", str(agents)], now_ms=SATURDAY_MS) == 0
     used = capsys.readouterr().out.partition("What a run uses")
@@ -250,7 +242,6 @@ def test_explain_names_the_views_that_will_be_used(tmp_path: Path, capsys: pytes
 
 
 def test_a_slip_in_a_file_that_is_cut_by_as_of_refuses_nothing(tmp_path: Path) -> None:
-    """What comes after that moment says nothing of it; the slip is counted."""
     agents = views(tmp_path, "XYZ,2024-03-08,x,view,0.5", "XYZ,1960-01-01,x,view,0.5")
     outcome = warm("--prices", prices(tmp_path), "--agents", agents, "--as-of", "2024-03-07", now_ms=SATURDAY_MS)
     assert (outcome.code, fates(outcome)) == (0, {"cut": 1, "refused": 1})

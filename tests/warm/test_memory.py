@@ -102,7 +102,7 @@ _MAKERS = [_gzip, _zip, _parquet, _sparse, _json, _lines, _csv, _feather, _membe
 
 @pytest.mark.parametrize("make", _MAKERS)
 def test_a_file_that_becomes_too_large_refuses_the_run_by_name(make: Callable[[Path], None], tmp_path: Path) -> None:
-    """With one line, before anything is written, and with not much more memory than the run may have."""
+    """With not much more memory than the run may have."""
     folder = tmp_path / "prices"
     write_csv(put(folder / "good.csv", ""), good_rows(60))
     make(folder)
@@ -128,7 +128,6 @@ def test_a_file_that_becomes_too_large_refuses_the_run_by_name(make: Callable[[P
 
 
 def test_what_is_known_beforehand_is_refused_beforehand() -> None:
-    """The refusal has what is needed, what is left and the way round."""
     bound = MemoryBound(1000 * MB, used=lambda: 400 * MB)
     bound.claim(600 * MB, "a.csv")
     with pytest.raises(InputRefused) as refused:
@@ -139,7 +138,6 @@ def test_what_is_known_beforehand_is_refused_beforehand() -> None:
 
 
 def test_a_bound_that_is_passed_is_told_once_with_the_file() -> None:
-    """By the thread that looks, while the other is at work."""
     told: list[str] = []
     used = 0
     bound = MemoryBound(10 * MB, used=lambda: used)
@@ -222,14 +220,12 @@ def test_an_ordinary_run_is_inside_the_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "1.5", "9" * 20])
 def test_a_bound_that_is_none_is_a_usage_error(text: str, tmp_path: Path) -> None:
-    """A whole number above 0."""
     with pytest.raises(SystemExit) as ended:
         warm("--prices", tmp_path, f"--memory-mb={text}")
     assert ended.value.code == 2
 
 
 def test_the_option_bounds_a_run_that_needs_no_store_and_the_variable_of_the_version_before_is_told(tmp_path: Path) -> None:
-    """The variable bounds nothing any more."""
     file = write_csv(tmp_path / "p.csv", good_rows(60))
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -129,7 +129,6 @@ SHARES = {
 
 @pytest.mark.parametrize("name", SHARES)
 def test_a_shares_days_are_read_whatever_wrote_them(name: str, tmp_path: Path) -> None:
-    """The symbol, the last close, and the close of the last session."""
     file, content = SHARES[name]
     assert read(tmp_path, {file: content}) == {"AAPL": (DAYS[-1].close, CLOSE)}
 
@@ -252,7 +251,6 @@ PAIRS = {
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_pairs_hours_are_read_whatever_wrote_them(name: str, tmp_path: Path) -> None:
-    """Stamps begin the bars, in UTC."""
     file, content, symbol, made = PAIRS[name]
     assert read(tmp_path, {file: content}) == {symbol: (made[-1].close, HOUR)}
 
@@ -266,5 +264,4 @@ def test_a_pairs_hours_are_read_whatever_wrote_them(name: str, tmp_path: Path) -
     ],
 )  # fmt: skip
 def test_days_of_markets_that_never_close_end_at_midnight(file: str, symbol: str, tmp_path: Path) -> None:
-    """Whatever they are called; a bare coin is known by its bars at weekends."""
     assert read(tmp_path, {file: plain(WEEK)}) == {symbol: (WEEK[-1].close, MIDNIGHT)}

@@ -47,7 +47,6 @@ BAD_ROWS = {
 
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_a_bad_row_is_set_aside_with_its_reason(case: str, tmp_path: Path) -> None:
-    """Each kind of bad row is counted under one reason and shown with file, line, symbol, column and value."""
     row, reason, column = BAD_ROWS[case]
     path = write_csv(tmp_path / "p.csv", ["AAA,2013-02-27,10,12,9,11,500", row, "AAA,2013-02-28,10,12,9,11,500"])
     bars = read_prices(path, RECKONING)
@@ -61,7 +60,6 @@ def test_a_bad_row_is_set_aside_with_its_reason(case: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("case", [case for case in BAD_ROWS if case != "too few fields"])
 def test_parquet_rows_are_judged_alike(case: str, tmp_path: Path) -> None:
-    """The same rows as text in Parquet get the same reasons."""
     row, reason, _ = BAD_ROWS[case]
     rows = [each.split(",") for each in (GOOD, row)]
     frame = pl.DataFrame(rows, schema=HEADER.strip().split(","), orient="row")
@@ -72,7 +70,6 @@ def test_parquet_rows_are_judged_alike(case: str, tmp_path: Path) -> None:
 
 
 def test_only_the_first_five_examples_are_kept(tmp_path: Path) -> None:
-    """The report stays small however many rows are bad."""
     path = write_csv(tmp_path / "p.csv", [GOOD, *[f"AAA,2013-02-{day:02},0,12,9,11,5" for day in range(1, 20)]])
     rejects = read_prices(path, RECKONING).rejects
     assert rejects.counts == {"not_positive": 19}
@@ -90,7 +87,6 @@ def test_duplicates_keep_the_first_read(tmp_path: Path) -> None:
 
 
 def test_rows_out_of_order_are_sorted_counted_and_not_rejected(tmp_path: Path) -> None:
-    """The order of rows says nothing, so any order gives the same bars."""
     rows = good_rows(40, "AAA") + good_rows(40, "BBB")
     straight = read_prices(write_csv(tmp_path / "a.csv", rows), RECKONING)
     mixed = read_prices(write_csv(tmp_path / "b.csv", rows[::-1]), RECKONING)
@@ -100,7 +96,6 @@ def test_rows_out_of_order_are_sorted_counted_and_not_rejected(tmp_path: Path) -
 
 
 def test_symbols_between_each_other_are_put_together(tmp_path: Path) -> None:
-    """A file in order of date gives each symbol's rows together, strictly ascending, and counts nothing as unsorted."""
     by_day = [row for pair in zip(good_rows(30, "BBB"), good_rows(30, "AAA"), strict=True) for row in pair]
     bars = read_prices(write_csv(tmp_path / "p.csv", by_day), RECKONING)
     assert bars.unsorted == 0
@@ -121,9 +116,7 @@ def test_symbols_between_each_other_are_put_together(tmp_path: Path) -> None:
     ],
 )
 def test_a_date_means_its_sessions_close(stamp: str, moment: str, tmp_path: Path) -> None:
-    """A date, and midnight in a daily file, is the close of that session in UTC with daylight saving; a moment that ends a bar is
-    itself, on the exchange's clock if it has no zone.
-    """
+    """A moment that ends a bar is itself, on the exchange's clock if it has no zone."""
     closes = msgspec.structs.replace(RECKONING, stamps="close")
     bars = read_prices(write_csv(tmp_path / "p.csv", [GOOD.replace("2013-03-01", stamp)]), closes)
     expected = datetime.fromisoformat(moment).replace(tzinfo=UTC)
@@ -146,7 +139,6 @@ def test_a_daily_bars_moment_inside_a_session_is_that_session(tmp_path: Path) ->
 
 
 def test_a_close_at_24_is_the_end_of_the_day(tmp_path: Path) -> None:
-    """A market that never closes is known for a day only when the day is over."""
     bars = read_prices(
         write_csv(tmp_path / "p.csv", [GOOD]), Reckoning(session=open_session("UTC", "24:00", "1d"), now_ms=NOW_MS)
     )
@@ -155,7 +147,6 @@ def test_a_close_at_24_is_the_end_of_the_day(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stamp", [date(2013, 3, 1), datetime(2013, 3, 1, 21, tzinfo=UTC)])
 def test_parquet_dates_and_moments_are_understood(stamp: date, tmp_path: Path) -> None:
-    """Date and Datetime columns mean what their text means."""
     prices = {"open": [10], "high": [12], "low": [9], "close": [11]}
     frame = pl.DataFrame({"symbol": ["AAA"], "date": [stamp], **prices, "volume": [5]})
     frame.write_parquet(tmp_path / "p.parquet")
@@ -163,7 +154,6 @@ def test_parquet_dates_and_moments_are_understood(stamp: date, tmp_path: Path) -
 
 
 def test_the_sources_own_spelling_of_columns_is_understood(tmp_path: Path) -> None:
-    """Ticker, Date, Adj Close, in any case, in any order, with columns nobody asked for."""
     path = tmp_path / "p.csv"
     header = "Adj Close,Note,Ticker,Date,OPEN,High,Low,Close,Volume"
     path.write_text(f"{header}\n5.5,x,AAA,2013-03-01,10,12,9,11,500\n", encoding="utf-8")
@@ -173,7 +163,7 @@ def test_the_sources_own_spelling_of_columns_is_understood(tmp_path: Path) -> No
 
 
 def test_splits_are_adjusted_to_the_scale_of_the_last_bar(tmp_path: Path) -> None:
-    """A 2:1 split makes no return; the last close is the price that was traded; volume stays as it was."""
+    """A 2:1 split makes no return; volume stays as it was."""
     header = HEADER.strip() + ",adj_close\n"
     rows = ["AAA,2013-02-28,100,110,90,100,7,25", "AAA,2013-03-01,50,55,45,50,14,25"]
     frame = read_prices(write_csv(tmp_path / "p.csv", rows, header), RECKONING).frame
@@ -198,7 +188,6 @@ def test_rounding_of_prices_adjusted_elsewhere_is_no_fault(tmp_path: Path) -> No
 
 
 def test_the_sample_is_clean() -> None:
-    """All 12,154 rows of the sample pass, and every symbol's last bar is the same session."""
     bars = read_prices(SAMPLE_PRICES, RECKONING)
     assert (bars.rows, bars.frame.height, bars.rejects.total) == (12_154, 12_154, 0)
     assert bars.frame.group_by("symbol").last().get_column("as_of_ms").unique().to_list() == [LAST_CLOSE_MS]
@@ -221,7 +210,6 @@ FINE_FILES = {
 
 @pytest.mark.parametrize("case", FINE_FILES)
 def test_harmless_differences_between_files_do_not_matter(case: str, tmp_path: Path) -> None:
-    """Byte order marks, line ends, blank lines and quotes change nothing."""
     (tmp_path / "p.csv").write_bytes(FINE_FILES[case])
     bars = read_prices(tmp_path, RECKONING)
     assert (bars.rows, bars.frame.height, bars.rejects.total) == (1, 1, 0)
@@ -251,7 +239,6 @@ HOSTILE_FILES = {
 
 @pytest.mark.parametrize("case", HOSTILE_FILES)
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
-    """The job ends with code 1, one line that names the file, no traceback, and nothing written."""
     name, content, expected = HOSTILE_FILES[case]
     (tmp_path / name).write_bytes(content)
     outcome = warm("--prices", tmp_path)
@@ -271,6 +258,5 @@ def test_a_date_column_of_numbers_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_at_the_path_is_refused(tmp_path: Path) -> None:
-    """A path that is not there is said to be not there."""
     with pytest.raises(InputRefused, match="no such file"):
         read_prices(tmp_path / "nowhere", RECKONING)

@@ -115,7 +115,7 @@ UNDECIDED = [
 
 @pytest.mark.parametrize("text", DECIDED)
 def test_the_decision_of_a_text_is_found(text: str) -> None:
-    """By label, by proposal or in free text; the last counts, and what is negated does not."""
+    """The last counts, and what is negated does not."""
     found = decision(text)
     assert found is not None
     assert found[1] == DECIDED[text]
@@ -123,7 +123,6 @@ def test_the_decision_of_a_text_is_found(text: str) -> None:
 
 @pytest.mark.parametrize("text", UNDECIDED)
 def test_a_text_without_a_decision_has_none(text: str) -> None:
-    """It is never taken for a hold."""
     assert decision(text) is None
 
 
@@ -222,7 +221,6 @@ def test_what_stands_beside_a_decision_does_not_turn_it(beside: str) -> None:
 
 
 def test_a_name_behind_a_word_is_that_of_the_symbol() -> None:
-    """Of two things that a text trades, the other says nothing of this one."""
     assert decision("Decision: SELL SPY", "SPY") == ("sell", -1.0)
     assert decision("Decision: SELL SPY", "XYZ") is None
     assert decision("AAPL: Rating: Sell", "AAPL") == ("sell", -1.0)
@@ -319,7 +317,6 @@ def test_what_others_buy_does_not_turn_a_decision_to_sell(own: str) -> None:
      '{"symbol": "SPY", "decision": "SELL"}', "| Ticker | Rating |\n|---|---|\n| SPY | Sell |"],
 )  # fmt: skip
 def test_what_is_said_of_another_symbol_decides_nothing(text: str) -> None:
-    """Text, JSON or a table that names what it trades is of that."""
     assert decision(text, "XYZ") is None
     assert decision(text, "SPY") is not None
 
@@ -349,12 +346,10 @@ def test_a_text_made_to_keep_the_reader_busy_does_not(text: str) -> None:
 
 @given(st.text(max_size=2000))
 def test_any_text_is_read_without_an_error(text: str) -> None:
-    """Whatever a model writes, there is a decision or none."""
     found = decision(text)
     assert found is None or -1.0 <= found[1] <= 1.0
 
 
 @given(st.sampled_from(["buy", "sell", "hold"]), st.sampled_from(["not", "never", "do not", "don't", "would not"]))
 def test_one_negated_word_is_no_decision(word: str, negation: str) -> None:
-    """What a text says not to do says nothing of what to do."""
     assert decision(f"I {negation} {word}.") is None

@@ -56,14 +56,12 @@ def test_thousands_may_stand_apart_by_narrow_spaces(tmp_path: Path) -> None:
 
 
 def test_thousands_may_begin_far_below(tmp_path: Path) -> None:
-    """Ten thousand rows that are plain numbers, and then one that is not."""
     rows = [(LAST_DAY - timedelta(days=10_000 - at), 990.0, 995.0, 985.0, 990.0, 5) for at in range(10_000)]
     content = table(("date", *OHLCV), [*rows, (LAST_DAY, 990.0, '"1,010.5"', 985.0, '"1,000.5"', 5)])
     assert read(tmp_path, {"AAPL.csv": content}) == {"AAPL": (1000.5, CLOSE)}
 
 
 def test_a_date_that_may_be_two_wants_an_option(tmp_path: Path) -> None:
-    """``3/8/2023`` by itself; a column in which both orders must be right has none."""
     few = [bar._replace(at=date(2023, 3, day)) for day, bar in enumerate(DAYS[:9], 1)]
     content = plain(few, stamp("%m/%d/%Y"))
     assert "--date-order mdy or dmy says it" in refusal(tmp_path / "a", {"AAPL.csv": content})
@@ -100,7 +98,6 @@ def test_histdatas_clock_is_new_yorks_winter_time_all_year(tmp_path: Path) -> No
 
 
 def test_ninjatraders_export_ends_its_bars_in_utc(tmp_path: Path) -> None:
-    """``.Last`` is how it calls them."""
     content = table((), ((f"{b.at:%Y%m%d %H%M%S}", *b[1:]) for b in COINS), ";")
     assert read(tmp_path, {"AAPL.Last.txt": content}) == {"AAPL": (COINS[-1].close, utc(2023, 11, 17, 6))}
 
@@ -113,7 +110,6 @@ def test_a_stamp_of_the_last_second_ends_its_bar(tmp_path: Path) -> None:
 
 
 def test_columns_of_stamps_that_disagree_are_refused(tmp_path: Path) -> None:
-    """Both are named."""
     content = table(("date", "timestamp", *OHLCV), ((bar.at, seconds(COINS[0].at), *bar[1:]) for bar in DAYS))
     assert "columns 'date' and 'timestamp' both mean 'date' and disagree" in refusal(tmp_path, {"AAPL.csv": content})
 
@@ -150,7 +146,6 @@ def test_a_weeks_label_may_be_its_last_day(symbol: str, first: date, known: int,
 
 
 def test_bars_at_weekends_of_what_is_no_coin_are_told(tmp_path: Path) -> None:
-    """The exchange's sessions, with a note that names the option."""
     outcome = run(tmp_path, {"WIDGET.csv": plain(WEEK)})
     assert "--calendar always" in outcome.report["files"][0]["notes"][0]
 
@@ -180,7 +175,7 @@ def test_the_longest_interval_wins_over_a_week_of_holidays(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("changed", [0, 7])
 def test_two_exports_of_the_same_sessions_are_no_mistake(changed: int, tmp_path: Path) -> None:
-    """Dates and stamps of the open; volumes may differ, prices not."""
+    """Volumes may differ, prices not."""
     stamped = table(("time", *OHLCV), ((at_open(bar), *bar[1:5], bar.volume + changed) for bar in DAYS[10:]))
     outcome = run(tmp_path / "a", {"AAPL.csv": plain(DAYS), "AAPL (1).csv": stamped})
     assert (outcome.code, outcome.report["bars"], outcome.report["rejects"]) == (0, 30, 0)
@@ -198,7 +193,6 @@ def wide(symbols: list[str], *more: tuple[object, ...]) -> str:
 
 
 def test_a_wide_table_holds_any_tickers_and_a_day_that_has_not_begun(tmp_path: Path) -> None:
-    """An ampersand in one of them; a last row with a volume alone."""
     symbols = ["M&M.NS", "TCS.NS"]
     found = read(tmp_path, {"nse.csv": wide(symbols, ("2023-11-20", *[""] * 8, 55, 0))})
     assert found == dict.fromkeys(symbols, (DAYS[-1].close, utc(2023, 11, 17, 10)))
@@ -217,7 +211,6 @@ def test_a_row_without_high_low_and_close_is_no_bar(tmp_path: Path) -> None:
 
 
 def test_alpha_vantages_coins_never_close(tmp_path: Path) -> None:
-    """A digital currency without a market is one in dollars."""
     keys = ("1. open", "2. high", "3. low", "4. close", "5. volume")
     series = {str(bar.at): dict(zip(keys, map(str, bar[1:]), strict=True)) for bar in WEEK}
     meta = {"1. Information": "Daily Prices for Digital Currency", "2. Symbol": "BTC", "5. Time Zone": "UTC"}
@@ -248,7 +241,6 @@ def test_prices_without_names_in_another_order_are_refused(tmp_path: Path) -> No
 
 
 def test_okxs_candle_that_is_not_over_is_left_out(tmp_path: Path) -> None:
-    """``confirm`` is 0."""
     rows = [[str(seconds(bar.at) * 1000), *map(str, bar[1:]), "1", "1", "1"] for bar in reversed(COINS)]
     rows[0][-1] = "0"
     found = read(tmp_path, {"ETH-USDT_1h.json": document({"code": "0", "data": rows})})
@@ -256,7 +248,6 @@ def test_okxs_candle_that_is_not_over_is_left_out(tmp_path: Path) -> None:
 
 
 def test_an_option_says_the_symbol(tmp_path: Path) -> None:
-    """Of a file by its name, its path or a pattern; one that fits no file, or that has several symbols, is refused."""
     files: dict[str, str | bytes] = {"my own data.csv": plain(DAYS)}
     assert "--symbol 'my own data.csv=AAPL' says it" in refusal(tmp_path, files)
     for said, symbol in (("my own data.csv=brk-b", "BRK.B"), ("my*=GBPUSD=X", "GBP-USD"), (f"{tmp_path}/*.csv=XYZ", "XYZ")):
@@ -269,7 +260,6 @@ def test_an_option_says_the_symbol(tmp_path: Path) -> None:
 
 
 def test_text_that_is_no_table_is_skipped(tmp_path: Path) -> None:
-    """Notes, empty files and bytes under a name that any text may have."""
     texts: dict[str, str | bytes] = {"README.txt": "Some, words, of, a, kind\n", "empty.txt": "", "bytes.txt": b"\xff\xfe\x00"}
     outcome = run(tmp_path, {"AAPL.csv": plain(DAYS), **texts})
     assert {each["file"]: each["fate"] for each in outcome.report["files"]} == {

@@ -61,7 +61,6 @@ def test_a_complete_report_has_the_managers_decision_and_the_analysts(tmp_path: 
 
 
 def test_a_report_and_the_decision_beside_it_are_one_view(tmp_path: Path) -> None:
-    """The same agent of the same day: the complete report is read last."""
     run = tmp_path / "AAPL_20240102_161500"
     put(run / "5_portfolio/decision.md", "**Rating**: Sell")
     rows = read(run, "complete_report.md", complete("AAPL", "2024-01-02 16:15:00", "**Rating**: Sell"))
@@ -82,7 +81,6 @@ def test_a_report_and_the_decision_beside_it_are_one_view(tmp_path: Path) -> Non
     ids=["cut short", "undecided", "in the middle of a debate", "undecided memory", "empty memory", "two ratings"],
 )
 def test_a_report_without_a_decision_is_a_failure(file: str, text: str, reason: str, tmp_path: Path) -> None:
-    """Whatever the trader or a researcher wanted: never a hold."""
     assert told(read(tmp_path, file, text)) == [("AAPL", MANAGER, "failed", None, None, reason)]
 
 
@@ -96,7 +94,6 @@ def test_a_memory_has_an_entry_a_run_and_what_was_learnt_later_is_no_decision(tm
 
 
 def test_other_markdown_is_somebodys_notes(tmp_path: Path) -> None:
-    """Analysts' own files and debates are no decisions, and a README is told and skipped."""
     for name in ("README.md", "1_analysts/market.md", "2_research/bull.md", "AAPL/2024-01-02/reports/market_report.md"):
         put(tmp_path / name, "FINAL TRANSACTION PROPOSAL: **BUY**")
     rows = read(tmp_path, "AAPL/2024-01-02/reports/final_trade_decision.md", "**Rating**: Sell")
@@ -106,6 +103,5 @@ def test_other_markdown_is_somebodys_notes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["reports/final_trade_decision.md", "run/5_portfolio/decision.md", "complete_report.md"])
 def test_a_decision_of_no_known_ticker_is_told(file: str, tmp_path: Path) -> None:
-    """Nothing is guessed."""
     with pytest.raises(InputRefused, match="no format recognises it"):
         read(tmp_path, file, "**Rating**: Sell")

@@ -18,7 +18,6 @@ def _sample() -> FakeStore:
 
 
 def test_a_users_data_replaces_the_sample_and_the_command_says_so(tmp_path: Path) -> None:
-    """Its symbols, and its agents' views of a symbol that the user has prices of."""
     store = _sample()
     outcome = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60, "MINE")), store=store, run=None)
     assert outcome.code == 0
@@ -58,7 +57,6 @@ class _Stubborn(FakeStore):
 
 
 def test_a_sample_that_cannot_be_removed_is_told_with_what_removes_it(tmp_path: Path) -> None:
-    """The user's data is there all the same."""
     store, sample = _Stubborn(), _sample()
     store.records, store.info = sample.records, sample.info
     outcome = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60, "MINE")), store=store, run=None)

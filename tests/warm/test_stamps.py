@@ -39,7 +39,6 @@ MOMENT = datetime(2024, 1, 2, 15, 30, tzinfo=UTC)
     ids=repr,
 )  # fmt: skip
 def test_a_moment_is_understood_however_it_is_written(stamp: object) -> None:
-    """ISO 8601 in its usual forms, Lean's, and times since 1970 in any unit, as text, number or Datetime."""
     assert one(stamp) == (MOMENT, None)
 
 
@@ -56,13 +55,11 @@ def test_a_moment_is_understood_however_it_is_written(stamp: object) -> None:
     ],
 )
 def test_a_date_and_midnight_are_a_day(stamp: object) -> None:
-    """Midnight counts in its own zone, at the exchange and in UTC."""
     assert one(stamp)[1] == date(2024, 1, 2)
 
 
 @pytest.mark.parametrize("stamp", ["2024-02-30", "02/01/2024", "yesterday", "", None, "2024-01-02T25:00"])
 def test_what_is_no_stamp_is_null(stamp: str | None) -> None:
-    """Its row is set aside, and the others stay."""
     stamps = read_stamps(SOURCE, pl.Series("date", [stamp, "2024-01-03"]), ZULU, NEW_YORK)
     assert stamps.table.get_column("stamp_ms").null_count() == 1
 
@@ -88,7 +85,6 @@ def test_a_local_time_follows_daylight_saving() -> None:
     ],
 )
 def test_a_columns_dates_have_one_order(column: list[str], expected: date | None) -> None:
-    """Told by the rows that can be only one; none is refused."""
     series = pl.Series("date", column)
     if expected is None:
         with pytest.raises(InputRefused, match="dates such as"):
@@ -116,7 +112,6 @@ def test_an_interval_is_understood_in_each_ones_words(text: str, interval: str |
 
 @pytest.mark.parametrize("interval", [each for each in INTERVALS if each != "1M"])
 def test_spacing_tells_every_interval(interval: str) -> None:
-    """From bars of a market that never closes, some of them missing."""
     stamps = [1_704_067_200_000 + number * INTERVALS[interval] * 1000 for number in range(60) if number % 7]
     found = spacing(pl.DataFrame({"symbol": ["A"] * len(stamps), "stamp_ms": stamps}), dates=False)
     assert (found.interval, found.share) == (interval, 1.0)
@@ -124,7 +119,6 @@ def test_spacing_tells_every_interval(interval: str) -> None:
 
 @pytest.mark.parametrize(("step", "interval"), [("1d", "1d"), ("1w", "1w"), ("1mo", "1M")])
 def test_dates_tell_days_weeks_and_months(step: str, interval: str) -> None:
-    """Weekends between sessions are no spacing of their own."""
     days = pl.date_range(date(2023, 1, 2), date(2024, 1, 2), step, eager=True)
     days = days.filter(days.dt.weekday() < 6) if step == "1d" else days
     stamps = days.cast(pl.Datetime("ms")).dt.epoch("ms")
@@ -133,13 +127,11 @@ def test_dates_tell_days_weeks_and_months(step: str, interval: str) -> None:
 
 
 def test_two_sessions_with_a_weekend_between_them_are_days() -> None:
-    """Friday and Monday are not bars of three days."""
     stamps = [int(datetime(2024, 1, day, tzinfo=UTC).timestamp() * 1000) for day in (5, 8)]
     assert spacing(pl.DataFrame({"symbol": ["A", "A"], "stamp_ms": stamps}), dates=True).interval == "1d"
 
 
 def test_irregular_bars_have_a_small_share() -> None:
-    """Ticks are no bars."""
     start = datetime(2024, 1, 2, tzinfo=UTC)
     stamps = [int((start + timedelta(seconds=0.37 * number**2)).timestamp() * 1000) for number in range(60)]
     assert spacing(pl.DataFrame({"symbol": ["A"] * 60, "stamp_ms": stamps}), dates=False).share < 0.9
@@ -151,7 +143,6 @@ def test_irregular_bars_have_a_small_share() -> None:
      ("12h", False, 252), ("1w", False, 52), ("1w", True, 52), ("1M", False, 12), ("3d", False, 84)],
 )  # fmt: skip
 def test_bars_a_year_are_those_of_the_market(interval: str, never_closes: bool, expected: float) -> None:  # noqa: FBT001
-    """252 sessions of six and a half hours, or 365 days of 24."""
     assert bars_a_year(interval, never_closes=never_closes) == pytest.approx(expected)
 
 
@@ -198,5 +189,4 @@ def test_bars_a_year_are_those_of_the_market(interval: str, never_closes: bool, 
     ],
 )
 def test_a_files_name_tells_symbol_and_interval_or_nothing(stem: str, named: tuple[str | None, ...]) -> None:
-    """Words that name no symbol are passed over; what cannot be told is not guessed."""
     assert read_name(stem) == (*named, *[None] * (3 - len(named)))

@@ -72,13 +72,11 @@ def test_symbols_of_several_intervals_in_one_table_are_refused(first: str, secon
     ],
 )
 def test_an_interval_that_does_not_fit_is_refused(name: str, rows: list[object], error: str, tmp_path: Path) -> None:
-    """Whether a name or nothing says it."""
     put(tmp_path / name, "date,open,high,low,close,volume\n" + "".join(f"{row},10,12,9,11,5\n" for row in rows))
     assert error in run(tmp_path).report["error"]
 
 
 def test_three_months_are_months(tmp_path: Path) -> None:
-    """Dates that are all a month apart are no sessions."""
     put(tmp_path / "AAPL.csv", "date,open,high,low,close,volume\n" + "".join(f"2024-0{n}-01,10,12,9,11,5\n" for n in (1, 2, 3)))
     assert run(tmp_path).store.price("AAPL").as_of_ms == utc(2024, 3, 31, 20)
 
@@ -110,7 +108,6 @@ def test_leans_scale_is_told_by_the_nearest_market(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_a_name_does_not_tell_is_not_made_up(stem: str, symbol: str | None) -> None:
-    """Numbers, words and what else stands in names are no symbols; a perpetual is not spot."""
     assert read_name(stem).symbol == symbol
 
 
@@ -123,7 +120,6 @@ def test_partitions_tell_their_symbol(tmp_path: Path) -> None:
 
 
 def test_futures_of_binances_archive_are_not_spot(tmp_path: Path) -> None:
-    """Its folders tell what its names do not."""
     content = PRICES["binance"].write(bars(hours=True))
     for folder in ("spot", "futures/um", "futures/cm"):
         put(tmp_path / folder / "BTCUSDT-1h.json", content)
@@ -162,7 +158,6 @@ def test_a_table_that_is_called_quotes_is_still_a_table(tmp_path: Path) -> None:
 
 
 def test_dates_and_times_may_stand_in_two_columns(tmp_path: Path) -> None:
-    """As stooq has them, with the period in a third."""
     head = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n"
     put(tmp_path / "h.csv", head + "".join(f"AAPL.US,60,20240102,{hour}0000,10,12,9,11,5\n" for hour in (10, 11, 12)))
     put(tmp_path / "d.csv", head + "".join(f"MSFT.US,D,2024010{day},000000,10,12,9,11,5\n" for day in (2, 3, 4)))
@@ -172,7 +167,6 @@ def test_dates_and_times_may_stand_in_two_columns(tmp_path: Path) -> None:
 
 
 def test_yfinances_actions_and_odd_tickers_are_read(tmp_path: Path) -> None:
-    """Dividends beside the prices; a ticker that is called as a price is."""
     text = yfinance_wide(bars()).decode().replace("GGG", "LOW").splitlines()
     more = ["Dividends,Dividends", "FFF,LOW", ",", *["0.0,0.0"] * 30]
     put(tmp_path / "yf.csv", "\n".join(f"{line},{cells}" for line, cells in zip(text, more, strict=True)))
@@ -274,7 +268,6 @@ def test_a_word_from_before_1970_is_set_aside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["n.json", "n.jsonl"])
 def test_members_of_later_objects_count_too(file: str, tmp_path: Path) -> None:
-    """A status that the first object does not have is still a status."""
     rows = [
         {"symbol": "AAPL", "as_of": "2024-01-02", "agent": "a", "view": 0.5},
         {
@@ -294,13 +287,11 @@ def test_members_of_later_objects_count_too(file: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signals", [5, True, 0.5, "x", {"a": 1}])
 def test_signals_that_are_no_array_are_refused(signals: object, tmp_path: Path) -> None:
-    """The member is named."""
     with pytest.raises(InputRefused, match="'signals' is no array"):
         read(tmp_path, "r.json", {"fund": "x", "as_of": "2024-01-02", "strategies": [{"signals": signals}]})
 
 
 def test_failures_that_tools_call_something_else_are_failures(tmp_path: Path) -> None:
-    """A model that failed and is called an abstention, a neutral default, a hold made of no answer."""
     failed = {"metadata": {"abstained": True, "abstain_reason": "LLM call failed: timeout"}, "value": 0.0}
     assert told(read(tmp_path / "a", "s.json", signal(**failed)))[0][2] == "failed"
     entry = {"signal": "neutral", "confidence": 50.0, "reasoning": "Insufficient data"}
@@ -313,7 +304,6 @@ def test_failures_that_tools_call_something_else_are_failures(tmp_path: Path) ->
 
 
 def test_a_fund_whose_models_all_abstained_abstains(tmp_path: Path) -> None:
-    """Its weight of nothing is no neutral view."""
     silent = signal(metadata={"abstained": True}, value=0.0)
     record = {"fund": "x", "as_of": "2024-01-02", "strategies": [{"signals": [silent]}], "final_weights": {"AAPL": 0.0}}
     assert told(read(tmp_path, "r.json", record))[-1] == ("AAPL", "fund:x", "abstained", None, None, "all_abstained")
@@ -321,7 +311,6 @@ def test_a_fund_whose_models_all_abstained_abstains(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "\u202eevil"])
 def test_names_out_of_files_act_on_no_terminal(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Keys, agents, symbols and the files' own names are shown without what a terminal would obey."""
     outcomes = [
         agents(tmp_path / "a", "x.json", {name: 1}),
         agents(tmp_path / "b", "x.json", {"analyst_signals": {name: 5}}),

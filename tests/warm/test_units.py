@@ -81,14 +81,12 @@ def test_prices_in_pence_are_kept_in_pounds_and_it_is_said(case: str, tmp_path: 
 
 
 def test_each_row_of_a_table_is_in_its_own_currency(tmp_path: Path) -> None:
-    """GBP is pounds and GBp is pence, whose hundredth it is."""
     rows = [(symbol, bar.at, *bar.prices, 5, unit) for symbol, unit in (("A.L", "GBP"), ("B.L", "GBp")) for bar in DAYS]
     found = read(tmp_path, {"x.csv": table(("symbol", "date", *OHLCV, "currency"), rows)})
     assert found == {"A.L": (DAYS[-1].close, LONDON), "B.L": (DAYS[-1].close / 100, LONDON)}
 
 
 def test_each_symbol_of_twelve_datas_answer_is_in_its_own_currency(tmp_path: Path) -> None:
-    """The answer for several symbols says it of each."""
     answer = {
         symbol: {
             "meta": {"symbol": symbol, "interval": "1day", "currency": unit},

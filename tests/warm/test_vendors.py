@@ -52,7 +52,6 @@ def test_alpha_vantages_adjusted_closes_adjust(tmp_path: Path) -> None:
 
 
 def test_alpha_vantages_documents_may_be_lines(tmp_path: Path) -> None:
-    """One symbol a line, as AI-Trader merges them."""
     one = series("Time Series (60min)", ["2024-01-05 15:00:00", "2024-01-05 14:00:00"], interval="60min")
     put(tmp_path / "merged.jsonl", f"{one}\n{one.replace('IBM', 'AAPL')}\n")
     store = run(tmp_path).store
@@ -69,7 +68,6 @@ VALUES = (10.0, 12.0, 9.0, 11.0, 500.0)
 @pytest.mark.parametrize("by_ticker", [False, True])
 @pytest.mark.parametrize("zone", ["", "-05:00"])
 def test_yfinances_layouts_are_read(by_ticker: bool, zone: str, tmp_path: Path) -> None:  # noqa: FBT001
-    """Prices or tickers first, with or without the line of the index's name, days or hours."""
     tickers, prices = ["MSFT"] * 5 + ["BRK-B"] * 5, list(FIELDS) * 2
     lines = [["Ticker", *tickers], ["Price", *prices]] if by_ticker else [["Price", *prices], ["Ticker", *tickers]]
     index = ["Datetime" if zone else "Date", *[""] * 10]
@@ -85,7 +83,6 @@ def test_yfinances_layouts_are_read(by_ticker: bool, zone: str, tmp_path: Path) 
 
 
 def test_yfinances_table_in_parquet_is_read(tmp_path: Path) -> None:
-    """Its columns are written as pairs."""
     frame: dict[str, list[object]] = {"Date": [datetime.combine(day, datetime.min.time()) for day in DAYS]}
     frame |= {
         str((field, ticker)): [value] * 5 for ticker in ("AAPL", "MSFT") for field, value in zip(FIELDS, VALUES, strict=True)
@@ -99,7 +96,6 @@ def test_yfinances_table_in_parquet_is_read(tmp_path: Path) -> None:
 
 
 def test_a_wide_table_without_a_column_is_refused(tmp_path: Path) -> None:
-    """The symbol and what it lacks are named."""
     head = "Price,Close,High,Low,Open,Volume\nTicker,AAA,AAA,AAA,AAA,BBB\nDate,,,,,\n"
     put(tmp_path / "yf.csv", head + "2024-01-02,1,1,1,1,1\n")
     outcome = warm("--prices", tmp_path, now_ms=NOW_MS)
@@ -128,7 +124,6 @@ def test_a_wide_table_without_a_column_is_refused(tmp_path: Path) -> None:
     ids=["Polygon's flat files", "Binance's futures", "stooq", "pandas' index", "weeks", "months", "a pair in days"],
 )  # fmt: skip
 def test_other_shapes_are_read(file: str, text: str, symbol: str, as_of: tuple[int, ...], tmp_path: Path) -> None:
-    """Symbol and the end of the last bar."""
     put(tmp_path / file, text)
     store = run(tmp_path).store
     assert list(store.records) == [symbol]

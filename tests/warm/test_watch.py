@@ -64,7 +64,6 @@ def test_inputs_are_loaded_at_once_and_after_each_change_however_a_load_ended(tm
 
 
 def test_a_file_is_watched_by_its_folder_because_editors_put_another_in_its_place(tmp_path: Path) -> None:
-    """Its neighbours are nobody's matter."""
     file, other = put(tmp_path / "a.csv", "x"), put(tmp_path / "b.csv", "x")
     watched = _Watched({str(other)}, {str(file)})
     watched.run(file)
@@ -73,7 +72,6 @@ def test_a_file_is_watched_by_its_folder_because_editors_put_another_in_its_plac
 
 
 def test_a_folder_that_was_replaced_is_watched_and_loaded_anew(tmp_path: Path) -> None:
-    """What was watched is the one before."""
     folder = tmp_path / "prices"
     folder.mkdir()
 
@@ -119,7 +117,6 @@ def test_a_link_that_leads_elsewhere_is_watched_and_loaded_anew(inside: str, tmp
 
 
 def test_a_folder_that_is_away_is_told_once(tmp_path: Path) -> None:
-    """Nothing is loaded until it is back."""
     folder = tmp_path / "prices"
     folder.mkdir()
 
@@ -160,7 +157,6 @@ def test_a_link_among_hidden_files_concerns_the_inputs(tmp_path: Path) -> None:
     ],
 )
 def test_what_concerns_the_inputs_is_of_a_kind_that_is_read_or_a_folder(name: str, expected: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    """There or gone."""
     inputs = tmp_path / "inputs"
     for each in ("a.csv", "sub/b.json.gz", ".git/c.csv", "readme.pdf"):
         put(inputs / each, "x")
@@ -168,7 +164,6 @@ def test_what_concerns_the_inputs_is_of_a_kind_that_is_read_or_a_folder(name: st
 
 
 def test_what_happens_is_told_as_json_lines() -> None:
-    """As the loads tell theirs."""
     stream = io.StringIO()
     sayer(stream)("changed", files=2)
     assert json.loads(stream.getvalue()) == {"event": "changed", "files": 2}
@@ -194,7 +189,6 @@ def test_a_load_that_is_under_way_is_ended_when_it_is_to_stop() -> None:
     ],
 )
 def test_what_cannot_be_watched_is_refused_at_once(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what is allowed."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -240,7 +234,6 @@ def command(tmp_path: Path) -> Iterator[_Command]:
 
 @pytest.mark.timeout(400)
 def test_a_folder_is_loaded_as_it_changes_and_survives_what_is_bad(command: _Command) -> None:
-    """A new file, a bad one, its mending, and the end by SIGTERM."""
     command.ended("published", 1)
     write_csv(command.prices / "b.csv", good_rows(60, "BBB"))
     command.ended("published", 2)
@@ -252,7 +245,6 @@ def test_a_folder_is_loaded_as_it_changes_and_survives_what_is_bad(command: _Com
 
 
 def test_ctrl_c_ends_the_watching_with_0(command: _Command) -> None:
-    """Nothing went wrong."""
     command.ended("published", 1)
     assert command.stop(signal.SIGINT) == 0
 
