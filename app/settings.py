@@ -21,11 +21,10 @@ from dotenv.parser import parse_stream
 from app.domain.aliases import parse_aliases
 from app.errors import SettingsError
 from app.options import Settings, allowed_by, out_of_bounds
+from app.redis_urls import redis_parts
 from app.strangers import GONE, STRANGERS, instead
 from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
-from app.withheld import withheld
 
-_REDIS_URL = re.compile(r"(rediss?://\S+|unix://\S+)?")
 _SHOWN_MAX = 60
 _LEAST_RATE_PER_S = 0.001
 _MORE_RULES = {
@@ -110,9 +109,6 @@ def _read(name: str, annotation: object, text: str) -> object:
 def _check(name: str, text: str) -> None:
     """What no type and no pattern says; raises ValueError if ``text`` is not allowed."""
     if name == "redis_url":
-        if not _REDIS_URL.fullmatch(text):
-            raise ValueError("not a Redis URL")
-        # The client's own reading of it: a wrong port or option would otherwise end the workers, with its text in a traceback.
         redis_parts(text)
     elif name == "rate_limit_per_s" and 0 < float(text) < _LEAST_RATE_PER_S:
         raise ValueError("less than the least rate")
@@ -289,20 +285,6 @@ def secret_files(
     """
     given = _given(environ, env_file, options or {}, [])
     return {name: Path(path).absolute() for name in SECRETS if (path := given.get(f"{name.upper()}_FILE"))}
-
-
-def redis_parts(url: str) -> dict[str, Any]:
-    """What the client reads in ``url``: ``host``, ``port``, ``db``, ``path``, ``password``, as far as they are there.
-
-    Raises:
-        ValueError: it is no URL of a Redis.
-    """
-    if not url:
-        return {}
-    # Importing the client takes as long as all else that a server imports: those without Redis do without.
-    with withheld("opentelemetry"):
-        from redis.connection import parse_url  # noqa: PLC0415
-    return dict(parse_url(url))  # type: ignore[no-untyped-call]
 
 
 def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Self
+from typing import Self, cast
 
 from bench.addresses import Address, Addresses
 from bench.scenario import Beside, ScenarioError
@@ -25,10 +25,10 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
         if self._head:
-            transport.write(self._head)
+            self.transport.write(self._head)
 
     def data_received(self, data: bytes) -> None:
         """The server has had enough."""
@@ -100,7 +100,7 @@ class Nuisance:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_BYTE_EVERY_S if head else None):
                         await client.over.wait()
-                if head:
+                if head and not client.over.is_set():
                     client.transport.write(b"x")
         finally:
             self.open -= 1

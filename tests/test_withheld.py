@@ -3,22 +3,28 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from app.withheld import withheld
+from tests.servers import ROOT, clean_environment
 
 _LOADED = """
 import sys
-import app.commands.serve, app.main
-unused = {"opentelemetry", "rich", "polars", "numpy", "matplotlib", "watchfiles"}
+import app.commands.greeting, app.commands.serve, app.main
+app.main.create_app()
+unused = {"opentelemetry", "rich", "polars", "numpy", "matplotlib", "watchfiles", "redis", "throttled"}
 print(*sorted({name.partition(".")[0] for name in sys.modules} & unused))
 """
 
 
-def test_a_server_without_traces_loads_nothing_that_it_has_no_use_for() -> None:
-    """All of it is installed here, and redis-py, structlog and Granian would take what they find."""
-    done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True)
+def test_a_server_on_sqlite_without_traces_loads_nothing_that_it_has_no_use_for(tmp_path: Path) -> None:
+    """All of it is installed here, and structlog and Granian would take what they find."""
+    environment = clean_environment({"STORE_PATH": str(tmp_path / "store.sqlite3"), "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []
 
 

@@ -10,7 +10,7 @@ from app.domain.outdated import WAYS_OUT, outdated
 from app.errors import StoreError, StoreRefused
 from app.observe.supervisor import LOADS
 from app.options import Settings
-from app.settings import redis_parts
+from app.redis_urls import redis_parts
 from app.store.protocol import RunInfo, Store
 
 LOOK_S = 1.0

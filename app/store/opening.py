@@ -1,7 +1,6 @@
 """Which L2 the settings ask for."""
 
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 from app.domain.records import KINDS, Kinds
