@@ -13,7 +13,7 @@ from app.options import Settings
 from app.settings import SECRETS, keys_wanted, load_setting, load_settings, render_env_example, settings_gone
 from app.shown_settings import console_url, public_settings, started_facts
 from app.strangers import GONE, STRANGERS, strangers_told
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _NO_FILE = Path("no-such-file")
 _NAMES = sorted(name.upper() for name in Settings.__struct_fields__)

@@ -20,7 +20,7 @@ from app.slices import SLICE, in_slices, names_on_lines
 from app.store.codec import encode
 from app.store.protocol import Changes, Row
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_breaker
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
 
 MANY = tuple(f"S{number:05}" for number in range(10 * SLICE))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.version import VERSION
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _MODULE_LINES = 400
 _FUNCTION_LINES = 70

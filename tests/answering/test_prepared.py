@@ -20,8 +20,8 @@ from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
-from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
-from tests.routes.serving import FakeClock, FakeStore, Served, settings_of
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
+from tests.kit.serving import FakeClock, FakeStore, Served, settings_of
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)

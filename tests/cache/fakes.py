@@ -10,7 +10,7 @@ from app.cache.memory import Memory
 from app.cache.read_through import Tiers
 from app.errors import StoreError
 from app.store.protocol import UNKNOWN, Changes, Published, Row, RunInfo, Store, Stored
-from tests.records import raw_of, row, stored
+from tests.kit.records import raw_of, row, stored
 
 
 class FakeStore:

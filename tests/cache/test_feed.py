@@ -8,7 +8,7 @@ from collections.abc import Callable
 from app.cache.feed import Feed
 from app.store.protocol import Changes, RunInfo
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, row, run_info
+from tests.kit.records import AS_OF_MS, row, run_info
 
 
 class House:

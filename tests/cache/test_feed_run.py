@@ -8,7 +8,7 @@ from app.cache.feed import Feed
 from app.errors import RunDamaged, StoreError
 from app.store.protocol import Changes, RunInfo
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import run_info
+from tests.kit.records import run_info
 
 
 class PatchyStore(FakeStore):

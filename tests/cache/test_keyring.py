@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.cache.keyring import KeyRing
-from tests.keys import SECRET, FakeKeys, key_id, silent
-from tests.records import run_info
+from tests.kit.keys import SECRET, FakeKeys, key_id, silent
+from tests.kit.records import run_info
 
 _LEASE_S, _GRACE_S = 5.0, 60.0
 

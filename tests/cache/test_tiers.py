@@ -9,7 +9,7 @@ from app.cache.loads import Lookup
 from app.domain.evidence import Evidence
 from app.store.codec import encode
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, agent_record, price_record, row, stored
+from tests.kit.records import AS_OF_MS, agent_record, price_record, row, stored
 
 _TTL_S = 60.0
 

@@ -9,7 +9,7 @@ from app.domain.records import KINDS
 from app.errors import StoreEmpty
 from app.store.protocol import Changes
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import row
+from tests.kit.records import row
 
 _SYMBOLS = ("A", "B", "C")
 

@@ -7,8 +7,8 @@ import secrets
 from app.cache.loads import Lookup
 from app.errors import RecordError, StoreError
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.faulty import Chances, FaultyStore
-from tests.records import AS_OF_MS, row
+from tests.kit.faulty import Chances, FaultyStore
+from tests.kit.records import AS_OF_MS, row
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
 _SYMBOLS = [f"S{number}" for number in range(20)]

@@ -8,7 +8,7 @@ import pytest
 from app.cache.loads import Lookup
 from app.cache.read_through import Tiers
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, row
+from tests.kit.records import AS_OF_MS, row
 
 
 class House:

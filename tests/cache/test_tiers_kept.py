@@ -10,7 +10,7 @@ from app.domain.evidence import Evidence
 from app.store.codec import encode
 from app.store.protocol import Stored
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, agent_record, evidence_of, price_record, row, stored
+from tests.kit.records import AS_OF_MS, agent_record, evidence_of, price_record, row, stored
 
 _TTL_S, _STALE_S = 60.0, 600.0
 _RUBBISH = stored(b"\xc1rubbish", b"\xc1rubbish")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from app.cache.loads import Lookup
 from app.store.protocol import Stored
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, price_record, row
+from tests.kit.records import AS_OF_MS, price_record, row
 
 _TTL_S = 60.0
 

@@ -5,7 +5,7 @@ import asyncio
 from app.domain.records import KINDS
 from tests.cache.test_tiers_races import settle
 from tests.cache.test_withdrawals import LATER_MS, TTL_S, House
-from tests.records import AS_OF_MS, row
+from tests.kit.records import AS_OF_MS, row
 
 
 def test_what_l1_had_for_a_batch_that_waits_is_not_behind_what_it_has_when_that_is_answered() -> None:

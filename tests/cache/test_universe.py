@@ -7,7 +7,7 @@ import pytest
 from app.cache.universe import Universe
 from app.errors import StoreError
 from tests.cache.fakes import BROKEN, FakeStore
-from tests.records import row
+from tests.kit.records import row
 
 
 class _Listed(FakeStore):

@@ -11,8 +11,8 @@ from app.domain.evidence import Evidence
 from app.store.codec import encode
 from app.store.protocol import Changes, Record
 from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.moods import WITH_MOODS, mood, mood_record
-from tests.records import AS_OF_MS, row, stored
+from tests.kit.moods import WITH_MOODS, mood, mood_record
+from tests.kit.records import AS_OF_MS, row, stored
 
 _FIRST = mood("A", AS_OF_MS, 1)
 

@@ -12,7 +12,7 @@ from app.cache.read_through import READ_AT_ONCE
 from app.store.protocol import UNKNOWN, Changes, Stored
 from tests.cache.fakes import BROKEN, Clock, CountingMeters, make_tiers
 from tests.cache.test_tiers_races import GatedStore, settle
-from tests.records import AS_OF_MS, agent_record, price_record, raw_of, row, stored
+from tests.kit.records import AS_OF_MS, agent_record, price_record, raw_of, row, stored
 
 LATER_MS = AS_OF_MS + 10 * 365 * 86_400_000
 _BAD, _RIGHT = row("A", LATER_MS, "bad"), row("A", AS_OF_MS, "right")

@@ -21,9 +21,9 @@ from app.store.codec import encode
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
 from tests.e2e.flood import Flood
-from tests.records import agent_record, agent_view, make_row, price_record, run_info
-from tests.servers import RedisServer
-from tests.toxics import ToxicProxy, Toxics
+from tests.kit.records import agent_record, agent_view, make_row, price_record, run_info
+from tests.kit.servers import RedisServer
+from tests.kit.toxics import ToxicProxy, Toxics
 
 SYMBOLS = [f"S{number:03}" for number in range(40)]
 SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))

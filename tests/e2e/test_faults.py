@@ -24,8 +24,8 @@ from bench.results import PhaseResult, Results
 from bench.stats import Second
 from tests.e2e.faults import FAULTS, FAULTS_OF_WORKERS, SEED, WELL_S, Fault, House, Output, Publisher, Witness
 from tests.e2e.flood import Flood
-from tests.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable, until
-from tests.toxics import ToxicProxy
+from tests.kit.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable, until
+from tests.kit.toxics import ToxicProxy
 
 _CALM_S = 3
 _ON_ITS_WAY_S = 0.5

@@ -13,8 +13,8 @@ import pytest
 from app.store.opening import open_store
 from tests.e2e.flood import Flood
 from tests.e2e.publishing import publish_universe
-from tests.keys import SECRET, FakeKeys, key_id
-from tests.servers import DecideServer, decide_server, until
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.servers import DecideServer, decide_server, until
 
 pytestmark = pytest.mark.alone
 

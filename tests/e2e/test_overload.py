@@ -11,7 +11,7 @@ import pytest
 
 from bench.results import PhaseResult, Results
 from tests.e2e.publishing import publish_universe, workers
-from tests.servers import ROOT, DecideServer, decide_server
+from tests.kit.servers import ROOT, DecideServer, decide_server
 
 pytestmark = pytest.mark.alone
 

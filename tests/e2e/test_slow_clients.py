@@ -17,7 +17,7 @@ import pytest
 
 from bench.results import Results
 from tests.e2e.publishing import publish_universe
-from tests.servers import ROOT, DecideServer, decide_server
+from tests.kit.servers import ROOT, DecideServer, decide_server
 
 _IDLE, _SLOW = 5000, 300
 _FILES = _IDLE + 2 * _SLOW + 500

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.http.access import caller_at, trusted_forms
-from tests.keys import SECRET, FakeKeys, key_id, silent
-from tests.routes.serving import Served, http_scope
+from tests.kit.keys import SECRET, FakeKeys, key_id, silent
+from tests.kit.serving import Served, http_scope
 
 _SETTINGS: dict[str, Any] = {"access": "keys", "api_key_secret": SECRET}
 _READ = ("/features/AAPL", "/symbols", "/version")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.errors import Problem
 from app.http.bodies import Bodies, require_json
-from tests.routes.serving import part
+from tests.kit.serving import part
 
 _LIMIT = 1000
 

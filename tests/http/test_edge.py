@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from app.errors import Problem
 from app.http.drain import Drain
 from app.http.edge import Edge
-from tests.routes.serving import FakeClock, Heard, Served, http_scope, talk
+from tests.kit.serving import FakeClock, Heard, Served, http_scope, talk
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreError
 from app.store.protocol import RECORD_MAX_BYTES
 from app.store.sqlite import EmbeddedStore
-from tests.emptying import remove_file
-from tests.records import AS_OF_MS, raw_of, row, run_info
+from tests.kit.emptying import remove_file
+from tests.kit.records import AS_OF_MS, raw_of, row, run_info
 
 _values = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8)
 _TABLES = {

@@ -12,8 +12,8 @@ import redis
 from app.errors import StoreBusy
 from app.store.redis import RedisStore
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.records import row, run_info
-from tests.servers import RedisServer, redis_executable, until
+from tests.kit.records import row, run_info
+from tests.kit.servers import RedisServer, redis_executable, until
 from warm.publish import publish
 
 

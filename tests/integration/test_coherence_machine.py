@@ -24,9 +24,9 @@ from app.store.codec import decode, encode
 from app.store.protocol import Record as Stream
 from tests.cache.fakes import Clock
 from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
-from tests.moods import WITH_MOODS, mood_record
-from tests.records import AS_OF_MS, agent_record, make_row, price_record, run_info
-from tests.servers import RedisServer
+from tests.kit.moods import WITH_MOODS, mood_record
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, run_info
+from tests.kit.servers import RedisServer
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
 _EXAMPLES_AT_ONCE = 10

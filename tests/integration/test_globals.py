@@ -17,10 +17,10 @@ from app.store.codec import encode
 from app.store.opening import open_store
 from app.store.protocol import Record
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.faulty import FaultyStore
 from tests.integration.upserting import MODEL, LiveStore, model
-from tests.moods import WITH_MOODS
-from tests.records import AS_OF_MS
+from tests.kit.faulty import FaultyStore
+from tests.kit.moods import WITH_MOODS
+from tests.kit.records import AS_OF_MS
 
 
 class PolicyRecord(msgspec.Struct, array_like=True, frozen=True):

@@ -14,8 +14,8 @@ from app.http.buckets import Buckets
 from app.store.opening import open_store
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.keys import SECRET, FakeKeys, key_id
-from tests.servers import RedisServer, free_port, redis_executable
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.servers import RedisServer, free_port, redis_executable
 
 Opened = RedisStore | EmbeddedStore
 

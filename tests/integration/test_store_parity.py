@@ -16,9 +16,9 @@ from app.errors import StoreEmpty
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
 from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.emptying import empty_store, remove_file
-from tests.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
-from tests.servers import RedisServer
+from tests.kit.emptying import empty_store, remove_file
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
+from tests.kit.servers import RedisServer
 
 _DAY_MS = 86_400_000
 _LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)

@@ -15,7 +15,7 @@ from app.errors import StoreEmpty
 from app.store.codec import decode
 from app.store.opening import open_store
 from app.store.protocol import UNKNOWN, Store
-from tests.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
+from tests.kit.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
 
 T = TypeVar("T")
 _DAY_MS = 86_400_000

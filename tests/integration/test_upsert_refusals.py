@@ -11,8 +11,8 @@ from app.domain.vector import AS_OF_MAX_MS
 from app.store.codec import encode
 from app.store.protocol import VALUE_MAX_BYTES, Record
 from tests.integration.upserting import LiveStore, Place
-from tests.moods import mood, mood_record
-from tests.records import agent_record, history_record, price_record
+from tests.kit.moods import mood, mood_record
+from tests.kit.records import agent_record, history_record, price_record
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -15,8 +15,8 @@ from app.store.codec import decode, encode
 from app.store.protocol import VALUE_MAX_BYTES, VALUES_A_CHANGE, Record
 from app.store.sqlite import EmbeddedStore
 from tests.integration.upserting import KINDS_HERE, MODEL, LiveStore, ModelRecord, Place, model, price
-from tests.moods import MOOD, SCHEMA, MoodRecord, mood, mood_record
-from tests.records import AS_OF_MS, history_record, raw_of, row, run_info
+from tests.kit.moods import MOOD, SCHEMA, MoodRecord, mood, mood_record
+from tests.kit.records import AS_OF_MS, history_record, raw_of, row, run_info
 
 
 @pytest.fixture(params=["sqlite", "redis"])

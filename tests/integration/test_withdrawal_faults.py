@@ -11,7 +11,7 @@ import redis
 from app.errors import StoreError
 from app.store.protocol import UNKNOWN
 from tests.integration.test_withdrawals import Opened, Place, fill
-from tests.records import AS_OF_MS, make_row, raw_of, row, run_info
+from tests.kit.records import AS_OF_MS, make_row, raw_of, row, run_info
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -15,8 +15,8 @@ from app.store.opening import open_store
 from app.store.protocol import UNKNOWN, Row, RunInfo, Withdrawn
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
-from tests.servers import RedisServer
+from tests.kit.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
+from tests.kit.servers import RedisServer
 
 _YEARS_MS = 10 * 365 * 86_400_000
 _LATER_MS = AS_OF_MS + _YEARS_MS

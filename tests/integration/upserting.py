@@ -15,8 +15,8 @@ from app.store.opening import open_store
 from app.store.protocol import Record
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.moods import WITH_MOODS
-from tests.records import price_record
+from tests.kit.moods import WITH_MOODS
+from tests.kit.records import price_record
 
 LiveStore = RedisStore | EmbeddedStore
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from app.observe.logs import _QUEUE_MAX, Logs, get_logger
-from tests.servers import until
+from tests.kit.servers import until
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from app.domain.policy import Used
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from tests.cache.fakes import Clock
-from tests.records import AS_OF_MS, run_info
-from tests.servers import ROOT
+from tests.kit.records import AS_OF_MS, run_info
+from tests.kit.servers import ROOT
 
 
 def make_meters() -> Meters:
@@ -146,7 +146,7 @@ import sys
 from app.domain.policy import Used
 from app.observe.meters import Meters
 from tests.observe.test_meters import refresh
-from tests.records import run_info
+from tests.kit.records import run_info
 meters = Meters(version="1", policy="1", schema="s", multiprocess_dir=sys.argv[1])
 for _ in range(int(sys.argv[2])):
     meters.l1_hits.count += 1

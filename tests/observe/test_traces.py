@@ -16,8 +16,8 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metric_families
 
 from app.observe.meters import Meters
+from tests.kit.serving import UNIVERSE, FakeStore, down
 from tests.observe.tracing import Traced, attributes, id_of, linked, named, parent_of
-from tests.routes.serving import UNIVERSE, FakeStore, down
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CALLER = "00f067aa0ba902b7"

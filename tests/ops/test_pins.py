@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 
 from ops.binary.build import command
+from tests.kit.servers import ROOT
 from tests.ops.test_stack import load_stack
-from tests.servers import ROOT
 
 _OPS = ROOT / "ops"
 _TAGS = {

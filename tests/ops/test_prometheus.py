@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.observe.meters import Meters
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _PROMETHEUS = ROOT / "ops" / "prometheus"
 _RULES = _PROMETHEUS / "rules"

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 
 def load_stack(folder: Path) -> ModuleType:

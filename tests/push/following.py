@@ -18,8 +18,8 @@ from app.push.hub import Hub
 from app.push.subscriber import Subscriber
 from app.store.protocol import Changes
 from app.worker import Worker
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import FakeClock, FakeStore, settings_of
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.serving import FakeClock, FakeStore, settings_of
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 

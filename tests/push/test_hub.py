@@ -10,9 +10,9 @@ from app.push import hub as hub_module
 from app.push.hub import SILENT_S
 from app.push.recent import PAGES_MAX
 from app.store.protocol import Changes, Stored
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.serving import FakeStore, down
 from tests.push.following import SYMBOLS, HistoryStore, House, queued, run, told, until
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import FakeStore, down
 
 
 def test_a_new_subscriber_is_told_all_it_follows_with_the_id_at_the_last() -> None:

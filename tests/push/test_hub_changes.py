@@ -6,9 +6,9 @@ import pytest
 
 from app.errors import Problem
 from app.store.codec import encode
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.serving import Served, down, problem_of
 from tests.push.following import HistoryStore, House, queued, run, told, until
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
-from tests.routes.serving import Served, down, problem_of
 
 
 def _turn(house: House, view: float, number: int = 0) -> None:

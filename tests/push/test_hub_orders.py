@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from app.push.subscriber import Subscriber
 from app.store.protocol import Stored
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.serving import down
 from tests.push.following import HistoryStore, House, run
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import down
 
 SYMBOLS = ("A", "B", "C", "D")
 _SYMBOL_SETS = st.sets(st.sampled_from(SYMBOLS), min_size=1)

@@ -4,8 +4,8 @@ import asyncio
 
 from app.slices import SLICE
 from app.store.protocol import Changes
+from tests.kit.records import AS_OF_MS, row
 from tests.push.following import HistoryStore, House, queued, run, told, until
-from tests.records import AS_OF_MS, row
 
 
 def test_a_part_of_a_change_is_told_at_once_and_without_the_id() -> None:

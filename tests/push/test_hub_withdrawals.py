@@ -7,9 +7,9 @@ import pytest
 
 from app.push.hub import TURNS_WAITED
 from app.store.protocol import Stored
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.serving import FakeStore
 from tests.push.following import SYMBOLS, House, queued, run, told, until
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import FakeStore
 
 
 @pytest.mark.parametrize("lost", [False, True])

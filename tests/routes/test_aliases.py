@@ -4,8 +4,8 @@ import pytest
 
 from app.errors import StoreError
 from app.payloads import BatchResponse, FeaturesResponse
-from tests.records import row
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.kit.records import row
+from tests.kit.serving import FakeStore, Served, decoded, down
 
 
 def _store() -> FakeStore:

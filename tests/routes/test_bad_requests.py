@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.routes.serving import FakeStore, Served, http_scope, part, problem_of
+from tests.kit.serving import FakeStore, Served, http_scope, part, problem_of
 
 _BOTH = pytest.mark.parametrize("path", ["/decide", "/decide/batch"])
 _GETS = ("/features/AAPL", "/symbols", "/health", "/livez", "/readyz", "/status", "/version", "/metrics")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from app.payloads import BatchItem, BatchResponse
-from tests.routes.serving import FakeStore, Served, decoded, problem_of
+from tests.kit.serving import FakeStore, Served, decoded, problem_of
 
 _SYMBOLS = [f"S{number}" for number in range(450)]
 

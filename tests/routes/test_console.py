@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.routes.console import HEADERS
-from tests.routes.serving import FakeStore, Served, problem_of
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
+from tests.kit.serving import FakeStore, Served, problem_of
 
 _FOLDER = ROOT / "app" / "console"
 _TYPES = {

@@ -17,8 +17,8 @@ from app.commands.render import explanation
 from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse, ProblemBody
 from app.store.codec import encode
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
-from tests.routes.serving import FakeStore, Served, decoded, http_scope, part, talk
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.serving import FakeStore, Served, decoded, http_scope, part, talk
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

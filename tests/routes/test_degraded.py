@@ -5,8 +5,8 @@ import pytest
 
 from app.payloads import DecideResponse
 from app.store.codec import encode
-from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row
+from tests.kit.serving import FakeStore, Served, decoded, down
 
 
 def test_without_l1_and_l2_the_answer_is_a_neutral_hold(served: Served) -> None:

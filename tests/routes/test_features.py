@@ -4,8 +4,8 @@ import pytest
 
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
-from tests.records import PLAIN_VALUES, replaced, row
-from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
+from tests.kit.records import PLAIN_VALUES, replaced, row
+from tests.kit.serving import FakeStore, Served, decoded, down, problem_of
 
 _MANY = [f"S{number:04}" for number in range(2500)]
 

@@ -4,8 +4,8 @@ from app.errors import RunDamaged
 from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse
 from app.store.protocol import RunInfo
-from tests.records import run_info
-from tests.routes.serving import FakeStore, Served, decoded
+from tests.kit.records import run_info
+from tests.kit.serving import FakeStore, Served, decoded
 
 
 class _Damaged(FakeStore):

@@ -8,8 +8,8 @@ import pytest
 from app.errors import Problem
 from app.payloads import HistoryResponse
 from app.store.codec import encode
-from tests.records import history_record, row
-from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
+from tests.kit.records import history_record, row
+from tests.kit.serving import FakeStore, Served, decoded, down, problem_of
 
 
 def test_the_history_is_that_of_the_store_in_the_order_of_time(served: Served) -> None:

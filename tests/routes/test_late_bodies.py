@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from app.payloads import BatchResponse, DecideResponse
-from tests.keys import SECRET, FakeKeys, key_id
-from tests.routes.serving import FakeStore, Served, http_scope, part
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.serving import FakeStore, Served, http_scope, part
 
 _JSON = (b"content-type", b"application/json")
 

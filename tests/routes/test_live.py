@@ -11,7 +11,7 @@ from starlette.requests import Request
 from app.errors import Problem
 from app.messages import LiveStats
 from app.routes.live import MAX_CLIENTS, WINDOW_TICKS, LiveRoute
-from tests.routes.serving import FakeStore, Served, down, http_scope, problem_of
+from tests.kit.serving import FakeStore, Served, down, http_scope, problem_of
 
 
 class Seconds:

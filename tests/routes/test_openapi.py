@@ -15,9 +15,9 @@ from app.http.problems import _STATUS_SLUGS
 from app.messages import TYPE_PREFIX
 from app.routes.problem_kinds import KINDS
 from app.routes.table.entries import ENTRIES, OPERATIONS
+from tests.kit.servers import ROOT
+from tests.kit.serving import FakeStore, Served, down, problem_of
 from tests.routes.contract import Contract, Json
-from tests.routes.serving import FakeStore, Served, down, problem_of
-from tests.servers import ROOT
 
 _PROBES = ("/health", "/livez", "/readyz")
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.payloads import BatchResponse
-from tests.routes.serving import FakeStore, Served, decoded, problem_of
+from tests.kit.serving import FakeStore, Served, decoded, problem_of
 
 _SYMBOLS = [f"S{number}" for number in range(60)]
 _ENOUGH_TURNS = 1000

@@ -12,8 +12,8 @@ from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionR
 from app.store.codec import encode
 from app.store.protocol import Changes
 from app.version import VERSION
-from tests.records import AS_OF_MS, make_row, price_record, run_info
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.kit.records import AS_OF_MS, make_row, price_record, run_info
+from tests.kit.serving import FakeStore, Served, decoded, down
 
 _YEAR_MS = 365 * 86_400_000
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.keys import SECRET, FakeKeys
-from tests.routes.serving import FakeStore, Served, http_scope, part, talk
+from tests.kit.keys import SECRET, FakeKeys
+from tests.kit.serving import FakeStore, Served, http_scope, part, talk
 
 _MANY = 40
 _JSON_TYPE = ((b"host", b"x"), (b"content-type", b"application/json"))

@@ -13,7 +13,7 @@ from app.domain.vector import AgentView, PriceRecord
 from app.errors import StoreError
 from app.store.codec import decode
 from app.store.protocol import Changes, Published, Row, RunInfo, Stored, Withdrawn
-from tests.records import raw_of
+from tests.kit.records import raw_of
 from warm.__main__ import main
 from warm.calendar.sessions import open_session
 from warm.files.agents.tally import STATUSES

@@ -16,7 +16,7 @@ from app.domain.records import HISTORY, KINDS
 from app.domain.vector import PRICE_NAMES
 from app.store.codec import decode
 from app.store.protocol import Row
-from tests.records import raw_of
+from tests.kit.records import raw_of
 from tests.warm.fakes import (
     HEADER,
     LAST_CLOSE_MS,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from app.domain.records import AGENTS
 from app.store.codec import decode
-from tests.records import raw_of
+from tests.kit.records import raw_of
 from tests.warm.fakes import HEADER, FakeStore, Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.report import TerminalReporter

@@ -6,7 +6,7 @@ import secrets
 from app.domain.keys import SECRET_BYTES, Scope, encode_key, make_key
 from app.errors import StoreError
 from app.store.protocol import RunInfo
-from tests.records import run_info
+from tests.kit.records import run_info
 
 SECRET = "a-secret-of-tests-that-is-32-characters-or-more"
 

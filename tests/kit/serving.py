@@ -23,7 +23,7 @@ from app.options import Settings
 from app.payloads import DecideResponse, ProblemBody
 from app.store.protocol import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
 from app.worker import Worker
-from tests.records import raw_of, row, run_info, stored
+from tests.kit.records import raw_of, row, run_info, stored
 
 T = TypeVar("T")
 
