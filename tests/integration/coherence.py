@@ -28,7 +28,7 @@ from app.store.protocol import Changes
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
 from app.worker import Worker
-from tests.cache.fakes import Clock
+from tests.kit.clock import Clock
 from tests.kit.emptying import remove_file
 from tests.kit.faulty import FaultyStore
 from tests.kit.moods import WITH_MOODS, MoodRecord

@@ -22,8 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.errors import StoreEmpty
 from app.store.codec import decode, encode
 from app.store.protocol import Record as Stream
-from tests.cache.fakes import Clock
 from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
+from tests.kit.clock import Clock
 from tests.kit.moods import WITH_MOODS, mood_record
 from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, run_info
 from tests.kit.servers import RedisServer

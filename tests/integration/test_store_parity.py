@@ -15,8 +15,8 @@ from app.domain.staleness import Limits
 from app.errors import StoreEmpty
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
-from tests.cache.fakes import Clock, CountingMeters, make_tiers
 from tests.kit.emptying import empty_store, remove_file
+from tests.kit.house import House
 from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
 from tests.kit.servers import RedisServer
 
@@ -361,8 +361,7 @@ def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: P
 
 async def _decisions(store: Store, symbols: list[str], now_ms: int) -> dict[str, list[Decision]]:
     """What is decided on what L2 gives, and then on what L1 kept of it."""
-    clock = Clock()
-    tiers = make_tiers(store, CountingMeters(), clock)
+    tiers = House(over=store).tiers
     policy = Policy(HYBRID_1, _LIMITS)
     decided: dict[str, list[Decision]] = {}
     for tier in ("l2", "l1"):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.observe.clocks import ReplayClock, wall_ms
-from tests.cache.fakes import Clock
+from tests.kit.clock import Clock
 from tests.kit.records import AS_OF_MS
 
 

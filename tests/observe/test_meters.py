@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.domain.policy import Used
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
-from tests.cache.fakes import Clock
+from tests.kit.clock import Clock
 from tests.kit.records import AS_OF_MS, run_info
 from tests.kit.servers import ROOT
 
