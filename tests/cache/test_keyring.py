@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from app.cache.keyring import KeyRing
-from tests.kit.keys import SECRET, FakeKeys, key_id, silent
+from tests.kit.keys import SECRET, FakeKeys, key_id
 from tests.kit.records import run_info
+from tests.kit.store import down
 
 _LEASE_S, _GRACE_S = 5.0, 60.0
 
@@ -119,7 +120,7 @@ def test_keys_outlive_a_silent_store_for_lease_and_grace(world: _World) -> None:
     """Then nothing is known of anybody, which is another answer than a wrong key's."""
     key = world.keys.make("decide")
     world.read()
-    world.keys.fault = silent()
+    world.keys.fault = down()
     world.now += _LEASE_S + _GRACE_S - 0.1
     assert not world.read()
     assert (world.find(key), world.find("decide_wrong")) == (key_id(key), "unknown")

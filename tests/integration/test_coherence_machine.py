@@ -311,7 +311,7 @@ class Machine(RuleBasedStateMachine):
         self.clock.now += seconds
 
     @rule()
-    def settle(self) -> None:
+    def agree(self) -> None:
         """All is well for a while: then they agree."""
         for number, cache in enumerate(self.caches):
             self.be_well(number)
@@ -353,7 +353,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end, too, they agree."""
         try:
-            self.settle()
+            self.agree()
         finally:
             for cache in self.caches:
                 # Some are still held up where something did not hold.

@@ -10,10 +10,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def until(reached: Callable[[], bool], pause_s: float = 0.0) -> None:
-    """Let things happen until ``reached``; ``pause_s`` for those that take time."""
-    for _ in range(10_000):
-        if reached():
-            return
-        await asyncio.sleep(pause_s)
-    raise AssertionError("it did not get there")
+async def until(reached: Callable[[], bool]) -> None:
+    """Let the loop turn until ``reached``."""
+    async with asyncio.timeout(30):
+        while not reached():  # noqa: ASYNC110 - whatever it waits for knows nothing of it
+            await asyncio.sleep(0)

@@ -11,6 +11,8 @@ from app.store.codec import decode
 from app.store.protocol import UNKNOWN, Changes, Published, Row, RunInfo, Stored, Withdrawn
 from tests.kit.records import raw_of, row, run_info
 
+UNIVERSE = ("AAPL", "IBM", "MSFT")
+
 _PARTS = frozenset(each.name for each in KINDS.all if each.part_of)
 
 

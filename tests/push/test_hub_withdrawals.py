@@ -8,15 +8,16 @@ import pytest
 from app.push.hub import TURNS_WAITED
 from app.store.protocol import Stored
 from tests.kit.records import AS_OF_MS, row
-from tests.kit.serving import FakeStore
-from tests.push.following import SYMBOLS, House, queued, run, told, until
+from tests.kit.settle import until
+from tests.kit.store import UNIVERSE, FakeStore
+from tests.push.following import HubHouse, SlowStore, queued, run, told
 
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_followers_are_told_of_older_data_once_the_newer_was_taken_back(lost: bool) -> None:  # noqa: FBT001 - a test's parameter
     """By a withdrawal, or because the store was emptied and warmed without it: what was decided before counts no more."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL")
         queued(subscriber)
@@ -34,19 +35,6 @@ def test_followers_are_told_of_older_data_once_the_newer_was_taken_back(lost: bo
     run(work)
 
 
-class Slow(FakeStore):
-    """Answers as of when it was asked, ``turns`` of the loop later."""
-
-    turns = 0
-
-    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """As it was."""
-        found = await super().get_many(symbols)
-        for _ in range(self.turns):
-            await asyncio.sleep(0)
-        return found
-
-
 async def _turn(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
@@ -54,9 +42,9 @@ async def _turn(count: int) -> None:
 
 def test_what_was_looked_up_before_a_withdrawal_is_told_to_nobody() -> None:
     """Neither to those who follow nor to one who comes meanwhile."""
-    store = Slow(SYMBOLS)
+    store = SlowStore(*UNIVERSE)
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         follower = await house.follow("AAPL")
         queued(follower)
@@ -91,9 +79,9 @@ class Gated(FakeStore):
 
 def test_one_who_comes_amid_many_changes_is_told_nothing_of_what_was_taken_back_meanwhile() -> None:
     """L1 had it when it was looked up, for the last time of several, and a read of another symbol was still under way."""
-    store = Gated(SYMBOLS)
+    store = Gated(*UNIVERSE)
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         house.publish(9, "AAPL")
         await house.settled()
         await house.decider.tiers.fetch_many(["AAPL"], 1.0)

@@ -18,7 +18,8 @@ from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse, ProblemBody
 from app.store.codec import encode
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
-from tests.kit.serving import FakeStore, Served, decoded, http_scope, part, talk
+from tests.kit.serving import Served, decoded, http_scope, part, talk
+from tests.kit.store import FakeStore
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -72,7 +73,7 @@ def test_the_first_answer_comes_from_l2_and_the_second_from_l1(served: Served) -
     second = served.decide()
     assert (first.cache.hit, first.cache.tier, first.cache.age_ms) == (False, "l2", 0.0)
     assert (second.cache.hit, second.cache.tier, second.cache.age_ms) == (True, "l1", 1500.0)
-    assert served.store.reads == [("AAPL",)]
+    assert served.store.reads == [["AAPL"]]
 
 
 def test_cache_status_names_the_tiers_from_the_origin_on(served: Served) -> None:
@@ -94,7 +95,7 @@ def test_case_does_not_matter_and_the_answer_has_the_universe_s_spelling(served:
     assert lower.symbol == "AAPL"
     assert lower.score == upper.score
     assert lower.cache.tier == "l1"
-    assert served.store.reads == [("AAPL",)]
+    assert served.store.reads == [["AAPL"]]
 
 
 def test_a_letter_whose_capital_is_ascii_is_not_another_spelling(served: Served) -> None:
@@ -244,7 +245,7 @@ def test_an_unknown_symbol_is_404_and_remembered_for_a_while(served: Served) -> 
         assert answer.status_code == 404
         assert answer.json()["type"] == "urn:decide:problem:unknown-symbol"
         assert answer.json()["field"] == "symbol"
-    assert served.store.reads == [("NOPE",)]
+    assert served.store.reads == [["NOPE"]]
 
 
 def test_query_parameters_do_not_change_the_route(served: Served) -> None:
@@ -255,7 +256,7 @@ def test_query_parameters_do_not_change_the_route(served: Served) -> None:
 @pytest.mark.parametrize("spelling", ["BTC-USDT", "btcusdt", "BTC/USDT", "Btc_Usdt"])
 def test_any_spelling_of_a_symbol_is_answered_and_both_are_told(spelling: str) -> None:
     """The answer names the canonical symbol and what was asked for, from either tier and in a batch."""
-    with Served(FakeStore(["BTC-USDT"])) as served:
+    with Served(FakeStore("BTC-USDT")) as served:
         for _ in range(2):
             answer = decoded(served.post("/decide", {"symbol": spelling}), DecideResponse)
             assert (answer.symbol, answer.requested) == ("BTC-USDT", spelling)

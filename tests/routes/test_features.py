@@ -5,7 +5,8 @@ import pytest
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
 from tests.kit.records import PLAIN_VALUES, replaced, row
-from tests.kit.serving import FakeStore, Served, decoded, down, problem_of
+from tests.kit.serving import Served, decoded, problem_of
+from tests.kit.store import FakeStore, down
 
 _MANY = [f"S{number:04}" for number in range(2500)]
 
@@ -76,7 +77,7 @@ def test_features_of_what_is_no_symbol_are_a_problem(path: str, status: int, ser
 
 def test_symbols_with_a_slash_have_features() -> None:
     """A pair in another spelling, such as BTC/USD, is one path parameter, encoded or not; both spellings are in the answer."""
-    with Served(FakeStore(["BTC-USD"])) as served:
+    with Served(FakeStore("BTC-USD")) as served:
         for path, requested in (("BTC/USD", "BTC/USD"), ("btc%2Fusd", "btc/usd"), ("BTC-USD", "BTC-USD")):
             answer = decoded(served.get(f"/features/{path}"), FeaturesResponse)
             assert (answer.symbol, answer.requested) == ("BTC-USD", requested)
@@ -91,7 +92,7 @@ def test_symbols_lists_the_universe_in_order(served: Served) -> None:
 
 def test_pages_joined_are_the_universe_once() -> None:
     """Following next_after from page to page brings every symbol exactly once."""
-    with Served(FakeStore(_MANY)) as served:
+    with Served(FakeStore(*_MANY)) as served:
         seen: list[str] = []
         after, pages = "", 0
         while True:
@@ -108,7 +109,7 @@ def test_pages_joined_are_the_universe_once() -> None:
 
 def test_a_page_has_1000_symbols_unless_told() -> None:
     """The default bounds the answer; the last page that is exactly full has no next."""
-    with Served(FakeStore(_MANY)) as served:
+    with Served(FakeStore(*_MANY)) as served:
         assert len(decoded(served.get("/symbols"), SymbolsResponse).symbols) == 1000
         last = decoded(served.get("/symbols?limit=500&after=S1999"), SymbolsResponse)
         assert (len(last.symbols), last.next_after) == (500, None)
@@ -136,7 +137,7 @@ def test_symbols_of_an_unreachable_store_are_503_with_retry_after(served: Served
 
 def test_symbols_before_the_first_run_are_none() -> None:
     """An empty universe is an answer."""
-    with Served(FakeStore([])) as served:
+    with Served(FakeStore()) as served:
         answer = decoded(served.get("/symbols"), SymbolsResponse)
     assert (answer.symbols, answer.total, answer.next_after, answer.run) == ((), 0, None, None)
 

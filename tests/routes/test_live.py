@@ -11,7 +11,8 @@ from starlette.requests import Request
 from app.errors import Problem
 from app.messages import LiveStats
 from app.routes.live import MAX_CLIENTS, WINDOW_TICKS, LiveRoute
-from tests.kit.serving import FakeStore, Served, down, http_scope, problem_of
+from tests.kit.serving import Served, http_scope, problem_of
+from tests.kit.store import down
 
 
 class Seconds:
@@ -243,7 +244,7 @@ def test_a_drain_ends_all_streams_also_of_who_takes_nothing(served: Served) -> N
 
 def test_numbers_that_cannot_be_had_end_the_streams_and_are_told() -> None:
     """Nobody is left waiting for events that will not come."""
-    with Served(FakeStore()) as served:
+    with Served() as served:
 
         async def work(route: LiveRoute, seconds: Seconds) -> None:
             told: list[str] = []

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import put
 from tests.warm.people import CLOSE, DAYS, HOURS, LAST_DAY, OHLCV, read, refusal, table
 from tests.warm.reports import complete
+from tests.warm.running import put
 from tests.warm.test_importers import CONTEXT, MANAGER, told
 from warm.errors import InputRefused
 from warm.files.agents.registry import read_agents

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.fakes import Outcome, put, utc, warm
+from tests.warm.running import Outcome, put, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files.find import find_sources
@@ -51,7 +51,7 @@ def test_a_folder_with_one_of_each_is_loaded_as_prices_and_as_agents(tmp_path: P
     assert len(told) == len(outcome.report["files"]) == len(PRICES) + len(AGENTS) + 2
     assert {file for file, (_, fate) in told.items() if fate != "loaded"} == {"README.md", "settings.json"}
     assert outcome.report["rejects"] == outcome.report["agent_rejects"] == 0
-    assert {example.symbol for example in PRICES.values()} <= outcome.store.records.keys()
+    assert {example.symbol for example in PRICES.values()} <= outcome.store.rows.keys()
     assert {example.agent for example in AGENTS.values()} <= outcome.store.views("AAA").keys()
 
 
@@ -97,7 +97,7 @@ def test_one_damaged_file_refuses_the_run_and_the_others_are_still_looked_at(tmp
     put(tmp_path / "c.zip", b"PK\x03\x04 no archive")
     put(tmp_path / "d.parquet", b"")
     outcome = run(tmp_path)
-    assert (outcome.code, outcome.store.publications) == (1, 0)
+    assert (outcome.code, outcome.store.calls["publish_run"]) == (1, 0)
     assert {file: fate for file, (_, fate) in fates(outcome).items()} == {
         "a.csv": "loaded", "b.json": "refused", "c.zip": "refused", "d.parquet": "refused",
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.warm.fakes import NEW_YORK, put
+from tests.warm.running import NEW_YORK, put
 from warm.errors import InputRefused
 from warm.files.agents.registry import AgentRows, read_agents
 from warm.files.agents.rows import Context

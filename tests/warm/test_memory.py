@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests.kit.servers import ROOT, clean_environment
-from tests.warm.fakes import good_rows, put, warm, write_csv
+from tests.warm.running import good_rows, put, warm, write_csv
 from warm.errors import InputRefused
 from warm.files.memory import MB, MemoryBound, default_bytes, used_bytes
 from warm.files.read import Source
