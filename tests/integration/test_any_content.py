@@ -18,6 +18,7 @@ from app.domain.vector import AS_OF_MAX_MS
 from app.errors import StoreError
 from app.store.protocol import RECORD_MAX_BYTES
 from app.store.sqlite import EmbeddedStore
+from tests.integration.reading import read_all
 from tests.kit.emptying import remove_file
 from tests.kit.records import AS_OF_MS, raw_of, row, run_info
 
@@ -42,22 +43,6 @@ def _insert(path: Path, table: str, values: tuple[Any, ...]) -> None:
         connection.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 - names of ours
 
 
-async def _read_all(store: EmbeddedStore, symbols: list[str]) -> None:
-    """Every read of the store; each brings something of its type, or a StoreError."""
-    for read in (
-        store.get_many(symbols),
-        store.record("history", symbols[0]),
-        store.run_info(),
-        store.symbols(),
-        store.keys(),
-        store.feed_position(),
-        store.changes("0", 0.0),
-        store.changes_since("0"),
-    ):
-        with suppress(StoreError):
-            await read
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(rows=st.lists(_rows, min_size=1, max_size=6))
 def test_any_rows_are_read_or_refused_and_a_publication_goes_on(
@@ -71,7 +56,7 @@ def test_any_rows_are_read_or_refused_and_a_publication_goes_on(
         await store.publish_run([row("A"), row("B")], run_info("r1"))
         for table, values in rows:
             _insert(path, table, values)
-        await _read_all(store, ["A", "B"])
+        await read_all(store, ["A", "B"])
         published = await store.publish_run([row("A", AS_OF_MS + 1), row("B", AS_OF_MS + 1)], run_info("r2"))
         info = await store.run_info()
         assert info is not None
@@ -222,7 +207,7 @@ _READ_ALL = """
 import asyncio, sys
 from pathlib import Path
 from app.store.sqlite import EmbeddedStore
-from tests.integration.test_any_content import _read_all
+from tests.integration.reading import read_all
 
 def peak_kb():
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
@@ -231,7 +216,7 @@ async def work():
     store = EmbeddedStore(Path(sys.argv[1]))
     await store.ping()
     before = peak_kb()
-    await _read_all(store, ["A"])
+    await read_all(store, ["A"])
     assert (await store.keys())["b"] == b"2"
     print(peak_kb() - before)
     await store.close()

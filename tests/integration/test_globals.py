@@ -1,9 +1,7 @@
 """Global records that a worker holds: a made-up kind that changes carry, and one that they name."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,9 +10,9 @@ from app.domain.records import Kind
 from app.domain.vector import fingerprint
 from app.errors import StoreError
 from app.store.codec import encode
-from app.store.opening import open_store
 from app.store.protocol import Record
-from tests.integration.upserting import MODEL, LiveStore, model
+from tests.integration.places import LiveStore, Place
+from tests.integration.upserting import MODEL, model
 from tests.kit.faulty import FaultyStore
 from tests.kit.house import House
 from tests.kit.moods import WITH_MOODS
@@ -62,24 +60,10 @@ class GlobalHouse(House):
         return None if rule is None else rule.cap, None if model_ is None else model_.weight
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[GlobalHouse], Awaitable[None]]], None]:
+@pytest.fixture
+def run(place: Place) -> Callable[[Callable[[GlobalHouse], Awaitable[None]]], None]:
     """Runs something in a house on an empty store."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-
-    def run(work: Callable[[GlobalHouse], Awaitable[None]]) -> None:
-        async def opened() -> None:
-            store = open_store(
-                redis_url=url, store_path=tmp_path / "x.sqlite3", key_prefix="decide:1", read_timeout_s=5, kinds=KINDS_HELD
-            )
-            try:
-                await work(GlobalHouse(store))
-            finally:
-                await store.close()
-
-        asyncio.run(opened())
-
-    return run
+    return lambda work: replace(place, kinds=KINDS_HELD).run(lambda store: work(GlobalHouse(store)))
 
 
 def test_a_worker_holds_global_records_as_they_stand_in_the_store_and_as_they_come(

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.warm.running import Outcome, put, utc, warm
+from tests.kit.files import put
+from tests.warm.running import Outcome, utc, warm
 
 NOW_MS = 1_800_000_000_000
 LAST_DAY = date(2023, 11, 17)

@@ -75,13 +75,6 @@ def warm(*arguments: object, store: FakeStore | None = None, now_ms: int = NOW_M
     return outcome
 
 
-def put(path: Path, content: bytes | str) -> Path:
-    """Write a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
 def utc(*moment: int) -> int:
     """A moment in milliseconds."""
     return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type, misc]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.running import Outcome, good_rows, put, warm, write_csv
+from tests.kit.files import put
+from tests.warm.running import Outcome, good_rows, warm, write_csv
 from warm.__main__ import main
 from warm.report import notes
 

@@ -10,25 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.kit.files import put
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.running import Outcome, put, utc, warm
+from tests.warm.folders import NOW_MS, fates, run
+from tests.warm.running import utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files.find import find_sources
 from warm.files.read import _archive
 from warm.report import TerminalReporter, remarks
-
-NOW_MS = 1_800_000_000_000
-
-
-def run(folder: Path, *more: object) -> Outcome:
-    """Warm from the prices in a folder."""
-    return warm("--prices", folder, *more, now_ms=NOW_MS)
-
-
-def fates(outcome: Outcome) -> dict[str, tuple[str | None, str]]:
-    """Each file's format and fate."""
-    return {each["file"]: (each["format"], each["fate"]) for each in outcome.report["files"]}
 
 
 def one_of_each(folder: Path) -> None:

@@ -17,9 +17,10 @@ from app.domain.vector import PRICE_NAMES
 from app.errors import StoreError
 from app.store.codec import decode
 from app.store.protocol import Row
+from tests.kit.files import put
 from tests.kit.records import raw_of
 from tests.kit.store import FakeStore
-from tests.warm.running import HEADER, LAST_CLOSE_MS, NOW_MS, SAMPLE_AGENTS, SAMPLE_PRICES, good_rows, put, utc, warm, write_csv
+from tests.warm.running import HEADER, LAST_CLOSE_MS, NOW_MS, SAMPLE_AGENTS, SAMPLE_PRICES, good_rows, utc, warm, write_csv
 from tests.warm.synthetic import write_prices
 from warm.__main__ import main
 from warm.report import STAGES

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from app.domain.records import AGENTS
 from app.store.codec import decode
+from tests.kit.files import put
 from tests.kit.records import raw_of
 from tests.kit.store import FakeStore
-from tests.warm.running import HEADER, Outcome, put, utc, warm
+from tests.warm.running import HEADER, Outcome, utc, warm
 from warm.__main__ import main
 from warm.report import TerminalReporter
 

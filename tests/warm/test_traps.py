@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.kit.files import put
+from tests.warm.agent_files import STATE, read, result, signal, told
 from tests.warm.examples import PRICES, alpha_vantage, bars, long_csv, yfinance_wide
-from tests.warm.running import LAST_CLOSE_MS, SAMPLE_PRICES, Outcome, put, utc, warm
-from tests.warm.test_folders import fates, run
-from tests.warm.test_importers import STATE, read, result, signal, told
+from tests.warm.folders import fates, run
+from tests.warm.running import LAST_CLOSE_MS, SAMPLE_PRICES, Outcome, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files.names import read_name

@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.warm.running import Outcome, put, utc, warm
+from tests.kit.files import put
+from tests.warm.running import Outcome, utc, warm
 
 NOW_MS = 1_800_000_000_000
 
