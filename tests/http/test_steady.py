@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.errors import Problem, StoreError
 from app.http.limits import Drawn, Limiter
 from app.http.steady import SteadyBuckets
+from tests.kit.settle import settle
 
 _DOWN = StoreError("limit_error", "down")
 
@@ -65,8 +66,7 @@ class _World:
     async def look(self) -> None:
         """A second passes for the look in the background."""
         self.looks.set()
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await settle()
 
     async def passed(self, requests: int, caller: str = "a") -> int:
         """So many of the requests are let in."""

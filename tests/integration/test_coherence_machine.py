@@ -27,6 +27,7 @@ from tests.kit.clock import Clock
 from tests.kit.moods import WITH_MOODS, mood_record
 from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, run_info
 from tests.kit.servers import RedisServer
+from tests.kit.settle import settle
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
 _EXAMPLES_AT_ONCE = 10
@@ -172,8 +173,7 @@ class Machine(RuleBasedStateMachine):
 
         async def begin() -> None:
             house.late.append(LateCaller(house.app, symbol))
-            for _ in range(10):
-                await asyncio.sleep(0)
+            await settle()
 
         self.runner.run(begin())
 

@@ -9,10 +9,10 @@ from app.push import hub as hub_module
 from app.push.hub import SILENT_S
 from app.push.recent import PAGES_MAX
 from app.store.protocol import Changes
+from tests.kit.hub import HubHouse, queued, run, told
 from tests.kit.records import AS_OF_MS, row
 from tests.kit.settle import until
 from tests.kit.store import UNIVERSE, FakeStore, down
-from tests.push.following import HubHouse, queued, run, told
 
 
 def test_a_new_subscriber_is_told_all_it_follows_with_the_id_at_the_last() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from app.errors import Problem
 from app.store.codec import encode
+from tests.kit.hub import HubHouse, queued, run, told
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
 from tests.kit.serving import Served, problem_of
 from tests.kit.settle import until
 from tests.kit.store import FakeStore, down
-from tests.push.following import HubHouse, queued, run, told
 
 
 def _turn(house: HubHouse, view: float, number: int = 0) -> None:

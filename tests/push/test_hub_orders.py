@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.push.subscriber import Subscriber
+from tests.kit.hub import HubHouse, SlowStore, run
 from tests.kit.records import AS_OF_MS, row
 from tests.kit.store import down
-from tests.push.following import HubHouse, SlowStore, run
 
 SYMBOLS = ("A", "B", "C", "D")
 _SYMBOL_SETS = st.sets(st.sampled_from(SYMBOLS), min_size=1)

@@ -4,10 +4,10 @@ import asyncio
 
 from app.slices import SLICE
 from app.store.protocol import Changes
+from tests.kit.hub import HubHouse, queued, run, told
 from tests.kit.records import AS_OF_MS, row
 from tests.kit.settle import until
 from tests.kit.store import FakeStore
-from tests.push.following import HubHouse, queued, run, told
 
 
 def test_a_part_of_a_change_is_told_at_once_and_without_the_id() -> None:

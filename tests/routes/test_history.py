@@ -1,7 +1,5 @@
 """GET /history/{symbol}: the closes behind a price record."""
 
-import asyncio
-
 import msgspec
 import pytest
 
@@ -10,6 +8,7 @@ from app.payloads import HistoryResponse
 from app.store.codec import encode
 from tests.kit.records import history_record, replaced, row
 from tests.kit.serving import Served, decoded, problem_of
+from tests.kit.settle import settle
 from tests.kit.store import UNIVERSE, FakeStore, down
 
 
@@ -112,8 +111,7 @@ def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
                 await served.parts.decider.from_store(lambda: store.record("history", "AAPL"), 0.001)
             assert (raised.value.status, admission.in_flight) == (503, 1)
             store.release()
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await settle()
             assert admission.in_flight == 0
 
         served.runner.run(work())
