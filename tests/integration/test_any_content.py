@@ -19,6 +19,7 @@ from app.errors import StoreError
 from app.store.protocol import RECORD_MAX_BYTES
 from app.store.sqlite import EmbeddedStore
 from tests.integration.reading import read_all
+from tests.kit.clock import Clock
 from tests.kit.emptying import remove_file
 from tests.kit.records import AS_OF_MS, raw_of, row, run_info
 
@@ -286,11 +287,10 @@ def test_a_decision_does_not_wait_behind_listings(tmp_path: Path) -> None:
 
 def test_reads_that_nobody_waits_for_any_more_are_not_begun(tmp_path: Path) -> None:
     """After a stall of six seconds four hundred are in the queue; the next one comes as if they were not."""
-    now = 1000.0
+    clock = Clock()
 
     async def work() -> None:
-        nonlocal now
-        store = EmbeddedStore(tmp_path / "store.sqlite3", clock=lambda: now)
+        store = EmbeddedStore(tmp_path / "store.sqlite3", clock=clock)
         await store.publish_run([row("A")], run_info("r1"))
         await store.record("history", "A")
         statements: list[str] = []
@@ -299,7 +299,7 @@ def test_reads_that_nobody_waits_for_any_more_are_not_begun(tmp_path: Path) -> N
         store._long_thread.submit(stall.wait)
         reads = [asyncio.ensure_future(store.record("history", "A")) for _ in range(400)]
         await asyncio.sleep(0)
-        now += 6.0
+        clock.now += 6.0
         last = asyncio.ensure_future(store.record("history", "A"))
         await asyncio.sleep(0)
         stall.set()
