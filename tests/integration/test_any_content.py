@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.domain.vector import AS_OF_MAX_MS
@@ -46,6 +46,8 @@ def _insert(path: Path, table: str, values: tuple[Any, ...]) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(rows=st.lists(_rows, min_size=1, max_size=6))
+# An entry of the feed that is no text.
+@example(rows=[("changes", ("r", b"\xff"))])
 def test_any_rows_are_read_or_refused_and_a_publication_goes_on(
     rows: list[tuple[str, tuple[Any, ...]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
