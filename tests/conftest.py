@@ -7,7 +7,7 @@ import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
 
-from tests.servers import RedisServer, redis_executable
+from tests.kit.servers import RedisServer, redis_executable
 
 _MINUTES_S = 300
 

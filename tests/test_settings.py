@@ -13,18 +13,12 @@ from app.options import Settings
 from app.settings import SECRETS, keys_wanted, load_setting, load_settings, render_env_example, settings_gone
 from app.shown_settings import console_url, public_settings, started_facts
 from app.strangers import GONE, STRANGERS, strangers_told
-from tests.servers import ROOT
+from tests.kit.files import put
+from tests.kit.servers import ROOT
 
 _NO_FILE = Path("no-such-file")
 _NAMES = sorted(name.upper() for name in Settings.__struct_fields__)
 _SECRET_URL = "redis://:hunter2@localhost:6379/0"
-
-
-def env_file(folder: Path, text: str) -> Path:
-    """A .env file."""
-    path = folder / ".env"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def test_env_example_is_what_the_settings_say() -> None:
@@ -86,11 +80,11 @@ def test_keys_are_wanted_by_themselves_wherever_others_can_call(host: str, wante
 
 def test_env_example_with_all_defaults_set_gives_the_defaults(tmp_path: Path) -> None:
     text = "\n".join(line[2:] for line in render_env_example().splitlines() if "=" in line and line[2:].split("=")[0].isupper())
-    assert load_settings({}, env_file(tmp_path, text)) == Settings()
+    assert load_settings({}, put(tmp_path / ".env", text)) == Settings()
 
 
 def test_the_environment_wins_over_the_file_and_empty_means_default(tmp_path: Path) -> None:
-    path = env_file(tmp_path, "PORT=9001\nL1_TTL_S=5\nLOG_LEVEL=\n")
+    path = put(tmp_path / ".env", "PORT=9001\nL1_TTL_S=5\nLOG_LEVEL=\n")
     settings = load_settings({"PORT": "9002", "CLOCK": ""}, path)
     assert (settings.port, settings.l1_ttl_s, settings.log_level, settings.clock) == (9002, 5.0, "info", "wall")
 
@@ -148,7 +142,7 @@ def test_one_setting_is_read_without_the_others() -> None:
 def test_names_that_similar_services_use_are_told_with_what_does_it_here(name: str, said: str, tmp_path: Path) -> None:
     """In .env they are refused. In the environment they may be another program's, so they are a warning, and no error."""
     with pytest.raises(SettingsError) as refused:
-        load_settings({}, env_file(tmp_path, f"{name}=1\n"))
+        load_settings({}, put(tmp_path / ".env", f"{name}=1\n"))
     (line,) = refused.value.lines
     assert line.startswith(f"{name} in .env is not a setting; {said}")
     assert load_settings({name: "1"}, _NO_FILE) == Settings()
@@ -164,7 +158,7 @@ def test_strangers_are_no_settings_and_name_settings_that_exist() -> None:
 
 @pytest.mark.parametrize("name", GONE)
 def test_a_setting_of_the_version_before_is_told_with_what_became_of_it_and_refused_nowhere(name: str, tmp_path: Path) -> None:
-    file, said = env_file(tmp_path, f"{name}=1\n"), f"{name} is no setting any more and is passed over; {GONE[name]}"
+    file, said = put(tmp_path / ".env", f"{name}=1\n"), f"{name} is no setting any more and is passed over; {GONE[name]}"
     assert load_settings({name: "x"}, file, options={name: "2"}) == Settings()
     assert settings_gone({name: "x"}, _NO_FILE) == settings_gone({}, file) == settings_gone({}, _NO_FILE, options={name: "2"})
     assert settings_gone({}, file) == [said]
@@ -205,7 +199,7 @@ def test_every_wrong_value_has_a_line() -> None:
 
 def test_an_unknown_name_in_the_file_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     """A typing mistake in .env must not pass in silence; other programs' variables may."""
-    path = env_file(tmp_path, "L1_TTL=5\nCOMPOSE_PROJECT_NAME=decide\nWHATEVER=1\n")
+    path = put(tmp_path / ".env", "L1_TTL=5\nCOMPOSE_PROJECT_NAME=decide\nWHATEVER=1\n")
     with pytest.raises(SettingsError) as refused:
         load_settings({}, path)
     suggestion, unknown = refused.value.lines
@@ -227,7 +221,7 @@ def test_a_file_that_cannot_be_read_is_a_settings_error(make: str, tmp_path: Pat
 def test_a_line_that_assigns_nothing_is_refused(tmp_path: Path) -> None:
     """A line that would be passed over is named, by its number and not by its text, which may hold a secret."""
     with pytest.raises(SettingsError) as refused:
-        load_settings({}, env_file(tmp_path, "# fine\nPORT\n\n'REDIS_URL redis://:hunter2@x\nexport CLOCK=replay\n"))
+        load_settings({}, put(tmp_path / ".env", "# fine\nPORT\n\n'REDIS_URL redis://:hunter2@x\nexport CLOCK=replay\n"))
     assert [line.split(" of ")[0] for line in refused.value.lines] == ["line 2", "line 4"]
     assert "hunter2" not in str(refused.value)
 

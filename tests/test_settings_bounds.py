@@ -1,21 +1,19 @@
 """Settings that are right by themselves and contradict each other: refused at the start, with what is allowed."""
 
-import asyncio
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cache.feed import Feed
 from app.constants import CONSTANTS
 from app.errors import SettingsError
 from app.options import BELOW_INPUT_LIMIT, Settings
 from app.settings import load_settings
 from app.store.protocol import Changes
-from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
+from tests.kit.house import House
+from tests.kit.store import FakeStore
 
 _NO_FILE = Path("/nowhere/.env")
 
@@ -58,16 +56,13 @@ def test_what_is_wrong_by_itself_is_told_once() -> None:
 class QuietStore(FakeStore):
     """A store whose feed says nothing, at the end of each wait; ``seen`` tells what was fresh just before that."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__("A")
-        self._clock = clock
-        self.seen: list[bool] = []
-        self.is_fresh: Callable[[], bool] = bool
+    house: House
+    seen: list[bool]
 
     async def changes(self, after: str, wait_s: float) -> Changes:
         """Nothing."""
-        self._clock.now += wait_s
-        self.seen.append(self.is_fresh())
+        self.house.clock.now += wait_s
+        self.seen.append(self.house.hit() is not None)
         return Changes(after, (), lost=False)
 
 
@@ -75,20 +70,16 @@ class QuietStore(FakeStore):
 def test_with_settings_that_are_taken_a_quiet_feed_keeps_l1_fresh(l1_lease_s: float) -> None:
     """Whatever is accepted: no read of the feed is so long that the lease ends in it."""
     lease_s, wait_s = _load(l1_lease_s=l1_lease_s).l1_lease_s, CONSTANTS.feed_wait_ms / 1000.0
-    clock = Clock()
-    store, meters = QuietStore(clock), CountingMeters()
-    tiers = make_tiers(store, meters, clock, ttl_s=1e9)
-    store.is_fresh = lambda: tiers.hit("A", clock.now) is not None
+    store = QuietStore("A")
+    store.house, store.seen = House(store=store, wait_s=wait_s, lease_s=lease_s, ttl_s=1e9), []
 
     async def work() -> None:
-        rng, sleep = random.Random(1), asyncio.sleep
-        feed = Feed(store, tiers, meters, wait_s=wait_s, lease_s=lease_s, rng=rng, clock=clock, now_ms=lambda: 0, sleep=sleep)
-        await feed.step()
-        await tiers.fetch("A", 1.0)
+        await store.house.feed.step()
+        await store.house.fetch()
         for _ in range(5):
-            assert await feed.step()
+            assert await store.house.feed.step()
 
-    asyncio.run(work())
+    store.house.run(work)
     assert store.seen == [True] * 5
 
 

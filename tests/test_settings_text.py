@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import SettingsError
 from app.options import Settings
 from app.settings import SECRETS, lend_to_opentelemetry, load_settings
-from tests.test_settings import env_file
+from tests.kit.files import put
 
 _NO_FILE = Path("no-such-file")
 
@@ -18,14 +18,14 @@ _NO_FILE = Path("no-such-file")
 def test_a_name_in_the_file_in_other_letters_is_refused(name: str, tmp_path: Path) -> None:
     """It would not be read, so it must not pass in silence."""
     with pytest.raises(SettingsError, match="did you mean PORT") as refused:
-        load_settings({}, env_file(tmp_path, f"{name}=9001\n"))
+        load_settings({}, put(tmp_path / ".env", f"{name}=9001\n"))
     assert len(refused.value.lines) == 1
 
 
 def test_a_key_that_is_no_name_is_not_shown(tmp_path: Path) -> None:
     """A colon for the first equals sign makes the URL a key."""
     with pytest.raises(SettingsError) as refused:
-        load_settings({}, env_file(tmp_path, "REDIS_URL:redis://:hunter2@host/0?protocol=3\n"))
+        load_settings({}, put(tmp_path / ".env", "REDIS_URL:redis://:hunter2@host/0?protocol=3\n"))
     assert refused.value.lines[0].startswith("line 1 of ")
     assert "hunter2" not in repr(refused.value)
 

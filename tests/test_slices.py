@@ -2,25 +2,23 @@
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.feed import Feed
 from app.cache.loads import Load
 from app.cache.memory import Entry, Memory
-from app.cache.read_through import Tiers
 from app.domain.evidence import Evidence
 from app.slices import SLICE, in_slices, names_on_lines
 from app.store.codec import encode
 from app.store.protocol import Changes, Row
-from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_breaker
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.house import House
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
 
 MANY = tuple(f"S{number:05}" for number in range(10 * SLICE))
 
@@ -57,17 +55,8 @@ class Turns:
 class CountedMemory(Memory):
     """L1 that counts the symbols that it goes through in one go."""
 
-    def __init__(self, turns: Turns, clock: Clock) -> None:
-        super().__init__(
-            max_entries=2 * len(MANY),
-            ttl_s=60.0,
-            ttl_jitter=0.0,
-            stale_s=60.0,
-            negative_max_entries=100,
-            negative_ttl_s=5.0,
-            clock=clock,
-            rng=random.Random(1),
-        )
+    def __init__(self, turns: Turns, **options: Any) -> None:  # noqa: ANN401 - as the other
+        super().__init__(**options)
         self._turns = turns
 
     def put(self, symbol: str, evidence: Evidence, *more: Any) -> Entry:  # noqa: ANN401 - as the other
@@ -94,32 +83,18 @@ class CountedMemory(Memory):
         return super().hottest(most, symbols)
 
 
-class House:
-    """A feed over tiers that hold MANY symbols."""
+class ManyHouse(House):
+    """Its tiers hold MANY symbols; it counts in turns of the loop what is done with them."""
 
     def __init__(self) -> None:
-        self.turns, self.clock, self.meters = Turns(), Clock(), CountingMeters()
-        self.store = FakeStore("A", "B")
-        memory = CountedMemory(self.turns, self.clock)
-        breaker = make_breaker(self.clock)
-        self.tiers = Tiers(memory, self.store, self.meters, self.clock, breaker, max_pending=1000, slow_s=0.1)
-        self.heard: list[Changes] = []
-        self.hear: Callable[[Changes], None] = self.heard.append
-        self.feed = Feed(
-            self.store,
-            self.tiers,
-            self.meters,
-            wait_s=0.0,
-            rng=random.Random(1),
-            lease_s=5.0,
-            clock=self.clock,
-            now_ms=lambda: AS_OF_MS,
-            on_changes=self._hear,
-        )
+        self.turns = Turns()
+        self.hear_of: Callable[[Changes], None] = super().on_changes
+        super().__init__("A", "B", lease_s=5.0, max_entries=2 * len(MANY), memory=partial(CountedMemory, self.turns))
 
-    def _hear(self, changes: Changes) -> None:
+    def on_changes(self, changes: Changes) -> None:
+        """Counted."""
         self.turns.handle(len(changes.symbols))
-        self.hear(changes)
+        self.hear_of(changes)
 
     async def fill(self) -> None:
         """All of them into L1, one object of evidence for all; the last ones are the hottest."""
@@ -143,7 +118,7 @@ class House:
         await self.tiers.close()
 
 
-async def _hot_read(house: House) -> set[str]:
+async def _hot_read(house: ManyHouse) -> set[str]:
     await asyncio.sleep(0)
     await house.tiers.close()
     (read,) = house.store.reads
@@ -153,7 +128,7 @@ async def _hot_read(house: House) -> set[str]:
 
 def test_a_change_of_many_symbols_is_applied_in_slices() -> None:
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         await house.fill()
         await house.change(Changes("1", MANY, lost=False))
         assert sum(house.turns.handled.values()) >= 3 * len(MANY)
@@ -166,7 +141,7 @@ def test_a_change_of_many_symbols_is_applied_in_slices() -> None:
 
 def test_after_a_loss_the_hottest_are_looked_for_in_slices() -> None:
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         await house.fill()
         await house.change(Changes("1", (), lost=True))
         assert sum(house.turns.handled.values()) >= len(MANY)
@@ -181,7 +156,7 @@ def test_a_withdrawal_of_many_symbols_is_applied_in_slices(lost: bool) -> None: 
     """L1 forgets no more in a turn than it makes stale, and whoever is told of a slice is told that it was withdrawn."""
 
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         await house.fill()
         await house.change(Changes("1", ("X", *MANY), lost=lost, withdrawn=MANY))
         assert max(house.turns.handled.values()) <= 4 * SLICE + (len(MANY) if lost else 0)
@@ -200,7 +175,7 @@ def test_how_far_a_change_reaches_is_told_with_its_last_slice() -> None:
     """Until then what was told is a part, and no point to go on from. All are told, once, in order."""
 
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         await house.fill()
         await house.change(Changes("1", MANY, lost=False, published_ms=AS_OF_MS))
         assert [each.last_id for each in house.heard] == [""] * 9 + ["1"]
@@ -213,7 +188,7 @@ def test_the_lease_is_renewed_when_all_of_a_change_is_applied() -> None:
     """Not while there are slices left, and then from the moment at which the feed was read."""
 
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         await house.fill()
         until = house.tiers.memory.proven_until
         house.clock.now += 2.0
@@ -223,7 +198,7 @@ def test_the_lease_is_renewed_when_all_of_a_change_is_applied() -> None:
             leases.append(house.tiers.memory.proven_until)
             house.clock.now += 0.25
 
-        house.hear = hear
+        house.hear_of = hear
         await house.change(Changes("1", MANY, lost=False))
         assert leases == [until] * 10
         assert (house.tiers.memory.proven_until, house.feed.lag_s()) == (until + 2.0, 2.5)
@@ -233,10 +208,10 @@ def test_the_lease_is_renewed_when_all_of_a_change_is_applied() -> None:
 
 def test_a_load_is_fenced_by_its_symbols_own_slice() -> None:
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         await house.fill()
         house.clock.now += 61.0
-        house.store.gate.clear()
+        house.store.is_holding = True
         begun: list[Load] = []
 
         def hear(changes: Changes) -> None:
@@ -245,14 +220,14 @@ def test_a_load_is_fenced_by_its_symbols_own_slice() -> None:
             elif changes.last_id:
                 # Both have been read.
                 house.store.put(row("B", AS_OF_MS + 1))
-                house.store.gate.set()
+                house.store.release()
 
-        house.hear = hear
+        house.hear_of = hear
         await house.change(Changes("1", ("A", *MANY, "B"), lost=False))
         assert house.store.reads[0] == ["A", "B"]
         assert [(each.symbol, each.moved) for each in begun] == [("A", False), ("B", True)]
-        assert house.tiers.hit("A", house.clock()) is not None
-        assert house.tiers.hit("B", house.clock()) is None
+        assert house.hit() is not None
+        assert house.hit("B") is None
 
     asyncio.run(work())
 
@@ -267,7 +242,7 @@ def test_what_a_read_brings_is_decoded_in_slices_of_its_bytes() -> None:
     """Records may be large: whoever waits for some of them is not kept from the others, nor is anybody else."""
 
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         symbols = MANY[:200]
         for symbol in symbols:
             house.store.put(_large(symbol))
@@ -285,7 +260,7 @@ def test_what_a_read_has_brought_is_given_to_all_though_it_is_cancelled() -> Non
     """As at the end of the process: nobody waits for a load that is gone."""
 
     async def work() -> None:
-        house = House()
+        house = ManyHouse()
         symbols = MANY[:200]
         for symbol in symbols:
             house.store.put(_large(symbol))

@@ -1,6 +1,7 @@
 """House rules that no linter knows."""
 
 import ast
+import contextlib
 import re
 import subprocess
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.version import VERSION
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _NAME_WORDS = 3
 _MODULE_LINES = 400
@@ -85,6 +86,25 @@ def long_modules_and_functions() -> Iterator[tuple[str, int]]:
                 yield f"{name}::{node.name}", count
 
 
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported, and every name out of one; also by a program that stands in a text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+            with contextlib.suppress(SyntaxError):
+                yield from imported(ast.parse(node.value))
+
+
+def defined(path: Path) -> Iterator[str]:
+    """Functions of a module, and its classes but for those that extend another."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (isinstance(node, ast.ClassDef) and not node.bases):
+            yield node.name
+
+
 def test_top_level_holds_only_what_the_design_names() -> None:
     """A new thing at the top level is a decision, not an accident."""
     assert {path.relative_to(ROOT).parts[0] for path in tracked_files()} <= _TOP_LEVEL
@@ -129,6 +149,24 @@ def test_names_of_tests_say_what_holds() -> None:
         and (len(node.name.split("_")) <= _NAME_WORDS or not (ast.get_docstring(node) or ".").endswith("."))
     ]
     assert found == []
+
+
+def test_tests_import_no_test_module() -> None:
+    """What several of them need stands in the kit, or in a module of their folder that says what it is."""
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if re.match(r"tests\.(\w+\.)*test_", name)
+    ]
+    assert found == []
+
+
+def test_there_is_one_store_one_clock_one_house_and_one_way_to_settle() -> None:
+    """They are the kit's. A store with a trait that a single test needs extends it."""
+    theirs = re.compile(r"\w*(Store|Clock|House|Meters)|_?settle|until|make_tiers|make_breaker")
+    modules = [path for path in (ROOT / "tests").rglob("*.py") if path.parent != ROOT / "tests" / "kit"]
+    assert [f"{path.relative_to(ROOT)}: {name}" for path in modules for name in defined(path) if theirs.fullmatch(name)] == []
 
 
 def test_nothing_is_left_to_do_in_the_code() -> None:

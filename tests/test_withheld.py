@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.withheld import withheld
-from tests.servers import ROOT, clean_environment
+from tests.kit.servers import ROOT, clean_environment
 
 _LOADED = """
 import sys

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.stack import run
-from tests.servers import ROOT, until
+from tests.kit.servers import ROOT, until
 
 EMPTY = "debian:trixie-slim"
 NEIGHBOUR = "python:3.13-slim-trixie"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.stack import Stack, run
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _HERE = Path(__file__).parent
 

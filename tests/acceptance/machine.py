@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.acceptance.stack import run
-from tests.servers import ROOT, until
+from tests.kit.servers import ROOT, until
 
 SOCKET = "unix:/run/decide/decide.sock"
 _NAME = "decide-systemd-test"

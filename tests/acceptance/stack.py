@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from bench.results import Results
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 URL = "http://127.0.0.1:8000"
 PROJECT = "decide"

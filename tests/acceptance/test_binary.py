@@ -20,7 +20,7 @@ from bench.peers.experiments import Pace
 from bench.peers.world import World
 from tests.acceptance.box import EMPTY, NEIGHBOUR, TEMPORARY, Box, prices, views
 from tests.acceptance.stack import run
-from tests.servers import ROOT, until
+from tests.kit.servers import ROOT, until
 
 _TODAY = datetime.now(UTC).date()
 _DAYS = [str(_TODAY - timedelta(days=before)) for before in range(90, 0, -1)]

@@ -4,7 +4,7 @@ import json
 import time
 
 from tests.acceptance.stack import Stack, decide
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 DASHBOARD = ROOT / "ops" / "grafana" / "dashboards" / "decide.json"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from tests.acceptance.stack import URL, Stack, finished, results, run, write_scenario
-from tests.servers import until
+from tests.kit.servers import until
 
 _DOWN_AT_S, _BACK_AT_S, _RECOVERED_AFTER_S = 8, 18, 10
 _SUSTAINED = """name = "sustained"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.acceptance.proxy import Backend, Proxy
 from tests.acceptance.stack import Stack, key_headers, results, run, write_scenario
-from tests.servers import ROOT, until
+from tests.kit.servers import ROOT, until
 
 _OVERRIDE = "services:\n  app:\n    ports: !reset []\n"
 _STEADY = """name = "steady"

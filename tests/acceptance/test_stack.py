@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.acceptance.stack import URL, Stack, decide, finished, key_headers, results, run
-from tests.servers import ROOT, until
+from tests.kit.servers import ROOT, until
 
 LONG_RUNNING = ("redis", "app", "prometheus")
 MEMORY_LIMITS = {"redis": 256 * 2**20, "app": 512 * 2**20}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.machine import SOCKET, Machine
-from tests.servers import until
+from tests.kit.servers import until
 
 _EMPTY = "Waiting for data: the store is empty, and `systemctl start decide-warm` fills it."
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.acceptance.stack import URL, Stack, decide, run
-from tests.servers import ROOT, until
+from tests.kit.servers import ROOT, until
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.stack import PROJECT, Stack, run
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 SECRET = ROOT / "ops" / "secrets" / "redis_password"
 

@@ -20,8 +20,10 @@ from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
-from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
-from tests.routes.serving import FakeClock, FakeStore, Served, settings_of
+from tests.kit.clock import Clock
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
+from tests.kit.serving import Served, settings_of
+from tests.kit.store import UNIVERSE, FakeStore
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
@@ -48,10 +50,10 @@ def _evidence(draw: st.DrawFn) -> Evidence:
 
 def make_decider(now_ms: Callable[[], int]) -> Decider:
     """A decider on an empty L1, at ``now_ms`` of the domain clock."""
-    (settings, constants), clock = settings_of({"clock": "wall"}), FakeClock()
+    (settings, constants), clock = settings_of({"clock": "wall"}), Clock()
     meters = Meters(version="1", policy="1", schema="s")
     return Decider(
-        tiers=make_tiers(settings, constants, FakeStore(), meters, clock, random.Random(1)),
+        tiers=make_tiers(settings, constants, FakeStore(*UNIVERSE), meters, clock, random.Random(1)),
         admission=Admission(1),
         policy=make_policy(settings),
         meters=meters,

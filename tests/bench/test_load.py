@@ -14,7 +14,7 @@ from bench.loops import run
 from bench.mix import Encoder, Prepared
 from bench.scenario import Phase
 from tests.bench.servers import Handle, answer, answering, decision, problem, read_request, well
-from tests.servers import free_port
+from tests.kit.servers import free_port
 
 _ASK = Encoder("test").prepared("decide", ("AAPL",))
 

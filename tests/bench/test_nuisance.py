@@ -10,7 +10,7 @@ from bench.addresses import Addresses, TcpAddress
 from bench.loops import run
 from bench.nuisance import Nuisance
 from bench.scenario import Beside, ScenarioError
-from tests.servers import free_port
+from tests.kit.servers import free_port
 
 
 class _Server:

@@ -18,7 +18,7 @@ from bench.scenario import Checks, ScenarioError
 from bench.stats import Recorder
 from bench.validity import Verdict, judge
 from tests.bench.servers import answer, batch, decision, problem
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _A, _B = TcpAddress("10.0.0.1", 80), TcpAddress("10.0.0.2", 80)
 _ENCODER = Encoder("test")

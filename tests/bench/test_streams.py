@@ -8,14 +8,14 @@ import pytest
 
 from bench.streams import main, percentiles_ms, published_at
 from tests.e2e.publishing import publish_universe
-from tests.servers import ROOT, decide_server
+from tests.kit.servers import ROOT, decide_server
 
 _PUBLISH = """
 import sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from tests.e2e.publishing import UNIVERSE, publish
-from tests.records import row, run_info
+from tests.kit.records import row, run_info
 now_ms = time.time_ns() // 1_000_000
 publish(Path({path!r}), [row(symbol, now_ms) for symbol in UNIVERSE], run_info("again", now_ms))
 """

@@ -2,61 +2,26 @@
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Callable
 
-from app.cache.feed import Feed
-from app.store.protocol import Changes, RunInfo
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, row, run_info
+from app.store.protocol import Changes
+from tests.kit.house import House
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.settle import until
+from tests.kit.store import down
 
 
-class House:
-    """A feed over a fake store, with a sleep that only notes how long it was to be."""
-
-    def __init__(self, lease_s: float = 1e9) -> None:
-        self.store = FakeStore("A", "B")
-        self.meters = CountingMeters()
-        self.clock = Clock()
-        self.tiers = make_tiers(self.store, self.meters, self.clock)
-        self.pauses_s: list[float] = []
-        self.runs: list[str] = []
-        self.heard: list[tuple[Changes, list[str]]] = []
-        self.feed = Feed(
-            self.store,
-            self.tiers,
-            self.meters,
-            wait_s=1.0,
-            rng=random.Random(1),
-            lease_s=lease_s,
-            clock=self.clock,
-            now_ms=lambda: 1_000_500,
-            sleep=self._sleep,
-            on_run=self._on_run,
-            on_changes=lambda changes: self.heard.append((changes, self.fresh())),
-        )
-
-    async def _sleep(self, seconds: float) -> None:
-        self.pauses_s.append(seconds)
-        await asyncio.sleep(0)
-
-    def _on_run(self, info: RunInfo) -> None:
-        self.runs.append(info.run)
-
-    async def fill(self) -> None:
-        """Both symbols into L1."""
-        await self.tiers.fetch_many(["A", "B"], 30.0)
-
-    def fresh(self) -> list[str]:
-        """Which symbols L1 would answer for."""
-        return [symbol for symbol in ("A", "B") if self.tiers.hit(symbol, self.clock()) is not None]
+def _house(lease_s: float = 1e9) -> House:
+    """Nothing is known of the run that its store holds."""
+    house = House("A", "B", wait_s=1.0, lease_s=lease_s)
+    house.store.info = None
+    return house
 
 
 def test_the_feed_starts_at_the_newest_entry_with_everything_stale() -> None:
     """What L1 read before the position was known may have changed since."""
 
     async def work() -> None:
-        house = House()
+        house = _house()
         house.store.position = "7"
         await house.fill()
         house.store.info = run_info("r1")
@@ -71,7 +36,7 @@ def test_the_feed_starts_at_the_newest_entry_with_everything_stale() -> None:
 
 def test_a_change_makes_its_symbols_stale_and_no_others() -> None:
     async def work() -> None:
-        house = House()
+        house = _house()
         await house.feed.step()
         assert (house.feed.run_info, house.runs) == (None, [])
         await house.fill()
@@ -92,7 +57,7 @@ def test_a_read_that_may_have_ended_early_proves_nothing_of_what_it_does_not_nam
     """Lease and lag stay until the end of the feed is reached; the rest is read at once, before anything else is asked."""
 
     async def work() -> None:
-        house = House(lease_s=5.0)
+        house = _house(lease_s=5.0)
         await house.feed.step()
         await house.fill()
         house.clock.now += 4.0
@@ -113,7 +78,7 @@ def test_lost_entries_make_everything_stale() -> None:
     """What was missed cannot be known."""
 
     async def work() -> None:
-        house = House()
+        house = _house()
         await house.feed.step()
         await house.fill()
         house.store.feed = [Changes("9", (), lost=True)]
@@ -127,10 +92,10 @@ def test_after_an_error_the_feed_resumes_where_it_was() -> None:
     """Entries stay fresh meanwhile."""
 
     async def work() -> None:
-        house = House()
+        house = _house()
         await house.feed.step()
         await house.fill()
-        house.store.feed = [BROKEN, Changes("3", ("B",), lost=False)]
+        house.store.feed = [down(), Changes("3", ("B",), lost=False)]
         assert not await house.feed.step()
         assert (house.feed.connected, house.fresh(), house.meters.counts["feed failed"]) == (False, ["A", "B"], 1)
         assert await house.feed.step()
@@ -143,14 +108,14 @@ def test_pauses_between_tries_grow_to_a_bound_and_start_over_after_a_success() -
     """Each pause is drawn at random below a bound that doubles up to one second."""
 
     async def work() -> None:
-        house = House()
-        house.store.failure = BROKEN
+        house = _house()
+        house.store.fault = down()
         running = asyncio.create_task(house.feed.run())
         await until(lambda: len(house.pauses_s) >= 12)
         bounds = [min(1.0, 0.05 * 2**number) for number in range(12)]
         assert all(bound / 2 <= pause <= bound for pause, bound in zip(house.pauses_s, bounds, strict=False))
-        house.store.failure = None
-        house.store.feed = [BROKEN]
+        house.store.fault = None
+        house.store.feed = [down()]
         tries = len(house.pauses_s)
         await until(lambda: len(house.pauses_s) > tries and not house.store.feed)
         assert house.pauses_s[-1] <= 0.05
@@ -165,7 +130,7 @@ def test_what_nobody_foresaw_does_not_end_the_feed() -> None:
 
     async def work() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
-        house = House()
+        house = _house()
         await house.feed.step()
         await house.fill()
         house.store.feed = [ValueError("no entry of ours")]
@@ -184,9 +149,14 @@ def test_what_nobody_foresaw_does_not_end_the_feed() -> None:
 
 def test_whoever_else_must_know_hears_of_changes_when_l1_has() -> None:
     """Of the position at the start as of a loss, of changes and losses in order, and of nothing where nothing came."""
+    heard: list[tuple[Changes, list[str]]] = []
+
+    class Listening(House):
+        def on_changes(self, changes: Changes) -> None:
+            heard.append((changes, self.fresh()))
 
     async def work() -> None:
-        house = House()
+        house = Listening("A", "B")
         house.store.position = "7"
         await house.fill()
         await house.feed.step()
@@ -195,18 +165,9 @@ def test_whoever_else_must_know_hears_of_changes_when_l1_has() -> None:
         house.store.feed = [changed, Changes("8", (), lost=False), lost]
         for _ in range(3):
             await house.feed.step()
-        assert house.heard == [(Changes("7", (), lost=True), []), (changed, ["B"]), (lost, [])]
+        assert heard == [(Changes("7", (), lost=True), []), (changed, ["B"]), (lost, [])]
 
     asyncio.run(work())
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Let the feed run until ``reached``."""
-    for _ in range(10_000):
-        if reached():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("the feed did not get there")
 
 
 async def end(running: "asyncio.Task[None]") -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from app.cache.keyring import KeyRing
-from tests.keys import SECRET, FakeKeys, key_id, silent
-from tests.records import run_info
+from tests.kit.clock import Clock
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.records import run_info
+from tests.kit.store import down
 
 _LEASE_S, _GRACE_S = 5.0, 60.0
 
@@ -19,14 +21,14 @@ class _World:
 
     def __init__(self) -> None:
         self.keys = FakeKeys()
-        self.now, self.now_ms = 1000.0, 1_000_000
+        self.clock, self.now_ms = Clock(), 1_000_000
         self.read_counts: list[tuple[int, int]] = []
         self.pauses: list[float] = []
         self.ring = KeyRing(
             self.keys,
             SECRET.encode(),
             self,
-            clock=lambda: self.now,
+            clock=self.clock,
             now_ms=lambda: self.now_ms,
             lease_s=_LEASE_S,
             grace_s=_GRACE_S,
@@ -118,11 +120,11 @@ def test_keys_outlive_a_silent_store_for_lease_and_grace(world: _World) -> None:
     """Then nothing is known of anybody, which is another answer than a wrong key's."""
     key = world.keys.make("decide")
     world.read()
-    world.keys.fault = silent()
-    world.now += _LEASE_S + _GRACE_S - 0.1
+    world.keys.fault = down()
+    world.clock.now += _LEASE_S + _GRACE_S - 0.1
     assert not world.read()
     assert (world.find(key), world.find("decide_wrong")) == (key_id(key), "unknown")
-    world.now += 0.1
+    world.clock.now += 0.1
     assert (world.find(key), world.find("decide_wrong")) == ("unproven", "unproven")
     world.keys.fault = None
     world.read()
@@ -141,7 +143,7 @@ def test_what_lasts_is_told_again_and_again_and_can_see_whether_its_key_is_good(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(world.ring.run())
     assert seen == [[True, False, False]] * 3
-    world.now += _LEASE_S + _GRACE_S
+    world.clock.now += _LEASE_S + _GRACE_S
     assert not world.ring.is_good(key_id(kept))
 
 

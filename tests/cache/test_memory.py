@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from app.cache.memory import Memory, newest
 from app.domain.evidence import Evidence
 from app.domain.records import KINDS
-from tests.cache.fakes import Clock
-from tests.records import AS_OF_MS, agent_record, evidence_of, price_record
+from tests.kit.clock import Clock
+from tests.kit.records import AS_OF_MS, agent_record, evidence_of, price_record
 
 _TTL_S = 10.0
 _STALE_S = 20.0

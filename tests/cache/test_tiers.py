@@ -1,65 +1,25 @@
 """Read-through: who waits for what, what is kept, and what callers get when L2 does not answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from app.cache.loads import Lookup
-from app.domain.evidence import Evidence
 from app.store.codec import encode
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, agent_record, price_record, row, stored
-
-_TTL_S = 60.0
-
-
-class House:
-    """Tiers over a fake store."""
-
-    def __init__(self, *symbols: str, max_pending: int = 10_000) -> None:
-        self.clock = Clock()
-        self.store = FakeStore(*symbols)
-        self.meters = CountingMeters()
-        self.tiers = make_tiers(
-            self.store, self.meters, self.clock, max_entries=5000, ttl_s=_TTL_S, stale_s=600.0, max_pending=max_pending
-        )
-        self.unforeseen: list[BaseException] = []
-
-    def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """``work`` in a loop that notes what nobody catches."""
-
-        async def watched() -> None:
-            asyncio.get_running_loop().set_exception_handler(lambda _, context: self.unforeseen.append(context["exception"]))
-            await work()
-            await self.tiers.close()
-
-        asyncio.run(watched())
-
-    async def fetch(self, symbol: str = "A", budget_s: float = 30.0) -> Lookup:
-        """One symbol."""
-        return await self.tiers.fetch(symbol, budget_s)
-
-    def evidence_of(self, found: Lookup) -> Evidence:
-        """Its evidence, which must be there."""
-        assert found.evidence is not None
-        return found.evidence
-
-
-async def settle() -> None:
-    """Let everything that can run, run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+from tests.kit.house import TTL_S, House, evidence_in
+from tests.kit.records import AS_OF_MS, agent_record, price_record, replaced, row
+from tests.kit.settle import settle
+from tests.kit.store import down
 
 
 def test_a_miss_is_read_from_l2_and_then_hit_in_l1() -> None:
     house = House("A")
 
     async def work() -> None:
-        assert house.tiers.hit("A", house.clock()) is None
+        assert house.hit() is None
         first = await house.fetch()
         assert (first.tier, first.proven, first.age_s, first.trouble) == ("l2", True, 0.0, None)
-        entry = house.tiers.hit("A", house.clock())
+        entry = house.hit()
         assert entry is not None
         assert entry.evidence is first.evidence
         house.clock.now += 7
@@ -128,12 +88,12 @@ def test_an_error_is_not_a_miss() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.failure = BROKEN
+        house.store.fault = down()
         found = await house.fetch()
         assert (found.tier, found.proven, found.trouble) == ("none", False, "l2_error")
-        evidence = house.evidence_of(found)
+        evidence = evidence_in(found)
         assert (evidence.price, evidence.troubles[0], evidence.troubles[1]) == (None, "l2_error", "l2_error")
-        house.store.failure = None
+        house.store.fault = None
         assert (await house.fetch()).tier == "l2"
 
     house.run(work)
@@ -146,11 +106,11 @@ def test_stale_evidence_answers_while_l2_cannot() -> None:
 
     async def work() -> None:
         await house.fetch()
-        house.clock.now += _TTL_S + 1
-        house.store.failure = BROKEN
+        house.clock.now += TTL_S + 1
+        house.store.fault = down()
         found = await house.fetch()
-        assert (found.tier, found.proven, found.trouble, found.age_s) == ("l1", False, "l2_error", _TTL_S + 1)
-        assert house.evidence_of(found).price == price_record("A")
+        assert (found.tier, found.proven, found.trouble, found.age_s) == ("l1", False, "l2_error", TTL_S + 1)
+        assert evidence_in(found).price == price_record("A")
         house.clock.now += 600
         assert (await house.fetch()).tier == "none"
 
@@ -162,15 +122,15 @@ def test_a_caller_waits_no_longer_than_its_budget_and_the_load_goes_on() -> None
     house = House("A")
 
     async def work() -> None:
-        house.store.gate.clear()
+        house.store.is_holding = True
         found = await house.fetch(budget_s=0.0)
         assert (found.tier, found.trouble) == ("none", "l2_timeout")
         assert house.tiers.pending == 1
         waiting = asyncio.create_task(house.fetch())
         await settle()
-        house.store.gate.set()
+        house.store.release()
         assert (await waiting).tier == "l2"
-        assert house.tiers.hit("A", house.clock()) is not None
+        assert house.hit() is not None
         assert house.tiers.pending == 0
 
     house.run(work)
@@ -181,12 +141,12 @@ def test_a_caller_who_goes_away_takes_nobody_with_it() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.gate.clear()
+        house.store.is_holding = True
         gone, stays = asyncio.create_task(house.fetch()), asyncio.create_task(house.fetch())
         await settle()
         gone.cancel()
         await settle()
-        house.store.gate.set()
+        house.store.release()
         assert (await stays).tier == "l2"
         assert gone.cancelled()
 
@@ -200,7 +160,7 @@ def test_a_load_that_the_feed_overtook_is_used_and_not_kept(everything: bool) ->
     newer = row("A", AS_OF_MS + 1, "run-2")
 
     async def work() -> None:
-        house.store.gate.clear()
+        house.store.is_holding = True
         waiting = asyncio.create_task(house.fetch())
         await settle()
         house.store.put(newer)
@@ -210,10 +170,10 @@ def test_a_load_that_the_feed_overtook_is_used_and_not_kept(everything: bool) ->
             house.tiers.invalidate(["A", "NEVER-SEEN"])
         after = asyncio.create_task(house.fetch())
         await settle()
-        house.store.gate.set()
-        assert house.evidence_of(await waiting).run == "run-2"
-        assert house.evidence_of(await after).run == "run-2"
-        entry = house.tiers.hit("A", house.clock())
+        house.store.release()
+        assert evidence_in(await waiting).run == "run-2"
+        assert evidence_in(await after).run == "run-2"
+        entry = house.hit()
         assert entry is not None
         assert entry.run == "run-2"
 
@@ -226,12 +186,12 @@ def test_an_unknown_that_the_feed_overtook_is_not_remembered() -> None:
     house = House()
 
     async def work() -> None:
-        house.store.gate.clear()
+        house.store.is_holding = True
         waiting = asyncio.create_task(house.fetch())
         await settle()
         house.tiers.invalidate(["A"])
         house.store.put(row("A"))
-        house.store.gate.set()
+        house.store.release()
         assert (await waiting).evidence is None
         assert (await house.fetch()).evidence is not None
 
@@ -248,7 +208,7 @@ def test_a_read_that_began_later_counts_however_old_its_record_is() -> None:
         house.store.put(row("A", AS_OF_MS, "old"))
         house.tiers.invalidate(["A"])
         found = await house.fetch()
-        price = house.evidence_of(found).price
+        price = evidence_in(found).price
         assert price is not None
         assert (price.as_of_ms, price.run) == (AS_OF_MS, "old")
 
@@ -260,12 +220,12 @@ def test_more_loads_than_allowed_are_answered_by_fallback() -> None:
     house = House("A", "B", "C", max_pending=2)
 
     async def work() -> None:
-        house.store.gate.clear()
+        house.store.is_holding = True
         waiting = [asyncio.create_task(house.fetch(symbol)) for symbol in ("A", "B", "A")]
         await settle()
         refused = await house.fetch("C")
         assert (refused.tier, refused.trouble) == ("none", "l2_overloaded")
-        house.store.gate.set()
+        house.store.release()
         assert [(await each).tier for each in waiting] == ["l2", "l2", "l2"]
         assert (await house.fetch("C")).tier == "l2"
 
@@ -278,25 +238,25 @@ def test_what_is_wrong_with_a_record_is_said() -> None:
     price, agents = encode(price_record("A")), encode(agent_record("A"))
     foreign = price.replace(price_record().schema.encode(), b"0" * 16)
     cases = {
-        "absent": stored(None, agents),
-        "schema_mismatch": stored(foreign, agents),
-        "corrupt": stored(price[:-3], agents),
+        "absent": replaced(row("A"), price=None),
+        "schema_mismatch": replaced(row("A"), price=foreign),
+        "corrupt": replaced(row("A"), price=price[:-3]),
     }
 
     async def work() -> None:
         for trouble, held in cases.items():
-            house.store.records["A"] = held
+            house.store.put(held)
             house.tiers.invalidate_all()
-            evidence = house.evidence_of(await house.fetch())
+            evidence = evidence_in(await house.fetch())
             assert (evidence.price, evidence.troubles[0], evidence.troubles[1]) == (None, trouble, None)
             assert evidence.agents == agent_record("A")
-        house.store.records["A"] = stored(price, agents + b"x")
+        house.store.put(replaced(row("A"), agents=agents + b"x"))
         house.tiers.invalidate_all()
-        evidence = house.evidence_of(await house.fetch())
+        evidence = evidence_in(await house.fetch())
         assert (evidence.troubles[1], evidence.price) == ("corrupt", price_record("A"))
-        house.store.records["A"] = stored(price, None)
+        house.store.put(replaced(row("A"), agents=None))
         house.tiers.invalidate_all()
-        assert house.evidence_of(await house.fetch()).troubles[1] == "absent"
+        assert evidence_in(await house.fetch()).troubles[1] == "absent"
 
     house.run(work)
     assert (house.meters.counts["fault corrupt"], house.meters.counts["fault schema_mismatch"]) == (2, 1)
@@ -307,13 +267,13 @@ def test_closing_waits_for_reads_under_way() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.gate.clear()
+        house.store.is_holding = True
         await house.fetch(budget_s=0.0)
         await settle()
-        asyncio.get_running_loop().call_soon(house.store.gate.set)
+        asyncio.get_running_loop().call_soon(house.store.release)
         await house.tiers.close()
         assert house.tiers.pending == 0
-        assert house.tiers.hit("A", house.clock()) is not None
+        assert house.hit() is not None
 
     house.run(work)
 
@@ -323,10 +283,10 @@ def test_a_fault_nobody_foresaw_leaves_nobody_waiting_and_is_reported() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.failure = RuntimeError("unforeseen")
+        house.store.fault = RuntimeError("unforeseen")
         assert (await house.fetch()).trouble == "l2_error"
-        house.store.failure = None
-        house.store.records["B"] = stored("no bytes", None)  # type: ignore[arg-type]
+        house.store.fault = None
+        house.store.put(replaced(row("B"), price="no bytes", agents=None))  # type: ignore[arg-type]
         found = await house.tiers.fetch_many(["B", "A"], 30.0)
         assert [each.trouble for each in found] == ["l2_error", None]
 

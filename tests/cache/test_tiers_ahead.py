@@ -1,69 +1,42 @@
 """What keeps callers from waiting: the breaker, the lease, refreshing and prefetching."""
 
 import asyncio
-import random
 
-from app.cache.feed import Feed
 from app.cache.loads import Lookup
 from app.domain.records import KINDS
 from app.errors import StoreEmpty
 from app.store.protocol import Changes
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import row
+from tests.kit.house import House
+from tests.kit.records import row
+from tests.kit.settle import settle
+from tests.kit.store import down
 
 _SYMBOLS = ("A", "B", "C")
+_NOTHING = Changes("0", (), lost=False)
 
 
-class House:
-    """Tiers and a feed over three symbols."""
-
-    def __init__(self, *, failures: int = 2, refresh_share: float = 1.0, lease_s: float = 5.0) -> None:
-        self.store = FakeStore(*_SYMBOLS)
-        self.clock = Clock()
-        self.meters = CountingMeters()
-        self.tiers = make_tiers(
-            self.store, self.meters, self.clock, stale_s=600.0, refresh_share=refresh_share, failures=failures
-        )
-        self.breaker = self.tiers.breaker
-        self.feed = Feed(
-            self.store,
-            self.tiers,
-            self.meters,
-            wait_s=0.1,
-            lease_s=lease_s,
-            rng=random.Random(1),
-            clock=self.clock,
-            now_ms=lambda: 1_000_500,
-        )
-
-    async def fill(self) -> None:
-        """The feed is connected and all symbols are in L1."""
-        assert await self.feed.step()
-        await self.tiers.fetch_many(_SYMBOLS, 1.0)
-        self.store.reads.clear()
-
-    def hit(self, symbol: str) -> bool:
-        """Whether L1 answers."""
-        return self.tiers.hit(symbol, self.clock.now) is not None
-
-    def state(self) -> str:
-        """The breaker's."""
-        return self.breaker.state
+def _house(failures: int = 2, refresh_share: float = 1.0, lease_s: float = 5.0) -> House:
+    return House(*_SYMBOLS, failures=failures, refresh_share=refresh_share, lease_s=lease_s)
 
 
-async def settle() -> None:
-    """Let everything run that can."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+def _state(house: House) -> str:
+    return house.tiers.breaker.state
+
+
+async def _fill(house: House) -> None:
+    """The feed is connected and all symbols are in L1."""
+    assert await house.feed.step()
+    await house.fill()
+    house.store.reads.clear()
 
 
 def test_without_word_from_the_feed_nothing_is_fresh_after_the_lease() -> None:
     """All of L1 turns stale by the clock alone; entries still serve as a fallback, and are fresh again when the feed is heard."""
 
     async def work() -> None:
-        house = House()
-        await house.fill()
-        house.store.failure = BROKEN
+        house = _house()
+        await _fill(house)
+        house.store.fault = down()
         assert not await house.feed.step()
         house.clock.now += 4.9
         assert house.hit("A")
@@ -71,8 +44,8 @@ def test_without_word_from_the_feed_nothing_is_fresh_after_the_lease() -> None:
         assert not house.hit("A")
         found = await house.tiers.fetch("A", 1.0)
         assert (found.tier, found.proven, found.trouble) == ("l1", False, "l2_error")
-        house.store.failure = None
-        house.store.feed.append(Changes("0", (), lost=False))
+        house.store.fault = None
+        house.store.feed.append(_NOTHING)
         assert await house.feed.step()
         assert house.hit("A")
 
@@ -81,8 +54,8 @@ def test_without_word_from_the_feed_nothing_is_fresh_after_the_lease() -> None:
 
 def test_a_lost_lease_does_not_hide_that_a_store_still_answers() -> None:
     async def work() -> None:
-        house = House()
-        await house.fill()
+        house = _house()
+        await _fill(house)
         house.clock.now += 6.0
         found = await house.tiers.fetch("A", 1.0)
         assert (found.tier, found.proven) == ("l2", True)
@@ -92,10 +65,10 @@ def test_a_lost_lease_does_not_hide_that_a_store_still_answers() -> None:
 
 def test_an_open_breaker_answers_at_once_from_what_there_is() -> None:
     async def work() -> None:
-        house = House()
-        await house.fill()
+        house = _house()
+        await _fill(house)
         house.tiers.invalidate_all()
-        house.store.failure = BROKEN
+        house.store.fault = down()
         for _ in range(2):
             await house.tiers.fetch("A", 1.0)
         house.store.reads.clear()
@@ -112,21 +85,21 @@ def test_a_hanging_store_opens_the_breaker_before_its_connections_fail() -> None
     """Each load that a caller waited for in vain counts once, however many callers waited."""
 
     async def work() -> None:
-        house = House(failures=2)
-        house.store.gate.clear()
+        house = _house(failures=2)
+        house.store.is_holding = True
         waits = [asyncio.create_task(house.tiers.fetch(symbol, 0.01)) for symbol in ("A", "A", "A")]
         await asyncio.sleep(0)
         house.clock.now += 0.2
         assert {found.trouble for found in await asyncio.gather(*waits)} == {"l2_timeout"}
-        assert house.state() == "closed"
+        assert _state(house) == "closed"
         wait = asyncio.create_task(house.tiers.fetch("B", 0.01))
         await asyncio.sleep(0)
         house.clock.now += 0.2
         await wait
-        assert house.state() == "open"
-        house.store.gate.set()
+        assert _state(house) == "open"
+        house.store.release()
         await house.tiers.close()
-        assert house.state() == "closed"
+        assert _state(house) == "closed"
 
     asyncio.run(work())
 
@@ -135,19 +108,19 @@ def test_a_read_of_many_symbols_is_one_failure_whether_it_hangs_or_fails() -> No
     """Two failures open the breaker: one batch of five symbols does not, nor does its read's own end, and a second one does."""
 
     async def work() -> None:
-        house = House(failures=2)
-        house.store.gate.clear()
+        house = _house(failures=2)
+        house.store.is_holding = True
         wait = asyncio.create_task(house.tiers.fetch_many("ABCDE", 0.01))
         await asyncio.sleep(0)
         house.clock.now += 0.2
         assert {found.trouble for found in await wait} == {"l2_timeout"}
-        assert house.state() == "closed"
-        house.store.failure = BROKEN
-        house.store.gate.set()
+        assert _state(house) == "closed"
+        house.store.release(fault=down())
         await house.tiers.close()
-        assert house.state() == "closed"
+        house.store.fault = down()
+        assert _state(house) == "closed"
         await house.tiers.fetch_many("ABCDE", 1.0)
-        assert house.state() == "open"
+        assert _state(house) == "open"
 
     asyncio.run(work())
 
@@ -156,17 +129,17 @@ def test_what_l1_knew_before_a_wait_is_not_proven_if_the_lease_ended_in_it() -> 
     """A fresh symbol, an unknown one, and one that L2 does not answer for: all three are of the moment after the wait."""
 
     async def work() -> None:
-        house = House()
-        await house.fill()
+        house = _house()
+        await _fill(house)
         await house.tiers.fetch("Z", 1.0)
-        house.store.gate.clear()
+        house.store.is_holding = True
         begun = house.tiers.begin_many(("A", "Z", "C"))
         house.clock.now += 6.0
         known, unknown, unread = await house.tiers.finish_many(begun, 0.01)
         assert (known.tier, known.proven, known.trouble, known.evidence is not None) == ("l1", False, "l2_timeout", True)
         assert unknown == Lookup(KINDS.unread("l2_timeout"), "none", proven=False, age_s=0.0, trouble="l2_timeout")
         assert unread.trouble == "l2_timeout"
-        house.store.gate.set()
+        house.store.release()
         await house.tiers.close()
 
     asyncio.run(work())
@@ -176,7 +149,7 @@ def test_an_unknown_symbol_is_asked_for_again_when_the_lease_is_over() -> None:
     """With a silent feed nobody would hear that it was published."""
 
     async def work() -> None:
-        house = House()
+        house = _house()
         assert (await house.tiers.fetch("Z", 1.0)).tier == "l2"
         assert (await house.tiers.fetch("Z", 1.0)).tier == "l1"
         house.tiers.memory.proven_until = house.clock.now + 1.0
@@ -192,8 +165,8 @@ def test_whoever_finds_an_entry_late_in_its_life_has_it_loaded_anew() -> None:
     """Symbols asked for in another spelling, and those of batches and streams, come this way and not by `hit`."""
 
     async def work() -> None:
-        house = House(refresh_share=0.5, lease_s=1000.0)
-        await house.fill()
+        house = _house(refresh_share=0.5, lease_s=1000.0)
+        await _fill(house)
         house.clock.now += 31.0
         assert (await house.tiers.fetch("A", 1.0)).tier == "l1"
         await settle()
@@ -206,15 +179,15 @@ def test_a_load_that_was_waited_for_in_vain_is_not_waited_for_again() -> None:
     """What it brings in the end is kept all the same."""
 
     async def work() -> None:
-        house = House(failures=1000)
-        house.store.gate.clear()
+        house = _house(failures=1000)
+        house.store.is_holding = True
         first = asyncio.create_task(house.tiers.fetch("A", 0.01))
         await asyncio.sleep(0)
         house.clock.now += 0.2
         await first
         found = await asyncio.wait_for(house.tiers.fetch("A", 3600.0), 1.0)
         assert found.trouble == "l2_timeout"
-        house.store.gate.set()
+        house.store.release()
         await house.tiers.close()
         assert house.hit("A")
 
@@ -225,11 +198,11 @@ def test_a_callers_short_deadline_says_nothing_of_the_store() -> None:
     """Who waits for a millisecond only has not seen L2 fail."""
 
     async def work() -> None:
-        house = House(failures=1)
-        house.store.gate.clear()
+        house = _house(failures=1)
+        house.store.is_holding = True
         assert (await house.tiers.fetch("A", 0.001)).trouble == "l2_timeout"
-        assert house.state() == "closed"
-        house.store.gate.set()
+        assert _state(house) == "closed"
+        house.store.release()
         await house.tiers.close()
 
     asyncio.run(work())
@@ -239,17 +212,17 @@ def test_the_feed_ends_the_breakers_pause() -> None:
     """A feed that is heard again means that L2 is back."""
 
     async def work() -> None:
-        house = House(failures=1)
-        await house.fill()
+        house = _house(failures=1)
+        await _fill(house)
         house.tiers.invalidate_all()
-        house.store.failure = BROKEN
+        house.store.fault = down()
         await house.tiers.fetch("A", 1.0)
-        assert house.state() == "open"
-        house.store.failure = None
-        house.store.feed.append(Changes("0", (), lost=False))
+        assert _state(house) == "open"
+        house.store.fault = None
+        house.store.feed.append(_NOTHING)
         assert await house.feed.step()
         assert (await house.tiers.fetch("A", 1.0)).tier == "l2"
-        assert house.state() == "closed"
+        assert _state(house) == "closed"
 
     asyncio.run(work())
 
@@ -258,8 +231,8 @@ def test_a_hit_late_in_an_entrys_life_has_it_loaded_anew() -> None:
     """There is one load, and the entry never expires for whoever asks often."""
 
     async def work() -> None:
-        house = House(refresh_share=0.5, lease_s=1e9)
-        await house.fill()
+        house = _house(refresh_share=0.5, lease_s=1e9)
+        await _fill(house)
         house.clock.now += 29.0
         assert house.hit("A")
         await settle()
@@ -279,17 +252,17 @@ def test_an_entry_that_is_already_on_its_way_is_not_loaded_twice() -> None:
     """It was asked of L2 while the lease was lost; when the lease is back, a late hit waits for that load."""
 
     async def work() -> None:
-        house = House(refresh_share=0.05)
-        await house.fill()
+        house = _house(refresh_share=0.05)
+        await _fill(house)
         house.clock.now += 6.0
-        house.store.gate.clear()
+        house.store.is_holding = True
         asked = asyncio.create_task(house.tiers.fetch("A", 1.0))
         await settle()
-        house.store.feed.append(Changes("0", (), lost=False))
+        house.store.feed.append(_NOTHING)
         assert await house.feed.step()
         assert house.hit("A")
         await settle()
-        house.store.gate.set()
+        house.store.release()
         await asked
         assert house.store.reads == [["A"]]
 
@@ -300,15 +273,15 @@ def test_an_empty_store_is_no_failure_and_no_miss() -> None:
     """It answers, so the breaker stays closed; it knows no universe, so nobody is told that a symbol is unknown."""
 
     async def work() -> None:
-        house = House(failures=1)
-        await house.fill()
+        house = _house(failures=1)
+        await _fill(house)
         house.tiers.invalidate_all()
-        house.store.failure = StoreEmpty("flushed")
+        house.store.fault = StoreEmpty("flushed")
         known, unread = await house.tiers.fetch_many(("A", "Z"), 1.0)
         assert (known.tier, known.proven, known.trouble) == ("l1", False, "l2_empty")
         assert (unread.tier, unread.trouble) == ("none", "l2_empty")
         assert unread.evidence is not None
-        assert house.state() == "closed"
+        assert _state(house) == "closed"
 
     asyncio.run(work())
 
@@ -317,10 +290,10 @@ def test_a_refresh_that_fails_harms_nobody() -> None:
     """The load is not tried again for each hit."""
 
     async def work() -> None:
-        house = House(refresh_share=0.5, lease_s=1e9)
-        await house.fill()
+        house = _house(refresh_share=0.5, lease_s=1e9)
+        await _fill(house)
         house.clock.now += 31.0
-        house.store.failure = BROKEN
+        house.store.fault = down()
         assert all(house.hit("A") for _ in range(10))
         await settle()
         assert house.hit("A")
@@ -332,8 +305,8 @@ def test_a_refresh_that_fails_harms_nobody() -> None:
 
 def test_after_a_change_hot_symbols_are_loaded_before_they_are_asked_for() -> None:
     async def work() -> None:
-        house = House()
-        await house.fill()
+        house = _house()
+        await _fill(house)
         house.store.put(row("A"))
         house.store.feed.append(Changes("1", ("A", "B", "UNHEARD"), lost=False, published_ms=1_000_000))
         assert await house.feed.step()
@@ -350,7 +323,7 @@ def test_of_many_changes_the_hottest_are_loaded_first() -> None:
     """As many as one read takes, by how often they were hit."""
 
     async def work() -> None:
-        house = House()
+        house = _house()
         symbols = [f"S{number:03}" for number in range(600)]
         for symbol in symbols:
             house.store.put(row(symbol))
@@ -374,9 +347,9 @@ def test_nothing_is_prefetched_from_a_store_that_does_not_answer() -> None:
     """An open breaker holds for what nobody waits for, too."""
 
     async def work() -> None:
-        house = House(failures=1)
-        await house.fill()
-        house.breaker.failed()
+        house = _house(failures=1)
+        await _fill(house)
+        house.tiers.breaker.failed()
         await house.tiers.prefetch()
         await settle()
         assert house.store.reads == []

@@ -6,9 +6,10 @@ import secrets
 
 from app.cache.loads import Lookup
 from app.errors import RecordError, StoreError
-from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.faulty import Chances, FaultyStore
-from tests.records import AS_OF_MS, row
+from tests.kit.faulty import Chances, FaultyStore
+from tests.kit.house import House
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.store import FakeStore
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
 _SYMBOLS = [f"S{number}" for number in range(20)]
@@ -18,12 +19,13 @@ _BUDGET_S = 0.02
 def test_whatever_the_store_does_every_caller_has_an_answer_that_is_true_or_says_why_not() -> None:
     """A thousand callers, a fifth of whose reads go wrong in some way; then all is well, and so are the answers."""
     print(f"seed {_SEED}")
-    inner, clock = FakeStore(*_SYMBOLS), Clock()
+    inner = FakeStore(*_SYMBOLS)
     written = {symbol: {AS_OF_MS} for symbol in _SYMBOLS}
 
     async def work() -> tuple[list[Lookup], list[Lookup]]:
         store = FaultyStore(inner, _SEED, Chances(error=0.1, delay=0.2, hang=0.05, corrupt=0.2, delay_s=0.03))
-        tiers = make_tiers(store, CountingMeters(), clock, ttl_s=1.0, stale_s=1e9, failures=3)
+        house = House(over=store, ttl_s=1.0, stale_s=1e9, failures=3)
+        tiers, clock = house.tiers, house.clock
         answers = []
         for round_ in range(50):
             if round_ % 5 == 0:

@@ -7,27 +7,18 @@ import pytest
 
 from app.cache.loads import Lookup
 from app.cache.read_through import Tiers
-from tests.cache.fakes import BROKEN, Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, row
+from tests.kit.house import House
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.store import down
 
 
-class House:
-    """Tiers over a fake store, in a loop of their own."""
-
-    def __init__(self, *symbols: str) -> None:
-        self.clock, self.meters, self.store = Clock(), CountingMeters(), FakeStore(*symbols)
-        self.tiers = make_tiers(self.store, self.meters, self.clock, max_pending=10)
-
-    async def overtaken(self, change: Callable[[Tiers], None]) -> Lookup:
-        """What a caller of A gets whose read was under way when ``change`` was told."""
-        self.store.gate.clear()
-        caller = asyncio.create_task(self.tiers.fetch("A", 30.0))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert self.store.reads[-1] == ["A"]
-        change(self.tiers)
-        self.store.gate.set()
-        return await caller
+async def _overtaken(house: House, change: Callable[[Tiers], None]) -> Lookup:
+    """What a caller of A gets whose read was under way when ``change`` was told."""
+    caller = await house.begin()
+    assert house.store.reads[-1] == ["A"]
+    change(house.tiers)
+    house.store.release()
+    return (await caller)[0]
 
 
 _CHANGES: list[Callable[[Tiers], None]] = [lambda tiers: tiers.invalidate(["A"]), lambda tiers: tiers.invalidate_all()]
@@ -39,12 +30,12 @@ def test_an_overtaken_answer_is_not_in_l1_afterwards(change: Callable[[Tiers], N
     house = House("A")
 
     async def work() -> None:
-        found = await house.overtaken(change)
+        found = await _overtaken(house, change)
         assert (found.tier, found.proven, found.evidence is not None) == ("l2", True, True)
-        assert house.tiers.hit("A", house.clock()) is None
+        assert house.hit() is None
         assert house.tiers.memory.stale("A", house.clock()) is None
 
-    asyncio.run(work())
+    house.run(work)
 
 
 @pytest.mark.parametrize("change", _CHANGES, ids=["one", "all"])
@@ -53,15 +44,15 @@ def test_an_overtaken_unknown_does_not_push_out_what_l1_has(change: Callable[[Ti
     house = House("A")
 
     async def work() -> None:
-        await house.tiers.fetch("A", 30.0)
+        await house.fetch()
         house.clock.now += 61
-        del house.store.records["A"]
-        found = await house.overtaken(change)
+        del house.store.rows["A"]
+        found = await _overtaken(house, change)
         assert (found.evidence, found.tier, found.proven) == (None, "l2", True)
         assert house.tiers.memory.stale("A", house.clock()) is not None
         assert not house.tiers.memory.is_unknown("A", house.clock())
 
-    asyncio.run(work())
+    house.run(work)
 
 
 def test_an_overtaken_answer_does_not_replace_a_newer_entry() -> None:
@@ -76,16 +67,16 @@ def test_an_overtaken_answer_does_not_replace_a_newer_entry() -> None:
             later.append(asyncio.create_task(tiers.fetch("A", 30.0)))
 
         later: list[asyncio.Task[Lookup]] = []
-        first = await house.overtaken(change)
+        first = await _overtaken(house, change)
         second = await later[0]
         assert first.evidence is not None
         assert second.evidence is not None
         assert (first.evidence.run, second.evidence.run) == ("run-1", "run-2")
-        entry = house.tiers.hit("A", house.clock())
+        entry = house.hit()
         assert entry is not None
         assert entry.run == "run-2"
 
-    asyncio.run(work())
+    house.run(work)
 
 
 def test_every_outcome_is_counted_once() -> None:
@@ -95,10 +86,10 @@ def test_every_outcome_is_counted_once() -> None:
         await house.tiers.fetch_many(["A", "NOPE"], 30.0)
         await house.tiers.fetch_many(["A", "NOPE"], 30.0)
         house.clock.now += 61
-        house.store.failure = BROKEN
+        house.store.fault = down()
         await house.tiers.fetch_many(["A", "B"], 30.0)
 
-    asyncio.run(work())
+    house.run(work)
     assert house.meters.counts == {
         "l1 miss": 4,
         "l1 hit": 1,
@@ -118,10 +109,10 @@ def test_an_unknown_symbol_is_proven_by_the_tier_that_said_so() -> None:
     house = House()
 
     async def work() -> None:
-        asked = [await house.tiers.fetch("A", 30.0) for _ in range(2)]
+        asked = [await house.fetch() for _ in range(2)]
         assert asked == [Lookup(None, tier, proven=True, age_s=0.0) for tier in ("l2", "l1")]
 
-    asyncio.run(work())
+    house.run(work)
 
 
 @pytest.mark.parametrize("change", _CHANGES, ids=["one", "all"])
@@ -130,15 +121,15 @@ def test_callers_are_not_led_back_behind_an_overtaken_answer(change: Callable[[T
     house = House("A")
 
     async def work() -> None:
-        await house.tiers.fetch("A", 30.0)
+        await house.fetch()
         house.clock.now += 61
         house.store.put(row("A", AS_OF_MS + 5))
-        shown = await house.overtaken(change)
+        shown = await _overtaken(house, change)
         assert shown.evidence is not None
-        assert house.tiers.hit("A", house.clock()) is None
-        house.store.failure = BROKEN
-        again = await house.tiers.fetch("A", 30.0)
+        assert house.hit() is None
+        house.store.fault = down()
+        again = await house.fetch()
         assert (again.tier, again.proven) == ("l1", False)
         assert again.evidence == shown.evidence
 
-    asyncio.run(work())
+    house.run(work)

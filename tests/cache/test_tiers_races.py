@@ -2,77 +2,35 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from app.cache.loads import Lookup
 from app.store.protocol import Stored
-from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.records import AS_OF_MS, price_record, row
+from tests.kit.house import TTL_S, House, run_in
+from tests.kit.records import AS_OF_MS, price_record, row
+from tests.kit.settle import settle
+from tests.kit.store import FakeStore
 
-_TTL_S = 60.0
 
+class ShortStore(FakeStore):
+    """It gives one answer too few while it is ``short``."""
 
-class GatedStore(FakeStore):
-    """A store with a gate of its own for each read that is made while ``hold`` is set."""
-
-    def __init__(self, *symbols: str) -> None:
-        super().__init__(*symbols)
-        self.hold = False
-        self.gates: list[asyncio.Event] = []
-        self.short = False
+    short = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """Answers as of the call, given out once this read's gate is open; one too few if ``short``."""
+        """As of the call."""
         answers = await super().get_many(symbols)
-        if self.hold:
-            gate = asyncio.Event()
-            self.gates.append(gate)
-            await gate.wait()
         return answers[:-1] if self.short else answers
 
 
-class House:
-    """Tiers over a gated store."""
-
-    def __init__(self, *symbols: str, max_pending: int = 100) -> None:
-        self.clock = Clock()
-        self.store = GatedStore(*symbols)
-        self.meters = CountingMeters()
-        self.tiers = make_tiers(
-            self.store, self.meters, self.clock, max_entries=100, ttl_s=_TTL_S, stale_s=600.0, max_pending=max_pending
-        )
-        self.unforeseen: list[BaseException] = []
-
-    def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """``work`` in a loop that notes what nobody catches."""
-
-        async def watched() -> None:
-            asyncio.get_running_loop().set_exception_handler(lambda _, context: self.unforeseen.append(context["exception"]))
-            await work()
-            await self.tiers.close()
-
-        asyncio.run(watched())
-
-    async def begin(self, symbol: str = "A") -> "asyncio.Task[Lookup]":
-        """A caller, whose read has reached the store."""
-        caller = asyncio.create_task(self.tiers.fetch(symbol, 30.0))
-        await settle()
-        return caller
-
-    def run_in_l1(self, symbol: str = "A") -> str | None:
-        """Run of the fresh entry."""
-        entry = self.tiers.hit(symbol, self.clock())
-        return None if entry is None else entry.run
+def _run_in_l1(house: House) -> str | None:
+    entry = house.hit()
+    return None if entry is None else entry.run
 
 
-async def settle() -> None:
-    """Let everything that can run, run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def _run_of(found: Lookup) -> str | None:
-    return None if found.evidence is None else found.evidence.run
+async def _run_of(caller: "asyncio.Task[list[Lookup]]") -> str | None:
+    (found,) = await caller
+    return run_in(found)
 
 
 def test_a_budget_that_runs_out_gives_the_stale_entry_and_says_why() -> None:
@@ -80,18 +38,18 @@ def test_a_budget_that_runs_out_gives_the_stale_entry_and_says_why() -> None:
     house = House("A")
 
     async def work() -> None:
-        await house.tiers.fetch("A", 30.0)
-        house.clock.now += _TTL_S + 1
+        await house.fetch()
+        house.clock.now += TTL_S + 1
         house.store.put(row("A", AS_OF_MS + 1, "run-2"))
-        house.store.hold = True
-        found = await house.tiers.fetch("A", 0.0)
-        assert (found.tier, found.proven, found.trouble, found.age_s) == ("l1", False, "l2_timeout", _TTL_S + 1)
+        house.store.is_holding = True
+        found = await house.fetch(budget_s=0.0)
+        assert (found.tier, found.proven, found.trouble, found.age_s) == ("l1", False, "l2_timeout", TTL_S + 1)
         assert found.evidence is not None
         assert found.evidence.price == price_record("A")
         await settle()
-        house.store.gates[0].set()
+        house.store.release(0)
         await settle()
-        assert (house.run_in_l1(), house.tiers.pending) == ("run-2", 0)
+        assert (_run_in_l1(house), house.tiers.pending) == ("run-2", 0)
 
     house.run(work)
     assert (house.meters.counts["l1 stale"], house.meters.counts["l2 error"]) == (1, 0)
@@ -102,13 +60,13 @@ def test_the_loops_own_lag_is_not_taken_from_a_callers_budget() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.hold = True
-        waiting = asyncio.create_task(house.tiers.fetch("A", 0.05))
+        house.store.is_holding = True
+        waiting = asyncio.create_task(house.fetch(budget_s=0.05))
         await settle()
         loop = asyncio.get_running_loop()
         loop.call_soon(time.sleep, 0.2)
         # Redis's answer goes through two futures more than this store's.
-        loop.call_soon(loop.call_soon, loop.call_soon, house.store.gates[0].set)
+        loop.call_soon(lambda: loop.call_soon(lambda: loop.call_soon(house.store.release)))
         found = await waiting
         assert (found.tier, found.proven, found.trouble) == ("l2", True, None)
 
@@ -120,13 +78,12 @@ def test_an_overloaded_server_gives_the_stale_entry_and_says_why() -> None:
     house = House("A", "B", max_pending=1)
 
     async def work() -> None:
-        await house.tiers.fetch("A", 30.0)
+        await house.fetch()
         house.tiers.invalidate(["A"])
-        house.store.hold = True
         waiting = await house.begin("B")
-        found = await house.tiers.fetch("A", 30.0)
-        assert (found.tier, found.proven, found.trouble, _run_of(found)) == ("l1", False, "l2_overloaded", "run-1")
-        house.store.gates[0].set()
+        found = await house.fetch()
+        assert (found.tier, found.proven, found.trouble, run_in(found)) == ("l1", False, "l2_overloaded", "run-1")
+        house.store.release(0)
         await waiting
 
     house.run(work)
@@ -147,15 +104,12 @@ def test_a_batch_out_of_budget_gives_what_came_in_time() -> None:
     house = House("A", "B")
 
     async def work() -> None:
-        house.store.hold = True
         slow = await house.begin("A")
-        house.store.hold = False
-        fast = await house.begin("B")
-        assert _run_of(await fast) == "run-1"
+        assert run_in(await house.fetch("B")) == "run-1"
         found = await house.tiers.fetch_many(["A", "B"], 0.0)
         assert [(each.tier, each.trouble) for each in found] == [("none", "l2_timeout"), ("l1", None)]
-        house.store.gates[0].set()
-        assert _run_of(await slow) == "run-1"
+        house.store.release(0)
+        assert await _run_of(slow) == "run-1"
 
     house.run(work)
 
@@ -165,23 +119,22 @@ def test_an_overtaken_load_that_ends_last_changes_nothing() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.hold = True
         first = await house.begin()
         house.store.put(row("A", AS_OF_MS, "run-2"))
         house.tiers.invalidate(["A"])
         second = await house.begin()
-        house.store.gates[1].set()
-        assert _run_of(await second) == "run-2"
-        assert house.run_in_l1() == "run-2"
+        house.store.release(1)
+        assert await _run_of(second) == "run-2"
+        assert _run_in_l1(house) == "run-2"
         house.tiers.invalidate_all()
         third = await house.begin()
-        house.store.gates[0].set()
-        assert _run_of(await first) == "run-1"
-        assert house.run_in_l1() is None
+        house.store.release(0)
+        assert await _run_of(first) == "run-1"
+        assert _run_in_l1(house) is None
         joined = await house.begin()
-        house.store.gates[2].set()
-        assert [_run_of(await each) for each in (third, joined)] == ["run-2", "run-2"]
-        assert house.run_in_l1() == "run-2"
+        house.store.release(2)
+        assert [await _run_of(each) for each in (third, joined)] == ["run-2", "run-2"]
+        assert _run_in_l1(house) == "run-2"
 
     house.run(work)
     assert house.store.reads == [["A"], ["A"], ["A"]]
@@ -192,16 +145,14 @@ def test_overtaken_loads_count_as_under_way() -> None:
     house = House("A", max_pending=2)
 
     async def work() -> None:
-        house.store.hold = True
         callers = []
         for _ in range(2):
             callers.append(await house.begin())
             house.tiers.invalidate(["A"])
         assert house.tiers.pending == 2
-        assert (await house.tiers.fetch("A", 30.0)).trouble == "l2_overloaded"
-        for gate in house.store.gates:
-            gate.set()
-        assert [_run_of(await each) for each in callers] == ["run-1", "run-1"]
+        assert (await house.fetch()).trouble == "l2_overloaded"
+        house.store.release()
+        assert [await _run_of(each) for each in callers] == ["run-1", "run-1"]
         assert house.tiers.pending == 0
 
     house.run(work)
@@ -211,12 +162,12 @@ def test_a_change_before_the_read_was_sent_overtakes_the_load_too() -> None:
     house = House("A")
 
     async def work() -> None:
-        caller = asyncio.create_task(house.tiers.fetch("A", 30.0))
+        caller = asyncio.create_task(house.fetch())
         await asyncio.sleep(0)
         assert house.store.reads == []
         house.tiers.invalidate(["A"])
-        assert _run_of(await caller) == "run-1"
-        assert house.run_in_l1() is None
+        assert run_in(await caller) == "run-1"
+        assert _run_in_l1(house) is None
 
     house.run(work)
 
@@ -225,14 +176,13 @@ def test_a_read_goes_on_though_all_its_callers_went_away() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.hold = True
         callers = [await house.begin(), await house.begin()]
         for caller in callers:
             caller.cancel()
         await asyncio.wait(callers)
-        house.store.gates[0].set()
+        house.store.release(0)
         await settle()
-        assert house.run_in_l1() == "run-1"
+        assert _run_in_l1(house) == "run-1"
 
     house.run(work)
     assert (house.store.reads, house.unforeseen) == ([["A"]], [])
@@ -243,15 +193,13 @@ def test_a_cancelled_read_leaves_nobody_waiting() -> None:
     house = House("A")
 
     async def work() -> None:
-        house.store.hold = True
         caller = await house.begin()
         (reading,) = house.tiers._tasks
         reading.cancel()
-        found = await caller
+        (found,) = await caller
         assert (found.tier, found.trouble, house.tiers.pending) == ("none", "l2_error", 0)
         assert reading.cancelled()
-        house.store.hold = False
-        assert (await house.tiers.fetch("A", 30.0)).tier == "l2"
+        assert (await house.fetch()).tier == "l2"
 
     house.run(work)
     assert house.unforeseen == []
@@ -260,14 +208,15 @@ def test_a_cancelled_read_leaves_nobody_waiting() -> None:
 
 def test_an_answer_of_the_wrong_length_is_an_error_for_all_who_asked() -> None:
     """It cannot be told which answer is whose: it is reported, nobody is left waiting, and the next caller reads anew."""
-    house = House("A", "B")
+    store = ShortStore("A", "B")
+    house = House(store=store)
 
     async def work() -> None:
-        house.store.short = True
+        store.short = True
         found = await house.tiers.fetch_many(["A", "B"], 30.0)
         assert [each.trouble for each in found] == ["l2_error", "l2_error"]
         assert house.tiers.pending == 0
-        house.store.short = False
+        store.short = False
         assert [each.tier for each in await house.tiers.fetch_many(["A", "B"], 30.0)] == ["l2", "l2"]
 
     house.run(work)

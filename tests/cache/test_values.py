@@ -1,72 +1,46 @@
 """Records that come by themselves: L1 has them without a read of L2, and never goes back."""
 
 import asyncio
-import random
 
 import pytest
 
-from app.cache.feed import Feed
-from app.cache.read_through import Tiers
-from app.domain.evidence import Evidence
 from app.store.codec import encode
-from app.store.protocol import Changes, Record
-from tests.cache.fakes import Clock, CountingMeters, FakeStore, make_tiers
-from tests.moods import WITH_MOODS, mood, mood_record
-from tests.records import AS_OF_MS, row, stored
+from app.store.protocol import Changes, Record, Row, Written
+from tests.kit.house import House
+from tests.kit.moods import WITH_MOODS, mood, mood_record
+from tests.kit.records import AS_OF_MS, row
 
 _FIRST = mood("A", AS_OF_MS, 1)
 
 
-class House:
-    """Tiers over a fake store that holds a mood of A and none of B."""
+def _house() -> House:
+    """The store holds a mood of A and none of B."""
+    house = House("A", "B", kinds=WITH_MOODS)
+    house.store.put(Row("A", {**row("A").records, "mood": Written(AS_OF_MS, _FIRST.value)}))
+    return house
 
-    def __init__(self) -> None:
-        self.store = FakeStore("A", "B")
-        self.store.records["A"].records["mood"] = _FIRST.value
-        self.meters = CountingMeters()
-        self.clock = Clock()
-        self.tiers: Tiers = make_tiers(self.store, self.meters, self.clock)
-        self.tiers.kinds = WITH_MOODS
-        self.heard: list[Changes] = []
 
-    def feed(self) -> Feed:
-        """Of these tiers."""
-        return Feed(
-            self.store,
-            self.tiers,
-            self.meters,
-            wait_s=0.0,
-            rng=random.Random(1),
-            lease_s=1e9,
-            clock=self.clock,
-            now_ms=lambda: 1_000_500,
-            on_changes=self.heard.append,
-        )
-
-    async def read(self, symbol: str = "A") -> Evidence:
-        """As a caller."""
-        evidence = (await self.tiers.fetch(symbol, 30.0)).evidence
-        assert evidence is not None
-        return evidence
-
-    async def mood(self, symbol: str = "A") -> object:
-        """What a caller is told of it."""
-        evidence = await self.read(symbol)
-        return evidence.records[2] or evidence.troubles[2]
+async def _mood(house: House, symbol: str = "A") -> object:
+    """What a caller is told of it."""
+    evidence = await house.read(symbol)
+    return evidence.records[2] or evidence.troubles[2]
 
 
 def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
     """Also where it had none. The entry lasts as long as before, and what was prepared of it is made anew."""
-    house = House()
+    house = _house()
 
     async def work() -> None:
         await house.read("A")
         await house.read("B")
-        entry = house.tiers.hit("A", house.clock())
+        entry = house.hit()
         assert entry is not None
         entry.prepared, fresh_until = "made of it", entry.fresh_until
         house.tiers.apply([mood("A", AS_OF_MS, 2), mood("B", AS_OF_MS, 3)])
-        assert (await house.mood("A"), await house.mood("B")) == (mood_record("A", AS_OF_MS, 2), mood_record("B", AS_OF_MS, 3))
+        assert (await _mood(house, "A"), await _mood(house, "B")) == (
+            mood_record("A", AS_OF_MS, 2),
+            mood_record("B", AS_OF_MS, 3),
+        )
         assert (entry.prepared, entry.fresh_until, len(house.store.reads)) == (None, fresh_until, 2)
 
     asyncio.run(work())
@@ -75,12 +49,12 @@ def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
 @pytest.mark.parametrize(("as_of_ms", "sequence"), [(AS_OF_MS, 0), (AS_OF_MS - 1, 9)])
 def test_a_value_that_is_older_changes_nothing(as_of_ms: int, sequence: int) -> None:
     """By time, and of one time by sequence."""
-    house = House()
+    house = _house()
 
     async def work() -> None:
         await house.read("A")
         house.tiers.apply([mood("A", as_of_ms, sequence)])
-        assert await house.mood("A") == mood_record("A", AS_OF_MS, 1)
+        assert await _mood(house, "A") == mood_record("A", AS_OF_MS, 1)
 
     asyncio.run(work())
 
@@ -88,19 +62,19 @@ def test_a_value_that_is_older_changes_nothing(as_of_ms: int, sequence: int) -> 
 @pytest.mark.parametrize("is_held", [True, False])
 @pytest.mark.parametrize("sequence", [0, 2])
 def test_a_load_that_is_under_way_does_not_lead_back_behind_what_came_meanwhile(sequence: int, *, is_held: bool) -> None:
-    house = House()
+    house = _house()
 
     async def work() -> None:
         if is_held:
             await house.read("A")
             house.clock.now += 61.0
-        house.store.gate.clear()
-        reading = asyncio.create_task(house.mood("A"))
+        house.store.is_holding = True
+        reading = asyncio.create_task(_mood(house, "A"))
         await asyncio.sleep(0.01)
         house.tiers.apply([mood("A", AS_OF_MS, sequence)])
-        house.store.gate.set()
+        house.store.release()
         newer = mood_record("A", AS_OF_MS, max(1, sequence))
-        assert (await reading, await house.mood("A")) == (newer, newer)
+        assert (await reading, await _mood(house, "A")) == (newer, newer)
 
     asyncio.run(work())
 
@@ -108,46 +82,46 @@ def test_a_load_that_is_under_way_does_not_lead_back_behind_what_came_meanwhile(
 @pytest.mark.parametrize("is_moved", [True, False])
 def test_a_load_from_before_a_symbol_had_a_value_has_it(*, is_moved: bool) -> None:
     """Even where another change has fenced it off, and others have been shown more."""
-    house = House()
+    house = _house()
 
     async def work() -> None:
         await house.read("B")
         house.clock.now += 61.0
-        house.store.gate.clear()
-        reading = asyncio.create_task(house.mood("B"))
+        house.store.is_holding = True
+        reading = asyncio.create_task(_mood(house, "B"))
         await asyncio.sleep(0.01)
         if is_moved:
             house.tiers.invalidate(["B"])
         house.tiers.apply([mood("B", AS_OF_MS, 2)])
-        house.store.gate.set()
+        house.store.release()
         assert await reading == mood_record("B", AS_OF_MS, 2)
 
     asyncio.run(work())
 
 
 def test_what_was_taken_back_is_forgotten_and_may_come_again_older() -> None:
-    house = House()
+    house = _house()
 
     async def work() -> None:
         await house.read("A")
-        house.store.records["A"] = stored(None, None)
+        house.store.put(Row("A", {}))
         house.tiers.apply([Record("mood", "A", b"")])
-        assert await house.mood("A") == "absent"
+        assert await _mood(house, "A") == "absent"
         house.tiers.apply([mood("A", AS_OF_MS - 100, 0)])
-        assert await house.mood("A") == mood_record("A", AS_OF_MS - 100, 0)
+        assert await _mood(house, "A") == mood_record("A", AS_OF_MS - 100, 0)
 
     asyncio.run(work())
 
 
 def test_a_value_that_cannot_be_used_is_read_again_and_counted() -> None:
     """L2 may hold what can."""
-    house = House()
+    house = _house()
 
     async def work() -> None:
         await house.read("A")
         for wrong in (b"\xc1", encode(mood_record("B")), encode(mood_record("A", mood=7.0))):
             house.tiers.apply([Record("mood", "A", wrong)])
-            assert house.tiers.hit("A", house.clock()) is None
+            assert house.hit() is None
             await house.read("A")
         assert len(house.store.reads) == 4
 
@@ -155,7 +129,7 @@ def test_a_value_that_cannot_be_used_is_read_again_and_counted() -> None:
 
 
 def test_values_of_other_kinds_and_of_symbols_that_nobody_holds_cost_nothing() -> None:
-    house = House()
+    house = _house()
 
     async def work() -> None:
         house.tiers.apply([Record("mood", "Z", b"\xc1"), Record("model", "A", b"\xc1"), Record("model", "A", b"")])
@@ -166,23 +140,22 @@ def test_values_of_other_kinds_and_of_symbols_that_nobody_holds_cost_nothing() -
 
 def test_the_feed_gives_values_to_l1_and_names_their_symbols_to_who_listens() -> None:
     """In slices; the last one says how far they reach. No value makes it look at the run; a name does."""
-    house = House()
+    house = _house()
 
     async def work() -> None:
-        feed = house.feed()
-        await feed.step()
+        await house.feed.step()
         await house.read("A")
         reads = len(house.store.reads)
         values = (*(mood(f"S{number}") for number in range(600)), mood("A", AS_OF_MS, 2))
         house.store.feed = [Changes("5~7", (), lost=False, values=values), Changes("6~8", ("B",), lost=False, values=values[:1])]
         house.store.info = None
-        await feed.step()
-        assert await house.mood("A") == mood_record("A", AS_OF_MS, 2)
+        await house.feed.step()
+        assert await _mood(house, "A") == mood_record("A", AS_OF_MS, 2)
         assert len(house.store.reads) == reads
         told = [(each.last_id, len(each.symbols), len(each.values)) for each in house.heard[1:]]
         assert told == [("", 500, 500), ("5~7", 101, 101)]
         assert house.store.asked_after[-1] == "0"
-        await feed.step()
+        await house.feed.step()
         last = [(each.last_id, each.symbols, len(each.values)) for each in house.heard[3:]]
         assert last == [("", ("S0",), 1), ("6~8", ("B",), 0)]
 
@@ -191,15 +164,14 @@ def test_the_feed_gives_values_to_l1_and_names_their_symbols_to_who_listens() ->
 
 def test_values_that_come_with_a_loss_are_read_with_everything_else() -> None:
     """All of L1 is stale in any case."""
-    house = House()
+    house = _house()
 
     async def work() -> None:
-        feed = house.feed()
-        await feed.step()
+        await house.feed.step()
         await house.read("A")
         house.store.feed = [Changes("5~7", (), lost=True, values=(mood("A", AS_OF_MS, 2),))]
-        await feed.step()
-        assert house.tiers.hit("A", house.clock()) is None
+        await house.feed.step()
+        assert house.hit() is None
         house.store.put(row("A"))
 
     asyncio.run(work())

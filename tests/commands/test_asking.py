@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.commands.client import Refused, Unanswered, address_of, ask
-from tests.servers import ROOT, connect
+from tests.kit.servers import ROOT, connect
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere a full queue refuses")
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"

@@ -12,8 +12,8 @@ from app.options import Settings
 from app.store.opening import open_store
 from app.store.protocol import Store
 from app.store.sqlite import EmbeddedStore
-from tests.records import AS_OF_MS, row, run_info
-from tests.servers import ROOT, RedisServer
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.servers import ROOT, RedisServer
 
 
 def _store(url: str) -> Store:

@@ -17,7 +17,7 @@ from pathlib import Path, PosixPath
 import pytest
 
 from app.commands.listening import TcpListener, UnixListener
-from tests.servers import connect, free_port
+from tests.kit.servers import connect, free_port
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from app.commands.listening import UnixListener
 from app.commands.server import DecideServer, await_exit
 from app.observe.crew import Crew
-from tests.servers import ROOT, clean_environment, connect, free_port, until, wait_for_port
+from tests.kit.servers import ROOT, clean_environment, connect, free_port, until, wait_for_port
 
 _not_windows = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: nobody takes an exit code from somebody else")
 

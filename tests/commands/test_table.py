@@ -17,7 +17,7 @@ from app.commands.table import COMMANDS, NotInstalled, load
 from app.setting_options import given_settings
 from app.strangers import GONE
 from app.version import VERSION
-from tests.servers import ROOT, clean_environment
+from tests.kit.servers import ROOT, clean_environment
 
 _HEAVY = ("polars", "rich", "granian", "matplotlib", "numpy", "starlette", "redis", "prometheus_client", "opentelemetry")
 

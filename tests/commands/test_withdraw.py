@@ -10,7 +10,7 @@ from app.commands.withdraw import main, tell
 from app.domain.aliases import Aliases
 from app.store.opening import open_store
 from app.store.protocol import Row, Stored, Withdrawn
-from tests.records import AS_OF_MS, row, run_info
+from tests.kit.records import AS_OF_MS, row, run_info
 
 _YEARS_MS = 10 * 365 * 86_400_000
 

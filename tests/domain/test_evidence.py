@@ -3,7 +3,7 @@
 import msgspec
 
 from app.domain.records import KINDS
-from tests.records import agent_record, evidence_of, price_record
+from tests.kit.records import agent_record, evidence_of, price_record
 
 
 def test_the_run_is_that_of_the_record_loaded_last() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.live import believed, step
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES, PRICE_STATE
-from tests.records import price_record
+from tests.kit.records import price_record
 from warm.make.indicators import latest
 
 _TOLERANCE = 1e-9

@@ -11,7 +11,7 @@ from app.domain.live import step
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.staleness import Limits
 from app.domain.vector import AS_OF_MAX_MS, PRICE_NAMES, AgentRecord, AgentView, agent_record_fault, price_record_fault
-from tests.records import AS_OF_MS, agent_record, evidence_of, price_record
+from tests.kit.records import AS_OF_MS, agent_record, evidence_of, price_record
 
 _TINY = 5e-324
 _EDGES = (0.0, -0.0, _TINY, -_TINY, sys.float_info.min, sys.float_info.max, -sys.float_info.max, 1.0, 1e-12)

@@ -13,7 +13,7 @@ from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, PolicyTable, pric
 from app.domain.records import KINDS
 from app.domain.staleness import Limits
 from app.domain.vector import PRICE_NAMES, AgentView, PriceRecord
-from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, failed_view, price_record
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, failed_view, price_record
 
 _DAY_MS = 86_400_000
 LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)

@@ -8,7 +8,7 @@ import pytest
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, price_views
 from app.domain.staleness import Limits, judge_input
 from app.domain.vector import PriceRecord
-from tests.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
 
 _DAY_MS = 86_400_000
 _LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)

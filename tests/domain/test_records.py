@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.domain.records import AGENTS, HISTORY, KINDS, PRICE, Kind, Kinds
-from tests.moods import MOOD, WITH_MOODS
+from tests.kit.moods import MOOD, WITH_MOODS
 
 
 def test_each_kind_has_a_fingerprint_of_its_own() -> None:

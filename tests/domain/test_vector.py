@@ -22,7 +22,7 @@ from app.domain.vector import (
     newest_views,
     price_record_fault,
 )
-from tests.records import AS_OF_MS, agent_record, agent_view, history_record, price_record
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, history_record, price_record
 
 
 def test_the_last_time_can_be_shown_as_a_date_with_room_for_every_age() -> None:

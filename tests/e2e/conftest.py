@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.publishing import is_alive, publish_universe, workers
-from tests.servers import DecideServer, decide_server
+from tests.kit.servers import DecideServer, decide_server
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,9 @@ from app.store.codec import encode
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
 from tests.e2e.flood import Flood
-from tests.records import agent_record, agent_view, make_row, price_record, run_info
-from tests.servers import RedisServer
-from tests.toxics import ToxicProxy, Toxics
+from tests.kit.records import agent_record, agent_view, make_row, price_record, run_info
+from tests.kit.servers import RedisServer
+from tests.kit.toxics import ToxicProxy, Toxics
 
 SYMBOLS = [f"S{number:03}" for number in range(40)]
 SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
@@ -179,8 +179,8 @@ class Fault(NamedTuple):
     """What spoils Redis or the server's peace, and what ends it. ``marks`` is whether callers must notice in their answers."""
 
     name: str
-    begin: Callable[["House"], None]
-    end: Callable[["House"], None]
+    begin: Callable[["Scene"], None]
+    end: Callable[["Scene"], None]
     marks: bool
     spoilt_s: int = SPOILT_S
 
@@ -225,7 +225,7 @@ class Output:
             time.sleep(0.01)
 
 
-class House:
+class Scene:
     """A Redis, who publishes into it, a proxy in front of it, a seed; the server's workers, its log, and who floods it."""
 
     workers: Sequence[int] = ()
@@ -338,21 +338,21 @@ class House:
         self.toxic(Toxics())
 
 
-def _flood(house: House) -> None:
+def _flood(house: Scene) -> None:
     assert house.flood is not None
     house.flood.begin()
 
 
-def _ebb(house: House) -> None:
+def _ebb(house: Scene) -> None:
     assert house.flood is not None
     house.flood.end()
 
 
-def _well(house: House) -> None:
+def _well(house: Scene) -> None:
     house.toxic(Toxics())
 
 
-def _silent(house: House) -> None:
+def _silent(house: Scene) -> None:
     house.toxic(Toxics(timeout=True))
 
 
@@ -362,25 +362,25 @@ FAULTS = (
     Fault("connections reset", lambda house: house.toxic(Toxics(reset=True)), _well, marks=True),
     Fault("connections end after 2 kB", lambda house: house.toxic(Toxics(limit_bytes=2048)), _well, marks=False),
     Fault("no answer at all", _silent, _well, marks=True),
-    Fault("the feed trimmed while it cannot be read", _silent, House.trim, marks=True),
+    Fault("the feed trimmed while it cannot be read", _silent, Scene.trim, marks=True),
     Fault("connections cut", lambda house: house.proxy.cut(), lambda _: None, marks=False),
-    Fault("CLIENT KILL", House.kill_clients, lambda _: None, marks=False),
-    Fault("SIGSTOP for 10 s", House.stop, House.go_on, marks=True, spoilt_s=10),
-    Fault("FLUSHALL", House.flush, House.warm, marks=True),
-    Fault("kill -9, back empty", House.restart_empty, House.warm, marks=True),
-    Fault("records of another type", House.lists_for_records, House.warm, marks=True),
-    Fault("records dated ten years ahead", House.stamp_ahead, House.warm, marks=True),
-    Fault("a run withdrawn", House.withdraw, lambda house: house.publisher.go_on(), marks=True),
-    Fault("truncated records", lambda house: house.overwrite(lambda old: old[: len(old) // 2]), House.warm, marks=True),
-    Fault("random bytes", lambda house: house.overwrite(lambda old: house.random.randbytes(len(old))), House.warm, marks=True),
+    Fault("CLIENT KILL", Scene.kill_clients, lambda _: None, marks=False),
+    Fault("SIGSTOP for 10 s", Scene.stop, Scene.go_on, marks=True, spoilt_s=10),
+    Fault("FLUSHALL", Scene.flush, Scene.warm, marks=True),
+    Fault("kill -9, back empty", Scene.restart_empty, Scene.warm, marks=True),
+    Fault("records of another type", Scene.lists_for_records, Scene.warm, marks=True),
+    Fault("records dated ten years ahead", Scene.stamp_ahead, Scene.warm, marks=True),
+    Fault("a run withdrawn", Scene.withdraw, lambda house: house.publisher.go_on(), marks=True),
+    Fault("truncated records", lambda house: house.overwrite(lambda old: old[: len(old) // 2]), Scene.warm, marks=True),
+    Fault("random bytes", lambda house: house.overwrite(lambda old: house.random.randbytes(len(old))), Scene.warm, marks=True),
     Fault(
         f"records of 10 MB in {_LARGE_SYMBOLS} of {len(SYMBOLS)} symbols",
         lambda house: house.overwrite(lambda _: b"\xdc" * _LARGE_BYTES, _LARGE_SYMBOLS),
-        House.warm,
+        Scene.warm,
         marks=True,
     ),
     Fault("a flood of open routes", _flood, _ebb, marks=False),
     Fault("a blocked stdout", lambda house: house.output.block(), lambda house: house.output.go_on(), marks=False),
 )
-FAULTS_OF_WORKERS = (Fault("a stuck worker, of two", House.stop_worker, lambda _: None, marks=False, spoilt_s=13),)
+FAULTS_OF_WORKERS = (Fault("a stuck worker, of two", Scene.stop_worker, lambda _: None, marks=False, spoilt_s=13),)
 """What was under way in it is lost with it; nobody else may notice."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 OPEN_ROUTES = ("/metrics", "/health", "/livez", "/readyz", "/", "/docs", "/openapi.json", "/console/console.js", "/nothing")
 

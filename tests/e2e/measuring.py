@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from bench.results import PhaseResult, Results
-from tests.servers import ROOT, DecideServer
+from tests.kit.servers import ROOT, DecideServer
 
 
 def measured(server: DecideServer, folder: Path, scenario: str, *, margin: float) -> dict[str, PhaseResult]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from app.store.opening import open_store
 from app.store.protocol import Row, RunInfo
-from tests.records import row, run_info
-from tests.servers import DecideServer
+from tests.kit.records import row, run_info
+from tests.kit.servers import DecideServer
 
 UNIVERSE = ("AAPL", "IBM", "MSFT")
 _WORKER = re.compile(r"Spawning worker-\d+ with PID: (\d+)")

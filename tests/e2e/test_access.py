@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.publishing import publish_universe
-from tests.keys import SECRET
-from tests.servers import ROOT, clean_environment, decide_server
+from tests.kit.keys import SECRET
+from tests.kit.servers import ROOT, clean_environment, decide_server
 
 _BODY = {"symbol": "AAPL"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from bench.results import Results
 from tests.e2e.publishing import publish_universe
-from tests.servers import ROOT, DecideServer, decide_server, free_port
+from tests.kit.servers import ROOT, DecideServer, decide_server, free_port
 
 _CHECKS = "checks = { p95_ms = 5000, hit_rate = 0.5, server_errors = 0, faults = 0, invalid = 0 }"
 _PHASES = f"""

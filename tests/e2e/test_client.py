@@ -15,7 +15,7 @@ import pytest
 
 from app.commands.table import COMMANDS
 from app.payloads import BatchItem, DecideResponse
-from tests.servers import ROOT, DecideServer, clean_environment, free_port
+from tests.kit.servers import ROOT, DecideServer, clean_environment, free_port
 
 _DECISION = {
     "id": "1",

@@ -17,9 +17,9 @@ import pytest
 from app.store.opening import open_store
 from bench.results import Results
 from tests.e2e.publishing import publish_universe
-from tests.records import AS_OF_MS, row, run_info
-from tests.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable, until
-from tests.toxics import ToxicProxy
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable, until
+from tests.kit.toxics import ToxicProxy
 
 _PUBLICATIONS = 1000
 _ASK = msgspec.json.encode({"symbol": "AAPL"})

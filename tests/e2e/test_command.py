@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from tests.e2e.publishing import stop_and_read_log
-from tests.servers import ROOT, RedisServer, clean_environment, decide_server, free_port, until, wait_for_port
+from tests.kit.servers import ROOT, RedisServer, clean_environment, decide_server, free_port, until, wait_for_port
 
 _PRICES = """symbol,date,open,high,low,close,volume
 """ + "".join(

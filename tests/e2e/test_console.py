@@ -17,8 +17,8 @@ from app.payloads import DecideResponse, HistoryResponse
 from app.store.codec import encode
 from tests.e2e.browsing import Console, Scheme, chromium
 from tests.e2e.publishing import publish
-from tests.records import AS_OF_MS, agent_record, replaced, row, run_info
-from tests.servers import DecideServer, decide_server
+from tests.kit.records import AS_OF_MS, agent_record, replaced, row, run_info
+from tests.kit.servers import DecideServer, decide_server
 
 _HOSTILE = (
     "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'><svg/onload=window.pwned=3>"

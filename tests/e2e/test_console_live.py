@@ -14,8 +14,8 @@ from app.store.codec import encode
 from app.store.protocol import Row
 from tests.e2e.browsing import Console, chromium
 from tests.e2e.publishing import publish, withdraw
-from tests.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info
-from tests.servers import DecideServer, decide_server
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info
+from tests.kit.servers import DecideServer, decide_server
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.publishing import is_alive, publish_universe, workers
 from tests.e2e.wire import HEAD, LIVEZ, Wire, with_body
-from tests.servers import ROOT, DecideServer, clean_environment, decide_server, free_port, until
+from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port, until
 
 _LONG_S = "60"
 """A drain that outlasts whatever a slow machine takes to look at it; a second signal ends it."""

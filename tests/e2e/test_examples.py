@@ -13,7 +13,7 @@ import pytest
 
 from app.payloads import DecideResponse
 from tests.e2e.publishing import publish_universe
-from tests.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
+from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
 
 _EXAMPLES = ROOT / "data" / "examples"
 _STAND_IN = '''

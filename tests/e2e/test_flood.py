@@ -13,8 +13,8 @@ import pytest
 from app.store.opening import open_store
 from tests.e2e.flood import Flood
 from tests.e2e.publishing import publish_universe
-from tests.keys import SECRET, FakeKeys, key_id
-from tests.servers import DecideServer, decide_server, until
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.servers import DecideServer, decide_server, until
 
 pytestmark = pytest.mark.alone
 
@@ -23,7 +23,7 @@ _FLOOD_S = 3.0
 _METRICS = ("/metrics",)
 
 
-class _House:
+class _Guarded:
     """A server that wants keys, and one that is good."""
 
     def __init__(self, server: DecideServer, redis_url: str, keys: FakeKeys) -> None:
@@ -57,12 +57,12 @@ class _House:
 
 
 @contextmanager
-def _house(folder: Path, redis_url: str, **settings: str) -> Iterator[_House]:
+def _house(folder: Path, redis_url: str, **settings: str) -> Iterator[_Guarded]:
     publish_universe(redis_url)
     settings |= {"REDIS_URL": redis_url, "CLOCK": "replay", "ACCESS": "keys", "API_KEY_SECRET": SECRET, "L1_LEASE_S": "2"}
     with decide_server(folder, **settings) as server:
         server.wait_ready()
-        house = _House(server, redis_url, FakeKeys())
+        house = _Guarded(server, redis_url, FakeKeys())
         with server.client() as client:
             until(lambda: house.ask(client).status_code == 200, 5, "the key is known")
         yield house

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.publishing import publish_universe
-from tests.servers import DecideServer, decide_server
+from tests.kit.servers import DecideServer, decide_server
 
 _CLIENT = """
 import importlib, pkgutil, sys

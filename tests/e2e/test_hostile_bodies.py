@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.payloads import BatchResponse, DecideResponse
 from tests.e2e.wire import Answer, exchange, with_body
-from tests.routes.serving import decoded, problem_of
-from tests.servers import DecideServer
+from tests.kit.servers import DecideServer
+from tests.kit.serving import decoded, problem_of
 
 PATHS = ("/decide", "/decide/batch")
 _DEEP = 100_000

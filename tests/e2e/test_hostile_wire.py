@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.wire import HEAD, LIVEZ, Wire, exchange, with_body
-from tests.servers import ROOT, DecideServer
+from tests.kit.servers import ROOT, DecideServer
 
 PATHS = pytest.mark.parametrize("path", ["/decide", "/decide/batch"])
 _BODIES = {"/decide": b'{"symbol": "AAPL"}', "/decide/batch": b'{"symbols": ["AAPL"]}'}

@@ -14,8 +14,8 @@ import pytest
 from app.store.codec import encode
 from tests.e2e.publishing import is_alive, publish, publish_universe, stop_and_read_log, workers
 from tests.e2e.wire import HEAD, Wire
-from tests.records import AS_OF_MS, make_row, price_record, row, run_info
-from tests.servers import ROOT, clean_environment, decide_server, free_port, until
+from tests.kit.records import AS_OF_MS, make_row, price_record, row, run_info
+from tests.kit.servers import ROOT, clean_environment, decide_server, free_port, until
 
 _PATIENCE_S = 20.0
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.messages import LiveStats
 from tests.e2e.publishing import publish_universe
-from tests.servers import DecideServer, decide_server
+from tests.kit.servers import DecideServer, decide_server
 
 
 def _events(answer: httpx.Response) -> Iterator[LiveStats]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.publishing import publish_universe
-from tests.servers import ROOT, clean_environment, connect, free_port
+from tests.kit.servers import ROOT, clean_environment, connect, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: there is no systemd")
 _UNIT = {"STATE_DIRECTORY": "/var/lib/decide"}

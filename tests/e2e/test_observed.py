@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.publishing import publish_universe, stop_and_read_log
-from tests.servers import DecideServer, decide_server, free_port
+from tests.kit.servers import DecideServer, decide_server, free_port
 
 
 def _counts(server: DecideServer) -> dict[tuple[str, ...], float]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.publishing import publish_universe, workers
-from tests.servers import ROOT, clean_environment, connect, decide_server, until
+from tests.kit.servers import ROOT, clean_environment, connect, decide_server, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: a process's time is told there")
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100

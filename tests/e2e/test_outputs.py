@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.publishing import is_alive, publish_universe
-from tests.servers import ROOT, clean_environment, connect, free_port, until
+from tests.kit.servers import ROOT, clean_environment, connect, free_port, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: a pipe's size and a process's children are told there")
 _PATIENCE_S = 20.0

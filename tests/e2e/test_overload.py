@@ -12,7 +12,7 @@ import pytest
 from bench.results import PhaseResult
 from tests.e2e.measuring import measured
 from tests.e2e.publishing import publish_universe, workers
-from tests.servers import DecideServer, decide_server
+from tests.kit.servers import DecideServer, decide_server
 
 pytestmark = pytest.mark.alone
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from tests.e2e.publishing import publish
-from tests.records import replaced, row, run_info
+from tests.kit.records import replaced, row, run_info
+from tests.kit.servers import ROOT, DecideServer, decide_server
 from tests.routes.contract import ENDLESS, Contract
-from tests.servers import ROOT, DecideServer, decide_server
 
 JSON = "application/json"
 LEAST_CASES = 5000

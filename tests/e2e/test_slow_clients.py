@@ -8,7 +8,7 @@ from bench.runner import allow_connections
 from bench.scenario import ScenarioError
 from tests.e2e.measuring import measured
 from tests.e2e.publishing import publish_universe
-from tests.servers import decide_server
+from tests.kit.servers import decide_server
 
 _CONNECTIONS = 5500
 

@@ -9,8 +9,8 @@ import pytest
 from app.payloads import DecideResponse
 from app.store.codec import encode
 from tests.e2e.publishing import publish, publish_universe, workers
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row, run_info
-from tests.servers import DecideServer, decide_server
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row, run_info
+from tests.kit.servers import DecideServer, decide_server
 
 _MANY = [f"SYM{number:05}" for number in range(10_000)]
 _MEMORY_MAX_MB = 200.0

@@ -17,8 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.e2e.publishing import publish, publish_universe, workers
 from tests.e2e.streaming import EventSource
-from tests.records import AS_OF_MS, row, run_info
-from tests.servers import DecideServer, decide_server, until
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.servers import DecideServer, decide_server, until
 
 
 class Place(NamedTuple):

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tests.e2e.collector import collector, told
 from tests.e2e.publishing import publish_universe, stop_and_read_log
-from tests.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
+from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CALLER = "00f067aa0ba902b7"

@@ -19,9 +19,9 @@ from websockets.asyncio.client import unix_connect
 from tests.e2e.publishing import publish, publish_universe, stop_and_read_log, workers
 from tests.e2e.streaming import EventSource
 from tests.e2e.wire import LIVEZ, Wire, with_body
-from tests.keys import SECRET
-from tests.records import AS_OF_MS, row, run_info
-from tests.servers import ROOT, DecideServer, clean_environment, connect, decide_server
+from tests.kit.keys import SECRET
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.servers import ROOT, DecideServer, clean_environment, connect, decide_server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: it has no Unix socket for the server")
 _ASK = with_body("/decide", b'{"symbol": "AAPL"}')

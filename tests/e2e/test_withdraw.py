@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from tests.e2e.publishing import publish
-from tests.emptying import empty_store
-from tests.records import AS_OF_MS, row, run_info
-from tests.servers import ROOT, DecideServer, clean_environment, decide_server, until
+from tests.kit.emptying import empty_store
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, until
 
 _DAY_MS = 86_400_000
 _LEASE_S = 1.0

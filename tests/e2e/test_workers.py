@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.publishing import is_alive, publish_universe, workers
-from tests.servers import ROOT, DecideServer, decide_server, until
+from tests.kit.servers import ROOT, DecideServer, decide_server, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: one worker, and no such signals")
 _PATIENCE_S = 40.0

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from app.payloads import ProblemBody
-from tests.servers import connect
+from tests.kit.servers import connect
 
 _WAIT_S = 20.0
 

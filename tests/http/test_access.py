@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from app.http.access import caller_at, trusted_forms
-from tests.keys import SECRET, FakeKeys, key_id, silent
-from tests.routes.serving import Served, http_scope
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.serving import Served, http_scope
+from tests.kit.store import down
 
 _SETTINGS: dict[str, Any] = {"access": "keys", "api_key_secret": SECRET}
 _READ = ("/features/AAPL", "/symbols", "/version")
@@ -93,7 +94,7 @@ def test_what_is_not_known_is_not_open(served: Served, path: str) -> None:
 def test_a_key_that_cannot_be_confirmed_is_refused_as_a_fault_of_ours(served: Served, keys: FakeKeys) -> None:
     """503 and not 401: the caller has done nothing wrong."""
     key = _know(served, keys, "decide")
-    keys.fault = silent()
+    keys.fault = down()
     served.clock.now += 3600.0
     assert _post(served, X_API_Key=key) == 200
     served.clock.now += 6.0

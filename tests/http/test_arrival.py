@@ -5,7 +5,7 @@ import re
 import pytest
 
 from app.http.arrival import arrive
-from tests.routes.serving import Served, http_scope, part
+from tests.kit.serving import Served, http_scope, part
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from app.errors import Problem
 from app.http.bodies import Bodies, require_json
-from tests.routes.serving import part
+from tests.kit.serving import part
+from tests.kit.settle import settle
 
 _LIMIT = 1000
 
@@ -176,8 +177,7 @@ def test_a_body_that_ends_in_its_last_moment_leaves_the_next_one_alone() -> None
         async def late() -> dict[str, Any]:
             # Both hold the loop up, so that the watch sees the first body when the second is being read.
             time.sleep(0.2)  # noqa: ASYNC251 - that is the point
-            for _ in range(10):
-                await asyncio.sleep(0)
+            await settle()
             return part(b"x")
 
         headers = {b"content-length": b"1"}

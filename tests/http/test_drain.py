@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.routes.serving import Served
+from tests.kit.serving import Served
 
 _DEAF = """
 import socket

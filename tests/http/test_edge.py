@@ -9,7 +9,8 @@ from starlette.types import Receive, Scope, Send
 from app.errors import Problem
 from app.http.drain import Drain
 from app.http.edge import Edge
-from tests.routes.serving import FakeClock, Heard, Served, http_scope, talk
+from tests.kit.clock import Clock
+from tests.kit.serving import Heard, Served, http_scope, talk
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def served() -> Iterator[Served]:
 
 
 def _around(served: Served, inner: object) -> Edge:
-    return Edge(inner, served.parts.requests, Drain(), FakeClock(), lambda: "made-id")  # type: ignore[arg-type]
+    return Edge(inner, served.parts.requests, Drain(), Clock(), lambda: "made-id")  # type: ignore[arg-type]
 
 
 def _talk(edge: Edge) -> Heard:

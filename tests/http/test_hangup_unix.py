@@ -13,7 +13,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.http.hangup import NAMELESS, PEER, HangUps, full_ones, keep_peer, shut
-from tests.servers import connect
+from tests.kit.servers import connect
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: nothing else says which sockets a process has")
 _OVER_UNIX: Scope = {"type": "http", "client": ("", "0")}

@@ -1,51 +1,27 @@
 """How callers are held to a rate, on a bucket of the test's own and a clock that moves when it is told to."""
 
 import asyncio
-import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Problem
-from app.http.limits import Drawn, Limiter
+from app.http.limits import Limiter
+from tests.http.buckets import ExactBuckets
+from tests.kit.clock import Clock
 
 _CALLER = "key:one"
-
-
-class Buckets:
-    """Exact token buckets. ``draws`` notes each."""
-
-    def __init__(self, world: "_World") -> None:
-        self._world = world
-        self.tokens: dict[str, float] = {}
-        self.at: dict[str, float] = {}
-        self.draws: list[int] = []
-
-    async def close(self) -> None:
-        """Nothing to give back."""
-
-    async def draw(self, caller: str, tokens: int) -> Drawn:
-        """All of them or none."""
-        self.draws.append(tokens)
-        await asyncio.sleep(0)
-        now, burst, per_s = self._world.now, self._world.burst, self._world.per_s
-        held = min(burst, self.tokens.get(caller, burst) + (now - self.at.get(caller, now)) * per_s)
-        given_ = tokens <= held
-        held -= tokens if given_ else 0
-        self.tokens[caller], self.at[caller] = held, now
-        retry_s = 0.0 if given_ else (tokens - held) / per_s
-        return Drawn(given_, math.floor(held), (burst - held) / per_s, retry_s)
 
 
 class _World:
     """Limiters on common buckets."""
 
     def __init__(self, *, burst: int = 100, per_s: float = 10.0, workers: int = 1) -> None:
-        self.now, self.burst, self.per_s = 0.0, burst, per_s
+        self.clock = Clock(0.0)
         self.refused = 0
-        self.buckets = Buckets(self)
-        self.limiters = [Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=lambda: self.now) for _ in range(workers)]
+        self.buckets = ExactBuckets(self.clock, burst=burst, per_s=per_s)
+        self.limiters = [Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=self.clock) for _ in range(workers)]
 
     def limit_refused(self) -> None:
         self.refused += 1
@@ -66,7 +42,7 @@ def test_a_burst_passes_and_then_the_rate() -> None:
     async def run() -> None:
         world = _World()
         assert await world.passed(150) == 100
-        world.now += 2.0
+        world.clock.now += 2.0
         assert await world.passed(150) == 20
         assert world.refused == 180
 
@@ -82,7 +58,7 @@ def test_a_refusal_says_when_to_come_back_and_that_is_true() -> None:
         assert (refused.status, refused.slug) == (429, "rate-limited")
         headers = {name.lower(): value for name, value in refused.headers}
         assert headers == {"retry-after": "3", "ratelimit-policy": '"default";q=5;w=13', "ratelimit": '"default";r=0;t=3'}
-        world.now += 3.0
+        world.clock.now += 3.0
         assert not isinstance(await world.ask(), Problem)
 
     asyncio.run(run())
@@ -109,7 +85,7 @@ def test_a_fast_caller_costs_the_bucket_little_and_a_slow_one_no_token_too_many(
         assert max(fast.buckets.draws) == 100
         slow = _World(burst=1000, per_s=1000.0)
         for _ in range(50):
-            slow.now += 0.6
+            slow.clock.now += 0.6
             assert await slow.passed(1) == 1
         assert slow.buckets.draws == [1] * 50
 
@@ -151,7 +127,7 @@ def test_many_tokens_are_paid_at_once_and_a_refusal_says_when_there_will_be_so_m
         assert isinstance(refused, Problem)
         wait_s = int(dict(refused.headers)["Retry-After"])
         assert wait_s == 16
-        world.now += wait_s
+        world.clock.now += wait_s
         assert isinstance(await world.ask(tokens=8), dict)
 
     asyncio.run(run())
@@ -162,13 +138,13 @@ def test_a_refusal_is_remembered_for_a_second_and_never_longer_than_an_empty_buc
 
     async def run() -> None:
         world = _World(burst=10, per_s=1.0)
-        world.buckets.tokens[_CALLER], world.buckets.at[_CALLER] = -3600.0, 0.0
+        world.buckets.held[_CALLER] = -3600.0, 0.0
         refused = await world.ask()
         assert isinstance(refused, Problem)
         assert int(dict(refused.headers)["Retry-After"]) == 10
-        world.buckets.tokens.clear()
+        world.buckets.held.clear()
         assert isinstance(await world.ask(), Problem)
-        world.now += 1.0
+        world.clock.now += 1.0
         assert isinstance(await world.ask(), dict)
 
     asyncio.run(run())
@@ -187,9 +163,9 @@ def test_several_workers_together_let_a_tenth_of_the_bucket_more_through_for_eac
         world = _World(burst=burst, per_s=7.0, workers=3)
         passed = 0
         for worker, requests, pause_s in rounds:
-            world.now += pause_s
+            world.clock.now += pause_s
             passed += await world.passed(requests, worker)
-            assert passed <= burst + 2 * max(1, burst // 10) + 3 + 7.0 * world.now
+            assert passed <= burst + 2 * max(1, burst // 10) + 3 + 7.0 * world.clock.now
         for limiter in world.limiters:
             await limiter.close()
 
@@ -210,7 +186,7 @@ def test_one_worker_holds_a_caller_to_the_bucket_and_to_nothing_less(
         world = _World(burst=burst, per_s=per_s)
         held = float(burst)
         for requests, pause_s in rounds:
-            world.now += pause_s
+            world.clock.now += pause_s
             held = min(burst, held + pause_s * per_s)
             for _ in range(requests):
                 if isinstance(await world.ask(), Problem):

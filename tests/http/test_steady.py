@@ -1,56 +1,28 @@
 """What a limit is worth while the shared buckets do not answer."""
 
 import asyncio
-import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import Problem, StoreError
-from app.http.limits import Drawn, Limiter
+from app.errors import Problem
+from app.http.limits import Limiter
 from app.http.steady import SteadyBuckets
-
-_DOWN = StoreError("limit_error", "down")
-
-
-class _Exact:
-    """Exact token buckets. ``faults`` says of each draw to come whether it fails; ``fault`` of all."""
-
-    def __init__(self, world: "_World") -> None:
-        self._world = world
-        self._held: dict[str, tuple[float, float]] = {}
-        self.fault = False
-        self.faults: list[bool] = []
-        self.draws: list[str] = []
-        self.closed = False
-
-    async def draw(self, caller: str, tokens: int) -> Drawn:
-        self.draws.append(caller)
-        await asyncio.sleep(0)
-        if self.fault or (self.faults and self.faults.pop(0)):
-            raise _DOWN
-        now, burst, per_s = self._world.now, self._world.burst, self._world.per_s
-        held, at = self._held.get(caller, (float(burst), now))
-        held = min(burst, held + (now - at) * per_s)
-        given_ = tokens <= held
-        held -= tokens if given_ else 0
-        self._held[caller] = held, now
-        return Drawn(given_, math.floor(held), (burst - held) / per_s, 0.0 if given_ else (tokens - held) / per_s)
-
-    async def close(self) -> None:
-        self.closed = True
+from tests.http.buckets import ExactBuckets
+from tests.kit.clock import Clock
+from tests.kit.settle import settle
 
 
 class _World:
     """A limiter on shared buckets and on its worker's own, and a clock that a test moves."""
 
     def __init__(self, *, burst: int = 5, per_s: float = 1.0) -> None:
-        self.now, self.burst, self.per_s = 0.0, burst, per_s
+        self.clock = Clock(0.0)
         self.failed = self.refused = 0
-        self.shared, self.own = _Exact(self), _Exact(self)
+        self.shared, self.own = (ExactBuckets(self.clock, burst=burst, per_s=per_s) for _ in range(2))
         self.looks = asyncio.Event()
         self.buckets = SteadyBuckets(self.shared, self.own, self, self._sleep)
-        self.limiter = Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=lambda: self.now)
+        self.limiter = Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=self.clock)
 
     async def _sleep(self, _: float) -> None:
         await self.looks.wait()
@@ -65,8 +37,7 @@ class _World:
     async def look(self) -> None:
         """A second passes for the look in the background."""
         self.looks.set()
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await settle()
 
     async def passed(self, requests: int, caller: str = "a") -> int:
         """So many of the requests are let in."""
@@ -91,9 +62,9 @@ def test_while_the_shared_bucket_does_not_answer_each_caller_has_the_rate_and_no
         for _ in range(9):
             for caller in counts:
                 counts[caller] += await world.passed(7, caller)
-            world.now += 1.0
+            world.clock.now += 1.0
         assert set(counts.values()) == {13}
-        assert (world.failed, len(world.shared.draws)) == (1, 1)
+        assert (world.failed, len(world.shared.callers)) == (1, 1)
         await world.limiter.close()
 
     asyncio.run(run())
@@ -106,12 +77,12 @@ def test_an_outage_gives_nobody_a_full_bucket_again() -> None:
         world = _World()
         assert await world.passed(9) == 5
         world.shared.fault = True
-        world.now += 2.0
+        world.clock.now += 2.0
         assert await world.passed(9) == 2
         world.shared.fault = False
         await world.look()
-        assert world.shared.draws[-1] == "nobody"
-        world.now += 1.0
+        assert world.shared.callers[-1] == "nobody"
+        world.clock.now += 1.0
         assert await world.passed(9, "b") == 5
         await world.limiter.close()
 
@@ -125,12 +96,12 @@ def test_it_is_looked_for_in_the_background_and_each_failure_is_counted() -> Non
         await world.passed(3)
         await world.look()
         await world.passed(3)
-        assert (world.failed, world.shared.draws) == (2, ["a", "nobody"])
+        assert (world.failed, world.shared.callers) == (2, ["a", "nobody"])
         world.shared.fault = False
         await world.look()
-        world.now += 10.0
+        world.clock.now += 10.0
         assert await world.passed(1) == 1
-        assert world.shared.draws == ["a", "nobody", "nobody", "a"]
+        assert world.shared.callers == ["a", "nobody", "nobody", "a"]
         await world.limiter.close()
 
     asyncio.run(run())
@@ -156,9 +127,9 @@ def test_the_end_of_an_outage_lets_nobody_have_what_nobodys_own_bucket_is_charge
         assert [(await world.buckets.draw("a", 1)).given for _ in range(7)] == [True] * 6 + [False]
         world.shared.fault = False
         await world.look()
-        world.now += 0.497
+        world.clock.now += 0.497
         assert not any([(await world.buckets.draw("a", 1)).given for _ in range(6)])
-        world.now += 1.25
+        world.clock.now += 1.25
         assert [(await world.buckets.draw("a", 1)).given for _ in range(3)] == [True, True, False]
         await world.limiter.close()
 
@@ -175,11 +146,11 @@ def test_however_often_it_fails_a_caller_gets_a_bucket_and_what_runs_into_it(
         world = _World(burst=burst, per_s=2.0)
         passed = 0
         for requests, pause_s, fault in rounds:
-            world.now += pause_s
+            world.clock.now += pause_s
             world.shared.fault = fault
             await world.look()
             passed += await world.passed(requests)
-            assert passed <= burst + 2.0 * world.now + 1
+            assert passed <= burst + 2.0 * world.clock.now + 1
         await world.limiter.close()
 
     asyncio.run(run())

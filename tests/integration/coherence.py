@@ -28,12 +28,12 @@ from app.store.protocol import Changes
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
 from app.worker import Worker
-from tests.cache.fakes import Clock
-from tests.emptying import remove_file
-from tests.faulty import FaultyStore
-from tests.moods import WITH_MOODS, MoodRecord
-from tests.records import AS_OF_MS
-from tests.routes.serving import http_scope, part, settings_of
+from tests.kit.clock import Clock
+from tests.kit.emptying import remove_file
+from tests.kit.faulty import FaultyStore
+from tests.kit.moods import WITH_MOODS, MoodRecord
+from tests.kit.records import AS_OF_MS
+from tests.kit.serving import http_scope, part, settings_of
 
 SYMBOLS = "ABCD"
 START_MS = AS_OF_MS + 1000

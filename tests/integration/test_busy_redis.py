@@ -11,9 +11,9 @@ import redis
 
 from app.errors import StoreBusy
 from app.store.redis import RedisStore
-from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.records import row, run_info
-from tests.servers import RedisServer, redis_executable, until
+from tests.kit.house import House
+from tests.kit.records import row, run_info
+from tests.kit.servers import RedisServer, redis_executable, until
 from warm.publish import publish
 
 
@@ -58,9 +58,10 @@ def _store(url: str) -> RedisStore:
 
 def test_a_worker_falls_back_while_redis_is_busy_and_recovers(server: RedisServer) -> None:
     async def work() -> None:
-        store, clock, meters = _store(server.url), Clock(), CountingMeters()
+        store = _store(server.url)
+        house = House(over=store, failures=2, ttl_s=10.0, stale_s=1000.0)
+        tiers, clock = house.tiers, house.clock
         await store.publish_run([row("A"), row("B")], run_info("r1"))
-        tiers = make_tiers(store, meters, clock, failures=2, ttl_s=10.0, stale_s=1000.0)
         position = await store.feed_position()
         assert (await tiers.fetch("A", 60.0)).proven
         clock.now += 11.0

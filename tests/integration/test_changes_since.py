@@ -8,8 +8,8 @@ import pytest
 from app.store.opening import open_store
 from app.store.protocol import Store
 from app.store.sqlite import EmbeddedStore
-from tests.emptying import remove_file
-from tests.records import row, run_info
+from tests.kit.emptying import remove_file
+from tests.kit.records import row, run_info
 
 
 async def _opened(url: str, path: Path) -> Store:

@@ -22,11 +22,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.errors import StoreEmpty
 from app.store.codec import decode, encode
 from app.store.protocol import Record as Stream
-from tests.cache.fakes import Clock
 from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
-from tests.moods import WITH_MOODS, mood_record
-from tests.records import AS_OF_MS, agent_record, make_row, price_record, run_info
-from tests.servers import RedisServer
+from tests.kit.clock import Clock
+from tests.kit.moods import WITH_MOODS, mood_record
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, run_info
+from tests.kit.servers import RedisServer
+from tests.kit.settle import settle
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
 _EXAMPLES_AT_ONCE = 10
@@ -172,8 +173,7 @@ class Machine(RuleBasedStateMachine):
 
         async def begin() -> None:
             house.late.append(LateCaller(house.app, symbol))
-            for _ in range(10):
-                await asyncio.sleep(0)
+            await settle()
 
         self.runner.run(begin())
 
@@ -311,7 +311,7 @@ class Machine(RuleBasedStateMachine):
         self.clock.now += seconds
 
     @rule()
-    def settle(self) -> None:
+    def agree(self) -> None:
         """All is well for a while: then they agree."""
         for number, cache in enumerate(self.caches):
             self.be_well(number)
@@ -353,7 +353,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end, too, they agree."""
         try:
-            self.settle()
+            self.agree()
         finally:
             for cache in self.caches:
                 # Some are still held up where something did not hold.

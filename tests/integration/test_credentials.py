@@ -14,7 +14,7 @@ from app.errors import StoreRefused
 from app.options import Settings
 from app.store.opening import open_store
 from app.store.protocol import Store
-from tests.servers import ROOT, clean_environment, decide_server, free_port
+from tests.kit.servers import ROOT, clean_environment, decide_server, free_port
 
 _PASSWORD = "the-right-password"
 

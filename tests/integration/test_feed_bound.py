@@ -13,7 +13,7 @@ import redis
 from app.store.opening import open_store
 from app.store.protocol import Store, Withdrawing
 from app.store.sqlite import EmbeddedStore
-from tests.records import row, run_info
+from tests.kit.records import row, run_info
 
 _KEPT = 10_000
 _SLACK = 200

@@ -14,7 +14,7 @@ import redis
 from app.errors import StoreError
 from app.store.opening import open_store
 from app.store.sqlite import EmbeddedStore
-from tests.records import row, run_info
+from tests.kit.records import row, run_info
 
 
 @pytest.fixture

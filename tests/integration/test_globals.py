@@ -1,26 +1,22 @@
 """Global records that a worker holds: a made-up kind that changes carry, and one that they name."""
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from app.cache.feed import Feed
 from app.domain.records import Kind
 from app.domain.vector import fingerprint
 from app.errors import StoreError
 from app.store.codec import encode
-from app.store.opening import open_store
 from app.store.protocol import Record
-from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.faulty import FaultyStore
-from tests.integration.upserting import MODEL, LiveStore, model
-from tests.moods import WITH_MOODS
-from tests.records import AS_OF_MS
+from tests.integration.places import LiveStore, Place
+from tests.integration.upserting import MODEL, model
+from tests.kit.faulty import FaultyStore
+from tests.kit.house import House
+from tests.kit.moods import WITH_MOODS
+from tests.kit.records import AS_OF_MS
 
 
 class PolicyRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -51,16 +47,12 @@ def _rule(as_of_ms: int, cap: float, sequence: int = 0, key: str = "current") ->
     return Record("rule", key, encode(PolicyRecord(RULE.schema, as_of_ms, as_of_ms, "", sequence, cap)))
 
 
-class House:
-    """A worker's feed and what it holds."""
+class GlobalHouse(House):
+    """A worker's feed of a real store, and what it holds."""
 
     def __init__(self, live: LiveStore) -> None:
-        self.live, self.store, self.meters, clock = live, FaultyStore(live), CountingMeters(), Clock()
-        tiers = make_tiers(self.store, self.meters, clock)
-        tiers.kinds = KINDS_HELD
-        self.feed = Feed(
-            self.store, tiers, self.meters, wait_s=0.0, rng=random.Random(1), lease_s=5.0, clock=clock, now_ms=lambda: AS_OF_MS
-        )
+        self.live, self.faulty = live, FaultyStore(live)
+        super().__init__(over=self.faulty, lease_s=5.0, kinds=KINDS_HELD)
 
     def held(self) -> tuple[float | None, float | None]:
         """The rule's cap and the model's weight."""
@@ -68,30 +60,16 @@ class House:
         return None if rule is None else rule.cap, None if model_ is None else model_.weight
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[House], Awaitable[None]]], None]:
+@pytest.fixture
+def run(place: Place) -> Callable[[Callable[[GlobalHouse], Awaitable[None]]], None]:
     """Runs something in a house on an empty store."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-
-    def run(work: Callable[[House], Awaitable[None]]) -> None:
-        async def opened() -> None:
-            store = open_store(
-                redis_url=url, store_path=tmp_path / "x.sqlite3", key_prefix="decide:1", read_timeout_s=5, kinds=KINDS_HELD
-            )
-            try:
-                await work(House(store))
-            finally:
-                await store.close()
-
-        asyncio.run(opened())
-
-    return run
+    return lambda work: replace(place, kinds=KINDS_HELD).run(lambda store: work(GlobalHouse(store)))
 
 
 def test_a_worker_holds_global_records_as_they_stand_in_the_store_and_as_they_come(
-    run: Callable[[Callable[[House], Awaitable[None]]], None],
+    run: Callable[[Callable[[GlobalHouse], Awaitable[None]]], None],
 ) -> None:
-    async def work(house: House) -> None:
+    async def work(house: GlobalHouse) -> None:
         await house.live.upsert([_rule(AS_OF_MS, 0.1), model("volatility", AS_OF_MS, 1.0), model("other", AS_OF_MS, 7.0)])
         assert house.held() == (None, None)
         assert await house.feed.step()
@@ -110,9 +88,9 @@ def test_a_worker_holds_global_records_as_they_stand_in_the_store_and_as_they_co
 
 
 def test_a_global_record_that_cannot_be_used_leaves_the_one_before_it(
-    run: Callable[[Callable[[House], Awaitable[None]]], None],
+    run: Callable[[Callable[[GlobalHouse], Awaitable[None]]], None],
 ) -> None:
-    async def work(house: House) -> None:
+    async def work(house: GlobalHouse) -> None:
         await house.live.upsert([_rule(AS_OF_MS, 0.1)])
         await house.feed.step()
         await house.live.upsert([_rule(AS_OF_MS + 1, -1.0)])
@@ -126,17 +104,17 @@ def test_a_global_record_that_cannot_be_used_leaves_the_one_before_it(
 
 
 def test_global_records_are_read_again_after_a_loss_once_the_store_answers(
-    run: Callable[[Callable[[House], Awaitable[None]]], None],
+    run: Callable[[Callable[[GlobalHouse], Awaitable[None]]], None],
 ) -> None:
-    async def work(house: House) -> None:
+    async def work(house: GlobalHouse) -> None:
         await house.live.upsert([_rule(AS_OF_MS, 0.1)])
         await house.feed.step()
         house.feed.globals.lost()
-        house.store.down = True
+        house.faulty.down = True
         with pytest.raises(StoreError):
             await house.feed.globals.read()
         assert (house.held(), house.feed.globals.is_due) == ((0.1, None), True)
-        house.store.down = False
+        house.faulty.down = False
         assert await house.feed.step()
         assert (house.held(), house.feed.globals.is_due) == ((0.1, None), False)
 

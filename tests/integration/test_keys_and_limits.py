@@ -14,20 +14,18 @@ from app.http.buckets import Buckets
 from app.store.opening import open_store
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.keys import SECRET, FakeKeys, key_id
-from tests.servers import RedisServer, free_port, redis_executable
+from tests.integration.places import LiveStore, Place
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.servers import RedisServer, free_port, redis_executable
 
-Opened = RedisStore | EmbeddedStore
 
-
-@pytest.fixture(params=["sqlite", "redis"])
-def open_it(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Opened]:
+@pytest.fixture
+def open_it(place: Place) -> Callable[[], LiveStore]:
     """Opens an empty store of each kind, again and again."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return lambda: open_store(redis_url=url, store_path=tmp_path / "store.sqlite3", key_prefix="decide:1", read_timeout_s=5)
+    return place.open
 
 
-def test_keys_are_stored_replaced_and_removed_alike(open_it: Callable[[], Opened]) -> None:
+def test_keys_are_stored_replaced_and_removed_alike(open_it: Callable[[], LiveStore]) -> None:
     async def run() -> None:
         first, second = open_it(), open_it()
         assert await first.keys() == {}

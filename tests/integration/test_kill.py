@@ -18,8 +18,8 @@ import pytest
 from app.domain.vector import RecordHeader
 from app.store.opening import open_store
 from app.store.protocol import Store
-from tests.records import raw_of
-from tests.servers import ROOT, clean_environment
+from tests.kit.records import raw_of
+from tests.kit.servers import ROOT, clean_environment
 from tests.warm.synthetic import make_prices
 
 _KILLS = 100

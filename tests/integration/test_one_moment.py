@@ -6,8 +6,8 @@ from pathlib import Path
 
 from app.store.opening import open_store
 from app.store.protocol import Store
-from tests.records import raw_of, row, run_info
-from tests.servers import RedisServer
+from tests.kit.records import raw_of, row, run_info
+from tests.kit.servers import RedisServer
 
 _COMMAND = b"SMISMEMBER"
 

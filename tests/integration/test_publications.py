@@ -16,8 +16,8 @@ from app.domain.vector import AS_OF_MAX_MS
 from app.store.codec import encode
 from app.store.opening import open_store
 from app.store.protocol import Row, RunInfo, Store, Stored
-from tests.records import AS_OF_MS, agent_record, history_record, make_row, price_record, raw_of, row, run_info, stored
-from tests.servers import RedisServer
+from tests.kit.records import AS_OF_MS, agent_record, history_record, make_row, price_record, raw_of, row, run_info, stored
+from tests.kit.servers import RedisServer
 
 # Around every length that msgpack has for an integer, and about the two ends.
 _TIMES = [0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, AS_OF_MS - 1, AS_OF_MS, AS_OF_MAX_MS - 2000]

@@ -11,8 +11,8 @@ import redis
 from app.errors import StoreEmpty, StoreError
 from app.store.protocol import RECORD_MAX_BYTES
 from app.store.redis import RedisStore
-from tests.records import AS_OF_MS, raw_of, row, run_info, stored
-from tests.servers import RedisServer, redis_executable
+from tests.kit.records import AS_OF_MS, raw_of, row, run_info, stored
+from tests.kit.servers import RedisServer, redis_executable
 
 _LARGE = 64 * 1024 * 1024
 

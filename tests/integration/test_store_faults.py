@@ -16,8 +16,8 @@ from app.errors import StoreEmpty, StoreError
 from app.store.protocol import Store
 from app.store.redis import RedisStore
 from app.store.sqlite import EmbeddedStore
-from tests.records import raw_of, row, run_info
-from tests.servers import ROOT, RedisServer, free_port, redis_executable
+from tests.kit.records import raw_of, row, run_info
+from tests.kit.servers import ROOT, RedisServer, free_port, redis_executable
 
 
 @pytest.fixture

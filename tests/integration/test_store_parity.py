@@ -1,9 +1,6 @@
 """What both kinds of L2 must have in common where it is easy to differ, and that no tier changes a decision."""
 
 import asyncio
-import sqlite3
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,59 +12,14 @@ from app.domain.staleness import Limits
 from app.errors import StoreEmpty
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
-from tests.cache.fakes import Clock, CountingMeters, make_tiers
-from tests.emptying import empty_store, remove_file
-from tests.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
-from tests.servers import RedisServer
+from tests.integration.places import Place
+from tests.kit.emptying import empty_store, remove_file
+from tests.kit.house import House
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
+from tests.kit.servers import RedisServer
 
 _DAY_MS = 86_400_000
 _LIMITS = Limits(price_ms=4.0 * _DAY_MS, agents_ms=7.0 * _DAY_MS, input_ms=30.0 * _DAY_MS, half_life_ms=5.0 * _DAY_MS)
-
-
-@dataclass
-class Place:
-    """Where a store's data is."""
-
-    url: str
-    path: Path
-
-    def open(self) -> Store:
-        """A store of its own connections."""
-        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
-
-    def run(self, work: Callable[[Store], Awaitable[None]]) -> None:
-        """``work`` with a store that is closed afterwards."""
-
-        async def opened() -> None:
-            store = self.open()
-            try:
-                await work(store)
-            finally:
-                await store.close()
-
-        asyncio.run(opened())
-
-    def empty_feed(self) -> None:
-        """Remove every entry of the change feed and nothing else."""
-        if self.url:
-            with redis.Redis.from_url(self.url) as client:
-                client.xtrim("decide:1:changes", maxlen=0, approximate=False)
-            return
-        connection = sqlite3.connect(self.path)
-        with connection:
-            connection.execute("DELETE FROM changes")
-        connection.close()
-
-    def empty(self) -> None:
-        """FLUSHALL, or the file deleted."""
-        empty_store(self.url, self.path)
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return Place(url, tmp_path / "store.sqlite3")
 
 
 def test_reading_no_symbols_is_no_error(place: Place) -> None:
@@ -202,7 +154,7 @@ def test_data_that_came_and_went_between_two_looks_of_the_feed_are_lost(place: P
         assert not (await store.changes(position, 0.0)).lost
         await store.publish_run([row("A")], run_info("r1"))
         assert (await store.get_many(["A"]))[0].known
-        place.empty()
+        empty_store(place.url, place.path)
         await store.changes_since(position)
         gone = await store.changes(position, 0.0)
         assert (gone.lost, gone.symbols) == (True, ())
@@ -242,7 +194,7 @@ def test_a_feed_that_was_emptied_says_so_without_a_new_entry(place: Place) -> No
         await store.publish_run([row("A")], run_info("r1"))
         position = await store.feed_position()
         await store.publish_run([row("B")], run_info("r2"))
-        place.empty_feed()
+        place.forget_changes()
         assert (await store.changes(position, 0.05)).lost
 
     place.run(work)
@@ -254,7 +206,7 @@ def test_what_was_trimmed_before_a_reader_saw_anything_is_lost_too(place: Place)
     async def work(store: Store) -> None:
         position = await store.feed_position()
         await store.publish_run([row("A")], run_info("r1"))
-        place.empty_feed()
+        place.forget_changes()
         await store.publish_run([row("B")], run_info("r2"))
         assert (await store.changes(position, 0.05)).lost
 
@@ -353,8 +305,7 @@ def test_a_long_read_never_falls_between_two_publications(kind: str, tmp_path: P
 
 async def _decisions(store: Store, symbols: list[str], now_ms: int) -> dict[str, list[Decision]]:
     """What is decided on what L2 gives, and then on what L1 kept of it."""
-    clock = Clock()
-    tiers = make_tiers(store, CountingMeters(), clock)
+    tiers = House(over=store).tiers
     policy = Policy(HYBRID_1, _LIMITS)
     decided: dict[str, list[Decision]] = {}
     for tier in ("l2", "l1"):

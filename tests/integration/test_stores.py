@@ -1,10 +1,7 @@
 """One suite for both kinds of L2: a real SQLite file and a real Redis."""
 
 import asyncio
-import sqlite3
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -13,61 +10,25 @@ import redis
 from app.domain.records import PRICE
 from app.errors import StoreEmpty
 from app.store.codec import decode
-from app.store.opening import open_store
 from app.store.protocol import UNKNOWN, Store
-from tests.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
+from tests.integration.places import Place
+from tests.kit.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
 
 T = TypeVar("T")
 _DAY_MS = 86_400_000
 
 
-@dataclass
-class Place:
-    """Where a store's data is, however often it is opened."""
-
-    kind: str
-    url: str
-    path: Path
-
-    def open(self) -> Store:
-        """A store of its own connections."""
-        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5)
-
-    def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
-        """``work`` with a store that is opened for it and closed afterwards."""
-
-        async def opened() -> T:
-            store = self.open()
-            try:
-                return await work(store)
-            finally:
-                await store.close()
-
-        return asyncio.run(opened())
-
-    def forget_changes(self) -> None:
-        """Throw away the change feed's entries, as trimming does."""
-        if self.kind == "redis":
-            with redis.Redis.from_url(self.url) as client:
-                client.xtrim("decide:1:changes", maxlen=0, approximate=False)
-        else:
-            with sqlite3.connect(self.path) as connection:
-                connection.execute("DELETE FROM changes")
-            connection.close()
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return Place(request.param, url, tmp_path / "deep" / "store.sqlite3")
+@pytest.fixture
+def place(place: Place) -> Place:
+    """In a folder that is not there yet."""
+    return replace(place, path=place.path.parent / "deep" / place.path.name)
 
 
 def test_the_url_decides_the_kind(place: Place) -> None:
     async def kind(store: Store) -> str:
         return store.kind
 
-    assert place.run(kind) == place.kind
+    assert place.run(kind) == ("redis" if place.url else "sqlite")
 
 
 def test_an_empty_store_knows_nothing(place: Place) -> None:
@@ -210,7 +171,7 @@ def test_a_feed_that_starts_over_says_that_entries_are_lost(place: Place) -> Non
 
     async def work(store: Store) -> None:
         await store.publish_run([row("A")], run_info("r1"))
-        ahead = "1000" if place.kind == "sqlite" else "99999999999999-0"
+        ahead = "1000" if not place.url else "99999999999999-0"
         changes = await store.changes(ahead, 0.05)
         assert (changes.lost, changes.last_id) == (True, await store.feed_position())
 
@@ -275,7 +236,7 @@ def test_a_reader_sees_whole_runs_only(place: Place) -> None:
 def test_a_damaged_record_does_not_stand_in_the_way_of_a_new_one(place: Place) -> None:
     async def work(store: Store) -> None:
         await store.publish_run([row("A")], run_info("r1"))
-        if place.kind == "redis":
+        if place.url:
             with redis.Redis.from_url(place.url) as client:
                 client.set("decide:1:{A}:price", b"\x97\xb0 nothing like a record")
                 client.delete("decide:1:{A}:agents")

@@ -13,7 +13,7 @@ _PUBLISH = """
 import asyncio, sys
 from pathlib import Path
 from app.store.sqlite import EmbeddedStore
-from tests.records import row, run_info
+from tests.kit.records import row, run_info
 
 async def work():
     store = EmbeddedStore(Path(sys.argv[1]))

@@ -1,7 +1,7 @@
 """Records that cannot be stored by themselves are refused, by name, and nothing is written."""
 
 import re
-from pathlib import Path
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -10,16 +10,16 @@ from app.domain.records import AGENTS, PRICE
 from app.domain.vector import AS_OF_MAX_MS
 from app.store.codec import encode
 from app.store.protocol import VALUE_MAX_BYTES, Record
-from tests.integration.upserting import LiveStore, Place
-from tests.moods import mood, mood_record
-from tests.records import agent_record, history_record, price_record
+from tests.integration.places import LiveStore, Place
+from tests.integration.upserting import KINDS_HERE
+from tests.kit.moods import mood, mood_record
+from tests.kit.records import agent_record, history_record, price_record
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return Place(url, tmp_path / "store.sqlite3")
+@pytest.fixture
+def place(place: Place) -> Place:
+    """It knows the made-up kinds."""
+    return replace(place, kinds=KINDS_HERE)
 
 
 _LONG = encode(msgspec.structs.replace(mood_record("A"), run="r" * VALUE_MAX_BYTES))

@@ -14,16 +14,16 @@ from app.errors import RunDamaged, StoreEmpty
 from app.store.codec import decode, encode
 from app.store.protocol import VALUE_MAX_BYTES, VALUES_A_CHANGE, Record
 from app.store.sqlite import EmbeddedStore
-from tests.integration.upserting import KINDS_HERE, MODEL, LiveStore, ModelRecord, Place, model, price
-from tests.moods import MOOD, SCHEMA, MoodRecord, mood, mood_record
-from tests.records import AS_OF_MS, history_record, raw_of, row, run_info
+from tests.integration.places import LiveStore, Place
+from tests.integration.upserting import KINDS_HERE, MODEL, ModelRecord, model, price
+from tests.kit.moods import MOOD, SCHEMA, MoodRecord, mood, mood_record
+from tests.kit.records import AS_OF_MS, history_record, raw_of, row, run_info
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return Place(url, tmp_path / "store.sqlite3")
+@pytest.fixture
+def place(place: Place) -> Place:
+    """It knows the made-up kinds."""
+    return replace(place, kinds=KINDS_HERE)
 
 
 def test_a_record_is_read_as_it_was_upserted_and_its_change_carries_it(place: Place) -> None:

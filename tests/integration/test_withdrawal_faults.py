@@ -10,15 +10,9 @@ import redis
 
 from app.errors import StoreError
 from app.store.protocol import UNKNOWN
-from tests.integration.test_withdrawals import Opened, Place, fill
-from tests.records import AS_OF_MS, make_row, raw_of, row, run_info
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return Place(url, tmp_path / "store.sqlite3")
+from tests.integration.filled import fill
+from tests.integration.places import LiveStore, Place
+from tests.kit.records import AS_OF_MS, make_row, raw_of, row, run_info
 
 
 def test_a_record_that_is_no_record_goes_with_its_symbol_and_with_no_run(place: Place) -> None:
@@ -36,7 +30,7 @@ def test_a_record_that_is_no_record_goes_with_its_symbol_and_with_no_run(place: 
         "S9": good[:36],
     }
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         rows = [make_row(symbol, 0, raw, None, None) for symbol, raw in spoilt.items()]
         await store.publish_run([*rows, row("A", run="r1")], run_info("r1"))
         by_run = await store.withdraw(run="r1")
@@ -51,7 +45,7 @@ def test_a_record_that_is_no_record_goes_with_its_symbol_and_with_no_run(place: 
 def test_what_somebody_put_beside_the_universe_goes_too(redis_url: str, tmp_path: Path) -> None:
     """A record without its symbol in the set is served, so it can be taken back."""
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         with redis.Redis.from_url(redis_url) as client:
             client.set("decide:1:{X}:price", raw_of(row("X"), "price") or b"")
@@ -88,7 +82,7 @@ _SPOIL: dict[str, Callable[["redis.Redis"], object]] = {
 def test_a_withdrawal_that_redis_refuses_has_written_nothing(spoilt: str, redis_url: str, tmp_path: Path) -> None:
     """All that can fail is looked at before the first write; the error says what it was."""
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         with redis.Redis.from_url(redis_url) as client:
             if "denied" in spoilt and "XADD" not in spoilt and int(client.info("server")["redis_version"].split(".")[0]) < 7:
@@ -108,7 +102,7 @@ def test_a_withdrawal_that_redis_refuses_has_written_nothing(spoilt: str, redis_
 def test_a_full_redis_takes_data_back(redis_url: str, tmp_path: Path) -> None:
     """It has no room for a publication, and a withdrawal makes some."""
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         position = await fill(store)
         with redis.Redis.from_url(redis_url) as client:
             client.config_set("maxmemory", "1kb")
@@ -125,7 +119,7 @@ def test_a_full_redis_takes_data_back(redis_url: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["damaged", "missing"])
 def test_a_run_that_cannot_be_read_keeps_no_data_from_being_taken_back(state: str, place: Place) -> None:
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         if place.url:
             with redis.Redis.from_url(place.url) as client:
@@ -150,7 +144,7 @@ def test_a_run_that_cannot_be_read_keeps_no_data_from_being_taken_back(state: st
 def test_rows_of_the_wrong_kind_stop_no_withdrawal(tmp_path: Path) -> None:
     place = Place("", tmp_path / "store.sqlite3")
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         connection = sqlite3.connect(place.path)
         with connection:
@@ -168,7 +162,7 @@ def test_a_file_of_the_version_before_is_completed_and_its_readers_go_on(tmp_pat
     """They see a withdrawal as a change of its symbols; what they write themselves is no withdrawal."""
     place = Place("", tmp_path / "store.sqlite3")
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         connection = sqlite3.connect(place.path)
         with connection:
@@ -193,7 +187,7 @@ def test_entries_of_withdrawals_are_trimmed_with_the_feed(tmp_path: Path) -> Non
     """Else that table alone would grow for ever."""
     place = Place("", tmp_path / "store.sqlite3")
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         await store.withdraw(symbols=["A"])
         connection = sqlite3.connect(place.path)
@@ -211,7 +205,7 @@ def test_the_headers_time_counts_and_not_the_columns(tmp_path: Path) -> None:
     """A time in the file that no record can have is not the newest of what is left."""
     place = Place("", tmp_path / "store.sqlite3")
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         connection = sqlite3.connect(place.path)
         with connection:

@@ -2,79 +2,24 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.vector import AS_OF_MAX_MS
-from app.store.opening import open_store
-from app.store.protocol import UNKNOWN, Row, RunInfo, Withdrawn
-from app.store.redis import RedisStore
-from app.store.sqlite import EmbeddedStore
-from tests.records import AS_OF_MS, make_row, raw_of, replaced, row, run_info, stored
-from tests.servers import RedisServer
+from app.store.protocol import UNKNOWN, RunInfo, Withdrawn
+from tests.integration.filled import LATER_MS, fill, price_only
+from tests.integration.places import LiveStore, Place
+from tests.kit.records import AS_OF_MS, make_row, raw_of, row, run_info, stored
+from tests.kit.servers import RedisServer
 
-_YEARS_MS = 10 * 365 * 86_400_000
-_LATER_MS = AS_OF_MS + _YEARS_MS
 _NOTHING = Withdrawn((), {"price": 0, "agents": 0}, (), (), 0, 0, "", "", "")
 _prefixes = (f"withdrawn:{number}" for number in itertools.count())
 
-Opened = RedisStore | EmbeddedStore
-
-
-@dataclass
-class Place:
-    """Where a store's data is."""
-
-    url: str
-    path: Path
-    prefix: str = "decide:1"
-
-    def open(self) -> Opened:
-        """A store of its own connections."""
-        return open_store(redis_url=self.url, store_path=self.path, key_prefix=self.prefix, read_timeout_s=5)
-
-    def run(self, work: Callable[[Opened], Awaitable[None]]) -> None:
-        """``work`` with a store that is closed afterwards."""
-
-        async def opened() -> None:
-            store = self.open()
-            try:
-                await work(store)
-            finally:
-                await store.close()
-
-        asyncio.run(opened())
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return Place(url, tmp_path / "store.sqlite3")
-
-
-def _agents_only(made: Row) -> Row:
-    return replaced(made, price=None, history=None)
-
-
-def _price_only(made: Row) -> Row:
-    return replaced(made, agents=None)
-
-
-async def fill(store: Opened) -> str:
-    """Three symbols of run r1; then r2 with a bad bar of A, ten years ahead, and agents of B. The feed's position."""
-    await store.publish_run([row("A", run="r1"), row("B", run="r1"), row("C", AS_OF_MS - 1, "r1")], run_info("r1", symbols=3))
-    await store.publish_run([_price_only(row("A", _LATER_MS, "r2")), _agents_only(row("B", AS_OF_MS + 5, "r2"))], run_info("r2"))
-    return await store.feed_position()
-
 
 def test_a_symbol_that_is_taken_back_leaves_nothing_and_the_feed_tells(place: Place) -> None:
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         position = await fill(store)
         done = await store.withdraw(symbols=["A"])
         assert done._replace(change_id="") == Withdrawn(
@@ -96,9 +41,9 @@ def test_a_symbol_that_is_taken_back_leaves_nothing_and_the_feed_tells(place: Pl
 
 
 def test_a_run_that_is_taken_back_leaves_what_other_runs_wrote(place: Place) -> None:
-    """A symbol leaves the universe only if nothing is left of it."""
+    """A price goes with its history, agents by themselves; a symbol leaves the universe only if nothing is left of it."""
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         await store.publish_run([row("D", run="r2")], run_info("r2"))
         position = await store.feed_position()
@@ -119,7 +64,7 @@ def test_a_run_that_is_taken_back_leaves_what_other_runs_wrote(place: Place) -> 
 def test_the_run_that_is_told_of_is_one_that_is_there(place: Place) -> None:
     """If nothing is left of the newest publication, the one that was loaded before it; how much that read is not known."""
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
         await store.withdraw(run="r2")
         info = await store.run_info()
@@ -132,9 +77,9 @@ def test_the_run_that_is_told_of_is_one_that_is_there(place: Place) -> None:
 
 
 def test_after_a_withdrawal_older_records_are_taken(place: Place) -> None:
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         await fill(store)
-        again = _price_only(row("A", AS_OF_MS, "r3"))
+        again = price_only(row("A", AS_OF_MS, "r3"))
         assert (await store.publish_run([again], run_info("r3"))).kept_newer == 1
         await store.withdraw(run="r2")
         assert (await store.publish_run([again], run_info("r3"))).written == 1
@@ -145,7 +90,7 @@ def test_after_a_withdrawal_older_records_are_taken(place: Place) -> None:
 
 
 def test_what_a_publication_prunes_the_feed_tells_as_withdrawn(place: Place) -> None:
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         position = await fill(store)
         published = await store.publish_run([row("B", AS_OF_MS + 9, "r3"), row("N", run="r3")], run_info("r3"), prune=True)
         changes = await store.changes(position, 0.0)
@@ -162,7 +107,7 @@ def test_what_a_publication_prunes_the_feed_tells_as_withdrawn(place: Place) -> 
 def test_a_symbol_that_is_published_again_at_once_is_still_told_as_withdrawn(place: Place) -> None:
     """Whoever reads both entries in one must not compare the second with what it holds from before the first."""
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         position = await fill(store)
         await store.withdraw(symbols=["A"])
         await store.publish_run([row("A", run="r3"), row("C", run="r3")], run_info("r3"))
@@ -174,12 +119,12 @@ def test_a_symbol_that_is_published_again_at_once_is_still_told_as_withdrawn(pla
 
 
 def test_what_matches_nothing_writes_nothing_and_is_named(place: Place) -> None:
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         assert await store.withdraw(symbols=["X"]) == _NOTHING._replace(unknown=("X",))
         assert await store.withdraw(run="r9") == _NOTHING
         position = await fill(store)
         info = await store.run_info()
-        nothing = Withdrawn((), {"price": 0, "agents": 0}, (), (), 3, _LATER_MS, "A", "r2", "")
+        nothing = Withdrawn((), {"price": 0, "agents": 0}, (), (), 3, LATER_MS, "A", "r2", "")
         assert await store.withdraw(symbols=["X", "Y", "X"]) == nothing._replace(unknown=("X", "Y"))
         assert (await store.withdraw(run="r"), await store.withdraw()) == (nothing, nothing)
         assert (await store.feed_position(), await store.run_info()) == (position, info)
@@ -194,7 +139,7 @@ def test_runs_of_every_length_are_told_apart(length: int, place: Place) -> None:
     """Also where one's name begins with the other's, and for times of every size."""
     one, other = "r" * length, "r" * length + "s"
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         times = [0, 127, 128, 65_535, 2**32 - 1, 2**32, AS_OF_MAX_MS - 2000]
         rows = [row(f"S{number}", time_ms, one) for number, time_ms in enumerate(times)]
         await store.publish_run([*rows, row("T", run=other)], run_info(one))
@@ -212,7 +157,7 @@ _by_symbol = st.tuples(st.just("symbols"), st.lists(st.sampled_from("ABCX"), min
 _by_run = st.tuples(st.just("run"), st.integers(0, 5))
 
 
-async def _agrees(store: Opened, steps: list[tuple[str, object]]) -> None:
+async def _agrees(store: LiveStore, steps: list[tuple[str, object]]) -> None:
     """Do ``steps`` here and to a dictionary, and compare."""
     records: dict[tuple[str, int], tuple[int, str]] = {}
     for number, (what, given_) in enumerate(steps):
@@ -270,11 +215,11 @@ def test_publications_and_withdrawals_in_any_order_leave_what_a_dictionary_would
 def test_a_withdrawal_beside_publications_is_wholly_before_or_after_each(place: Place) -> None:
     names = [f"S{number:03}" for number in range(300)]
 
-    async def publish(store: Opened, first: int) -> None:
+    async def publish(store: LiveStore, first: int) -> None:
         for number in range(first, first + 6):
             await store.publish_run([row(name, AS_OF_MS + number, "bad") for name in names], run_info("bad"))
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         others = [place.open() for _ in range(2)]
         await store.publish_run([row("Z", run="good"), *(row(name, run="bad") for name in names)], run_info("good"))
         publishing = asyncio.create_task(publish(others[0], 1))
@@ -306,7 +251,7 @@ def test_a_hundred_thousand_symbols_are_taken_back_in_one_step(place: Place) -> 
     made = row("S", run="bad")
     rows = [make_row(name, AS_OF_MS, raw_of(made, "price"), None, None) for name in names]
 
-    async def work(store: Opened) -> None:
+    async def work(store: LiveStore) -> None:
         other = place.open()
         await store.publish_run([row("Z", run="good"), *rows], run_info("bad"))
         position = await store.feed_position()

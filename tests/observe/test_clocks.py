@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.observe.clocks import ReplayClock, wall_ms
-from tests.cache.fakes import Clock
-from tests.records import AS_OF_MS
+from tests.kit.clock import Clock
+from tests.kit.records import AS_OF_MS
 
 
 def test_replay_starts_at_the_newest_data_and_runs_on() -> None:

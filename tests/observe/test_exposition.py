@@ -7,27 +7,28 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.observe.exposition import Exposition, with_cost
+from tests.kit.clock import Clock
 
 
 class _World:
     """Renderings that cost 10 ms each, and last for ``lasts_s``; ``go_on`` holds them up."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.clock = Clock(0.0)
         self.lasts_s = 0.01
         self.rendered: list[bool] = []
         self.at_once = 0
         self.fault: Exception | None = None
         self.go_on = asyncio.Event()
         self.go_on.set()
-        self.exposition = Exposition(self._render, lambda: self.now)
+        self.exposition = Exposition(self._render, self.clock)
 
     async def _render(self, open_metrics: bool) -> tuple[bytes, float]:  # noqa: FBT001 - as it is called
         self.at_once += 1
         assert self.at_once == 1
         await self.go_on.wait()
         await asyncio.sleep(0)
-        self.now += self.lasts_s
+        self.clock.now += self.lasts_s
         self.at_once -= 1
         if self.fault is not None:
             raise self.fault
@@ -60,8 +61,8 @@ def test_who_scrapes_now_and_then_always_gets_a_new_one() -> None:
     async def work(world: _World) -> None:
         for number in range(1, 50):
             assert await world.get() == b"0 of %d" % number
-            world.now += 1.0
-        world.now += 10.0
+            world.clock.now += 1.0
+        world.clock.now += 10.0
         before = len(world.rendered)
         assert [await world.get() for _ in range(5)] == [b"0 of %d" % (before + number) for number in range(1, 6)]
 
@@ -73,11 +74,11 @@ def test_under_a_flood_renderings_take_a_twentieth_of_the_time() -> None:
 
     async def work(world: _World) -> None:
         oldest, last, rendered = 0.0, 0.0, 0
-        while world.now < 100.0:
+        while world.clock.now < 100.0:
             await world.get(open_metrics=len(world.rendered) % 2 == 1)
             if len(world.rendered) > rendered:
-                oldest, last, rendered = max(oldest, world.now - last), world.now, len(world.rendered)
-            world.now += 0.001
+                oldest, last, rendered = max(oldest, world.clock.now - last), world.clock.now, len(world.rendered)
+            world.clock.now += 0.001
         # In 100 s; and what may be spent at once besides.
         assert 480 <= len(world.rendered) <= 510
         assert oldest < 0.22

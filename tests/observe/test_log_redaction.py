@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from app.observe.logs import Logs, get_logger
-from tests.observe.test_logs import logs_to, written
+from tests.observe.lines import logs_to, written
 
 _URL = "redis://:hunter2@host"
 

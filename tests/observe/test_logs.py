@@ -1,32 +1,15 @@
 """Log lines: their shape, what they hide, and that they never hold anybody up."""
 
 import io
-import json
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import structlog
 
-from app.observe.logs import _QUEUE_MAX, Logs, get_logger
-from tests.servers import until
-
-
-@contextmanager
-def logs_to(stream: io.StringIO, level: str = "info", log_format: str = "json") -> Iterator[Logs]:
-    """Logging into ``stream``, flushed and undone at the end."""
-    logs = Logs(level=level, log_format=log_format, stream=stream)
-    try:
-        yield logs
-    finally:
-        logs.close()
-
-
-def written(stream: io.StringIO) -> list[dict[str, object]]:
-    """The lines, each of which must be one JSON object."""
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
+from app.observe.logs import _QUEUE_MAX, get_logger
+from tests.kit.servers import until
+from tests.observe.lines import logs_to, written
 
 
 def test_lines_are_json_with_level_logger_time_and_event() -> None:

@@ -10,36 +10,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.domain.policy import Used
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
-from tests.cache.fakes import Clock
-from tests.records import AS_OF_MS, run_info
-from tests.servers import ROOT
+from tests.kit.clock import Clock
+from tests.kit.records import AS_OF_MS, run_info
+from tests.kit.servers import ROOT
+from tests.observe.gauges import refresh
 
 
 def make_meters() -> Meters:
     """Meters of one process."""
     return Meters(version="1.2.3", policy="1.0.0", schema="abc", classes={"/decide": "decisions"})
-
-
-def refresh(meters: Meters, *, evictions: int = 0, dropped: int = 0, opened: int = 0) -> None:
-    """All gauges."""
-    meters.refresh(
-        l1_entries=3,
-        l1_max_entries=10,
-        evictions=evictions,
-        in_flight=2,
-        in_flight_decisions=5,
-        max_in_flight_decisions=100,
-        pending_loads=1,
-        oldest=({"price": 5.0, "agents": 7.0}, {"price": 2.0, "agents": 0.0}),
-        ready=True,
-        draining=False,
-        feed_connected=False,
-        feed_lag_s=0.25,
-        breaker_closed=True,
-        breaker_opened=opened,
-        newest_input_age_s=3.0,
-        log_lines_dropped=dropped,
-    )
 
 
 def samples(meters: Meters) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -143,8 +122,8 @@ _WORKER = """
 import sys
 from app.domain.policy import Used
 from app.observe.meters import Meters
-from tests.observe.test_meters import refresh
-from tests.records import run_info
+from tests.observe.gauges import refresh
+from tests.kit.records import run_info
 meters = Meters(version="1", policy="1", schema="s", multiprocess_dir=sys.argv[1])
 for _ in range(int(sys.argv[2])):
     meters.l1_hits.count += 1

@@ -6,7 +6,7 @@ import json
 from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.requests import Requests
-from tests.cache.fakes import Clock
+from tests.kit.clock import Clock
 
 
 def record(sample_every: int, statuses: list[int], **facts: object) -> tuple[list[dict[str, object]], Requests, str]:

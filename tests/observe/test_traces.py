@@ -16,8 +16,9 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metric_families
 
 from app.observe.meters import Meters
+from tests.kit.settle import until
+from tests.kit.store import UNIVERSE, FakeStore, down
 from tests.observe.tracing import Traced, attributes, id_of, linked, named, parent_of
-from tests.routes.serving import UNIVERSE, FakeStore, down
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CALLER = "00f067aa0ba902b7"
@@ -142,32 +143,21 @@ def test_one_read_for_several_callers_is_linked_to_each(traced: Traced) -> None:
     assert attributes(read)["decide.l2.symbols"] == 3
 
 
-class _SlowStore(FakeStore):
-    """Answers when it is let."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.free = asyncio.Event(), asyncio.Event()
-
-    async def _answer(self) -> None:
-        self.asked.set()
-        await self.free.wait()
-
-
 def test_who_joins_a_read_under_way_is_linked_to_it() -> None:
-    store = _SlowStore()
+    store = FakeStore(*UNIVERSE)
+    store.is_holding = True
     with Traced(store, warmed=False) as traced:
 
         async def ask() -> None:
             transport = httpx.ASGITransport(app=traced.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://decide.test") as client:
                 first = asyncio.create_task(client.post("/decide", json={"symbol": "AAPL"}))
-                await store.asked.wait()
+                await until(lambda: bool(store.reads))
                 second = asyncio.create_task(client.post("/decide", json={"symbol": "AAPL"}))
                 for _ in range(50):
                     await asyncio.sleep(0)
                 assert traced.parts.admission.in_flight == 2
-                store.free.set()
+                store.release()
                 await asyncio.gather(first, second)
 
         traced.runner.run(ask())

@@ -8,7 +8,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.observe.traces import Traces
-from tests.routes.serving import FakeStore, Served
+from tests.kit.serving import Served
+from tests.kit.store import FakeStore
 
 
 class Traced(Served):

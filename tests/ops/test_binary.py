@@ -18,7 +18,7 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 from ops.binary import bill, build, contents, unpacking
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _KINDS = {"a": True, "b": True, "x": False}
 

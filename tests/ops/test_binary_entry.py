@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.binary import unpacking
-from tests.servers import ROOT, clean_environment
+from tests.kit.servers import ROOT, clean_environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: the one file is for Linux alone")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _DOCKERFILE = (ROOT / "ops" / "Dockerfile").read_text(encoding="utf-8")
 _COMPOSE = sorted((ROOT / "ops").glob("compose*.yaml"))

@@ -1,6 +1,5 @@
 """What is fetched by a tag can be pinned, and nothing is pinned to what nobody answered."""
 
-import importlib.util
 import json
 import os
 import re
@@ -13,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from ops.binary.build import command
-from tests.ops.test_stack import load_stack
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
+from tests.ops.scripts import load_script, load_stack
 
 _OPS = ROOT / "ops"
 _TAGS = {
@@ -28,12 +27,7 @@ _TAGS = {
 @pytest.fixture
 def pins() -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("pins_under_test", _OPS / "pins.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("pins")
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """Configuration, rules and alerts of Prometheus, and the dashboard: promtool's word on them, and that they fit the server."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.observe.meters import Meters
-from tests.servers import ROOT
+from tests.kit.promtool import promtool
+from tests.kit.servers import ROOT
 
 _PROMETHEUS = ROOT / "ops" / "prometheus"
 _RULES = _PROMETHEUS / "rules"
@@ -22,17 +20,6 @@ _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gaug
 # What Prometheus itself and prometheus-client's collectors of the process add; the latter need a Linux /proc.
 _NOT_OURS = re.compile(r"up|ALERTS|(?:scrape|process)_\w+")
 _WORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan"}
-
-
-def promtool(*arguments: str | Path) -> None:
-    """Run promtool, which must find nothing to say against it."""
-    program = shutil.which("promtool")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("no promtool on the PATH: in CI this test is never skipped")
-        pytest.skip("NO PROMTOOL: it is not on the PATH; configuration and rules of Prometheus were not checked")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def read(path: Path) -> str:

@@ -1,28 +1,13 @@
 """What ``ops/stack.py`` checks before it calls Docker. The rest of it runs in tests/acceptance."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from tests.servers import ROOT
-
-
-def load_stack(folder: Path) -> ModuleType:
-    """The script as a module of its own, with its secrets and variables under ``folder``."""
-    spec = importlib.util.spec_from_file_location("stack_under_test", ROOT / "ops" / "stack.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.ROOT = folder  # type: ignore[attr-defined]
-    module.OPS = folder / "ops"  # type: ignore[attr-defined]
-    module.SECRETS = folder / "ops" / "secrets"  # type: ignore[attr-defined]
-    (folder / "ops").mkdir()
-    return module
+from tests.kit.servers import ROOT
+from tests.ops.scripts import load_stack
 
 
 def test_a_fresh_clone_gets_random_secrets(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from app.options import Settings
 from app.settings import SECRETS
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
 
 _FOLDER = ROOT / "ops" / "systemd"
 _SERVICES = ("decide.service", "decide-warm.service")

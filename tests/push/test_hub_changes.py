@@ -6,12 +6,14 @@ import pytest
 
 from app.errors import Problem
 from app.store.codec import encode
-from tests.push.following import HistoryStore, House, queued, run, told, until
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
-from tests.routes.serving import Served, down, problem_of
+from tests.kit.hub import HubHouse, queued, run, told
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.serving import Served, problem_of
+from tests.kit.settle import until
+from tests.kit.store import FakeStore, down
 
 
-def _turn(house: House, view: float, number: int = 0) -> None:
+def _turn(house: HubHouse, view: float, number: int = 0) -> None:
     """AAPL has one agent, of this view."""
     record = agent_record("AAPL", AS_OF_MS + number, f"run-{number}", (agent_view("agent_a", view, AS_OF_MS + number),))
     house.store.put(replaced(row("AAPL"), agents=encode(record)))
@@ -21,7 +23,7 @@ def _turn(house: House, view: float, number: int = 0) -> None:
 def test_the_same_records_published_again_are_no_change() -> None:
     """Whichever run brings them, alone or beside others; a correction without a newer time is one."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL", "IBM")
         queued(subscriber)
@@ -40,7 +42,7 @@ def test_the_same_records_published_again_are_no_change() -> None:
 def test_where_the_last_of_several_is_no_change_the_id_comes_all_the_same() -> None:
     """As a sign of life, so that who is told nothing more goes on from there."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL", "IBM")
         queued(subscriber)
@@ -57,7 +59,7 @@ def test_where_the_last_of_several_is_no_change_the_id_comes_all_the_same() -> N
 def test_who_came_first_is_told_what_a_later_one_was_told_already() -> None:
     """A change that a newcomer has seen before the hub came to it is none for the newcomer alone."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         first = await house.follow("AAPL")
         queued(first)
@@ -76,7 +78,7 @@ def test_who_came_first_is_told_what_a_later_one_was_told_already() -> None:
 def test_an_outage_and_its_end_are_changes() -> None:
     """Another fallback is another decision, though the records are the same."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL")
         queued(subscriber)
@@ -94,9 +96,9 @@ def test_an_outage_and_its_end_are_changes() -> None:
 
 
 def test_an_event_says_the_action_that_its_subscriber_was_told_before() -> None:
-    """None at first, and after the symbol was away."""
+    """None at first, and after the symbol was away; the same bytes for all who were told the same."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber, same = await house.follow("AAPL"), await house.follow("AAPL")
         ((_, _, first),) = queued(subscriber)
@@ -109,7 +111,7 @@ def test_an_event_says_the_action_that_its_subscriber_was_told_before() -> None:
         assert second["action"] != "buy"
         assert second["previous"] == "buy"
         late = await house.follow("AAPL")
-        del house.store.stored["AAPL"]
+        del house.store.rows["AAPL"]
         house.change("AAPL")
         await house.settled()
         ((name, _, gone),) = queued(subscriber)
@@ -123,7 +125,7 @@ def test_an_event_says_the_action_that_its_subscriber_was_told_before() -> None:
 
 
 def test_an_unknown_symbol_is_an_event_and_comes_once_it_is_loaded() -> None:
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL", "NOPE")
         assert told(subscriber) == [("AAPL", None, "run-1"), ("NOPE", "1", "gone")]
@@ -135,9 +137,9 @@ def test_an_unknown_symbol_is_an_event_and_comes_once_it_is_loaded() -> None:
 
 
 def test_who_follows_everything_is_told_of_what_comes_and_goes() -> None:
-    """Of one that comes and goes unseen, nothing is told."""
+    """Also of symbols that nobody has heard of before; of one that comes and goes unseen, nothing."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow_everything()
         assert [symbol for symbol, _, _ in told(subscriber)] == ["AAPL", "IBM", "MSFT"]
@@ -148,7 +150,7 @@ def test_who_follows_everything_is_told_of_what_comes_and_goes() -> None:
         house.publish(4, "NEVER")
         await house.settled()
         assert told(subscriber) == [("NEVER", "4", "run-4")]
-        del house.store.stored["IBM"]
+        del house.store.rows["IBM"]
         house.change("IBM")
         await house.settled()
         assert told(subscriber) == [("IBM", "5", "gone")]
@@ -159,7 +161,7 @@ def test_who_follows_everything_is_told_of_what_comes_and_goes() -> None:
 def test_who_follows_everything_hears_what_the_feed_lost() -> None:
     """The universe is listed anew, again and again until L2 says it."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow_everything()
         queued(subscriber)
@@ -177,10 +179,10 @@ def test_who_follows_everything_hears_what_the_feed_lost() -> None:
 
 
 def test_who_follows_everything_comes_back_to_what_came_and_went_meanwhile() -> None:
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         house.publish(2, "NEW")
-        del house.store.stored["IBM"]
+        del house.store.rows["IBM"]
         house.change("IBM")
         await house.settled()
         assert told(await house.follow_everything(after="1")) == [("NEW", None, "run-2"), ("IBM", "3", "gone")]
@@ -190,7 +192,7 @@ def test_who_follows_everything_comes_back_to_what_came_and_went_meanwhile() -> 
 
 
 def test_what_comes_beyond_the_limit_is_told_and_not_followed() -> None:
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow_everything()
         queued(subscriber)
@@ -212,7 +214,7 @@ def test_what_comes_beyond_the_limit_is_told_and_not_followed() -> None:
 
 
 def test_who_follows_everything_of_nothing_is_not_idle() -> None:
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow_everything()
         house.clock.now += 60.0
@@ -222,7 +224,7 @@ def test_who_follows_everything_of_nothing_is_not_idle() -> None:
         await house.settled()
         assert told(subscriber) == [("AAPL", "2", "run-2")]
 
-    run(work, HistoryStore(()))
+    run(work, FakeStore())
 
 
 def test_more_symbols_than_a_stream_may_follow_are_no_stream_of_all_of_them() -> None:

@@ -1,17 +1,15 @@
 """Whatever happens in whatever order: every change is seen in the end, in order, also by those who left and came back."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.push.subscriber import Subscriber
-from app.store.protocol import Stored
-from tests.push.following import HistoryStore, House, run
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import down
+from tests.kit.hub import HubHouse, SlowStore, run
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.store import down
 
 SYMBOLS = ("A", "B", "C", "D")
 _SYMBOL_SETS = st.sets(st.sampled_from(SYMBOLS), min_size=1)
@@ -37,23 +35,10 @@ _STEPS = st.lists(
 )
 
 
-class SlowStore(HistoryStore):
-    """Reads answer as of when they were asked, after some turns of the loop."""
-
-    turns = 0
-
-    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """As it was."""
-        found = await super().get_many(symbols)
-        for _ in range(self.turns):
-            await asyncio.sleep(0)
-        return found
-
-
 class Watcher:
     """A client: what it has seen of each symbol, over all its connections, and the id of its last event."""
 
-    def __init__(self, house: House, symbols: set[str]) -> None:
+    def __init__(self, house: HubHouse, symbols: set[str]) -> None:
         self.house = house
         self.symbols = sorted(symbols)
         self.seen: dict[str, list[int | None]] = {symbol: [] for symbol in symbols}
@@ -97,7 +82,7 @@ class Watcher:
 class World:
     """The store as it should be seen, and who watches."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: HubHouse) -> None:
         self.house = house
         self.number = 1
         self.truth: dict[str, int | None] = dict.fromkeys(SYMBOLS, 1)
@@ -124,7 +109,7 @@ class World:
 
     async def _prune(self, symbol: str) -> None:
         self.truth[symbol] = None
-        self.house.store.stored.pop(symbol, None)
+        self.house.store.rows.pop(symbol, None)
         self.house.change(symbol, withdrawn=True)
 
     def _go_back(self, symbols: set[str]) -> None:
@@ -209,11 +194,11 @@ class World:
 def test_every_change_is_seen_in_order_by_all_who_follow_its_symbol(steps: list[tuple[str, object]]) -> None:
     """Publications, removals, withdrawals, losses, outages of L2, clients that come, read, leave and come back."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         world = World(house)
         for kind, what in steps:
             await world.step(kind, what)
         await world.end()
         world.check()
 
-    run(work, SlowStore(SYMBOLS), stream_queue=10_000, l1_max_entries=2, l2_timeout_ms=60_000.0)
+    run(work, SlowStore(*SYMBOLS), stream_queue=10_000, l1_max_entries=2, l2_timeout_ms=60_000.0)

@@ -4,14 +4,16 @@ import asyncio
 
 from app.slices import SLICE
 from app.store.protocol import Changes
-from tests.push.following import HistoryStore, House, queued, run, told, until
-from tests.records import AS_OF_MS, row
+from tests.kit.hub import HubHouse, queued, run, told
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.settle import until
+from tests.kit.store import FakeStore
 
 
 def test_a_part_of_a_change_is_told_at_once_and_without_the_id() -> None:
     """The id says that everything up to there was told: it comes with the last part, for all."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber, other = await house.follow("AAPL", "IBM"), await house.follow("MSFT")
         queued(subscriber), queued(other)
@@ -34,7 +36,7 @@ def test_many_due_symbols_are_gone_through_in_slices() -> None:
     """Before the first of them is decided, others have had their turns: after a loss of the feed as after a change."""
     symbols = [f"S{number}" for number in range(3 * SLICE)]
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         joining = asyncio.create_task(house.follow(*symbols))
         while not joining.done():
@@ -51,4 +53,4 @@ def test_many_due_symbols_are_gone_through_in_slices() -> None:
             assert turns >= 3 + 2
             await house.settled()
 
-    run(work, HistoryStore(symbols), stream_max_symbols=len(symbols), l2_max_pending=len(symbols), l1_max_entries=1)
+    run(work, FakeStore(*symbols), stream_max_symbols=len(symbols), l2_max_pending=len(symbols), l1_max_entries=1)

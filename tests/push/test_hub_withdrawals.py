@@ -1,22 +1,21 @@
 """Those who follow a symbol when records of it are taken back."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
 from app.push.hub import TURNS_WAITED
-from app.store.protocol import Stored
-from tests.push.following import SYMBOLS, House, queued, run, told, until
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import FakeStore
+from tests.kit.hub import HubHouse, SlowStore, queued, run, told
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.settle import until
+from tests.kit.store import UNIVERSE
 
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_followers_are_told_of_older_data_once_the_newer_was_taken_back(lost: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """By a withdrawal, or because the store was emptied and warmed without it."""
+    """By a withdrawal, or because the store was emptied and warmed without it: what was decided before counts no more."""
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL")
         queued(subscriber)
@@ -34,28 +33,15 @@ def test_followers_are_told_of_older_data_once_the_newer_was_taken_back(lost: bo
     run(work)
 
 
-class Slow(FakeStore):
-    """Answers as of when it was asked, ``turns`` of the loop later."""
-
-    turns = 0
-
-    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """As it was."""
-        found = await super().get_many(symbols)
-        for _ in range(self.turns):
-            await asyncio.sleep(0)
-        return found
-
-
 async def _turn(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 def test_what_was_looked_up_before_a_withdrawal_is_told_to_nobody() -> None:
-    store = Slow(SYMBOLS)
+    store = SlowStore(*UNIVERSE)
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         await house.settled()
         follower = await house.follow("AAPL")
         queued(follower)
@@ -73,41 +59,26 @@ def test_what_was_looked_up_before_a_withdrawal_is_told_to_nobody() -> None:
     run(work, store)
 
 
-class Gated(FakeStore):
-    """Answers of IBM are as of when it was asked, and are held up one by one."""
-
-    gates: list[asyncio.Event] | None = None
-
-    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """As it was."""
-        found = await super().get_many(symbols)
-        if self.gates is not None and "IBM" in symbols:
-            gate = asyncio.Event()
-            self.gates.append(gate)
-            await gate.wait()
-        return found
-
-
 def test_one_who_comes_amid_many_changes_is_told_nothing_of_what_was_taken_back_meanwhile() -> None:
     """L1 had it when it was looked up, for the last time of several, and a read of another symbol was still under way."""
-    store = Gated(SYMBOLS)
 
-    async def work(house: House) -> None:
+    async def work(house: HubHouse) -> None:
         house.publish(9, "AAPL")
         await house.settled()
         await house.decider.tiers.fetch_many(["AAPL"], 1.0)
-        gates = store.gates = []
+        store = house.store
+        store.is_holding = True
         comer = asyncio.create_task(house.follow("AAPL", "IBM"))
         for number in range(TURNS_WAITED):
-            await until(lambda: len(gates) > number)  # noqa: B023 - awaited at once
+            await until(lambda: len(store.held) > number)  # noqa: B023 - awaited at once
             house.publish(10 + number, "IBM")
-            gates[number].set()
-        await until(lambda: len(gates) > TURNS_WAITED)
+            store.release(number)
+        await until(lambda: len(store.held) > TURNS_WAITED)
         store.put(row("AAPL", AS_OF_MS - 5, "run-again"))
         house.change("AAPL", withdrawn=True)
-        store.gates = None
-        gates[TURNS_WAITED].set()
+        assert store.reads[-1 - TURNS_WAITED :] == [["IBM"]] * (1 + TURNS_WAITED)
+        store.release()
         await house.settled()
         assert [each[::2] for each in told(await comer) if each[0] == "AAPL"] == [("AAPL", "run-again")]
 
-    run(work, store)
+    run(work)

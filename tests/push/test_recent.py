@@ -6,7 +6,7 @@ from app.push import recent as recent_module
 from app.push.recent import Recent
 from app.slices import SLICE
 from app.store.protocol import Changes
-from tests.push.following import HistoryStore
+from tests.kit.store import UNIVERSE, FakeStore
 
 _ALL = ("A", "B", "C")
 
@@ -71,7 +71,7 @@ def test_an_account_of_too_many_symbols_is_not_read_to_its_end() -> None:
     """Who was away for that much is told everything."""
 
     async def work() -> None:
-        store = HistoryStore()
+        store = FakeStore(*UNIVERSE)
         symbols = tuple(f"S{number}" for number in range(recent_module._SYMBOLS_MAX + 1))
         store.pages = {"1": Changes("2", symbols, lost=False), "2": Changes("2", (), lost=False)}
         assert await recent_module.look_back(store, "1") is None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.routes.serving import Served
+from tests.kit.serving import Served
 
 
 @pytest.fixture

@@ -2,17 +2,13 @@
 
 import pytest
 
-from app.errors import StoreError
 from app.payloads import BatchResponse, FeaturesResponse
-from tests.records import row
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.kit.serving import Served, decoded
+from tests.kit.store import UNIVERSE, FakeStore, down
 
 
 def _store() -> FakeStore:
-    store = FakeStore()
-    for symbol in ("BTC-USDT", "XYZ.UK"):
-        store.put(row(symbol))
-    return store
+    return FakeStore(*UNIVERSE, "BTC-USDT", "XYZ.UK")
 
 
 def _detail(served: Served, symbol: str) -> str:
@@ -32,8 +28,7 @@ def test_a_request_under_another_name_gets_the_decision_of_what_is_kept() -> Non
 
 
 def test_coins_that_stand_for_a_dollar_are_dollars_by_a_setting() -> None:
-    store = FakeStore()
-    store.put(row("BTC-USD"))
+    store = FakeStore(*UNIVERSE, "BTC-USD")
     with Served(store, stablecoins="usd") as served:
         assert served.decide("BTCUSDC").symbol == "BTC-USD"
     with Served(store) as served:
@@ -57,21 +52,10 @@ def test_nothing_is_suggested_where_nothing_is_near() -> None:
         assert _detail(served, "NOPE") == "symbol NOPE is not in the loaded universe (GET /symbols lists it)"
 
 
-class _Unlisted(FakeStore):
-    """Its universe cannot be listed."""
-
-    listings = 0
-
-    async def symbols(self) -> list[str]:
-        """It fails, and counts how often it is asked."""
-        self.listings += 1
-        raise StoreError("l2_error", str(down()))
-
-
 def test_a_universe_that_cannot_be_read_costs_a_suggestion_and_is_not_asked_for_at_every_refusal() -> None:
-    store = _Unlisted()
-    store.put(row("XYZ.UK"))
+    store = FakeStore(*UNIVERSE, "XYZ.UK")
+    store.faults["symbols"] = down()
     with Served(store) as served:
         for symbol in ("XYZ", "XYZ", "ABC"):
             assert "did you mean" not in _detail(served, symbol)
-    assert store.listings == 1
+    assert store.calls["symbols"] == 1

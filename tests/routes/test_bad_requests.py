@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.routes.serving import FakeStore, Served, http_scope, part, problem_of
+from tests.kit.serving import Served, http_scope, part, problem_of
 
 _BOTH = pytest.mark.parametrize("path", ["/decide", "/decide/batch"])
 _GETS = ("/features/AAPL", "/symbols", "/health", "/livez", "/readyz", "/status", "/version", "/metrics")
@@ -264,16 +264,10 @@ def test_head_is_answered_as_get(path: str, served: Served) -> None:
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
-class _BrokenStore(FakeStore):
-    """Fails in a way nobody foresaw when it is asked for one symbol."""
-
-    async def symbols(self) -> list[str]:
-        raise RuntimeError("nobody foresaw this")
-
-
 def _broken(path: str) -> tuple[Served, httpx.Response]:
     """The answer of ``path`` where the policy or the store raises something that is not in the contract."""
-    served = Served(_BrokenStore(), log_sample_every=1_000_000)
+    served = Served(log_sample_every=1_000_000)
+    served.store.faults["symbols"] = RuntimeError("nobody foresaw this")
     policy = served.parts.decider.policy
     limits = policy.limits
     if path != "/symbols":

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from app.payloads import BatchItem, BatchResponse
-from tests.routes.serving import FakeStore, Served, decoded, problem_of
+from tests.kit.serving import Served, decoded, problem_of
+from tests.kit.store import FakeStore
 
 _SYMBOLS = [f"S{number}" for number in range(450)]
 
@@ -40,7 +41,7 @@ def test_misses_of_one_batch_are_one_read(served: Served) -> None:
     served.decide("AAPL")
     served.store.reads.clear()
     _post(served, {"symbols": ["IBM", "AAPL", "MSFT", "IBM"]})
-    assert served.store.reads == [("IBM", "MSFT")]
+    assert served.store.reads == [["IBM", "MSFT"]]
 
 
 def test_a_wrong_symbol_is_a_problem_in_its_place_only(served: Served) -> None:
@@ -92,7 +93,7 @@ def test_the_shortest_deadline_ends_the_wait_of_the_batch() -> None:
 
 def test_a_large_batch_is_answered_whole_and_in_order() -> None:
     """More than one slice of decisions and more than one read of L2 change nothing."""
-    with Served(FakeStore(_SYMBOLS)) as served:
+    with Served(FakeStore(*_SYMBOLS)) as served:
         answer = _post(served, {"symbols": _SYMBOLS})
     assert [each.symbol for each in answer.answers] == _SYMBOLS
     assert answer.decided == len(_SYMBOLS)

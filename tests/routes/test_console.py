@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.routes.console import HEADERS
-from tests.routes.serving import FakeStore, Served, problem_of
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
+from tests.kit.serving import Served, problem_of
 
 _FOLDER = ROOT / "app" / "console"
 _TYPES = {
@@ -79,7 +79,7 @@ def test_nothing_but_its_own_files_is_served(path: str, served: Served) -> None:
 
 
 def test_without_pages_there_is_no_console() -> None:
-    with Served(FakeStore(), pages="off") as served:
+    with Served(pages="off") as served:
         problem_of(served.get("/"), 404, "not-found")
         problem_of(served.get("/console/console.js"), 404, "not-found")
         assert served.get("/history/AAPL").status_code == 200

@@ -17,8 +17,9 @@ from app.commands.render import explanation
 from app.domain.vector import AgentView
 from app.payloads import BatchResponse, DecideResponse, ProblemBody
 from app.store.codec import encode
-from tests.records import AS_OF_MS, agent_record, agent_view, replaced, row
-from tests.routes.serving import FakeStore, Served, decoded, http_scope, part, talk
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.serving import Served, decoded, http_scope, part, talk
+from tests.kit.store import FakeStore
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -68,7 +69,7 @@ def test_the_first_answer_comes_from_l2_and_the_second_from_l1(served: Served) -
     second = served.decide()
     assert (first.cache.hit, first.cache.tier, first.cache.age_ms) == (False, "l2", 0.0)
     assert (second.cache.hit, second.cache.tier, second.cache.age_ms) == (True, "l1", 1500.0)
-    assert served.store.reads == [("AAPL",)]
+    assert served.store.reads == [["AAPL"]]
 
 
 def test_cache_status_names_the_tiers_from_the_origin_on(served: Served) -> None:
@@ -88,7 +89,7 @@ def test_case_does_not_matter_and_the_answer_has_the_universe_s_spelling(served:
     assert lower.symbol == "AAPL"
     assert lower.score == upper.score
     assert lower.cache.tier == "l1"
-    assert served.store.reads == [("AAPL",)]
+    assert served.store.reads == [["AAPL"]]
 
 
 def test_a_letter_whose_capital_is_ascii_is_not_another_spelling(served: Served) -> None:
@@ -150,7 +151,9 @@ def test_the_last_close_given_as_live_price_is_another_bar(served: Served) -> No
 
 @given(price=st.floats(min_value=5e-324, max_value=1e12, allow_nan=False))
 def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
-    """With no bound on it; by default neither end is believed."""
+    """From the least to the greatest allowed price, every number of the answer is finite and in its range. With no bound on it,
+    that is; by default neither end is believed.
+    """
     with Served(live_price_outside="accept") as served:
         answer = served.decide(price=price, explain=True)
     assert -1.0 <= answer.score <= 1.0
@@ -162,7 +165,7 @@ def test_no_live_price_makes_a_number_that_json_has_not(price: float) -> None:
 
 @pytest.mark.parametrize("price", [0.0035, 3.5e6])
 def test_a_live_price_that_is_not_believed_is_refused_with_what_is(price: float, served: Served) -> None:
-    """A slip of a unit or a symbol would sell or buy."""
+    """A slip of a unit or a symbol would sell or buy: the last close, 100, says what the price may be. From L1 and from L2."""
     for _ in ("l2", "l1"):
         problem = msgspec.json.decode(served.post("/decide", {"symbol": "AAPL", "price": price}).content, type=ProblemBody)
         assert problem.status == 422
@@ -221,13 +224,13 @@ def test_null_options_are_the_same_as_none_given(served: Served) -> None:
 
 
 def test_an_unknown_symbol_is_404_and_remembered_for_a_while(served: Served) -> None:
-    """A scan over made-up symbols does not reach L2 each time."""
+    """Outside the universe there is no decision, and a scan over made-up symbols does not reach L2 each time."""
     for _ in range(3):
         answer = served.post("/decide", {"symbol": "NOPE"})
         assert answer.status_code == 404
         assert answer.json()["type"] == "urn:decide:problem:unknown-symbol"
         assert answer.json()["field"] == "symbol"
-    assert served.store.reads == [("NOPE",)]
+    assert served.store.reads == [["NOPE"]]
 
 
 def test_query_parameters_do_not_change_the_route(served: Served) -> None:
@@ -236,7 +239,7 @@ def test_query_parameters_do_not_change_the_route(served: Served) -> None:
 
 @pytest.mark.parametrize("spelling", ["BTC-USDT", "btcusdt", "BTC/USDT", "Btc_Usdt"])
 def test_any_spelling_of_a_symbol_is_answered_and_both_are_told(spelling: str) -> None:
-    with Served(FakeStore(["BTC-USDT"])) as served:
+    with Served(FakeStore("BTC-USDT")) as served:
         for _ in range(2):
             answer = decoded(served.post("/decide", {"symbol": spelling}), DecideResponse)
             assert (answer.symbol, answer.requested) == ("BTC-USDT", spelling)

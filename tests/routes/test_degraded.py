@@ -5,8 +5,9 @@ import pytest
 
 from app.payloads import DecideResponse
 from app.store.codec import encode
-from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row
+from tests.kit.serving import Served, decoded
+from tests.kit.store import down
 
 
 def test_without_l1_and_l2_the_answer_is_a_neutral_hold(served: Served) -> None:
@@ -147,10 +148,9 @@ def test_old_data_is_stale_and_then_missing(served: Served) -> None:
 
 
 def test_a_batch_falls_back_each_for_itself() -> None:
-    store = FakeStore()
-    with Served(store) as served:
+    with Served() as served:
         served.decide("AAPL")
-        store.fault = down()
+        served.store.fault = down()
         answer = served.post("/decide/batch", {"symbols": ["AAPL", "IBM"]}).json()
     assert [each["decision"]["fallback"]["level"] for each in answer["answers"]] == ["none", "neutral"]
     assert (answer["decided"], answer["failed"]) == (2, 0)

@@ -6,8 +6,8 @@ import tomllib
 import pytest
 
 from app.routes.docs import POLICY
-from tests.routes.serving import Served, problem_of
-from tests.servers import ROOT
+from tests.kit.servers import ROOT
+from tests.kit.serving import Served, problem_of
 
 _TYPES = {
     "/docs": "text/html; charset=utf-8",

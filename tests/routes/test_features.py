@@ -4,8 +4,9 @@ import pytest
 
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.payloads import FeaturesResponse, SymbolsResponse
-from tests.records import PLAIN_VALUES, replaced, row
-from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
+from tests.kit.records import PLAIN_VALUES, replaced, row
+from tests.kit.serving import Served, decoded, problem_of
+from tests.kit.store import FakeStore, down
 
 _MANY = [f"S{number:04}" for number in range(2500)]
 
@@ -70,7 +71,7 @@ def test_features_of_what_is_no_symbol_are_a_problem(path: str, status: int, ser
 
 
 def test_symbols_with_a_slash_have_features() -> None:
-    with Served(FakeStore(["BTC-USD"])) as served:
+    with Served(FakeStore("BTC-USD")) as served:
         for path, requested in (("BTC/USD", "BTC/USD"), ("btc%2Fusd", "btc/usd"), ("BTC-USD", "BTC-USD")):
             answer = decoded(served.get(f"/features/{path}"), FeaturesResponse)
             assert (answer.symbol, answer.requested) == ("BTC-USD", requested)
@@ -83,7 +84,7 @@ def test_symbols_lists_the_universe_in_order(served: Served) -> None:
 
 
 def test_pages_joined_are_the_universe_once() -> None:
-    with Served(FakeStore(_MANY)) as served:
+    with Served(FakeStore(*_MANY)) as served:
         seen: list[str] = []
         after, pages = "", 0
         while True:
@@ -99,7 +100,7 @@ def test_pages_joined_are_the_universe_once() -> None:
 
 
 def test_a_page_has_1000_symbols_unless_told() -> None:
-    with Served(FakeStore(_MANY)) as served:
+    with Served(FakeStore(*_MANY)) as served:
         assert len(decoded(served.get("/symbols"), SymbolsResponse).symbols) == 1000
         last = decoded(served.get("/symbols?limit=500&after=S1999"), SymbolsResponse)
         assert (len(last.symbols), last.next_after) == (500, None)
@@ -125,7 +126,7 @@ def test_symbols_of_an_unreachable_store_are_503_with_retry_after(served: Served
 
 
 def test_symbols_before_the_first_run_are_none() -> None:
-    with Served(FakeStore([])) as served:
+    with Served(FakeStore()) as served:
         answer = decoded(served.get("/symbols"), SymbolsResponse)
     assert (answer.symbols, answer.total, answer.next_after, answer.run) == ((), 0, None, None)
 

@@ -3,19 +3,14 @@
 from app.errors import RunDamaged
 from app.observe.clocks import wall_ms
 from app.payloads import HealthResponse
-from app.store.protocol import RunInfo
-from tests.records import run_info
-from tests.routes.serving import FakeStore, Served, decoded
-
-
-class _Damaged(FakeStore):
-    async def run_info(self) -> RunInfo | None:
-        raise RunDamaged("it is none")
+from tests.kit.records import run_info
+from tests.kit.serving import Served, decoded
+from tests.kit.store import UNIVERSE, FakeStore
 
 
 def test_health_says_that_the_replay_clock_is_ahead_of_the_wall_clock_before_anybody_asks() -> None:
     """All that is loaded would be too old by it."""
-    with Served(FakeStore(info=run_info(as_of_ms=wall_ms() + 70 * 31_536_000_000))) as served:
+    with Served(FakeStore(*UNIVERSE, info=run_info(as_of_ms=wall_ms() + 70 * 31_536_000_000))) as served:
         found = decoded(served.get("/health"), HealthResponse)
         assert found.status == "degraded"
         assert found.reason is not None
@@ -26,7 +21,8 @@ def test_health_says_that_the_replay_clock_is_ahead_of_the_wall_clock_before_any
 
 def test_a_server_on_a_store_whose_run_is_damaged_is_ready_and_says_what_is_wrong() -> None:
     """Nothing that stands in a store keeps a start from its end."""
-    store = _Damaged()
+    store = FakeStore(*UNIVERSE)
+    store.faults["run_info"] = RunDamaged("it is none")
     with Served(store, clock="wall") as served:
         assert served.get("/readyz").status_code == 200
         found = decoded(served.get("/health"), HealthResponse)

@@ -1,15 +1,15 @@
 """GET /history/{symbol}: the closes behind a price record."""
 
-import asyncio
-
 import msgspec
 import pytest
 
 from app.errors import Problem
 from app.payloads import HistoryResponse
 from app.store.codec import encode
-from tests.records import history_record, row
-from tests.routes.serving import FakeStore, Served, decoded, down, problem_of
+from tests.kit.records import history_record, replaced, row
+from tests.kit.serving import Served, decoded, problem_of
+from tests.kit.settle import settle
+from tests.kit.store import UNIVERSE, FakeStore, down
 
 
 def test_the_history_is_that_of_the_store_in_the_order_of_time(served: Served) -> None:
@@ -23,7 +23,7 @@ def test_the_history_is_that_of_the_store_in_the_order_of_time(served: Served) -
 
 
 def test_a_pair_is_one_path_parameter() -> None:
-    with Served(FakeStore(["BTC-USD"])) as served:
+    with Served(FakeStore("BTC-USD")) as served:
         for path in ("BTC/USD", "btc%2Fusd", "BTC-USD"):
             assert decoded(served.get(f"/history/{path}"), HistoryResponse).symbol == "BTC-USD"
 
@@ -36,7 +36,7 @@ def test_a_history_of_what_is_no_symbol_is_a_problem(path: str, status: int, ser
 
 def test_a_loaded_symbol_without_a_history_is_told_from_an_unknown_one(served: Served) -> None:
     """As after a run of an earlier version: the symbol is decided on all the same."""
-    del served.store.histories["AAPL"]
+    served.store.put(replaced(row("AAPL"), history=None))
     assert "without a history" in problem_of(served.get("/history/AAPL"), 404, "history-missing", "symbol").detail
     assert served.decide("AAPL").fallback.level == "none"
 
@@ -50,13 +50,13 @@ def test_a_loaded_symbol_without_a_history_is_told_from_an_unknown_one(served: S
     ],
 )
 def test_a_history_that_cannot_be_read_is_missing_and_counted(raw: bytes, reason: str, served: Served) -> None:
-    served.store.histories["AAPL"] = raw
+    served.store.put(replaced(row("AAPL"), history=raw))
     assert reason in problem_of(served.get("/history/AAPL"), 404, "history-missing", "symbol").detail
     assert f'decide_records_rejected_total{{reason="{reason}"}} 1.0' in served.get("/metrics").text
 
 
 def test_an_unreachable_store_is_503_with_retry_after(served: Served) -> None:
-    del served.store.histories["AAPL"]
+    served.store.put(replaced(row("AAPL"), history=None))
     served.store.fault = down()
     for symbol in ("IBM", "AAPL"):
         answer = served.get(f"/history/{symbol}")
@@ -73,7 +73,7 @@ def test_a_store_that_fails_between_the_two_looks_is_503() -> None:
             del kind, key
             return None
 
-    with Served(Failing()) as served:
+    with Served(Failing(*UNIVERSE)) as served:
         problem_of(served.get("/history/AAPL"), 503, "store-unavailable")
 
 
@@ -95,20 +95,8 @@ def test_a_store_that_hangs_is_not_waited_for_without_end(served: Served) -> Non
 
 def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
     """Else there is no bound on how many are: each caller waits for two seconds, and a store may hang for longer."""
-
-    class Held(FakeStore):
-        """Holds its histories back."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.gate = asyncio.Event()
-
-        async def record(self, kind: str, key: str) -> bytes | None:
-            """When it may."""
-            await self.gate.wait()
-            return await super().record(kind, key)
-
-    store = Held()
+    store = FakeStore(*UNIVERSE)
+    store.is_holding = True
     with Served(store) as served:
         admission = served.parts.admission
 
@@ -116,9 +104,8 @@ def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
             with pytest.raises(Problem) as raised:
                 await served.parts.decider.from_store(lambda: store.record("history", "AAPL"), 0.001)
             assert (raised.value.status, admission.in_flight) == (503, 1)
-            store.gate.set()
-            for _ in range(5):
-                await asyncio.sleep(0)
+            store.release()
+            await settle()
             assert admission.in_flight == 0
 
         served.runner.run(work())

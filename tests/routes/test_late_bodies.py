@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from app.payloads import BatchResponse, DecideResponse
-from tests.keys import SECRET, FakeKeys, key_id
-from tests.routes.serving import FakeStore, Served, http_scope, part
+from tests.kit.keys import SECRET, FakeKeys, key_id
+from tests.kit.serving import Served, http_scope, part
 
 _JSON = (b"content-type", b"application/json")
 
@@ -36,7 +36,7 @@ def _late(
 
 def _hung() -> Served:
     """A server that has all of its symbols in memory, and whose L2 hangs from now on."""
-    served = Served(FakeStore(), l2_timeout_ms=10.0, l1_lease_s=1.0, feed_wait_ms=100.0)
+    served = Served(l2_timeout_ms=10.0, l1_lease_s=1.0, feed_wait_ms=100.0)
     for symbol in ("AAPL", "IBM"):
         assert not served.decide(symbol).fallback.used
     served.store.hangs = True

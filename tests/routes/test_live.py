@@ -11,7 +11,9 @@ from starlette.requests import Request
 from app.errors import Problem
 from app.messages import LiveStats
 from app.routes.live import MAX_CLIENTS, WINDOW_TICKS, LiveRoute
-from tests.routes.serving import FakeStore, Served, down, http_scope, problem_of
+from tests.kit.serving import Served, http_scope, problem_of
+from tests.kit.settle import settle
+from tests.kit.store import down
 
 
 class Seconds:
@@ -100,18 +102,13 @@ def _watch(served: Served, work: Callable[[LiveRoute, Seconds], Awaitable[None]]
     served.runner.run(run())
 
 
-async def _settle() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
 def test_the_first_event_comes_at_once_and_the_next_a_second_later(served: Served) -> None:
     for symbol in ("AAPL", "AAPL", "AAPL", "IBM"):
         served.decide(symbol)
 
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         client = Client(route)
-        await _settle()
+        await settle()
         (first,) = client.stats
         assert (first.window_s, first.hit_rate, first.p99_ms, first.requests_per_s) == (0.0, None, None, 0.0)
         assert (first.hit_rate_since_start, first.l1_entries, first.run) == (0.5, 2, "run-1")
@@ -135,7 +132,7 @@ def test_the_first_event_comes_at_once_and_the_next_a_second_later(served: Serve
 def test_the_window_is_ten_seconds(served: Served) -> None:
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         client = Client(route)
-        await _settle()
+        await settle()
         served.parts.meters.l1_hits.count += 8
         for _ in range(WINDOW_TICKS):
             await seconds.tick()
@@ -152,7 +149,7 @@ def test_the_window_is_ten_seconds(served: Served) -> None:
 def test_numbers_are_computed_once_for_all_and_only_while_somebody_looks(served: Served) -> None:
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         clients = [Client(route) for _ in range(5)]
-        await _settle()
+        await settle()
         await seconds.tick()
         assert len({tuple(map(id, client.bodies)) for client in clients}) == 1
         assert [len(client.bodies) for client in clients] == [2] * 5
@@ -165,7 +162,7 @@ def test_numbers_are_computed_once_for_all_and_only_while_somebody_looks(served:
         assert seconds.left == 4
         seconds.left = 0
         late = Client(route)
-        await _settle()
+        await settle()
         assert late.stats[0].window_s == 0.0
         await seconds.tick()
         assert late.stats[-1].window_s == 1.0
@@ -178,13 +175,13 @@ def test_numbers_are_computed_once_for_all_and_only_while_somebody_looks(served:
 def test_a_slow_client_skips_events_and_holds_up_nobody(served: Served) -> None:
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         slow, quick = Client(route), Client(route)
-        await _settle()
+        await settle()
         slow.reads.clear()
         for _ in range(5):
             await seconds.tick()
         assert (len(slow.bodies), len(quick.bodies)) == (1, 6)
         slow.reads.set()
-        await _settle()
+        await settle()
         # The one that was on its way, and then the newest.
         assert slow.bodies[1:] == [quick.bodies[1], quick.bodies[5]]
         for client in (slow, quick):
@@ -197,7 +194,7 @@ def test_a_slow_client_skips_events_and_holds_up_nobody(served: Served) -> None:
 def test_more_clients_than_there_may_be_get_503_and_a_place_that_is_left_is_free(served: Served) -> None:
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         clients = [Client(route) for _ in range(MAX_CLIENTS)]
-        await _settle()
+        await settle()
         with pytest.raises(Problem) as refused:
             await route.live(Request(http_scope("GET", "/live")))
         assert (refused.value.status, dict(refused.value.headers)) == (503, {"Retry-After": "5"})
@@ -217,7 +214,7 @@ def test_more_clients_than_there_may_be_get_503_and_a_place_that_is_left_is_free
 def test_a_drain_ends_all_streams_also_of_who_takes_nothing(served: Served) -> None:
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         reading, stuck = Client(route), Client(route)
-        await _settle()
+        await settle()
         stuck.reads.clear()
         await seconds.tick()
         served.parts.drain.on = True
@@ -232,17 +229,17 @@ def test_a_drain_ends_all_streams_also_of_who_takes_nothing(served: Served) -> N
 
 def test_numbers_that_cannot_be_had_end_the_streams_and_are_told() -> None:
     """Nobody is left waiting for events that will not come."""
-    with Served(FakeStore()) as served:
+    with Served() as served:
 
         async def work(route: LiveRoute, seconds: Seconds) -> None:
             told: list[str] = []
             asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
             client = Client(route)
-            await _settle()
+            await settle()
             del served.parts.meters.l1_hits
             await seconds.tick()
             await asyncio.wait_for(client.task, 30)
-            await _settle()
+            await settle()
             assert (client.ended, told) == (True, ["GET /live failed"])
 
         _watch(served, work)
@@ -273,7 +270,7 @@ def test_the_streams_themselves_are_not_counted_as_in_flight(served: Served) -> 
     async def work(route: LiveRoute, seconds: Seconds) -> None:
         served.parts.requests.begin()
         client = Client(route)
-        await _settle()
+        await settle()
         served.parts.requests.begin()
         served.store.fault = down()
         await seconds.tick()

@@ -7,7 +7,7 @@ import pytest
 
 from app.answering.live_prices import LivePrices
 from app.errors import Problem
-from tests.records import AS_OF_MS, price_record
+from tests.kit.records import AS_OF_MS, price_record
 
 LIVE_PRICES = LivePrices("refuse")
 

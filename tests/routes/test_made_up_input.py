@@ -8,8 +8,8 @@ from app.domain.records import KINDS, Kind
 from app.domain.vector import fingerprint
 from app.store.protocol import Record
 from app.store.sqlite import EmbeddedStore
-from tests.records import AS_OF_MS, row, run_info
-from tests.routes.serving import Served
+from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.serving import Served
 
 
 class Moon(msgspec.Struct, array_like=True, frozen=True, gc=False):

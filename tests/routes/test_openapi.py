@@ -15,9 +15,10 @@ from app.http.problems import _STATUS_SLUGS
 from app.messages import TYPE_PREFIX
 from app.routes.problem_kinds import KINDS
 from app.routes.table.entries import ENTRIES, OPERATIONS
+from tests.kit.servers import ROOT
+from tests.kit.serving import Served, problem_of
+from tests.kit.store import down
 from tests.routes.contract import Contract, Json
-from tests.routes.serving import FakeStore, Served, down, problem_of
-from tests.servers import ROOT
 
 _PROBES = ("/health", "/livez", "/readyz")
 
@@ -211,10 +212,9 @@ def _asks(served: Served, contract: Contract) -> None:
 @pytest.mark.parametrize("fault", [None, down(), StoreError("l2_empty")], ids=["well", "down", "empty"])
 @pytest.mark.parametrize("warmed", [True, False])
 def test_answers_conform_whatever_state_the_store_is_in(fault: Exception | None, *, warmed: bool) -> None:
-    store = FakeStore()
-    with Served(store, warmed=warmed, l2_timeout_ms=50.0) as served:
+    with Served(warmed=warmed, l2_timeout_ms=50.0) as served:
         contract = Contract(served.get("/openapi.json").json())
-        store.fault = fault
+        served.store.fault = fault
         _asks(served, contract)
 
 

@@ -16,7 +16,7 @@ from app.payloads import DecideRequest
 from app.routes.openapi import make_document
 from app.routes.table.entries import OPERATIONS
 from app.routes.table.entry import SPELLED_PATTERN
-from tests.routes.serving import Served
+from tests.kit.serving import Served
 
 _BATCH_MAX = 3
 _DOCUMENT = json.loads(msgspec.json.encode(make_document(OPERATIONS, batch_max=_BATCH_MAX)))

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.payloads import BatchResponse
-from tests.routes.serving import FakeStore, Served, decoded, problem_of
+from tests.kit.serving import Served, decoded, problem_of
+from tests.kit.store import FakeStore
 
 _SYMBOLS = [f"S{number}" for number in range(60)]
 _ENOUGH_TURNS = 1000
@@ -41,7 +42,7 @@ class Crowd:
 
 
 def _hanging(max_in_flight: int) -> Served:
-    served = Served(FakeStore(_SYMBOLS), max_in_flight=max_in_flight, l2_timeout_ms=60_000.0)
+    served = Served(FakeStore(*_SYMBOLS), max_in_flight=max_in_flight, l2_timeout_ms=60_000.0)
     served.decide("S0")
     served.decide("S1")
     served.store.hangs = True
@@ -91,7 +92,7 @@ def test_beyond_the_limit_a_stale_entry_answers_rather_than_nobody() -> None:
 
 
 def test_a_batch_counts_as_its_decisions() -> None:
-    """What is full decodes no batch."""
+    """One is refused that would go over the limit, whether or not there is room for less; and what is full decodes no batch."""
     with _hanging(10) as served:
         eight, three, two, wrong, large = Crowd(served).ask(
             ("/decide/batch", {"symbols": _SYMBOLS[10:18]}),
@@ -116,7 +117,7 @@ def test_refusals_end_with_the_load() -> None:
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 60])
 def test_batches_at_once_are_each_answered_whole_and_in_order(count: int) -> None:
-    with Served(FakeStore(_SYMBOLS)) as served:
+    with Served(FakeStore(*_SYMBOLS)) as served:
         asked = [_SYMBOLS[:count], _SYMBOLS[::-1][:count], ["NOPE", *_SYMBOLS[:count]][:count]]
         answers = Crowd(served).ask(*(("/decide/batch", {"symbols": symbols}) for symbols in asked))
         for symbols, answer in zip(asked, answers, strict=True):

@@ -12,22 +12,24 @@ from app.payloads import HealthResponse, ReadyResponse, StatusResponse, VersionR
 from app.store.codec import encode
 from app.store.protocol import Changes
 from app.version import VERSION
-from tests.records import AS_OF_MS, make_row, price_record, run_info
-from tests.routes.serving import FakeStore, Served, decoded, down
+from tests.kit.records import AS_OF_MS, make_row, price_record, run_info
+from tests.kit.serving import Served, decoded
+from tests.kit.store import UNIVERSE, FakeStore, down
 
 _YEAR_MS = 365 * 86_400_000
+_CHANGED = Changes("0", ("AAPL",), lost=False)
 
 
 def test_livez_is_200_whatever_the_store_does() -> None:
     """A restart would not bring the store back."""
-    store = FakeStore([])
+    store = FakeStore()
     store.fault = down()
     with Served(store) as served:
         assert decoded(served.get("/livez"), ReadyResponse) == ReadyResponse("ok")
 
 
 def test_readyz_is_503_before_the_first_warm_run_and_200_after() -> None:
-    store = FakeStore([])
+    store = FakeStore()
     with Served(store) as served:
         before = decoded(served.get("/readyz"), ReadyResponse, 503)
         assert before.status == "not_ready"
@@ -51,7 +53,7 @@ def test_probes_are_never_cached(served: Served) -> None:
 
 
 def test_health_says_that_nothing_is_loaded_where_all_was_taken_back() -> None:
-    store = FakeStore([])
+    store = FakeStore()
     store.info = run_info(as_of_ms=0, symbols=0)
     with Served(store) as served:
         health = decoded(served.get("/health"), HealthResponse)
@@ -66,7 +68,7 @@ def test_health_shows_ok_degraded_and_not_ready(served: Served) -> None:
     served.store.fault = down()
     bad = decoded(served.get("/health"), HealthResponse)
     assert (bad.status, bad.ready, bad.store.state, bad.store.detail) == ("degraded", True, "unreachable", "l2_error")
-    with Served(FakeStore([])) as empty:
+    with Served(FakeStore()) as empty:
         none = decoded(empty.get("/health"), HealthResponse)
     assert (none.status, none.ready, none.run, none.data_age_s) == ("not_ready", False, None, None)
 
@@ -76,31 +78,19 @@ def test_health_says_everything_that_is_wrong(served: Served) -> None:
     served.store.fault = down()
     assert served.runner.run(served.parts.feed.step()) is False
     assert _health(served).reason == "L2 is unreachable (l2_error); the change feed cannot be read"
-    with Served(FakeStore([])) as empty:
+    with Served(FakeStore()) as empty:
         assert _health(empty).reason == "no warm run was seen yet: run the warm job"
         empty.parts.drain.on = True
         assert _health(empty).reason == "draining: this worker is about to stop"
 
 
-class _Changing(FakeStore):
-    """Says once that AAPL has changed, when it is ``due``."""
-
-    due = False
-
-    async def changes(self, after: str, wait_s: float) -> Changes:
-        """What is due."""
-        if not self.due:
-            return await super().changes(after, wait_s)
-        self.due = False
-        return Changes(last_id=after, symbols=("AAPL",), lost=False)
-
-
 def test_a_newest_time_that_is_taken_back_makes_nothing_neutral_any_longer() -> None:
     """The replay clock was a year ahead of all records; it needs no restart to follow the next run."""
-    store = _Changing(info=run_info(as_of_ms=AS_OF_MS + _YEAR_MS))
+    store = FakeStore(*UNIVERSE, info=run_info(as_of_ms=AS_OF_MS + _YEAR_MS))
     with Served(store) as served:
         assert [served.decide(symbol).fallback.reason for symbol in ("AAPL", "IBM")] == ["price_too_old"] * 2
-        store.info, store.due = run_info("run-2"), True
+        store.info = run_info("run-2")
+        store.feed.append(_CHANGED)
         served.runner.run(served.parts.feed.step())
         # Of one the records are read anew, the other's answer was prepared.
         assert [served.decide(symbol).fallback.level for symbol in ("AAPL", "IBM")] == ["none"] * 2
@@ -109,7 +99,7 @@ def test_a_newest_time_that_is_taken_back_makes_nothing_neutral_any_longer() -> 
 
 def test_health_says_that_decisions_rest_on_nothing_until_they_do_not() -> None:
     """All else is well: the store answers, the feed is read, and the newest input is of this moment, by what the run says."""
-    store = _Changing(info=run_info(as_of_ms=AS_OF_MS + _YEAR_MS))
+    store = FakeStore(*UNIVERSE, info=run_info(as_of_ms=AS_OF_MS + _YEAR_MS))
     with Served(store) as served:
         assert _health(served).status == "ok"
         served.decide("IBM")
@@ -122,7 +112,8 @@ def test_health_says_that_decisions_rest_on_nothing_until_they_do_not() -> None:
             "2 of 2 decisions of the last 2 s rest on no input (the last: price_too_old);"
             " the replay clock says 2014-03-01T21:00:02Z, the newest input is of 2014-03-01T21:00:00Z"
         )
-        store.info, store.due = run_info("run-2"), True
+        store.info = run_info("run-2")
+        store.feed.append(_CHANGED)
         served.runner.run(served.parts.feed.step())
         for symbol in ("AAPL", "IBM"):
             served.decide(symbol)
@@ -147,7 +138,7 @@ def test_health_says_that_decisions_rest_on_nothing_until_they_do_not() -> None:
     ],
 )
 def test_health_says_when_the_clock_and_the_data_are_apart(ahead_s: int, wrong: str | None) -> None:
-    store = FakeStore(info=run_info(as_of_ms=wall_ms() + ahead_s * 1000))
+    store = FakeStore(*UNIVERSE, info=run_info(as_of_ms=wall_ms() + ahead_s * 1000))
     with Served(store, clock="wall") as served:
         found = _health(served)
     assert found.status == ("ok" if wrong is None else "degraded")
@@ -165,7 +156,7 @@ def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
     as_of_ms = wall_ms() - 20 * 86_400_000
     record = price_record(as_of_ms=as_of_ms)
     monthly = msgspec.structs.replace(record, due_ms=tuple(as_of_ms + 30 * 86_400_000 * number for number in range(1, 6)))
-    store = FakeStore(symbols=(), info=run_info(as_of_ms=as_of_ms))
+    store = FakeStore(info=run_info(as_of_ms=as_of_ms))
     store.put(make_row("AAPL", as_of_ms, encode(monthly), None, None))
     with Served(store, clock="wall") as served:
         assert _health(served).reason is not None
@@ -175,7 +166,7 @@ def test_health_calls_no_price_stale_that_its_calendar_does_not() -> None:
 
 def test_under_replay_a_record_that_is_later_than_the_run_says_moves_the_clock_and_is_told() -> None:
     """Everything would else be of age 0, and the server in good health."""
-    store = _Changing(symbols=(), info=run_info(as_of_ms=5))
+    store = FakeStore(info=run_info(as_of_ms=5))
     for symbol, as_of_ms in (("AAPL", AS_OF_MS), ("IBM", AS_OF_MS - 3_600_000)):
         store.put(make_row(symbol, as_of_ms, encode(price_record(symbol=symbol, as_of_ms=as_of_ms)), None, None))
     with Served(store) as served:
@@ -187,7 +178,8 @@ def test_under_replay_a_record_that_is_later_than_the_run_says_moves_the_clock_a
             "a record is of 2013-03-01T21:00:00Z, later than the newest that the store names;"
             " the replay clock says 2013-03-01T21:00:00Z, the newest input is of 1970-01-01T00:00:00.005Z"
         )
-        store.info, store.due = run_info("run-2", as_of_ms=AS_OF_MS), True
+        store.info = run_info("run-2", as_of_ms=AS_OF_MS)
+        store.feed.append(_CHANGED)
         served.runner.run(served.parts.feed.step())
         assert (_health(served).status, _health(served).reason) == ("ok", None)
 
@@ -212,7 +204,7 @@ def test_a_ping_that_fails_after_its_time_is_taken_note_of() -> None:
             await self.time.wait()
             raise StoreError("l2_error", "too late")
 
-    with Served(Slow()) as served:
+    with Served(Slow(*UNIVERSE)) as served:
         assert decoded(served.get("/health"), HealthResponse).store.detail == "l2_timeout"
         Slow.time.set()
         served.runner.run(asyncio.sleep(0.01))
@@ -239,7 +231,7 @@ def test_status_shows_the_run_the_cache_and_the_settings(served: Served) -> None
 
 
 def test_status_before_anything_has_no_run_and_no_hit_rate() -> None:
-    with Served(FakeStore([]), clock="wall") as served:
+    with Served(FakeStore(), clock="wall") as served:
         answer = decoded(served.get("/status"), StatusResponse)
     assert (answer.run, answer.ready, answer.l1.hit_rate) == (None, False, None)
 
@@ -316,34 +308,25 @@ def test_a_405_counts_under_its_route(served: Served) -> None:
 
 
 def test_the_lifespan_runs_the_feed_and_gives_everything_back() -> None:
-    store = FakeStore()
-    with Served(store, warmed=False) as served:
+    with Served(warmed=False) as served:
         assert served.get("/readyz").status_code == 503
         served.live(0.1)
         assert served.get("/readyz").status_code == 200
-        assert store.closed
+        assert served.store.closed
         events = [line["event"] for line in served.log_lines()]
     assert "started" in events[:-1]
     assert events[-1] == "stopped"
 
 
 def test_a_feed_that_fails_unforeseen_is_logged_and_goes_on() -> None:
-    class Breaking(FakeStore):
-        tries = 0
-
-        async def changes(self, after: str, wait_s: float) -> Changes:
-            self.tries += 1
-            if self.tries > 1:
-                return await super().changes(after, wait_s)
-            raise RuntimeError("nobody foresaw this")
-
-    store = Breaking()
+    store = FakeStore(*UNIVERSE)
+    store.feed.append(RuntimeError("nobody foresaw this"))
     with Served(store) as served:
         served.live(0.5)
         shown = decoded(served.get("/health"), HealthResponse)
         assert (shown.feed_connected, shown.ready) == (True, True)
         failed = [line for line in served.log_lines() if "the change feed failed unforeseen" in line["event"]]
-    assert store.tries > 1
+    assert store.calls["changes"] > 1
     assert len(failed) == 1
     assert "nobody foresaw this" in failed[0]["exception"]
 

@@ -6,23 +6,22 @@ from typing import Any
 
 import pytest
 
-from tests.keys import SECRET, FakeKeys
-from tests.routes.serving import FakeStore, Served, http_scope, part, talk
+from tests.kit.keys import SECRET, FakeKeys
+from tests.kit.serving import Served, http_scope, part, talk
+from tests.kit.store import UNIVERSE, FakeStore
 
 _MANY = 40
 _JSON_TYPE = ((b"host", b"x"), (b"content-type", b"application/json"))
 
 
 class _CountedStore(FakeStore):
-    """Counts pings, and how many there are at once."""
+    """Counts how many pings there are at once at most."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.pings, self._now, self.most = 0, 0, 0
+    _now = most = 0
 
     async def ping(self) -> None:
         """Answers after a few turns."""
-        self.pings += 1
+        await super().ping()
         self._now += 1
         self.most = max(self.most, self._now)
         for _ in range(5):
@@ -162,12 +161,12 @@ def test_a_flood_of_metrics_is_rendered_few_times(served: Served) -> None:
 
 def test_a_flood_of_health_looks_at_the_store_once_at_a_time() -> None:
     """Strangers must not fill the connections that decisions are read over."""
-    store = _CountedStore()
+    store = _CountedStore(*UNIVERSE)
     with Served(store) as served:
         begun = served.runner.run(_flood(served, "GET", "/health"))
         assert {status for _, status in begun} == {200}
         assert store.most == 1
-        assert store.pings < _MANY / 2
-        before = store.pings
+        assert store.calls["ping"] < _MANY / 2
+        before = store.calls["ping"]
         assert served.get("/health").status_code == 200
-        assert store.pings == before + 1
+        assert store.calls["ping"] == before + 1

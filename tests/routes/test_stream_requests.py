@@ -13,8 +13,9 @@ from starlette.applications import Starlette
 from app.messages import SocketMessage
 from app.routes.socket import REFUSED_MAX
 from app.store.protocol import Changes
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import FakeStore, Served, http_scope, problem_of
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.serving import Served, http_scope, problem_of
+from tests.kit.store import FakeStore
 
 Message = MutableMapping[str, Any]
 

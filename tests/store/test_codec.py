@@ -24,7 +24,7 @@ from app.domain.vector import (
 )
 from app.errors import RecordError
 from app.store.codec import decode, encode
-from tests.records import AS_OF_MS, agent_record, agent_view, failed_view, history_record, price_record
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, failed_view, history_record, price_record
 
 _times = st.integers(0, AS_OF_MAX_MS - 1)
 _text = st.text(max_size=20)

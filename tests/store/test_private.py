@@ -11,7 +11,7 @@ import pytest
 
 from app.store.private import give_up_reserve, keep_reserve, make_private
 from app.store.sqlite import EmbeddedStore
-from tests.records import row, run_info
+from tests.kit.records import row, run_info
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="WINDOWS: it has no such permissions")
 

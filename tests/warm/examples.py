@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from tests.warm.answers import bybit_json, headless_csv, kraken_json, okx_json, series_json
+from tests.warm.answers import as_json, as_ms, bybit_json, headless_csv, kraken_json, okx_json, series_json
 from tests.warm.reports import memory
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -61,19 +61,11 @@ def _csv(rows: Sequence[Sequence[object]], separator: str = ",") -> bytes:
     return out.getvalue().encode()
 
 
-def _json(document: object) -> bytes:
-    return json.dumps(document).encode()
-
-
 def _zip(name: str, content: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, content)
     return out.getvalue()
-
-
-def _ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
 
 
 def _day(at: datetime) -> str:
@@ -114,7 +106,7 @@ def parquet(made: Sequence[Bar]) -> bytes:
 def lines(made: Sequence[Bar]) -> bytes:
     """JSON lines, with moments on New York's clock and no zone."""
     rows = ({"symbol": "EEE", "time": bar.at.astimezone(NEW_YORK).strftime("%Y-%m-%d %H:%M:%S"), **bar._asdict()} for bar in made)
-    return b"".join(_json({name: value for name, value in row.items() if name != "at"}) + b"\n" for row in rows)
+    return b"".join(as_json({name: value for name, value in row.items() if name != "at"}) + b"\n" for row in rows)
 
 
 def yfinance_wide(made: Sequence[Bar]) -> bytes:
@@ -137,25 +129,25 @@ def yfinance_wide(made: Sequence[Bar]) -> bytes:
 def alpaca_json(made: Sequence[Bar]) -> bytes:
     """Alpaca's answer for several symbols."""
     rows = [dict(zip("tohlcv", (bar.at.isoformat().replace("+00:00", "Z"), *bar[1:]), strict=True)) for bar in made]
-    return _json({"bars": {"HHH": [row | {"n": 5, "vw": 1.0} for row in rows]}, "next_page_token": None})
+    return as_json({"bars": {"HHH": [row | {"n": 5, "vw": 1.0} for row in rows]}, "next_page_token": None})
 
 
 def polygon_json(made: Sequence[Bar]) -> bytes:
     """Polygon's answer for one symbol: daily stamps are midnight in New York, in ms."""
     rows = [
-        dict(zip("tohlcv", (_ms(bar.at.replace(tzinfo=NEW_YORK)), *bar[1:]), strict=True)) | {"n": 5, "vw": 1.0} for bar in made
+        dict(zip("tohlcv", (as_ms(bar.at.replace(tzinfo=NEW_YORK)), *bar[1:]), strict=True)) | {"n": 5, "vw": 1.0} for bar in made
     ]
-    return _json({"ticker": "III", "queryCount": len(rows), "results": rows, "status": "OK"})
+    return as_json({"ticker": "III", "queryCount": len(rows), "results": rows, "status": "OK"})
 
 
 def binance_json(made: Sequence[Bar]) -> bytes:
     """Binance's answer: 12 values, prices as text, ms."""
-    return _json([_kline(bar, 1) for bar in made])
+    return as_json([_kline(bar, 1) for bar in made])
 
 
 def _kline(bar: Bar, factor: int) -> list[object]:
-    ends = _ms(bar.at) + 3_599_999
-    return [_ms(bar.at) * factor, *map(str, bar[1:]), ends * factor, "1.0", 5, "1.0", "1.0", "0"]
+    ends = as_ms(bar.at) + 3_599_999
+    return [as_ms(bar.at) * factor, *map(str, bar[1:]), ends * factor, "1.0", 5, "1.0", "1.0", "0"]
 
 
 def binance_zip(made: Sequence[Bar]) -> bytes:
@@ -165,7 +157,7 @@ def binance_zip(made: Sequence[Bar]) -> bytes:
 
 def coinbase_json(made: Sequence[Bar]) -> bytes:
     """Coinbase Exchange's answer: seconds, low before open, newest first."""
-    return _json([[_ms(bar.at) // 1000, bar.low, bar.high, bar.open, bar.close, bar.volume] for bar in reversed(made)])
+    return as_json([[as_ms(bar.at) // 1000, bar.low, bar.high, bar.open, bar.close, bar.volume] for bar in reversed(made)])
 
 
 def alpha_vantage(made: Sequence[Bar]) -> bytes:
@@ -190,7 +182,7 @@ def freqtrade_feather(made: Sequence[Bar]) -> bytes:
 
 def freqtrade_json(made: Sequence[Bar]) -> bytes:
     """Freqtrade's gzipped JSON: ms, open, high, low, close, volume."""
-    return gzip.compress(_json([[_ms(bar.at), *bar[1:]] for bar in made]))
+    return gzip.compress(as_json([[as_ms(bar.at), *bar[1:]] for bar in made]))
 
 
 def lean_daily(made: Sequence[Bar]) -> bytes:
@@ -282,7 +274,7 @@ def native_lines(words: Sequence[Word]) -> bytes:
         {"ticker": word.symbol, "as_of": word.day, "agent": "me2", "view": word.view, "confidence_pct": _percent(word.confidence)}
         for word in words
     )
-    return b"".join(_json(row) + b"\n" for row in rows)
+    return b"".join(as_json(row) + b"\n" for row in rows)
 
 
 def hedge_fund_v1(words: Sequence[Word]) -> bytes:
@@ -292,7 +284,7 @@ def hedge_fund_v1(words: Sequence[Word]) -> bytes:
         for word in words
     }
     limits = {"AAA": {"remaining_position_limit": 1.0, "current_price": 2.0, "volatility_metrics": {"daily_volatility": 0.1}}}
-    return _json({"decisions": None, "analyst_signals": {"warren_buffett_agent": signals, "risk_management_agent": limits}})
+    return as_json({"decisions": None, "analyst_signals": {"warren_buffett_agent": signals, "risk_management_agent": limits}})
 
 
 def _signal(word: Word) -> dict[str, Any]:
@@ -316,12 +308,12 @@ def hedge_fund_v2(words: Sequence[Word]) -> bytes:
         }
         for word in words
     ]  # fmt: skip
-    return _json({"records": records})
+    return as_json({"records": records})
 
 
 def hedge_fund_v2_cached(words: Sequence[Word]) -> bytes:
     """Answers of its prompt cache, as a list."""
-    return _json(
+    return as_json(
         [
             {
                 "agent": "munger", "model": "gpt", "ticker": word.symbol, "as_of": word.day, "snapshot_hash": "ffff",
@@ -377,7 +369,7 @@ def ai_trader(words: Sequence[Word]) -> bytes:
     rows.append(
         {"date": "2024-01-31", "id": 99, "this_action": {"action": "no_trade", "symbol": "", "amount": 0}, "positions": {}}
     )
-    return b"".join(_json(row) + b"\n" for row in rows)
+    return b"".join(as_json(row) + b"\n" for row in rows)
 
 
 AGENTS: dict[str, AgentExample] = {

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.warm.fakes import Outcome, put, utc, warm
+from tests.kit.files import put
+from tests.warm.running import Outcome, utc, warm
 
 NOW_MS = 1_800_000_000_000
 LAST_DAY = date(2023, 11, 17)
@@ -96,14 +97,14 @@ def read(folder: Path, files: dict[str, str | bytes], *more: object) -> dict[str
     outcome = run(folder, files, *more)
     assert outcome.code == 0, outcome.report["error"]
     assert outcome.report["rejects"] == 0
-    prices = {symbol: outcome.store.price(symbol) for symbol in outcome.store.records}
+    prices = {symbol: outcome.store.price(symbol) for symbol in outcome.store.rows}
     return {symbol: (float(price.values[0] or 0), price.as_of_ms) for symbol, price in prices.items()}
 
 
 def refusal(folder: Path, files: dict[str, str | bytes], *more: object) -> str:
     """Why a run is refused; it must be, and write nothing."""
     outcome = run(folder, files, *more)
-    assert (outcome.code, outcome.store.records) == (1, {})
+    assert (outcome.code, outcome.store.rows) == (1, {})
     return str(outcome.report["error"])
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from app.domain.vector import REASONING_MAX, VIEWS_MAX, AgentView, newest_views
-from tests.warm.fakes import LAST_CLOSE_MS, NEW_YORK, NOW_MS
+from tests.warm.running import LAST_CLOSE_MS, NEW_YORK, NOW_MS
 from warm.errors import InputRefused
 from warm.files.agents import ai_hedge_fund, native
 from warm.files.agents.registry import AgentRows, read_agents, settle

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import Outcome, good_rows, put, warm, write_csv
+from tests.kit.files import put
+from tests.warm.running import Outcome, good_rows, warm, write_csv
 from warm.__main__ import main
 from warm.report import notes
 
@@ -53,7 +54,7 @@ def test_many_symbols_without_a_match_are_counted_and_the_first_of_them_named(tm
 
 def test_an_alias_joins_what_is_one_symbol(tmp_path: Path) -> None:
     outcome = _warm(tmp_path, ["BTCUSDT", "XYZ.UK"], ["BTC/USD", "XYZ"], "--alias", "BTC-USD=BTC/USDT", "--alias", "XYZ.UK=XYZ")
-    assert sorted(outcome.store.records) == ["BTC-USDT", "XYZ"]
+    assert sorted(outcome.store.rows) == ["BTC-USDT", "XYZ"]
     for symbol in ("BTC-USDT", "XYZ"):
         assert outcome.store.price(symbol).symbol == symbol
         assert list(outcome.store.views(symbol)) == ["a"]
@@ -62,8 +63,8 @@ def test_an_alias_joins_what_is_one_symbol(tmp_path: Path) -> None:
 
 
 def test_coins_that_stand_for_a_dollar_are_joined_by_a_rule_that_is_off_by_default(tmp_path: Path) -> None:
-    assert sorted(_warm(tmp_path, ["BTC-USDT"], ["BTC-USD"]).store.records) == ["BTC-USD", "BTC-USDT"]
-    assert sorted(_warm(tmp_path, ["BTC-USDT"], ["BTC-USD"], "--stablecoins", "usd").store.records) == ["BTC-USD"]
+    assert sorted(_warm(tmp_path, ["BTC-USDT"], ["BTC-USD"]).store.rows) == ["BTC-USD", "BTC-USDT"]
+    assert sorted(_warm(tmp_path, ["BTC-USDT"], ["BTC-USD"], "--stablecoins", "usd").store.rows) == ["BTC-USD"]
 
 
 def test_prices_of_two_series_are_never_joined_into_one(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_prices_of_two_series_are_never_joined_into_one(tmp_path: Path) -> None:
         outcome = _warm(tmp_path, prices, ["BTC-USD"], "--stablecoins", "usd")
         assert outcome.code == 1
         assert "would both be BTC-USD (--alias, --stablecoins); allowed: one of the two" in outcome.report["error"]
-        assert outcome.store.records == {}
+        assert outcome.store.rows == {}
 
 
 def test_an_alias_that_is_none_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

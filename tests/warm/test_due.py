@@ -6,8 +6,9 @@ import pytest
 
 from app.domain.policy import HYBRID_1, Policy
 from app.domain.staleness import Limits
-from tests.records import evidence_of
-from tests.warm.fakes import HEADER, put, utc, warm
+from tests.kit.files import put
+from tests.kit.records import evidence_of
+from tests.warm.running import HEADER, utc, warm
 from warm.calendar.due import due_ms
 from warm.calendar.intervals import Market
 from warm.calendar.sessions import open_session

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import put
+from tests.kit.files import put
+from tests.warm.agent_files import CONTEXT, MANAGER, told
 from tests.warm.people import CLOSE, DAYS, HOURS, LAST_DAY, OHLCV, read, refusal, table
 from tests.warm.reports import complete
-from tests.warm.test_importers import CONTEXT, MANAGER, told
 from warm.errors import InputRefused
 from warm.files.agents.registry import read_agents
 from warm.files.encodings import encoding_of

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from app.domain.vector import PRICE_NAMES
-from tests.warm.fakes import HEADER, Outcome, put, utc, warm
+from tests.kit.files import put
+from tests.warm.running import HEADER, Outcome, utc, warm
 from warm.__main__ import main
 from warm.calendar.exchanges import Hours, exchange, exchange_of
 from warm.calendar.sessions import open_session

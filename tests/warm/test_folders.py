@@ -10,25 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.kit.files import put
 from tests.warm.examples import AGENTS, PRICES, WORDS, bars, coinbase_json, freqtrade_json, lean_daily, long_csv
-from tests.warm.fakes import Outcome, put, utc, warm
+from tests.warm.folders import NOW_MS, fates, run
+from tests.warm.running import utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files.find import find_sources
 from warm.files.read import _archive
 from warm.report import TerminalReporter, remarks
-
-NOW_MS = 1_800_000_000_000
-
-
-def run(folder: Path, *more: object) -> Outcome:
-    """Warm from the prices in a folder."""
-    return warm("--prices", folder, *more, now_ms=NOW_MS)
-
-
-def fates(outcome: Outcome) -> dict[str, tuple[str | None, str]]:
-    """Each file's format and fate."""
-    return {each["file"]: (each["format"], each["fate"]) for each in outcome.report["files"]}
 
 
 def one_of_each(folder: Path) -> None:
@@ -50,7 +40,7 @@ def test_a_folder_with_one_of_each_is_loaded_as_prices_and_as_agents(tmp_path: P
     assert len(told) == len(outcome.report["files"]) == len(PRICES) + len(AGENTS) + 2
     assert {file for file, (_, fate) in told.items() if fate != "loaded"} == {"README.md", "settings.json"}
     assert outcome.report["rejects"] == outcome.report["agent_rejects"] == 0
-    assert {example.symbol for example in PRICES.values()} <= outcome.store.records.keys()
+    assert {example.symbol for example in PRICES.values()} <= outcome.store.rows.keys()
     assert {example.agent for example in AGENTS.values()} <= outcome.store.views("AAA").keys()
 
 
@@ -93,7 +83,7 @@ def test_one_damaged_file_refuses_the_run_and_the_others_are_still_looked_at(tmp
     put(tmp_path / "c.zip", b"PK\x03\x04 no archive")
     put(tmp_path / "d.parquet", b"")
     outcome = run(tmp_path)
-    assert (outcome.code, outcome.store.publications) == (1, 0)
+    assert (outcome.code, outcome.store.calls["publish_run"]) == (1, 0)
     assert {file: fate for file, (_, fate) in fates(outcome).items()} == {
         "a.csv": "loaded", "b.json": "refused", "c.zip": "refused", "d.parquet": "refused",
     }  # fmt: skip

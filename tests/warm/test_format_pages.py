@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.warm.fakes import RECKONING
+from tests.warm.running import RECKONING
 from warm.files.agents.rows import Context, Imported
 from warm.files.find import find_sources
 from warm.files.prices.reader import read_file

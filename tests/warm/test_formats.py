@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.vector import PRICE_NAMES
+from tests.kit.files import put
 from tests.warm.examples import AGENTS, PRICES, WORDS, Bar, PriceExample, Word, bars, format_of
-from tests.warm.fakes import Outcome, put, warm
+from tests.warm.running import Outcome, warm
 from warm.arguments import FORMAT_NAMES, INTERVAL_NAMES
 from warm.calendar.intervals import INTERVALS
 from warm.files.recognise import AGENTS as AGENT_FORMATS
@@ -105,7 +106,7 @@ def test_odd_rows_are_sorted_or_set_aside_and_the_rest_is_loaded(name: str, case
         assert shown["column"]
     if case in ("unsorted", "duplicate", "future"):
         straight = run(tmp_path, example.file, example.write(made_of(example)))
-        assert outcome.store.records == straight.store.records
+        assert outcome.store.rows == straight.store.rows
 
 
 @pytest.mark.parametrize("case", ["empty", "truncated", "UTF-16", "BOM", "CRLF", "zeros", "text"])
@@ -125,7 +126,7 @@ def test_spoilt_price_files_are_loaded_or_refused(name: str, case: str, tmp_path
     outcome = run(tmp_path, example.file, content)
     assert outcome.code in (0, 1)
     if outcome.code == 1:
-        assert outcome.store.publications == 0
+        assert outcome.store.calls["publish_run"] == 0
         assert example.file.split("/")[-1].split(".")[0] in outcome.report["error"]
         assert "\n" not in outcome.report["error"]
         assert outcome.report["files"] == [] or outcome.report["files"][0]["why"]
@@ -139,7 +140,7 @@ def test_spoilt_price_files_are_loaded_or_refused(name: str, case: str, tmp_path
     elif case != "CRLF":
         assert outcome.code == 1
     if harmless:
-        assert outcome.store.records == run(tmp_path, example.file, good).store.records
+        assert outcome.store.rows == run(tmp_path, example.file, good).store.rows
 
 
 @pytest.mark.parametrize("name", [name for name, example in PRICES.items() if example.text_stamps and example.text])
@@ -164,7 +165,7 @@ def test_stamps_with_and_without_a_zone_in_one_file_are_refused(name: str, tmp_p
 def words_of(outcome: Outcome, agent: str) -> dict[str, tuple[str, float | None, float | None]]:
     """Each symbol's status, view and confidence of one agent."""
     found: dict[str, tuple[str, float | None, float | None]] = {}
-    for symbol in outcome.store.records:
+    for symbol in outcome.store.rows:
         view = outcome.store.views(symbol).get(agent)
         if view is not None:
             found[symbol] = (view.status, view.view, view.confidence)
@@ -246,7 +247,7 @@ def test_spoilt_agents_files_are_loaded_or_refused(name: str, case: str, tmp_pat
     outcome = ask(tmp_path, example.file, content)
     assert outcome.code in (0, 1)
     if outcome.code == 1:
-        assert outcome.store.publications == 0
+        assert outcome.store.calls["publish_run"] == 0
         assert example.file.rsplit("/", 1)[-1] in outcome.report["error"]
         assert "\n" not in outcome.report["error"]
     if case in ("BOM", "CRLF", "UTF-16"):

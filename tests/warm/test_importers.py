@@ -7,44 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.warm.fakes import NEW_YORK, put
+from tests.kit.files import put
+from tests.warm.agent_files import CLOSE_MS, LOG, MANAGER, STATE, read, result, signal, told
 from warm.errors import InputRefused
-from warm.files.agents.registry import AgentRows, read_agents
-from warm.files.agents.rows import Context
 from warm.files.names import day_named
-
-LOG = {"company_of_interest": "600519.SS", "trade_date": "2024-01-02", "final_trade_decision": "最终交易决策：买入"}
-CONTEXT = Context(NEW_YORK, 1_800_000_000_000, None)
-CLOSE_MS = 1_704_229_200_000
-"""2024-01-02T21:00:00Z"""
-
-
-def read(folder: Path, file: str, document: object) -> AgentRows:
-    """Write ``document`` as JSON, text as it is, and read the folder."""
-    path = folder / file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
-    path.write_text(text, encoding="utf-8")
-    return read_agents(folder, CONTEXT)
-
-
-def told(rows: AgentRows) -> list[tuple[Any, ...]]:
-    """Symbol, agent, status, view, confidence and reason of every row."""
-    return rows.frame.select("symbol", "agent", "status", "view", "confidence", "reason").rows()
-
-
-def signal(**changed: object) -> dict[str, Any]:
-    """A signal of ai-hedge-fund, version 2."""
-    metadata = {
-        "signal": "bullish",
-        "confidence": 40,
-        "model": "gpt",
-        "prompt_key": "ab12",
-        "snapshot_hash": "ff",
-        "abstained": False,
-    }
-    plain: dict[str, Any] = {"model_name": "buffett", "ticker": "AAPL", "date": "2024-01-02", "value": 0.4, "reasoning": "moat"}
-    return plain | {"metadata": metadata | changed.pop("metadata", {})} | changed  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -93,10 +59,6 @@ def test_a_cached_answer_that_could_not_be_parsed_is_a_failure(tmp_path: Path) -
     rows = read(tmp_path, "ab12.json", answer)
     assert told(rows) == [("AAPL", "munger", "failed", None, None, "parse error: no JSON in it")]
     assert rows.frame.item(0, "input_hash") == "snapshot:cd34"
-
-
-STATE = {"company_of_interest": "AAPL", "trade_date": "2024-01-02", "final_trade_decision": "**Rating**: Overweight"}
-MANAGER = "tradingagents:portfolio_manager"
 
 
 @pytest.mark.parametrize(
@@ -158,12 +120,6 @@ def test_a_log_without_a_decision_is_a_failure(said: object, reason: str, tmp_pa
     assert told(read(tmp_path, "log.json", STATE | {"final_trade_decision": said})) == [
         ("AAPL", MANAGER, "failed", None, None, reason)
     ]
-
-
-def result(**changed: object) -> dict[str, Any]:
-    """A result of TradingAgents-CN."""
-    decision = {"action": "买入", "confidence": 0.7, "target_price": 10.0, "risk_score": 0.3, "reasoning": "好"} | changed
-    return {"stock_symbol": "AAPL", "analysis_date": "2024-01-02", "llm_model": "qwen", "decision": decision}
 
 
 def test_a_chinese_decision_is_read_nested_or_flat(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES
-from tests.warm.fakes import RECKONING, SAMPLE_PRICES
+from tests.warm.running import RECKONING, SAMPLE_PRICES
 from tests.warm.synthetic import make_prices
 from warm.files.prices.frame import read_prices
 from warm.make.indicators import latest, series

@@ -14,22 +14,13 @@ import pytest
 
 from app.domain.records import HISTORY, KINDS
 from app.domain.vector import PRICE_NAMES
+from app.errors import StoreError
 from app.store.codec import decode
 from app.store.protocol import Row
-from tests.records import raw_of
-from tests.warm.fakes import (
-    HEADER,
-    LAST_CLOSE_MS,
-    NOW_MS,
-    SAMPLE_AGENTS,
-    SAMPLE_PRICES,
-    FakeStore,
-    good_rows,
-    put,
-    utc,
-    warm,
-    write_csv,
-)
+from tests.kit.files import put
+from tests.kit.records import raw_of
+from tests.kit.store import FakeStore
+from tests.warm.running import HEADER, LAST_CLOSE_MS, NOW_MS, SAMPLE_AGENTS, SAMPLE_PRICES, good_rows, utc, warm, write_csv
 from tests.warm.synthetic import write_prices
 from warm.__main__ import main
 from warm.report import STAGES
@@ -46,11 +37,11 @@ def content(row: Row) -> tuple[object, ...]:
 def test_the_sample_warms_into_both_records_of_every_symbol() -> None:
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS)
     assert outcome.code == 0
-    assert sorted(outcome.store.records) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+    assert sorted(outcome.store.rows) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
     assert outcome.report["symbols"] == 5
     assert outcome.report["bars"] == 12_154
     assert outcome.report["written"] == 10
-    for symbol in outcome.store.records:
+    for symbol in outcome.store.rows:
         price = outcome.store.price(symbol)
         assert (price.as_of_ms, price.loaded_at_ms, price.run, price.interval_s) == (LAST_CLOSE_MS, NOW_MS, "run-1", 86_400)
         assert None not in price.values
@@ -65,13 +56,13 @@ def test_the_sample_warms_into_both_records_of_every_symbol() -> None:
 def test_the_last_close_is_the_price_that_was_traded() -> None:
     """A live price can be compared with it, whatever was split or paid out later."""
     store = warm("--prices", SAMPLE_PRICES).store
-    closes = {symbol: store.price(symbol).values[PRICE_NAMES.index("close")] for symbol in store.records}
+    closes = {symbol: store.price(symbol).values[PRICE_NAMES.index("close")] for symbol in store.rows}
     assert closes == {"AAPL": 430.47, "FB": 27.78, "GOOG": 806.19, "IBM": 202.91, "MSFT": 27.95}
 
 
 def test_a_history_has_the_last_120_bars_that_are_over() -> None:
     store = warm("--prices", SAMPLE_PRICES).store
-    for symbol, published in store.records.items():
+    for symbol, published in store.rows.items():
         history, price = decode(HISTORY, published.records["history"].value, symbol), store.price(symbol)
         assert (history.as_of_ms, history.run, history.interval_s) == (price.as_of_ms, "run-1", 86_400)
         assert (len(history.times_ms), history.times_ms[-1]) == (120, price.as_of_ms)
@@ -79,7 +70,7 @@ def test_a_history_has_the_last_120_bars_that_are_over() -> None:
         assert history.closes[-1] == values["close"]
         assert history.closes[-5] == values["close_lag_4"]
         assert max(history.closes[-60:]) == pytest.approx(values["close"] / (1 + (values["drawdown_60"] or 0.0)))
-    aapl = decode(HISTORY, raw_of(store.records["AAPL"], "history") or b"", "AAPL")
+    aapl = decode(HISTORY, raw_of(store.rows["AAPL"], "history") or b"", "AAPL")
     assert datetime.fromtimestamp(aapl.times_ms[0] / 1000, UTC).date().isoformat() == "2012-09-06"
 
 
@@ -87,17 +78,17 @@ def test_a_history_of_few_bars_has_them_all_and_none_of_the_future(tmp_path: Pat
     path = write_csv(tmp_path / "p.csv", good_rows(150, "AAA") + good_rows(7, "BBB"))
     store = warm("--prices", path, "--as-of", "2012-01-05").store
     for symbol in ("AAA", "BBB"):
-        history = decode(HISTORY, raw_of(store.records[symbol], "history") or b"", symbol)
+        history = decode(HISTORY, raw_of(store.rows[symbol], "history") or b"", symbol)
         assert [datetime.fromtimestamp(each / 1000, UTC).day for each in history.times_ms] == [1, 2, 3, 4, 5]
         assert history.closes == (100.0, 100.0, 100.0, 103.0, 103.0)
-    whole = decode(HISTORY, raw_of(warm("--prices", path).store.records["AAA"], "history") or b"", "AAA")
+    whole = decode(HISTORY, raw_of(warm("--prices", path).store.rows["AAA"], "history") or b"", "AAA")
     assert len(whole.times_ms) == 120
 
 
 def test_a_history_counts_in_bytes_and_not_as_a_record() -> None:
     """What a run takes in L2 is all of it; a symbol still has two records at most."""
     outcome = warm("--prices", SAMPLE_PRICES)
-    rows = outcome.store.records.values()
+    rows = outcome.store.rows.values()
     assert outcome.report["written"] == 5
     assert outcome.report["bytes"] == sum(len(found.value) for each in rows for found in each.records.values())
 
@@ -149,7 +140,7 @@ def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
     assert refused.code == 1
     assert "2 of 100 price rows are bad, more than --max-rejects 0.01 allows" in refused.report["error"]
     assert refused.reasons() == {"bad_symbol": 1, "low_above_high": 1}
-    assert refused.store.publications == 0
+    assert refused.store.calls["publish_run"] == 0
     assert "publish" not in refused.stages
     assert warm("--prices", path, "--max-rejects", "0.02").code == 0
     assert warm("--prices", path, "--max-rejects", "0").code == 1
@@ -158,13 +149,13 @@ def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
 def test_bad_agents_stop_the_run_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "agents.csv").write_text("hello\n1\n", encoding="utf-8")
     outcome = warm("--prices", SAMPLE_PRICES, "--agents", tmp_path / "agents.csv")
-    assert (outcome.code, outcome.store.publications) == (1, 0)
+    assert (outcome.code, outcome.store.calls["publish_run"]) == (1, 0)
     assert "no format recognises" in outcome.report["error"]
 
 
 def test_a_dry_run_does_everything_but_the_write() -> None:
     outcome = warm("--prices", SAMPLE_PRICES, "--dry-run")
-    assert (outcome.code, outcome.store.publications, outcome.store.closed) == (0, 0, False)
+    assert (outcome.code, outcome.store.calls["publish_run"], outcome.store.closed) == (0, 0, False)
     assert outcome.stages == [stage for stage in STAGES if stage != "publish"]
     assert outcome.report["status"] == "dry_run"
     assert outcome.report["bytes"] > 0
@@ -179,7 +170,8 @@ def test_stages_are_announced_in_order_and_the_end_is_told() -> None:
 
 
 def test_a_store_that_fails_is_code_3() -> None:
-    store = FakeStore(fails=True)
+    store = FakeStore()
+    store.fault = StoreError("unreachable", "told to fail")
     outcome = warm("--prices", SAMPLE_PRICES, store=store)
     assert (outcome.code, store.closed) == (3, True)
     assert "told to fail" in outcome.report["error"]
@@ -187,19 +179,19 @@ def test_a_store_that_fails_is_code_3() -> None:
 
 def test_a_run_older_than_the_store_is_code_4() -> None:
     store = warm("--prices", SAMPLE_PRICES).store
-    before = dict(store.records)
+    before = dict(store.rows)
     outcome = warm("--prices", SAMPLE_PRICES, "--as-of", "2013-02-28", store=store, run="run-2")
     assert (outcome.code, outcome.report["status"], outcome.report["kept_newer"]) == (4, "all_newer", 5)
-    assert store.records == before
+    assert store.rows == before
 
 
 def test_prune_removes_what_the_input_does_not_have(tmp_path: Path) -> None:
     store = warm("--prices", SAMPLE_PRICES).store
     path = write_csv(tmp_path / "p.csv", good_rows(70))
     warm("--prices", path, store=store)
-    assert len(store.records) == 6
+    assert len(store.rows) == 6
     assert warm("--prices", path, "--prune", store=store).report["pruned"] == 5
-    assert list(store.records) == ["AAA"]
+    assert list(store.rows) == ["AAA"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +243,7 @@ def test_as_of_gives_what_a_run_at_that_time_gave(day: str, tmp_path: Path) -> N
     then = warm("--prices", tmp_path / "then.csv", "--agents", tmp_path / "agents", now_ms=then_ms)
     now = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, "--as-of", day, now_ms=then_ms)
     assert (then.code, now.code) == (0, 0)
-    assert now.store.records == then.store.records
+    assert now.store.rows == then.store.rows
     assert now.report["cut_after_as_of"] == frame.height - then.report["rows"]
 
 
@@ -262,16 +254,16 @@ def test_rows_after_as_of_change_nothing_even_if_they_are_bad(tmp_path: Path) ->
     later = ["AAA,2013-06-03,0,0,0,0,-1", "AAA,2013-06-04,1,2,1,2,3", "NEW,2013-06-04,1,2,1,2,3", "AAA,2099-01-01,1,2,1,2,3"]
     more = warm("--prices", write_csv(tmp_path / "b.csv", rows + later), "--as-of", "2013-01-01")
     assert (more.code, more.report["rejects"], more.report["cut_after_as_of"]) == (0, 0, 4)
-    assert more.store.records == clean.store.records
+    assert more.store.rows == clean.store.rows
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     first, second = (warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS) for _ in range(2))
-    assert first.store.records == second.store.records
+    assert first.store.rows == second.store.rows
     later = warm("--prices", SAMPLE_PRICES, "--agents", SAMPLE_AGENTS, now_ms=NOW_MS + 1, run="run-2")
-    assert later.store.records != first.store.records
-    assert {symbol: content(row) for symbol, row in later.store.records.items()} == {
-        symbol: content(row) for symbol, row in first.store.records.items()
+    assert later.store.rows != first.store.rows
+    assert {symbol: content(row) for symbol, row in later.store.rows.items()} == {
+        symbol: content(row) for symbol, row in first.store.rows.items()
     }
 
 
@@ -287,7 +279,7 @@ def test_agents_of_a_symbol_without_prices_get_a_record_of_their_own(tmp_path: P
     """The server can then fall back to agents only."""
     (tmp_path / "n.csv").write_text("symbol,as_of,agent,view\nNEW,2012-01-05,x,0.5\nNEW,2014-01-01,x,-0.5\n", encoding="utf-8")
     store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(70)), "--agents", tmp_path / "n.csv").store
-    assert raw_of(store.records["NEW"], "price") is None
+    assert raw_of(store.rows["NEW"], "price") is None
     assert store.views("NEW")["x"].view == -0.5
 
 
@@ -296,13 +288,13 @@ def test_a_symbol_without_a_bar_of_after_1969_is_told(tmp_path: Path, capsys: py
     old = [f"OLD,1965-11-{day:02},99,103,97,100,1000" for day in (24, 26)]
     path = put(tmp_path / "old.csv", HEADER + "\n".join(old))
     outcome = warm("--prices", path, now_ms=utc(2024, 3, 11))
-    assert (outcome.code, outcome.store.records) == (1, {})
+    assert (outcome.code, outcome.store.rows) == (1, {})
     assert "its last bars are from before 1970" in outcome.report["error"]
     assert main(["--explain", str(path)], now_ms=utc(2024, 3, 11)) == 1
     assert "a run is refused" in capsys.readouterr().out
     new = [f"NEW,2024-03-{day:02},99,103,97,100,1000" for day in (7, 8)]
     outcome = warm("--prices", put(tmp_path / "both.csv", HEADER + "\n".join([*old, *new])), now_ms=utc(2024, 3, 11))
-    assert (outcome.code, list(outcome.store.records)) == (0, ["NEW"])
+    assert (outcome.code, list(outcome.store.rows)) == (0, ["NEW"])
     assert outcome.report["warnings"] == ["1 symbols have no bar of after 1969, and are left out: OLD"]
 
 
@@ -310,8 +302,8 @@ def test_csv_and_parquet_of_the_same_bars_give_the_same_records(tmp_path: Path) 
     write_prices(tmp_path / "p.csv", symbols=20, bars=90, adjusted=True)
     write_prices(tmp_path / "p.parquet", symbols=20, bars=90, adjusted=True)
     text, binary = warm("--prices", tmp_path / "p.csv"), warm("--prices", tmp_path / "p.parquet")
-    assert (text.code, len(text.store.records)) == (0, 20)
-    assert text.store.records == binary.store.records
+    assert (text.code, len(text.store.rows)) == (0, 20)
+    assert text.store.rows == binary.store.rows
 
 
 def run_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

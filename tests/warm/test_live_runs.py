@@ -10,8 +10,10 @@ from rich.console import Console
 
 from app.domain.records import AGENTS
 from app.store.codec import decode
-from tests.records import raw_of
-from tests.warm.fakes import HEADER, FakeStore, Outcome, put, utc, warm
+from tests.kit.files import put
+from tests.kit.records import raw_of
+from tests.kit.store import FakeStore
+from tests.warm.running import HEADER, Outcome, utc, warm
 from warm.__main__ import main
 from warm.report import TerminalReporter
 
@@ -42,7 +44,7 @@ def hedge_fund(path: Path) -> Path:
 
 def as_of_ms(outcome: Outcome) -> int | None:
     """The time of XYZ's agent record."""
-    return outcome.store.records["XYZ"].records["agents"].as_of_ms
+    return outcome.store.rows["XYZ"].records["agents"].as_of_ms
 
 
 def fates(outcome: Outcome, status: str = "views") -> dict[str, int]:
@@ -183,7 +185,7 @@ def test_a_later_run_of_the_same_day_replaces_the_earlier(tmp_path: Path) -> Non
     for hour, expected_ms in ((15, utc(2024, 3, 8, 15)), (16, utc(2024, 3, 8, 16)), (23, FRIDAY_CLOSE_MS)):
         outcome = warm("--prices", path, "--agents", agents, store=store, now_ms=utc(2024, 3, 8, hour), run=f"at-{hour}")
         assert (outcome.code, as_of_ms(outcome)) == (0, expected_ms)
-        assert decode(AGENTS, raw_of(store.records["XYZ"], "agents") or b"", "XYZ").run == f"at-{hour}"
+        assert decode(AGENTS, raw_of(store.rows["XYZ"], "agents") or b"", "XYZ").run == f"at-{hour}"
     info = store.info
     assert info is not None
     assert info.newest_as_of_ms == FRIDAY_CLOSE_MS

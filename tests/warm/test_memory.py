@@ -12,8 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.servers import ROOT, clean_environment
-from tests.warm.fakes import good_rows, put, warm, write_csv
+from tests.kit.files import put
+from tests.kit.servers import ROOT, clean_environment
+from tests.warm.running import good_rows, warm, write_csv
 from warm.errors import InputRefused
 from warm.files.memory import MB, MemoryBound, default_bytes, used_bytes
 from warm.files.read import Source

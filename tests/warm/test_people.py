@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import utc
 from tests.warm.people import (
     CLOSE,
     COINS,
@@ -25,6 +24,7 @@ from tests.warm.people import (
     stamp,
     table,
 )  # fmt: skip
+from tests.warm.running import utc
 
 
 def dollars(bar: Bar) -> tuple[str, ...]:

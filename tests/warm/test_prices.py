@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from tests.warm.fakes import HEADER, LAST_CLOSE_MS, NOW_MS, RECKONING, SAMPLE_PRICES, good_rows, warm, write_csv
+from tests.warm.running import HEADER, LAST_CLOSE_MS, NOW_MS, RECKONING, SAMPLE_PRICES, good_rows, warm, write_csv
 from warm.calendar.sessions import open_session
 from warm.errors import InputRefused
 from warm.files.prices.frame import read_prices
@@ -246,7 +246,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(case: str, tmp_path: 
     assert expected in outcome.report["error"]
     assert str(tmp_path) in outcome.report["error"]
     assert "\n" not in outcome.report["error"]
-    assert outcome.store.publications == 0
+    assert outcome.store.calls["publish_run"] == 0
 
 
 def test_a_date_column_of_numbers_is_refused(tmp_path: Path) -> None:

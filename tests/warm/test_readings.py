@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import utc
 from tests.warm.people import (
     CLOSE,
     COINS,
@@ -32,6 +31,7 @@ from tests.warm.people import (
     table,
     zipped,
 )  # fmt: skip
+from tests.warm.running import utc
 from warm.calendar.sessions import open_session
 from warm.files.find import find_sources
 from warm.files.prices.reader import Alike, Reckoning, read_file

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import put
+from tests.kit.files import put
+from tests.warm.agent_files import CLOSE_MS, CONTEXT, MANAGER, told
 from tests.warm.reports import complete, entry
-from tests.warm.test_importers import CLOSE_MS, CONTEXT, MANAGER, told
 from warm.errors import InputRefused
 from warm.files.agents.registry import AgentRows, read_agents
 

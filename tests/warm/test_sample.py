@@ -1,11 +1,10 @@
 """The sample is there to try things out: a user's own data takes its place."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import StoreError
-from app.store.protocol import Withdrawn
-from tests.warm.fakes import SAMPLE_PRICES, FakeStore, good_rows, warm, write_csv
+from tests.kit.store import FakeStore
+from tests.warm.running import SAMPLE_PRICES, good_rows, warm, write_csv
 from warm.sample import RUN_PREFIX
 
 
@@ -13,7 +12,7 @@ def _sample() -> FakeStore:
     store = warm(run=None).store
     assert store.info is not None
     assert store.info.run.startswith(RUN_PREFIX)
-    assert sorted(store.records) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+    assert sorted(store.rows) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
     return store
 
 
@@ -23,10 +22,10 @@ def test_a_users_data_replaces_the_sample_and_the_command_says_so(tmp_path: Path
     assert outcome.code == 0
     assert outcome.report["replaced_sample"]["symbols"] == 5
     assert outcome.report["replaced_sample"]["run"].startswith(RUN_PREFIX)
-    assert sorted(store.records) == ["MINE"]
+    assert sorted(store.rows) == ["MINE"]
     again = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60, "MORE")), store=store, run=None)
     assert "replaced_sample" not in again.report
-    assert sorted(store.records) == ["MINE", "MORE"]
+    assert sorted(store.rows) == ["MINE", "MORE"]
 
 
 def test_a_users_older_prices_are_published_where_the_samples_were(tmp_path: Path) -> None:
@@ -34,32 +33,24 @@ def test_a_users_older_prices_are_published_where_the_samples_were(tmp_path: Pat
     store = _sample()
     outcome = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60, "AAPL")), store=store, run="mine")
     assert (outcome.code, outcome.report["written"], outcome.report["kept_newer"]) == (0, 1, 0)
-    assert (sorted(store.records), store.price("AAPL").run, store.views("AAPL")) == (["AAPL"], "mine", {})
+    assert (sorted(store.rows), store.price("AAPL").run, store.views("AAPL")) == (["AAPL"], "mine", {})
 
 
 def test_the_sample_replaces_itself_and_nothing_of_a_user(tmp_path: Path) -> None:
     """Given by its folder it is a user's choice like any other."""
     store = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60, "MINE")), run=None).store
     assert "replaced_sample" not in warm(store=store, run=None).report
-    assert "MINE" in store.records
+    assert "MINE" in store.rows
     again = warm(store=store, run=None)
     assert "replaced_sample" not in again.report
-    assert len(store.records) == 6
+    assert len(store.rows) == 6
     assert not str(warm("--prices", SAMPLE_PRICES, run=None).report["run"]).startswith(RUN_PREFIX)
 
 
-class _Stubborn(FakeStore):
-    """It cannot take back anything now."""
-
-    async def withdraw(self, *, symbols: Sequence[str] = (), run: str = "") -> Withdrawn:
-        del symbols, run
-        raise StoreError("unreachable", "told to fail")
-
-
 def test_a_sample_that_cannot_be_removed_is_told_with_what_removes_it(tmp_path: Path) -> None:
-    store, sample = _Stubborn(), _sample()
-    store.records, store.info = sample.records, sample.info
+    store = _sample()
+    store.faults["withdraw"] = StoreError("unreachable", "told to fail")
     outcome = warm("--prices", write_csv(tmp_path / "p.csv", good_rows(60, "MINE")), store=store, run=None)
     assert outcome.code == 3
     assert f"decide withdraw --run {RUN_PREFIX}" in outcome.report["error"]
-    assert "MINE" in store.records
+    assert "MINE" in store.rows

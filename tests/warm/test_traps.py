@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.kit.files import put
+from tests.warm.agent_files import STATE, read, result, signal, told
 from tests.warm.examples import PRICES, alpha_vantage, bars, long_csv, yfinance_wide
-from tests.warm.fakes import LAST_CLOSE_MS, SAMPLE_PRICES, Outcome, put, utc, warm
-from tests.warm.test_folders import fates, run
-from tests.warm.test_importers import STATE, read, result, signal, told
+from tests.warm.folders import fates, run
+from tests.warm.running import LAST_CLOSE_MS, SAMPLE_PRICES, Outcome, utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
 from warm.files.names import read_name
@@ -88,7 +89,7 @@ def test_a_pattern_in_a_files_name_is_only_a_name(tmp_path: Path) -> None:
         frame = pl.read_csv(io.BytesIO(long_csv(bars()).replace(b"AAA", symbol.encode())))
         frame.write_csv(out) if name.endswith("csv") else frame.write_parquet(out)
         put(tmp_path / name, out.getvalue())
-    assert sorted(run(tmp_path).store.records) == ["AAA", "BBB", "CCC"]
+    assert sorted(run(tmp_path).store.rows) == ["AAA", "BBB", "CCC"]
 
 
 def test_leans_scale_is_told_by_the_nearest_market(tmp_path: Path) -> None:
@@ -116,14 +117,14 @@ def test_partitions_tell_their_symbol(tmp_path: Path) -> None:
     rows = long_csv(bars()).replace(b"symbol,", b"").replace(b"AAA,", b"")
     for symbol in ("AAPL", "MSFT"):
         put(tmp_path / f"symbol={symbol}" / "part-0.csv", rows)
-    assert sorted(run(tmp_path).store.records) == ["AAPL", "MSFT"]
+    assert sorted(run(tmp_path).store.rows) == ["AAPL", "MSFT"]
 
 
 def test_futures_of_binances_archive_are_not_spot(tmp_path: Path) -> None:
     content = PRICES["binance"].write(bars(hours=True))
     for folder in ("spot", "futures/um", "futures/cm"):
         put(tmp_path / folder / "BTCUSDT-1h.json", content)
-    assert sorted(run(tmp_path).store.records) == ["BTC-USDT", "BTC-USDT:BTC", "BTC-USDT:USDT"]
+    assert sorted(run(tmp_path).store.rows) == ["BTC-USDT", "BTC-USDT:BTC", "BTC-USDT:USDT"]
 
 
 def test_marks_and_funding_rates_are_skipped(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_adjusted_and_unadjusted_files_of_one_symbol_are_refused(tmp_path: Path)
 def test_a_table_that_is_called_quotes_is_still_a_table(tmp_path: Path) -> None:
     """Only Lean's files without a header are told by it."""
     put(tmp_path / "MSFT_quotes.csv", long_csv(bars()))
-    assert list(run(tmp_path).store.records) == ["AAA"]
+    assert list(run(tmp_path).store.rows) == ["AAA"]
 
 
 def test_dates_and_times_may_stand_in_two_columns(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_yfinances_actions_and_odd_tickers_are_read(tmp_path: Path) -> None:
     text = yfinance_wide(bars()).decode().replace("GGG", "LOW").splitlines()
     more = ["Dividends,Dividends", "FFF,LOW", ",", *["0.0,0.0"] * 30]
     put(tmp_path / "yf.csv", "\n".join(f"{line},{cells}" for line, cells in zip(text, more, strict=True)))
-    assert sorted(run(tmp_path).store.records) == ["FFF", "LOW"]
+    assert sorted(run(tmp_path).store.rows) == ["FFF", "LOW"]
 
 
 @functools.cache
@@ -228,7 +229,7 @@ def test_whatever_a_library_fails_on_is_refused_in_one_line(
         outcome = warm("--prices", SAMPLE_PRICES, "--agents", tmp_path, "--format", "native")
     else:
         outcome = run(tmp_path, *(("--format", "yfinance") if look == "yfinance" else ()))
-    assert (outcome.code, outcome.store.publications) == (1, 0)
+    assert (outcome.code, outcome.store.calls["publish_run"]) == (1, 0)
     assert str(tmp_path) in outcome.report["error"]
     assert "\n" not in outcome.report["error"]
 
@@ -255,7 +256,7 @@ def agents(tmp_path: Path, file: str, document: object) -> Outcome:
 def test_a_number_is_no_date_of_an_agent(stamp: object, file: str, document: Callable[[object], object], tmp_path: Path) -> None:
     """Seconds, milliseconds or days: nobody can tell, so none is."""
     outcome = agents(tmp_path, file, document(stamp))
-    assert (outcome.code, outcome.store.publications) == (1, 0)
+    assert (outcome.code, outcome.store.calls["publish_run"]) == (1, 0)
     assert "1 unparsable_value" in outcome.report["error"] or "1 missing_value" in outcome.report["error"]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.fakes import utc
 from tests.warm.people import DAYS, OHLCV, Bar, document, read, run, table
+from tests.warm.running import utc
 
 LONDON = utc(2023, 11, 17, 16, 30)
 PRICES = OHLCV[:4]

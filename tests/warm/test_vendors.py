@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.warm.fakes import Outcome, put, utc, warm
+from tests.kit.files import put
+from tests.warm.running import Outcome, utc, warm
 
 NOW_MS = 1_800_000_000_000
 
@@ -55,9 +56,7 @@ def test_alpha_vantages_documents_may_be_lines(tmp_path: Path) -> None:
     one = series("Time Series (60min)", ["2024-01-05 15:00:00", "2024-01-05 14:00:00"], interval="60min")
     put(tmp_path / "merged.jsonl", f"{one}\n{one.replace('IBM', 'AAPL')}\n")
     store = run(tmp_path).store
-    assert {symbol: store.price(symbol).as_of_ms for symbol in store.records} == dict.fromkeys(
-        ("AAPL", "IBM"), utc(2024, 1, 5, 21)
-    )
+    assert {symbol: store.price(symbol).as_of_ms for symbol in store.rows} == dict.fromkeys(("AAPL", "IBM"), utc(2024, 1, 5, 21))
 
 
 DAYS = [date(2024, 1, 2) + timedelta(days=number) for number in range(5)]
@@ -78,7 +77,7 @@ def test_yfinances_layouts_are_read(by_ticker: bool, zone: str, tmp_path: Path) 
     lines += [[stamp, *map(str, VALUES * 2)] for stamp in stamps]
     put(tmp_path / "yf.csv", "\n".join(",".join(line) for line in lines) + "\n")
     store = run(tmp_path).store
-    assert sorted(store.records) == ["BRK.B", "MSFT"]
+    assert sorted(store.rows) == ["BRK.B", "MSFT"]
     assert store.price("BRK.B").as_of_ms == (utc(2024, 1, 2, 20, 30) if zone else utc(2024, 1, 6, 21))
 
 
@@ -91,7 +90,7 @@ def test_yfinances_table_in_parquet_is_read(tmp_path: Path) -> None:
     pl.DataFrame(frame).write_parquet(out)
     put(tmp_path / "yf.parquet", out.getvalue())
     store = run(tmp_path).store
-    assert sorted(store.records) == ["AAPL", "MSFT"]
+    assert sorted(store.rows) == ["AAPL", "MSFT"]
     assert store.price("AAPL").values[0] == 11.0
 
 
@@ -126,5 +125,5 @@ def test_a_wide_table_without_a_column_is_refused(tmp_path: Path) -> None:
 def test_other_shapes_are_read(file: str, text: str, symbol: str, as_of: tuple[int, ...], tmp_path: Path) -> None:
     put(tmp_path / file, text)
     store = run(tmp_path).store
-    assert list(store.records) == [symbol]
+    assert list(store.rows) == [symbol]
     assert store.price(symbol).as_of_ms == utc(*as_of)

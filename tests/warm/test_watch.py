@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT, clean_environment, until
-from tests.warm.fakes import good_rows, put, write_csv
+from tests.kit.files import put
+from tests.kit.servers import ROOT, clean_environment, until
+from tests.warm.running import good_rows, write_csv
 from warm.__main__ import main
 from warm.watch import Loads, concerns, sayer, watch_inputs
 

@@ -14,20 +14,19 @@ from starlette.applications import Starlette
 
 from app.constants import Constants
 from app.domain.records import KINDS, Kinds
-from app.errors import StoreError
 from app.main import build
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.observe.traces import Traces
 from app.options import Settings
 from app.payloads import DecideResponse, ProblemBody
-from app.store.protocol import UNKNOWN, Changes, KeyStore, Published, Row, RunInfo, Stored
+from app.store.protocol import KeyStore
 from app.worker import Worker
-from tests.records import raw_of, row, run_info, stored
+from tests.kit.clock import Clock
+from tests.kit.store import UNIVERSE, FakeStore
 
 T = TypeVar("T")
 
-UNIVERSE = ("AAPL", "IBM", "MSFT")
 _PLAIN: dict[str, object] = {"clock": "replay", "l1_ttl_jitter": 0.0, "l2_timeout_ms": 2000.0}
 
 
@@ -37,104 +36,6 @@ def settings_of(given: Mapping[str, object]) -> tuple[Settings, Constants]:
     constants = {name: value for name, value in given.items() if name in Constants.__struct_fields__}
     settings = {name: value for name, value in given.items() if name not in constants}
     return msgspec.convert(settings, Settings), msgspec.convert(constants, Constants)
-
-
-class FakeClock:
-    """A monotonic clock that only moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Now, in seconds."""
-        return self.now
-
-
-class FakeStore:
-    """An L2 in a dict. ``fault`` makes every call raise it; ``hangs`` makes reads never answer."""
-
-    kind = "fake"
-
-    def __init__(self, symbols: Sequence[str] = UNIVERSE, info: RunInfo | None = None) -> None:
-        self.stored: dict[str, Stored] = {}
-        self.histories: dict[str, bytes] = {}
-        self.info = info
-        self.fault: Exception | None = None
-        self.hangs = False
-        self.reads: list[tuple[str, ...]] = []
-        self.closed = False
-        for symbol in symbols:
-            self.put(row(symbol))
-        if symbols and info is None:
-            self.info = run_info(symbols=len(symbols))
-
-    def put(self, row: Row) -> None:
-        """Hold ``row``."""
-        self.stored[row.symbol] = stored(raw_of(row, "price"), raw_of(row, "agents"))
-        history = raw_of(row, "history")
-        if history is not None:
-            self.histories[row.symbol] = history
-
-    async def _answer(self) -> None:
-        if self.hangs:
-            await asyncio.Event().wait()
-        if self.fault is not None:
-            raise self.fault
-
-    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """Answers in order."""
-        self.reads.append(tuple(symbols))
-        await self._answer()
-        return [self.stored.get(symbol, UNKNOWN) for symbol in symbols]
-
-    async def publish_run(self, rows: Sequence[Row], info: RunInfo, *, prune: bool = False) -> Published:
-        """Nothing here publishes through the store."""
-        raise NotImplementedError
-
-    async def record(self, kind: str, key: str) -> bytes | None:
-        """As it was put; nobody asks for anything but histories."""
-        assert kind == "history"
-        await self._answer()
-        return self.histories.get(key)
-
-    async def run_info(self) -> RunInfo | None:
-        """The run, if there is one."""
-        await self._answer()
-        return self.info
-
-    async def symbols(self) -> list[str]:
-        """The universe, sorted."""
-        await self._answer()
-        return sorted(self.stored)
-
-    async def feed_position(self) -> str:
-        """Nothing ever changes."""
-        await self._answer()
-        return "0"
-
-    async def changes(self, after: str, wait_s: float) -> Changes:
-        """Nothing, after the wait."""
-        await self._answer()
-        await asyncio.sleep(wait_s)
-        return Changes(last_id=after, symbols=(), lost=False)
-
-    async def changes_since(self, after: str) -> Changes:
-        """It keeps none."""
-        await self._answer()
-        return Changes(last_id=after, symbols=(), lost=True)
-
-    async def ping(self) -> None:
-        """Answers."""
-        await self._answer()
-
-    async def close(self) -> None:
-        """Remember that it was called."""
-        self.closed = True
-
-
-def down() -> StoreError:
-    """What a store raises that cannot be reached."""
-    return StoreError("l2_error", "refused")
 
 
 class Served:
@@ -151,8 +52,8 @@ class Served:
         kinds: Kinds = KINDS,
         **settings: object,
     ) -> None:
-        self.store = FakeStore() if store is None else store
-        self.clock = FakeClock()
+        self.store = FakeStore(*UNIVERSE) if store is None else store
+        self.clock = Clock()
         self._client = client
         self._log = io.StringIO()
         self._logs: Logs | None = Logs(level="info", log_format="json", stream=self._log)

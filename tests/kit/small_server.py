@@ -1,4 +1,4 @@
-"""``python -m tests.small_server CONSTANTS [ARGUMENT ...]``: ``decide serve`` with other constants, which are JSON. There is
+"""``python -m tests.kit.small_server CONSTANTS [ARGUMENT ...]``: ``decide serve`` with other constants, which are JSON. There is
 no other way to change them.
 """
 

@@ -16,27 +16,26 @@ from app.observe.streams import StreamMeters
 from app.payloads import DecideRequest, DecideResponse
 from app.push.hub import Hub
 from app.push.subscriber import Subscriber
-from app.store.protocol import Changes
+from app.store.protocol import Changes, Stored
 from app.worker import Worker
-from tests.records import AS_OF_MS, row
-from tests.routes.serving import FakeClock, FakeStore, settings_of
+from tests.kit.clock import Clock
+from tests.kit.records import AS_OF_MS, row
+from tests.kit.serving import settings_of
+from tests.kit.settle import until
+from tests.kit.store import UNIVERSE, FakeStore
 
-SYMBOLS = ("AAPL", "IBM", "MSFT")
 
+class SlowStore(FakeStore):
+    """Reads answer as of when they were asked, ``turns`` of the loop later."""
 
-class HistoryStore(FakeStore):
-    """A store that keeps a history of changes: a list of pages."""
+    turns = 0
 
-    def __init__(self, symbols: Sequence[str] = SYMBOLS) -> None:
-        super().__init__(symbols)
-        self.pages: dict[str, Changes] = {}
-        self.looks: list[str] = []
-
-    async def changes_since(self, after: str) -> Changes:
-        """The page after it, or nothing where there is none; lost where it was never given."""
-        self.looks.append(after)
-        await self._answer()
-        return self.pages.get(after, Changes(after, (), lost=True))
+    async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+        """As it was."""
+        found = await super().get_many(symbols)
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        return found
 
 
 class Spoilt:
@@ -66,12 +65,12 @@ class Spoilt:
         return self._inner.answer(request, symbol, lookup, started)
 
 
-class House:
+class HubHouse:
     """A hub whose feed is the test. Pauses of the hub are as long as the loop takes to turn."""
 
     def __init__(self, store: FakeStore | None = None, **settings: object) -> None:
-        self.store = HistoryStore() if store is None else store
-        self.clock = FakeClock()
+        self.store = FakeStore(*UNIVERSE) if store is None else store
+        self.clock = Clock()
         self.settings, constants = settings_of(settings)
         self.parts = Worker(self.settings, self.store, clock=self.clock, rng=random.Random(1), logs=None, constants=constants)
         self.meters = StreamMeters(CollectorRegistry())
@@ -156,26 +155,17 @@ class House:
         assert self.running.cancelled()
 
 
-def run(work: Callable[[House], Any], store: FakeStore | None = None, **settings: object) -> None:
+def run(work: Callable[[HubHouse], Any], store: FakeStore | None = None, **settings: object) -> None:
     """Run ``work`` on a house of its own."""
 
     async def whole() -> None:
-        house = House(store, **settings)
+        house = HubHouse(store, **settings)
         try:
             await work(house)
         finally:
             await house.close()
 
     asyncio.run(whole())
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Let things happen until ``reached``."""
-    for _ in range(10_000):
-        if reached():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it did not get there")
 
 
 def queued(subscriber: Subscriber) -> list[tuple[str, str | None, dict[str, Any]]]:

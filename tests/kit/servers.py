@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
 _PORTS = range(12_000, 32_000, 2_000)
 """A step for each of the processes that run tests side by side; Linux gives callers ports from 32,768 on."""
@@ -148,7 +148,7 @@ class DecideServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "server.log"
         environment = clean_environment({"PORT": str(self.port), "PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
-        module = ["tests.small_server", json.dumps(constants)] if constants else ["app", "serve"]
+        module = ["tests.kit.small_server", json.dumps(constants)] if constants else ["app", "serve"]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [*launcher, sys.executable, "-m", *module, *arguments],

@@ -6,7 +6,7 @@ from app.domain.records import KINDS, Kind
 from app.domain.vector import fingerprint
 from app.store.codec import encode
 from app.store.protocol import Record
-from tests.records import AS_OF_MS
+from tests.kit.records import AS_OF_MS
 
 SCHEMA = fingerprint("mood-1")
 

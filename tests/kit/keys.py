@@ -4,9 +4,8 @@ import asyncio
 import secrets
 
 from app.domain.keys import SECRET_BYTES, Scope, encode_key, make_key
-from app.errors import StoreError
 from app.store.protocol import RunInfo
-from tests.records import run_info
+from tests.kit.records import run_info
 
 SECRET = "a-secret-of-tests-that-is-32-characters-or-more"
 
@@ -58,8 +57,3 @@ class FakeKeys:
 def key_id(key: str) -> str:
     """The public part of ``key``."""
     return key.split("_")[1]
-
-
-def silent() -> StoreError:
-    """What a store raises that cannot be reached."""
-    return StoreError("l2_error", "refused")
