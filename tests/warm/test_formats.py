@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.intervals import INTERVALS
 from app.domain.vector import PRICE_NAMES
 from tests.kit.files import put
 from tests.warm.examples import AGENTS, PRICES, WORDS, Bar, PriceExample, Word, bars, format_of
 from tests.warm.running import Outcome, warm
 from warm.arguments import FORMAT_NAMES, INTERVAL_NAMES
-from warm.calendar.intervals import INTERVALS
 from warm.files.recognise import AGENTS as AGENT_FORMATS
 from warm.files.recognise import FORMATS
 from warm.files.recognise import PRICES as PRICE_FORMATS

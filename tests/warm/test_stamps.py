@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from warm.calendar.intervals import INTERVALS, bars_a_year, interval_named, spacing
+from app.domain.intervals import INTERVALS
+from warm.calendar.intervals import bars_a_year, interval_named, spacing
 from warm.errors import InputRefused
 from warm.files.names import read_name
 from warm.files.read import Source

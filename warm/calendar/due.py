@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 
+from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.symbols import FIAT
 from app.domain.vector import DUE_BARS
 from warm.calendar.exchanges import Exchange
-from warm.calendar.intervals import DAY_S, INTERVALS, Market
+from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session, at_minute
 
 _METALS = frozenset({"XAU", "XAG", "XPT", "XPD"})

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from app.domain.intervals import DAY_S, INTERVALS
 from warm.calendar.exchanges import NEW_YORK, Exchange, Hours, exchange, exchange_of
-from warm.calendar.intervals import DAY_S, INTERVALS, SESSION_S
+from warm.calendar.intervals import SESSION_S
 from warm.errors import InputRefused
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

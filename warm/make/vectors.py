@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from app.domain.intervals import INTERVALS
 from app.domain.records import AGENTS, HISTORY, PRICE
 from app.domain.vector import (
     AGENTS_SCHEMA,
@@ -23,7 +24,7 @@ from app.domain.vector import (
 from app.store.codec import encode
 from app.store.protocol import Row, Written
 from warm.calendar.due import due_ms
-from warm.calendar.intervals import INTERVALS, Market
+from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session
 from warm.files.agents.rows import LABEL_MAX, clean_text
 

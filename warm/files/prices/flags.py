@@ -2,8 +2,9 @@
 
 import polars as pl
 
+from app.domain.intervals import DAY_S, INTERVALS
 from warm.calendar.due import rests
-from warm.calendar.intervals import DAY_S, INTERVALS, SESSION_S, Market
+from warm.calendar.intervals import SESSION_S, Market
 from warm.calendar.sessions import Session, iso
 from warm.files.reports import Fate
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from app.domain.intervals import DAY_S, INTERVALS
 from warm.calendar.due import due_ms
-from warm.calendar.intervals import DAY_S, INTERVALS, Market
+from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session
 from warm.errors import InputRefused
 from warm.files.prices.flags import flag

@@ -4,8 +4,8 @@ from calendar import day_name
 
 import polars as pl
 
+from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.symbols import COINS
-from warm.calendar.intervals import DAY_S, INTERVALS
 from warm.calendar.sessions import NEVER_CLOSES, Session
 from warm.files.prices.reading import Stamp
 

@@ -7,10 +7,10 @@ import msgspec
 import polars as pl
 
 from app.domain.aliases import NO_ALIASES, Aliases
+from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.symbols import canonical_symbol, never_closes
 from app.domain.vector import is_symbol
 from warm.calendar.exchanges import assumed
-from warm.calendar.intervals import DAY_S, INTERVALS
 from warm.calendar.sessions import NEVER_CLOSES, Session
 from warm.files.names import SymbolChoice, said_symbol
 from warm.files.prices.labels import are_dates, closing, ends, is_coin, may_be_days, never_rest, on_sessions

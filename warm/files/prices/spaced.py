@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from warm.calendar.intervals import DAY_S, INTERVALS, Spacing, spacing
+from app.domain.intervals import DAY_S, INTERVALS
+from warm.calendar.intervals import Spacing, spacing
 from warm.files.prices.reading import Says
 from warm.files.read import Source
 
