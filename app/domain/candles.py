@@ -1,26 +1,35 @@
 """Candles as a function of the set of trades: any order, split or repetition of the same trades gives the same candle.
 
-High and low are extremes, open and close go by the trades' keys, and sums are exact. What cannot be merged, realised variance and
-covered seconds, is computed anew from the trades of the minute (`realised`).
+High and low are extremes, open and close go by the trades' order, and sums are exact. What cannot be merged, realised variance
+and covered seconds, is computed anew from the last price of each second (`realised`); those grids can be merged.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, localcontext
+from operator import attrgetter, mul
 
 import msgspec
 
 from app.domain.prices import EXACT
-from app.domain.trades import Trade
+from app.domain.trades import Order, Trade
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
+CLOSING_US = 15 * MINUTE_US
+"""How long after the close a print that is marked as the closing one may come."""
 _SECONDS = 60
+
+Grid = dict[int, tuple[Order, float]]
+"""Of a minute, the last price of each of its seconds that has a trade, with where that trade stands."""
+
+_order = attrgetter("time_us", "venue", "key")
 
 
 class Candle(msgspec.Struct, gc=False):
-    """From ``open`` to ``close``. ``notional`` is the sum of price times size: divided by ``volume`` it is the VWAP. The keys,
-    (time_us, key), are those of the trades that opened and closed it.
+    """From ``open`` to ``close``. ``notional`` is the sum of price times size: divided by ``volume`` it is the VWAP. ``first``
+    and ``last`` are where the trades stand that opened and closed it.
     """
 
     open: Decimal
@@ -30,25 +39,20 @@ class Candle(msgspec.Struct, gc=False):
     volume: Decimal
     notional: Decimal
     trades: int
-    open_key: tuple[int, str]
-    close_key: tuple[int, str]
+    first: Order
+    last: Order
 
     def merge(self, other: "Candle") -> None:
         """Take in ``other``, of other trades of the same bar. The order of merging does not matter."""
-        if other.open_key < self.open_key:
-            self.open, self.open_key = other.open, other.open_key
-        if other.close_key > self.close_key:
-            self.close, self.close_key = other.close, other.close_key
+        if other.first < self.first:
+            self.open, self.first = other.open, other.first
+        if other.last > self.last:
+            self.close, self.last = other.close, other.last
         self.high = max(self.high, other.high)
         self.low = min(self.low, other.low)
         self.volume = EXACT.add(self.volume, other.volume)
         self.notional = EXACT.add(self.notional, other.notional)
         self.trades += other.trades
-
-    @property
-    def vwap(self) -> Decimal:
-        """Volume-weighted average price, to 18 significant digits."""
-        return _VWAP.divide(self.notional, self.volume)
 
 
 _VWAP = EXACT.copy()
@@ -56,63 +60,86 @@ _VWAP.prec = 18
 _VWAP.clear_traps()
 
 
-def candle_of(trade: Trade) -> Candle:
-    """That of one trade, whose size is above 0."""
-    key = (trade.time_us, trade.key)
-    price = trade.price
-    return Candle(price, price, price, price, trade.size, EXACT.multiply(price, trade.size), 1, key, key)
+def vwap(notional: Decimal, volume: Decimal) -> Decimal:
+    """Volume-weighted average price, to 18 significant digits."""
+    return _VWAP.divide(notional, volume)
 
 
-def candles_of(trades: Iterable[Trade], interval_us: int = MINUTE_US) -> dict[tuple[str, str, int], Candle]:
-    """The candles of ``trades``, none twice, by venue, symbol and start. Trades of size 0 move none."""
-    found: dict[tuple[str, str, int], Candle] = {}
-    multiply, add = EXACT.multiply, EXACT.add
+def minute_of(time_us: int, closes: Sequence[int] = (), *, closing: bool = False) -> int:
+    """When the minute begins to whose bar a trade belongs: the session's last one for a trade in the second of the close, or
+    ``closing`` within 15 minutes of it. ``closes``: when sessions close, ascending.
+    """
+    if closes:
+        before = bisect_right(closes, time_us) - 1
+        if before >= 0 and time_us - closes[before] < (CLOSING_US if closing else SECOND_US):
+            time_us = closes[before] - 1
+    return time_us - time_us % MINUTE_US
+
+
+def by_minute(trades: Iterable[Trade], closes: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], list[Trade]]:
+    """``trades``, none twice, by symbol and the minute whose bar they belong to, each minute's in order. Trades of size 0 move
+    none and are left out. ``closes``, by symbol, as `minute_of` has it.
+    """
+    found: dict[tuple[str, int], list[Trade]] = {}
     for trade in trades:
-        size = trade.size
-        if not size:
+        if not trade.size:
             continue
-        time_us, price = trade.time_us, trade.price
-        at = (trade.venue, trade.symbol, time_us - time_us % interval_us)
-        candle = found.get(at)
-        if candle is None:
-            found[at] = candle_of(trade)
-            continue
-        key = (time_us, trade.key)
-        if key < candle.open_key:
-            candle.open, candle.open_key = price, key
-        if key > candle.close_key:
-            candle.close, candle.close_key = price, key
-        if price > candle.high:
-            candle.high = price
-        elif price < candle.low:
-            candle.low = price
-        candle.volume = add(candle.volume, size)
-        candle.notional = add(candle.notional, multiply(price, size))
-        candle.trades += 1
+        symbol, time_us = trade.symbol, trade.time_us
+        start_us = time_us - time_us % MINUTE_US
+        if symbol in closes:
+            start_us = minute_of(time_us, closes[symbol], closing=trade.closing)
+        at = symbol, start_us
+        if at in found:
+            found[at].append(trade)
+        else:
+            found[at] = [trade]
+    for group in found.values():
+        group.sort(key=_order)
     return found
 
 
-def realised(start_us: int, trades: Sequence[tuple[int, float]], before: float | None) -> tuple[float, int]:
-    """Realised variance of a minute, and the seconds of it that it covers.
+def candle_of(trades: Sequence[Trade]) -> Candle:
+    """That of ``trades`` of one bar, at least one, in order, each with a size above 0."""
+    prices, sizes = [each.price for each in trades], [each.size for each in trades]
+    with localcontext(EXACT):
+        volume, notional = sum(sizes, Decimal(0)), sum(map(mul, prices, sizes), Decimal(0))
+    first, last = trades[0], trades[-1]
+    return Candle(prices[0], max(prices), min(prices), prices[-1], volume, notional, len(trades), first.order, last.order)
 
-    The last price of each second makes a grid, on which a second without a trade keeps the price before it. The variance is the
-    sum of the squared log returns from one second of the grid to the next (Andersen and Bollerslev, 1998).
+
+def grid_of(start_us: int, trades: Sequence[Trade]) -> Grid:
+    """That of ``trades`` of the minute that begins at ``start_us``, in order. What is later than it counts to its last second."""
+    last: dict[int, Trade] = {}
+    for trade in trades:
+        last[(trade.time_us - start_us) // SECOND_US] = trade
+    grid: Grid = {}
+    for second in sorted(last):
+        grid[min(second, _SECONDS - 1)] = last[second].order, float(last[second].price)
+    return grid
+
+
+def merge_grid(grid: Grid, other: Grid) -> None:
+    """Take ``other``, of other trades of the same minute, into ``grid``. The order of merging does not matter."""
+    for second, entry in other.items():
+        if second not in grid or entry[0] > grid[second][0]:
+            grid[second] = entry
+
+
+def realised(grid: Grid, before: float | None) -> tuple[float, int]:
+    """Realised variance of a minute that has trades, and the seconds of it that it covers.
+
+    A second without a trade keeps the price before it. The variance is the sum of the squared log returns from one second to the
+    next (Andersen and Bollerslev, 1998).
 
     Args:
-        start_us: when the minute begins.
-        trades: times and prices of its trades, in the order of their keys.
-        before: the last price of the minute before; None where that has no trade, and the grid begins with the first trade.
+        grid: at least one second.
+        before: the close of the minute before; None where that has no trade, and the grid begins with the first trade.
     """
-    grid: dict[int, float] = {}
-    for time_us, price in trades:
-        grid[(time_us - start_us) // SECOND_US] = price
-    if not grid:
-        return 0.0, 0 if before is None else _SECONDS
     seconds = sorted(grid)
     covered = _SECONDS if before is not None else _SECONDS - seconds[0]
     last, squares = before, []
     for second in seconds:
-        price = grid[second]
+        price = grid[second][1]
         if last is not None:
             squares.append(math.log(price / last) ** 2)
         last = price

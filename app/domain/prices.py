@@ -40,4 +40,7 @@ def exact(value: Decimal | str | float) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """The digits of ``value``, without an exponent and without trailing zeros."""
+    text = str(value)
+    if text[-1] != "0" and "E" not in text:
+        return text
     return format(value.normalize(EXACT), "f") if value else "0"

@@ -8,6 +8,9 @@ import msgspec
 Side = Literal["buy", "sell", "unknown"]
 """The taker's."""
 
+Order = tuple[int, str, str]
+"""Time, venue and key: where a trade stands among those of its symbol."""
+
 _DIGITS = 20
 """What an id of 64 bits has."""
 _LONG_DIGITS = 80
@@ -16,6 +19,7 @@ _LONG_DIGITS = 80
 class Trade(msgspec.Struct, frozen=True, gc=False):
     """Of ``symbol`` at ``venue``, where it was made. ``time_us``: epoch microseconds, cut from finer. ``key`` orders the trades
     of one microsecond (`trade_key`); ``trade_id`` is the venue's own. ``price`` and ``size`` are exact (`app.domain.prices`).
+    ``closing``: its venue marks it as the print of the session's close.
     """
 
     venue: str
@@ -27,6 +31,12 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     trade_id: str
     side: Side = "unknown"
     source: str = ""
+    closing: bool = False
+
+    @property
+    def order(self) -> Order:
+        """Where it stands among those of its symbol."""
+        return self.time_us, self.venue, self.key
 
 
 def trade_key(trade_id: str) -> str:
@@ -37,11 +47,8 @@ def trade_key(trade_id: str) -> str:
         return trade_id
     if len(trade_id) <= _DIGITS:
         return trade_id.zfill(_DIGITS)
-    return (
-        "~" + trade_id.lstrip("0").zfill(_LONG_DIGITS)
-        if len(trade_id.lstrip("0")) > _DIGITS
-        else trade_id.lstrip("0").zfill(_DIGITS)
-    )
+    digits = trade_id.lstrip("0")
+    return digits.zfill(_DIGITS) if len(digits) <= _DIGITS else "~" + digits.zfill(_LONG_DIGITS)
 
 
 def refusal(price: Decimal, size: Decimal) -> str | None:

@@ -23,6 +23,7 @@ from app.domain.prices import exact, plain
         (0.1, "0.1"),
         (5e-324 * 0, "0"),
         (12, "12"),
+        ("123.4500", "123.45"),
     ],
 )
 def test_digits_come_out_as_they_were_written(written: str | float, digits: str) -> None:
