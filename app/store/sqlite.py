@@ -21,8 +21,8 @@ import msgspec
 
 from app.domain.records import KINDS, Kinds
 from app.errors import StoreEmpty, StoreError
+from app.private import give_up_reserve, keep_reserve, make_private
 from app.store.bell import Bell, ring
-from app.store.private import give_up_reserve, keep_reserve, make_private
 from app.store.protocol import UNKNOWN, Changes, Published, Record, Row, RunInfo, Stored, Upserted, Withdrawn, decoded_run
 from app.store.sqlite_feed import (
     Entries,
@@ -39,6 +39,7 @@ from app.store.sqlite_tables import IS_SYMBOL, Tables, bounded
 from app.store.sqlite_values import upsert_records
 from app.store.sqlite_writes import publish_rows, take_back
 from app.store.upserts import checked
+from app.wal import begin_wal
 
 T = TypeVar("T")
 _logger = logging.getLogger("decide.store")
@@ -55,7 +56,6 @@ _READ_MAX_BYTES = 67_108_864
 _POLL_S = 0.02
 _BUSY_S = 10.0
 _WAITED_S = 2.0
-_BUSY_AGAIN_S = 0.005
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 """What a full disk looks like: no room for a page, for the log's index, for the log itself."""
 
@@ -350,28 +350,12 @@ class EmbeddedStore:
         make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
         try:
-            self._begin_wal(connection)
-            connection.execute("PRAGMA synchronous = NORMAL")
+            begin_wal(connection, self._busy_s)
             self._tables.create(connection)
         except sqlite3.Error:
             connection.close()
             raise
         return connection
-
-    def _begin_wal(self, connection: sqlite3.Connection) -> None:
-        """Of two that open a new file at once, a server and its first load say, SQLite has one fail here instead of waiting.
-        Where it does wait, for somebody else's lock, that is tried once more.
-        """
-        deadline = time.monotonic() + 2 * self._busy_s
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_BUSY_AGAIN_S)
-            else:
-                return
 
     def _changes_now(self, after: Position) -> tuple[Changes, Entries] | None:
         connection = self._reader()

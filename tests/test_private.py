@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.private import give_up_reserve, keep_reserve, make_private
+from app.private import give_up_reserve, keep_reserve, make_private
 from app.store.sqlite import EmbeddedStore
 from tests.kit.records import row, run_info
 
