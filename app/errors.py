@@ -53,6 +53,27 @@ class StoreBusy(StoreError):
         super().__init__("l2_error", detail)
 
 
+class MarketError(DecideError):
+    """The market store could not answer. ``reason``: ``market_error``, ``market_timeout``, or ``market_busy`` where it was asked
+    for more at once than it takes.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class MigrationRefused(MarketError):
+    """What was migrated in the market store is not what this version of Decide would have migrated."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("market_error", detail)
+
+
+class OffsetMoved(DecideError):
+    """Somebody else consumed what this consumer was about to: nothing of its batch was written, and it must let go."""
+
+
 class RecordError(DecideError):
     """A stored value is not a record of this server's schema.
 

@@ -1,0 +1,142 @@
+"""Where bars begin and end: on the clock for markets that never close, by sessions for exchanges. Pure; each store fills it."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from app.domain.candles import SECOND_US
+from app.domain.intervals import DAY_S, INTERVALS
+from app.market.protocol import Part, Session
+
+_DAY_US = DAY_S * SECOND_US
+_NEAR_US = _DAY_US // 2
+"""So far before the first session and after the last one of a table its exchange's times count; beyond, nobody knows."""
+_EPOCH = date(1970, 1, 1).toordinal()
+_MONDAY = date(1970, 1, 5).toordinal()
+
+
+class Edges(NamedTuple):
+    """From when to when a bar is, and which part of an exchange's day it is of."""
+
+    start_us: int
+    end_us: int
+    session: Part | None = None
+
+
+class Calendar(Protocol):
+    """Of a market."""
+
+    def bar_of(self, start_us: int, interval: str, *, of_days: bool = False) -> Edges | None:
+        """The bar of ``interval`` that takes in what begins then; None if none does. ``of_days``: what is taken in is a bar of
+        a day or longer, which may be stamped by its date and not by its session.
+        """
+        ...
+
+
+def is_of_days(interval: str) -> bool:
+    """Whether a bar of ``interval`` is of whole days."""
+    return INTERVALS[interval] >= DAY_S
+
+
+class Always:
+    """A market that never closes, whose days are those of ``zone``; what is shorter is cut by UTC."""
+
+    def __init__(self, zone: ZoneInfo | None = None) -> None:
+        self._zone = zone
+
+    def bar_of(self, start_us: int, interval: str, *, of_days: bool = False) -> Edges:
+        """As `Calendar`."""
+        del of_days
+        if not is_of_days(interval):
+            length_us = INTERVALS[interval] * SECOND_US
+            start_us -= start_us % length_us
+            return Edges(start_us, start_us + length_us)
+        day = date.fromordinal(_EPOCH + start_us // _DAY_US) if self._zone is None else _local(start_us, self._zone)
+        first, end = days_of(day, interval)
+        return Edges(self._begins_us(first), self._begins_us(end))
+
+    def _begins_us(self, day: date) -> int:
+        if self._zone is None:
+            return (day.toordinal() - _EPOCH) * _DAY_US
+        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+        late_us = _us(midnight)
+        if midnight.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
+            return late_us
+        # There is no midnight: the day begins with its first moment, at the latest where midnight would have been.
+        early_us = late_us - _NEAR_US
+        while late_us - early_us > SECOND_US:
+            middle_us = (early_us + late_us) // 2 // SECOND_US * SECOND_US
+            early_us, late_us = (early_us, middle_us) if _local(middle_us, self._zone) >= day else (middle_us, late_us)
+        return late_us
+
+
+class Sessions:
+    """An exchange with ``sessions``, ascending and at least one. Days and longer are of sessions, stamped by the first one's
+    open; shorter bars are counted from the open, and from the end of a pause; what is before and after, from there.
+    """
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._sessions = sessions
+        self._closes = [each.closes_us for each in sessions]
+        self._days = [each.day for each in sessions]
+        self._always = Always()
+
+    def bar_of(self, start_us: int, interval: str, *, of_days: bool = False) -> Edges | None:
+        """As `Calendar`. Where the table of sessions does not reach, by UTC."""
+        if not self._sessions[0].opens_us - _NEAR_US <= start_us < self._closes[-1] + _NEAR_US:
+            return self._always.bar_of(start_us, interval)
+        place = bisect_right(self._closes, start_us)
+        session = self._sessions[place] if place < len(self._sessions) else None
+        if is_of_days(interval):
+            if session is None or (start_us < session.opens_us and not of_days):
+                return None
+            first, end = days_of(session.day, interval)
+            inside = self._sessions[bisect_left(self._days, first) : bisect_left(self._days, end)]
+            return Edges(inside[0].opens_us, inside[-1].closes_us, "regular")
+        length_us = INTERVALS[interval] * SECOND_US
+        for from_us, to_us in () if session is None else _parts(session):
+            if from_us <= start_us < to_us:
+                begins_us = start_us - (start_us - from_us) % length_us
+                return Edges(begins_us, min(begins_us + length_us, to_us), "regular")
+        return self._outside(start_us, length_us, place, session)
+
+    def _outside(self, start_us: int, length_us: int, place: int, session: Session | None) -> Edges:
+        """Before the next opening, or after the last close, whichever is nearer; bars meet there in the middle."""
+        if session is not None and session.pause and session.pause[0] <= start_us < session.pause[1]:
+            closed_us, opens_us = session.pause
+        else:
+            closed_us = self._closes[place - 1] if place else -(2**62)
+            opens_us = session.opens_us if session else 2**62
+        middle_us = (closed_us + opens_us) // 2
+        if start_us < middle_us:
+            begins_us = start_us - (start_us - closed_us) % length_us
+            return Edges(begins_us, min(begins_us + length_us, middle_us), "post")
+        ends_us = start_us + length_us - (start_us - opens_us) % length_us
+        return Edges(max(ends_us - length_us, middle_us), ends_us, "pre")
+
+
+def days_of(day: date, interval: str) -> tuple[date, date]:
+    """The days that a bar of ``interval`` has with ``day``: the first, and the one after the last. Weeks begin on Monday."""
+    if interval == "1M":
+        first = day.replace(day=1)
+        return first, (first + timedelta(31)).replace(day=1)
+    days = INTERVALS[interval] // DAY_S
+    begun = (day.toordinal() - (_MONDAY if interval == "1w" else _EPOCH)) % days
+    first = day - timedelta(begun)
+    return first, first + timedelta(days)
+
+
+def _parts(session: Session) -> list[tuple[int, int]]:
+    if session.pause is None:
+        return [(session.opens_us, session.closes_us)]
+    return [(session.opens_us, session.pause[0]), (session.pause[1], session.closes_us)]
+
+
+def _local(at_us: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(at_us // SECOND_US, zone).date()
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp()) * SECOND_US

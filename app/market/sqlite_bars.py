@@ -1,0 +1,88 @@
+"""Given bars in SQLite. Plain functions on a connection, whose transaction is the caller's."""
+
+import hashlib
+import sqlite3
+from typing import NamedTuple
+
+from app.domain.intervals import INTERVALS
+from app.domain.prices import plain
+from app.market.protocol import TRADES, Export, GivenBar, Put
+
+_OF = "symbol = ? AND interval = ? AND source = ?"
+_OVERLAPPING = f"SELECT last_us, is_over, bars, digest, first_us FROM exports WHERE {_OF} AND first_us <= ? AND last_us >= ?"  # noqa: S608 - words of ours
+_BARS = f"""
+SELECT start_us, open, high, low, close, volume, notional, trades, is_partial, revision FROM candles
+WHERE {_OF} AND start_us BETWEEN ? AND ?
+"""  # noqa: S608 - as above
+_NEWEST = f"SELECT max(start_us) FROM candles WHERE {_OF}"  # noqa: S608 - as above
+_WRITE = """
+INSERT OR REPLACE INTO candles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, ?, ?, ?)
+"""
+
+
+class _Rank(NamedTuple):
+    """What decides which of some exports counts."""
+
+    last_us: int
+    is_over: int
+    bars: int
+    digest: str
+
+
+def refusal(export: Export) -> str | None:
+    """Why ``export`` cannot be stored, or None."""
+    if export.interval not in INTERVALS:
+        return f"interval is {export.interval!r}; allowed: {', '.join(INTERVALS)}"
+    if not export.source or export.source == TRADES:
+        return f"source is {export.source!r}; allowed: a name other than {TRADES!r}"
+    before_us = -1
+    for bar in export.bars:
+        if bar.start_us <= before_us:
+            return f"start of a bar is {bar.start_us} after {before_us}; allowed: ascending, from 0"
+        before_us = bar.start_us
+        if min(bar.open, bar.low, bar.close) <= 0 or bar.low > bar.high:
+            shown = f"open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close}"
+            return f"bar at {bar.start_us}: {shown}; allowed: above 0, low up to high"
+        if bar.volume < 0:
+            return f"bar at {bar.start_us}: volume is {bar.volume}; allowed: 0 and above"
+    return None
+
+
+def put(connection: sqlite3.Connection, export: Export, now_us: int) -> Put:
+    """As `app.market.protocol.Writer.put_bars`."""
+    of = export.symbol, export.interval, export.source
+    rows = {bar.start_us: _row(bar) for bar in export.bars}
+    first_us, last_us = export.bars[0].start_us, export.bars[-1].start_us
+    digest = hashlib.sha256(repr(list(rows.items())).encode()).hexdigest()
+    rank = _Rank(last_us, int(not export.bars[-1].is_partial), len(rows), digest)
+    others = [(_Rank(*row), first) for *row, first in connection.execute(_OVERLAPPING, (*of, last_us, first_us)).fetchall()]
+    best, best_first_us = max(others, default=(rank, first_us))
+    if best == rank and others:
+        return Put(counts=True)
+    counts = rank >= best
+    all_first_us = min(first_us, *(first for _, first in others)) if others else first_us
+    all_last_us = max(rank, best).last_us
+    # What stands there is of the exports that counted so far; of these the best one's stays unless the new one is better.
+    stored = {start_us: row for start_us, *row in connection.execute(_BARS, (*of, all_first_us, all_last_us))}
+    newest_us = connection.execute(_NEWEST, of).fetchone()[0]
+    stays = rows.keys() if counts else {each for each in stored if best_first_us <= each <= best.last_us}
+    gone = [(*of, start_us) for start_us in stored if start_us not in stays]
+    connection.executemany(f"DELETE FROM candles WHERE {_OF} AND start_us = ?", gone)  # noqa: S608 - as above
+    connection.executemany(f"DELETE FROM exports WHERE {_OF} AND first_us = ?", [(*of, first) for _, first in others])  # noqa: S608 - as above
+    connection.execute("INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*of, all_first_us, *max(rank, best)))
+    if not counts:
+        return Put(counts=False, removed=len(gone))
+    changed, revised = [], 0
+    for start_us, row in rows.items():
+        *before, revision = stored.get(start_us, (1,))
+        if tuple(before) != row:
+            is_revised = newest_us is not None and start_us < newest_us
+            revised += is_revised
+            changed.append((*of, start_us, *row, revision + is_revised, now_us))
+    connection.executemany(_WRITE, changed)
+    return Put(counts=True, written=len(changed), revised=revised, removed=len(gone))
+
+
+def _row(bar: GivenBar) -> tuple[object, ...]:
+    prices = (plain(each) for each in (bar.open, bar.high, bar.low, bar.close, bar.volume))
+    return *prices, None if bar.notional is None else plain(bar.notional), bar.trades, int(bar.is_partial)

@@ -1,0 +1,224 @@
+"""What servers ask of the embedded market store. Plain functions on a connection, whose transaction is the caller's."""
+
+import heapq
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal, localcontext
+from operator import itemgetter
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.domain.candles import SECOND_US
+from app.domain.intervals import DAY_S, INTERVALS
+from app.domain.prices import EXACT
+from app.domain.trades import Trade
+from app.market import sqlite_closes, sqlite_gaps
+from app.market.calendar import Always, Calendar, Sessions, is_of_days
+from app.market.protocol import (
+    GOOD,
+    Bar,
+    CandlePage,
+    CandlesWanted,
+    Close,
+    Details,
+    Session,
+    Symbol,
+    TradePage,
+    TradesWanted,
+)  # fmt: skip
+from app.market.selection import Row, Selection, place_of, usable
+from app.market.spans import Gaps
+from app.market.sqlite_trades import COLUMNS, series_by_venue, trade_of
+
+_DAY_US = DAY_S * SECOND_US
+_END_US = 2**62
+_SYMBOL = "SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols"
+_SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
+_NEXT_KIND = """
+SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source) > (?, ?) ORDER BY interval, source LIMIT 1
+"""
+_BARS = """
+SELECT start_us, interval, source, open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision
+FROM candles WHERE symbol = ? AND interval = ? AND source = ? AND start_us >= ? AND start_us < ? ORDER BY start_us
+"""
+_VOLUMES = "SELECT volume FROM candles WHERE symbol = ? AND interval = '1m' AND source = ? AND start_us > ?"
+_NEWEST = """
+SELECT start_us, close, volume FROM candles WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_us DESC LIMIT 1
+"""
+_LAST_TRADE = f"""
+SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
+ORDER BY time_us DESC, trade_key DESC LIMIT 1
+"""  # noqa: S608 - columns of ours
+_TRADES = f"""
+SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time
+WHERE series = ? AND time_us >= ? AND time_us < ? AND NOT cancelled AND (time_us, trade_key)
+"""  # noqa: S608 - as above
+
+
+class Calendars:
+    """Of markets, as they were when somebody last looked."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, tuple[int, Calendar | None]] = {}
+
+    def of(self, connection: sqlite3.Connection, market: str, zone: str = "UTC") -> Calendar:
+        """That of ``market``; one of which no session is known never closes."""
+        version = sqlite_closes.version_of(connection) if market else 0
+        known = self._sessions.get(market)
+        if known is None or known[0] != version:
+            known = self._sessions[market] = version, _sessions_of(connection, market) if market else None
+        return known[1] or Always(None if zone == "UTC" else zone_named(zone))
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """A time zone.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"zone is {name[:60]!r}; allowed: a name of the time zone database, as Europe/Berlin") from None
+
+
+def _sessions_of(connection: sqlite3.Connection, market: str) -> Calendar | None:
+    sessions = []
+    for day, opens_us, closes_us, *pause in connection.execute(_SESSIONS, (market,)):
+        sessions.append(Session(date.fromisoformat(day), opens_us, closes_us, None if None in pause else (pause[0], pause[1])))
+    return Sessions(sessions) if sessions else None
+
+
+def candles(
+    connection: sqlite3.Connection, wanted: CandlesWanted, calendars: Calendars, order: Sequence[str], now_us: int
+) -> CandlePage:
+    """As `app.market.protocol.Reader.candles`."""
+    symbol, interval = wanted.symbol, wanted.interval
+    market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
+    if market is None:
+        return CandlePage((), None)
+    first_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
+    # A day's bar may be stamped by its date, before its session; and the last bar may go on behind the end.
+    from_us, to_us = first_us - (_DAY_US if is_of_days(interval) else 0), end_us + (INTERVALS[interval] + DAY_S) * SECOND_US
+    after_us = wanted.after_us
+    if after_us is not None and wanted.descending:
+        to_us, end_us = min(to_us, after_us), min(end_us, after_us)
+    elif after_us is not None:
+        from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
+    statement = _BARS + (" DESC" if wanted.descending else "")
+    cursors = [
+        map(Row._make, connection.execute(statement, (symbol, *kind, from_us, min(to_us, _END_US))))
+        for kind in kinds_of(connection, symbol)
+        if usable(kind[0], interval)
+    ]
+    rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
+    gaps = Gaps(sqlite_gaps.touching(connection, symbol, from_us, min(to_us, _END_US)))
+    calendar = calendars.of(connection, market[0], wanted.zone)
+    selection = Selection(symbol, interval, calendar, gaps, order, now_us, extended=wanted.extended)
+    found = _inside(selection.bars(rows), first_us, end_us, wanted)
+    for _ in range(wanted.offset):
+        next(found, None)
+    bars = [bar for _, bar in zip(range(wanted.limit), found, strict=False)]
+    more = bool(bars) and next(found, None) is not None
+    return CandlePage(tuple(bars), bars[-1].start_us if more else None)
+
+
+def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWanted) -> Iterator[Bar]:
+    for bar in bars:
+        if (bar.start_us < first_us) if wanted.descending else (bar.start_us >= end_us):
+            return
+        if first_us <= bar.start_us < end_us and (bar.coverage in GOOD or not wanted.complete_only):
+            yield bar
+
+
+def kinds_of(connection: sqlite3.Connection, symbol: str) -> list[tuple[str, str]]:
+    """Interval and source of a symbol's bars, one search each."""
+    found = [("", "")]
+    while (row := connection.execute(_NEXT_KIND, (symbol, *found[-1])).fetchone()) is not None:
+        found.append(row)
+    return found[1:]
+
+
+def trades(connection: sqlite3.Connection, wanted: TradesWanted) -> TradePage:
+    """As `app.market.protocol.Reader.trades`."""
+    start_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
+    cursors = [
+        _trades_of(connection, number, venue, wanted, (start_us, end_us))
+        for number, venue in series_by_venue(connection, wanted.symbol)
+    ]
+    merged = heapq.merge(*cursors, key=lambda each: each.order, reverse=wanted.descending)
+    found = [trade for _, trade in zip(range(wanted.limit + 1), merged, strict=False)]
+    page = tuple(found[: wanted.limit])
+    return TradePage(page, page[-1].order if len(found) > wanted.limit else None)
+
+
+def _trades_of(
+    connection: sqlite3.Connection, number: int, venue: str, wanted: TradesWanted, span: tuple[int, int]
+) -> Iterator[Trade]:
+    """One venue's, behind the trade that was had last; at its very time stand those of the venues before and after it."""
+    sign, direction = ("<", "DESC") if wanted.descending else (">", "ASC")
+    behind = (_END_US if wanted.descending else -1), ""
+    if wanted.after is not None:
+        time_us, after_venue, key = wanted.after
+        if venue == after_venue:
+            behind = time_us, key
+        else:
+            # No trade has the time of the bound: all of that moment are on one side of it.
+            behind = time_us + (venue < after_venue), ""
+            sign = "<" if wanted.descending else ">="
+    limit = f"{sign} (?, ?) ORDER BY time_us {direction}, trade_key {direction} LIMIT ?"
+    for row in connection.execute(_TRADES + limit, (number, *span, *behind, wanted.limit + 1)):
+        yield trade_of(venue, wanted.symbol, row)
+
+
+def last_trade(connection: sqlite3.Connection, symbol: str) -> Trade | None:
+    """The last one with a size."""
+    found = []
+    for number, venue in series_by_venue(connection, symbol):
+        row = connection.execute(_LAST_TRADE, (number,)).fetchone()
+        if row is not None:
+            found.append(trade_of(venue, symbol, row))
+    return max(found, key=lambda each: each.order, default=None)
+
+
+def last_close(connection: sqlite3.Connection, symbol: str, calendars: Calendars, order: Sequence[str]) -> Close | None:
+    """The close of the bar that ended last; of those that end together of the source that comes first."""
+    market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
+    if market is None:
+        return None
+    calendar, found = calendars.of(connection, market[0]), list[Close]()
+    for interval, source in kinds_of(connection, symbol):
+        start_us, close, _ = connection.execute(_NEWEST, (symbol, interval, source)).fetchone()
+        edges = calendar.bar_of(start_us, interval, of_days=True)
+        if edges is not None:
+            found.append(Close(Decimal(close), edges.start_us, edges.end_us, interval, source))
+    return min(found, key=lambda each: (-each.end_us, *place_of(each.source, order), -each.start_us), default=None)
+
+
+def details(connection: sqlite3.Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:
+    """As `app.market.protocol.Reader.symbols`."""
+    rows = connection.execute(f"{_SYMBOL} WHERE symbol > ? ORDER BY symbol LIMIT ?", (after, limit)).fetchall()
+    found = []
+    for symbol in map(Symbol._make, rows):
+        kinds = kinds_of(connection, symbol.symbol)
+        last = last_trade(connection, symbol.symbol)
+        volume = _volume_day(connection, symbol.symbol, kinds, order, now_us)
+        found.append(Details(symbol, None if last is None else last.time_us, volume, tuple(kinds)))
+    return found
+
+
+def _volume_day(
+    connection: sqlite3.Connection, symbol: str, kinds: Sequence[tuple[str, str]], order: Sequence[str], now_us: int
+) -> Decimal | None:
+    """Of its minutes, by the best source that has some; else of a day's bar that began in it."""
+    best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
+    for source in [source for interval, source in best if interval == "1m"]:
+        volumes = connection.execute(_VOLUMES, (symbol, source, now_us - _DAY_US)).fetchall()
+        if volumes:
+            with localcontext(EXACT):
+                return sum((Decimal(volume) for (volume,) in volumes), Decimal(0))
+    for source in [source for interval, source in best if interval == "1d"]:
+        start_us, _, volume = connection.execute(_NEWEST, (symbol, "1d", source)).fetchone()
+        if start_us > now_us - _DAY_US:
+            return Decimal(volume)
+    return None

@@ -1,0 +1,20 @@
+"""Fixtures for tests on real market stores."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.market.places import Place
+
+
+@pytest.fixture(scope="session", params=["sqlite"])
+def make_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Makes empty stores, of each kind: a test with many examples takes one for each."""
+    assert request.param == "sqlite"
+    return lambda: Place(tmp_path_factory.mktemp("market") / "market.sqlite3")
+
+
+@pytest.fixture
+def place(make_place: Callable[[], Place]) -> Place:
+    """An empty store."""
+    return make_place()

@@ -1,0 +1,101 @@
+"""Where a market store's data is, whichever database it is in."""
+
+import asyncio
+import math
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.domain.prices import EXACT, plain
+from app.market.protocol import Reader, Writer
+from app.market.sqlite import EmbeddedWriter
+from app.market.sqlite_reader import EmbeddedReader
+from tests.market.recomputation import SQLITE
+
+T = TypeVar("T")
+
+DAY_US, MINUTE_US, SECOND_US = 86_400_000_000, 60_000_000, 1_000_000
+NOON_US = 1_700_049_600_000_000
+"""12:00 UTC on 2023-11-15, a Wednesday."""
+
+
+@dataclass
+class Place:
+    """SQLite at ``path``."""
+
+    path: Path
+
+    def writer(self) -> Writer:
+        """A writer of its own, whose clock stands still."""
+        return EmbeddedWriter(self.path, clock_us=lambda: NOON_US)
+
+    def reader(self, *sources: str, now_us: int = 10 * NOON_US) -> Reader:
+        """A reader of its own; ``now_us`` is far ahead, so that all bars are over."""
+        return EmbeddedReader(self.path, sources=sources, deadline_s=30.0, clock_us=lambda: now_us)
+
+    def read(self, work: Callable[[Reader], Awaitable[T]], *sources: str, now_us: int = 10 * NOON_US) -> T:
+        """``work`` with a reader that is closed afterwards."""
+
+        async def opened() -> T:
+            reader = self.reader(*sources, now_us=now_us)
+            try:
+                return await work(reader)
+            finally:
+                await reader.close()
+
+        return asyncio.run(opened())
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What the database answers."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(statement).fetchall()
+
+    def bars_of_trades(self) -> list[tuple[Any, ...]]:
+        """All rows of bars of trades but for what tells of their arrival: keys, numbers, variance, covered seconds."""
+        return self.rows(
+            "SELECT symbol, start_us, open, high, low, close, volume, notional, trades, open_key, close_key, covered_s, rv "
+            "FROM candles WHERE source = 'trades' ORDER BY symbol, start_us"
+        )
+
+    def recomputed(self) -> list[tuple[Any, ...]]:
+        """The same, as SQL makes them of the trades."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.create_aggregate("exact_sum", 1, _Sum)  # type: ignore[arg-type]
+            connection.create_aggregate("exact_max", 1, _Max)  # type: ignore[arg-type]
+            connection.create_aggregate("exact_min", 1, _Min)  # type: ignore[arg-type]
+            connection.create_function("exact_product", 2, lambda one, other: plain(EXACT.multiply(Decimal(one), Decimal(other))))
+            connection.create_function("log_return", 2, lambda price, before: math.log(float(price) / float(before)))
+            return connection.execute(SQLITE).fetchall()
+
+
+class _Sum:
+    """SQLite has no decimals: this is their exact sum."""
+
+    def __init__(self) -> None:
+        self.found: Decimal | None = None
+
+    def step(self, text: str) -> None:
+        """One of them."""
+        self.found = Decimal(text) if self.found is None else self.taken(self.found, Decimal(text))
+
+    def taken(self, found: Decimal, new: Decimal) -> Decimal:
+        """What it is with one more."""
+        return EXACT.add(found, new)
+
+    def finalize(self) -> str | None:
+        """As digits."""
+        return None if self.found is None else plain(self.found)
+
+
+class _Max(_Sum):
+    def taken(self, found: Decimal, new: Decimal) -> Decimal:
+        return max(found, new)
+
+
+class _Min(_Sum):
+    def taken(self, found: Decimal, new: Decimal) -> Decimal:
+        return min(found, new)
