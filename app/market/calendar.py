@@ -2,16 +2,16 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from app.domain.candles import SECOND_US
+from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.market.protocol import Part, Session
 
 _DAY_US = DAY_S * SECOND_US
-_NEAR_US = _DAY_US // 2
+_NEAR_US = _DAY_US
 """So far before the first session and after the last one of a table its exchange's times count; beyond, nobody knows."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _MONDAY = date(1970, 1, 5).toordinal()
@@ -60,16 +60,8 @@ class Always:
     def _begins_us(self, day: date) -> int:
         if self._zone is None:
             return (day.toordinal() - _EPOCH) * _DAY_US
-        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
-        late_us = _us(midnight)
-        if midnight.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
-            return late_us
-        # There is no midnight: the day begins with its first moment, at the latest where midnight would have been.
-        early_us = late_us - _NEAR_US
-        while late_us - early_us > SECOND_US:
-            middle_us = (early_us + late_us) // 2 // SECOND_US * SECOND_US
-            early_us, late_us = (early_us, middle_us) if _local(middle_us, self._zone) >= day else (middle_us, late_us)
-        return late_us
+        # Where there is no midnight, this is when the clock was put forward: the day's first moment.
+        return round(datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp()) * SECOND_US
 
 
 class Sessions:
@@ -82,11 +74,15 @@ class Sessions:
         self._closes = [each.closes_us for each in sessions]
         self._days = [each.day for each in sessions]
         self._always = Always()
+        self._from_us, self._to_us = sessions[0].opens_us - _NEAR_US, self._closes[-1] + _NEAR_US
 
     def bar_of(self, start_us: int, interval: str, *, of_days: bool = False) -> Edges | None:
         """As `Calendar`. Where the table of sessions does not reach, by UTC."""
-        if not self._sessions[0].opens_us - _NEAR_US <= start_us < self._closes[-1] + _NEAR_US:
-            return self._always.bar_of(start_us, interval)
+        if not self._from_us <= start_us < self._to_us:
+            edges = self._always.bar_of(start_us, interval)
+            if start_us < self._from_us:
+                return edges._replace(end_us=min(edges.end_us, self._from_us))
+            return edges._replace(start_us=max(edges.start_us, self._to_us))
         place = bisect_right(self._closes, start_us)
         session = self._sessions[place] if place < len(self._sessions) else None
         if is_of_days(interval):
@@ -107,9 +103,10 @@ class Sessions:
         if session is not None and session.pause and session.pause[0] <= start_us < session.pause[1]:
             closed_us, opens_us = session.pause
         else:
-            closed_us = self._closes[place - 1] if place else -(2**62)
-            opens_us = session.opens_us if session else 2**62
-        middle_us = (closed_us + opens_us) // 2
+            # All of the day before the first session is before it, and of that after the last one after it.
+            closed_us = self._closes[place - 1] if place else 2 * self._from_us - self._sessions[0].opens_us
+            opens_us = session.opens_us if session else 2 * self._to_us - self._closes[-1]
+        middle_us = (closed_us + opens_us) // 2 // MINUTE_US * MINUTE_US
         if start_us < middle_us:
             begins_us = start_us - (start_us - closed_us) % length_us
             return Edges(begins_us, min(begins_us + length_us, middle_us), "post")
@@ -136,7 +133,3 @@ def _parts(session: Session) -> list[tuple[int, int]]:
 
 def _local(at_us: int, zone: ZoneInfo) -> date:
     return datetime.fromtimestamp(at_us // SECOND_US, zone).date()
-
-
-def _us(moment: datetime) -> int:
-    return round(moment.timestamp()) * SECOND_US

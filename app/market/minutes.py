@@ -12,7 +12,7 @@ from app.domain.candles import MINUTE_US, Candle, Grid, candle_of, grid_of, merg
 from app.domain.trades import Trade
 from app.market.protocol import Minute
 
-_GRIDS = 8_192
+GRIDS = 8_192
 """Kept at most; each is of a few KB."""
 
 
@@ -48,8 +48,9 @@ class Table(Protocol):
 class Minutes:
     """Of one writer, which forgets what it keeps when a transaction fails or somebody else has written."""
 
-    def __init__(self) -> None:
+    def __init__(self, grids: int) -> None:
         self._grids: dict[Minute, Grid] = {}
+        self._most = grids
 
     def forget(self) -> None:
         """Keep no grid."""
@@ -76,7 +77,7 @@ class Minutes:
         for minute in minutes:
             update.follow(Minute(minute.symbol, minute.start_us + MINUTE_US))
         table.write(update.changed)
-        while len(self._grids) > _GRIDS:
+        while len(self._grids) > self._most:
             del self._grids[next(iter(self._grids))]
         touched = tuple(sorted(update.changed))
         return touched, tuple(each for each in touched if each.start_us < newest.get(each.symbol, -1))

@@ -50,12 +50,23 @@ def place_of(source: str, order: Sequence[str]) -> tuple[bool, int, str]:
 
 
 class Selection:
-    """Of one symbol's bars of one interval. ``order``: given sources, the best first; those that it does not name come last."""
+    """Of one symbol's bars of one interval, as ``calendar`` cuts them; ``given`` is the one by which sources cut theirs.
+    ``order``: given sources, the best first; those that it does not name come last.
+    """
 
     def __init__(
-        self, symbol: str, interval: str, calendar: Calendar, gaps: Gaps, order: Sequence[str], now_us: int, *, extended: bool
+        self,
+        symbol: str,
+        interval: str,
+        calendar: Calendar,
+        given: Calendar,
+        gaps: Gaps,
+        order: Sequence[str],
+        now_us: int,
+        *,
+        extended: bool,
     ) -> None:
-        self._symbol, self._interval, self._calendar, self._gaps = symbol, interval, calendar, gaps
+        self._symbol, self._interval, self._calendar, self._given, self._gaps = symbol, interval, calendar, given, gaps
         self._order, self._now_us, self._extended = order, now_us, extended
 
     def bars(self, rows: Iterable[Row]) -> Iterator[Bar]:
@@ -68,9 +79,9 @@ class Selection:
         edges = self._calendar.bar_of(row.start_us, self._interval, of_days=is_of_days(row.interval))
         if edges is None or not (self._extended or edges.session in (None, "regular")):
             return None
-        if row.interval not in ("1m", self._interval):
+        if row.interval != "1m":
             # A day of UTC is in no day of another zone.
-            whole = self._calendar.bar_of(row.start_us, row.interval, of_days=True)
+            whole = self._given.bar_of(row.start_us, row.interval, of_days=True)
             if whole is None or whole.start_us < edges.start_us or whole.end_us > edges.end_us:
                 return None
         return edges

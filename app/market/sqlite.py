@@ -15,7 +15,7 @@ from app.domain.trades import Trade, refusal
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import MarketError, OffsetMoved
 from app.market import sqlite_bars, sqlite_closes, sqlite_gaps
-from app.market.minutes import Minutes
+from app.market.minutes import GRIDS, Minutes
 from app.market.protocol import Applied, Batch, Export, Gap, Minute, Move, Partition, Put, Session, Span, Symbol
 from app.market.sqlite_candles import MinuteTable
 from app.market.sqlite_opening import connect, file_at, now_us
@@ -48,15 +48,18 @@ class _Duplicates(Exception):
 
 
 class EmbeddedWriter:
-    """A `app.market.protocol.Writer` on a SQLite file, which is made and migrated at the first call. For one thread at a time."""
+    """A `app.market.protocol.Writer` on a SQLite file, which is made and migrated at the first call. For one thread at a time.
 
-    def __init__(self, path: Path, *, busy_s: float = _BUSY_S, clock_us: Callable[[], int] = now_us) -> None:
+    ``grids``: of how many minutes the last prices are kept, beside what is in the file.
+    """
+
+    def __init__(self, path: Path, *, busy_s: float = _BUSY_S, clock_us: Callable[[], int] = now_us, grids: int = GRIDS) -> None:
         self._path, self._busy_s, self._clock_us = path, busy_s, clock_us
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._version: int | None = None
         self._names: Names = {}
-        self._minutes, self._closes = Minutes(), sqlite_closes.Closes()
+        self._minutes, self._closes = Minutes(grids), sqlite_closes.Closes()
         self._has_duplicates = False
 
     def apply(self, batch: Batch) -> Applied:

@@ -113,8 +113,8 @@ def candles(
     ]
     rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
     gaps = Gaps(sqlite_gaps.touching(connection, symbol, from_us, min(to_us, _END_US)))
-    calendar = calendars.of(connection, market[0], wanted.zone)
-    selection = Selection(symbol, interval, calendar, gaps, order, now_us, extended=wanted.extended)
+    calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
+    selection = Selection(symbol, interval, calendar, given, gaps, order, now_us, extended=wanted.extended)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     for _ in range(wanted.offset):
         next(found, None)

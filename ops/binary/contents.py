@@ -44,7 +44,7 @@ _RENAMED = {"pillow.libs": "PIL", "_polars_runtime_32": "polars", "pyhdrh": "hdr
 
 def our_files(root: Path) -> Iterator[tuple[str, str]]:
     """Files of ours that are no modules, each with the folder that it goes to; sample and tables go into the warm job."""
-    for folder in ("app/console", "app/docs", "bench/scenarios"):
+    for folder in ("app/console", "app/docs", "app/market/migrations", "bench/scenarios"):
         yield str(root / folder), folder
     for folder in ("prices", "agents"):
         yield str(root / "data" / folder), f"warm/sample/{folder}"

@@ -29,9 +29,9 @@ class Place:
 
     path: Path
 
-    def writer(self) -> Writer:
+    def writer(self, grids: int = 100) -> Writer:
         """A writer of its own, whose clock stands still."""
-        return EmbeddedWriter(self.path, clock_us=lambda: NOON_US)
+        return EmbeddedWriter(self.path, clock_us=lambda: NOON_US, grids=grids)
 
     def reader(self, *sources: str, now_us: int = 10 * NOON_US) -> Reader:
         """A reader of its own; ``now_us`` is far ahead, so that all bars are over."""

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.prices import exact
@@ -30,6 +30,7 @@ def test_the_export_with_the_newer_last_bar_counts_whole(place: Place, exports: 
     assert _bars(place) == [(2, "10"), (3, "10"), (4, "10")]
 
 
+@settings(max_examples=50)
 @given(
     spans=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 4)), min_size=1, max_size=5),
     places=st.permutations(range(5)),

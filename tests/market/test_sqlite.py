@@ -1,0 +1,250 @@
+"""What is the embedded market store's own: its file, its deadlines, and what is left of it when its writer is killed."""
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.errors import MarketError
+from app.market.protocol import Batch, CandlesWanted, TradesWanted
+from app.market.sqlite import EmbeddedWriter
+from app.market.sqlite_reader import EmbeddedReader
+from tests.kit.servers import ROOT
+from tests.kit.settle import until
+from tests.market.giving import trade
+from tests.market.places import MINUTE_US, NOON_US, Place
+
+_KILLS = 10
+_WRITE = """
+import sys
+from pathlib import Path
+from app.market.protocol import Batch, Gap, Move, Partition
+from app.market.sqlite import EmbeddedWriter
+from tests.market.giving import trade
+from tests.market.places import NOON_US
+
+writer = EmbeddedWriter(Path(sys.argv[1]))
+partition = Partition("log", "trades", "1", 0)
+at = writer.offsets("log").get(partition)
+while True:
+    first = at or 0
+    # Some of them came before; each batch leaves a gap of its own.
+    trades = [trade(n, NOON_US + n * 50_000, str(10 + n % 7)) for n in range(max(0, first - 20), first + 300)]
+    gap = Gap("V", "A", first + 1, first + 2, "ids")
+    writer.apply(Batch(trades=trades, gaps=[gap], moves=[Move(partition, at, first + 300)]))
+    at = first + 300
+    print(at, flush=True)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "market.sqlite3"
+
+
+def test_nobody_else_may_read_the_file_its_log_or_its_folder(path: Path) -> None:
+    """Whoever opens it first."""
+    reader = EmbeddedReader(path)
+    asyncio.run(reader.ping())
+    writer = EmbeddedWriter(path)
+    writer.apply(Batch(trades=[trade(1)]))
+    found = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    assert found == {"market.sqlite3": 0o600, "market.sqlite3-wal": 0o600, "market.sqlite3-shm": 0o600}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    writer.close()
+    asyncio.run(reader.close())
+
+
+def test_a_killed_writer_leaves_whole_batches(path: Path) -> None:
+    """At random moments: trades, bars, gaps and offset are of the same batches, and what was acknowledged is there."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng, acknowledged, place = random.Random(seed), 0, Place(path)
+    for _ in range(_KILLS):
+        job = subprocess.Popen([sys.executable, "-c", _WRITE, str(path)], stdout=subprocess.PIPE, cwd=ROOT, text=True)
+        assert job.stdout is not None
+        acknowledged = int(job.stdout.readline())
+        time.sleep(rng.uniform(0, 0.05))
+        job.send_signal(signal.SIGKILL)
+        acknowledged = max([acknowledged, *(int(line) for line in job.communicate()[0].splitlines())])
+        ((following,),) = place.rows("SELECT next FROM offsets")
+        assert acknowledged <= following <= acknowledged + 300
+        assert place.rows("SELECT count(*), count(DISTINCT trade_key) FROM trades") == [(following, following)]
+        assert place.rows("SELECT sum(trades) FROM candles") == [(following,)]
+        assert place.rows("SELECT count(*) FROM gaps") == [(following // 300,)]
+    assert place.bars_of_trades() == [(*row[:-1], pytest.approx(row[-1], rel=1e-12)) for row in place.recomputed()]
+
+
+def _fill(path: Path, minutes: int = 3_000) -> None:
+    writer = EmbeddedWriter(path)
+    writer.apply(Batch(trades=[trade(number, NOON_US + number * MINUTE_US) for number in range(minutes)]))
+    writer.close()
+
+
+def test_a_read_ends_at_its_deadline(path: Path) -> None:
+    """Inside of it: the clock jumps while it reads. The next one is answered."""
+    _fill(path)
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    reader = EmbeddedReader(path, deadline_s=3.0, clock=clock)
+
+    async def check() -> None:
+        with pytest.raises(MarketError, match="no answer within 3 s") as caught:
+            await reader.candles(CandlesWanted("A", "1M", 1))
+        assert caught.value.reason == "market_timeout"
+        await reader.ping()
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_who_comes_while_too_many_wait_is_refused_at_once(path: Path) -> None:
+    """And whoever waited is answered; a caller who leaves leaves nothing behind."""
+    held, entered = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread() is not threading.main_thread():
+            entered.set()
+            held.wait(20)
+        return 0.0
+
+    reader = EmbeddedReader(path, threads=1, waiting_max=1, clock=clock)
+
+    async def check() -> None:
+        reads = [asyncio.create_task(reader.ping()) for _ in range(2)]
+        await asyncio.to_thread(entered.wait, 20)
+        with pytest.raises(MarketError, match="2 reads are under way or waiting") as caught:
+            await reader.ping()
+        assert caught.value.reason == "market_busy"
+        reads[1].cancel()
+        held.set()
+        await reads[0]
+        await until(lambda: reader._under_way == 0)
+        await reader.ping()
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_a_caller_leaves_a_read_that_does_not_notice_its_deadline(path: Path) -> None:
+    """A disk that hangs holds the thread, and not its caller."""
+    held = threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread() is not threading.main_thread():
+            held.wait(20)
+        return 0.0
+
+    reader = EmbeddedReader(path, threads=1, deadline_s=0.01, clock=clock)
+
+    async def check() -> None:
+        with pytest.raises(MarketError, match="no answer within"):
+            await reader.ping()
+        held.set()
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_a_read_that_waited_past_its_deadline_is_not_begun(path: Path) -> None:
+    """It would only delay others."""
+
+    def clock() -> float:
+        return 0.0 if threading.current_thread() is threading.main_thread() else 5.0
+
+    async def check() -> None:
+        reader = EmbeddedReader(path, deadline_s=1.0, clock=clock)
+        with pytest.raises(MarketError, match="no answer within 1 s"):
+            await reader.ping()
+        await reader.close()
+
+    asyncio.run(check())
+    assert not path.exists()
+
+
+def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) -> None:
+    """As when a backup is put back while both run."""
+    writer, reader = EmbeddedWriter(path), EmbeddedReader(path)
+
+    async def count() -> int:
+        return len((await reader.trades(TradesWanted("A", 10))).trades)
+
+    writer.apply(Batch(trades=[trade(1), trade(2)]))
+    assert asyncio.run(count()) == 2
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink()
+    assert asyncio.run(count()) == 0
+    assert writer.apply(Batch(trades=[trade(1)])).inserted == 1
+    assert asyncio.run(count()) == 1
+    writer.close()
+    asyncio.run(reader.close())
+
+
+def test_what_is_no_store_is_an_error_and_no_empty_answer(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(MarketError, match="file is not a database"):
+        EmbeddedWriter(path).apply(Batch())
+
+    async def check() -> None:
+        reader = EmbeddedReader(path)
+        with pytest.raises(MarketError, match="file is not a database"):
+            await reader.ping()
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_damaged_numbers_are_an_error(path: Path) -> None:
+    _fill(path, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE candles SET close = 'ten'")
+
+    async def check() -> None:
+        reader = EmbeddedReader(path)
+        with pytest.raises(MarketError):
+            await reader.candles(CandlesWanted("A", "1m", 1))
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_a_writer_that_finds_the_store_locked_says_busy_and_goes_on_later(path: Path) -> None:
+    writer = EmbeddedWriter(path, busy_s=0.01)
+    writer.apply(Batch())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(MarketError, match="locked") as caught:
+            writer.apply(Batch(trades=[trade(1)]))
+        assert caught.value.reason == "market_busy"
+    assert writer.apply(Batch(trades=[trade(1)])).inserted == 1
+    writer.close()
+
+
+def test_readers_go_on_while_a_writer_holds_its_transaction(path: Path) -> None:
+    _fill(path, 5)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM candles")
+        page = Place(path).read(lambda reader: reader.candles(CandlesWanted("A", "1m", 10)))
+    assert len(page.bars) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such folders")
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(MarketError, match="SQLite at"):
+        EmbeddedWriter(tmp_path / "file" / "market.sqlite3").apply(Batch())
