@@ -34,9 +34,10 @@ _DAY_US = DAY_S * SECOND_US
 _END_US = 2**62
 _SYMBOL = "SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols"
 _SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
-_NEXT_KIND = """
-SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source) > (?, ?) ORDER BY interval, source LIMIT 1
-"""
+_NEXT_KIND = f"""
+SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
+ORDER BY interval, source, start_us LIMIT 1
+"""  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
 _BARS = """
 SELECT start_us, interval, source, open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision
 FROM candles WHERE symbol = ? AND interval = ? AND source = ? AND start_us >= ? AND start_us < ? ORDER BY start_us
@@ -49,10 +50,9 @@ _LAST_TRADE = f"""
 SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
 """  # noqa: S608 - columns of ours
-_TRADES = f"""
-SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time
-WHERE series = ? AND time_us >= ? AND time_us < ? AND NOT cancelled AND (time_us, trade_key)
-"""  # noqa: S608 - as above
+_TRADES = f"SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND "  # noqa: S608 - as above
+_FORWARDS = "(time_us, trade_key) {} (?, ?) AND time_us < ? ORDER BY time_us, trade_key LIMIT ?"
+_BACKWARDS = "(time_us, trade_key) < (?, ?) AND time_us >= ? ORDER BY time_us DESC, trade_key DESC LIMIT ?"
 
 
 class Calendars:
@@ -156,18 +156,18 @@ def _trades_of(
     connection: sqlite3.Connection, number: int, venue: str, wanted: TradesWanted, span: tuple[int, int]
 ) -> Iterator[Trade]:
     """One venue's, behind the trade that was had last; at its very time stand those of the venues before and after it."""
-    sign, direction = ("<", "DESC") if wanted.descending else (">", "ASC")
-    behind = (_END_US if wanted.descending else -1), ""
+    (start_us, end_us), sign = span, ">="
+    bound = (end_us if wanted.descending else start_us), ""
     if wanted.after is not None:
         time_us, after_venue, key = wanted.after
-        if venue == after_venue:
-            behind = time_us, key
-        else:
-            # No trade has the time of the bound: all of that moment are on one side of it.
-            behind = time_us + (venue < after_venue), ""
-            sign = "<" if wanted.descending else ">="
-    limit = f"{sign} (?, ?) ORDER BY time_us {direction}, trade_key {direction} LIMIT ?"
-    for row in connection.execute(_TRADES + limit, (number, *span, *behind, wanted.limit + 1)):
+        behind = (time_us, key) if venue == after_venue else (time_us + (venue < after_venue), "")
+        if wanted.descending:
+            bound = min(bound, behind)
+        elif behind >= bound:
+            bound, sign = behind, ">" if venue == after_venue else ">="
+    page = _BACKWARDS if wanted.descending else _FORWARDS.format(sign)
+    other = start_us if wanted.descending else end_us
+    for row in connection.execute(_TRADES + page, (number, *bound, other, wanted.limit + 1)):
         yield trade_of(venue, wanted.symbol, row)
 
 
