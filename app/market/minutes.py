@@ -25,6 +25,14 @@ class Kept(NamedTuple):
     revision: int
 
 
+class Changed(NamedTuple):
+    """The minutes whose bars changed, came or went, sorted; those that are older than their symbol's ``newest`` bar was."""
+
+    touched: tuple[Minute, ...]
+    revised: tuple[Minute, ...]
+    newest: Mapping[str, int]
+
+
 class Table(Protocol):
     """The bars of trades in a transaction, and the trades behind them."""
 
@@ -56,18 +64,12 @@ class Minutes:
         """Keep no grid."""
         self._grids.clear()
 
-    def update(
-        self, table: Table, new: Mapping[Minute, Sequence[Trade]], anew: Iterable[Minute] = ()
-    ) -> tuple[tuple[Minute, ...], tuple[Minute, ...]]:
-        """Bring bars up to date after ``new`` trades were written, in order by minute; those ``anew`` from all their trades.
-
-        Returns:
-            the minutes whose bars changed, sorted, and those of them that are older than their symbol's newest bar was.
-        """
+    def update(self, table: Table, new: Mapping[Minute, Sequence[Trade]], anew: Iterable[Minute] = ()) -> "Changed":
+        """Bring bars up to date after ``new`` trades were written, in order by minute; those ``anew`` from all their trades."""
         recomputed = set(anew)
         minutes = sorted(new.keys() | recomputed)
         if not minutes:
-            return (), ()
+            return Changed((), (), {})
         around = {Minute(symbol, at) for symbol, us in minutes for at in (us - MINUTE_US, us, us + MINUTE_US)}
         stored = table.bars(sorted(around))
         newest = table.newest({each.symbol for each in minutes})
@@ -80,7 +82,7 @@ class Minutes:
         while len(self._grids) > self._most:
             del self._grids[next(iter(self._grids))]
         touched = tuple(sorted(update.changed))
-        return touched, tuple(each for each in touched if each.start_us < newest.get(each.symbol, -1))
+        return Changed(touched, tuple(each for each in touched if each.start_us < newest.get(each.symbol, -1)), newest)
 
 
 class _Update:

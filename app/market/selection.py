@@ -101,7 +101,12 @@ class Selection:
             coverage = worst("partial" if each.is_partial else "complete" for each in chosen)
         if edges.end_us > self._now_us:
             coverage = worst((coverage, "open"))
-        return _made(self._symbol, self._interval, edges, chosen, coverage)
+        one = joined(chosen)
+        sources = tuple(sorted({each.source for each in chosen}))
+        return Bar(
+            self._symbol, self._interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
+            one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
+        )  # fmt: skip
 
     def _of_minute(self, rows: list[Row]) -> Row:
         if len(rows) == 1:
@@ -124,30 +129,39 @@ class Selection:
         return worst(found)
 
 
-def _made(symbol: str, interval: str, edges: Edges, rows: Sequence[Row], coverage: Coverage) -> Bar:
-    """One bar of ``rows``, ascending and at least one."""
+class Joined(NamedTuple):
+    """What several rows are as one bar."""
+
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    notional: Decimal | None
+    trades: int | None
+    rv: float | None
+    covered_s: int | None
+    revision: int
+
+
+def joined(rows: Sequence[Row]) -> Joined:
+    """``rows``, ascending and at least one, as one bar. What one of them does not say is None."""
     with localcontext(EXACT):
-        volume = sum((Decimal(each.volume) for each in rows), Decimal(0))
+        volume = sum([Decimal(each.volume) for each in rows], Decimal(0))
         notionals = [Decimal(each.notional) for each in rows if each.notional is not None]
         notional = sum(notionals, Decimal(0)) if len(notionals) == len(rows) else None
     trades = [each.trades for each in rows if each.trades is not None]
     rvs = [each.rv for each in rows if each.rv is not None]
     covered = [each.covered_s for each in rows if each.covered_s is not None]
-    return Bar(
-        symbol,
-        interval,
-        *edges[:2],
+    return Joined(
         Decimal(rows[0].open),
-        max(Decimal(each.high) for each in rows),
-        min(Decimal(each.low) for each in rows),
+        max([Decimal(each.high) for each in rows]),
+        min([Decimal(each.low) for each in rows]),
         Decimal(rows[-1].close),
         volume,
         notional,
         sum(trades) if len(trades) == len(rows) else None,
         math.fsum(rvs) if len(rvs) == len(rows) else None,
         sum(covered) if len(covered) == len(rows) else None,
-        coverage,
-        1 + sum(each.revision - 1 for each in rows),
-        edges.session,
-        tuple(sorted({each.source for each in rows})),
+        1 + sum([each.revision - 1 for each in rows]),
     )

@@ -7,6 +7,7 @@ is killed; the disk's own loss of power may take the last ones, and with them th
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from app.domain.candles import by_minute
@@ -14,9 +15,9 @@ from app.domain.intervals import DAY_S
 from app.domain.trades import Trade, refusal
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import MarketError, OffsetMoved
-from app.market import sqlite_bars, sqlite_closes, sqlite_gaps
-from app.market.minutes import GRIDS, Minutes
-from app.market.protocol import Applied, Batch, Export, Gap, Minute, Move, Partition, Put, Session, Span, Symbol
+from app.market import sqlite_bars, sqlite_blocks, sqlite_closes, sqlite_gaps
+from app.market.minutes import GRIDS, Changed, Minutes
+from app.market.protocol import TRADES, Applied, Batch, Export, Gap, Minute, Move, Partition, Put, Session, Span, Symbol
 from app.market.sqlite_candles import MinuteTable
 from app.market.sqlite_opening import connect, file_at, now_us
 from app.market.sqlite_trades import Names, cancel, cancelled_among, insert, know_symbol, series_of
@@ -162,9 +163,9 @@ class EmbeddedWriter:
             sqlite_gaps.record(connection, batch.gaps)
             sqlite_gaps.fill(connection, batch.filled, at_us)
             sqlite_gaps.hear(connection, batch.heard)
-            touched, revised = self._update(connection, by_minute(new_ones, closes), anew, retained_us)
+            changed = self._update(connection, by_minute(new_ones, closes), anew, retained_us)
         too_old = len(batch.trades) - len(trades)
-        return Applied(len(new), len(trades) - len(new), too_old, touched, revised)
+        return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised)
 
     def _update(
         self,
@@ -172,10 +173,14 @@ class EmbeddedWriter:
         new: Mapping[tuple[str, int], Sequence[Trade]],
         anew: set[Minute],
         retained_us: int = 0,
-    ) -> tuple[tuple[Minute, ...], tuple[Minute, ...]]:
+    ) -> Changed:
         table = MinuteTable(connection, self._closes.now(connection), self._clock_us())
         minutes = {Minute(*at): trades for at, trades in new.items() if at[1] >= retained_us}
-        return self._minutes.update(table, minutes, {each for each in anew if each.start_us >= retained_us})
+        changed = self._minutes.update(table, minutes, {each for each in anew if each.start_us >= retained_us})
+        for symbol, some in groupby(changed.touched, lambda each: each.symbol):
+            starts = [each.start_us for each in some]
+            sqlite_blocks.refresh(connection, symbol, TRADES, starts, changed.newest.get(symbol))
+        return changed
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

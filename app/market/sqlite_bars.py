@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from app.domain.intervals import INTERVALS
 from app.domain.prices import plain
+from app.market import sqlite_blocks
 from app.market.protocol import TRADES, Export, GivenBar, Put
 
 _OF = "symbol = ? AND interval = ? AND source = ?"
@@ -68,9 +69,11 @@ def put(connection: sqlite3.Connection, export: Export, now_us: int) -> Put:
     stays = rows.keys() if counts else {each for each in stored if best_first_us <= each <= best.last_us}
     gone = [(*of, start_us) for start_us in stored if start_us not in stays]
     connection.executemany(f"DELETE FROM candles WHERE {_OF} AND start_us = ?", gone)  # noqa: S608 - as above
+    touched = [each[-1] for each in gone]
     connection.executemany(f"DELETE FROM exports WHERE {_OF} AND first_us = ?", [(*of, first) for _, first in others])  # noqa: S608 - as above
     connection.execute("INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*of, all_first_us, *max(rank, best)))
     if not counts:
+        _refresh(connection, export, touched, newest_us)
         return Put(counts=False, removed=len(gone))
     changed, revised = [], 0
     for start_us, row in rows.items():
@@ -80,7 +83,13 @@ def put(connection: sqlite3.Connection, export: Export, now_us: int) -> Put:
             revised += is_revised
             changed.append((*of, start_us, *row, revision + is_revised, now_us))
     connection.executemany(_WRITE, changed)
+    _refresh(connection, export, [*touched, *(each[3] for each in changed)], newest_us)
     return Put(counts=True, written=len(changed), revised=revised, removed=len(gone))
+
+
+def _refresh(connection: sqlite3.Connection, export: Export, touched: list[int], newest_us: int | None) -> None:
+    if export.interval == "1m" and touched:
+        sqlite_blocks.refresh(connection, export.symbol, export.source, touched, newest_us)
 
 
 def _row(bar: GivenBar) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.domain.trades import Trade
-from app.market import sqlite_closes, sqlite_gaps
+from app.market import sqlite_blocks, sqlite_closes, sqlite_gaps
 from app.market.calendar import Always, Calendar, Sessions, is_of_days
 from app.market.protocol import (
     GOOD,
@@ -38,10 +38,6 @@ _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
 ORDER BY interval, source, start_us LIMIT 1
 """  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
-_BARS = """
-SELECT start_us, interval, source, open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision
-FROM candles WHERE symbol = ? AND interval = ? AND source = ? AND start_us >= ? AND start_us < ? ORDER BY start_us
-"""
 _VOLUMES = "SELECT volume FROM candles WHERE symbol = ? AND interval = '1m' AND source = ? AND start_us > ?"
 _NEWEST = """
 SELECT start_us, close, volume FROM candles WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_us DESC LIMIT 1
@@ -105,15 +101,20 @@ def candles(
         to_us, end_us = min(to_us, after_us), min(end_us, after_us)
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
-    statement = _BARS + (" DESC" if wanted.descending else "")
-    cursors = [
-        map(Row._make, connection.execute(statement, (symbol, *kind, from_us, min(to_us, _END_US))))
-        for kind in kinds_of(connection, symbol)
-        if usable(kind[0], interval)
+    statement = sqlite_blocks.BARS + (" DESC" if wanted.descending else "")
+    calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
+    span = from_us, min(to_us, _END_US)
+    kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
+    minutes = [source for stored, source in kinds if stored == "1m"]
+    cursors: list[Iterator[Row]] = [
+        map(Row._make, connection.execute(statement, (symbol, *kind, *span))) for kind in kinds if kind[0] != "1m"
+    ]
+    cursors += [
+        sqlite_blocks.Rows(connection, symbol, source, minutes, calendar, interval, descending=wanted.descending).of(*span)
+        for source in minutes
     ]
     rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
-    gaps = Gaps(sqlite_gaps.touching(connection, symbol, from_us, min(to_us, _END_US)))
-    calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
+    gaps = Gaps(sqlite_gaps.touching(connection, symbol, *span))
     selection = Selection(symbol, interval, calendar, given, gaps, order, now_us, extended=wanted.extended)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     for _ in range(wanted.offset):

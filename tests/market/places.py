@@ -61,6 +61,32 @@ class Place:
             "FROM candles WHERE source = 'trades' ORDER BY symbol, start_us"
         )
 
+    def blocks(self) -> list[tuple[Any, ...]]:
+        """Hours and days of minutes, as they are kept: symbol, source, interval, start, prices, volume, revision."""
+        columns = "symbol, source, interval, start_us, open, high, low, close, volume, revision"
+        return self.rows(f"SELECT {columns} FROM blocks ORDER BY symbol, source, interval, start_us")  # noqa: S608 - ours
+
+    def blocks_of_minutes(self) -> list[tuple[Any, ...]]:
+        """The same, as the minutes have them; of those that the newest minute is behind."""
+        found: dict[tuple[str, str, str, int], list[Any]] = {}
+        newest: dict[tuple[str, str], int] = {}
+        statement = "SELECT symbol, source, start_us, open, high, low, close, volume, revision FROM candles WHERE interval = '1m'"
+        for symbol, source, start_us, *row in self.rows(f"{statement} ORDER BY start_us"):
+            newest[symbol, source] = start_us
+            for interval, length_us in (("1h", DAY_US // 24), ("1d", DAY_US)):
+                found.setdefault((symbol, source, interval, start_us - start_us % length_us), []).append(row)
+        blocks = []
+        for (symbol, source, interval, start_us), rows in sorted(found.items()):
+            if start_us + (DAY_US if interval == "1d" else DAY_US // 24) <= newest[symbol, source]:
+                opens, highs, lows, closes, volumes, revisions = zip(*rows, strict=True)
+                prices = opens[0], max(highs, key=Decimal), min(lows, key=Decimal), closes[-1]
+                volume = Decimal(0)
+                for each in volumes:
+                    volume = EXACT.add(volume, Decimal(each))
+                revision = 1 + sum(revisions) - len(revisions)
+                blocks.append((symbol, source, interval, start_us, *prices, plain(volume), revision))
+        return blocks
+
     def recomputed(self) -> list[tuple[Any, ...]]:
         """The same, as SQL makes them of the trades."""
         with closing(sqlite3.connect(self.path)) as connection:

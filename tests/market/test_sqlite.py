@@ -103,7 +103,7 @@ def test_a_read_ends_at_its_deadline(path: Path) -> None:
 
     async def check() -> None:
         with pytest.raises(MarketError, match="no answer within 3 s") as caught:
-            await reader.candles(CandlesWanted("A", "1M", 1))
+            await reader.candles(CandlesWanted("A", "1m", 3_000))
         assert caught.value.reason == "market_timeout"
         await reader.ping()
         await reader.close()

@@ -80,6 +80,26 @@ CREATE TABLE candles (
     PRIMARY KEY (symbol, interval, source, start_us)
 ) STRICT, WITHOUT ROWID;
 
+-- Hours and days of UTC that are over, each as the sum of its source's minutes: longer bars are read from them where they fit.
+CREATE TABLE blocks (
+    symbol TEXT NOT NULL,
+    source TEXT NOT NULL,
+    interval TEXT NOT NULL, -- '1h', '1d'
+    start_us INTEGER NOT NULL,
+    open TEXT NOT NULL,
+    high TEXT NOT NULL,
+    low TEXT NOT NULL,
+    close TEXT NOT NULL,
+    volume TEXT NOT NULL,
+    notional TEXT,
+    trades INTEGER,
+    rv REAL,
+    covered_s INTEGER,
+    is_partial INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (symbol, source, interval, start_us)
+) STRICT, WITHOUT ROWID;
+
 -- Exports of one source that overlap, also by way of others, are one row, with what decides which of them counts.
 CREATE TABLE exports (
     symbol TEXT NOT NULL,
