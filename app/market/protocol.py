@@ -10,7 +10,10 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from app.domain.trades import Order, Trade
+from app.domain.vector import AS_OF_MAX_MS
 
+TIME_MAX_US = AS_OF_MAX_MS * 1000
+"""Times are before."""
 TRADES = "trades"
 """The source of bars that are made of trades."""
 BEGAN = "began"
@@ -212,6 +215,10 @@ class Writer(Protocol):
         ...
 
 
+LIMIT_MAX = 10_000
+"""Of bars, trades or symbols on one page."""
+
+
 class CandlesWanted(NamedTuple):
     """Bars of ``symbol`` that begin from ``start_us`` to before ``end_us`` (None: no bound), oldest first unless ``descending``.
 
@@ -320,7 +327,7 @@ class Reader(Protocol):
         all of its minutes.
 
         Raises:
-            ValueError: no such interval or zone, or a limit below 1.
+            ValueError: no such interval or zone, or a limit or an offset that is not allowed.
         """
         ...
 

@@ -13,17 +13,29 @@ from pathlib import Path
 from app.domain.candles import by_minute
 from app.domain.intervals import DAY_S
 from app.domain.trades import Trade, refusal
-from app.domain.vector import AS_OF_MAX_MS
 from app.errors import MarketError, OffsetMoved
 from app.market import sqlite_bars, sqlite_blocks, sqlite_closes, sqlite_gaps
 from app.market.minutes import GRIDS, Changed, Minutes
-from app.market.protocol import TRADES, Applied, Batch, Export, Gap, Minute, Move, Partition, Put, Session, Span, Symbol
+from app.market.protocol import (
+    TIME_MAX_US,
+    TRADES,
+    Applied,
+    Batch,
+    Export,
+    Gap,
+    Minute,
+    Move,
+    Partition,
+    Put,
+    Session,
+    Span,
+    Symbol,
+)
 from app.market.sqlite_candles import MinuteTable
 from app.market.sqlite_opening import connect, file_at, now_us
 from app.market.sqlite_trades import Names, cancel, cancelled_among, insert, know_symbol, series_of
 
 _BUSY_S = 10.0
-_TIME_MAX_US = AS_OF_MAX_MS * 1000
 _DAY_US = DAY_S * 1_000_000
 _REMOVED_AT_ONCE = 20_000
 """Trades of one transaction, so that nobody waits for long to write."""
@@ -228,14 +240,17 @@ class EmbeddedWriter:
 
 def _check(batch: Batch) -> None:
     for trade in batch.trades:
-        if trade.price <= 0 or trade.size < 0 or not 0 <= trade.time_us < _TIME_MAX_US:
+        if trade.price <= 0 or trade.size < 0 or not 0 <= trade.time_us < TIME_MAX_US:
             why = refusal(trade.price, trade.size) or f"time_us is {trade.time_us}; allowed: from 0, before the year 9000"
             raise ValueError(f"trade {trade.trade_id!r} of {trade.symbol} at {trade.venue}: {why}")
+    for each in batch.heard:
+        if not 0 < each.at_us < TIME_MAX_US:
+            raise ValueError(f"{each.symbol} at {each.venue} was heard at {each.at_us}; allowed: above 0, before the year 9000")
     spans: list[Gap | Span] = [*batch.gaps, *batch.filled]
-    for each in spans:
-        if not 0 <= each.from_us < each.to_us < _TIME_MAX_US:
-            where = f"gap of {each.symbol} at {each.venue}"
-            raise ValueError(f"{where}: from {each.from_us} to {each.to_us}; allowed: ascending, from 0")
+    for span in spans:
+        if not 0 <= span.from_us < span.to_us < TIME_MAX_US:
+            where = f"gap of {span.symbol} at {span.venue}"
+            raise ValueError(f"{where}: from {span.from_us} to {span.to_us}; allowed: ascending, from 0")
 
 
 def _move(connection: sqlite3.Connection, moves: Sequence[Move]) -> None:

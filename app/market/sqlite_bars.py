@@ -7,7 +7,7 @@ from typing import NamedTuple
 from app.domain.intervals import INTERVALS
 from app.domain.prices import plain
 from app.market import sqlite_blocks
-from app.market.protocol import TRADES, Export, GivenBar, Put
+from app.market.protocol import TIME_MAX_US, TRADES, Export, GivenBar, Put
 
 _OF = "symbol = ? AND interval = ? AND source = ?"
 _OVERLAPPING = f"SELECT last_us, is_over, bars, digest, first_us FROM exports WHERE {_OF} AND first_us <= ? AND last_us >= ?"  # noqa: S608 - words of ours
@@ -38,8 +38,8 @@ def refusal(export: Export) -> str | None:
         return f"source is {export.source!r}; allowed: a name other than {TRADES!r}"
     before_us = -1
     for bar in export.bars:
-        if bar.start_us <= before_us:
-            return f"start of a bar is {bar.start_us} after {before_us}; allowed: ascending, from 0"
+        if not before_us < bar.start_us < TIME_MAX_US:
+            return f"start of a bar is {bar.start_us} after {before_us}; allowed: ascending, from 0, before the year 9000"
         before_us = bar.start_us
         if min(bar.open, bar.low, bar.close) <= 0 or bar.low > bar.high:
             shown = f"open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close}"

@@ -14,7 +14,7 @@ from app.domain.intervals import INTERVALS
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market import sqlite_gaps, sqlite_queries
-from app.market.protocol import CandlePage, CandlesWanted, Close, Details, Gap, TradePage, TradesWanted
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, TradePage, TradesWanted
 from app.market.sqlite_opening import connect, file_at, now_us
 from app.market.sqlite_queries import Calendars
 
@@ -60,7 +60,7 @@ class EmbeddedReader:
         """Read row by row, until the page is full."""
         if wanted.interval not in INTERVALS:
             raise ValueError(f"interval is {wanted.interval[:20]!r}; allowed: {', '.join(INTERVALS)}")
-        _check_limit(wanted.limit)
+        _check(limit=wanted.limit, offset=wanted.offset)
         if wanted.zone != "UTC":
             sqlite_queries.zone_named(wanted.zone)
         return await self._read(
@@ -69,7 +69,7 @@ class EmbeddedReader:
 
     async def trades(self, wanted: TradesWanted) -> TradePage:
         """Each venue's by its index."""
-        _check_limit(wanted.limit)
+        _check(limit=wanted.limit)
         return await self._read(lambda connection: sqlite_queries.trades(connection, wanted))
 
     async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
@@ -92,7 +92,7 @@ class EmbeddedReader:
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
         """The volume is a sum over 1,440 rows of each."""
-        _check_limit(limit)
+        _check(limit=limit)
         return await self._read(
             lambda connection: sqlite_queries.details(connection, limit, after, self._sources, self._clock_us())
         )
@@ -168,6 +168,8 @@ class EmbeddedReader:
         return MarketError("market_timeout", f"SQLite at {self._path}: no answer within {self._deadline_s:g} s")
 
 
-def _check_limit(limit: int) -> None:
-    if limit < 1:
-        raise ValueError(f"limit is {limit}; allowed: 1 and above")
+def _check(*, limit: int, offset: int = 0) -> None:
+    if not 1 <= limit <= LIMIT_MAX:
+        raise ValueError(f"limit is {limit}; allowed: 1 to {LIMIT_MAX}")
+    if offset < 0:
+        raise ValueError(f"offset is {offset}; allowed: 0 and above")

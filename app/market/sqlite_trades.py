@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain
 
 from app.domain.candles import CLOSING_US, MINUTE_US, minute_of
 from app.domain.prices import plain
@@ -14,6 +13,8 @@ from app.market.protocol import Cancel, Minute
 
 AT_ONCE = 100
 """Rows of one statement: one by one they cost a fifth more."""
+_WIDTH = 10
+"""Values of one."""
 COLUMNS = "trade_key, time_us, trade_id, price, size, side, source, closing"
 _SERIES = "SELECT series FROM series WHERE symbol = ? AND venue = ?"
 _CANCEL = "UPDATE trades SET cancelled = 1 WHERE series = ? AND trade_key = ? AND NOT cancelled RETURNING time_us, closing"
@@ -57,20 +58,21 @@ def insert(
     """Write ``trades`` (each of the ``series`` beside it) that are not there; the new ones. Unless asked ``which`` these are,
     which costs more, None where they are not all of them: the transaction is then to be begun again.
     """
-    rows: list[tuple[object, ...]] = []
+    # One list of all values: to keep a tuple of each row costs more.
+    values: list[int | str | None] = []
     for trade, number in zip(trades, series, strict=True):
         key, trade_id = trade.key, trade.trade_id
-        rows.append((
+        values += (
             number, key, trade.time_us, None if key.lstrip("0") == trade_id else trade_id, plain(trade.price), plain(trade.size),
-            trade.side, trade.source, int(trade.closing), int(bool(cancelled) and (number, key) in cancelled),
-        ))  # fmt: skip
+            trade.side, trade.source, trade.closing, (number, key) in cancelled,
+        )  # fmt: skip
     written: set[tuple[int, str]] = set()
-    for first in range(0, len(rows), AT_ONCE):
-        part = rows[first : first + AT_ONCE]
-        cursor = connection.execute(_insert(len(part), which=which), list(chain.from_iterable(part)))
+    for first in range(0, len(values), AT_ONCE * _WIDTH):
+        part = values[first : first + AT_ONCE * _WIDTH]
+        cursor = connection.execute(_insert(len(part) // _WIDTH, which=which), part)
         if which:
             written.update(cursor.fetchall())
-        elif cursor.rowcount < len(part):
+        elif cursor.rowcount * _WIDTH < len(part):
             return None
     if not which:
         return list(trades)

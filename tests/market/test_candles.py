@@ -289,7 +289,9 @@ def test_what_counts_does_not_depend_on_the_order_of_loading(
         ({"interval": "7m"}, "interval is '7m'; allowed: 1s, 1m"),
         ({"zone": "Mars/Base"}, "zone is 'Mars/Base'; allowed: a name of the time zone database"),
         ({"zone": "../etc"}, "allowed: a name of the time zone database"),
-        ({"limit": 0}, "limit is 0; allowed: 1 and above"),
+        ({"limit": 0}, "limit is 0; allowed: 1 to 10000"),
+        ({"limit": 10_001}, "limit is 10001; allowed: 1 to 10000"),
+        ({"offset": -1}, "offset is -1; allowed: 0 and above"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(place: Place, wrong: dict[str, Any], said: str) -> None:

@@ -123,6 +123,7 @@ def test_what_a_source_gives_comes_out_digit_for_digit(place: Place) -> None:
         (export("x", [0], interval="7m"), "A: interval is '7m'; allowed: 1s, 1m"),
         (export("trades", [0]), "A: source is 'trades'; allowed: a name other than 'trades'"),
         (export("x", [5, 5]), "A: start of a bar is 5 after 5; allowed: ascending, from 0"),
+        (export("x", [2**63]), "A: start of a bar is 9223372036854775808 after -1; allowed: ascending, from 0, before"),
         (export("x", [0], close="0"), "A: bar at 0: open 0, high 0, low 0, close 0; allowed: above 0"),
         (Export("A", "1m", "x", [bar(0, volume="-1")]), "A: bar at 0: volume is -1; allowed: 0 and above"),
     ],

@@ -67,6 +67,11 @@ def test_a_whole_gap_knows_how_many_are_missing(place: Place) -> None:
     assert place.rows("SELECT missing FROM gaps") == [(7,)]
 
 
+def test_what_was_heard_before_all_time_is_refused(place: Place) -> None:
+    with pytest.raises(ValueError, match="A at V was heard at 0; allowed: above 0, before the year 9000"):
+        place.writer().apply(Batch(heard=[Heard("V", "A", 0)]))
+
+
 def test_a_gap_that_is_none_is_refused(place: Place) -> None:
     with pytest.raises(ValueError, match="gap of A at V: from 5 to 5; allowed: ascending, from 0"):
         place.writer().apply(Batch(filled=[Span("V", "A", 5, 5)]))
