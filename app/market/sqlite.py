@@ -33,7 +33,7 @@ from app.market.protocol import (
 )
 from app.market.sqlite_candles import MinuteTable
 from app.market.sqlite_opening import connect, file_at, now_us
-from app.market.sqlite_trades import Names, cancel, cancelled_among, insert, know_symbol, series_of
+from app.market.sqlite_trades import Names, by_series, cancel, cancelled_among, insert, know_symbol
 
 _BUSY_S = 10.0
 _DAY_US = DAY_S * 1_000_000
@@ -157,12 +157,9 @@ class EmbeddedWriter:
             row = connection.execute("SELECT value FROM marks WHERE name = 'retained_from_us'").fetchone()
             retained_us = 0 if row is None else row[0]
             trades = [each for each in batch.trades if each.time_us >= retained_us] if retained_us else batch.trades
-            series = [
-                self._names.get((each.venue, each.symbol)) or series_of(connection, self._names, each.venue, each.symbol, at_us)
-                for each in trades
-            ]
-            cancelled = cancelled_among(connection, series, trades)
-            new = insert(connection, trades, series, cancelled, which=which)
+            series = by_series(connection, self._names, trades, at_us)
+            cancelled = cancelled_among(connection, series)
+            new = insert(connection, series, cancelled, which=which)
             if new is None:
                 raise _Duplicates
             self._has_duplicates = len(new) < len(trades)

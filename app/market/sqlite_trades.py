@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 
 from app.domain.candles import CLOSING_US, MINUTE_US, minute_of
 from app.domain.prices import plain
@@ -24,6 +25,8 @@ SELECT {COLUMNS} FROM trades WHERE series = ? AND time_us >= ? AND time_us < ? A
 
 Names = dict[tuple[str, str], int]
 """Numbers of series, by venue and symbol."""
+Series = dict[int, list[Trade]]
+"""Trades by the number of their series."""
 Row = tuple[str, int, str | None, str, str, Side, str, int]
 """As `COLUMNS` has it."""
 
@@ -47,25 +50,31 @@ def know_symbol(connection: sqlite3.Connection, symbol: str, now_us: int) -> Non
     connection.execute("INSERT OR IGNORE INTO symbols VALUES (?, '', '', '', NULL, '', ?)", (symbol, now_us))
 
 
-def insert(
-    connection: sqlite3.Connection,
-    trades: Sequence[Trade],
-    series: Sequence[int],
-    cancelled: set[tuple[int, str]],
-    *,
-    which: bool,
-) -> list[Trade] | None:
-    """Write ``trades`` (each of the ``series`` beside it) that are not there; the new ones. Unless asked ``which`` these are,
-    which costs more, None where they are not all of them: the transaction is then to be begun again.
+def by_series(connection: sqlite3.Connection, names: Names, trades: Iterable[Trade], now_us: int) -> Series:
+    """``trades`` by the numbers of their series: pages of one are written together."""
+    found: Series = {}
+    for trade in trades:
+        number = names.get((trade.venue, trade.symbol)) or series_of(connection, names, trade.venue, trade.symbol, now_us)
+        if number in found:
+            found[number].append(trade)
+        else:
+            found[number] = [trade]
+    return found
+
+
+def insert(connection: sqlite3.Connection, series: Series, cancelled: set[tuple[int, str]], *, which: bool) -> list[Trade] | None:
+    """Write trades that are not there, by their series; the new ones. Unless asked ``which`` these are, which costs more, None
+    where they are not all of them: the transaction is then to be begun again.
     """
     # One list of all values: to keep a tuple of each row costs more.
     values: list[int | str | None] = []
-    for trade, number in zip(trades, series, strict=True):
-        key, trade_id = trade.key, trade.trade_id
-        values += (
-            number, key, trade.time_us, None if key.lstrip("0") == trade_id else trade_id, plain(trade.price), plain(trade.size),
-            trade.side, trade.source, trade.closing, (number, key) in cancelled,
-        )  # fmt: skip
+    for number, trades in series.items():
+        for trade in trades:
+            key, trade_id = trade.key, trade.trade_id
+            values += (
+                number, key, trade.time_us, None if key.lstrip("0") == trade_id else trade_id, plain(trade.price),
+                plain(trade.size), trade.side, trade.source, trade.closing, (number, key) in cancelled,
+            )  # fmt: skip
     written: set[tuple[int, str]] = set()
     for first in range(0, len(values), AT_ONCE * _WIDTH):
         part = values[first : first + AT_ONCE * _WIDTH]
@@ -75,12 +84,13 @@ def insert(
         elif cursor.rowcount * _WIDTH < len(part):
             return None
     if not which:
-        return list(trades)
+        return list(chain.from_iterable(series.values()))
     new = []
-    for trade, number in zip(trades, series, strict=True):
-        if (number, trade.key) in written:
-            written.remove((number, trade.key))
-            new.append(trade)
+    for number, trades in series.items():
+        for trade in trades:
+            if (number, trade.key) in written:
+                written.remove((number, trade.key))
+                new.append(trade)
     return new
 
 
@@ -91,13 +101,11 @@ def _insert(rows: int, *, which: bool) -> str:
     return f"INSERT OR IGNORE INTO trades (series, {COLUMNS}, cancelled) VALUES {values}{returning}"  # noqa: S608 - as above
 
 
-def cancelled_among(connection: sqlite3.Connection, series: Sequence[int], trades: Sequence[Trade]) -> set[tuple[int, str]]:
-    """Series and keys of ``trades`` that were cancelled before they came."""
+def cancelled_among(connection: sqlite3.Connection, series: Series) -> set[tuple[int, str]]:
+    """Series and keys of trades that were cancelled before they came."""
     if connection.execute("SELECT 1 FROM cancellations LIMIT 1").fetchone() is None:
         return set()
-    keys: dict[int, list[str]] = {}
-    for number, trade in zip(series, trades, strict=True):
-        keys.setdefault(number, []).append(trade.key)
+    keys = {number: [each.key for each in trades] for number, trades in series.items()}
     statement = "SELECT series, trade_key FROM cancellations WHERE series = ? AND trade_key BETWEEN ? AND ?"
     return {row for number, some in keys.items() for row in connection.execute(statement, (number, min(some), max(some)))}
 

@@ -35,7 +35,7 @@ class Place:
 
     def reader(self, *sources: str, now_us: int = 10 * NOON_US) -> Reader:
         """A reader of its own; ``now_us`` is far ahead, so that all bars are over."""
-        return EmbeddedReader(self.path, sources=sources, deadline_s=30.0, clock_us=lambda: now_us)
+        return EmbeddedReader(self.path, sources=sources, deadline_s=60.0, clock_us=lambda: now_us)
 
     def read(self, work: Callable[[Reader], Awaitable[T]], *sources: str, now_us: int = 10 * NOON_US) -> T:
         """``work`` with a reader that is closed afterwards."""

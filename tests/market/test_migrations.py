@@ -1,5 +1,6 @@
 """Migrations are applied once, in order, and never changed."""
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -141,10 +142,20 @@ def test_a_store_of_a_later_version_is_left_alone(place: Place) -> None:
 
 
 def test_who_may_not_migrate_says_so(tmp_path: Path) -> None:
-    """And nothing is in the file."""
+    """Until somebody else has; readers and others alike."""
     path = tmp_path / "market.sqlite3"
     with pytest.raises(MigrationRefused, match=r"0001_market\.sql is not applied to it yet"):
         connect(path, 1.0, migrates=False)
+
+    async def ping() -> None:
+        reader = EmbeddedReader(path, deadline_s=60.0, migrates=False)
+        try:
+            await reader.ping()
+        finally:
+            await reader.close()
+
+    with pytest.raises(MarketError, match=r"0001_market\.sql is not applied to it yet"):
+        asyncio.run(ping())
     EmbeddedWriter(path).apply(Batch())
     connect(path, 1.0, migrates=False).close()
-    assert EmbeddedReader(path, migrates=False) is not None
+    asyncio.run(ping())

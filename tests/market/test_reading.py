@@ -28,7 +28,7 @@ async def _paged(reader: Reader, wanted: TradesWanted, pause_s: float = 0.0) -> 
 def _write_on(writer: Writer, stop: threading.Event, seed: int, moments: range) -> int:
     """Write trades at the same moments, of ids before, between and behind those that are there; how many."""
     rng, written = random.Random(seed), 0
-    while not stop.is_set():
+    while not (written and stop.is_set()):
         some = [
             trade(rng.randrange(10**6), rng.choice(moments), venue=rng.choice("UVW"), size=rng.choice(("0", "1")))
             for _ in range(20)

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,11 @@ while True:
 """
 
 
+def _reader(path: Path, **options: Any) -> EmbeddedReader:  # noqa: ANN401 - as it has them
+    """One whose deadline no machine comes to that is only slow."""
+    return EmbeddedReader(path, deadline_s=60.0, **options)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "market.sqlite3"
@@ -53,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_nobody_else_may_read_the_file_its_log_or_its_folder(path: Path) -> None:
     """Whoever opens it first."""
-    reader = EmbeddedReader(path)
+    reader = _reader(path)
     asyncio.run(reader.ping())
     writer = EmbeddedWriter(path)
     writer.apply(Batch(trades=[trade(1)]))
@@ -96,13 +102,13 @@ def test_a_read_ends_at_its_deadline(path: Path) -> None:
     now = [0.0]
 
     def clock() -> float:
-        now[0] += 0.5
+        now[0] += 10.0
         return now[0]
 
-    reader = EmbeddedReader(path, deadline_s=3.0, clock=clock)
+    reader = _reader(path, clock=clock)
 
     async def check() -> None:
-        with pytest.raises(MarketError, match="no answer within 3 s") as caught:
+        with pytest.raises(MarketError, match="no answer within 60 s") as caught:
             await reader.candles(CandlesWanted("A", "1m", 3_000))
         assert caught.value.reason == "market_timeout"
         await reader.ping()
@@ -121,7 +127,7 @@ def test_who_comes_while_too_many_wait_is_refused_at_once(path: Path) -> None:
             held.wait(20)
         return 0.0
 
-    reader = EmbeddedReader(path, threads=1, waiting_max=1, clock=clock)
+    reader = _reader(path, threads=1, waiting_max=1, clock=clock)
 
     async def check() -> None:
         reads = [asyncio.create_task(reader.ping()) for _ in range(2)]
@@ -177,7 +183,7 @@ def test_a_read_that_waited_past_its_deadline_is_not_begun(path: Path) -> None:
 
 def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) -> None:
     """As when a backup is put back while both run."""
-    writer, reader = EmbeddedWriter(path), EmbeddedReader(path)
+    writer, reader = EmbeddedWriter(path), _reader(path)
 
     async def count() -> int:
         return len((await reader.trades(TradesWanted("A", 10))).trades)
@@ -200,7 +206,7 @@ def test_what_is_no_store_is_an_error_and_no_empty_answer(path: Path) -> None:
         EmbeddedWriter(path).apply(Batch())
 
     async def check() -> None:
-        reader = EmbeddedReader(path)
+        reader = _reader(path)
         with pytest.raises(MarketError, match="file is not a database"):
             await reader.ping()
         await reader.close()
@@ -214,7 +220,7 @@ def test_damaged_numbers_are_an_error(path: Path) -> None:
         connection.execute("UPDATE candles SET close = 'ten'")
 
     async def check() -> None:
-        reader = EmbeddedReader(path)
+        reader = _reader(path)
         with pytest.raises(MarketError):
             await reader.candles(CandlesWanted("A", "1m", 1))
         await reader.close()
