@@ -1,7 +1,6 @@
 """Hours and days that are kept are the sums of their minutes, and pages are as if there were none."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -14,9 +13,7 @@ from hypothesis import strategies as st
 
 from app.domain.trades import trade_key
 from app.market.calendar import Always, Calendar, Edges, Sessions
-from app.market.protocol import Bar, Batch, Cancel, CandlesWanted, Export, Gap, Symbol, TradesWanted, Writer
-from app.market.sqlite_opening import connect
-from app.market.sqlite_queries import Calendars, candles, trades
+from app.market.protocol import Bar, Batch, Cancel, CandlesWanted, Export, Gap, Symbol, Writer
 from tests.market.giving import bar, sessions, trade
 from tests.market.places import MINUTE_US, NOON_US, Place
 
@@ -98,42 +95,3 @@ def _of_shown(minutes: Sequence[Bar], calendar: Calendar, asked: CandlesWanted) 
         sources = tuple(sorted({source for each in some for source in each.sources}))
         found.append((*edges[:2], *prices, volume, count, 1 + sum(each.revision - 1 for each in some), sources))
     return found
-
-
-def _steps_of(place: Place, page: Callable[[sqlite3.Connection], object]) -> int:
-    """How many steps SQLite's machine makes."""
-    connection, steps = connect(place.path, 1.0), [0]
-
-    def step() -> int:
-        steps[0] += 1
-        return 0
-
-    page(connection)
-    connection.set_progress_handler(step, 1)
-    page(connection)
-    connection.close()
-    return steps[0]
-
-
-def test_a_page_costs_the_same_however_much_is_stored(make_place: Callable[[], Place]) -> None:
-    """Of minutes, of hours and of trades, at the end of what is there."""
-    costs: list[dict[str, int]] = []
-    for hours in (20, 400):
-        place = make_place()
-        writer = place.writer()
-        count = hours * 60
-        writer.apply(Batch(trades=[trade(number, NOON_US + number * MINUTE_US) for number in range(count)]))
-        writer.put_bars(Export("A", "1m", "x", [bar(NOON_US + number * MINUTE_US) for number in range(count)]))
-        last = trade(count - 20, NOON_US + (count - 20) * MINUTE_US).order
-        asked = {
-            "1m": CandlesWanted("A", "1m", 10, after_us=NOON_US + (count - 20) * MINUTE_US),
-            "1h": CandlesWanted("A", "1h", 10, descending=True),
-        }
-        pages: dict[str, Callable[[sqlite3.Connection], object]] = {
-            name: lambda connection, wanted=wanted: candles(connection, wanted, Calendars(), (), NOON_US)  # type: ignore[misc]
-            for name, wanted in asked.items()
-        }
-        pages["trades"] = lambda connection, last=last: trades(connection, TradesWanted("A", 10, after=last))  # type: ignore[misc]
-        costs.append({name: _steps_of(place, page) for name, page in pages.items()})
-    few, many = costs
-    assert {name: steps for name, steps in many.items() if steps > 1.3 * few[name]} == {}

@@ -129,7 +129,8 @@ def test_two_processes_at_once_apply_each_once(folder: Path, tmp_path: Path) -> 
     assert sum(map(int, outputs)) == 2
 
 
-def test_a_store_of_a_later_version_is_left_alone(place: Place) -> None:
+def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    place = Place(tmp_path / "market.sqlite3")
     writer = place.writer()
     writer.apply(Batch())
     writer.close()

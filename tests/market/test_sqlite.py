@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from typing import Any
 import pytest
 
 from app.errors import MarketError
-from app.market.protocol import Batch, CandlesWanted, TradesWanted
+from app.market.protocol import Batch, CandlesWanted, Export, TradesWanted
 from app.market.sqlite import EmbeddedWriter
+from app.market.sqlite_opening import connect
+from app.market.sqlite_queries import Calendars, candles, trades
 from app.market.sqlite_reader import EmbeddedReader
 from tests.kit.servers import ROOT
 from tests.kit.settle import until
-from tests.market.giving import trade
+from tests.market.giving import bar, trade
 from tests.market.places import MINUTE_US, NOON_US, Place
 
 _KILLS = 10
@@ -254,3 +257,42 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(MarketError, match="SQLite at"):
         EmbeddedWriter(tmp_path / "file" / "market.sqlite3").apply(Batch())
+
+
+def _steps_of(path: Path, page: Callable[[sqlite3.Connection], object]) -> int:
+    """How many steps SQLite's machine makes."""
+    connection, steps = connect(path, 1.0), [0]
+
+    def step() -> int:
+        steps[0] += 1
+        return 0
+
+    page(connection)
+    connection.set_progress_handler(step, 1)
+    page(connection)
+    connection.close()
+    return steps[0]
+
+
+def test_a_page_costs_the_same_however_much_is_stored(tmp_path: Path) -> None:
+    """Of minutes, of hours and of trades, at the end of what is there."""
+    costs: list[dict[str, int]] = []
+    for hours in (20, 400):
+        path = tmp_path / str(hours) / "market.sqlite3"
+        writer = EmbeddedWriter(path)
+        count = hours * 60
+        writer.apply(Batch(trades=[trade(number, NOON_US + number * MINUTE_US) for number in range(count)]))
+        writer.put_bars(Export("A", "1m", "x", [bar(NOON_US + number * MINUTE_US) for number in range(count)]))
+        last = trade(count - 20, NOON_US + (count - 20) * MINUTE_US).order
+        asked = {
+            "1m": CandlesWanted("A", "1m", 10, after_us=NOON_US + (count - 20) * MINUTE_US),
+            "1h": CandlesWanted("A", "1h", 10, descending=True),
+        }
+        pages: dict[str, Callable[[sqlite3.Connection], object]] = {
+            name: lambda connection, wanted=wanted: candles(connection, wanted, Calendars(), (), NOON_US)  # type: ignore[misc]
+            for name, wanted in asked.items()
+        }
+        pages["trades"] = lambda connection, last=last: trades(connection, TradesWanted("A", 10, after=last))  # type: ignore[misc]
+        costs.append({name: _steps_of(path, page) for name, page in pages.items()})
+    few, many = costs
+    assert {name: steps for name, steps in many.items() if steps > 1.3 * few[name]} == {}

@@ -1,5 +1,7 @@
 """What jobs write beside trades and bars, in every store."""
 
+import math
+
 import pytest
 
 from app.errors import OffsetMoved
@@ -103,6 +105,18 @@ def test_trades_are_removed_after_so_many_days_and_never_count_again(place: Plac
     assert place.bars_of_trades() == bars
     assert writer.retain(30, NOON_US) == 0
     assert writer.apply(Batch(trades=old[5:])).too_old == 1
+
+
+def test_a_late_trade_of_the_first_day_that_is_kept_begins_with_the_close_before_it(place: Place) -> None:
+    """Whose trades are gone, and whose bar is not."""
+    writer = place.writer()
+    midnight_us = NOON_US - DAY_US // 2
+    writer.apply(Batch(trades=[trade(1, midnight_us - 1, "10"), trade(2, midnight_us, "20"), trade(3, NOON_US)]))
+    assert writer.retain(1, NOON_US + DAY_US) == 1
+    other = place.writer()
+    other.apply(Batch(trades=[trade(4, midnight_us + 30_000_000, "40")]))
+    rows = {row[1]: row[-2:] for row in place.bars_of_trades()}
+    assert rows[midnight_us] == (60, pytest.approx(2 * math.log(2) ** 2, rel=1e-12))
 
 
 def test_a_symbol_keeps_when_it_was_first_seen(place: Place) -> None:
