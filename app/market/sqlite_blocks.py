@@ -1,4 +1,4 @@
-"""Hours and days of minutes, in SQLite: longer bars are read from them where they lie in one bar whole.
+"""Quarters, hours and days of minutes, in SQLite: longer bars are read from them where they lie in one bar whole.
 
 A day of minutes is 1,440 rows, and a page of a hundred months would be millions. A block is there if it is over: the newest
 minute of its source is behind it. It is made anew whenever one of its minutes changes, so it is the sum of what is there.
@@ -6,6 +6,7 @@ minute of its source is behind it. It is made anew whenever one of its minutes c
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import INTERVALS
@@ -28,7 +29,7 @@ _IS_THERE = "SELECT 1 FROM candles WHERE symbol = ? AND interval = '1m' AND sour
 _WRITE = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REMOVE = "DELETE FROM blocks WHERE symbol = ? AND source = ? AND interval = ? AND start_us = ?"
 
-_LEVELS = ("1d", "1h", "1m")
+_LEVELS = ("1d", "1h", "15m", "1m")
 _LENGTHS_US = {each: INTERVALS[each] * SECOND_US for each in _LEVELS}
 
 
@@ -38,7 +39,7 @@ def refresh(connection: sqlite3.Connection, symbol: str, source: str, touched: I
     """
     (now_us,) = connection.execute(_NEWEST, (symbol, source)).fetchone()
     starts = {*touched} if newest_us is None else {*touched, newest_us}
-    for level, below in (("1h", "1m"), ("1d", "1h")):
+    for below, level in pairwise(reversed(_LEVELS)):
         length_us, statement = _LENGTHS_US[level], BARS if below == "1m" else _BLOCKS
         starts = {each - each % length_us for each in starts}
         for start_us in starts:

@@ -22,6 +22,8 @@ DAY_US, MINUTE_US, SECOND_US = 86_400_000_000, 60_000_000, 1_000_000
 NOON_US = 1_700_049_600_000_000
 """12:00 UTC on 2023-11-15, a Wednesday."""
 
+_BLOCKS = {"15m": 15 * MINUTE_US, "1h": DAY_US // 24, "1d": DAY_US}
+
 
 @dataclass
 class Place:
@@ -62,7 +64,7 @@ class Place:
         )
 
     def blocks(self) -> list[tuple[Any, ...]]:
-        """Hours and days of minutes, as they are kept: symbol, source, interval, start, prices, volume, revision."""
+        """Quarters, hours and days of minutes, as they are kept: symbol, source, interval, start, prices, volume, revision."""
         columns = "symbol, source, interval, start_us, open, high, low, close, volume, revision"
         return self.rows(f"SELECT {columns} FROM blocks ORDER BY symbol, source, interval, start_us")  # noqa: S608 - ours
 
@@ -73,11 +75,11 @@ class Place:
         statement = "SELECT symbol, source, start_us, open, high, low, close, volume, revision FROM candles WHERE interval = '1m'"
         for symbol, source, start_us, *row in self.rows(f"{statement} ORDER BY start_us"):
             newest[symbol, source] = start_us
-            for interval, length_us in (("1h", DAY_US // 24), ("1d", DAY_US)):
+            for interval, length_us in _BLOCKS.items():
                 found.setdefault((symbol, source, interval, start_us - start_us % length_us), []).append(row)
         blocks = []
         for (symbol, source, interval, start_us), rows in sorted(found.items()):
-            if start_us + (DAY_US if interval == "1d" else DAY_US // 24) <= newest[symbol, source]:
+            if start_us + _BLOCKS[interval] <= newest[symbol, source]:
                 opens, highs, lows, closes, volumes, revisions = zip(*rows, strict=True)
                 prices = opens[0], max(highs, key=Decimal), min(lows, key=Decimal), closes[-1]
                 volume = Decimal(0)

@@ -1,4 +1,4 @@
-"""Hours and days that are kept are the sums of their minutes, and pages are as if there were none."""
+"""Quarters, hours and days that are kept are the sums of their minutes, and pages are as if there were none."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ def test_blocks_are_sums_of_minutes_and_change_no_answer(
     assert place.blocks() == place.blocks_of_minutes()
     wanted = [
         CandlesWanted("A", interval, 1_000, start_us=start_us, descending=descending, extended=True, zone=zone)
-        for interval in ("1h", "4h", "1d", "1w")
+        for interval in ("30m", "1h", "4h", "1d", "1w")
         for zone in ("UTC", "Europe/Berlin")
         for start_us in (None, NOON_US + 30 * MINUTE_US)
         for descending in (False, True)

@@ -80,11 +80,11 @@ CREATE TABLE candles (
     PRIMARY KEY (symbol, interval, source, start_us)
 ) STRICT, WITHOUT ROWID;
 
--- Hours and days of UTC that are over, each as the sum of its source's minutes: longer bars are read from them where they fit.
+-- Quarters, hours and days of UTC that are over, each as the sum of its source's minutes: longer bars are read from them where they fit.
 CREATE TABLE blocks (
     symbol TEXT NOT NULL,
     source TEXT NOT NULL,
-    interval TEXT NOT NULL, -- '1h', '1d'
+    interval TEXT NOT NULL, -- '15m', '1h', '1d'
     start_us INTEGER NOT NULL,
     open TEXT NOT NULL,
     high TEXT NOT NULL,
