@@ -27,6 +27,7 @@ WHERE symbol = ? AND interval = ? AND source = ? AND start_us >= ? AND start_us 
 _NEWEST = "SELECT max(start_us) FROM candles WHERE symbol = ? AND interval = '1m' AND source = ?"
 _IS_THERE = "SELECT 1 FROM candles WHERE symbol = ? AND interval = '1m' AND source = ? AND start_us >= ? AND start_us < ? LIMIT 1"
 _WRITE = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REMOVE_AFTER = "DELETE FROM blocks WHERE symbol = ? AND source = ? AND interval = ? AND start_us > ?"
 _REMOVE = "DELETE FROM blocks WHERE symbol = ? AND source = ? AND interval = ? AND start_us = ?"
 
 _LEVELS = ("1d", "1h", "15m", "1m")
@@ -42,10 +43,13 @@ def refresh(connection: sqlite3.Connection, symbol: str, source: str, touched: I
     for below, level in pairwise(reversed(_LEVELS)):
         length_us, statement = _LENGTHS_US[level], BARS if below == "1m" else _BLOCKS
         starts = {each - each % length_us for each in starts}
+        # A newest minute whose trades are all cancelled leaves an older one, and what begins then is not over any more.
+        over_us = -1 if now_us is None else now_us - length_us
+        connection.execute(_REMOVE_AFTER, (symbol, source, level, over_us))
         for start_us in starts:
-            of = symbol, below, source, start_us, start_us + length_us
-            is_over = now_us is not None and start_us + length_us <= now_us
-            rows = list(map(Row._make, connection.execute(statement, of))) if is_over else []
+            if start_us > over_us:
+                continue
+            rows = list(map(Row._make, connection.execute(statement, (symbol, below, source, start_us, start_us + length_us))))
             if not rows:
                 connection.execute(_REMOVE, (symbol, source, level, start_us))
                 continue
