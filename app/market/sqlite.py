@@ -61,7 +61,7 @@ class _Duplicates(Exception):
 
 
 class EmbeddedWriter:
-    """A `app.market.protocol.Writer` on a SQLite file, which is made and migrated at the first call. For one thread at a time.
+    """An `app.market.protocol.Writer` on a SQLite file, which is made and migrated at the first call. For one thread at a time.
 
     ``grids``: of how many minutes the last prices are kept, beside what is in the file.
     """
@@ -154,8 +154,7 @@ class EmbeddedWriter:
         with self._transaction() as connection:
             at_us = self._clock_us()
             _move(connection, batch.moves)
-            row = connection.execute("SELECT value FROM marks WHERE name = 'retained_from_us'").fetchone()
-            retained_us = 0 if row is None else row[0]
+            retained_us = _retained_us(connection)
             trades = [each for each in batch.trades if each.time_us >= retained_us] if retained_us else batch.trades
             series = by_series(connection, self._names, trades, at_us)
             cancelled = cancelled_among(connection, series)
@@ -172,7 +171,7 @@ class EmbeddedWriter:
             sqlite_gaps.record(connection, batch.gaps)
             sqlite_gaps.fill(connection, batch.filled, at_us)
             sqlite_gaps.hear(connection, batch.heard)
-            changed = self._update(connection, by_minute(new_ones, closes), anew, retained_us)
+            changed = self._update(connection, by_minute(new_ones, closes), anew)
         too_old = len(batch.trades) - len(trades)
         return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised)
 
@@ -181,9 +180,10 @@ class EmbeddedWriter:
         connection: sqlite3.Connection,
         new: Mapping[tuple[str, int], Sequence[Trade]],
         anew: set[Minute],
-        retained_us: int = 0,
     ) -> Changed:
         table = MinuteTable(connection, self._closes.now(connection), self._clock_us())
+        # Of older bars the trades are gone, so they stay as they are.
+        retained_us = _retained_us(connection)
         minutes = {Minute(*at): trades for at, trades in new.items() if at[1] >= retained_us}
         changed = self._minutes.update(table, minutes, {each for each in anew if each.start_us >= retained_us})
         for symbol, some in groupby(changed.touched, lambda each: each.symbol):
@@ -248,6 +248,11 @@ def _check(batch: Batch) -> None:
         if not 0 <= span.from_us < span.to_us < TIME_MAX_US:
             where = f"gap of {span.symbol} at {span.venue}"
             raise ValueError(f"{where}: from {span.from_us} to {span.to_us}; allowed: ascending, from 0")
+
+
+def _retained_us(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT value FROM marks WHERE name = 'retained_from_us'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _move(connection: sqlite3.Connection, moves: Sequence[Move]) -> None:

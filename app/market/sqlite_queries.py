@@ -38,7 +38,6 @@ _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
 ORDER BY interval, source, start_us LIMIT 1
 """  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
-_VOLUMES = "SELECT volume FROM candles WHERE symbol = ? AND interval = '1m' AND source = ? AND start_us > ?"
 _NEWEST = """
 SELECT start_us, close, volume FROM candles WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_us DESC LIMIT 1
 """
@@ -214,10 +213,12 @@ def _volume_day(
     """Of its minutes, by the best source that has some; else of a day's bar that began in it."""
     best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
     for source in [source for interval, source in best if interval == "1m"]:
-        volumes = connection.execute(_VOLUMES, (symbol, source, now_us - _DAY_US)).fetchall()
+        # Bars of an hour, since blocks of hours make them up.
+        minutes = sqlite_blocks.Rows(connection, symbol, source, (), Always(), "1h", descending=False)
+        volumes = [Decimal(each.volume) for each in minutes.of(now_us - _DAY_US + 1, _END_US)]
         if volumes:
             with localcontext(EXACT):
-                return sum((Decimal(volume) for (volume,) in volumes), Decimal(0))
+                return sum(volumes, Decimal(0))
     for source in [source for interval, source in best if interval == "1d"]:
         start_us, _, volume = connection.execute(_NEWEST, (symbol, "1d", source)).fetchone()
         if start_us > now_us - _DAY_US:

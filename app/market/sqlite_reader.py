@@ -27,7 +27,7 @@ _GRACE_S = 0.25
 
 
 class EmbeddedReader:
-    """A `app.market.protocol.Reader` on a SQLite file.
+    """An `app.market.protocol.Reader` on a SQLite file.
 
     Args:
         path: of the file; it is made and migrated at the first read, if ``migrates``.
@@ -91,7 +91,7 @@ class EmbeddedReader:
         return await self._read(read)
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
-        """The volume is a sum over 1,440 rows of each."""
+        """The volume is a sum over the hours of a day, and the minutes of two."""
         _check(limit=limit)
         return await self._read(
             lambda connection: sqlite_queries.details(connection, limit, after, self._sources, self._clock_us())

@@ -7,7 +7,7 @@ import pytest
 
 from app.market.protocol import Batch, Minute, Symbol, Writer
 from tests.market.giving import sessions, trade
-from tests.market.places import MINUTE_US, NOON_US, SECOND_US, Place
+from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
 _DAY = date(2023, 11, 15)
 _CLOSE_US = NOON_US + 4 * MINUTE_US
@@ -55,6 +55,20 @@ def test_a_close_that_is_earlier_than_was_known_moves_its_trades(place: Place) -
     assert _counts(place)[_LAST] == 3
     writer.put_symbols([Symbol("A")])
     assert _counts(place)[_LAST] == 1
+
+
+def test_bars_whose_trades_were_removed_stay_as_they_are(place: Place) -> None:
+    """Also where a close is known later that is the first moment that is kept."""
+    writer = place.writer()
+    midnight_us = NOON_US - DAY_US // 2
+    writer.apply(Batch(trades=[trade(1, midnight_us - 1), trade(2, midnight_us)]))
+    writer.retain(1, NOON_US + DAY_US)
+    bars = place.bars_of_trades()
+    _know_symbol(writer)
+    writer.put_sessions("X", sessions(date(2023, 11, 14), [60], 1_380))
+    assert place.bars_of_trades()[0] == bars[0]
+    assert writer.apply(Batch(trades=[trade(3, midnight_us + 1)])).touched == ()
+    assert place.bars_of_trades()[0] == bars[0]
 
 
 def test_sessions_take_the_place_of_those_of_the_same_days(place: Place) -> None:
