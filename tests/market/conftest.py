@@ -1,6 +1,7 @@
 """Fixtures for tests on real market stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -15,6 +16,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def place(make_place: Callable[[], Place]) -> Place:
+def place(make_place: Callable[[], Place]) -> Iterator[Place]:
     """An empty store."""
-    return make_place()
+    with closing(make_place()) as made:
+        yield made

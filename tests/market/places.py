@@ -5,7 +5,7 @@ import math
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,10 +30,17 @@ class Place:
     """SQLite at ``path``."""
 
     path: Path
+    writers: list[Writer] = field(default_factory=list)
 
     def writer(self, grids: int = 100) -> Writer:
         """A writer of its own, whose clock stands still."""
-        return EmbeddedWriter(self.path, clock_us=lambda: NOON_US, grids=grids)
+        self.writers.append(EmbeddedWriter(self.path, clock_us=lambda: NOON_US, grids=grids))
+        return self.writers[-1]
+
+    def close(self) -> None:
+        """Close what a test left open."""
+        for writer in self.writers:
+            writer.close()
 
     def reader(self, *sources: str, now_us: int = 10 * NOON_US) -> Reader:
         """A reader of its own; ``now_us`` is far ahead, so that all bars are over."""

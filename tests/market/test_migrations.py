@@ -157,6 +157,7 @@ def test_who_may_not_migrate_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(MarketError, match=r"0001_market\.sql is not applied to it yet"):
         asyncio.run(ping())
-    EmbeddedWriter(path).apply(Batch())
+    with closing(EmbeddedWriter(path)) as writer:
+        writer.apply(Batch())
     connect(path, 1.0, migrates=False).close()
     asyncio.run(ping())

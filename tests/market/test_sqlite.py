@@ -283,6 +283,7 @@ def test_a_page_costs_the_same_however_much_is_stored(tmp_path: Path) -> None:
         count = hours * 60
         writer.apply(Batch(trades=[trade(number, NOON_US + number * MINUTE_US) for number in range(count)]))
         writer.put_bars(Export("A", "1m", "x", [bar(NOON_US + number * MINUTE_US) for number in range(count)]))
+        writer.close()
         last = trade(count - 20, NOON_US + (count - 20) * MINUTE_US).order
         asked = {
             "1m": CandlesWanted("A", "1m", 10, after_us=NOON_US + (count - 20) * MINUTE_US),
