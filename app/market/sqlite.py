@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
+
 from app.domain.candles import by_minute
 from app.domain.intervals import DAY_S
 from app.domain.trades import Trade, refusal
@@ -209,8 +211,8 @@ class EmbeddedWriter:
             is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
             reason = "market_busy" if is_busy else "market_error"
             raise MarketError(reason, f"SQLite at {self._path}: {error}") from error
-        except OSError as error:
-            raise MarketError("market_error", f"SQLite at {self._path}: {error}") from error
+        except (OSError, ArithmeticError, msgspec.MsgspecError) as error:
+            raise MarketError("market_error", f"SQLite at {self._path}: {error!r}") from error
 
     def _opened(self) -> sqlite3.Connection:
         """The connection; another one if the file is another one now, or none."""

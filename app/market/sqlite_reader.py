@@ -150,7 +150,7 @@ class EmbeddedReader:
                 raise self._timeout() from error
             raise MarketError("market_error", f"SQLite at {self._path}: {error}") from error
         except (OSError, ArithmeticError) as error:
-            raise MarketError("market_error", f"SQLite at {self._path}: {error}") from error
+            raise MarketError("market_error", f"SQLite at {self._path}: {error!r}") from error
 
     def _connection(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
         """One that is of the file that there is now."""

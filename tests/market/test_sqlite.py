@@ -217,10 +217,16 @@ def test_what_is_no_store_is_an_error_and_no_empty_answer(path: Path) -> None:
     asyncio.run(check())
 
 
-def test_damaged_numbers_are_an_error(path: Path) -> None:
+@pytest.mark.parametrize("damage", ["close = 'ten'", "open_key = '[1'"])
+def test_damaged_numbers_are_an_error(path: Path, damage: str) -> None:
+    """To whoever reads them, be it to write."""
     _fill(path, 1)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE candles SET close = 'ten'")
+        connection.execute(f"UPDATE candles SET {damage}")  # noqa: S608 - of the test
+    with closing(EmbeddedWriter(path)) as writer, pytest.raises(MarketError, match="SQLite at"):
+        writer.apply(Batch(trades=[trade(99)]))
+    if damage.startswith("open_key"):
+        return
 
     async def check() -> None:
         reader = _reader(path)
