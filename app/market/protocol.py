@@ -324,7 +324,7 @@ class Reader(Protocol):
 
         Where sources overlap, a bar of trades counts where nothing of it is lacking; else a given bar, by the order of sources
         that the store was opened with; else what there is. That is decided minute by minute; a longer given bar counts against
-        all of its minutes.
+        all of its minutes, the longest first, and no further than it is long.
 
         Raises:
             ValueError: no such interval or zone, or a limit or an offset that is not allowed.

@@ -5,10 +5,11 @@ The rule is that of `app.market.protocol.Reader.candles`. It does not depend on 
 """
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, localcontext
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from app.domain.candles import MINUTE_US
@@ -16,7 +17,9 @@ from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.market.calendar import Calendar, Edges, is_of_days
 from app.market.protocol import GOOD, TRADES, Bar, Coverage
-from app.market.spans import Gaps, meaning, worst
+from app.market.spans import Gaps, meaning, uncovered, worst
+
+_start = attrgetter("start_us")
 
 
 class Row(NamedTuple):
@@ -88,25 +91,44 @@ class Selection:
 
     def _bar(self, edges: Edges, rows: list[Row]) -> Bar:
         by_start: dict[int, list[Row]] = {}
-        longer: dict[tuple[int, bool, int, str], list[Row]] = {}
         for row in rows:
             if row.interval == "1m":
                 by_start.setdefault(row.start_us, []).append(row)
-            else:
-                longer.setdefault((-INTERVALS[row.interval], *place_of(row.source, self._order)), []).append(row)
-        chosen = [self._of_minute(some) for _, some in sorted(by_start.items())]
-        coverage = self._coverage(edges, chosen)
-        if longer and not (chosen and coverage in GOOD and all(each.source == TRADES for each in chosen)):
-            chosen = sorted(longer[min(longer)])
-            coverage = worst("partial" if each.is_partial else "complete" for each in chosen)
-        if edges.end_us > self._now_us:
-            coverage = worst((coverage, "open"))
-        one = joined(chosen)
-        sources = tuple(sorted({each.source for each in chosen}))
+        minutes = [self._of_minute(by_start[start_us]) for start_us in sorted(by_start)]
+        taken = self._longer([row for row in rows if row.interval != "1m"], minutes)
+        pieces, first = list[Row](), 0
+        for start_us, (end_us, row) in sorted(taken.items()):
+            before = bisect_left(minutes, start_us, first, key=_start)
+            pieces += [*minutes[first:before], row]
+            first = bisect_left(minutes, end_us, before, key=_start)
+        pieces += minutes[first:]
+        given = [(start_us, end_us) for start_us, (end_us, _) in taken.items()]
+        given += [(each.start_us, each.start_us + MINUTE_US) for each in minutes if each.source != TRADES]
+        coverage = self._coverage(edges, pieces, given)
+        one = joined(pieces)
+        sources = tuple(sorted({each.source for each in pieces}))
         return Bar(
             self._symbol, self._interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
             one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
         )  # fmt: skip
+
+    def _longer(self, rows: list[Row], minutes: Sequence[Row]) -> dict[int, tuple[int, Row]]:
+        """Given bars that count against their minutes, the longest first: ends and rows by their starts."""
+        taken: dict[int, tuple[int, Row]] = {}
+        starts = list[int]()
+        for row in sorted(rows, key=lambda each: (-INTERVALS[each.interval], *place_of(each.source, self._order), each.start_us)):
+            edges = self._given.bar_of(row.start_us, row.interval, of_days=True)
+            assert edges is not None  # _edges has seen to it
+            start_us, end_us = edges[:2]
+            place = bisect_left(starts, end_us)
+            if place and taken[starts[place - 1]][0] > start_us:
+                continue
+            inside = minutes[bisect_left(minutes, start_us, key=_start) : bisect_left(minutes, end_us, key=_start)]
+            is_whole = self._gaps.coverage(start_us, end_us) in GOOD and all(each.source == TRADES for each in inside)
+            if not (inside and is_whole):
+                taken[start_us] = end_us, row
+                insort(starts, start_us)
+        return taken
 
     def _of_minute(self, rows: list[Row]) -> Row:
         if len(rows) == 1:
@@ -117,15 +139,14 @@ class Selection:
             return made[0]
         return min(given, key=lambda each: place_of(each.source, self._order))
 
-    def _coverage(self, edges: Edges, chosen: list[Row]) -> Coverage:
-        """Gaps of trades count, but where given minutes take their place all along."""
-        given = [each.start_us for each in chosen if each.source != TRADES]
-        found: list[Coverage] = ["partial" for each in chosen if each.is_partial]
+    def _coverage(self, edges: Edges, pieces: Sequence[Row], given: Sequence[tuple[int, int]]) -> Coverage:
+        """Gaps of trades count, but where ``given`` bars take their place all along."""
+        found: list[Coverage] = ["partial" for each in pieces if each.is_partial]
         for gap in self._gaps.touching(edges.start_us, edges.end_us):
-            first_us = max(gap.from_us, edges.start_us) // MINUTE_US * MINUTE_US
-            last_us = (min(gap.to_us, edges.end_us) - 1) // MINUTE_US * MINUTE_US
-            if sum(first_us <= start_us <= last_us for start_us in given) <= (last_us - first_us) // MINUTE_US:
+            if uncovered(max(gap.from_us, edges.start_us), min(gap.to_us, edges.end_us), given):
                 found.append(meaning(gap))
+        if edges.end_us > self._now_us:
+            found.append("open")
         return worst(found)
 
 

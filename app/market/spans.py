@@ -7,15 +7,15 @@ from itertools import accumulate
 from app.market.protocol import BEGAN, Coverage, Gap
 
 
-def uncovered(from_us: int, to_us: int, known: Iterable[Gap]) -> list[tuple[int, int]]:
-    """The parts of a span that none of ``known`` covers, ascending."""
+def uncovered(from_us: int, to_us: int, known: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts of a span that none of the ``known`` ones covers, ascending."""
     found = []
-    for gap in sorted(known, key=lambda each: each.from_us):
-        if gap.from_us >= to_us:
+    for first_us, last_us in sorted(known):
+        if first_us >= to_us:
             break
-        if gap.from_us > from_us:
-            found.append((from_us, gap.from_us))
-        from_us = max(from_us, gap.to_us)
+        if first_us > from_us:
+            found.append((from_us, first_us))
+        from_us = max(from_us, last_us)
     if from_us < to_us:
         found.append((from_us, to_us))
     return found

@@ -25,7 +25,7 @@ SELECT start_us, '1m', source, {_COLUMNS} FROM blocks
 WHERE symbol = ? AND interval = ? AND source = ? AND start_us >= ? AND start_us < ? ORDER BY start_us
 """  # noqa: S608 - as above
 _NEWEST = "SELECT max(start_us) FROM candles WHERE symbol = ? AND interval = '1m' AND source = ?"
-_IS_THERE = "SELECT 1 FROM candles WHERE symbol = ? AND interval = '1m' AND source = ? AND start_us >= ? AND start_us < ? LIMIT 1"
+_IS_THERE = "SELECT 1 FROM candles WHERE symbol = ? AND interval = ? AND source = ? AND start_us > ? AND start_us < ? LIMIT 1"
 _WRITE = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REMOVE_AFTER = "DELETE FROM blocks WHERE symbol = ? AND source = ? AND interval = ? AND start_us > ?"
 _REMOVE = "DELETE FROM blocks WHERE symbol = ? AND source = ? AND interval = ? AND start_us = ?"
@@ -61,8 +61,8 @@ def refresh(connection: sqlite3.Connection, symbol: str, source: str, touched: I
 
 
 class Rows:
-    """A source's minutes for bars of ``interval``, by blocks where there is one that lies in one bar whole, and in which none of
-    the ``others`` has a minute.
+    """A source's minutes for bars of ``interval``, by blocks where there is one that lies in one bar whole, and that no bar of
+    the ``others`` (interval and source) touches. Bars as long as those that are asked for take the place of all of it or nothing.
     """
 
     def __init__(
@@ -70,14 +70,15 @@ class Rows:
         connection: sqlite3.Connection,
         symbol: str,
         source: str,
-        others: Sequence[str],
+        others: Sequence[tuple[str, str]],
         calendar: Calendar,
         interval: str,
         *,
         descending: bool,
     ) -> None:
         self._connection, self._symbol, self._source, self._calendar = connection, symbol, source, calendar
-        self._others, self._interval, self._descending = [each for each in others if each != source], interval, descending
+        self._interval, self._descending = interval, descending
+        self._others = [each for each in others if each not in (("1m", source), (interval, each[1]))]
         self._order = " DESC" if descending else ""
 
     def of(self, from_us: int, to_us: int) -> Iterator[Row]:
@@ -114,5 +115,8 @@ class Rows:
         edges = self._calendar.bar_of(start_us, self._interval)
         if edges is None or end_us > edges.end_us:
             return False
-        there = (self._connection.execute(_IS_THERE, (self._symbol, each, start_us, end_us)).fetchone() for each in self._others)
-        return not any(there)
+        for stored, source in self._others:
+            of = self._symbol, stored, source, start_us - INTERVALS[stored] * SECOND_US, end_us
+            if self._connection.execute(_IS_THERE, of).fetchone() is not None:
+                return False
+        return True

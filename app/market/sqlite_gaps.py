@@ -24,7 +24,8 @@ def touching(connection: sqlite3.Connection, symbol: str, from_us: int, to_us: i
 def record(connection: sqlite3.Connection, gaps: Iterable[Gap]) -> None:
     """Each, but for the parts that are known: they may have been filled."""
     for gap in gaps:
-        known = [each for each in touching(connection, gap.symbol, gap.from_us, gap.to_us) if each.venue == gap.venue]
+        there = touching(connection, gap.symbol, gap.from_us, gap.to_us)
+        known = [(each.from_us, each.to_us) for each in there if each.venue == gap.venue]
         for from_us, to_us in uncovered(gap.from_us, gap.to_us, known):
             connection.execute(_PUT, gap._replace(from_us=from_us, to_us=to_us, missing=None if known else gap.missing))
 

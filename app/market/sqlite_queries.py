@@ -109,7 +109,7 @@ def candles(
         map(Row._make, connection.execute(statement, (symbol, *kind, *span))) for kind in kinds if kind[0] != "1m"
     ]
     cursors += [
-        sqlite_blocks.Rows(connection, symbol, source, minutes, calendar, interval, descending=wanted.descending).of(*span)
+        sqlite_blocks.Rows(connection, symbol, source, kinds, calendar, interval, descending=wanted.descending).of(*span)
         for source in minutes
     ]
     rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)

@@ -26,6 +26,7 @@ _steps = st.lists(
         st.tuples(st.just("cancel"), _minutes, st.integers(1, 5)),
         st.tuples(st.just("x"), _minutes, st.integers(1, 90)),
         st.tuples(st.just("gap"), _minutes, st.integers(1, 90)),
+        st.tuples(st.just("5m"), _minutes.map(lambda minute: minute - minute % 5), st.integers(1, 9)),
     ),
     min_size=1,
     max_size=12,
@@ -38,6 +39,9 @@ def _step(writer: Writer, kind: str, minute: int, more: int) -> None:
         writer.apply(Batch(trades=[trade(10 * minute + more, at_us + more, str(more), str(more))]))
     elif kind == "cancel":
         writer.apply(Batch(cancels=[Cancel("V", "A", trade_key(str(10 * minute + more)))]))
+    elif kind == "5m":
+        starts = range(at_us, at_us + 5 * more * MINUTE_US, 5 * MINUTE_US)
+        writer.put_bars(Export("A", "5m", "y", [bar(each, str(minute + 5)) for each in starts]))
     elif kind == "gap":
         writer.apply(Batch(gaps=[Gap("V", "A", at_us, at_us + more * MINUTE_US, "ids")]))
     else:
@@ -68,7 +72,7 @@ def test_blocks_are_sums_of_minutes_and_change_no_answer(
         for descending in (False, True)
     ]
     pages = place.read(lambda reader: asyncio.gather(*map(reader.candles, wanted)))
-    shown = place.read(lambda reader: reader.candles(CandlesWanted("A", "1m", 10_000, extended=True))).bars
+    shown = place.read(lambda reader: reader.candles(CandlesWanted("A", "5m", 10_000, extended=True))).bars
     for asked, page in zip(wanted, pages, strict=True):
         zone = Always(None if asked.zone == "UTC" else ZoneInfo(asked.zone))
         expected = [
@@ -80,10 +84,10 @@ def test_blocks_are_sums_of_minutes_and_change_no_answer(
         assert found == expected[:: -1 if asked.descending else 1]
 
 
-def _of_shown(minutes: Sequence[Bar], calendar: Calendar, asked: CandlesWanted) -> list[tuple[Any, ...]]:
-    """What bars of these minutes are, by hand."""
+def _of_shown(shown: Sequence[Bar], calendar: Calendar, asked: CandlesWanted) -> list[tuple[Any, ...]]:
+    """What bars are made of these shorter ones, by hand."""
     groups: dict[Edges, list[Bar]] = {}
-    for each in minutes:
+    for each in shown:
         edges = calendar.bar_of(each.start_us, asked.interval)
         if edges is not None:
             groups.setdefault(edges, []).append(each)

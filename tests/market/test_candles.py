@@ -191,7 +191,8 @@ def test_a_longer_given_bar_counts_where_minutes_of_trades_are_lacking(place: Pl
     writer.apply(Batch(trades=[trade(1, hour_us)]))
     writer.put_bars(export("x", [hour_us], "7", interval="1h"))
     writer.put_bars(export("y", [hour_us, hour_us + 30 * MINUTE_US], "8", interval="30m"))
-    assert _sources(place, interval="1h") == [("trades",)]
+    # As its halves are: nothing was traded in the second one.
+    assert _sources(place, interval="1h") == [("trades", "y")]
     writer.apply(Batch(gaps=[Gap("V", "A", hour_us + MINUTE_US, hour_us + 2 * MINUTE_US, "ids")]))
     assert [(each.sources, str(each.close), each.coverage) for each in _bars(place, "y", interval="1h")] == [
         (("x",), "7", "complete")
@@ -201,6 +202,24 @@ def test_a_longer_given_bar_counts_where_minutes_of_trades_are_lacking(place: Pl
     writer.put_bars(Export("A", "1h", "w", [bar(hour_us, "9", is_partial=True)]))
     assert [(each.sources, each.coverage) for each in _bars(place, "w", interval="1h")] == [(("w",), "partial")]
     assert _sources(place, interval="1m") == [("trades",)]
+
+
+def test_a_shorter_given_bar_takes_the_place_of_its_own_minutes_alone(place: Place) -> None:
+    """A day with a gap in one of its hours is not made of the one hour that somebody gave."""
+    writer = place.writer()
+    hour_us = DAY_US // 24
+    writer.apply(Batch(trades=[trade(number, NOON_US + number * hour_us // 4, size="2") for number in range(12)]))
+    writer.apply(Batch(gaps=[Gap("V", "A", NOON_US + hour_us + 5, NOON_US + hour_us + 9, "ids")]))
+    writer.put_bars(export("x", [NOON_US, NOON_US + hour_us], interval="1h"))
+    assert [(each.sources, int(each.volume)) for each in _bars(place, interval="1h")] == [
+        (("trades",), 8),
+        (("x",), 1),
+        (("trades",), 8),
+    ]
+    (found,) = _bars(place, interval="1d")
+    assert (found.sources, int(found.volume), found.coverage) == (("trades", "x"), 17, "complete")
+    writer.put_bars(export("y", [NOON_US - DAY_US // 2], interval="1d"))
+    assert _sources(place, interval="1d") == [("y",)]
 
 
 def test_days_of_utc_are_not_those_of_another_zone(place: Place) -> None:
