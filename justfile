@@ -76,7 +76,7 @@ measure-binary *arguments: _dev
     {{ python }} -m bench --scenario peers --only binary {{ arguments }}
 
 _bench_here *arguments: _bench
-    {{ python }} -m bench {{ arguments }}
+    {{ python }} -m app bench {{ arguments }}
 
 _bench_peers *arguments: _peers
     {{ peers_python }} -m bench {{ arguments }}
