@@ -14,7 +14,7 @@ _MINUTES_S = 300
 _HERE = Path(__file__).parent
 _COUNTED = ("cache", "commands", "domain", "integration", "push", "routes", "store")
 """Folders whose tests, with those beside this file, reach every line that must be reached. Counting lines takes as long as all
-else that a test does, so it is left out elsewhere.
+else that a test does, so it is left out elsewhere, unless it is asked for by name: --cov=warm.
 """
 
 hypothesis_settings.register_profile("decide", deadline=None, print_blob=True)
@@ -25,7 +25,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Count lines only where it is of use. Side by side, have those that may take minutes begin first: the others fill the time
     beside them, and none is left over.
     """
-    for item in items:
+    # True, or None, is --cov without a name.
+    named = config.getoption("cov_source", [])
+    for item in items if named is None or True in named else []:
         if item.path.parent != _HERE and item.path.relative_to(_HERE).parts[0] not in _COUNTED:
             item.add_marker(pytest.mark.no_cover)
     if not hasattr(config, "workerinput"):
