@@ -47,6 +47,11 @@ def test_every_scenario_that_ships_is_valid() -> None:
         ),
         ('description = "x"\n' + _PHASE + "patience_s = 1", "patience_s has no meaning"),
         ('description = "x"\n' + _PHASE + "mix = { cold = 0.6, batch = 0.6 }", "more than all requests"),
+        ('description = "x"\n' + _PHASE + "checks = {p99_ratio = 2}", "p99_ratio needs a measured phase"),
+        (
+            'description = "x"\n' + _PHASE + "measured = false\n" + _PHASE + "checks = {p99_ratio = 2}",
+            "p99_ratio needs a measured",
+        ),
         ('description = "x"\n' + _PHASE + "mix = { cold = 1.6 }", "cold"),
         ("this is no toml", "mine.toml"),
         ('description = "\xff"'.encode("latin-1").decode("latin-1") + "\n\x00", "mine.toml"),
