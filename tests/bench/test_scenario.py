@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import main
 from bench.scenario import COUNTS, ScenarioError, allowing, load, names, shortened
 
 _PHASE = '[[phases]]\nname = "a"\nloop = "closed"\nrequests = 1\n'
@@ -85,3 +86,13 @@ def test_a_margin_widens_bounds_of_time_and_no_count() -> None:
     assert (hard.goodput, hard.refusal_p99_ms, hard.p95_ms) == (0.85 / 2, 100, None)
     for was, now in zip(before.phases, after.phases, strict=True):
         assert [getattr(now.checks, name) for name in COUNTS] == [getattr(was.checks, name) for name in COUNTS]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [(["--margin", "0.5"], "at least 1"), (["--scenario", "peers", "--margin", "2"], "--margin is 2")]
+)
+def test_a_margin_that_makes_no_sense_is_refused(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(options)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
