@@ -76,7 +76,7 @@ measure-binary *arguments: _dev
     {{ python }} -m bench --scenario peers --only binary {{ arguments }}
 
 _bench_here *arguments: _bench
-    {{ python }} -m bench {{ arguments }}
+    {{ python }} -m app bench {{ arguments }}
 
 _bench_peers *arguments: _peers
     {{ peers_python }} -m bench {{ arguments }}
@@ -106,8 +106,8 @@ check: _dev
     {{ python }} -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
     {{ python }} ops/lock.py --check
     {{ python }} -m pytest {{ side_by_side }} --cov --cov-report=
-    {{ python }} -m pytest {{ alone }} --cov --cov-append --cov-report=term
-    {{ python }} -m coverage report --include="app/domain/*,app/cache/*,app/store/*" --fail-under=100
+    {{ python }} -m coverage report --fail-under=100
+    {{ python }} -m pytest {{ alone }}
 
 # format and mend what can be mended by itself
 fmt: _dev

@@ -42,7 +42,10 @@ def make_private(path: Path) -> None:
             _close(folder, 0o700)
         else:
             # Somebody else's files need it as it is. What matters is the file.
-            _warn(f"{folder} is open to other users of this machine and holds more than the store, or may: left as it is")
+            _warn(
+                f"other users of this machine can enter {folder}, and it may hold more than the store: its mode is left as it is"
+                " (the store itself is closed to them)"
+            )
     # A file that is there must not be opened here: closing it takes from the whole process every lock that SQLite has on it. Then
     # the next one to close the store, a warm run say, removes the log under the server, and the server never hears of it again.
     with contextlib.suppress(FileExistsError):

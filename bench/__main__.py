@@ -71,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(parser, sys.argv[1:] if argv is None else argv)
     if arguments.only is not None and arguments.scenario != PEERS:
         parser.error(f"--only is {arguments.only!r} with --scenario {arguments.scenario}; allowed: with --scenario {PEERS}")
+    if arguments.margin != 1 and arguments.scenario == PEERS:
+        parser.error(f"--margin is {arguments.margin:g} with --scenario {PEERS}; allowed: with any other scenario")
     if arguments.list:
         for name in names():
             print(f"{name}: {load(name).description}")

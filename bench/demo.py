@@ -246,9 +246,9 @@ def main(arguments: Sequence[str]) -> int:
     # Output into a file or a pipe is not cut to the 80 columns rich would take there.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
-        # The folder of the user's own store too, which is nobody else's.
+        # The folder of the user's own store too. Both are nobody else's.
         _FOLDER.parent.mkdir(0o700, exist_ok=True)
-        _FOLDER.mkdir(exist_ok=True)
+        _FOLDER.mkdir(0o700, exist_ok=True)
         _LOG.touch()
     except OSError as error:
         print(f"demo: {_LOG.absolute()} cannot be written ({error.strerror}); run it in a folder of your own", file=sys.stderr)

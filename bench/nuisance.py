@@ -14,6 +14,8 @@ _BYTE_EVERY_S = 1.0
 _SPREAD_S = 3.0
 """The slow ones begin over so long: those of the world do not all give up in one moment."""
 _PAUSE_S = 0.1
+_STANDING_SHARE = 0.8
+"""Of the slow ones: a server gives each up after a while, so that at no moment all of them need stand."""
 
 
 class _Client(asyncio.Protocol):
@@ -45,7 +47,8 @@ class Nuisance:
     """The connections that ``beside`` asks for, for as long as the ``async with`` lasts; one that ends is opened anew.
 
     Raises:
-        ScenarioError: on entering, not all of them stand within ``stand_within_s``.
+        ScenarioError: on entering, within ``stand_within_s``, some were never opened, or more of them do not stand than a
+            server may have given up.
     """
 
     def __init__(self, beside: Beside, addresses: Addresses, *, stand_within_s: float = 60.0) -> None:
@@ -55,11 +58,12 @@ class Nuisance:
         self._gate = asyncio.Semaphore(_OPENED_AT_ONCE)
         self._all_stand = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._begun: set[int] = set()
         self.open = 0
 
     async def __aenter__(self) -> Self:
         if self._beside.total:
-            self._tasks = [asyncio.create_task(self._keep(head, after_s)) for head, after_s in self._clients()]
+            self._tasks = [asyncio.create_task(self._keep(*each)) for each in enumerate(self._clients())]
             try:
                 async with asyncio.timeout(self._stand_within_s):
                     await self._all_stand.wait()
@@ -82,18 +86,21 @@ class Nuisance:
         slow += [start + b"Content-Length: 10000\r\n\r\n"] * self._beside.slow_bodies
         yield from ((head, number * _SPREAD_S / len(slow)) for number, head in enumerate(slow))
 
-    async def _keep(self, head: bytes, after_s: float) -> None:
+    async def _keep(self, number: int, client: tuple[bytes, float]) -> None:
+        head, after_s = client
         await asyncio.sleep(after_s)
         while True:
             with suppress(OSError):
-                await self._one(head, self._addresses.take())
+                await self._one(number, head, self._addresses.take())
             await asyncio.sleep(_PAUSE_S)
 
-    async def _one(self, head: bytes, address: Address) -> None:
+    async def _one(self, number: int, head: bytes, address: Address) -> None:
         async with self._gate:
             client = await address.open(lambda: _Client(head))
+        self._begun.add(number)
         self.open += 1
-        if self.open >= self._beside.total:
+        slow = self._beside.total - self._beside.idle
+        if len(self._begun) == self._beside.total and self.open >= self._beside.idle + _STANDING_SHARE * slow:
             self._all_stand.set()
         try:
             while not client.over.is_set():

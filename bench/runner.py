@@ -127,7 +127,7 @@ class Runner:
         after = scrape.look(self._addresses.all)
         p99_ms = load.recorder.percentile_ms(99.0)
         if phase.measured and self._first_p99_ms is None:
-            self._first_p99_ms = p99_ms
+            self._first_p99_ms = p99_ms or 0.0  # without an answer: nothing to compare the later ones with
         ratios = {
             "goodput": load.decisions_per_s / self._peak_decisions_per_s if self._peak_decisions_per_s else None,
             "p99_ratio": p99_ms / self._first_p99_ms if p99_ms and self._first_p99_ms else None,

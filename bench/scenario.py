@@ -132,9 +132,12 @@ def load(name: str) -> Scenario:
         scenario = msgspec.toml.decode(text, type=Scenario)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: {error}") from error
-    peak = False
+    peak = measured = False
     for phase in scenario.phases:
         _check(path, phase, peak=peak)
+        if phase.checks.p99_ratio is not None and not measured:
+            raise ScenarioError(f"{path}: phase {phase.name!r}: p99_ratio needs a measured phase before it")
+        measured = measured or phase.measured
         peak = peak or (phase.loop == "closed" and phase.measured)
     return msgspec.structs.replace(scenario, name=scenario.name or path.stem)
 

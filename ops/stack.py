@@ -145,16 +145,28 @@ def pins() -> list[str]:
     return [part for name in ("images.env", ".env") if (OPS / name).exists() for part in ("--env-file", str(OPS / name))]
 
 
-def clock() -> dict[str, str]:
-    """The clock if nobody chose one: replay for the sample, which ends in 2013, and wall for data of the user's own."""
+def is_set(name: str) -> bool:
+    """Whether the user says this variable of the Compose files, in the environment or in ops/.env."""
     try:
         written = (OPS / ".env").read_text(encoding="utf-8")
     except FileNotFoundError:
         written = ""
-    chosen = {name for name in ("CLOCK", "DECIDE_DATA") if os.environ.get(name) or re.search(rf"(?m)^\s*{name}=\S", written)}
-    if "CLOCK" in chosen:
+    return bool(os.environ.get(name) or re.search(rf"(?m)^\s*{name}=\S", written))
+
+
+def clock() -> dict[str, str]:
+    """The clock if nobody chose one: replay for the sample, which ends in 2013, and wall for data of the user's own."""
+    if is_set("CLOCK"):
         return {}
-    return {"CLOCK": "wall" if "DECIDE_DATA" in chosen else "replay"}
+    return {"CLOCK": "wall" if is_set("DECIDE_DATA") else "replay"}
+
+
+def warm_arguments(given: Sequence[str]) -> list[str]:
+    """``given``, behind the folders that the service loads: Compose runs what is given in place of its own arguments."""
+    if not given or any(each.partition("=")[0] in ("--prices", "--explain") for each in given):
+        return list(given)
+    folder = "/srv/mine" if is_set("DECIDE_DATA") else "/srv"
+    return ["--prices", f"{folder}/prices", "--agents", f"{folder}/agents", *given]
 
 
 def commit() -> str:
@@ -329,7 +341,7 @@ def main() -> int:
                 print(done.stdout, end="")
                 return done.returncode
             case "warm":
-                return compose(running_files() or files_of("prod"), "run", "--rm", "warm", *rest)
+                return compose(running_files() or files_of("prod"), "run", "--rm", "warm", *warm_arguments(rest))
             case _:
                 return bench(rest)
     except Refused as refused:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -10,13 +11,25 @@ from hypothesis import settings as hypothesis_settings
 from tests.kit.servers import RedisServer, redis_executable
 
 _MINUTES_S = 300
+_HERE = Path(__file__).parent
+_COUNTED = ("cache", "commands", "domain", "integration", "push", "routes", "store")
+"""Folders whose tests, with those beside this file, reach every line that must be reached. Counting lines takes as long as all
+else that a test does, so it is left out elsewhere, unless it is asked for by name: --cov=warm.
+"""
 
 hypothesis_settings.register_profile("decide", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("decide")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Side by side, have those that may take minutes begin first: the others fill the time beside them, and none is left over."""
+    """Count lines only where it is of use. Side by side, have those that may take minutes begin first: the others fill the time
+    beside them, and none is left over.
+    """
+    # True, or None, is --cov without a name.
+    named = config.getoption("cov_source", [])
+    for item in items if named is None or True in named else []:
+        if item.path.parent != _HERE and item.path.relative_to(_HERE).parts[0] not in _COUNTED:
+            item.add_marker(pytest.mark.no_cover)
     if not hasattr(config, "workerinput"):
         return
     long = sorted((item for item in items if _timeout_s(item) >= _MINUTES_S), key=_timeout_s, reverse=True)

@@ -19,13 +19,18 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & unused))
 """
 
 
-def test_a_server_on_sqlite_without_traces_loads_nothing_that_it_has_no_use_for(tmp_path: Path) -> None:
-    """All of it is installed here, and structlog and Granian would take what they find."""
-    environment = clean_environment({"STORE_PATH": str(tmp_path / "store.sqlite3"), "PYTHONPATH": str(ROOT)})
+@pytest.mark.parametrize(
+    ("settings", "loaded"), [({}, []), ({"RATE_LIMIT_PER_S": "10"}, ["redis", "throttled"])], ids=["no limits", "limits"]
+)
+def test_a_server_on_sqlite_without_traces_loads_nothing_that_it_has_no_use_for(
+    tmp_path: Path, settings: dict[str, str], loaded: list[str]
+) -> None:
+    """All of it is installed here, and structlog, Granian and throttled would take what they find."""
+    environment = clean_environment(settings | {"STORE_PATH": str(tmp_path / "store.sqlite3"), "PYTHONPATH": str(ROOT)})
     done = subprocess.run(
         [sys.executable, "-c", _LOADED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    assert done.stdout.split() == loaded
 
 
 def test_what_is_withheld_is_as_if_it_were_not_installed_and_comes_back() -> None:

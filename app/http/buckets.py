@@ -8,13 +8,16 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from throttled import RateLimiterType
-from throttled.asyncio import RateLimiterRegistry, rate_limiter, store
-from throttled.exceptions import BaseThrottledError
-
 from app.errors import StoreError
 from app.http.limits import Drawn
 from app.waiting import wait_for_store
+from app.withheld import withheld
+
+# It imports Redis' client if it is there, and that OpenTelemetry.
+with withheld("opentelemetry"):
+    from throttled import RateLimiterType
+    from throttled.asyncio import RateLimiterRegistry, rate_limiter, store
+    from throttled.exceptions import BaseThrottledError
 
 _CALLERS = 65_536
 _PERIOD_S = 1000

@@ -8,18 +8,18 @@ import httpx
 from tests.acceptance.stack import URL, Stack, finished, results, run, write_scenario
 from tests.kit.servers import until
 
-_DOWN_AT_S, _BACK_AT_S, _RECOVERED_AFTER_S = 8, 18, 10
+_DOWN_AT_S, _BACK_AT_S, _RECOVERED_AFTER_S = 5, 12, 8
 _SUSTAINED = """name = "sustained"
 loop = "open"
 rate_per_s = 300
 connections = 32
-duration_s = 40
+duration_s = 30
 mix = { cold = 0.03, unknown = 0.02, batch = 0.02, live_price = 0.2 }
 checks = { server_errors = 0, faults = 0, invalid = 0 }"""
 _CLOSED = """name = "closed"
 loop = "closed"
 connections = 32
-duration_s = 25
+duration_s = 18
 mix = { cold = 0.02, unknown = 0.03, batch = 0.02 }
 checks = { server_errors = 0, faults = 0, invalid = 0 }"""
 
@@ -36,7 +36,7 @@ def _asked() -> float:
 
 
 def test_decisions_go_on_while_redis_is_killed_and_recover_after_it_is_back(stack: Stack, tmp_path: Path) -> None:
-    """No 5xx and no lost request; answers that miss something say so; ten seconds after Redis is back all is as before."""
+    """No 5xx and no lost request; answers that miss something say so; eight seconds after Redis is back all is as before."""
     run("docker", "restart", stack.container("app"))
     until(lambda: stack.is_healthy(stack.container("app")), 30, "the server is ready")
     redis = stack.container("redis")

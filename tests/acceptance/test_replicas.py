@@ -15,7 +15,7 @@ _STEADY = """name = "steady"
 loop = "open"
 rate_per_s = 200
 connections = 32
-duration_s = 45
+duration_s = 30
 mix = { cold = 0.02, batch = 0.02 }
 checks = { server_errors = 0, faults = 0, invalid = 0 }"""
 
@@ -57,4 +57,4 @@ def _roll(stack: Stack, folder: Path) -> None:
         assert all(backend.served > before for backend, before in zip(proxy.backends, served, strict=True))
     (phase,) = results("rolling", folder).phases
     print(f"{phase.answers} answers through two restarts, none lost")
-    assert phase.answers == 200 * 45
+    assert phase.answers == 200 * 30

@@ -34,18 +34,21 @@ class _Server:
                 if self._enough(self.said[number]):
                     return
 
-    def run(self, beside: Beside, work: Callable[[Nuisance], Awaitable[None]]) -> None:
+    def run(self, beside: Beside, work: Callable[[Nuisance], Awaitable[None]], stand_within_s: float = 60) -> None:
         """``work`` while the connections stand."""
 
         async def both() -> None:
             server = await asyncio.start_server(self.take, "127.0.0.1", 0)
-            async with Nuisance(beside, Addresses(TcpAddress("127.0.0.1", server.sockets[0].getsockname()[1]))) as nuisance:
-                await work(nuisance)
-            assert nuisance.open == 0
-            server.close()
-            for task in self._served:
-                task.cancel()
-            await asyncio.gather(*self._served, return_exceptions=True)
+            addresses = Addresses(TcpAddress("127.0.0.1", server.sockets[0].getsockname()[1]))
+            try:
+                async with Nuisance(beside, addresses, stand_within_s=stand_within_s) as nuisance:
+                    await work(nuisance)
+                assert nuisance.open == 0
+            finally:
+                server.close()
+                for task in self._served:
+                    task.cancel()
+                await asyncio.gather(*self._served, return_exceptions=True)
 
         run(both())
 
@@ -88,6 +91,15 @@ def test_a_connection_that_the_server_ends_is_opened_anew() -> None:
         await _until(lambda: len(server.said) >= 3)
 
     server.run(Beside(slow_bodies=1), work)
+
+
+def test_slow_clients_stand_although_the_server_gives_each_up_before_the_last_begins() -> None:
+    server = _Server(enough=lambda text: text.endswith(b"x"))
+
+    async def work(_: Nuisance) -> None:
+        assert len(server.said) >= 200
+
+    server.run(Beside(slow_bodies=200), work, stand_within_s=15)
 
 
 def test_a_phase_without_such_clients_opens_nothing() -> None:

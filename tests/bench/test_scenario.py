@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import main
 from bench.scenario import COUNTS, ScenarioError, allowing, load, names, shortened
 
 _PHASE = '[[phases]]\nname = "a"\nloop = "closed"\nrequests = 1\n'
@@ -47,6 +48,11 @@ def test_every_scenario_that_ships_is_valid() -> None:
         ),
         ('description = "x"\n' + _PHASE + "patience_s = 1", "patience_s has no meaning"),
         ('description = "x"\n' + _PHASE + "mix = { cold = 0.6, batch = 0.6 }", "more than all requests"),
+        ('description = "x"\n' + _PHASE + "checks = {p99_ratio = 2}", "p99_ratio needs a measured phase"),
+        (
+            'description = "x"\n' + _PHASE + "measured = false\n" + _PHASE + "checks = {p99_ratio = 2}",
+            "p99_ratio needs a measured",
+        ),
         ('description = "x"\n' + _PHASE + "mix = { cold = 1.6 }", "cold"),
         ("this is no toml", "mine.toml"),
         ('description = "\xff"'.encode("latin-1").decode("latin-1") + "\n\x00", "mine.toml"),
@@ -80,3 +86,13 @@ def test_a_margin_widens_bounds_of_time_and_no_count() -> None:
     assert (hard.goodput, hard.refusal_p99_ms, hard.p95_ms) == (0.85 / 2, 100, None)
     for was, now in zip(before.phases, after.phases, strict=True):
         assert [getattr(now.checks, name) for name in COUNTS] == [getattr(was.checks, name) for name in COUNTS]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [(["--margin", "0.5"], "at least 1"), (["--scenario", "peers", "--margin", "2"], "--margin is 2")]
+)
+def test_a_margin_that_makes_no_sense_is_refused(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(options)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err

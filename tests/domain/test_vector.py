@@ -53,6 +53,12 @@ def test_of_too_many_views_a_summary_goes_first() -> None:
     assert newest_views((summary, *views)) == views
 
 
+def test_as_many_views_as_are_kept_are_all_kept_summaries_too() -> None:
+    summary = msgspec.structs.replace(agent_view("manager", 1.0, AS_OF_MS), status="summary")
+    views = (summary, *(agent_view(f"agent-{number}", 0.5) for number in range(VIEWS_MAX - 1)))
+    assert newest_views(views) == views
+
+
 def test_views_and_confidences_up_to_the_bounds_are_valid() -> None:
     for view in (-1.0, 0.0, 1.0):
         for confidence in (0.0, 1.0, None):

@@ -93,7 +93,9 @@ def test_nothing_of_the_working_folder_is_run(tmp_path: Path) -> None:
     assert (server.returncode, b"hostile" in said) == (0, False)
 
 
-def test_the_demo_uses_none_of_the_callers_settings_and_stores(tmp_path: Path, redis_url: str) -> None:
+def test_the_demo_uses_none_of_the_callers_settings_and_stores_and_keeps_its_folder_to_itself(
+    tmp_path: Path, redis_url: str
+) -> None:
     secret = tmp_path / "url"
     secret.write_text(redis_url, encoding="utf-8")
     wrong = "WORKERS=2\nACCESS=keys\nAPI_KEY_SECRET=" + 32 * "x" + "\nRATE_LIMIT_PER_S=1\nRATE_LIMIT_BURST=1\nSTORE_PATH=mine\n"
@@ -102,6 +104,7 @@ def test_the_demo_uses_none_of_the_callers_settings_and_stores(tmp_path: Path, r
     command = [sys.executable, "-m", "app", "demo"]
     demo = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "open to other users" not in demo.stdout + demo.stderr
     with redis.Redis.from_url(redis_url) as client:
         assert client.dbsize() == 0
     assert not tmp_path.joinpath("mine").exists()

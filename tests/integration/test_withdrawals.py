@@ -1,6 +1,7 @@
 """Taking data back, from both kinds of L2: one atomic step, as a plain dictionary would have it, also under load."""
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.vector import AS_OF_MAX_MS
+from app.errors import StoreBusy
 from app.store.protocol import UNKNOWN, RunInfo, Withdrawn
 from tests.integration.filled import LATER_MS, fill, price_only
 from tests.integration.places import LiveStore, Place
@@ -258,7 +260,9 @@ def test_a_hundred_thousand_symbols_are_taken_back_in_one_step(place: Place) -> 
         withdrawing = asyncio.create_task(other.withdraw(run="bad"))
         probe = [names[0], names[-1]]
         while not withdrawing.done():
-            assert len({each.known for each in await store.get_many(probe)}) == 1
+            # On a busy machine the step takes Redis so long that it answers that it is busy; then nobody sees half of it either.
+            with contextlib.suppress(StoreBusy):
+                assert len({each.known for each in await store.get_many(probe)}) == 1
         done = await withdrawing
         assert (len(done.symbols), done.records["price"], done.symbols_left) == (count, count, 1)
         told: set[str] = set()

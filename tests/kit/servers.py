@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import redis
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
@@ -73,8 +74,12 @@ class RedisServer:
         self._process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """After `pause`."""
+        """After `pause`; returns once it answers, which on a busy machine takes it a while."""
         self._process.send_signal(signal.SIGCONT)
+        if self._process.poll() is None:
+            # A refusal is an answer, too.
+            with redis.Redis(port=self.port, socket_timeout=_START_S) as client, contextlib.suppress(redis.RedisError):
+                client.ping()
 
     def kill(self) -> None:
         """End it as a crash does."""

@@ -90,6 +90,17 @@ def test_rules_do_what_their_tests_say(name: str) -> None:
     promtool("test", "rules", _TESTS / name)
 
 
+def test_time_without_a_server_counts_against_availability(tmp_path: Path) -> None:
+    """Of eight scrapes four were good, two found it down, and at two there was no server to scrape."""
+    (query,) = re.findall(r"^avg_over_time\(.*up\{.*\[30d:1m\]\)$", read(ROOT / "ops" / "SLO.md"), re.MULTILINE)
+    series = {"series": 'up{job="decide", instance="a"}', "values": "1 1 1 1 1 0 0 stale _"}
+    check = {"expr": query.replace("30d", "8m"), "eval_time": "8m30s", "exp_samples": [{"labels": "{}", "value": 0.5}]}
+    asked = {"interval": "1m", "input_series": [series], "promql_expr_test": [check]}
+    tests = tmp_path / "tests.yml"
+    tests.write_text(json.dumps({"evaluation_interval": "1m", "tests": [asked]}), encoding="utf-8")
+    promtool("test", "rules", tests)
+
+
 def test_every_alert_has_a_test_that_it_fires_and_one_that_it_does_not() -> None:
     text = "".join(read(path) for path in sorted(_TESTS.glob("*.test.yml")))
     checks = re.findall(r"alertname: (\w+)\n +exp_alerts:( \[\]|\n +- exp_labels: .*)", text)

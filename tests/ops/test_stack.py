@@ -118,6 +118,26 @@ def test_the_clock_fits_the_data(
     assert stack.clock() == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "file", "expected"),
+    [
+        ([], "DECIDE_DATA=/mine\n", []),
+        (["--prune"], "", ["--prices", "/srv/prices", "--agents", "/srv/agents", "--prune"]),
+        (["--prune"], "DECIDE_DATA=/mine\n", ["--prices", "/srv/mine/prices", "--agents", "/srv/mine/agents", "--prune"]),
+        (["--prices=/srv/mine/new"], "", ["--prices=/srv/mine/new"]),
+        (["--explain", "/srv/mine/prices/a.csv"], "", ["--explain", "/srv/mine/prices/a.csv"]),
+    ],
+)
+def test_a_load_with_options_still_reads_what_the_stack_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], file: str, expected: list[str]
+) -> None:
+    """Compose would run the options alone, and the image has no sample to fall back to."""
+    stack = load_stack(tmp_path)
+    monkeypatch.delenv("DECIDE_DATA", raising=False)
+    (tmp_path / "ops" / ".env").write_text(file, encoding="utf-8")
+    assert stack.warm_arguments(given) == expected
+
+
 def test_data_is_taken_back_by_the_command_in_the_running_server(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\n[ "$1" = ps ] && echo "one.yaml,two.yaml" && exit\necho "$@"\nexit 1\n', encoding="ascii")

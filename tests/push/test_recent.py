@@ -112,3 +112,23 @@ def test_what_the_store_told_of_earlier_times_counts_with_all_that_came_since() 
         recent.add_earlier(f"e{number}", ())
     assert recent.since("before", _ALL) is None
     assert recent.since("e0", _ALL) == ["B"]
+
+
+def test_an_account_that_a_loss_of_the_feed_overtook_is_not_used() -> None:
+    """It may be from before the gap."""
+    store = FakeStore(*UNIVERSE)
+    store.pages = {"0": Changes("1", ("A",), lost=False), "1": Changes("1", (), lost=False)}
+
+    class Overtaken(FakeStore):
+        """Loses the feed while it is read."""
+
+        async def changes_since(self, after: str) -> Changes:
+            recent.start("s")
+            return await store.changes_since(after)
+
+    async def work() -> None:
+        assert await recent.ask(Overtaken(), "0", _ALL) is None
+        assert await recent.ask(store, "0", _ALL) == ["A"]
+
+    recent = _recent()
+    asyncio.run(work())

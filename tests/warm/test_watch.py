@@ -252,7 +252,7 @@ def test_ctrl_c_ends_the_watching_with_0(command: _Command) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="WINDOWS: no signal there lets a process end by itself")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("moment", ["warm.__main__", "redis", "polars", "watchfiles"])
+@pytest.mark.parametrize("moment", ["warm.__main__", "dotenv", "polars", "watchfiles"])
 def test_a_signal_ends_the_watching_with_0_before_it_has_begun_too(moment: str, number: signal.Signals, tmp_path: Path) -> None:
     """While what it needs is imported; without a word of Python's, and with nothing written."""
     write_csv(tmp_path / "a.csv", good_rows(60, "AAA"))
