@@ -47,9 +47,7 @@ class Box:
 
     def write(self, name: str, text: str) -> None:
         """A file in /data."""
-        subprocess.run(
-            ["docker", "exec", "--interactive", self.name, "sh", "-c", f"cat > /data/{name}"], input=text, text=True, check=True
-        )
+        ended(["docker", "exec", "--interactive", self.name, "sh", "-c", f"cat > /data/{name}"], 60, text).check_returncode()
 
     def serve(self, url: str = "http://127.0.0.1:8000", **settings: str) -> None:
         """``decide serve`` in the background, ready."""

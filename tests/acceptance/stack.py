@@ -17,10 +17,12 @@ URL = "http://127.0.0.1:8000"
 PROJECT = "decide"
 
 
-def ended(command: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
-    """A command, ended. It is run again where Docker itself failed before anything was run, which it says on either output."""
+def ended(command: Sequence[str], timeout_s: float, given: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """A command, ended; ``given`` is its standard input. It is run again where Docker itself failed before anything was run.
+    Docker says so on either output.
+    """
     for _ in range(3):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, timeout=timeout_s, check=False)
         if not (done.stdout + done.stderr).startswith("OCI runtime exec failed"):
             break
     return done
