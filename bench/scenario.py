@@ -134,15 +134,14 @@ def load(name: str) -> Scenario:
         raise ScenarioError(f"{path}: {error}") from error
     peak = measured = False
     for phase in scenario.phases:
-        _check(path, phase, peak=peak)
-        if phase.checks.p99_ratio is not None and not measured:
-            raise ScenarioError(f"{path}: phase {phase.name!r}: p99_ratio needs a measured phase before it")
+        _check(path, phase, peak=peak, measured=measured)
         measured = measured or phase.measured
         peak = peak or (phase.loop == "closed" and phase.measured)
     return msgspec.structs.replace(scenario, name=scenario.name or path.stem)
 
 
-def _check(path: Path, phase: Phase, *, peak: bool) -> None:
+def _check(path: Path, phase: Phase, *, peak: bool, measured: bool) -> None:
+    """``peak`` and ``measured``: whether a measured closed phase, or a measured one, was before it."""
     where = f"{path}: phase {phase.name!r}"
     if (phase.requests is None) == (phase.duration_s is None):
         raise ScenarioError(f"{where} needs either requests or duration_s")
@@ -151,6 +150,8 @@ def _check(path: Path, phase: Phase, *, peak: bool) -> None:
         raise ScenarioError(f"{where}: an open loop needs either rate_per_s or share_of_peak, a closed one neither")
     if (phase.share_of_peak is not None or phase.checks.goodput is not None) and not peak:
         raise ScenarioError(f"{where}: share_of_peak and goodput need a closed phase before it")
+    if phase.checks.p99_ratio is not None and not measured:
+        raise ScenarioError(f"{where}: p99_ratio needs a measured phase before it")
     if phase.patience_s is not None and phase.loop == "closed":
         raise ScenarioError(f"{where}: in a closed loop no request waits for a connection, so patience_s has no meaning")
     mix = phase.mix

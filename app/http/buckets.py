@@ -13,8 +13,11 @@ from app.http.limits import Drawn
 from app.waiting import wait_for_store
 from app.withheld import withheld
 
-# It imports Redis' client if it is there, and that OpenTelemetry.
+# throttled imports Redis' client, whatever it is to use, and that OpenTelemetry if it is there.
 with withheld("opentelemetry"):
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
     from throttled import RateLimiterType
     from throttled.asyncio import RateLimiterRegistry, rate_limiter, store
     from throttled.exceptions import BaseThrottledError
@@ -40,12 +43,8 @@ class Buckets:
         quota = rate_limiter.per_duration(timedelta(seconds=_PERIOD_S), max(1, round(per_s * _PERIOD_S)), burst=burst)
         self._timeout_s = timeout_s
         self._redis: store.RedisStore | None = None
-        self._failures: tuple[type[Exception], ...] = (BaseThrottledError, OSError, TimeoutError, ValueError, ArithmeticError)
         backend: store.BaseStore
         if redis_url:
-            from redis.exceptions import RedisError  # noqa: PLC0415 - the client is imported where there is a Redis
-
-            self._failures = (RedisError, *self._failures)
             backend = self._redis = store.RedisStore(server=redis_url, options=_options(redis_password, timeout_s))
         else:
             backend = store.MemoryStore(options={"MAX_SIZE": _CALLERS})
@@ -62,7 +61,7 @@ class Buckets:
         work = self._limiter.limit(caller, tokens)
         try:
             result = await (wait_for_store(work, self._timeout_s) if self._redis is not None else work)
-        except self._failures as error:
+        except (RedisError, BaseThrottledError, OSError, TimeoutError, ValueError, ArithmeticError) as error:
             raise StoreError("limit_error", f"{type(error).__name__}: {error}") from error
         state = result.state
         if not (math.isfinite(state.reset_after) and math.isfinite(state.retry_after)):
@@ -77,9 +76,6 @@ class Buckets:
 
 
 def _options(password: str, timeout_s: float) -> dict[str, object]:
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-
     return {
         "PASSWORD": password,
         "SOCKET_TIMEOUT": max(1.0, 5.0 * timeout_s),

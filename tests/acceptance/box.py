@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.stack import run
+from tests.acceptance.stack import ended, run
 from tests.kit.servers import ROOT, until
 
 EMPTY = "debian:trixie-slim"
@@ -37,9 +37,7 @@ class Box:
     def __call__(self, *command: str, settings: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
         """A command in it, to its end."""
         given = [part for name, value in (settings or {}).items() for part in ("--env", f"{name}={value}")]
-        return subprocess.run(
-            ["docker", "exec", *given, self.name, *command], capture_output=True, text=True, timeout=200, check=False
-        )
+        return ended(["docker", "exec", *given, self.name, *command], 200)
 
     def shell(self, script: str) -> str:
         """What a script that ends well prints."""
@@ -49,9 +47,7 @@ class Box:
 
     def write(self, name: str, text: str) -> None:
         """A file in /data."""
-        subprocess.run(
-            ["docker", "exec", "--interactive", self.name, "sh", "-c", f"cat > /data/{name}"], input=text, text=True, check=True
-        )
+        ended(["docker", "exec", "--interactive", self.name, "sh", "-c", f"cat > /data/{name}"], 60, text).check_returncode()
 
     def serve(self, url: str = "http://127.0.0.1:8000", **settings: str) -> None:
         """``decide serve`` in the background, ready."""

@@ -2,11 +2,10 @@
 
 import os
 import shlex
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.acceptance.stack import run
+from tests.acceptance.stack import ended, run
 from tests.kit.servers import ROOT, until
 
 SOCKET = "unix:/run/decide/decide.sock"
@@ -66,11 +65,7 @@ class Machine:
     def shell(self, script: str, user: str = "root") -> Said:
         """What a shell on the machine makes of ``script``."""
         command = ["docker", "exec", "--user", user, _NAME, "sh", "-c", _ELSEWHERE + script]
-        for _ in range(3):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-            # Docker's own failure, before anything was run: seen beside systemd's killing and starting a service.
-            if not done.stderr.startswith("OCI runtime exec failed"):
-                break
+        done = ended(command, 120)
         return Said(done.returncode, done.stdout, done.stderr)
 
     def must(self, script: str) -> str:

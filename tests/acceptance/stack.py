@@ -17,9 +17,20 @@ URL = "http://127.0.0.1:8000"
 PROJECT = "decide"
 
 
+def ended(command: Sequence[str], timeout_s: float, given: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """A command, ended; ``given`` is its standard input. It is run again where Docker itself failed before anything was run.
+    Docker says so on either output.
+    """
+    for _ in range(3):
+        done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, timeout=timeout_s, check=False)
+        if not (done.stdout + done.stderr).startswith("OCI runtime exec failed"):
+            break
+    return done
+
+
 def run(*command: str, check: bool = True, timeout_s: float = 400.0) -> str:
     """Standard output of a command; its standard error is in the failure."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = ended(command, timeout_s)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout

@@ -11,6 +11,7 @@ from bench.loops import run
 from bench.nuisance import Nuisance
 from bench.scenario import Beside, ScenarioError
 from tests.kit.servers import free_port
+from tests.kit.settle import until
 
 
 class _Server:
@@ -53,18 +54,12 @@ class _Server:
         run(both())
 
 
-async def _until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not reached():  # noqa: ASYNC110 - what is waited for happens in others' callbacks
-            await asyncio.sleep(0.01)
-
-
 def test_idle_connections_stand_and_say_nothing() -> None:
     server = _Server()
 
     async def work(nuisance: Nuisance) -> None:
         assert nuisance.open == 30
-        await _until(lambda: len(server.said) == 30)
+        await until(lambda: len(server.said) == 30)
 
     server.run(Beside(idle=30), work)
     assert server.said == [b""] * 30
@@ -75,7 +70,7 @@ def test_slow_clients_send_a_head_and_then_a_byte_at_a_time() -> None:
 
     async def work(nuisance: Nuisance) -> None:
         assert nuisance.open == 2
-        await _until(lambda: len(server.said) == 2 and all(text.endswith(b"xx") for text in server.said))
+        await until(lambda: len(server.said) == 2 and all(text.endswith(b"xx") for text in server.said))
 
     server.run(Beside(slow_headers=1, slow_bodies=1), work)
     headers, body = sorted(server.said, key=lambda text: b"Content-Length" in text)
@@ -88,7 +83,7 @@ def test_a_connection_that_the_server_ends_is_opened_anew() -> None:
     server = _Server(enough=lambda text: text.endswith(b"x"))
 
     async def work(_: Nuisance) -> None:
-        await _until(lambda: len(server.said) >= 3)
+        await until(lambda: len(server.said) >= 3)
 
     server.run(Beside(slow_bodies=1), work)
 

@@ -12,7 +12,7 @@ from app.observe.meters import Meters
 from app.observe.request_durations import REQUEST_BUCKETS_S
 from app.observe.tallies import BatchedHistogram, Durations
 from app.observe.window import Totals, Window, quantile, share
-from tests.kit.promtool import promtool
+from tests.kit.programs import promtool
 
 _QUANTILES = (0.5, 0.95, 0.99)
 _COUNTS = ((1, 0, 0, 0), (0, 0, 0, 5), (0, 7, 0, 0), (10, 20, 30, 0), (98, 1, 0, 1), (1, 0, 0, 1), (950, 0, 50, 0), (3, 1, 4, 15))

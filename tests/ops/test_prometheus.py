@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.observe.meters import Meters
-from tests.kit.promtool import promtool
+from tests.kit.programs import promtool
 from tests.kit.servers import ROOT
 
 _PROMETHEUS = ROOT / "ops" / "prometheus"

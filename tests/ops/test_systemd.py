@@ -1,9 +1,6 @@
 """The units of systemd: its own word on them, and that they fit each other, the server and what the documents say."""
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,24 +8,13 @@ import pytest
 
 from app.options import Settings
 from app.settings import SECRETS
+from tests.kit.programs import systemd_analyze
 from tests.kit.servers import ROOT
 
 _FOLDER = ROOT / "ops" / "systemd"
 _SERVICES = ("decide.service", "decide-warm.service")
 _EXPOSURE_MAX = 20
 """In tenths: of 100, of which systemd's own services have 20 to 96."""
-
-
-def _analyze(*arguments: str | Path) -> str:
-    """What systemd-analyze says; it must be content."""
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("no systemd-analyze on the PATH: in CI this test is never skipped")
-        pytest.skip("NO SYSTEMD: there is no systemd-analyze on the PATH; the units were not checked")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def _unit(name: str) -> dict[str, list[str]]:
@@ -53,13 +39,13 @@ def installed(tmp_path: Path) -> Path:
 def test_systemd_has_nothing_to_say_against_the_units(installed: Path) -> None:
     units = sorted(installed.iterdir())
     assert [each.name for each in units] == ["decide-warm.service", "decide-warm.timer", "decide.service"]
-    assert _analyze("verify", "--man=no", *units) == ""
+    assert systemd_analyze("verify", "--man=no", *units) == ""
 
 
 @pytest.mark.parametrize("name", _SERVICES)
 def test_a_unit_leaves_little_to_who_breaks_in(installed: Path, name: str) -> None:
     """By systemd's own measure."""
-    said = _analyze("security", "--offline=true", f"--threshold={_EXPOSURE_MAX}", installed / name)
+    said = systemd_analyze("security", "--offline=true", f"--threshold={_EXPOSURE_MAX}", installed / name)
     assert "Overall exposure level" in said
 
 
