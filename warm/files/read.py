@@ -7,8 +7,8 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -195,16 +195,31 @@ class Source:
         except UNPACKING as error:
             raise self._unreadable(error) from error
 
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """What is in it, unpacked, to be read from its beginning: of a file, of a member of an archive, or of gzip in either.
+
+        Raises:
+            InputRefused: it cannot be read, or is cut short, whenever that is found.
+        """
+        try:
+            with ExitStack() as stack:
+                if self._member is None:
+                    opening: Callable[..., Any] = gzip.open if self.packed else open
+                    file = stack.enter_context(opening(self.path, "rb"))
+                else:
+                    archive = _archive(self.path, self.path.stat().st_mtime_ns)
+                    file = stack.enter_context(archive.open(self._member))
+                    if self._member.lower().endswith(".gz"):
+                        file = stack.enter_context(gzip.GzipFile(fileobj=file))
+                yield file
+        except UNPACKING as error:
+            raise self._unreadable(error) from error
+
     def _unpacked(self, length: int | None) -> bytes:
-        """The first ``length`` bytes (all of them: None) of a member of an archive, of a gzip file, or of one in an archive."""
-        if self._member is None:
-            with gzip.open(self.path) as file:
-                return self._read(file, length)
-        with _archive(self.path, self.path.stat().st_mtime_ns).open(self._member) as member:
-            if not self._member.lower().endswith(".gz"):
-                return self._read(member, length)
-            with gzip.GzipFile(fileobj=member) as file:
-                return self._read(file, length)
+        """The first ``length`` bytes (all of them: None)."""
+        with self.opened() as file:
+            return self._read(file, length)
 
     def _read(self, file: IO[bytes] | gzip.GzipFile, length: int | None) -> bytes:
         """In parts, since how much it unpacks to is only known when it has been."""
