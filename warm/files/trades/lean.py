@@ -1,5 +1,5 @@
 """QuantConnect Lean's trade ticks (https://github.com/QuantConnect/Lean/tree/master/Data): CSV without a header, zipped, the
-date in its name (``20131007_trade.zip/20131007_ibm_Trade_Tick.csv``).
+date in its name (``20131007_trade.zip/20131007_ibm_Trade_Tick.csv``, or ``…_btcusd_tick_trade.csv``).
 
 * Equities: ``milliseconds,price times 10,000,size,exchange,condition,suspicious``, since midnight in New York. The venue is the
   exchange, in small letters (``nasdaq``, ``finra``; its letter in older files means the same). A tick marked as suspicious is
@@ -26,7 +26,7 @@ from warm.files.trades.names import Options
 from warm.files.trades.numbers import missing, number, price_of
 from warm.files.trades.tables import Layout
 
-_name = re.compile(r"(\d{8})_(.+?)_trade_tick", re.IGNORECASE).fullmatch
+_name = re.compile(r"(\d{8})_(.+?)_(?:trade_tick|tick_trade)", re.IGNORECASE).fullmatch
 _ticker = re.compile(r"[a-z0-9.]+", re.IGNORECASE).fullmatch
 _number = re.compile(r"\d+(\.\d+)?", re.ASCII).fullmatch
 _EQUITY, _CRYPTO = 6, 3

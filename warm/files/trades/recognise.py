@@ -66,8 +66,10 @@ def recognise(source: Source, options: Options = _SAYS_NOTHING) -> Found | None:
         return _of_frame(source, options)
     if source.kind == "markdown":
         return None
-    first = source.lines(1)[0].lstrip()
-    if first[:1] in ("{", "[") or messages.starts_stamped(first):
+    first = next((line for line in _head(source) if line.strip()), None)
+    if first is None:
+        raise source.refuse("the file is empty")
+    if first.lstrip()[:1] in ("{", "[") or messages.starts_stamped(first):
         return _of_json(source, options)
     return _of_table(source, options)
 
@@ -83,7 +85,7 @@ def holds_trades(source: Source) -> bool:
 
 
 def _of_table(source: Source, options: Options) -> Found | None:
-    lines = source.text_lines()
+    lines = _head(source)
     before = next((number for number, line in enumerate(lines) if line.strip()), 0)
     shown = [line for line in lines[before:] if line.strip()][: _FIRST_ROWS + 1]
     separator = separator_of(shown[0])
@@ -96,6 +98,11 @@ def _of_table(source: Source, options: Options) -> Found | None:
     for name, layout in _headed(source, header, first, options):
         return _lines(name, source, layout, Text(separator, before + 1))
     return None
+
+
+def _head(source: Source) -> list[str]:
+    """The first lines; what is not in the file's encoding fails where it is read."""
+    return source.head().decode("utf-8-sig", errors="replace").replace("\r\n", "\n").split("\n")
 
 
 def _lines(name: str, source: Source, layout: Layout, text: Text) -> Found:

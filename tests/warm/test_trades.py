@@ -1,0 +1,160 @@
+"""Files of trades: what was written comes out, exactly, whatever wrote it and wherever reading begins."""
+
+import random
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.trades import Side
+from tests.kit.files import put
+from tests.warm.trade_files import batches, of_shape, packed, source_of, trades, written
+from tests.warm.trade_messages import Made
+from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES, Shape, parquet_floats
+from warm.files.rejects import Rejects
+
+_every = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+_LINES = {name: shape for name, shape in SHAPES.items() if shape.header is not None}
+_every_of_lines = pytest.mark.parametrize("shape", _LINES.values(), ids=_LINES.keys())
+
+
+def _text(number: Decimal, zeros: int) -> str:
+    text = format(number, "f")
+    return text + "0" * zeros if "." in text else text
+
+
+_numbers = st.builds(
+    _text,
+    st.decimals(min_value=Decimal("1e-8"), max_value=Decimal(123456789), places=8).filter(lambda each: each > 0),
+    st.integers(0, 3),
+)
+_sides: st.SearchStrategy[Side] = st.sampled_from(("buy", "sell"))
+_some = st.lists(
+    st.tuples(st.integers(0, 3 * 3_600_000_000), _numbers, _numbers | st.just("0"), _sides, st.integers(0, 10**22)),
+    min_size=1,
+    max_size=30,
+)
+
+
+def _made(drawn: list[tuple[int, str, str, Side, int]]) -> list[Made]:
+    """In order of time, from ten in the morning of the day of Lean's example; some of one time, and some equal but for the id."""
+    kept = [Made(MIDNIGHT_US + DAY_US // 2 + time_us // 7 * 7, *rest) for time_us, *rest in sorted(drawn)]
+    return [each._replace(number=number * 10**3) for number, each in enumerate(kept, 1) for _ in range(1 + number % 2)]
+
+
+def _numbered(made: list[Made]) -> list[Made]:
+    """Each with an id of its own."""
+    return [each._replace(number=each.number + number) for number, each in enumerate(made)]
+
+
+@_every
+@settings(max_examples=15)
+@given(drawn=_some, size=st.integers(1, 400))
+def test_what_was_written_comes_out_digit_for_digit_in_batches_of_any_size(
+    shape: Shape, drawn: list[tuple[int, str, str, Side, int]], size: int
+) -> None:
+    made = _numbered(_made(drawn))
+    with TemporaryDirectory() as folder:
+        source = written(Path(folder), shape, made)
+        found = batches(source, size=size)
+        assert [refused for batch in found for refused in batch.refused] == []
+        expected = of_shape(shape, made)
+        assert [trade for batch in found for trade in batch.trades] == expected
+        assert [str(trade.price) for batch in found for trade in batch.trades] == [str(each.price) for each in expected]
+        assert trades(source) == of_shape(shape, made)
+
+
+@_every
+def test_reading_goes_on_exactly_where_a_batch_ended(shape: Shape, tmp_path: Path) -> None:
+    """With the same ids where a trade has none of its own, though equal ones lie on both sides."""
+    rng = random.Random(7)
+    times = sorted(MIDNIGHT_US + DAY_US // 2 + rng.randrange(5) * 1000 for _ in range(40))
+    made = [Made(at, rng.choice(("1.5", "2")), "0.1", "buy", number) for number, at in enumerate(times, 1)]
+    source = written(tmp_path, shape, made)
+    whole = batches(source, size=90 if shape.text else 7)
+    assert sum(len(batch.trades) for batch in whole) == 40
+    for number, batch in enumerate(whole):
+        rest = [trade for each in whole[number + 1 :] for trade in each.trades]
+        assert trades(source, batch.position) == rest
+        assert trades(source, batch.position, size=50) == rest
+
+
+@_every_of_lines
+def test_bad_rows_are_refused_with_their_line_wherever_they_are_and_the_rest_goes_on(shape: Shape, tmp_path: Path) -> None:
+    noon_us = MIDNIGHT_US + DAY_US // 2
+    made = [Made(noon_us + number * 1000, f"{100 + number}.5", "0.25", "buy", number) for number in range(1, 21)]
+    source = written(tmp_path, shape, made)
+    lines = source.path.read_bytes().split(b"\n")
+    assert shape.header is not None
+    for seed in range(5):
+        rng = random.Random(seed)
+        bad, mixed = [], lines[: shape.header]
+        for line in lines[shape.header : -1]:
+            while rng.random() < 0.3 and len(mixed) > shape.header:
+                mixed.append(rng.choice([line[: len(line) // 3], b"\xff\xfe,;{", b'{"type": "match', line.replace(b"5", b"x")]))
+                bad.append(len(mixed))
+            mixed.append(line)
+        source.path.write_bytes(b"\n".join(mixed) + b"\n")
+        source = source_of(tmp_path)
+        found = batches(source, size=300)
+        assert [trade for batch in found for trade in batch.trades] == of_shape(shape, made)
+        refused = [example for batch in found for _, example in batch.refused]
+        assert [example.row for example in refused] == bad
+        rejects = Rejects()
+        for batch in found:
+            batch.add_to(rejects)
+        assert rejects.total == len(bad)
+        assert all(example.file == source.label for example in refused)
+
+
+@pytest.mark.parametrize(("how", "suffix"), [("gz", ".gz"), ("zip", ".zip")])
+@pytest.mark.parametrize("name", ["tardis", "Kraken's archive", "cryptofeed's recording", "Coinbase's REST", "Parquet"])
+def test_a_packed_file_gives_the_same_trades(name: str, how: str, suffix: str, tmp_path: Path) -> None:
+    shape = SHAPES[name]
+    made = [Made(MIDNIGHT_US + number * 1000, "7.10", "3", "sell", number) for number in range(1, 60)]
+    file, content = packed(shape.write(made), shape.file, how)
+    source = source_of(put(tmp_path / file, content))
+    assert source.path.name.endswith(suffix)
+    assert trades(source) == of_shape(shape, made)
+    middle = batches(source, size=10 if shape.header is None else 200)[1].position
+    assert trades(source, middle) == of_shape(shape, made)[len(made) - len(trades(source, middle)) :]
+
+
+def _keys(folder: Path, name: str, made: list[Made]) -> list[tuple[str, str, str]]:
+    source = written(folder, SHAPES[name], made)
+    return [(each.venue, each.symbol, each.key) for each in trades(source)]
+
+
+@pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if not shape.ids])
+def test_trades_without_ids_have_the_same_keys_when_read_again_or_from_two_halves(name: str, tmp_path: Path) -> None:
+    """Wherever a file is cut, but between trades that are equal, or between equal ones; and equal ones are several trades."""
+    rng = random.Random(3)
+    times = sorted(MIDNIGHT_US + DAY_US // 2 + rng.randrange(4) * 1000 for _ in range(24))
+    made = [Made(at, rng.choice(("1.5", "2")), rng.choice(("0.1", "0.2")), "buy", 1) for at in times]
+    keys = _keys(tmp_path, name, made)
+    assert len({*keys}) == len(made)
+    assert _keys(tmp_path, name, made) == keys
+    cuts = 0
+    for at in range(1, len(made)):
+        if not {*made[:at]} & {*made[at:]}:
+            cuts += 1
+            assert _keys(tmp_path, name, made[:at]) + _keys(tmp_path, name, made[at:]) == keys
+    assert cuts >= 3
+
+
+def test_equal_trades_are_counted_in_a_file_that_is_not_in_order(tmp_path: Path) -> None:
+    made = [Made(MIDNIGHT_US + (number % 3) * 1_000_000, "5", "1", "buy", 1) for number in range(30)]
+    keys = _keys(tmp_path, "Kraken's archive", made)
+    assert Counter(key.rpartition("/")[2] for _, _, key in keys) == {str(number): 3 for number in range(10)}
+
+
+def test_floats_of_parquet_are_their_shortest_decimals(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    prices = [repr(rng.random() * 10 ** rng.randint(-9, 9)) for _ in range(500)]
+    made = [Made(MIDNIGHT_US + number, price, "0.1", "buy", number) for number, price in enumerate(prices)]
+    source = source_of(put(tmp_path / "trades.parquet", parquet_floats(made)))
+    assert trades(source) == of_shape(SHAPES["Parquet"], made)
