@@ -42,7 +42,7 @@ _some = st.lists(
 
 def _made(drawn: list[tuple[int, str, str, Side, int]]) -> list[Made]:
     """In order of time, from ten in the morning of the day of Lean's example; some of one time, and some equal but for the id."""
-    kept = [Made(MIDNIGHT_US + DAY_US // 2 + time_us // 7 * 7, *rest) for time_us, *rest in sorted(drawn)]
+    kept = [Made(MIDNIGHT_US + DAY_US // 2 + each[0] // 7 * 7, *each[1:]) for each in sorted(drawn)]
     return [each._replace(number=number * 10**3) for number, each in enumerate(kept, 1) for _ in range(1 + number % 2)]
 
 
@@ -58,6 +58,8 @@ def test_what_was_written_comes_out_digit_for_digit_in_batches_of_any_size(
     shape: Shape, drawn: list[tuple[int, str, str, Side, int]], size: int
 ) -> None:
     made = _numbered(_made(drawn))
+    if shape.scaled:
+        made = [each._replace(price=f"{max(Decimal(each.price), Decimal('0.0001')):.4f}") for each in made]
     with TemporaryDirectory() as folder:
         source = written(Path(folder), shape, made)
         found = batches(source, size=size)
@@ -111,10 +113,12 @@ def test_bad_rows_are_refused_with_their_line_wherever_they_are_and_the_rest_goe
         assert all(example.file == source.label for example in refused)
 
 
-@pytest.mark.parametrize(("how", "suffix"), [("gz", ".gz"), ("zip", ".zip")])
+@pytest.mark.parametrize(("how", "suffix"), [("gz", ".gz"), ("zip", ".zip"), ("zst", ".zst")])
 @pytest.mark.parametrize("name", ["tardis", "Kraken's archive", "cryptofeed's recording", "Coinbase's REST", "Parquet"])
 def test_a_packed_file_gives_the_same_trades(name: str, how: str, suffix: str, tmp_path: Path) -> None:
     shape = SHAPES[name]
+    if how == "zst" and not shape.text:
+        return
     made = [Made(MIDNIGHT_US + number * 1000, "7.10", "3", "sell", number) for number in range(1, 60)]
     file, content = packed(shape.write(made), shape.file, how)
     source = source_of(put(tmp_path / file, content))

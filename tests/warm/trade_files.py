@@ -64,9 +64,13 @@ def trades(source: Source, position: Position = START, **size: int) -> list[Trad
 
 
 def packed(content: bytes, name: str, how: str) -> tuple[str, bytes]:
-    """A file's name and content in gzip, or in a zip archive."""
+    """A file's name and content in gzip, in zstd (as blocks that are as they were), or in a zip archive."""
     if how == "gz":
         return f"{name}.gz", gzip.compress(content)
+    if how == "zst":
+        blocks = [content[at : at + 100_000] for at in range(0, len(content), 100_000)]
+        heads = [(int(block is blocks[-1]) | len(block) << 3).to_bytes(3, "little") for block in blocks]
+        return f"{name}.zst", b"\x28\xb5\x2f\xfd\x00\x58" + b"".join(map(b"".join, zip(heads, blocks, strict=True)))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(Path(name).name, content)

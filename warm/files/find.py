@@ -10,10 +10,10 @@ from app.domain.text import harmless
 from warm.errors import InputRefused
 from warm.files.read import KINDS, MEMBERS_MAX, UNPACKING, Source, one_line
 
-SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
+SUFFIXES = (*KINDS, *(f"{each}{packed}" for each in KINDS for packed in (".gz", ".zst")), ".zip")
 
 _is_report = re.compile(
-    r"(?:.*/)?(?:complete_report[^/]*|[^/]*trading_memory[^/]*|reports/final_trade_decision|5_portfolio/decision)\.md(?:\.gz)?"
+    r"(?:.*/)?(?:complete_report[^/]*|[^/]*trading_memory[^/]*|reports/final_trade_decision|5_portfolio/decision)\.md(?:\.gz|\.zst)?"
 ).fullmatch
 """Markdown that is data, by the names that its makers give it; other text is somebody's notes."""
 
@@ -22,7 +22,7 @@ def _is_data(path: Path) -> bool:
     """Whether a file is data by its name, for Markdown with the folders above it."""
     name = path.name.lower()
     return name.endswith(SUFFIXES) and (
-        not name.endswith((".md", ".md.gz")) or _is_report(path.resolve().as_posix().lower()) is not None
+        not name.endswith((".md", ".md.gz", ".md.zst")) or _is_report(path.resolve().as_posix().lower()) is not None
     )
 
 

@@ -19,6 +19,7 @@ from app.domain.text import harmless
 from warm.errors import InputRefused
 from warm.files.encodings import ALLOWED, SAMPLE_BYTES, encoding_of, to_utf8
 from warm.files.memory import memory
+from warm.files.zstd import Unpacked
 
 KINDS = {
     ".csv": "csv",
@@ -32,7 +33,7 @@ KINDS = {
     ".ndjson": "lines",
     ".md": "markdown",
 }
-"""What a file is by its name's ending, before ``.gz``; ``.zip`` holds files of these kinds."""
+"""What a file is by its name's ending, before ``.gz`` or ``.zst``; ``.zip`` holds files of these kinds."""
 
 _TEXTS = frozenset(("csv", "json", "lines", "markdown"))
 
@@ -70,13 +71,14 @@ class Source:
 
     def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
         self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
+        self._zstd = (member or path.name).lower().endswith(".zst")
         self._data: bytes | None = None
         self._sample = b""
         self.symbol: str | None = None
         """The symbol that ``--symbol`` says."""
-        self.name = Path(label).name.lower().removesuffix(".gz")
+        self.name = Path(label).name.lower().removesuffix(".gz").removesuffix(".zst")
         self.kind = KINDS.get(Path(self.name).suffix)
-        self.packed = member is not None or path.name.lower().endswith(".gz")
+        self.packed = member is not None or path.name.lower().endswith((".gz", ".zst"))
 
     @cached_property
     def written_ms(self) -> int:
@@ -197,14 +199,19 @@ class Source:
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """What is in it, unpacked, to be read from its beginning: of a file, of a member of an archive, or of gzip in either.
+        """What is in it, unpacked, to be read from its beginning: of a file, of zstd, of a member of an archive, or of gzip.
 
         Raises:
             InputRefused: it cannot be read, or is cut short, whenever that is found.
         """
         try:
             with ExitStack() as stack:
-                if self._member is None:
+                file: Any
+                if self._zstd:
+                    if self._member is not None:
+                        raise OSError("zstd inside an archive is not read")
+                    file = Unpacked(self.path)
+                elif self._member is None:
                     opening: Callable[..., Any] = gzip.open if self.packed else open
                     file = stack.enter_context(opening(self.path, "rb"))
                 else:
@@ -233,7 +240,8 @@ class Source:
         return whole.getvalue()
 
     def _unreadable(self, error: BaseException) -> InputRefused:
-        what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
+        packed = "zstd file" if self._zstd else "gzip file"
+        what = "zip archive" if self._member is not None else packed if self.packed else "file"
         return self.refuse(f"no readable {what} ({one_line(error)})")
 
     def lines(self, count: int) -> list[str]:

@@ -132,7 +132,12 @@ def recognise(source: Source) -> Format | Unknown:
     Raises:
         InputRefused: it cannot be read at all: empty, cut short, of another encoding.
     """
-    found = _recognise(source)
+    try:
+        found = _recognise(source)
+    except InputRefused:
+        if holds_trades(source):
+            return _TRADES
+        raise
     return _TRADES if isinstance(found, Unknown) and holds_trades(source) else found
 
 

@@ -94,7 +94,11 @@ def _trusted(fields: Sequence[str]) -> None:
 
 @lru_cache(65_536)
 def _unscaled(value: str) -> Decimal:
-    return price_of(value).scaleb(-4, EXACT)
+    price = price_of(value)
+    if price % 1:
+        # Not times 10,000, then, and a price that is 10,000 times too low would be no error that anybody sees.
+        raise BadRow("not_whole", "price", value)
+    return price.scaleb(-4, EXACT)
 
 
 def _since(midnight: datetime) -> Callable[[Any], int]:
