@@ -17,7 +17,7 @@ from typing import Any
 
 from warm.files.read import Source
 from warm.files.trades.building import BUYER_MADE, Meaning, Named, Row, spelled
-from warm.files.trades.names import Options, named_by_file, perpetual
+from warm.files.trades.names import Options, named_by_file, perpetual, told_by_file
 from warm.files.trades.tables import Layout, found
 
 VENUE = "binance"
@@ -74,9 +74,10 @@ def _layout(source: Source, at: dict[str, int], width: int, aggregate: bool, spo
 def meaning(source: Source, options: Options) -> Meaning:
     """What rows of messages mean."""
     del options
+    own = told_by_file(source, _file)
 
     def named(_: Any, symbol: Any) -> Named:  # noqa: ANN401
-        return Named(VENUE, spelled(named_by_file(source, _file) if symbol is None else symbol))
+        return Named(VENUE, spelled(own if symbol is None else symbol))
 
     return Meaning(VENUE, named, BUYER_MADE)
 

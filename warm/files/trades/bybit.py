@@ -27,7 +27,7 @@ _CONTRACTS = {
 _SPOT = ["id", "timestamp", "price", "volume", "side"]
 _file = re.compile(r"([A-Z0-9]+?)[-_]?(?=20\d\d-\d\d)")
 _usdc = re.compile(r"([A-Z0-9]+)PERP$").fullmatch
-_CATEGORIES = frozenset(("linear", "inverse"))
+_CATEGORIES = ("linear", "inverse")
 
 
 def layout(source: Source, header: Sequence[str], first: Sequence[str], options: Options) -> Layout | None:

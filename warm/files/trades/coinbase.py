@@ -12,26 +12,27 @@ from typing import Any
 
 from warm.files.read import Source
 from warm.files.trades.building import Meaning, Named, Row, spelled
-from warm.files.trades.names import Options, named_by_file
+from warm.files.trades.names import Options, told_by_file
 
 VENUE = "coinbase"
 _TAKER = {"buy": "sell", "sell": "buy", "BUY": "sell", "SELL": "buy"}
-_MATCHES = frozenset(("match", "last_match"))
-_TYPES = frozenset((
+_MATCHES = ("match", "last_match")
+_TYPES = (
     "subscriptions", "heartbeat", "ticker", "snapshot", "l2update", "received", "open", "done", "change", "activate", "status",
     "auction", "error",
-))  # fmt: skip
-_CHANNELS = frozenset((
+)  # fmt: skip
+_CHANNELS = (
     "market_trades", "ticker", "ticker_batch", "heartbeats", "l2_data", "candles", "subscriptions", "status", "user",
-))  # fmt: skip
+)  # fmt: skip
 
 
 def meaning(source: Source, options: Options) -> Meaning:
     """What rows of messages mean."""
     del options
+    own = told_by_file(source)
 
     def named(_: Any, symbol: Any) -> Named:  # noqa: ANN401
-        return Named(VENUE, spelled(named_by_file(source) if symbol is None else symbol))
+        return Named(VENUE, spelled(own if symbol is None else symbol))
 
     return Meaning(VENUE, named)
 

@@ -39,6 +39,14 @@ def named_by_file(source: Source, pattern: re.Pattern[str] | None = None) -> str
     return symbol
 
 
+def told_by_file(source: Source, pattern: re.Pattern[str] | None = None) -> str | None:
+    """The same, or None."""
+    try:
+        return named_by_file(source, pattern)
+    except Unnamed:
+        return None
+
+
 def perpetual(symbol: str) -> str:
     """The name of a perpetual that a venue calls as it calls the pair (``BTCUSDT``). One with a date, or that is named otherwise
     already, stays what it is.

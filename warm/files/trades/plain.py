@@ -16,7 +16,7 @@ from app.domain.trades import Side
 from warm.files.read import Source
 from warm.files.trades.batches import BadRow
 from warm.files.trades.building import BUYER_MADE, MAKERS, TAKERS, Meaning, Named, Row, spelled
-from warm.files.trades.names import Options, clock_of, named_by_file
+from warm.files.trades.names import Options, clock_of, named_by_file, told_by_file
 from warm.files.trades.numbers import in_utc, missing, moments, price_of, size_of
 from warm.files.trades.tables import Layout, found, short
 
@@ -112,11 +112,12 @@ _moments = lru_cache(moments)
 
 def meaning(source: Source, options: Options, sides: Mapping[str, Side] = _ALL_SIDES) -> Meaning:
     """What its rows mean."""
+    own = told_by_file(source)
     words = re.split(r"[^a-z0-9]+", source.label.lower())
     told = options.venue or next((_SAME.get(each, each) for each in words if each in _VENUES or each in _SAME), "unknown")
 
     def named(venue: Any, symbol: Any) -> Named:  # noqa: ANN401
-        canonical = spelled(named_by_file(source) if symbol is None else symbol)
+        canonical = spelled(own if symbol is None else symbol)
         where = told if missing(venue) or options.venue else re.sub(r"[\s_]+", "-", str(venue).strip().lower())
         zone: ZoneInfo = options.zone or clock_of(canonical)
         return Named(_SAME.get(where, where), canonical, _moments(zone))

@@ -12,9 +12,9 @@ from warm.errors import InputRefused
 from warm.files.read import Source
 from warm.files.tables import open_table, separator_of
 from warm.files.trades import binance, bybit, coinbase, kraken, lean, messages, okx, plain, tables, tardis
-from warm.files.trades.batches import START, Batch, Position
+from warm.files.trades.batches import START, BadRow, Batch, Position
 from warm.files.trades.messages import Dialect
-from warm.files.trades.names import Options, Unnamed
+from warm.files.trades.names import Options, Unnamed, named_by_file
 from warm.files.trades.tables import Layout, Text
 
 FORMATS = {
@@ -154,12 +154,22 @@ def _of_json(source: Source, options: Options) -> Found | None:
             rows = messages.trades_of(message, dialect.rows)
             if rows:
                 told = Dialect(dialect.meaning(source, options), dialect.rows)
+                if all(row.symbol is None for row in rows):
+                    _must_be_named(source, told)
                 read = messages.read_document if said is None else messages.read_lines
                 return Found(name, partial(read, source, told))
             if rows is not None:
                 # It is that venue's, and of another kind.
                 break
     return None
+
+
+def _must_be_named(source: Source, dialect: Dialect) -> None:
+    """Refuse a file whose trades name no symbol, if its name tells none."""
+    try:
+        dialect.meaning.named(None, None)
+    except BadRow:
+        named_by_file(source)
 
 
 def _messages(source: Source) -> list[Any] | None:
