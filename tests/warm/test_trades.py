@@ -14,7 +14,8 @@ from app.domain.trades import Side
 from tests.kit.files import put
 from tests.warm.trade_files import batches, of_shape, packed, source_of, trades, written
 from tests.warm.trade_messages import Made
-from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES, Shape, parquet_floats
+from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES, Shape
+from tests.warm.trade_tables import parquet_floats
 from warm.files.rejects import Rejects
 
 _every = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())

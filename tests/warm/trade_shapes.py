@@ -1,11 +1,7 @@
 """Files of trades as each venue and tool writes them."""
 
-import io
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import polars as pl
+from typing import NamedTuple
 
 from app.domain.prices import exact, plain
 from tests.warm.trade_messages import (
@@ -33,6 +29,7 @@ from tests.warm.trade_messages import (
     seconds,
     ticker,
 )
+from tests.warm.trade_tables import arrow, parquet
 
 
 class Shape(NamedTuple):
@@ -58,41 +55,6 @@ class Shape(NamedTuple):
 MIDNIGHT_US = 1_381_118_400_000_000
 """2013-10-07 in New York."""
 DAY_US = 86_400_000_000
-
-
-def _frame(trades: Sequence[Made], exact_numbers: bool) -> pl.DataFrame:  # noqa: FBT001
-    numbers = {name: [getattr(each, name) for each in trades] for name in ("price", "size")}
-    kind: Any = pl.String if exact_numbers else pl.Float64
-    return pl.DataFrame(
-        {
-            "Exchange": pl.Series(["Coinbase"] * len(trades), dtype=pl.String),
-            "pair": pl.Series(["btc/usd"] * len(trades), dtype=pl.String),
-            "time": pl.Series([each.time_us for each in trades], dtype=pl.Int64).cast(pl.Datetime("us", "UTC")),
-            **{name: pl.Series(each, dtype=pl.String).cast(kind) for name, each in numbers.items()},
-            "side": pl.Series([each.side for each in trades], dtype=pl.String),
-            "trade_id": pl.Series([str(each.number) for each in trades], dtype=pl.String),
-        }
-    )
-
-
-def parquet(trades: Sequence[Made]) -> bytes:
-    """A Parquet file of two groups of rows, with prices as text."""
-    out = io.BytesIO()
-    _frame(trades, exact_numbers=True).write_parquet(out, row_group_size=max(1, len(trades) // 2))
-    return out.getvalue()
-
-
-def parquet_floats(trades: Sequence[Made]) -> bytes:
-    """The same with prices as floats."""
-    out = io.BytesIO()
-    _frame(trades, exact_numbers=False).write_parquet(out)
-    return out.getvalue()
-
-
-def _arrow(trades: Sequence[Made]) -> bytes:
-    out = io.BytesIO()
-    _frame(trades, exact_numbers=True).write_ipc(out)
-    return out.getvalue()
 
 
 def _ms(each: Made) -> int:
@@ -409,6 +371,6 @@ SHAPES: dict[str, Shape] = {
     ),
     "plain objects": Shape("objects.jsonl", json_lines(ccxt), "unknown", "BTC-USD", "table", 1000),
     "Parquet": Shape("trades.parquet", parquet, "coinbase", "BTC-USD", "table", text=False, header=None),
-    "Arrow": Shape("trades.arrow", _arrow, "coinbase", "BTC-USD", "table", text=False, header=None),
+    "Arrow": Shape("trades.arrow", arrow, "coinbase", "BTC-USD", "table", text=False, header=None),
 }
 """By name."""
