@@ -1,6 +1,7 @@
 """Files of trades: what was written comes out, exactly, whatever wrote it and wherever reading begins."""
 
 import random
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,11 @@ from tests.warm.trade_files import batches, of_shape, packed, source_of, trades,
 from tests.warm.trade_messages import Made
 from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES, Shape
 from tests.warm.trade_tables import parquet_floats
-from warm.files.rejects import Rejects
+from warm.files.read import Source
+from warm.files.rejects import Example, Rejects
+from warm.files.trades.building import Builder, Meaning, Named, Row
+from warm.files.trades.numbers import in_utc
+from warm.files.trades.recognise import recognise
 
 _every = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 _LINES = {name: shape for name, shape in SHAPES.items() if shape.header is not None}
@@ -163,3 +168,42 @@ def test_floats_of_parquet_are_their_shortest_decimals(tmp_path: Path) -> None:
     made = [Made(MIDNIGHT_US + number, price, "0.1", "buy", number) for number, price in enumerate(prices)]
     source = source_of(put(tmp_path / "trades.parquet", parquet_floats(made)))
     assert trades(source) == of_shape(SHAPES["Parquet"], made)
+
+
+def _peak_bytes(source: Source, size: int) -> tuple[int, int]:
+    """Trades, and the most memory that was taken while they were read in batches of which none is kept."""
+    found = recognise(source)
+    assert found is not None
+    tracemalloc.start()
+    try:
+        count = sum(len(batch.trades) for batch in found.read(size=size))
+        return count, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["tardis", "OKX's archive", "Coinbase's matches"])
+def test_memory_does_not_grow_with_the_file(name: str, tmp_path: Path) -> None:
+    shape = SHAPES[name]
+
+    def taken(count: int) -> tuple[int, int]:
+        made = [
+            Made(MIDNIGHT_US + number // 3 * 1000, f"{number % 50}.5", "0.25", "buy", number) for number in range(1, count + 1)
+        ]
+        source = source_of(put(tmp_path / str(count) / Path(shape.file).name, shape.write(made)))
+        return _peak_bytes(source, 20_000)
+
+    few, many = taken(3_000), taken(24_000)
+    assert (few[0], many[0]) == (3_000, 24_000)
+    assert many[1] < few[1] * 3
+
+
+def test_so_many_trades_are_remembered_and_no_more() -> None:
+    named = Named("venue", "BTC-USD", in_utc)
+    builder = Builder("any", Meaning("table", lambda *_: named))
+    refused: list[tuple[str, Example]] = []
+    for start in range(0, 150_000, 50_000):
+        rows = ((at, Row("BTC-USD", 1_700_000_000_000 + at, "1", "1")) for at in range(start, start + 50_000))
+        assert len(builder.build(rows, refused)) == 50_000
+    assert not refused
+    assert len(builder._now) + len(builder._before) <= 65_536

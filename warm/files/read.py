@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from app.domain.text import harmless
 from warm.errors import InputRefused
+from warm.files.archives import open_archive
 from warm.files.encodings import ALLOWED, SAMPLE_BYTES, encoding_of, to_utf8
 from warm.files.memory import memory
 from warm.files.zstd import Unpacked
@@ -63,15 +64,19 @@ def one_line(error: BaseException, length: int = 200) -> str:
 
 
 class Source:
-    """One file, or one member of a zip archive, unpacked when it is asked for.
+    """One file, or one member of a zip archive (``inner``: of an archive that is its ``member``), unpacked when it is asked for.
 
     ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive. An
     archive that has none stands for itself, with the ``fault`` that it is to be refused for.
     """
 
-    def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
+    def __init__(
+        self, path: Path, label: str, member: str | None = None, fault: str | None = None, inner: str | None = None
+    ) -> None:
         self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
-        self._zstd = (member or path.name).lower().endswith(".zst")
+        self._inner = inner
+        self._named = (inner or member or path.name).lower()
+        self._zstd = self._named.endswith(".zst")
         self._data: bytes | None = None
         self._sample = b""
         self.symbol: str | None = None
@@ -95,7 +100,10 @@ class Source:
     def parts(self) -> tuple[str, ...]:
         """Its whole path, folders of an archive behind those that it lies in."""
         outside = self.path.resolve().parts
-        return outside if self._member is None else (*outside[:-1], *Path(self._member).parts)
+        if self._member is None:
+            return outside
+        inside = Path(self._member).parts
+        return (*outside[:-1], *(inside if self._inner is None else (*inside[:-1], *Path(self._inner).parts)))
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -108,7 +116,7 @@ class Source:
 
     @property
     def _shown(self) -> str:
-        return harmless(f"{self.path}" if self._member is None else f"{self.path}/{self._member}")
+        return harmless("/".join(str(each) for each in (self.path, self._member, self._inner) if each is not None))
 
     def content(self) -> bytes:
         """All of it, unpacked, text in UTF-8.
@@ -215,9 +223,9 @@ class Source:
                     opening: Callable[..., Any] = gzip.open if self.packed else open
                     file = stack.enter_context(opening(self.path, "rb"))
                 else:
-                    archive = _archive(self.path, self.path.stat().st_mtime_ns)
-                    file = stack.enter_context(archive.open(self._member))
-                    if self._member.lower().endswith(".gz"):
+                    archive = open_archive(self.path, self._member if self._inner else None)
+                    file = stack.enter_context(archive.open(self._inner or self._member))
+                    if self._named.endswith(".gz"):
                         file = stack.enter_context(gzip.GzipFile(fileobj=file))
                 yield file
         except UNPACKING as error:
@@ -343,13 +351,6 @@ class Source:
         """Give up the parsed document and what was unpacked."""
         self.__dict__.pop("json", None)
         self._data = None
-
-
-@lru_cache(maxsize=1)
-def _archive(path: Path, written_ns: int) -> zipfile.ZipFile:
-    """The archive, kept open while its members are read: its directory, which names all of them, is read once."""
-    del written_ns
-    return zipfile.ZipFile(path)
 
 
 def parse_json(source: Source, content: bytes, line: int | None = None) -> Any:  # noqa: ANN401

@@ -16,6 +16,8 @@ from warm.files.trades.lines import PART_BYTES, parts, texts
 
 ROWS = 20_000
 """Rows of a batch where they are no lines."""
+_READ_ROWS = 200_000
+"""Rows that are read at once, as text."""
 _READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
@@ -115,13 +117,17 @@ def read_frames(
         try:
             lazy = pl.scan_parquet(data, glob=False) if source.kind == "parquet" else pl.scan_ipc(data)
             schema = lazy.collect_schema()
-            lazy = lazy.slice(begin.row, None if until is None else until - begin.row)
-            lazy = lazy.select(as_written(own, theirs, schema[theirs]) for own, theirs in names.items())
-            for frame in lazy.collect_batches(chunk_size=size, maintain_order=True, engine="streaming"):
+            picked = lazy.select(as_written(own, theirs, schema[theirs]) for own, theirs in names.items())
+            while until is None or place < until:
+                # Polars' own batches run far ahead of who takes them.
+                length = _READ_ROWS if until is None else min(_READ_ROWS, until - place)
+                frame = picked.slice(place, length).collect(engine="streaming")
                 for part in frame.iter_slices(size):
                     rows = [(place + n, pick([*row, *fixed])) for n, row in enumerate(part.rows(), 1)]
                     place += part.height
                     yield Fed(rows, [], [], Position(place, place))
+                if frame.height < length:
+                    break
         except _READING as error:
             raise source.refuse(f"the table cannot be read ({one_line(error)})") from error
 
