@@ -223,9 +223,20 @@ def test_a_line_without_an_end_takes_no_more_memory_than_a_line_may(tmp_path: Pa
         assert len(trades(source, batch.position)) == sum(len(each.trades) for each in found[at + 1 :])
 
 
+@pytest.mark.parametrize("place", [b'"7"', b'"1.50"', b'"0.25"', b'"1709868896123"', b'"buy"'])
+def test_a_number_of_ever_so_many_digits_is_refused_at_once(place: bytes, tmp_path: Path) -> None:
+    """Its digits are not even looked at."""
+    line = as_json(okx_message(_ONE._replace(side="buy"))).encode()
+    assert place in line
+    for many in (b"1" + b"0" * 1_000_000, b'"1' + b"0" * 1_000_000 + b'"'):
+        found = batches(source_of(put(tmp_path / "ws.jsonl", line + b"\n" + line.replace(place, many) + b"\n" + line)))
+        assert sum(len(batch.trades) for batch in found) == 2
+        assert all(each.row == 2 for batch in found for _, each in batch.refused)
+
+
 _JSON = {name: shape for name, shape in SHAPES.items() if shape.file.endswith("l") and shape.header is not None}
 _VALUES: st.SearchStrategy[Any] = st.sampled_from(
-    [None, True, 0, -1, 10**30, "", "x", "1e9999", [], [1], {}, {"a": 1}, [[]], "{", '{"a": 1}', "\ud83d", 1.5]
+    [None, True, 0, -1, 10**30, "", "x", "1e9999", [], [1], {}, {"a": 1}, [[]], "{", '{"a": 1}', "\ud83d", 1.5, "1" + "0" * 5000]
 )
 
 

@@ -30,6 +30,8 @@ _FLAGS: Mapping[bool, str] = {True: "true", False: "false"}
 _REMEMBERED = 32_768
 """Trades among which equal ones are counted, twice."""
 _NAMES_MAX = 100_000
+_SIDE_MAX, _ID_MAX, _VENUE_MAX = 20, 200, 40
+"""Characters of a side that is remembered, and of an id and of a venue that there can be."""
 
 
 class Row(NamedTuple):
@@ -78,8 +80,9 @@ class Meaning(NamedTuple):
 
 class Builder:
     """Makes trades of rows. A trade without an id gets one from what it is: time, price, size, side, and its number among equal
-    ones of its venue and symbol, in the file's order. Equal ones further apart than `_REMEMBERED` others, which no file in order
-    of time has, begin anew.
+    ones of its venue and symbol, in the file's order. So a file always gives the same ids, and so do two halves of it, unless
+    equal ones lie on both sides of the cut. Equal ones further apart than `_REMEMBERED` others, which no file in order of time
+    has, begin anew.
     """
 
     def __init__(self, label: str, meaning: Meaning) -> None:
@@ -108,14 +111,16 @@ class Builder:
                 add(Trade(named.venue, named.symbol, key, time_us, paid, sized, written, taker, source))
             except BadRow as bad:
                 refused.append((bad.reason, example(self._label, place, symbol, bad)))
-            except TypeError as error:
-                # A list or an object where a value should be.
+            except (TypeError, ValueError) as error:
+                # A list or an object where a value should be, or a number of thousands of digits.
                 nested = BadRow("unparsable_value", "row", error)
                 refused.append((nested.reason, example(self._label, place, symbol, nested)))
         return trades
 
     def _named(self, venue: Any, symbol: Any) -> Named:  # noqa: ANN401
         named = self._meaning.named(venue, symbol)
+        if len(named.venue) > _VENUE_MAX:
+            raise BadRow("out_of_range", "venue", venue)
         if len(self._names) > _NAMES_MAX:
             self._names.clear()
         self._names[venue, symbol] = named
@@ -127,7 +132,7 @@ class Builder:
         if found is None:
             raise BadRow("unparsable_value", "side", side)
         # 1 and true are one key.
-        if not isinstance(side, int):
+        if isinstance(side, str) and len(side) <= _SIDE_MAX:
             self._sides[side] = found
         return found
 
@@ -155,6 +160,8 @@ def _id(trade_id: Any, aggregate: bool) -> tuple[str, str]:  # noqa: ANN401, FBT
         if written.endswith(".0") and written[:-2].isdigit():
             # A library took it for a float.
             written = written[:-2]
+    if len(written) > _ID_MAX:
+        raise BadRow("out_of_range", "trade_id", written)
     key = trade_key(written)
     return written, f"{key}a" if aggregate else key
 

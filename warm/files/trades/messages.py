@@ -136,7 +136,7 @@ def document(source: Source) -> Any:  # noqa: ANN401
     try:
         with memory().held():
             return _decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise source.refuse(harmless(f"no readable JSON ({one_line(error)})")) from error
 
 

@@ -26,6 +26,8 @@ _UTC = ZoneInfo("UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=_UTC)
 _US = timedelta(microseconds=1)
 _MICRO = 6
+_LENGTH_MAX = 200
+"""Characters of a value; a longer one has too many digits anyway, and each would cost."""
 
 
 def missing(value: object) -> bool:
@@ -43,7 +45,7 @@ def number(value: str | float, column: str) -> Decimal:
         if _short(value):
             return Decimal(value).normalize(EXACT)
         value = value.strip()
-        if not _number(value):
+        if len(value) > _LENGTH_MAX or not _number(value):
             raise BadRow("missing_value" if missing(value) else "unparsable_value", column, value)
     elif value is None or isinstance(value, bool) or not isinstance(value, int | float):
         raise BadRow("missing_value" if value is None else "unparsable_value", column, value)
@@ -104,34 +106,42 @@ def _fraction_us(text: str) -> int:
     return us + int(rest[:places].ljust(places, "0")) if places > 0 and rest else us
 
 
+@lru_cache(_REMEMBERED)
+def _second_us(zone: ZoneInfo, day: str, clock: str, offset: str | None) -> int:
+    ahead = {"z": "+00:00", "utc": "+00:00"}.get((offset or "").lower(), offset or "")
+    moment = datetime.fromisoformat(f"{day}T{clock}{ahead}")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+        if moment.astimezone(_UTC).astimezone(zone).replace(fold=0) != moment:
+            raise ValueError("spring leaves it out")
+    return (moment - _EPOCH) // _US
+
+
+def _text_us(zone: ZoneInfo, value: str) -> int:
+    text = value.strip()
+    if len(text) > _LENGTH_MAX:
+        raise BadRow("unparsable_value", "time", text)
+    if text.isdigit() and text.isascii():
+        return _us_of(int(text), value)
+    found = _iso(text)
+    if found is None:
+        return _fraction_us(text)
+    day, clock, rest, offset = found.groups()
+    try:
+        us = _second_us(zone, day, clock, offset)
+    except ValueError:
+        raise BadRow("unparsable_value", "time", value) from None
+    return us + int(rest[:_MICRO].ljust(_MICRO, "0")) if rest else us
+
+
 def moments(zone: ZoneInfo) -> Callable[[Any], int]:
     """What makes epoch microseconds, cut from finer, of a time: text in ISO 8601 (in ``zone`` where it names none), or a number
     of s, ms, µs or ns since 1970. It raises BadRow for anything else.
     """
 
-    @lru_cache(_REMEMBERED)
-    def second_us(day: str, clock: str, offset: str | None) -> int:
-        ahead = {"z": "+00:00", "utc": "+00:00"}.get((offset or "").lower(), offset or "")
-        moment = datetime.fromisoformat(f"{day}T{clock}{ahead}")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-            if moment.astimezone(_UTC).astimezone(zone).replace(fold=0) != moment:
-                raise ValueError("spring leaves it out")
-        return (moment - _EPOCH) // _US
-
     def moment_us(value: Any) -> int:  # noqa: ANN401
         if isinstance(value, str):
-            if value.isdigit() and value.isascii():
-                return _us_of(int(value), value)
-            text = value.strip()
-            if found := _iso(text):
-                day, clock, rest, offset = found.groups()
-                try:
-                    us = second_us(day, clock, offset)
-                except ValueError:
-                    raise BadRow("unparsable_value", "time", value) from None
-                return us + int(rest[:_MICRO].ljust(_MICRO, "0")) if rest else us
-            return _fraction_us(text)
+            return _text_us(zone, value)
         if isinstance(value, int) and not isinstance(value, bool):
             return _us_of(value, value)
         raise BadRow("missing_value" if value is None else "unparsable_value", "time", value)

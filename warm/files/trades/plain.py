@@ -29,8 +29,8 @@ _NAMES: Mapping[str, Sequence[str]] = {
     ),
     "price": ("price", "tradeprice", "px", "execprice", "lastprice", "rate", "p", "last", "成交价", "价格"),
     "size": (
-        "size", "quantity", "qty", "amount", "tradesize", "tradevolume", "lastsize", "lastqty", "sz", "execqty", "execsize",
-        "baseqty", "basesize", "basevolume", "shares", "volume", "vol", "q", "v", "成交量", "数量",
+        "size", "quantity", "qty", "tradesize", "tradevolume", "lastsize", "lastqty", "sz", "execqty", "execsize", "baseqty",
+        "basesize", "basevolume", "shares", "volume", "vol", "amount", "q", "v", "成交量", "数量",
     ),
     "symbol": (
         "symbol", "ticker", "instrument", "instrumentname", "instid", "instrumentid", "productid", "product", "pair",
