@@ -134,6 +134,21 @@ def test_a_packed_file_gives_the_same_trades(name: str, how: str, suffix: str, t
     assert trades(source, middle) == of_shape(shape, made)[len(made) - len(trades(source, middle)) :]
 
 
+@pytest.mark.parametrize("name", ["tardis", "plain table", "Coinbase's matches", "Kraken's archive"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_text_in_another_encoding_and_with_other_ends_of_lines_gives_the_same_trades(
+    name: str, encoding: str, tmp_path: Path
+) -> None:
+    shape = SHAPES[name]
+    made = [Made(MIDNIGHT_US + number * 1000, "7.10", "3", "sell", number) for number in range(1, 60)]
+    text = shape.write(made).decode().replace("\n", "\r\n")
+    source = source_of(put(tmp_path / shape.file, text.encode(encoding)))
+    assert trades(source) == of_shape(shape, made)
+    found = batches(source, size=200)
+    for number, batch in enumerate(found):
+        assert trades(source, batch.position) == [trade for each in found[number + 1 :] for trade in each.trades]
+
+
 def _keys(folder: Path, name: str, made: list[Made]) -> list[tuple[str, str, str]]:
     source = written(folder, SHAPES[name], made)
     return [(each.venue, each.symbol, each.key) for each in trades(source)]

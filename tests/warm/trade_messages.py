@@ -176,6 +176,12 @@ def binance_rest(each: Made) -> dict[str, Any]:
     return {"id": each.number, "isBestMatch": True} | made
 
 
+def binance_rest_aggregate(each: Made) -> dict[str, Any]:
+    """An aggregate of Binance's REST."""
+    made = {"p": each.price, "q": each.size, "f": 1, "l": 9, "T": each.time_us // 1000, "m": each.side == "sell", "M": True}
+    return {"a": each.number} | made
+
+
 def ccxt(each: Made) -> dict[str, Any]:
     """A trade of ccxt's."""
     made = {"side": each.side, "price": Digits(each.price), "amount": Digits(each.size), "id": str(each.number)}
