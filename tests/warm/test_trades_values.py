@@ -85,6 +85,8 @@ _MOMENT_US = 1_709_868_896_123_456
         ("2024-03-08T04:34:56.123456+01:00", _MOMENT_US), ("2024-03-08T04:34:56.123456+0100", _MOMENT_US),
         ("2024-03-08D03:34:56.123456999", _MOMENT_US), ("2024-03-08 03:34:56.123456 UTC", _MOMENT_US),
         ("2024-03-08T03:34:56.5Z", _MOMENT_US - 123_456 + 500_000), ("2024-03-08T03:34Z", _MOMENT_US - 56_123_456),
+        ("20240308 033456.123456", _MOMENT_US), ("2024/03/08 03:34:56.123456", _MOMENT_US),
+        ("20240308T033456Z", _MOMENT_US - 123_456),
         ("1709868896", _MOMENT_US - 123_456), (1709868896, _MOMENT_US - 123_456), ("1709868896.1234567", _MOMENT_US),
         ("1709868896.12", _MOMENT_US - 3456), ("1709868896123", _MOMENT_US - 456), (1709868896123, _MOMENT_US - 456),
         ("1709868896123.4569", _MOMENT_US), ("1709868896123456", _MOMENT_US), ("1709868896123456.9", _MOMENT_US),
@@ -177,6 +179,12 @@ def test_times_without_a_zone_are_on_the_exchanges_clock_unless_somebody_says_wh
     assert found is not None
     ((batch),) = found.read()
     assert {(each.time_us, each.venue) for each in batch.trades} == {(in_utc("2024-03-08T00:30:00Z"), "iex")}
+
+
+def test_a_day_and_a_time_of_day_may_stand_in_two_columns(tmp_path: Path) -> None:
+    text = "Date,Time,Price,Volume\n2024-03-08,09:30:00.5,180.25,100\n2024-03-08,lunch,180.25,100\n"
+    assert [each.time_us for each in _of(tmp_path, "IBM.csv", text)] == [in_utc("2024-03-08T14:30:00.5Z")]
+    assert _refused(tmp_path, "IBM.csv", text) == [("unparsable_value", 3, "time", "2024-03-08 lunch")]
 
 
 def test_leans_ticks_are_reckoned_from_midnight_in_new_york_and_scaled(tmp_path: Path) -> None:

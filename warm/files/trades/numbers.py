@@ -20,7 +20,7 @@ MISSING = frozenset(("", "-", "null", "none", "nan", "n/a", "na", "<na>"))
 _short = re.compile(r"\d{1,18}(?:\.\d{1,18})?", re.ASCII).fullmatch
 _number = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII).fullmatch
 _iso = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T D](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,12}))? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+    r"(\d{4}[-/.]?\d\d[-/.]?\d\d)[T D](\d\d:?\d\d(?::?\d\d)?)(?:[.,](\d{1,12}))? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 ).fullmatch
 _UTC = ZoneInfo("UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=_UTC)
@@ -109,7 +109,8 @@ def _fraction_us(text: str) -> int:
 @lru_cache(_REMEMBERED)
 def _second_us(zone: ZoneInfo, day: str, clock: str, offset: str | None) -> int:
     ahead = {"z": "+00:00", "utc": "+00:00"}.get((offset or "").lower(), offset or "")
-    moment = datetime.fromisoformat(f"{day}T{clock}{ahead}")
+    digits = re.sub(r"\D", "", day) + "T" + clock.replace(":", "")
+    moment = datetime.fromisoformat(digits + ahead.replace(":", ""))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
         if moment.astimezone(_UTC).astimezone(zone).replace(fold=0) != moment:

@@ -1,13 +1,14 @@
 """Plain tables and objects of trades: a time, a price and a size, maybe symbol, side, id and venue, in many spellings.
 
-Times are in ISO 8601, or s, ms, µs or ns since 1970. Without a zone they are in UTC for what never closes, else on the exchange's
-clock, unless the caller says which. The venue is its column's (or the caller's), else the one that the file's name or folder
-tells, else ``unknown``. Symbols are spelled as everywhere (``btc/usdt`` is ``BTC-USDT``); without a column the file's name tells
-it. A side is taken for the taker's, but for columns that say they are the maker's.
+Times are in ISO 8601 (day and time of day maybe in two columns), or s, ms, µs or ns since 1970. Without a zone they are in UTC
+for what never closes, else on the exchange's clock, unless the caller says which. The venue is its column's (or the caller's),
+else the one that the file's name or folder tells, else ``unknown``. Symbols are spelled as everywhere (``btc/usdt`` is
+``BTC-USDT``); without a column the file's name tells it. A side is taken for the taker's, but for columns that say they are the
+maker's.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -65,6 +66,7 @@ _VENUES = frozenset((
     "bitmex", "ftx", "bitget", "mexc", "upbit", "bithumb", "poloniex", "bitflyer", "hyperliquid", "dydx", "nasdaq", "nyse",
     "arca", "bats", "iex", "cboe", "cme",
 ))  # fmt: skip
+_clock = re.compile(r"\d{1,2}:?\d{2}(:?\d{2}([.,]\d+)?)?").fullmatch
 _SAME = {"gdax": "coinbase", "coinbase-pro": "coinbase", "coinbasepro": "coinbase", "okex": "okx"}
 
 
@@ -75,11 +77,32 @@ def layout(source: Source, header: Sequence[str], first: Sequence[Sequence[Any]]
         InputRefused: nothing tells the symbol.
     """
     told = _columns(header, first)
-    if told is None or not any(_is_trade(row, told[0]) for row in first if len(row) == len(header)):
+    if told is None:
         return None
     at, sides = told
+    rows_of_width = [list(row) for row in first if len(row) == len(header)]
+    prepare = None
+    if (joining := _joining(header, rows_of_width)) is not None:
+        at["time"], prepare = joining
+        for row in rows_of_width:
+            prepare(row)
+    if not any(_is_trade(row, at) for row in rows_of_width):
+        return None
     fixed = {} if "symbol" in at else {"symbol": named_by_file(source)}
-    return Layout(meaning(source, options, sides), at, len(header), fixed)
+    return Layout(meaning(source, options, sides), at, len(header), fixed, prepare)
+
+
+def _joining(header: Sequence[str], first: Sequence[Sequence[Any]]) -> tuple[int, Callable[[list[Any]], None]] | None:
+    """The column of times of day and what puts the date before each, where they are two columns."""
+    at = found(header, {"time": ("time", "tradetime"), "date": ("date", "tradedate", "day", "日期")})
+    if len({*at.values()}) < 2 or not any(_clock(str(row[at["time"]])) for row in first):  # noqa: PLR2004
+        return None
+    time, date = at["time"], at["date"]
+
+    def join(fields: list[Any]) -> None:
+        fields[time] = f"{fields[date]} {fields[time]}"
+
+    return time, join
 
 
 def _columns(header: Sequence[str], first: Sequence[Sequence[Any]]) -> tuple[dict[str, int], Mapping[str, Side]] | None:

@@ -23,14 +23,14 @@ _READING = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 class Layout(NamedTuple):
     """Where a table has what a trade is: columns by the names of `Row`, and what holds for all rows where no column says it.
-    ``width`` is how many fields a row has, ``check`` raises BadRow for one that is no trade for another reason.
+    ``width`` is how many fields a row has. ``prepare`` puts a row of text right before it is read, or raises BadRow.
     """
 
     meaning: Meaning
     at: Mapping[str, int]
     width: int
     fixed: Mapping[str, Any]
-    check: Callable[[Sequence[str]], None] | None = None
+    prepare: Callable[[list[str]], None] | None = None
 
 
 class Text(NamedTuple):
@@ -57,16 +57,16 @@ def read_lines(source: Source, layout: Layout, text: Text, position: Position = 
     label = source.label
 
     def rows(lines: list[str], place: int, refused: list[Any]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        separator, before, width, check = text.separator, text.before, layout.width, layout.check
+        separator, before, width, prepare = text.separator, text.before, layout.width, layout.prepare
         for line in lines:
             place += 1
             if place <= before:
                 continue
             fields = line.split(separator) if '"' not in line else _quoted(line, separator)
             if len(fields) == width:
-                if check is not None:
+                if prepare is not None:
                     try:
-                        check(fields)
+                        prepare(fields)
                     except BadRow as bad:
                         refused.append((bad.reason, example(label, place, None, bad)))
                         continue
