@@ -1,6 +1,7 @@
 """Trades out of rows, whatever file they came from, and ids for those that have none."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from app.domain.prices import plain
@@ -29,7 +30,9 @@ _FLAGS: Mapping[bool, str] = {True: "true", False: "false"}
 
 _REMEMBERED = 32_768
 """Trades among which equal ones are counted, twice."""
+_digits = lru_cache(65_536)(plain)
 _NAMES_MAX = 100_000
+_NO_ID = "", ""
 _SIDE_MAX, _ID_MAX, _VENUE_MAX = 20, 200, 40
 """Characters of a side that is remembered, and of an id and of a venue that there can be."""
 
@@ -105,9 +108,9 @@ class Builder:
                 time_us = named.moment_us(time)
                 paid, sized = price_from(price), size_of(size)
                 taker = sides.get(side) or self._side(side)
-                written, key = _id(trade_id, aggregate)
+                written, key = _NO_ID if trade_id is None else _id(trade_id, aggregate)
                 if not written:
-                    written = key = self._counted(named, time_us, plain(paid), plain(sized), taker)
+                    written = key = self._counted(named, time_us, _digits(paid), _digits(sized), taker)
                 add(Trade(named.venue, named.symbol, key, time_us, paid, sized, written, taker, source))
             except BadRow as bad:
                 refused.append((bad.reason, example(self._label, place, symbol, bad)))
@@ -132,7 +135,7 @@ class Builder:
         if found is None:
             raise BadRow("unparsable_value", "side", side)
         # 1 and true are one key.
-        if isinstance(side, str) and len(side) <= _SIDE_MAX:
+        if side is None or (isinstance(side, str) and len(side) <= _SIDE_MAX):
             self._sides[side] = found
         return found
 
@@ -142,21 +145,19 @@ class Builder:
         number = self._now.get(what)
         if number is None:
             number = self._before.get(what, 0)
-        if len(self._now) >= _REMEMBERED:
-            self._before, self._now = self._now, {}
+            if len(self._now) >= _REMEMBERED:
+                self._before, self._now = self._now, {}
         self._now[what] = number + 1
         return f"{time_us}/{price}/{size}/{side}/{number}"
 
 
 def _id(trade_id: Any, aggregate: bool) -> tuple[str, str]:  # noqa: ANN401, FBT001
     """A venue's id as it writes it, and its key; of an aggregate one that no single trade has. Both empty where there is none."""
-    if trade_id is None:
-        return "", ""
     written = trade_id if isinstance(trade_id, str) else str(trade_id)
     if not written.isdigit():
         written = written.strip()
         if missing(written):
-            return "", ""
+            return _NO_ID
         if written.endswith(".0") and written[:-2].isdigit():
             # A library took it for a float.
             written = written[:-2]
