@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from app.domain.trades import Side
 from tests.kit.files import put
-from tests.warm.trade_files import batches, of_shape, packed, source_of, trades, written
+from tests.warm.trade_files import batches, batches_of, of_shape, packed, source_of, trades, written
 from tests.warm.trade_messages import Made
 from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES, Shape
 from tests.warm.trade_tables import parquet_floats
+from warm.errors import InputRefused
+from warm.files.find import find_sources
 from warm.files.read import Source
 from warm.files.rejects import Example, Rejects
+from warm.files.trades.batches import START, Position
 from warm.files.trades.building import Builder, Meaning, Named, Row
 from warm.files.trades.numbers import in_utc
 from warm.files.trades.recognise import recognise
@@ -222,3 +225,32 @@ def test_so_many_trades_are_remembered_and_no_more() -> None:
         assert len(builder.build(rows, refused)) == 50_000
     assert not refused
     assert len(builder._now) + len(builder._before) <= 65_536
+
+
+def _until_refused(path: Path) -> tuple[Position, int, str]:
+    """How far a file can be read, how many trades that are, and why no further."""
+    position, read = START, 0
+    try:
+        for source in find_sources(path)[0]:
+            if source.fault is not None:
+                return position, read, source.fault
+            for batch in batches_of(source, size=20_000):
+                position, read = batch.position, read + len(batch.trades)
+    except InputRefused as refused:
+        return position, read, str(refused)
+    return position, read, ""
+
+
+@pytest.mark.parametrize(("how", "what"), [("gz", "gzip file"), ("zip", "zip archive"), ("zst", "zstd file")])
+def test_a_packed_file_that_is_cut_short_gives_what_it_has_and_is_then_refused(how: str, what: str, tmp_path: Path) -> None:
+    """With the position of what was read, so that reading goes on once the file is whole; a cut archive has no directory left."""
+    shape = SHAPES["tardis"]
+    rng = random.Random(2)
+    made = [Made(MIDNIGHT_US + number, f"{rng.random():.12f}9", "3", "sell", number) for number in range(1, 8_000)]
+    file, content = packed(shape.write(made), shape.file, how)
+    path = put(tmp_path / file, content[: len(content) * 2 // 3])
+    position, read, why = _until_refused(path)
+    assert f"no readable {what}" in why
+    assert read > 0 or how != "gz"
+    put(path, content)
+    assert trades(source_of(path), position) == of_shape(shape, made)[read:]

@@ -4,7 +4,7 @@ import gzip
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,16 @@ def written(folder: Path, shape: Shape, made: Sequence[Made]) -> Source:
     return source_of(path) if "/" not in shape.file else source_of(folder)
 
 
-def batches(source: Source, position: Position = START, **size: int) -> list[Batch]:
-    """All batches of a file behind ``position``."""
+def batches_of(source: Source, position: Position = START, **size: int) -> Iterator[Batch]:
+    """The batches of a file behind ``position``."""
     found = recognise(source)
     assert found is not None, source.label
-    return list(found.read(position, **size))
+    return found.read(position, **size)
+
+
+def batches(source: Source, position: Position = START, **size: int) -> list[Batch]:
+    """All of them."""
+    return list(batches_of(source, position, **size))
 
 
 def trades(source: Source, position: Position = START, **size: int) -> list[Trade]:
