@@ -130,3 +130,14 @@ def test_a_recording_is_recognised_behind_a_long_snapshot_of_a_book(tmp_path: Pa
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="the file is empty"):
         recognise(_of(tmp_path, "trades.csv", " \n\n"))
+
+
+@pytest.mark.parametrize("name", ["Lean's equities", "Binance's spot trades", "Kraken's archive"])
+def test_a_table_without_names_is_told_by_its_first_row_that_is_whole(name: str, tmp_path: Path) -> None:
+    shape = SHAPES[name]
+    source = written(tmp_path, shape, _MADE)
+    source.path.write_bytes(b"17\n" + source.path.read_bytes())
+    found = batches(source_of(tmp_path))
+    assert [(reason, each.row) for batch in found for reason, each in batch.refused] == [("wrong_field_count", 1)]
+    assert sum(len(batch.trades) for batch in found) == len(_MADE)
+    assert isinstance(recognise_other(source_of(tmp_path)), Unknown)

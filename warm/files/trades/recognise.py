@@ -93,7 +93,7 @@ def _of_table(source: Source, options: Options) -> Found | None:
         header, *first = list(csv.reader(shown, delimiter=separator))
     except csv.Error:
         return None
-    for name, layout in _headless(source, header, options):
+    for name, layout in _headless(source, [header, *first], options):
         return _lines(name, source, layout, Text(separator, before))
     for name, layout in _headed(source, header, first, options):
         return _lines(name, source, layout, Text(separator, before + 1))
@@ -109,12 +109,14 @@ def _lines(name: str, source: Source, layout: Layout, text: Text) -> Found:
     return Found(name, partial(tables.read_lines, source, layout, text))
 
 
-def _headless(source: Source, fields: list[str], options: Options) -> Iterator[tuple[str, Layout]]:
-    if not fields[0].strip()[:1].isdigit():
+def _headless(source: Source, rows: list[list[str]], options: Options) -> Iterator[tuple[str, Layout]]:
+    """Of tables without a line of names, by the first of their rows that is whole."""
+    if not rows[0] or not rows[0][0].strip()[:1].isdigit():
         return
-    for name, detect in (("lean", lean.layout), ("binance", binance.headless), ("kraken", kraken.headless)):
-        if (layout := detect(source, fields, options)) is not None:
-            yield name, layout
+    for fields in rows:
+        for name, detect in (("lean", lean.layout), ("binance", binance.headless), ("kraken", kraken.headless)):
+            if (layout := detect(source, fields, options)) is not None:
+                yield name, layout
 
 
 def _headed(source: Source, header: list[str], first: list[list[Any]], options: Options) -> Iterator[tuple[str, Layout]]:
