@@ -16,8 +16,9 @@ from tests.warm.folders import NOW_MS, fates, run
 from tests.warm.running import utc, warm
 from warm.__main__ import main
 from warm.errors import InputRefused
+from warm.files import archives
 from warm.files.find import find_sources
-from warm.files.read import _archive
+from warm.files.recognise import FORMATS, recognise
 from warm.report import TerminalReporter, remarks
 
 
@@ -261,6 +262,24 @@ def test_what_else_is_in_an_archive_is_told_and_skipped(tmp_path: Path) -> None:
         find_sources(tmp_path / "docs.zip")
 
 
+def test_an_archive_in_an_archive_is_read_and_one_in_that_is_told(tmp_path: Path) -> None:
+    """As whoever packs a folder of Lean's makes it; the folders of all three tell what is in it."""
+    inner, deepest = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(deepest, "w") as written:
+        written.writestr("a.csv", long_csv(bars()))
+    with zipfile.ZipFile(inner, "w") as written:
+        written.writestr("20240102_aapl_minute_trade.csv", "34200000,1850000,1851000,1849000,1850500,100\n" * 2)
+        written.writestr("deepest.zip", deepest.getvalue())
+    with zipfile.ZipFile(tmp_path / "lean.zip", "w") as written:
+        written.writestr("Data/equity/usa/minute/aapl/20240102_trade.zip", inner.getvalue())
+    label = "lean.zip/Data/equity/usa/minute/aapl/20240102_trade.zip"
+    sources, others = find_sources(tmp_path)
+    assert ([each.label for each in sources], others) == ([f"{label}/20240102_aapl_minute_trade.csv"], [f"{label}/deepest.zip"])
+    assert sources[0].content().count(b"\n") == 2
+    assert recognise(sources[0]) is FORMATS["lean"]
+    assert sources[0].parts[-3:] == ("minute", "aapl", "20240102_aapl_minute_trade.csv")
+
+
 def test_a_folder_is_walked_to_the_bottom_and_hidden_files_are_left_out(tmp_path: Path) -> None:
     for name in ("b.csv", "a/c.csv", "a/d/e.json.gz", ".git/x.csv", "a/.x.csv", "notes.md"):
         put(tmp_path / name, "x")
@@ -327,13 +346,13 @@ def test_files_whose_names_look_alike_are_told_apart(tmp_path: Path) -> None:
 def test_an_archive_is_opened_once_however_many_files_it_has(tmp_path: Path) -> None:
     """Its directory names all of them: read anew for each, ten thousand took minutes."""
     path = tmp_path / "many.zip"
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w") as many:
         for number in range(50):
-            archive.writestr(f"{number:03}.csv", "symbol,date")
-    _archive.cache_clear()
+            many.writestr(f"{number:03}.csv", "symbol,date")
+    archives.archive.cache_clear()
     sources, _ = find_sources(path)
     assert all(source.head() and source.content() for source in sources)
-    assert (_archive.cache_info().misses, _archive.cache_info().hits) == (1, 99)
+    assert (archives.archive.cache_info().misses, archives.archive.cache_info().hits) == (1, 100)
 
 
 @pytest.mark.parametrize("name", [*PRICES, *AGENTS])

@@ -2,18 +2,18 @@
 
 import os
 import re
-import zipfile
 from collections import Counter
 from pathlib import Path
 
 from app.domain.text import harmless
 from warm.errors import InputRefused
+from warm.files.archives import open_archive
 from warm.files.read import KINDS, MEMBERS_MAX, UNPACKING, Source, one_line
 
-SUFFIXES = (*KINDS, *(f"{each}.gz" for each in KINDS), ".zip")
+SUFFIXES = (*KINDS, *(f"{each}{packed}" for each in KINDS for packed in (".gz", ".zst")), ".zip")
 
 _is_report = re.compile(
-    r"(?:.*/)?(?:complete_report[^/]*|[^/]*trading_memory[^/]*|reports/final_trade_decision|5_portfolio/decision)\.md(?:\.gz)?"
+    r"(?:.*/)?(?:complete_report[^/]*|[^/]*trading_memory[^/]*|reports/final_trade_decision|5_portfolio/decision)\.md(?:\.gz|\.zst)?"
 ).fullmatch
 """Markdown that is data, by the names that its makers give it; other text is somebody's notes."""
 
@@ -22,7 +22,7 @@ def _is_data(path: Path) -> bool:
     """Whether a file is data by its name, for Markdown with the folders above it."""
     name = path.name.lower()
     return name.endswith(SUFFIXES) and (
-        not name.endswith((".md", ".md.gz")) or _is_report(path.resolve().as_posix().lower()) is not None
+        not name.endswith((".md", ".md.gz", ".md.zst")) or _is_report(path.resolve().as_posix().lower()) is not None
     )
 
 
@@ -90,14 +90,39 @@ def _opened(path: Path, label: str) -> tuple[list[Source], list[str]]:
     if not path.name.lower().endswith(".zip"):
         return [Source(path, label)], []
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        members = _members(path, None)
     except UNPACKING as error:
         return [Source(path, label, fault=f"no readable zip archive ({one_line(error)})")], []
     if len(members) > MEMBERS_MAX:
         return [Source(path, label, fault=f"{len(members)} files in one archive; allowed: {MEMBERS_MAX}")], []
-    data = [each for each in members if _is_data(Path(each)) and not each.lower().endswith(".zip")]
-    others = [harmless(f"{label}/{each}") for each in sorted(set(members).difference(data))]
-    if not members:
-        others = [harmless(label)]
-    return [Source(path, f"{label}/{each}", each) for each in data], others
+    sources, others = [], [] if members else [label]
+    for member in members:
+        inside = f"{label}/{member}"
+        if member.lower().endswith(".zip"):
+            found, besides = _nested(path, member, inside)
+            sources += found
+            others += besides
+        elif _is_data(Path(member)):
+            sources.append(Source(path, inside, member))
+        else:
+            others.append(inside)
+    return sources, [harmless(each) for each in others]
+
+
+def _members(path: Path, member: str | None) -> list[str]:
+    return sorted(info.filename for info in open_archive(path, member).infolist() if not info.is_dir())
+
+
+def _nested(path: Path, member: str, label: str) -> tuple[list[Source], list[str]]:
+    """The same of an archive in an archive; what is in one in that is told and skipped, as is one that cannot be read."""
+    try:
+        inner = _members(path, member)
+    except UNPACKING:
+        return [], [label]
+    except InputRefused as refused:
+        return [Source(path, label, fault=str(refused))], []
+    if len(inner) > MEMBERS_MAX:
+        return [Source(path, label, fault=f"{len(inner)} files in one archive; allowed: {MEMBERS_MAX}")], []
+    data = [each for each in inner if _is_data(Path(each)) and not each.lower().endswith(".zip")]
+    others = [f"{label}/{each}" for each in sorted(set(inner).difference(data))]
+    return [Source(path, f"{label}/{each}", member, inner=each) for each in data], others

@@ -7,9 +7,9 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import nullcontext
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,8 +17,10 @@ import msgspec
 
 from app.domain.text import harmless
 from warm.errors import InputRefused
+from warm.files.archives import open_archive
 from warm.files.encodings import ALLOWED, SAMPLE_BYTES, encoding_of, to_utf8
 from warm.files.memory import memory
+from warm.files.zstd import Unpacked
 
 KINDS = {
     ".csv": "csv",
@@ -32,7 +34,7 @@ KINDS = {
     ".ndjson": "lines",
     ".md": "markdown",
 }
-"""What a file is by its name's ending, before ``.gz``; ``.zip`` holds files of these kinds."""
+"""What a file is by its name's ending, before ``.gz`` or ``.zst``; ``.zip`` holds files of these kinds."""
 
 _TEXTS = frozenset(("csv", "json", "lines", "markdown"))
 
@@ -62,21 +64,26 @@ def one_line(error: BaseException, length: int = 200) -> str:
 
 
 class Source:
-    """One file, or one member of a zip archive, unpacked when it is asked for.
+    """One file, or one member of a zip archive (``inner``: of an archive that is its ``member``), unpacked when it is asked for.
 
     ``label`` is how reports call it: its path inside the folder that was given, an archive's members behind the archive. An
     archive that has none stands for itself, with the ``fault`` that it is to be refused for.
     """
 
-    def __init__(self, path: Path, label: str, member: str | None = None, fault: str | None = None) -> None:
+    def __init__(
+        self, path: Path, label: str, member: str | None = None, fault: str | None = None, inner: str | None = None
+    ) -> None:
         self.path, self.label, self._member, self.fault = path, harmless(label), member, fault
+        self._inner = inner
+        self._named = (inner or member or path.name).lower()
+        self._zstd = self._named.endswith(".zst")
         self._data: bytes | None = None
         self._sample = b""
         self.symbol: str | None = None
         """The symbol that ``--symbol`` says."""
-        self.name = Path(label).name.lower().removesuffix(".gz")
+        self.name = Path(label).name.lower().removesuffix(".gz").removesuffix(".zst")
         self.kind = KINDS.get(Path(self.name).suffix)
-        self.packed = member is not None or path.name.lower().endswith(".gz")
+        self.packed = member is not None or path.name.lower().endswith((".gz", ".zst"))
 
     @cached_property
     def written_ms(self) -> int:
@@ -93,7 +100,10 @@ class Source:
     def parts(self) -> tuple[str, ...]:
         """Its whole path, folders of an archive behind those that it lies in."""
         outside = self.path.resolve().parts
-        return outside if self._member is None else (*outside[:-1], *Path(self._member).parts)
+        if self._member is None:
+            return outside
+        inside = Path(self._member).parts
+        return (*outside[:-1], *(inside if self._inner is None else (*inside[:-1], *Path(self._inner).parts)))
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -106,7 +116,7 @@ class Source:
 
     @property
     def _shown(self) -> str:
-        return harmless(f"{self.path}" if self._member is None else f"{self.path}/{self._member}")
+        return harmless("/".join(str(each) for each in (self.path, self._member, self._inner) if each is not None))
 
     def content(self) -> bytes:
         """All of it, unpacked, text in UTF-8.
@@ -195,16 +205,36 @@ class Source:
         except UNPACKING as error:
             raise self._unreadable(error) from error
 
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """What is in it, unpacked, to be read from its beginning: of a file, of zstd, of a member of an archive, or of gzip.
+
+        Raises:
+            InputRefused: it cannot be read, or is cut short, whenever that is found.
+        """
+        try:
+            with ExitStack() as stack:
+                file: Any
+                if self._zstd:
+                    if self._member is not None:
+                        raise OSError("zstd inside an archive is not read")
+                    file = Unpacked(self.path)
+                elif self._member is None:
+                    opening: Callable[..., Any] = gzip.open if self.packed else open
+                    file = stack.enter_context(opening(self.path, "rb"))
+                else:
+                    archive = open_archive(self.path, self._member if self._inner else None)
+                    file = stack.enter_context(archive.open(self._inner or self._member))
+                    if self._named.endswith(".gz"):
+                        file = stack.enter_context(gzip.GzipFile(fileobj=file))
+                yield file
+        except UNPACKING as error:
+            raise self._unreadable(error) from error
+
     def _unpacked(self, length: int | None) -> bytes:
-        """The first ``length`` bytes (all of them: None) of a member of an archive, of a gzip file, or of one in an archive."""
-        if self._member is None:
-            with gzip.open(self.path) as file:
-                return self._read(file, length)
-        with _archive(self.path, self.path.stat().st_mtime_ns).open(self._member) as member:
-            if not self._member.lower().endswith(".gz"):
-                return self._read(member, length)
-            with gzip.GzipFile(fileobj=member) as file:
-                return self._read(file, length)
+        """The first ``length`` bytes (all of them: None)."""
+        with self.opened() as file:
+            return self._read(file, length)
 
     def _read(self, file: IO[bytes] | gzip.GzipFile, length: int | None) -> bytes:
         """In parts, since how much it unpacks to is only known when it has been."""
@@ -218,7 +248,8 @@ class Source:
         return whole.getvalue()
 
     def _unreadable(self, error: BaseException) -> InputRefused:
-        what = "zip archive" if self._member is not None else "gzip file" if self.packed else "file"
+        packed = "zstd file" if self._zstd else "gzip file"
+        what = "zip archive" if self._member is not None else packed if self.packed else "file"
         return self.refuse(f"no readable {what} ({one_line(error)})")
 
     def lines(self, count: int) -> list[str]:
@@ -320,13 +351,6 @@ class Source:
         """Give up the parsed document and what was unpacked."""
         self.__dict__.pop("json", None)
         self._data = None
-
-
-@lru_cache(maxsize=1)
-def _archive(path: Path, written_ns: int) -> zipfile.ZipFile:
-    """The archive, kept open while its members are read: its directory, which names all of them, is read once."""
-    del written_ns
-    return zipfile.ZipFile(path)
 
 
 def parse_json(source: Source, content: bytes, line: int | None = None) -> Any:  # noqa: ANN401

@@ -20,6 +20,8 @@ from warm.files.prices import arrays, exchanges, headless, lean, objects, series
 from warm.files.prices.reading import BAR
 from warm.files.read import Source
 from warm.files.tables import first_fields, open_table
+from warm.files.trades import lean as ticks
+from warm.files.trades.recognise import holds_trades
 
 Kind = Literal["prices", "agents"]
 
@@ -120,6 +122,7 @@ def _chosen(source: Source, kinds: Sequence[Kind], choices: Sequence[Choice]) ->
     return fitting[-1] if fitting else None
 
 
+_TRADES = Unknown("single trades in place of bars")
 _MARKS = Unknown("marks, an index or funding rates in place of trades")
 
 
@@ -129,6 +132,16 @@ def recognise(source: Source) -> Format | Unknown:
     Raises:
         InputRefused: it cannot be read at all: empty, cut short, of another encoding.
     """
+    try:
+        found = _recognise(source)
+    except InputRefused:
+        if holds_trades(source):
+            return _TRADES
+        raise
+    return _TRADES if isinstance(found, Unknown) and holds_trades(source) else found
+
+
+def _recognise(source: Source) -> Format | Unknown:
     if (recognised := _BY_KIND.get(source.kind or "")) is not None:
         return recognised(source)
     if source.kind == "csv":
@@ -147,6 +160,8 @@ def _of_csv(source: Source) -> Format | Unknown:
         raise
     if lean.is_quotes(source, fields):
         return Unknown("bids and offers, or open interest, in place of trades")
+    if ticks.of_fields(source, fields[0]):
+        return _TRADES
     if found := lean.of_lines(source, fields):
         return FORMATS[found]
     for name, detects in (("binance", arrays.of_lines), ("headless", headless.of_lines), ("yfinance", wide.of_lines)):

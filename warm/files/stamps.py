@@ -8,7 +8,7 @@ import polars as pl
 
 from warm.files.read import Source
 
-_EPOCHS = ((1e8, 1e10, 1000.0), (1e11, 1e13, 1.0), (1e14, 1e16, 1e-3), (1e17, 1e19, 1e-6))
+EPOCHS = ((1e8, 1e10, 1000.0), (1e11, 1e13, 1.0), (1e14, 1e16, 1e-3), (1e17, 1e19, 1e-6))
 """Least and greatest value, and milliseconds, of one unit: seconds, milliseconds, microseconds, nanoseconds since 1970. Between
 1973 and 2286 no number fits two of them."""
 
@@ -110,7 +110,7 @@ def _from_numbers(source: Source, unique: pl.Series) -> pl.DataFrame:
     """Times since 1970; all of one unit, told by the largest, for a column has one."""
     values = unique.cast(pl.Float64, strict=False)
     largest = values.filter(values.is_finite()).max()
-    unit = next((each for each in _EPOCHS if isinstance(largest, float) and each[0] <= largest < each[1]), None)
+    unit = next((each for each in EPOCHS if isinstance(largest, float) and each[0] <= largest < each[1]), None)
     if unit is None:
         raise source.refuse(f"column 'date' holds {unique.dtype} such as {largest!r}; allowed: {STAMP_RULE}")
     least, greatest, factor = unit
