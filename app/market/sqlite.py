@@ -63,13 +63,22 @@ class _Duplicates(Exception):
 
 
 class EmbeddedWriter:
-    """An `app.market.protocol.Writer` on a SQLite file, which is made and migrated at the first call. For one thread at a time.
+    """An `app.market.protocol.Writer` on a SQLite file, which is made at the first call, and migrated if ``migrates``. For one
+    thread at a time.
 
     ``grids``: of how many minutes the last prices are kept, beside what is in the file.
     """
 
-    def __init__(self, path: Path, *, busy_s: float = _BUSY_S, clock_us: Callable[[], int] = now_us, grids: int = GRIDS) -> None:
-        self._path, self._busy_s, self._clock_us = path, busy_s, clock_us
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_s: float = _BUSY_S,
+        clock_us: Callable[[], int] = now_us,
+        grids: int = GRIDS,
+        migrates: bool = True,
+    ) -> None:
+        self._path, self._busy_s, self._clock_us, self._migrates = path, busy_s, clock_us, migrates
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._version: int | None = None
@@ -219,7 +228,7 @@ class EmbeddedWriter:
         if self._connection is not None and file_at(self._path) != self._file:
             self.close()
         if self._connection is None:
-            connection = connect(self._path, self._busy_s)
+            connection = connect(self._path, self._busy_s, migrates=self._migrates)
             for pragma in _FOR_WRITING:
                 connection.execute(pragma)
             self._connection, self._file = connection, file_at(self._path)

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from app.errors import MigrationRefused
@@ -59,6 +60,14 @@ def connect(path: Path, busy_s: float, *, migrates: bool = True) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def migrate_file(path: Path, busy_s: float = 60.0) -> list[str]:
+    """Make or migrate the file; the names of the migrations that were applied. Raises as `connect` does."""
+    make_private(path)
+    with closing(sqlite3.connect(path, timeout=busy_s, isolation_level=None)) as connection:
+        begin_wal(connection, busy_s)
+        return migrate(connection, migrations("sqlite"), str(path))
 
 
 def migrate(

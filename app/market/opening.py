@@ -1,0 +1,42 @@
+"""Which market store the settings ask for. Each is opened at its first use, not here."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.errors import MarketError
+from app.market.protocol import Reader, Writer
+from app.market.sqlite import EmbeddedWriter
+from app.market.sqlite_opening import migrate_file
+from app.market.sqlite_reader import EmbeddedReader
+
+
+def open_writer(*, url: str, path: Path, migrates: bool = True, read_url: str = "") -> Writer:  # noqa: ARG001 - one place for both
+    """For a job: PostgreSQL where there is a ``url``, SQLite at ``path`` otherwise."""
+    if url:
+        raise NotImplementedError
+    return EmbeddedWriter(path, migrates=migrates)
+
+
+def open_reader(
+    *, url: str, path: Path, migrates: bool = True, read_url: str = "", sources: Sequence[str] = (), deadline_s: float = 2.0
+) -> Reader:
+    """For a server: the replica at ``read_url`` if there is one. ``sources``: of given bars, the best first."""
+    if url or read_url:
+        raise NotImplementedError
+    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates)
+
+
+def migrate(*, url: str, path: Path, migrates: bool = True, read_url: str = "") -> list[str]:  # noqa: ARG001 - as the others
+    """Make or migrate the store, as `decide migrate` does; the names of the migrations that were applied.
+
+    Raises:
+        MigrationRefused: it was migrated otherwise.
+        MarketError: it cannot be reached, or is no such store.
+    """
+    if url:
+        raise NotImplementedError
+    try:
+        return migrate_file(path)
+    except (sqlite3.Error, OSError) as error:
+        raise MarketError("market_error", f"SQLite at {path}: {error}") from error
