@@ -8,7 +8,7 @@ import uuid_utils
 from app.answering.decider import Decider
 from app.answering.listing import ListSymbols
 from app.answering.turns import Turns
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
 from app.cache.read_through import Tiers

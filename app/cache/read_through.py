@@ -22,7 +22,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.loads import Begun, Load, Lookup, Read
 from app.cache.memory import Entry, Memory
 from app.cache.unforeseen import report
