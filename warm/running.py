@@ -1,11 +1,9 @@
 """What the command line of ``decide warm`` asks for: one run, an explanation, or watching."""
 
 import argparse
-import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +25,11 @@ from warm.files.names import parse_symbol
 from warm.files.recognise import parse_choice
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, Options, run_job
 from warm.publish import OpenStore, WarmStore
-from warm.report import Reporter, open_reporter, write_report
+from warm.report import Reporter, end_process, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
 
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
-_TELLING_S = 1.0
 _READ_S = 5.0
 
 
@@ -146,7 +143,7 @@ def start(
     reporter = open_reporter(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
-        _end(lambda: _tell(reporter, report, arguments.report))
+        end_process(lambda: _tell(reporter, report, arguments.report))
 
     try:
         code, report = run_job(
@@ -186,21 +183,8 @@ def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given
     return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
 
 
-def _end(tell: Callable[[], None]) -> None:
-    """End the process: the thread that reads cannot be stopped, and nothing has been written. What there is to ``tell`` may have
-    no reader, or one that does not read; the process ends all the same.
-    """
-    patience = threading.Timer(_TELLING_S, os._exit, (REFUSED,))
-    patience.daemon = True
-    patience.start()
-    try:
-        tell()
-    finally:
-        os._exit(REFUSED)
-
-
 def _end_explaining(why: str) -> None:
-    _end(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
+    end_process(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
 
 
 def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:

@@ -193,7 +193,9 @@ class Writer(Protocol):
         ...
 
     def put_symbols(self, symbols: Sequence[Symbol]) -> None:
-        """Write details of symbols. When one was seen first stays."""
+        """Write details of symbols. Name, currency, scale and source that are not said stay as they were, and so does when it was
+        first seen.
+        """
         ...
 
     def put_sessions(self, market: str, sessions: Sequence[Session]) -> None:
