@@ -13,7 +13,7 @@ from rich.console import Console
 
 from app.domain.aliases import make_aliases
 from app.errors import SettingsError
-from app.options import Settings, store_place
+from app.options import Settings
 from app.setting_options import given_settings
 from app.settings import load_setting, refused, settings_gone
 from warm.arguments import MOMENT_RULE
@@ -24,13 +24,12 @@ from warm.files.memory import MB, MemoryBound
 from warm.files.names import parse_symbol
 from warm.files.recognise import parse_choice
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, Options, run_job
-from warm.publish import OpenStore, WarmStore
+from warm.publish import OpenStore, WarmStore, settings_store
 from warm.report import Reporter, end_process, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
 
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
-_READ_S = 5.0
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
@@ -76,13 +75,6 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 def _memory(given_mb: int | None) -> MemoryBound:
     """What the run may take: as the option has it, else a share of the machine's."""
     return MemoryBound.of_machine() if given_mb is None else MemoryBound(given_mb * MB)
-
-
-def settings_store(settings: Settings) -> WarmStore:
-    """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
-    from app.store.opening import open_store  # noqa: PLC0415
-
-    return open_store(**store_place(settings), read_timeout_s=_READ_S)
 
 
 def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:

@@ -98,4 +98,5 @@ def test_exit_codes_and_texts_of_a_load(tmp_path: Path) -> None:
         assert (code, out) == (2, "")
         assert said in err
     assert _run(tmp_path, "market", "load", "trades.csv", "--report", "r.json")[0] == 0
-    assert json.loads(tmp_path.joinpath("r.json").read_text(encoding="utf-8"))["new"] == 1
+    report = json.loads(tmp_path.joinpath("r.json").read_text(encoding="utf-8"))
+    assert (report["new"], report["ticks"]) == (1, 1)

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from app.errors import SettingsError
-from app.market.opening import open_writer
+from app.market.opening import open_reader, open_writer
 from app.options import market_place
 from app.setting_options import given_settings
 from app.settings import load_settings, refused
@@ -18,7 +19,11 @@ from warm.files.names import parse_symbol
 from warm.files.trades.names import Options
 from warm.market.load import Wanted, run_load
 from warm.market.telling import Teller, open_teller
+from warm.market.ticks import publish_ticks
+from warm.publish import settings_store
 from warm.report import end_process, write_report
+
+_READ_S = 60.0
 
 
 def _wanted(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Wanted:
@@ -53,13 +58,14 @@ def start(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     def end(report: dict[str, Any]) -> None:
         end_process(lambda: _tell(teller, report, arguments))
 
-    def publish(_touched: Sequence[str] | None) -> int:
-        return 0
+    place = market_place(settings)
+
+    def publish(symbols: Sequence[str] | None) -> int:
+        reader = partial(open_reader, **place, deadline_s=_READ_S)
+        return publish_ticks(reader, partial(settings_store, settings), symbols, time.time_ns() // 1_000_000)
 
     try:
-        code, report = run_load(
-            wanted, open_writer=partial(open_writer, **market_place(settings)), publish=publish, teller=teller, end=end
-        )
+        code, report = run_load(wanted, open_writer=partial(open_writer, **place), publish=publish, teller=teller, end=end)
     except BaseException:
         teller.stop()
         raise
