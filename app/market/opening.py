@@ -1,7 +1,7 @@
 """Which market store the settings ask for. Each is opened at its first use, not here."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.errors import MarketError
@@ -19,12 +19,21 @@ def open_writer(*, url: str, path: Path, migrates: bool = True, read_url: str = 
 
 
 def open_reader(
-    *, url: str, path: Path, migrates: bool = True, read_url: str = "", sources: Sequence[str] = (), deadline_s: float = 2.0
+    *,
+    url: str,
+    path: Path,
+    migrates: bool = True,
+    read_url: str = "",
+    sources: Sequence[str] = (),
+    deadline_s: float = 2.0,
+    waited: Callable[[float], None] = lambda _: None,
 ) -> Reader:
-    """For a server: the replica at ``read_url`` if there is one. ``sources``: of given bars, the best first."""
+    """For a server: the replica at ``read_url`` if there is one. ``sources``: of given bars, the best first. ``waited`` is told
+    how many seconds a read waited for its connection; in any thread.
+    """
     if url or read_url:
         raise NotImplementedError
-    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates)
+    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates, waited=waited)
 
 
 def migrate(*, url: str, path: Path, migrates: bool = True, read_url: str = "") -> list[str]:  # noqa: ARG001 - as the others
