@@ -99,6 +99,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
     status = StatusRoutes(
         decider=decider,
         store=parts.store,
+        market=parts.market,
         feed=parts.feed,
         meters=parts.meters,
         requests=parts.requests,
