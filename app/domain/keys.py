@@ -11,9 +11,10 @@ from typing import Literal, get_args
 
 import msgspec
 
-Scope = Literal["decide", "read", "admin"]
+Scope = Literal["decide", "read", "market:read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""decide: decisions, one, many or as they change. read: what is loaded. admin: both, and how the server is set."""
+"""decide: decisions, one, many or as they change. read: what is loaded. market:read: of that, prices alone. admin: all of it, and
+how the server is set."""
 
 PREFIX = "decide_"
 _ID_DIGITS = 12
@@ -37,8 +38,8 @@ class StoredKey(msgspec.Struct, array_like=True, frozen=True):
     seal: bytes = b""
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it may be used for ``scope``."""
-        return scope in self.scopes or "admin" in self.scopes
+        """Whether it may be used for ``scope``. Prices are part of what is loaded, so that ``read`` is good for them too."""
+        return scope in self.scopes or "admin" in self.scopes or (scope == "market:read" and "read" in self.scopes)
 
 
 _encode = msgspec.msgpack.Encoder().encode

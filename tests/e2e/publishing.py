@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.store.opening import open_store
-from app.store.protocol import Row, RunInfo
+from app.store.protocol import Record, Row, RunInfo
 from tests.kit.records import row, run_info
 from tests.kit.servers import DecideServer
 
@@ -31,6 +31,18 @@ def publish(target: Path | str, rows: Sequence[Row], info: RunInfo) -> None:
 def publish_universe(target: Path | str, symbols: Sequence[str] = UNIVERSE) -> None:
     """Publish plain records of ``symbols``."""
     publish(target, [row(symbol) for symbol in symbols], run_info(symbols=len(symbols)))
+
+
+def upsert(target: Path | str, records: Sequence[Record]) -> None:
+    """Write single records into the SQLite file or the Redis at ``target``."""
+    url, path = (target, Path()) if isinstance(target, str) else ("", target)
+
+    async def write() -> None:
+        store = open_store(redis_url=url, store_path=path, key_prefix="decide:1", read_timeout_s=60.0)
+        await store.upsert(records)
+        await store.close()
+
+    asyncio.run(write())
 
 
 def withdraw(target: Path, *symbols: str) -> None:

@@ -28,6 +28,12 @@ class Contract:
         """Methods and paths of the operations whose answers end."""
         return [(method, path) for method, path in self.operations if path not in ENDLESS]
 
+    def filled(self, path: str, symbol: str = "AAPL") -> str:
+        """``path`` of a GET with ``symbol`` wherever it takes one."""
+        parameters = map(self.resolved, self.operations["GET", path]["parameters"])
+        in_query = any((each["in"], each["name"]) == ("query", "symbol") for each in parameters)
+        return path.replace("{symbol}", symbol) + f"?symbol={symbol}" * in_query
+
     def resolved(self, found: Json) -> Json:
         """``found``, or what it refers to."""
         if "$ref" not in found:
