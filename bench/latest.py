@@ -12,7 +12,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +35,7 @@ _SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 _LIMITS = {"a price": 1.1, "a decision": 1.03}
 _FAILED, _USAGE = 1, 2
 _BEFORE = "a decision, before"
+_AGAINST = {"a price": "a decision", "a decision": _BEFORE}
 
 
 def start(folder: Path, code: Path, stack: ExitStack) -> Process:
@@ -88,6 +89,20 @@ def measure(loads: Mapping[str, tuple[Process, Iterator[Prepared]]], rounds: int
     return samples
 
 
+def compared(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Spread]:
+    """Ratios of CPU time, round by round, by what is held against what it stands beside."""
+    return {
+        name: Spread.of([one.cpu_us / other.cpu_us for one, other in zip(samples[name], samples[beside], strict=True)])
+        for name, beside in _AGAINST.items()
+        if beside in samples
+    }
+
+
+def too_dear(ratios: Mapping[str, Spread]) -> dict[str, float]:
+    """Those above their limits."""
+    return {name: found.median for name, found in ratios.items() if found.median > _LIMITS[name]}
+
+
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(
@@ -114,19 +129,17 @@ def main() -> int:
     table = Table(title="CPU time of the server for one answer from memory")
     for column in ("answer", "CPU (µs)", "against", "ratio", "least", "most"):
         table.add_column(column, justify="left" if column in ("answer", "against") else "right")
-    against = {"a price": "a decision"} | ({"a decision": _BEFORE} if _BEFORE in samples else {})
-    ratios = {}
+    ratios = compared(samples)
     for name, taken in samples.items():
         row = [name, f"{Spread.of([each.cpu_us for each in taken]).median:.1f}"]
-        if name in against:
-            pairs = zip(taken, samples[against[name]], strict=True)
-            ratios[name] = found = Spread.of([one.cpu_us / other.cpu_us for one, other in pairs])
-            row += [against[name], f"{found.median:.3f}", f"{found.low:.3f}", f"{found.high:.3f}"]
+        if name in ratios:
+            found = ratios[name]
+            row += [_AGAINST[name], f"{found.median:.3f}", f"{found.low:.3f}", f"{found.high:.3f}"]
         table.add_row(*row)
     console.print(table)
-    over = {name: found.median for name, found in ratios.items() if found.median > _LIMITS[name]}
+    over = too_dear(ratios)
     for name, ratio in over.items():
-        print(f"latest: {name} costs {ratio:.3f} times {against[name]}; allowed: {_LIMITS[name]}")
+        print(f"latest: {name} costs {ratio:.3f} times {_AGAINST[name]}; allowed: {_LIMITS[name]}")
     return _FAILED if over else 0
 
 

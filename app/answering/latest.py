@@ -165,7 +165,7 @@ class PriceTeller:
                 msgspec.Raw(record.size.encode()),
                 record.side,
                 record.venue,
-                record.source,
+                record.source or record.venue,
                 age_s,
                 record.coverage,
                 stale,

@@ -2,17 +2,19 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
-from app.domain.ticks import TICK_LIFE_MS
+from app.domain.ticks import TICK_LIFE_MS, TickCoverage
+from app.domain.trades import Side
 from app.errors import StoreError
 from app.payloads import LatestPrice, LatestPrices
 from app.store.codec import encode
 from app.store.protocol import Row, Written
 from tests.kit.keys import SECRET, FakeKeys
-from tests.kit.records import AS_OF_MS, price_record, replaced, row, tick
+from tests.kit.records import AS_OF_MS, price_record, replaced, row, tick, tick_record
 from tests.kit.serving import Served, decoded, http_scope, problem_of
 from tests.kit.store import UNIVERSE, FakeStore, down
 
@@ -341,6 +343,19 @@ def test_a_fault_that_nobody_foresaw_is_500_and_is_logged() -> None:
         entry.evidence = None  # type: ignore[assignment]
         problem_of(served.get(f"{PATH}?symbol=AAPL"), 500, "internal")
         assert [line["event"] for line in served.log_lines() if line["level"] == "error"] == ["request_failed", "request"]
+
+
+def test_a_trade_without_a_source_is_of_its_venue(served: Served) -> None:
+    last = msgspec.structs.replace(tick_record("AAPL", LATER_MS), source="")
+    served.store.put(Row("AAPL", {"tick": Written(LATER_MS, encode(last))}))
+    assert _exact(served)["source"] == "nasdaq"
+
+
+def test_the_contract_has_the_words_of_the_domain() -> None:
+    """Which the payloads, a leaf, cannot import."""
+    schema = msgspec.json.schema(LatestPrice)["$defs"]["LatestPrice"]["properties"]
+    assert set(schema["coverage"]["anyOf"][0]["enum"]) == set(get_args(TickCoverage))
+    assert set(schema["side"]["anyOf"][0]["enum"]) == set(get_args(Side))
 
 
 def test_a_store_error_has_its_own_reason_in_the_answer(served: Served) -> None:

@@ -78,8 +78,8 @@ DATA: tuple[Entry, ...] = (
             Parameter(
                 "symbols",
                 "query",
-                {"type": "string", "minLength": 1, "examples": ["AAPL,btc-usd"]},
-                "By commas, in place of `symbol`.",
+                {"type": "string", "minLength": 1},
+                "By commas, as in `AAPL,btc-usd`; in place of `symbol`.",
             ),
         ),
         answers=(Answer(200, "The price, or several.", (LatestPrice, LatestPrices), shown.LATEST_PRICES, ("Server-Timing",)),),
