@@ -6,7 +6,7 @@ none. ``migrates``: at its first use.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.errors import MarketError
@@ -34,11 +34,14 @@ def open_reader(
     password: str = "",
     sources: Sequence[str] = (),
     deadline_s: float = 2.0,
+    waited: Callable[[float], None] = lambda _: None,
 ) -> Reader:
-    """For a server. ``sources``: of given bars, the best first."""
-    if url:
+    """For a server: the replica at ``read_url`` if there is one. ``sources``: of given bars, the best first. ``waited`` is told
+    how many seconds a read waited for its connection; in any thread.
+    """
+    if url or read_url:
         raise NotImplementedError
-    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates)
+    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates, waited=waited)
 
 
 def migrate(*, url: str, path: Path, migrates: bool = True, read_url: str = "", password: str = "") -> list[str]:

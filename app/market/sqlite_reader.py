@@ -14,7 +14,8 @@ from app.domain.intervals import INTERVALS
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market import sqlite_gaps, sqlite_queries
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, TradePage, TradesWanted
+from app.market.calendar import zone_named
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
 from app.market.sqlite_opening import connect, file_at, now_us
 from app.market.sqlite_queries import Calendars
 
@@ -35,6 +36,7 @@ class EmbeddedReader:
         deadline_s: how long a read may take.
         threads: how many reads there are at once.
         waiting_max: how many may wait for one of these; who comes then is refused at once.
+        waited: is told how many seconds a read waited for its thread; in that thread.
     """
 
     def __init__(
@@ -46,15 +48,23 @@ class EmbeddedReader:
         threads: int = 2,
         waiting_max: int = 64,
         migrates: bool = True,
+        waited: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         clock_us: Callable[[], int] = now_us,
     ) -> None:
         self._path, self._sources, self._deadline_s, self._migrates = path, tuple(sources), deadline_s, migrates
         self._clock, self._clock_us = clock, clock_us
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decide-market")
-        self._under_way, self._most = 0, threads + waiting_max
+        self._under_way, self._size, self._most = 0, threads, threads + waiting_max
+        self._waited = waited
         self._idle: list[tuple[sqlite3.Connection, tuple[int, int] | None]] = []
         self._calendars = Calendars()
+
+    @property
+    def pool(self) -> Pool:
+        """A thread has a connection."""
+        in_use = min(self._under_way, self._size)
+        return Pool(self._size, in_use, self._under_way - in_use)
 
     async def candles(self, wanted: CandlesWanted) -> CandlePage:
         """Read row by row, until the page is full."""
@@ -62,7 +72,7 @@ class EmbeddedReader:
             raise ValueError(f"interval is {wanted.interval[:20]!r}; allowed: {', '.join(INTERVALS)}")
         _check(limit=wanted.limit, offset=wanted.offset)
         if wanted.zone != "UTC":
-            sqlite_queries.zone_named(wanted.zone)
+            zone_named(wanted.zone)
         return await self._read(
             lambda connection: sqlite_queries.candles(connection, wanted, self._calendars, self._sources, self._clock_us())
         )
@@ -97,6 +107,10 @@ class EmbeddedReader:
             lambda connection: sqlite_queries.details(connection, limit, after, self._sources, self._clock_us())
         )
 
+    async def names(self) -> list[str]:
+        """By their index."""
+        return await self._read(sqlite_queries.names)
+
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """By their ends."""
         return await self._read(lambda connection: sqlite_gaps.touching(connection, symbol, from_us, to_us))
@@ -115,9 +129,9 @@ class EmbeddedReader:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._under_way >= self._most:
             raise MarketError("market_busy", f"SQLite at {self._path}: {self._under_way} reads are under way or waiting")
-        deadline = self._clock() + self._deadline_s
+        began = self._clock()
         self._under_way += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work, deadline)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work, began)
         future.add_done_callback(self._ended)
         await asyncio.wait((future,), timeout=self._deadline_s + _GRACE_S)
         if not future.done():
@@ -130,9 +144,11 @@ class EmbeddedReader:
             # Whoever asked may have left: nobody else hears of it.
             future.exception()
 
-    def _worked(self, work: Callable[[sqlite3.Connection], T], deadline: float) -> T:
+    def _worked(self, work: Callable[[sqlite3.Connection], T], began: float) -> T:
         """In a thread: one transaction, which sees one moment."""
-        if self._clock() > deadline:
+        deadline, now = began + self._deadline_s, self._clock()
+        self._waited(now - began)
+        if now > deadline:
             raise self._timeout()
         try:
             connection, file = self._connection()
