@@ -73,7 +73,7 @@ class Worker:
         self.settings, self.constants, self.store, self.logs = settings, constants, store, logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
-        self.now_ms, on_run, on_read = make_now(settings, clock)
+        self.now_ms, on_run, on_read = make_now(settings, clock, kinds)
         self.meters = make_meters(self.crew, values_dir)
         self.traces = None if open_traces is None else open_traces(self.meters)
         policy = make_policy(settings, Policy if self.traces is None else self.traces.policy, kinds)

@@ -163,12 +163,12 @@ class Tiers:
                 self.withdraw((symbol,))
                 continue
             try:
-                record = decode(self.kinds.inputs[place], value, symbol)
+                record = decode(self.kinds.cached[place], value, symbol)
             except RecordError as error:
                 self._meters.record_fault(error.reason)
                 self.invalidate((symbol,))
                 continue
-            self.memory.apply(symbol, place, record)
+            self.memory.apply(symbol, place, record, decides=place < len(self.kinds.inputs))
             if load is not None:
                 load.values = {**load.values, place: record}
 

@@ -36,10 +36,10 @@ def open_reader(
     deadline_s: float = 2.0,
     waited: Callable[[float], None] = lambda _: None,
 ) -> Reader:
-    """For a server: the replica at ``read_url`` if there is one. ``sources``: of given bars, the best first. ``waited`` is told
-    how many seconds a read waited for its connection; in any thread.
+    """For a server. ``sources``: of given bars, the best first. ``waited`` is told how many seconds a read waited for its
+    connection; in any thread.
     """
-    if url or read_url:
+    if url:
         raise NotImplementedError
     return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates, waited=waited)
 

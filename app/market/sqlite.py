@@ -53,8 +53,9 @@ INSERT INTO marks VALUES ('retained_from_us', ?) ON CONFLICT (name) DO UPDATE SE
 """
 _PUT_SYMBOL = """
 INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol) DO UPDATE SET
-name = excluded.name, market = excluded.market, currency = excluded.currency, price_scale = excluded.price_scale,
-source = excluded.source
+name = coalesce(nullif(excluded.name, ''), name), market = excluded.market,
+currency = coalesce(nullif(excluded.currency, ''), currency), price_scale = coalesce(excluded.price_scale, price_scale),
+source = coalesce(nullif(excluded.source, ''), source)
 """
 
 
