@@ -13,6 +13,9 @@ from app.market.protocol import Export, GivenBar, Symbol
 from bench.market import made
 from bench.market.writing import BATCH, SYMBOLS, batch
 
+_AT_ONCE = 100_000
+"""Bars of an export."""
+
 
 def shares(candles: int) -> Iterator[tuple[str, int]]:
     """Symbols, and how many bars each has."""
@@ -25,8 +28,9 @@ def _decide(url: str, path: str, candles: int, trades: int) -> None:
     writer = open_writer(url=url, path=Path(path))
     writer.put_symbols([Symbol(symbol, source=made.VENUE) for symbol, _ in shares(candles)])
     for symbol, count in shares(candles):
-        bars = [GivenBar(*bar) for bar in made.bars(symbol, 0, count)]
-        writer.put_bars(Export(symbol, "1m", made.VENUE, bars))
+        for first in range(0, count, _AT_ONCE):
+            bars = [GivenBar(*bar) for bar in made.bars(symbol, first, min(_AT_ONCE, count - first))]
+            writer.put_bars(Export(symbol, "1m", made.VENUE, bars))
     for first in range(0, trades, BATCH):
         writer.apply(batch(first, min(BATCH, trades - first)))
     writer.close()

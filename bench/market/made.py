@@ -18,7 +18,8 @@ FIRST_US = 1_699_999_980_000_000
 TRADE_US = 100
 """From one trade to the next, of all symbols together: 10,000 a second."""
 VENUE = "bench"
-BARS_OF_A_SYMBOL = 100_000
+BARS_OF_A_SYMBOL = 1_000_000
+"""Nearly two years of minutes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SEED = 21
 
