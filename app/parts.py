@@ -10,7 +10,7 @@ from app.answering.listing import ListSymbols
 from app.answering.market import Market
 from app.answering.suggestions import Suggestions
 from app.answering.turns import Turns
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
 from app.cache.read_through import Tiers

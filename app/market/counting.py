@@ -1,11 +1,11 @@
 """How many bars there are in a span, without making them. Plain functions on a connection, whose transaction is the caller's."""
 
-import sqlite3
 from collections.abc import Sequence
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.market.calendar import is_of_days
+from app.market.connection import Connection
 from app.market.selection import Selection
 
 COUNT_MAX = 5_000
@@ -27,7 +27,7 @@ Kinds = Sequence[tuple[str, str]]
 
 
 def total(
-    connection: sqlite3.Connection,
+    connection: Connection,
     symbol: str,
     interval: str,
     kinds: Kinds,
@@ -45,7 +45,7 @@ def total(
 
 
 def start_of(
-    connection: sqlite3.Connection,
+    connection: Connection,
     symbol: str,
     interval: str,
     kinds: Kinds,
@@ -66,7 +66,7 @@ def start_of(
     return None if found is None else int(found[0]) * length_us + phase_us
 
 
-def _by_clock(connection: sqlite3.Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
+def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
     bars, parameters = _bars(connection, symbol, interval, kinds, span, COUNT_MAX)
     if not bars:
         return 0
@@ -81,7 +81,7 @@ def _clock_of(interval: str) -> tuple[int, int]:
 
 
 def _bars(
-    connection: sqlite3.Connection,
+    connection: Connection,
     symbol: str,
     interval: str,
     kinds: Kinds,
@@ -119,7 +119,7 @@ def _bars(
 
 
 def _by_search(
-    connection: sqlite3.Connection, symbol: str, interval: str, kinds: Kinds, selection: Selection, span: tuple[int, int]
+    connection: Connection, symbol: str, interval: str, kinds: Kinds, selection: Selection, span: tuple[int, int]
 ) -> int | None:
     """By searches for what begins behind each bar."""
     from_us = span[0] - (DAY_S * SECOND_US if is_of_days(interval) else 0)
