@@ -121,6 +121,7 @@ class ThreadedReader(ABC):
         future.add_done_callback(self._ended)
         await asyncio.wait((future,), timeout=self._deadline_s + _GRACE_S)
         if not future.done():
+            self._leave(future)
             raise self._timeout()
         return future.result()
 
@@ -128,6 +129,9 @@ class ThreadedReader(ABC):
         """Raises where a read may not begin."""
         if self._under_way >= self._most:
             raise MarketError("market_busy", f"{self._place}: {self._under_way} reads are under way or waiting")
+
+    def _leave(self, future: "asyncio.Future[T]") -> None:  # noqa: B027 - not every store has something to do then
+        """Its caller waits no longer for a read, which goes on."""
 
     def _ended(self, future: "asyncio.Future[T]") -> None:
         self._under_way -= 1
