@@ -1,11 +1,9 @@
 """What the command line of ``decide warm`` asks for: one run, an explanation, or watching."""
 
 import argparse
-import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from rich.console import Console
 
 from app.domain.aliases import make_aliases
 from app.errors import SettingsError
-from app.options import Settings, store_place
+from app.options import Settings
 from app.setting_options import given_settings
 from app.settings import load_setting, refused, settings_gone
 from warm.arguments import MOMENT_RULE
@@ -26,14 +24,12 @@ from warm.files.memory import MB, MemoryBound
 from warm.files.names import parse_symbol
 from warm.files.recognise import parse_choice
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, Options, run_job
-from warm.publish import OpenStore, WarmStore
-from warm.report import Reporter, open_reporter, write_report
+from warm.publish import OpenStore, WarmStore, settings_store
+from warm.report import Reporter, end_process, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
 
 PRICES = SAMPLE / "prices"
 AGENTS = SAMPLE / "agents"
-_TELLING_S = 1.0
-_READ_S = 5.0
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
@@ -79,13 +75,6 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 def _memory(given_mb: int | None) -> MemoryBound:
     """What the run may take: as the option has it, else a share of the machine's."""
     return MemoryBound.of_machine() if given_mb is None else MemoryBound(given_mb * MB)
-
-
-def settings_store(settings: Settings) -> WarmStore:
-    """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
-    from app.store.opening import open_store  # noqa: PLC0415
-
-    return open_store(**store_place(settings), read_timeout_s=_READ_S)
 
 
 def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
@@ -146,7 +135,7 @@ def start(
     reporter = open_reporter(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
-        _end(lambda: _tell(reporter, report, arguments.report))
+        end_process(lambda: _tell(reporter, report, arguments.report))
 
     try:
         code, report = run_job(
@@ -186,21 +175,8 @@ def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given
     return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
 
 
-def _end(tell: Callable[[], None]) -> None:
-    """End the process: the thread that reads cannot be stopped, and nothing has been written. What there is to ``tell`` may have
-    no reader, or one that does not read; the process ends all the same.
-    """
-    patience = threading.Timer(_TELLING_S, os._exit, (REFUSED,))
-    patience.daemon = True
-    patience.start()
-    try:
-        tell()
-    finally:
-        os._exit(REFUSED)
-
-
 def _end_explaining(why: str) -> None:
-    _end(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
+    end_process(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
 
 
 def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:

@@ -11,7 +11,7 @@ to those who wait for it and is not kept, since it may have been read before the
 fallen back on after it, or callers would be led back behind what they were shown. What is taken back (`withdraw`) is given to
 nobody, nor fallen back on.
 
-A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
+A breaker keeps callers from waiting for an L2 that does not answer (`app.breaker`). An entry that is hit late in its life
 is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
 (`prefetch`): neither makes anybody wait.
 """
@@ -163,12 +163,12 @@ class Tiers:
                 self.withdraw((symbol,))
                 continue
             try:
-                record = decode(self.kinds.inputs[place], value, symbol)
+                record = decode(self.kinds.cached[place], value, symbol)
             except RecordError as error:
                 self._meters.record_fault(error.reason)
                 self.invalidate((symbol,))
                 continue
-            self.memory.apply(symbol, place, record)
+            self.memory.apply(symbol, place, record, decides=place < len(self.kinds.inputs))
             if load is not None:
                 load.values = {**load.values, place: record}
 

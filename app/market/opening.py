@@ -6,7 +6,7 @@ none. ``migrates``: at its first use.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,8 +41,11 @@ def open_reader(
     password: str = "",
     sources: Sequence[str] = (),
     deadline_s: float = 2.0,
+    waited: Callable[[float], None] = lambda _: None,
 ) -> Reader:
-    """For a server. ``sources``: of given bars, the best first."""
+    """For a server. ``sources``: of given bars, the best first. ``waited`` is told how many seconds a read waited for its
+    connection; in any thread.
+    """
     if url:
         with _needed():
             from app.market.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
@@ -53,8 +56,9 @@ def open_reader(
             deadline_s=deadline_s,
             # A replica is migrated with what it is one of.
             migrates=migrates and not read_url,
+            waited=waited,
         )
-    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates)
+    return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates, waited=waited)
 
 
 def migrate(*, url: str, path: Path, migrates: bool = True, read_url: str = "", password: str = "") -> list[str]:

@@ -48,6 +48,7 @@ class PostgresReader(ThreadedReader):
         threads: int = THREADS,
         waiting_max: int = WAITING_MAX,
         migrates: bool = False,
+        waited: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         clock_us: Callable[[], int] = now_us,
         breaker: Breaker | None = None,
@@ -59,6 +60,7 @@ class PostgresReader(ThreadedReader):
             deadline_s=deadline_s,
             threads=threads,
             waiting_max=waiting_max,
+            waited=waited,
             clock=clock,
             clock_us=clock_us,
         )
@@ -103,8 +105,6 @@ class PostgresReader(ThreadedReader):
             return None
 
     def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
-        if self._clock() >= deadline:
-            raise self._timeout()
         try:
             connection = self._taken()
             if connection is not None:

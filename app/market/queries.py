@@ -4,16 +4,16 @@ import heapq
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal, localcontext
+from itertools import islice
 from operator import itemgetter
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.domain.trades import Trade
-from app.market import closes, gaps
+from app.market import closes, counting, gaps
 from app.market.blocks import Rows, stored
-from app.market.calendar import Always, Calendar, Sessions, is_of_days
+from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
 from app.market.connection import Connection
 from app.market.protocol import (
     GOOD,
@@ -66,18 +66,6 @@ class Calendars:
         return known[1] or Always(None if zone == "UTC" else zone_named(zone))
 
 
-def zone_named(name: str) -> ZoneInfo:
-    """A time zone.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"zone is {name[:60]!r}; allowed: a name of the time zone database, as Europe/Berlin") from None
-
-
 def _sessions_of(connection: Connection, market: str) -> Calendar | None:
     sessions = []
     for day, opens_us, closes_us, *pause in connection.execute(_SESSIONS, (market,)):
@@ -113,11 +101,23 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     known = Gaps(gaps.touching(connection, symbol, *span))
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
-    for _ in range(wanted.offset):
-        next(found, None)
-    bars = [bar for _, bar in zip(range(wanted.limit), found, strict=False)]
+    passed = sum(1 for _ in islice(found, wanted.offset))
+    bars = tuple(islice(found, wanted.limit))
     more = bool(bars) and next(found, None) is not None
-    return CandlePage(tuple(bars), bars[-1].start_us if more else None)
+    from_us, to_us = first_us, end_us
+    if after_us is not None and not wanted.descending and (had := calendar.bar_of(after_us, interval)) is not None:
+        from_us = had.end_us
+    if more and wanted.descending:
+        from_us = bars[-1].start_us
+    elif more:
+        to_us = bars[-1].end_us
+    total = None
+    if wanted.counts and not (more or after_us):
+        total = passed + len(bars)
+    elif wanted.counts and not wanted.complete_only:
+        whole = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
+        total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=calendar.is_by_clock(interval))
+    return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.inside(from_us, to_us)), total)
 
 
 def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWanted) -> Iterator[Bar]:
@@ -134,6 +134,11 @@ def kinds_of(connection: Connection, symbol: str) -> list[tuple[str, str]]:
     while (row := connection.execute(_NEXT_KIND, (symbol, *found[-1])).fetchone()) is not None:
         found.append(row)
     return found[1:]
+
+
+def names(connection: Connection) -> list[str]:
+    """As `app.market.protocol.Reader.names`."""
+    return [name for (name,) in connection.execute("SELECT symbol FROM symbols ORDER BY symbol")]
 
 
 def trades(connection: Connection, wanted: TradesWanted) -> TradePage:

@@ -12,8 +12,9 @@ from app.domain.intervals import INTERVALS
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market import gaps, queries
+from app.market.calendar import zone_named
 from app.market.connection import Connection
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, TradePage, TradesWanted
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
 from app.market.queries import Calendars
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class ThreadedReader(ABC):
         deadline_s: how long a read may take.
         threads: how many reads there are at once, each with a connection.
         waiting_max: how many may wait for one of these; who comes then is refused at once.
+        waited: is told how many seconds a read waited for its thread; in that thread.
         clock: monotonic seconds.
         clock_us: epoch microseconds.
     """
@@ -44,14 +46,22 @@ class ThreadedReader(ABC):
         deadline_s: float,
         threads: int,
         waiting_max: int,
+        waited: Callable[[float], None],
         clock: Callable[[], float],
         clock_us: Callable[[], int],
     ) -> None:
         self._place, self._sources, self._deadline_s = place, tuple(sources), deadline_s
         self._clock, self._clock_us = clock, clock_us
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decide-market")
-        self._under_way, self._most = 0, threads + waiting_max
+        self._under_way, self._size, self._most = 0, threads, threads + waiting_max
+        self._waited = waited
         self._calendars = Calendars()
+
+    @property
+    def pool(self) -> Pool:
+        """A thread has a connection."""
+        in_use = min(self._under_way, self._size)
+        return Pool(self._size, in_use, self._under_way - in_use)
 
     @abstractmethod
     def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
@@ -67,7 +77,7 @@ class ThreadedReader(ABC):
             raise ValueError(f"interval is {wanted.interval[:20]!r}; allowed: {', '.join(INTERVALS)}")
         _check(limit=wanted.limit, offset=wanted.offset)
         if wanted.zone != "UTC":
-            queries.zone_named(wanted.zone)
+            zone_named(wanted.zone)
         return await self._read(
             lambda connection: queries.candles(connection, wanted, self._calendars, self._sources, self._clock_us())
         )
@@ -100,6 +110,10 @@ class ThreadedReader(ABC):
         _check(limit=limit)
         return await self._read(lambda connection: queries.details(connection, limit, after, self._sources, self._clock_us()))
 
+    async def names(self) -> list[str]:
+        """By their index."""
+        return await self._read(queries.names)
+
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """By their ends."""
         return await self._read(lambda connection: gaps.touching(connection, symbol, from_us, to_us))
@@ -115,15 +129,23 @@ class ThreadedReader(ABC):
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         self._admit()
-        deadline = self._clock() + self._deadline_s
+        began = self._clock()
         self._under_way += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work, deadline)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._begun, work, began)
         future.add_done_callback(self._ended)
         await asyncio.wait((future,), timeout=self._deadline_s + _GRACE_S)
         if not future.done():
             self._leave(future)
             raise self._timeout()
         return future.result()
+
+    def _begun(self, work: Callable[[Connection], T], began: float) -> T:
+        """In a thread."""
+        deadline, now = began + self._deadline_s, self._clock()
+        self._waited(now - began)
+        if now > deadline:
+            raise self._timeout()
+        return self._worked(work, deadline)
 
     def _admit(self) -> None:
         """Raises where a read may not begin."""

@@ -4,7 +4,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from app.market.protocol import BEGAN, Coverage, Gap
+from app.domain.candles import Coverage
+from app.market.protocol import BEGAN, Gap
 
 
 def uncovered(from_us: int, to_us: int, known: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -50,6 +51,10 @@ class Gaps:
             if self._gaps[place].to_us > from_us:
                 found.append(self._gaps[place])
         return found
+
+    def inside(self, from_us: int, to_us: int) -> list[Gap]:
+        """The same, by their beginning."""
+        return self.touching(from_us, to_us)[::-1]
 
     def coverage(self, from_us: int, to_us: int) -> Coverage:
         """What they say of trades of the span."""

@@ -33,6 +33,7 @@ class EmbeddedReader(ThreadedReader):
         threads: int = THREADS,
         waiting_max: int = WAITING_MAX,
         migrates: bool = True,
+        waited: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         clock_us: Callable[[], int] = now_us,
     ) -> None:
@@ -42,6 +43,7 @@ class EmbeddedReader(ThreadedReader):
             deadline_s=deadline_s,
             threads=threads,
             waiting_max=waiting_max,
+            waited=waited,
             clock=clock,
             clock_us=clock_us,
         )
@@ -55,8 +57,6 @@ class EmbeddedReader(ThreadedReader):
 
     def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
         """In a thread: one transaction, which sees one moment."""
-        if self._clock() > deadline:
-            raise self._timeout()
         try:
             connection, file = self._connection()
             try:

@@ -50,8 +50,10 @@ WHERE excluded.value > marks.value
 """
 _PUT_SYMBOL = """
 INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol) DO UPDATE SET
-name = excluded.name, market = excluded.market, currency = excluded.currency, price_scale = excluded.price_scale,
-source = excluded.source
+name = coalesce(nullif(excluded.name, ''), symbols.name), market = excluded.market,
+currency = coalesce(nullif(excluded.currency, ''), symbols.currency),
+price_scale = coalesce(excluded.price_scale, symbols.price_scale),
+source = coalesce(nullif(excluded.source, ''), symbols.source)
 """
 
 
