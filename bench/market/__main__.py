@@ -27,7 +27,7 @@ from bench.market import findings, page
 from bench.market.database import OURS, PEERS, Database
 from bench.market.findings import MarketFindings, Writing
 from bench.market.reading import Experiments, Pace, Server
-from bench.market.writing import Written
+from bench.market.writing import URL, Written
 from bench.peers import catalogue
 from bench.peers.processes import ROOT, run_python
 from bench.scenario import ScenarioError
@@ -44,7 +44,7 @@ WHOLE = Pace(
     compared=100,
 )
 QUICK = msgspec.structs.replace(
-    WHOLE, candles=_MILLION, trades=200_000, written=_MILLION, resent=100_000, rounds=3, seconds=2.0, walked=300
+    WHOLE, candles=_MILLION, trades=200_000, written=2 * _MILLION, resent=100_000, rounds=3, seconds=2.0, walked=300
 )
 SMOKE = msgspec.structs.replace(
     QUICK, candles=5000, trades=5000, written=20_000, resent=10_000, rounds=1, seconds=0.3, walked=10, compared=10
@@ -61,8 +61,8 @@ def write_trades(name: str, database: Database, folder: Path, pace: Pace) -> Wri
     """One store, in a process of its own."""
     url = database.url(OURS) if name == "postgres" else ""
     before_s = database.cpu_s()
-    arguments = (url, str(folder / "written.sqlite3"), str(pace.written), str(pace.resent))
-    found = msgspec.json.decode(run_python(folder, {}, "-m", "bench.market.writing", *arguments), type=Written)
+    arguments = (str(folder / "written.sqlite3"), str(pace.written), str(pace.resent))
+    found = msgspec.json.decode(run_python(folder, {URL: url}, "-m", "bench.market.writing", *arguments), type=Written)
     after_s = database.cpu_s()
     if found.wrong:
         raise ScenarioError(f"{_TITLES[name]}: {found.wrong}")
@@ -85,8 +85,8 @@ def load(database: Database, folder: Path, pace: Pace) -> None:
     places = (("decide", ""), ("decide", database.url(OURS)), ("peer", database.url(PEERS)))
 
     def run(way: str, url: str) -> None:
-        arguments = (way, url, str(folder / "market.sqlite3"), str(pace.candles), str(pace.trades))
-        run_python(folder, {}, "-m", "bench.market.loading", *arguments)
+        arguments = (way, str(folder / "market.sqlite3"), str(pace.candles), str(pace.trades))
+        run_python(folder, {URL: url}, "-m", "bench.market.loading", *arguments)
 
     with ThreadPoolExecutor(len(places)) as threads:
         for done in [threads.submit(run, *each) for each in places]:

@@ -24,7 +24,8 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One server under one kind of request. ``peak_per_s`` is of a closed loop, all else of an open one at the table's rate.
+    """One server under one kind of request. ``peak_per_s`` and CPU times are of a closed loop, latencies of an open one at the
+    table's rate.
 
     ``cpu_us`` is the server's for an answer, ``database_us`` PostgreSQL's; ratios are the peer's by this one's, within a round.
     """

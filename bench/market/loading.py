@@ -1,9 +1,10 @@
-"""``python -m bench.market.loading decide|peer URL PATH CANDLES TRADES``: fill an empty store with made-up candles and trades.
+"""``python -m bench.market.loading decide|peer PATH CANDLES TRADES``: fill an empty store with made-up candles and trades.
 
 ``decide`` writes them by Decide's market store as jobs do: bars as exports of a source, trades in batches. ``peer`` copies them
-into the peer's tables. ``URL`` is empty for SQLite at ``PATH``.
+into the peer's tables. Where: as `bench.market.writing`.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from app.market.opening import open_writer
 from app.market.protocol import Export, GivenBar, Symbol
 from bench.market import made
-from bench.market.writing import BATCH, SYMBOLS, batch
+from bench.market.writing import BATCH, SYMBOLS, URL, batch
 
 _AT_ONCE = 100_000
 """Bars of an export."""
@@ -47,4 +48,4 @@ WAYS: dict[str, Callable[[str, str, int, int], None]] = {"decide": _decide, "pee
 
 
 if __name__ == "__main__":
-    WAYS[sys.argv[1]](sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    WAYS[sys.argv[1]](os.environ[URL], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

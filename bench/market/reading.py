@@ -47,9 +47,9 @@ class Server(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """One round of one server."""
+    """One round of one server: at its peak, and at the rate of all. ``database_us`` is PostgreSQL's CPU time at the peak."""
 
-    peak_per_s: float
+    peak: Sample
     sample: Sample
     database_us: float | None
 
@@ -95,7 +95,7 @@ class Experiments:
             asked = _asked(server, questions[server.name])
             take(server.process, cycle(asked), connections=_PEAK_CONNECTIONS, count=_FRESH)
         compared = self._compare(questions)
-        peaks = {each.name: self._peak(each, questions[each.name]) for each in self._servers}
+        peaks = {each.name: self._peak(each, questions[each.name]).answers_per_s for each in self._servers}
         rate_per_s = max(1.0, round(_SHARE * min(peaks.values())))
         taken: dict[str, list[Taken]] = {each.name: [] for each in self._servers}
         for number in range(self._pace.rounds):
@@ -130,17 +130,18 @@ class Experiments:
                     raise ScenarioError(f"{server.title}, {question.ours}: {what}")
         return min(len(every[:: max(1, len(every) // self._pace.compared)]) for every in questions.values())
 
-    def _peak(self, server: Server, questions: Sequence[Question]) -> float:
+    def _peak(self, server: Server, questions: Sequence[Question]) -> Sample:
         asked = cycle(_asked(server, questions))
-        return take(server.process, asked, connections=_PEAK_CONNECTIONS, seconds=self._pace.seconds / 2).answers_per_s
+        return take(server.process, asked, connections=_PEAK_CONNECTIONS, seconds=self._pace.seconds / 2)
 
     def _round(self, server: Server, questions: Sequence[Question], rate_per_s: float) -> Taken:
-        peak_per_s, asked = self._peak(server, questions), cycle(_asked(server, questions))
+        # At a low rate what a server does for nobody would count for its few answers.
         before_s = None if server.database is None else server.database.cpu_s()
-        sample = take(server.process, asked, connections=_CONNECTIONS, seconds=self._pace.seconds, rate_per_s=rate_per_s)
+        peak, asked = self._peak(server, questions), cycle(_asked(server, questions))
         after_s = None if server.database is None else server.database.cpu_s()
-        spent_us = None if before_s is None or after_s is None else (after_s - before_s) / sample.answers * 1e6
-        return Taken(peak_per_s, sample, spent_us)
+        spent_us = None if before_s is None or after_s is None else (after_s - before_s) / peak.answers * 1e6
+        sample = take(server.process, asked, connections=_CONNECTIONS, seconds=self._pace.seconds, rate_per_s=rate_per_s)
+        return Taken(peak, sample, spent_us)
 
 
 def _asked(server: Server, questions: Sequence[Question]) -> list[Prepared]:
@@ -155,13 +156,13 @@ def _row(server: Server, taken: Sequence[Taken], theirs: Sequence[Taken] | None)
     return Reading(
         name=server.name,
         title=server.title,
-        peak_per_s=Spread.of([each.peak_per_s for each in taken]),
-        cpu_us=Spread.of([each.cpu_us for each in samples]),
+        peak_per_s=Spread.of([each.peak.answers_per_s for each in taken]),
+        cpu_us=Spread.of([each.peak.cpu_us for each in taken]),
         database_us=Spread.of(databases) if databases else None,
         p50_ms=Spread.of([each.p50_ms for each in samples]),
         p95_ms=Spread.of([each.p95_ms for each in samples]),
         p99_ms=Spread.of([each.p99_ms for each in samples]),
-        peak_ratio=Spread.of([our.peak_per_s / their.peak_per_s for our, their in pairs]) if pairs else None,
+        peak_ratio=Spread.of([our.peak.answers_per_s / their.peak.answers_per_s for our, their in pairs]) if pairs else None,
         cpu_ratio=Spread.of([_cpu_us(their) / max(1e-9, _cpu_us(our)) for our, their in pairs]) if pairs else None,
         p95_ratio=Spread.of([their.sample.p95_ms / our.sample.p95_ms for our, their in pairs]) if pairs else None,
         wrong=sum(each.errors + each.faults for each in samples),
@@ -170,4 +171,4 @@ def _row(server: Server, taken: Sequence[Taken], theirs: Sequence[Taken] | None)
 
 def _cpu_us(taken: Taken) -> float:
     """With the database's."""
-    return taken.sample.cpu_us + (taken.database_us or 0.0)
+    return taken.peak.cpu_us + (taken.database_us or 0.0)

@@ -1,9 +1,11 @@
-"""``python -m bench.market.writing URL PATH TRADES RESENT``: what a market store takes in, by a process of its own.
+"""``python -m bench.market.writing PATH TRADES RESENT``: what a market store takes in, by a process of its own.
 
 It writes made-up trades of `SYMBOLS` symbols in batches, as a consumer of a log does: trades, bars and the log's offset in one
-transaction. Then it sends the last ones again. It prints one line of JSON (`Written`). ``URL`` is empty for SQLite at ``PATH``.
+transaction. Then it sends the last ones again. It prints one line of JSON (`Written`). The store is in the PostgreSQL that the
+environment names as ``BENCH_DATABASE_URL``, where no other user sees its password; if that is empty, in SQLite at ``PATH``.
 """
 
+import os
 import resource
 import sys
 import time
@@ -17,6 +19,7 @@ from app.market.protocol import Batch, Move, Partition, Writer
 from bench.market.made import VENUE, symbols_of, trades
 
 SYMBOLS, BATCH = 100, 10_000
+URL = "BENCH_DATABASE_URL"
 _PARTITION = Partition("bench", "trades", "1", 0)
 
 
@@ -119,8 +122,8 @@ class Clock:
 
 def main() -> None:
     """As above."""
-    url, path, count, resent = sys.argv[1:]
-    writer = open_writer(url=url, path=Path(path))
+    path, count, resent = sys.argv[1:]
+    writer = open_writer(url=os.environ[URL], path=Path(path))
     # The store is made now, and not in the first batch.
     writer.offsets(_PARTITION.log)
     print(msgspec.json.encode(written(writer, int(count), int(resent), Clock())).decode())
