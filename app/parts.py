@@ -156,14 +156,23 @@ def make_market(
     settings: Settings, meters: Meters, suggestions: Suggestions, clock: Callable[[], float], open_reader: OpenReader | None
 ) -> Market:
     """The market store, which nobody opens before somebody asks for it; ``open_reader`` for tests."""
+    place = market_place(settings)
+    is_remote = bool(place["url"] or place["read_url"])
 
     def opened() -> Reader:
         from app.market.opening import open_reader as found  # noqa: PLC0415 - imported where somebody asks for market data
 
         deadline_s, sources = settings.market_timeout_ms / 1000.0, names_in(settings.market_sources)
-        return found(**market_place(settings), sources=sources, deadline_s=deadline_s, waited=meters.market.waited)
+        return found(**place, sources=sources, deadline_s=deadline_s, waited=meters.market.waited)
 
-    return Market(open_reader or opened, meters.market, suggestions, clock)
+    return Market(
+        open_reader or opened,
+        meters.market,
+        suggestions,
+        clock,
+        kind="postgresql" if is_remote else "sqlite",
+        is_there=lambda: is_remote or place["path"].exists(),
+    )
 
 
 def make_hub(

@@ -135,6 +135,18 @@ def notes(report: dict[str, Any]) -> list[str]:
     lines = [f"{symbol} is kept as {kept}" for symbol, kept in islice(report.get("aliased", {}).items(), _SYMBOLS_SHOWN)]
     if "unmatched" in report:
         lines += unmatched_lines(report["unmatched"], _SYMBOLS_SHOWN)
+    if (given := report.get("given_bars")) is not None:
+        lines.append(
+            f"bars of {', '.join(given['sources'])} in the market store: {given['written']:,} written, "
+            f"{given['revised']:,} of them revised, {given['removed']:,} removed"
+        )
+        if given["older_exports"]:
+            lines.append(
+                f"{given['older_exports']:,} exports are older than what the market store has of their source, and do not count: "
+                f"{', '.join(given['not_counted'])}"
+            )
+        if given["rounded"]:
+            lines.append(f"{given['rounded']:,} numbers have more digits than the market store keeps, and were rounded")
     if "replaced_sample" in report:
         gone = report["replaced_sample"]
         lines.append(f"your data replaced the sample: {gone['symbols']:,} symbols of run {gone['run']} are gone")

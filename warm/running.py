@@ -1,6 +1,7 @@
 """What the command line of ``decide warm`` asks for: one run, an explanation, or watching."""
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,9 @@ from rich.console import Console
 
 from app.domain.aliases import make_aliases
 from app.errors import SettingsError
-from app.options import Settings
+from app.market.opening import open_writer
+from app.market.protocol import TRADES
+from app.options import Settings, market_place
 from app.setting_options import given_settings
 from app.settings import load_setting, refused, settings_gone
 from warm.arguments import MOMENT_RULE
@@ -29,6 +32,7 @@ from warm.report import Reporter, end_process, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
 
 PRICES = SAMPLE / "prices"
+_is_source = re.compile(r"[A-Za-z0-9_-]{0,40}").fullmatch
 AGENTS = SAMPLE / "agents"
 
 
@@ -48,6 +52,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         aliases = make_aliases(load_setting("symbol_aliases"), stablecoins, arguments.alias)
     except (InputRefused, ValueError) as error:
         parser.error(str(error))
+    if arguments.bars is not None and (arguments.bars == TRADES or not _is_source(arguments.bars)):
+        parser.error(
+            f"--bars {arguments.bars[:60]!r} is no source; allowed: up to 40 letters, digits, - and _, and not {TRADES!r}"
+        )
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
         if as_of_ms is None:
@@ -69,6 +77,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         prune=arguments.prune,
         aliases=aliases,
         memory=_memory(arguments.memory_mb),
+        bars=arguments.bars,
     )
 
 
@@ -144,6 +153,7 @@ def start(
             run=run or f"{RUN_PREFIX if arguments.prices is None else ''}{uuid_utils.uuid7()}",
             open_store=opener,
             reporter=reporter,
+            open_writer=partial(open_writer, **market_place(settings)),
             end=end,
         )
     except KeyboardInterrupt:

@@ -12,6 +12,8 @@ from app.commands.table import Command, NotInstalled, load
 
 PARTS = {
     "market load": Command("warm.market.arguments", "read files of trades", "warm"),
+    "market check": Command("app.commands.market_check", "compare bars with their trades, list gaps"),
+    "market retain": Command("app.commands.market_retain", "remove old trades; bars stay"),
 }
 """By what stands behind ``decide``."""
 

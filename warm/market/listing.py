@@ -44,16 +44,18 @@ class Listing:
         self._symbols: set[str] = set()
         self._markets: set[str] = set()
 
-    def tell(self, symbols: Iterable[str], source: str) -> None:
-        """Of those that are new; ``source`` is what they were first heard of by."""
+    def tell(self, symbols: Iterable[str], source: str, market: str | None = None) -> None:
+        """Of those that are new; ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their
+        suffixes say).
+        """
         new = {*symbols} - self._symbols
         if not new:
             return
-        markets = {symbol: market_of(symbol) for symbol in sorted(new)}
-        for market in sorted({*markets.values()} - self._markets - {""}):
-            self._writer.put_sessions(market, sessions_of(exchange(market)))
-            self._markets.add(market)
+        markets = {symbol: market_of(symbol) if market is None else market for symbol in sorted(new)}
+        for each in sorted({*markets.values()} - self._markets - {""}):
+            self._writer.put_sessions(each, sessions_of(exchange(each)))
+            self._markets.add(each)
         self._writer.put_symbols(
-            [Symbol(symbol, market=market, currency=currency_of(symbol), source=source) for symbol, market in markets.items()]
+            [Symbol(symbol, market=own, currency=currency_of(symbol), source=source) for symbol, own in markets.items()]
         )
         self._symbols |= new
