@@ -180,6 +180,11 @@ class Joined(NamedTuple):
 
 def joined(rows: Sequence[Row]) -> Joined:
     """``rows``, ascending and at least one, as one bar. What one of them does not say is None."""
+    if len(rows) == 1:
+        only = rows[0]
+        notional = None if only.notional is None else Decimal(only.notional)
+        prices = Decimal(only.open), Decimal(only.high), Decimal(only.low), Decimal(only.close)
+        return Joined(*prices, Decimal(only.volume), notional, only.trades, only.rv, only.covered_s, only.revision)
     with localcontext(EXACT):
         volume = sum([Decimal(each.volume) for each in rows], Decimal(0))
         notionals = [Decimal(each.notional) for each in rows if each.notional is not None]

@@ -125,7 +125,7 @@ class PostgresPlace(Place):
         """As its base."""
         from app.market.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
 
-        return PostgresReader(self.url, sources=sources, deadline_s=60.0, clock_us=lambda: now_us)
+        return PostgresReader(self.url, sources=sources, deadline_s=60.0, threads=2, clock_us=lambda: now_us)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """As its base: numbers that are exact as their digits."""
