@@ -113,7 +113,8 @@ def test_what_is_not_what_its_trades_make_is_found_and_said(statement: str, kind
 
 
 def test_blocks_of_given_minutes_are_looked_at_too(place: Place) -> None:
-    bars = [GivenBar(NOON_US + number * MINUTE_US, *[Decimal(5)] * 4, Decimal(1)) for number in range(120)]
+    five = Decimal(5)
+    bars = [GivenBar(NOON_US + number * MINUTE_US, five, five, five, five, Decimal(1)) for number in range(120)]
     place.writer().put_bars(Export("A", "1m", "feed", bars))
     assert _checked(place).counts == {}
     _change(place, "DELETE FROM blocks WHERE source = 'feed' AND interval = '1h'")
