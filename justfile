@@ -35,7 +35,7 @@ keys *arguments: _runtime
 withdraw *arguments: _runtime
     {{ python }} -m app withdraw {{ arguments }}
 
-# start the Compose stack and wait until it is healthy: just up, just up dev
+# start the Compose stack and wait until it is healthy: just up, just up dev, just up market (with PostgreSQL)
 up *mode:
     {{ system_python }} ops/stack.py up {{ mode }}
 

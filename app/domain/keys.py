@@ -11,9 +11,11 @@ from typing import Literal, get_args
 
 import msgspec
 
-Scope = Literal["decide", "read", "admin"]
+Scope = Literal["decide", "read", "market:read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""decide: decisions, one, many or as they change. read: what is loaded. admin: both, and how the server is set."""
+"""decide: decisions, one, many or as they change. read: what is loaded. market:read: prices and trades. admin: all of it, and how
+the server is set.
+"""
 
 PREFIX = "decide_"
 _ID_DIGITS = 12

@@ -74,17 +74,18 @@ class Selection:
 
     def bars(self, rows: Iterable[Row]) -> Iterator[Bar]:
         """All bars that ``rows`` make up, in their order."""
-        placed = ((edges, row) for row in rows if (edges := self._edges(row)) is not None)
+        placed = ((edges, row) for row in rows if (edges := self.edges_of(row.start_us, row.interval)) is not None)
         for edges, group in groupby(placed, itemgetter(0)):
             yield self._bar(edges, [row for _, row in group])
 
-    def _edges(self, row: Row) -> Edges | None:
-        edges = self._calendar.bar_of(row.start_us, self._interval, of_days=is_of_days(row.interval))
+    def edges_of(self, start_us: int, stored: str) -> Edges | None:
+        """Of the bar that a stored one of the interval ``stored`` is a part of; None if it is of none."""
+        edges = self._calendar.bar_of(start_us, self._interval, of_days=is_of_days(stored))
         if edges is None or not (self._extended or edges.session in (None, "regular")):
             return None
-        if row.interval != "1m":
+        if stored != "1m":
             # A day of UTC is in no day of another zone.
-            whole = self._given.bar_of(row.start_us, row.interval, of_days=True)
+            whole = self._given.bar_of(start_us, stored, of_days=True)
             if whole is None or whole.start_us < edges.start_us or whole.end_us > edges.end_us:
                 return None
         return edges
@@ -118,7 +119,7 @@ class Selection:
         starts = list[int]()
         for row in sorted(rows, key=lambda each: (-INTERVALS[each.interval], *place_of(each.source, self._order), each.start_us)):
             edges = self._given.bar_of(row.start_us, row.interval, of_days=True)
-            assert edges is not None  # _edges has seen to it
+            assert edges is not None  # edges_of has seen to it
             start_us, end_us = edges[:2]
             place = bisect_left(starts, end_us)
             if place and taken[starts[place - 1]][0] > start_us:

@@ -3,9 +3,19 @@ shape. The requests give the statuses that the document says, wherever AAPL is l
 """
 
 import msgspec
+from msgspec import Raw
 
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
+from app.market_payloads import (
+    CandleItem,
+    CandlePagination,
+    CandlesResponse,
+    GapItem,
+    TradeItem,
+    TradePagination,
+    TradesResponse,
+)
 from app.messages import LiveDecision, LiveStats
 from app.payloads import (
     AgentsInput,
@@ -156,6 +166,54 @@ HISTORY: Examples = {
         closes=(444.57, 441.4, 430.47),
         as_of=_CLOSE,
         run=_RUN,
+    )
+}
+CANDLES: Examples = {
+    "one day": CandlesResponse(
+        data=(
+            CandleItem(
+                symbol=_SYMBOL,
+                interval="1d",
+                open=Raw(b"438"),
+                high=Raw(b"438.18"),
+                low=Raw(b"429.98"),
+                close=Raw(b"430.47"),
+                volume=Raw(b"19749600"),
+                start_time="2013-03-01T14:30:00Z",
+                end_time=_CLOSE,
+                trades=None,
+                vwap=Raw(b"null"),
+                coverage="complete",
+                revision=1,
+                complete=True,
+                session="regular",
+                sources=("yahoo",),
+            ),
+        ),
+        gaps=(),
+        pagination=CandlePagination(1, 0, 504, "Zk1p3q8xV0y2TqS1dYb0aKcQe9h2u4sIzwAE16bMs0gA"),
+    ),
+    "a gap": CandlesResponse(
+        data=(),
+        gaps=(GapItem("coinbase", "2013-03-01T14:30:00Z", "2013-03-01T14:30:07.25Z", 12, "ids", None),),
+        pagination=CandlePagination(100, 0, 0, None),
+    ),
+}
+TRADES: Examples = {
+    "one trade": TradesResponse(
+        data=(
+            TradeItem(
+                symbol="BTC-USD",
+                trade_id="86326522",
+                time="2024-03-01T14:30:00.000125Z",
+                price=Raw(b"61733.98"),
+                size=Raw(b"0.00000001"),
+                side="buy",
+                venue="coinbase",
+                source="coinbase.csv",
+            ),
+        ),
+        pagination=TradePagination(1, None),
     )
 }
 _LIVE = LiveDecision(**{name: getattr(_DECISION, name) for name in DecideResponse.__struct_fields__}, previous="hold")

@@ -196,7 +196,8 @@ def _schema_of(body: Body) -> object:
 def _content(body: Body, examples: dict[str, object]) -> Document:
     found: Document = {"schema": _schema_of(body)}
     if examples:
-        found["examples"] = {name: {"value": msgspec.to_builtins(value)} for name, value in examples.items()}
+        # By way of JSON, which knows what is JSON already.
+        found["examples"] = {name: {"value": msgspec.json.decode(msgspec.json.encode(value))} for name, value in examples.items()}
     return found
 
 

@@ -28,6 +28,11 @@ class Contract:
         """Methods and paths of the operations whose answers end."""
         return [(method, path) for method, path in self.operations if path not in ENDLESS]
 
+    def address(self, path: str) -> str:
+        """Where to ask ``path`` of AAPL, if it is of a symbol."""
+        takes = [each["name"] for each in self.operations.get(("GET", path), {}).get("parameters", ()) if each.get("required")]
+        return f"{path}?symbol=AAPL" if "symbol" in takes and "{symbol}" not in path else path.replace("{symbol}", "AAPL")
+
     def resolved(self, found: Json) -> Json:
         """``found``, or what it refers to."""
         if "$ref" not in found:
