@@ -109,3 +109,14 @@ def test_a_store_that_cannot_be_read_is_503_until_it_can(server: DecideServer, t
     for _ in range(8):
         answer = httpx.get(f"{server.url}/candles?symbol=AAPL")
         assert (answer.status_code, len(answer.json()["data"])) == (200, len(_DIGITS))
+
+
+def test_details_of_symbols_come_with_the_days_volume(server: DecideServer) -> None:
+    found = httpx.get(f"{server.url}/symbols?details=true").json()
+    assert found["symbols"] == ["AAPL", "BTC-USDT", "IBM", "MSFT"]
+    assert [(each["loaded"], each["kinds"]) for each in found["details"][:3]] == [
+        (True, [{"interval": "1m", "source": "file"}]),
+        (False, [{"interval": "1m", "source": "trades"}]),
+        (True, []),
+    ]
+    assert httpx.get(f"{server.url}/health").json()["database"]["state"] == "ok"
