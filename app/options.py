@@ -94,6 +94,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="Replica of it (postgresql://…) that servers read. Empty: they read DATABASE_URL."),
     ] = ""
+    database_password: Annotated[
+        str,
+        Meta(description="Password of both, if their URLs have none. DATABASE_PASSWORD_FILE names a file that holds it."),
+    ] = ""
     market_path: Annotated[
         str,
         Meta(
@@ -274,6 +278,7 @@ class MarketPlace(TypedDict):
 
     url: str
     read_url: str
+    password: str
     path: Path
     migrates: bool
 
@@ -283,6 +288,7 @@ def market_place(settings: Settings) -> MarketPlace:
     return MarketPlace(
         url=settings.database_url,
         read_url=settings.database_read_url,
+        password=settings.database_password,
         path=Path(settings.market_path),
         migrates=settings.market_migrations == "auto",
     )

@@ -10,7 +10,7 @@ from app.answering.listing import ListSymbols
 from app.answering.market import Market
 from app.answering.suggestions import Suggestions
 from app.answering.turns import Turns
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
 from app.cache.read_through import Tiers
@@ -202,14 +202,16 @@ def make_hub(
 
 
 def make_now(
-    settings: Settings, clock: Callable[[], float]
+    settings: Settings, clock: Callable[[], float], kinds: Kinds = KINDS
 ) -> tuple[Callable[[], int], Callable[[RunInfo], None], Callable[[Evidence], None]]:
-    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them."""
+    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them. What no
+    decision rests on does not move it.
+    """
     if settings.clock == "wall":
         return wall_ms, lambda _: None, lambda _: None
-    replay = ReplayClock(clock)
+    replay, inputs = ReplayClock(clock), len(kinds.inputs)
 
     def on_read(evidence: Evidence) -> None:
-        replay.read(max((each.as_of_ms for each in evidence.records if each is not None), default=0))
+        replay.read(max((each.as_of_ms for each in evidence.records[:inputs] if each is not None), default=0))
 
     return replay, lambda info: replay.start_at(info.newest_as_of_ms), on_read

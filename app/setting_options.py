@@ -29,7 +29,7 @@ _SECTIONS = {
 """Headings of the settings' options, each above the setting that it begins with."""
 STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
 """Which settings say where L2 is."""
-MARKET_SETTINGS = ("database_url", "market_path", "market_migrations")
+MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_migrations")
 """Which settings say where the market store is, to a command that writes it."""
 _DESTINATION = "setting "
 

@@ -47,7 +47,7 @@ _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", 
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable; `app.commands.serve` sets it for several workers."""
-SECRETS = frozenset({"redis_url", "redis_password", "database_url", "database_read_url", "api_key_secret"})
+SECRETS = frozenset({"redis_url", "redis_password", "database_url", "database_read_url", "database_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
 _STATE_DIRECTORY = "/var/lib/decide"
@@ -115,7 +115,7 @@ def _check(name: str, text: str) -> None:
     """What no type and no pattern says; raises ValueError if ``text`` is not allowed."""
     if name == "redis_url":
         redis_parts(text)
-    elif name.startswith("database_") and not _is_database(text):
+    elif name.startswith("database_") and name.endswith("_url") and not _is_database(text):
         raise ValueError("not a PostgreSQL URL")
     elif name == "rate_limit_per_s" and 0 < float(text) < _LEAST_RATE_PER_S:
         raise ValueError("less than the least rate")

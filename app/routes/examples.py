@@ -31,6 +31,9 @@ from app.payloads import (
     HistoryResponse,
     Inputs,
     L1State,
+    LatestPrice,
+    LatestPriceItem,
+    LatestPrices,
     Model,
     PriceInput,
     ReadyResponse,
@@ -239,6 +242,28 @@ TRADES: Examples = {
         ),
         pagination=TradePagination(1, None),
     )
+}
+_LAST = LatestPrice(
+    symbol=_SYMBOL,
+    requested="aapl",
+    price=msgspec.Raw(b"430.58"),
+    currency="USD",
+    timestamp="2013-03-01T21:00:00.104512Z",
+    size=msgspec.Raw(b"100"),
+    side="buy",
+    venue="nasdaq",
+    source="trades.csv",
+    age_s=1.5,
+    coverage="complete",
+    stale=False,
+    reason=None,
+    cache=_L1,
+)
+LATEST_PRICES: Examples = {
+    "one": _LAST,
+    "several": LatestPrices(
+        (LatestPriceItem(_SYMBOL, _LAST, None), LatestPriceItem("NOPE", None, example_of("unknown-symbol"))), 1, 1
+    ),
 }
 _LIVE = LiveDecision(**{name: getattr(_DECISION, name) for name in DecideResponse.__struct_fields__}, previous="hold")
 _EVENT = f"event: decision\nid: 1362171600000-0\ndata: {msgspec.json.encode(_LIVE).decode()}\n\n"
