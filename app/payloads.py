@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Literal, cast
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 Symbol = Annotated[
     str,
@@ -44,10 +44,6 @@ DigitsOrNull = Annotated[
     Meta(extra_json_schema={"type": ["number", "null"]}, description="With its source's own digits."),
 ]
 Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
-
-# Bytes of a JSON number: a float would round it.
-Digits = Annotated[Raw, Meta(extra_json_schema={"type": "number"}, description="With exactly the digits that are stored.")]
-DigitsOrNull = Annotated[Raw, Meta(extra_json_schema={"type": ["number", "null"]})]
 
 Status = Literal["present", "stale", "missing", "error"]
 Action = Literal["buy", "sell", "hold"]
