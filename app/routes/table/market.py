@@ -3,7 +3,7 @@
 from app.domain.intervals import INTERVALS
 from app.market_payloads import CandlesResponse, TradesResponse
 from app.routes import examples as shown
-from app.routes.cursors import CURSOR_MAX
+from app.routes.cursors import CURSOR_PATTERN
 from app.routes.market import OFFSET_MAX, PAGE, PAGE_MAX
 from app.routes.table.entry import SPELLED, Answer, Entry, Link, Operation, Parameter, Schema
 from app.routes.times import TIME_PATTERN, TIME_RULE
@@ -22,9 +22,9 @@ _LIMIT = Parameter(
 _CURSOR = Parameter(
     "cursor",
     "query",
-    {"type": "string", "minLength": 1, "maxLength": CURSOR_MAX},
-    "`next_cursor` of the page before, beside the same parameters (`limit` may differ). Pages have every row once that was there"
-    " at first, also while others are written.",
+    {"type": "string", "pattern": CURSOR_PATTERN},
+    "Empty, or `next_cursor` of the page before, beside the same parameters (`limit` may differ). Pages have every row once that"
+    " was there at first, also while others are written.",
 )
 _ORDER = Parameter(
     "order", "query", {"type": "string", "enum": ["asc", "desc"], "default": "asc"}, "Oldest or newest first on a page."
