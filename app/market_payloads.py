@@ -1,17 +1,15 @@
 """Answers of market data, beside `app.payloads`. A leaf.
 
-Prices, sizes and sums are JSON numbers with exactly the digits that are stored: here the bytes of one.
+Prices, sizes and sums are JSON numbers with exactly the digits that are stored.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from app.payloads import Canonical, Count, Moment
+from app.payloads import Canonical, Count, Digits, DigitsOrNull, Moment
 
-Digits = Annotated[Raw, Meta(extra_json_schema={"type": "number"}, description="With exactly the digits that are stored.")]
-DigitsOrNull = Annotated[Raw, Meta(extra_json_schema={"type": ["number", "null"]})]
 Cursor = Annotated[str, Meta(description="What the next page's `cursor` is; null on the last.")]
 
 

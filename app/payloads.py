@@ -216,13 +216,39 @@ class FeaturesResponse(msgspec.Struct, frozen=True, gc=False):
     views: tuple[View, ...]
 
 
+class BarsKind(msgspec.Struct, frozen=True, gc=False):
+    """Bars that the market store holds."""
+
+    interval: str
+    source: str
+
+
+class SymbolDetails(msgspec.Struct, frozen=True, gc=False):
+    """What the market store says of a symbol; empty or null where it says nothing. ``market``: the exchange whose sessions count.
+    ``loaded``: decisions are made on it. ``volume_day``: of the last 24 hours.
+    """
+
+    symbol: Canonical
+    loaded: bool
+    name: str
+    market: str
+    currency: str
+    source: str
+    last_trade_time: Moment | None
+    volume_day: DigitsOrNull
+    kinds: tuple[BarsKind, ...]
+
+
 class SymbolsResponse(msgspec.Struct, frozen=True, gc=False):
-    """Answer to GET /symbols: a page of the loaded universe in alphabetical order; ``total`` counts all of it."""
+    """Answer to GET /symbols: a page of the loaded universe, with ``details`` also of the market store's symbols, in alphabetical
+    order; ``total`` counts all of them.
+    """
 
     symbols: tuple[Canonical, ...]
     total: Count
     next_after: Annotated[str, Meta(description="What the next page's ``after`` is; null on the last.")] | None
     run: Run | None
+    details: tuple[SymbolDetails, ...] | UnsetType = UNSET
 
 
 class HistoryResponse(msgspec.Struct, frozen=True, gc=False):

@@ -119,8 +119,7 @@ class Worker:
         self.list_symbols = listing(self.universe, self.decider)
         self.hub = make_hub(settings, constants, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
-        self._loaded_by_unit, self._clock = loaded_by_unit, clock
-        self._minute = Window(_LOOKS_A_MINUTE)
+        self._loaded_by_unit, self._clock, self._minute = loaded_by_unit, clock, Window(_LOOKS_A_MINUTE)
         self.look()
         self.drain.listeners += [self.hub.drain, self._draining]
 
