@@ -35,7 +35,7 @@ keys *arguments: _runtime
 withdraw *arguments: _runtime
     {{ python }} -m app withdraw {{ arguments }}
 
-# start the Compose stack and wait until it is healthy: just up, just up dev
+# start the Compose stack and wait until it is healthy: just up, just up dev, just up market (with PostgreSQL)
 up *mode:
     {{ system_python }} ops/stack.py up {{ mode }}
 
@@ -63,9 +63,9 @@ stack-withdraw *arguments:
 rewarm *arguments:
     {{ system_python }} ops/stack.py warm {{ arguments }}
 
-# measure it, as acceptance; with --url any server, from here; --scenario peers against others (just bench --help)
+# measure it, as acceptance; with --url any server, from here; --scenario peers or market against others (just bench --help)
 bench *arguments:
-    {{ if arguments =~ '--scenario[ =]peers' { just_executable() + " _bench_peers " + arguments } else if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
+    {{ if arguments =~ '--scenario[ =](peers|market)' { just_executable() + " _bench_peers " + arguments } else if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
 
 # what keys, limits and traces cost a decision from memory (Linux)
 overhead *arguments: _dev
@@ -139,6 +139,13 @@ pin what:
 swagger-ui:
     @uv pip install --quiet --no-deps --python .venv --target dist/swagger-ui --upgrade flask-swagger-ui
     @for name in $(ls app/docs/swagger-ui); do cp dist/swagger-ui/flask_swagger_ui/dist/$name app/docs/swagger-ui/; done
+
+# bring the newest Lightweight Charts into app/console/lightweight-charts (with npm; look whether NOTICE and LICENSE-fancy-canvas still hold)
+lightweight-charts:
+    @mkdir -p dist/lightweight-charts
+    @cd dist/lightweight-charts && tar -xzf "$(npm pack --silent lightweight-charts)"
+    @cp dist/lightweight-charts/package/LICENSE dist/lightweight-charts/package/dist/*.standalone.production.mjs app/console/lightweight-charts
+    @{{ system_python }} -c 'import json; print(json.load(open("dist/lightweight-charts/package/package.json"))["version"])' > app/console/lightweight-charts/VERSION
 
 # resolve the dependencies anew into the requirements*.lock files
 lock *arguments: _dev

@@ -29,12 +29,14 @@ from app.observe.meters import Meters
 from app.options import Settings, store_place
 from app.parts import make_id
 from app.routes.console import console_page
+from app.routes.cursors import Cursors
 from app.routes.decisions import BatchRoute
 from app.routes.docs import docs_page, to_docs
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
 from app.routes.latest import LatestPriceRoute
 from app.routes.live import LiveRoute
+from app.routes.market import MarketRoutes
 from app.routes.openapi import openapi
 from app.routes.operations import StatusRoutes
 from app.routes.socket import SocketRoute
@@ -101,6 +103,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
     status = StatusRoutes(
         decider=decider,
         store=parts.store,
+        market=parts.market,
         feed=parts.feed,
         meters=parts.meters,
         requests=parts.requests,
@@ -114,6 +117,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
     history = HistoryRoute(decider, parts.store, parts.meters)
     live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
     features = FeatureRoutes(decider, parts.list_symbols, lambda: parts.feed.run_info)
+    market = MarketRoutes(decider, parts.market, Cursors(settings.api_key_secret), parts.turns)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     latest = LatestPriceRoute(parts.prices, batch_max=settings.batch_max, charge=gate.charge)
     hang_ups = HangUps()
@@ -128,6 +132,8 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
         "features": features.features,
         "symbols": features.symbols,
         "history": history.history,
+        "candles": market.candles,
+        "trades": market.trades,
         "latestPrice": latest.get,
         "live": live.live,
         "health": status.health,

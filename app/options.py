@@ -86,6 +86,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="First part of every Redis key; give each universe on a shared Redis its own.",
         ),
     ] = "decide:1"
+    database_url: Annotated[
+        str,
+        Meta(description="Market store on PostgreSQL (postgresql://…). Empty: on SQLite at MARKET_PATH."),
+    ] = ""
+    database_read_url: Annotated[
+        str,
+        Meta(description="Replica of it (postgresql://…) that servers read. Empty: they read DATABASE_URL."),
+    ] = ""
+    database_password: Annotated[
+        str,
+        Meta(description="Password of both, if their URLs have none. DATABASE_PASSWORD_FILE names a file that holds it."),
+    ] = ""
+    market_path: Annotated[
+        str,
+        Meta(
+            min_length=1, description="SQLite file of the embedded market store. Its folder must be on a local disk (WAL mode)."
+        ),
+    ] = ".decide/market.sqlite3"
+    market_migrations: Annotated[
+        Literal["auto", "command"],
+        Meta(description="Whether the market store is migrated at its first use, or by `decide migrate` alone."),
+    ] = "auto"
+    market_sources: Annotated[
+        str,
+        Meta(description="Sources of bars that were given, by commas, the best first: where they overlap, it counts."),
+    ] = ""
+    market_retention_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500, description="Whole days for which `decide market retain` keeps trades; bars stay. 0: all of them."),
+    ] = 0
+    market_timeout_ms: Annotated[
+        float, Meta(ge=10, le=60_000, description="How long a request may read the market store before it gets 503.")
+    ] = 2000.0
     clock: Annotated[
         Literal["wall", "replay"],
         Meta(description="replay starts at the newest as_of of the loaded data and runs on, to serve history as if live."),
@@ -238,6 +271,32 @@ def store_place(settings: Settings) -> StorePlace:
         store_path=Path(settings.store_path),
         key_prefix=settings.key_prefix,
     )
+
+
+class MarketPlace(TypedDict):
+    """Where the market store is, as `app.market.opening` takes it."""
+
+    url: str
+    read_url: str
+    password: str
+    path: Path
+    migrates: bool
+
+
+def market_place(settings: Settings) -> MarketPlace:
+    """Where ``settings`` say that the market store is."""
+    return MarketPlace(
+        url=settings.database_url,
+        read_url=settings.database_read_url,
+        password=settings.database_password,
+        path=Path(settings.market_path),
+        migrates=settings.market_migrations == "auto",
+    )
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names that ``text`` lists by commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def allowed_by(annotation: object) -> str:

@@ -7,8 +7,10 @@ import uuid_utils
 
 from app.answering.decider import Decider
 from app.answering.listing import ListSymbols
+from app.answering.market import Market
+from app.answering.suggestions import Suggestions
 from app.answering.turns import Turns
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
 from app.cache.read_through import Tiers
@@ -22,16 +24,18 @@ from app.http.access import Gate
 from app.http.limits import Bucket, Limiter
 from app.http.queues import Queues
 from app.http.steady import SteadyBuckets
+from app.market.protocol import Reader
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.crew import Crew
 from app.observe.meters import Meters
-from app.options import Settings
+from app.options import Settings, market_place, names_in
 from app.push.hub import Hub
 from app.routes.table.entries import CLASSES
 from app.settings import keys_wanted
 from app.store.protocol import KeyStore, RunInfo, Store
 from app.version import VERSION
 
+OpenReader = Callable[[], Reader]
 _FIRST_PAUSE_S = 0.1
 _NEGATIVE_MAX_ENTRIES = 10_000
 """Unknown symbols remembered at once."""
@@ -146,6 +150,29 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             buckets = SteadyBuckets(shared, buckets, meters.access)
         limiter = Limiter(buckets, meters.access, per_s=per_s, burst=burst, clock=clock)
     return Gate(ring, limiter, meters.access.access_refused, Queues(settings.max_connections))
+
+
+def make_market(
+    settings: Settings, meters: Meters, suggestions: Suggestions, clock: Callable[[], float], open_reader: OpenReader | None
+) -> Market:
+    """The market store, which nobody opens before somebody asks for it; ``open_reader`` for tests."""
+    place = market_place(settings)
+    is_remote = bool(place["url"] or place["read_url"])
+
+    def opened() -> Reader:
+        from app.market.opening import open_reader as found  # noqa: PLC0415 - imported where somebody asks for market data
+
+        deadline_s, sources = settings.market_timeout_ms / 1000.0, names_in(settings.market_sources)
+        return found(**place, sources=sources, deadline_s=deadline_s, waited=meters.market.waited)
+
+    return Market(
+        open_reader or opened,
+        meters.market,
+        suggestions,
+        clock,
+        kind="postgresql" if is_remote else "sqlite",
+        is_there=lambda: is_remote or place["path"].exists(),
+    )
 
 
 def make_hub(

@@ -298,6 +298,17 @@ class StoreState(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
+class DatabaseState(msgspec.Struct, frozen=True, gc=False):
+    """The market store as this worker sees it. ``unused``: there is none, and none is set. ``latency_ms`` of reading a row; null
+    where none could be read.
+    """
+
+    kind: Literal["sqlite", "postgresql"]
+    state: Literal["ok", "unreachable", "unused"]
+    latency_ms: Age | None = None
+    detail: str | None = None
+
+
 class HealthResponse(msgspec.Struct, frozen=True, gc=False):
     """Answer to GET /health: for people, not for probes. ``reason`` says what is wrong, null if ``status`` is ok."""
 
@@ -307,6 +318,7 @@ class HealthResponse(msgspec.Struct, frozen=True, gc=False):
     feed_connected: bool
     run: Run | None
     data_age_s: Age | None
+    database: DatabaseState
     reason: str | None = None
 
 
@@ -343,6 +355,7 @@ class StatusResponse(msgspec.Struct, frozen=True, gc=False):
     ready: bool
     run: RunState | None
     store: StoreState
+    database: DatabaseState
     l1: L1State
     pending_loads: Count
     in_flight: Count

@@ -16,6 +16,8 @@ _SECTIONS = {
     "host": "where it listens, and for how many",
     "log_level": "logs",
     "redis_url": "L2: what the warm job loads",
+    "database_url": "the market store: trades and bars",
+    "clock": "the clock",
     "l1_max_entries": "L1: what a worker keeps in its memory",
     "l2_timeout_ms": "reading L2",
     "batch_max": "what a request may be",
@@ -27,6 +29,8 @@ _SECTIONS = {
 """Headings of the settings' options, each above the setting that it begins with."""
 STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
 """Which settings say where L2 is."""
+MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_migrations")
+"""Which settings say where the market store is, to a command that writes it."""
 _DESTINATION = "setting "
 
 

@@ -35,13 +35,19 @@ _MORE_RULES = {
     "socket_mode": ", as 660",
     "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
 }
+_URLS = {
+    "redis_url": "empty, redis://…, rediss://… or unix://…",
+    "database_url": "empty, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+    "database_read_url": "empty, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+}
+_is_database = re.compile(r"(postgres(ql)?://\S+)?").fullmatch
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", "UV_")
 
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable; `app.commands.serve` sets it for several workers."""
-SECRETS = frozenset({"redis_url", "redis_password", "api_key_secret"})
+SECRETS = frozenset({"redis_url", "redis_password", "database_url", "database_read_url", "database_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 _SECRET_MAX_BYTES = 4096
 _STATE_DIRECTORY = "/var/lib/decide"
@@ -54,8 +60,7 @@ def _fields() -> dict[str, object]:
 
 def allowed_values(name: str) -> str:
     """What setting ``name`` may be, in words."""
-    allowed = "empty, redis://…, rediss://… or unix://…" if name == "redis_url" else allowed_by(_fields()[name])
-    return allowed + _MORE_RULES.get(name, "")
+    return _URLS.get(name, allowed_by(_fields()[name])) + _MORE_RULES.get(name, "")
 
 
 def choices(name: str) -> tuple[str, ...]:
@@ -110,6 +115,8 @@ def _check(name: str, text: str) -> None:
     """What no type and no pattern says; raises ValueError if ``text`` is not allowed."""
     if name == "redis_url":
         redis_parts(text)
+    elif name.startswith("database_") and name.endswith("_url") and not _is_database(text):
+        raise ValueError("not a PostgreSQL URL")
     elif name == "rate_limit_per_s" and 0 < float(text) < _LEAST_RATE_PER_S:
         raise ValueError("less than the least rate")
     elif name == "symbol_aliases":
@@ -292,6 +299,11 @@ def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
     lines = []
     if settings.redis_password and redis_parts(settings.redis_url).get("password"):
         lines.append("REDIS_PASSWORD is (hidden) and REDIS_URL has a password too; allowed: one of them")
+    if settings.database_read_url and not settings.database_url:
+        lines.append(
+            "DATABASE_READ_URL is (hidden) and DATABASE_URL is empty; allowed: both, DATABASE_URL alone, or neither: a replica is"
+            " of a database"
+        )
     over_unix = socket_path(settings.host) is not None
     trusts_unix = UNIX in map(str.strip, settings.trusted_proxies.split(","))
     if settings.trusted_proxies and over_unix != trusts_unix and settings.host == (given.get("HOST") or settings.host):

@@ -34,7 +34,7 @@ from app.observe.requests import Requests
 from app.observe.supervisor import LOADS, Supervisor
 from app.observe.window import Window
 from app.options import Settings
-from app.parts import make_gate, make_hub, make_id, make_meters, make_now, make_policy, make_tiers
+from app.parts import OpenReader, make_gate, make_hub, make_id, make_market, make_meters, make_now, make_policy, make_tiers
 from app.shown_settings import started_facts
 from app.store.protocol import Changes, KeyStore, Store
 from app.unix_sockets import socket_path
@@ -69,6 +69,7 @@ class Worker:
         worker: int = 0,
         constants: Constants = CONSTANTS,
         kinds: Kinds = KINDS,
+        open_reader: OpenReader | None = None,
     ) -> None:
         self.settings, self.constants, self.store, self.logs = settings, constants, store, logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
@@ -97,6 +98,8 @@ class Worker:
         self.requests = Requests(self.meters.requests.of, self.logger, clock, settings.log_sample_every)
         self.admission = Admission(constants.max_in_flight)
         self.gate = make_gate(settings, keys, self.meters, clock)
+        suggestions = Suggestions(self.universe, clock)
+        self.market = make_market(settings, self.meters, suggestions, clock, open_reader)
         self.decider = Decider(
             tiers=self.tiers,
             admission=self.admission,
@@ -109,7 +112,7 @@ class Worker:
             l2_timeout_s=settings.l2_timeout_ms / 1000.0,
             live_prices=LivePrices(settings.live_price_outside),
             aliases=make_aliases(settings.symbol_aliases, settings.stablecoins),
-            suggestions=Suggestions(self.universe, clock),
+            suggestions=suggestions,
         )
         self.turns = Turns()
         self.prices = PriceTeller(self.decider, self.meters, self.turns)
@@ -123,6 +126,7 @@ class Worker:
 
     def refresh(self) -> None:
         """Bring the gauges up to date."""
+        self.market.refresh()
         self.meters.refresh(
             l1_entries=len(self.tiers.memory),
             l1_max_entries=self.tiers.memory.max_entries,
@@ -212,6 +216,7 @@ class Worker:
             if limiter is not None:
                 await limiter.close()
             await self.tiers.close()
+            await self.market.close()
             await self.store.close()
             if self.traces is not None:
                 await self.traces.close()

@@ -16,18 +16,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 OPS = Path(__file__).resolve().parent
 ROOT = OPS.parent
+PROJECT = "decide"
 SECRETS = OPS / "secrets"
-SECRET_NAMES = ("redis_password", "api_key_secret")
+SECRET_NAMES = ("redis_password", "database_password", "api_key_secret")
 API_KEY = "api_key"
 MODES = ("prod", "dev")
 RESULTS = ROOT / "bench" / "results"
 _PASSWORD = re.compile(r"[A-Za-z0-9_.~+/=-]+")
-_LEAST = {"redis_password": 16, "api_key_secret": 32}
+_LEAST = {"redis_password": 16, "database_password": 16, "api_key_secret": 32}
 _WAIT_S = 300
 _KEY_S = 10.0
 
@@ -36,7 +37,15 @@ class Refused(Exception):
     """What keeps the stack from starting, for people."""
 
 
-def check_secrets() -> None:
+def has_volume(name: str) -> bool:
+    """Whether the stack ever kept data in this volume."""
+    shown = subprocess.run(
+        ["docker", "volume", "ls", "--quiet", "--filter", f"name=^{PROJECT}_{name}$"], check=True, capture_output=True, text=True
+    )
+    return bool(shown.stdout.strip())
+
+
+def check_secrets(has_volume: Callable[[str], bool] = has_volume) -> None:
     """See that production's secrets are there and usable.
 
     In a fresh clone, where the folder of secrets is not there yet, they are made. From then on they are the user's: one that is
@@ -54,6 +63,9 @@ def check_secrets() -> None:
     if not (SECRETS / "api_key_secret").exists() and not (SECRETS / API_KEY).exists():
         # A folder of an earlier version, which had no keys: nobody can want the old one back.
         _make_secret("api_key_secret", SECRETS / "api_key_secret")
+    if not (SECRETS / "database_password").exists() and not has_volume("postgres-data"):
+        # As above: no database has one yet.
+        _make_secret("database_password", SECRETS / "database_password")
     for name in SECRET_NAMES:
         _check_secret(name, SECRETS / name)
 
@@ -103,7 +115,7 @@ def check_mounts() -> None:
     """
     hidden = [
         path
-        for folder in ("redis", "prometheus", "grafana")
+        for folder in ("redis", "postgres", "prometheus", "grafana")
         for path in ((OPS / folder), *(OPS / folder).rglob("*"))
         if path.exists() and not path.stat().st_mode & 0o004
     ]
@@ -117,22 +129,31 @@ def files_of(mode: str) -> list[str]:
     return [str(OPS / "compose.yaml"), str(OPS / f"compose.{mode}.yaml")]
 
 
-def running_files() -> list[str]:
-    """The Compose files that the running stack was started with; empty if none runs."""
-    label = "com.docker.compose.project.config_files"
+def running(label: str) -> list[str]:
+    """What the running stack's containers have as Compose's ``label``."""
+    compose_label = "com.docker.compose"
     shown = subprocess.run(
-        ["docker", "ps", "--filter", "label=com.docker.compose.project=decide", "--format", f'{{{{.Label "{label}"}}}}'],
+        [
+            *("docker", "ps", "--filter", f"label={compose_label}.project={PROJECT}"),
+            *("--format", f'{{{{.Label "{compose_label}.{label}"}}}}'),
+        ],
         check=True,
         capture_output=True,
         text=True,
-    ).stdout.splitlines()
+    )
+    return shown.stdout.splitlines()
+
+
+def running_files() -> list[str]:
+    """The Compose files that the running stack was started with; empty if none runs."""
+    shown = running("project.config_files")
     return shown[0].split(",") if shown else []
 
 
 def compose(files: Sequence[str], *arguments: str) -> int:
     """``docker compose`` with ``files``; its exit code."""
     given = [*pins(), *(part for each in files for part in ("--file", each))]
-    environment = {**os.environ, **clock(), "DECIDE_COMMIT": commit()}
+    environment = {**os.environ, **clock(), **market(), "DECIDE_COMMIT": commit()}
     return subprocess.run(["docker", "compose", *given, *arguments], env=environment, check=False).returncode
 
 
@@ -145,13 +166,28 @@ def pins() -> list[str]:
     return [part for name in ("images.env", ".env") if (OPS / name).exists() for part in ("--env-file", str(OPS / name))]
 
 
-def is_set(name: str) -> bool:
-    """Whether the user says this variable of the Compose files, in the environment or in ops/.env."""
+def value_of(name: str) -> str:
+    """What the user says this variable of the Compose files is, in the environment or in ops/.env; empty: nothing."""
     try:
         written = (OPS / ".env").read_text(encoding="utf-8")
     except FileNotFoundError:
         written = ""
-    return bool(os.environ.get(name) or re.search(rf"(?m)^\s*{name}=\S", written))
+    found = re.search(rf"(?m)^\s*{name}=(\S+)", written)
+    return os.environ.get(name) or (found[1] if found else "")
+
+
+def is_set(name: str) -> bool:
+    """Whether the user says it."""
+    return bool(value_of(name))
+
+
+def market(services: Callable[[], Sequence[str]] = lambda: running("service")) -> dict[str, str]:
+    """What has PostgreSQL in the stack, where it is wanted or runs: its profile beside the user's own, and that all use it."""
+    profiles = [each for each in value_of("COMPOSE_PROFILES").split(",") if each not in ("", "market")]
+    is_wanted = is_set("DECIDE_MARKET") or "market" in value_of("COMPOSE_PROFILES").split(",")
+    if not is_wanted and "postgres" not in services():
+        return {}
+    return {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": ",".join([*profiles, "market"])}
 
 
 def clock() -> dict[str, str]:
@@ -180,8 +216,16 @@ def commit() -> str:
     return found.stdout.strip()
 
 
-def up(mode: str, services: Sequence[str] = ()) -> int:
+def up(modes: Sequence[str] = ()) -> int:
     """Build, start, and wait until everything is healthy; show the log of what is not."""
+    for each in modes:
+        if each not in (*MODES, "market"):
+            raise Refused(f"there is no stack {each!r}; allowed: prod or dev, and market beside them")
+    mode, *others = [each for each in modes if each != "market"] or MODES[:1]
+    if others:
+        raise Refused(f"{mode} and {others[0]} are not to be had together")
+    if "market" in modes:
+        os.environ["DECIDE_MARKET"] = "on"
     check_mounts()
     if mode == "prod":
         check_secrets()
@@ -189,7 +233,7 @@ def up(mode: str, services: Sequence[str] = ()) -> int:
     before = running_files()
     if before and before != files:
         raise Refused(f"a stack of other files is running ({', '.join(Path(each).name for each in before)}): `just down` first")
-    code = compose(files, "up", "--build", "--detach", "--wait", "--wait-timeout", str(_WAIT_S), *services)
+    code = compose(files, "up", "--build", "--detach", "--wait", "--wait-timeout", str(_WAIT_S))
     if code:
         show_failures(files)
         return 1
@@ -287,7 +331,7 @@ def bench(arguments: Sequence[str]) -> int:
     files = running_files()
     if not files:
         print("no stack is running; starting it (just up prod)")
-        if code := up("prod"):
+        if code := up():
             return code
         files = files_of("prod")
     if code := compose(files, "--profile", "bench", "build", "--quiet", "bench"):
@@ -317,7 +361,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="build and start it, and wait until it is healthy")
-    start.add_argument("mode", nargs="?", choices=MODES, default=MODES[0])
+    start.add_argument(
+        "modes", nargs="*", metavar="MODE", help="prod (default) or dev; and market: with PostgreSQL, for market data"
+    )
     for command in ("down", "logs", "ps", "warm", "keys", "withdraw", "bench"):
         commands.add_parser(command, add_help=False)
     arguments, rest = parser.parse_known_args()
@@ -327,7 +373,7 @@ def main() -> int:
     try:
         match arguments.command:
             case "up":
-                return up(arguments.mode)
+                return up(arguments.modes)
             case "down":
                 return compose(base, "--profile", "*", "down", "--remove-orphans", *rest)
             case "logs":

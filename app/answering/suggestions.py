@@ -44,6 +44,10 @@ class Suggestions:
         known = None if self._universe is None else self._universe.last
         return unknown_symbol(symbol, field, () if known is None else nearest(symbol, known))
 
+    def last(self) -> Sequence[str]:
+        """The universe as it was last read; empty if it never was."""
+        return (self._universe and self._universe.last) or ()
+
     async def ready(self) -> None:
         """Returns when the universe was read once, or a moment later if it could not be."""
         self._read()

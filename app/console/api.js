@@ -35,8 +35,8 @@ export async function failureOf(answer) {
   return new Failure(answer.status, title, text(body?.detail) ?? "", text(body?.field), text(body?.request_id), retryAfter);
 }
 
-// The answer's JSON, and the milliseconds that it took to come.
-export async function call(path, { body, signal } = {}) {
+// The answer's JSON, read with `revive` as JSON.parse does, and the milliseconds that it took to come.
+export async function call(path, { body, signal, revive } = {}) {
   const limits = [AbortSignal.timeout(PATIENCE_MS), ...(signal ? [signal] : [])];
   const request = { headers: headers(), signal: AbortSignal.any(limits), cache: "no-store", credentials: "same-origin" };
   if (body !== undefined) {
@@ -46,7 +46,7 @@ export async function call(path, { body, signal } = {}) {
   try {
     const answer = await fetch(path, request);
     if (!answer.ok) throw await failureOf(answer);
-    const value = await answer.json();
+    const value = revive ? JSON.parse(await answer.text(), revive) : await answer.json();
     return { value, tookMs: performance.now() - started };
   } catch (error) {
     if (error instanceof Failure || signal?.aborted) throw error;

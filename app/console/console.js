@@ -1,8 +1,10 @@
 // The page: what is asked, what is shown of the answer, and the keys.
 
 import { call, Failure, useKey } from "./api.js";
+import { Candles } from "./candles.js";
 import { Chart } from "./chart.js";
 import { Follow } from "./follow.js";
+import { showIndicators } from "./indicators.js";
 import { Watch } from "./live.js";
 import { actionOf, inWords, showDecision } from "./result.js";
 import { byId, count, draw, foreign, make, milliseconds, percent, signed } from "./text.js";
@@ -12,11 +14,13 @@ const TRACE_MAX = 60;
 // Numbers come every second.
 const SILENCE_MS = 4000;
 const chart = new Chart(byId("chart"), byId("reading"));
+const candles = new Candles(keepAddress);
 const watch = new Watch(SILENCE_MS, showLive, sayNumbers);
 const follow = new Follow((question) => answer(question, false), sayFollowed);
 const trace = [];
 const connection = { numbers: ["waiting", "Connecting"], decision: ["live", ""] };
 let asking = null;
+let answered = null;
 let isInterrupted = false;
 
 // ---- asking
@@ -56,15 +60,17 @@ async function answer(question, isUsers) {
     byId("spoken").textContent = inWords(decision);
     remember(decision, price, tookMs);
     if (isUsers) {
-      history.replaceState(null, "", `?${new URLSearchParams({ symbol: decision.symbol, ...(price === null ? {} : { price }) })}`);
+      answered = { symbol: decision.symbol, ...(price === null ? {} : { price }) };
+      keepAddress();
       follow.show(question, decision);
     }
-    await showHistory(decision, price, signal);
+    await showPrices(decision, price, signal);
     return decision;
   } catch (error) {
     if (signal.aborted) return undefined;
     // What was decided before is no answer to this question.
     byId("result").hidden = true;
+    candles.hide();
     if (isUsers) follow.show(null, null);
     fail(error, isUsers);
     return null;
@@ -76,16 +82,24 @@ async function answer(question, isUsers) {
   }
 }
 
-async function showHistory(decision, price, signal) {
-  try {
-    const { value: closes } = await call(`/history/${encodeURIComponent(decision.symbol)}`, { signal });
-    chart.show(closes, decision, price);
-  } catch (error) {
-    if (signal.aborted) throw error;
-    // The decision stands without it.
-    chart.clear(error instanceof Failure ? `No chart: ${error.title.toLowerCase()}.` : "No chart: it could not be drawn.");
-    if (!(error instanceof Failure)) throw error;
-  }
+// What is shown can be found again by it.
+function keepAddress() {
+  if (answered === null) return;
+  const more = candles.chosen === null ? {} : { interval: candles.chosen };
+  history.replaceState(null, "", `?${new URLSearchParams({ ...answered, ...more })}`);
+}
+
+// The prices behind it: closes, indicators and, where the server has them, candles. The decision stands without them.
+async function showPrices(decision, price, signal) {
+  const path = encodeURIComponent(decision.symbol);
+  const asked = ["history", "features"].map((what) => call(`/${what}/${path}`, { signal }));
+  const [closes, features] = await Promise.allSettled(asked);
+  signal.throwIfAborted();
+  const valueOf = ({ value }) => value?.value ?? null;
+  showIndicators(valueOf(features), price);
+  candles.show({ decision, livePrice: price, features: valueOf(features), intervalS: valueOf(closes)?.interval_s ?? null });
+  if (closes.status === "fulfilled") chart.show(valueOf(closes), decision, price);
+  else chart.clear(closes.reason instanceof Failure ? `No chart: ${closes.reason.title.toLowerCase()}.` : "No chart: it could not be drawn.");
 }
 
 // ---- what went wrong
@@ -252,6 +266,7 @@ document.addEventListener("keydown", (event) => {
 const address = new URLSearchParams(location.search);
 byId("symbol").value = address.get("symbol") ?? "";
 byId("price").value = address.get("price") ?? "";
+candles.choose(address.get("interval"));
 listSymbols();
 watch.open("/live");
 byId("symbol").focus();

@@ -13,8 +13,9 @@ import msgspec
 
 Scope = Literal["decide", "read", "market:read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""decide: decisions, one, many or as they change. read: what is loaded. market:read: of that, prices alone. admin: all of it, and
-how the server is set."""
+"""decide: decisions, one, many or as they change. read: what is loaded. market:read: of that, prices and trades. admin: all
+of it, and how the server is set.
+"""
 
 PREFIX = "decide_"
 _ID_DIGITS = 12

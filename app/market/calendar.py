@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
@@ -34,6 +34,22 @@ class Calendar(Protocol):
         """
         ...
 
+    def is_by_clock(self, interval: str) -> bool:
+        """Whether all bars of ``interval`` are as long as each other, and follow each other without a pause."""
+        ...
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """A time zone.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"zone is {name[:60]!r}; allowed: a name of the time zone database, as Europe/Berlin") from None
+
 
 def is_of_days(interval: str) -> bool:
     """Whether a bar of ``interval`` is of whole days."""
@@ -56,6 +72,10 @@ class Always:
         day = date.fromordinal(_EPOCH + start_us // _DAY_US) if self._zone is None else _local(start_us, self._zone)
         first, end = days_of(day, interval)
         return Edges(self._begins_us(first), self._begins_us(end))
+
+    def is_by_clock(self, interval: str) -> bool:
+        """As `Calendar`."""
+        return interval != "1M" and (self._zone is None or not is_of_days(interval))
 
     def _begins_us(self, day: date) -> int:
         if self._zone is None:
@@ -97,6 +117,11 @@ class Sessions:
                 begins_us = start_us - (start_us - from_us) % length_us
                 return Edges(begins_us, min(begins_us + length_us, to_us), "regular")
         return self._outside(start_us, length_us, place, session)
+
+    def is_by_clock(self, interval: str) -> bool:
+        """As `Calendar`."""
+        del interval
+        return False
 
     def _outside(self, start_us: int, length_us: int, place: int, session: Session | None) -> Edges:
         """Before the next opening, or after the last close, whichever is nearer; bars meet there in the middle."""

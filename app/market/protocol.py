@@ -190,7 +190,9 @@ class Writer(Protocol):
         ...
 
     def put_symbols(self, symbols: Sequence[Symbol]) -> None:
-        """Write details of symbols. When one was seen first stays."""
+        """Write details of symbols. Name, currency, scale and source that are not said stay as they were, and so does when it was
+        first seen.
+        """
         ...
 
     def put_sessions(self, market: str, sessions: Sequence[Session]) -> None:
@@ -220,7 +222,7 @@ class CandlesWanted(NamedTuple):
     """Bars of ``symbol`` that begin from ``start_us`` to before ``end_us`` (None: no bound), oldest first unless ``descending``.
 
     ``after_us`` is the start of the last bar that was had; ``offset`` bars are passed over. ``extended``: also those before and
-    after sessions. ``zone``: whose days count, where the market never closes.
+    after sessions. ``zone``: whose days count, where the market never closes. ``counts``: whether a total is wanted.
     """
 
     symbol: str
@@ -234,6 +236,7 @@ class CandlesWanted(NamedTuple):
     extended: bool = False
     complete_only: bool = False
     zone: str = "UTC"
+    counts: bool = False
 
 
 class Bar(NamedTuple):
@@ -263,10 +266,15 @@ class Bar(NamedTuple):
 
 
 class CandlePage(NamedTuple):
-    """``after_us`` goes on from here; None if there is no more."""
+    """``after_us`` goes on from here; None if there is no more. ``gaps`` touch the page: from its first bar, or where the span
+    begins, to its last one, or where the span ends; filled ones too, by their beginning. ``total`` is of all bars of the span;
+    None if none was wanted, or counting would take longer than the page.
+    """
 
     bars: tuple[Bar, ...]
     after_us: int | None
+    gaps: tuple[Gap, ...] = ()
+    total: int | None = None
 
 
 class TradesWanted(NamedTuple):
@@ -310,11 +318,24 @@ class Details(NamedTuple):
     kinds: tuple[tuple[str, str], ...]
 
 
+class Pool(NamedTuple):
+    """Connections: so many at most, so many in use. ``waiting``: reads that have none yet."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
 class Reader(Protocol):
     """For servers. A call sees one moment of the store, and ends within its deadline.
 
     Raises `app.errors.MarketError`; none hides a failure as an empty answer.
     """
+
+    @property
+    def pool(self) -> Pool:
+        """What is under way."""
+        ...
 
     async def candles(self, wanted: CandlesWanted) -> CandlePage:
         """A page of bars, empty for an unknown symbol.
@@ -342,6 +363,10 @@ class Reader(Protocol):
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
         """Symbols, sorted, those behind ``after``."""
+        ...
+
+    async def names(self) -> list[str]:
+        """All symbols, sorted."""
         ...
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:

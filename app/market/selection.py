@@ -74,22 +74,25 @@ class Selection:
 
     def bars(self, rows: Iterable[Row]) -> Iterator[Bar]:
         """All bars that ``rows`` make up, in their order."""
-        placed = ((edges, row) for row in rows if (edges := self._edges(row)) is not None)
+        placed = ((edges, row) for row in rows if (edges := self.edges_of(row.start_us, row.interval)) is not None)
         for edges, group in groupby(placed, itemgetter(0)):
             yield self._bar(edges, [row for _, row in group])
 
-    def _edges(self, row: Row) -> Edges | None:
-        edges = self._calendar.bar_of(row.start_us, self._interval, of_days=is_of_days(row.interval))
+    def edges_of(self, start_us: int, stored: str) -> Edges | None:
+        """Of the bar that a stored one of the interval ``stored`` is a part of; None if it is of none."""
+        edges = self._calendar.bar_of(start_us, self._interval, of_days=is_of_days(stored))
         if edges is None or not (self._extended or edges.session in (None, "regular")):
             return None
-        if row.interval != "1m":
+        if stored != "1m":
             # A day of UTC is in no day of another zone.
-            whole = self._given.bar_of(row.start_us, row.interval, of_days=True)
+            whole = self._given.bar_of(start_us, stored, of_days=True)
             if whole is None or whole.start_us < edges.start_us or whole.end_us > edges.end_us:
                 return None
         return edges
 
     def _bar(self, edges: Edges, rows: list[Row]) -> Bar:
+        if len(rows) == 1 and rows[0].interval == "1m":
+            return self._of_one(edges, rows[0])
         by_start: dict[int, list[Row]] = {}
         for row in rows:
             if row.interval == "1m":
@@ -112,13 +115,23 @@ class Selection:
             one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
         )  # fmt: skip
 
+    def _of_one(self, edges: Edges, row: Row) -> Bar:
+        """The same of one minute, which most bars of a page are: for half of the time."""
+        start_us, _, source, opened, high, low, close, volume, notional, trades, rv, covered_s, _, revision = row
+        given = [] if source == TRADES else [(start_us, start_us + MINUTE_US)]
+        return Bar(
+            self._symbol, self._interval, edges.start_us, edges.end_us, Decimal(opened), Decimal(high), Decimal(low),
+            Decimal(close), Decimal(volume), None if notional is None else Decimal(notional), trades, rv, covered_s,
+            self._coverage(edges, (row,), given), revision, edges.session, (source,),
+        )  # fmt: skip
+
     def _longer(self, rows: list[Row], minutes: Sequence[Row]) -> dict[int, tuple[int, Row]]:
         """Given bars that count against their minutes, the longest first: ends and rows by their starts."""
         taken: dict[int, tuple[int, Row]] = {}
         starts = list[int]()
         for row in sorted(rows, key=lambda each: (-INTERVALS[each.interval], *place_of(each.source, self._order), each.start_us)):
             edges = self._given.bar_of(row.start_us, row.interval, of_days=True)
-            assert edges is not None  # _edges has seen to it
+            assert edges is not None  # edges_of has seen to it
             start_us, end_us = edges[:2]
             place = bisect_left(starts, end_us)
             if place and taken[starts[place - 1]][0] > start_us:

@@ -52,6 +52,10 @@ class Gaps:
                 found.append(self._gaps[place])
         return found
 
+    def inside(self, from_us: int, to_us: int) -> list[Gap]:
+        """The same, by their beginning."""
+        return self.touching(from_us, to_us)[::-1]
+
     def coverage(self, from_us: int, to_us: int) -> Coverage:
         """What they say of trades of the span."""
         return worst(meaning(each) for each in self.touching(from_us, to_us))

@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.observe.access import AccessMeters
+from app.observe.market import MarketMeters
 from app.observe.request_durations import RequestDurations
 from app.observe.restarts import Restarts, RestartsCollector
 from app.observe.streams import StreamMeters
@@ -98,6 +99,7 @@ class Meters:
         self.access = AccessMeters(registry)
         self._declare_losses(registry)
         self.streams = StreamMeters(registry)
+        self.market = MarketMeters(registry)
         self._restarts = RestartsCollector(restarts)
         registry.register(self._restarts)
         self._declare_gauges(registry, version, policy, schema)

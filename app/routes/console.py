@@ -1,15 +1,21 @@
-"""The console at /: one page and its files, from memory. Nothing is built and nothing comes from elsewhere."""
+"""The console at /: one page and its files, from memory. Nothing is built and nothing comes from elsewhere.
+
+What draws candles is kept in ``console/lightweight-charts`` as TradingView publishes it, with its version, licence and notice;
+`just lightweight-charts` brings a newer one. The page loads it once there are candles to draw.
+"""
 
 from pathlib import Path
 
 from app.routes.assets import REVALIDATED, Asset, Page
 
 _FOLDER = Path(__file__).resolve().parent.parent / "console"
+_LIBRARY = "lightweight-charts/lightweight-charts.standalone.production.mjs"
 _PAGE = "index.html"
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 
@@ -35,7 +41,7 @@ def console_page(folder: Path = _FOLDER) -> Page:
     """The page, from files that are read once."""
     files = {
         path.name: Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix], HEADERS)
-        for path in sorted(folder.iterdir())
+        for path in (*sorted(folder.iterdir()), folder / _LIBRARY)
         if path.suffix in _MEDIA_TYPES
     }
     return Page(files[_PAGE], files)

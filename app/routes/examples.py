@@ -3,15 +3,26 @@ shape. The requests give the statuses that the document says, wherever AAPL is l
 """
 
 import msgspec
+from msgspec import Raw
 
 from app.domain.policy import CONTRIBUTIONS, HYBRID_1
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
+from app.market_payloads import (
+    CandleItem,
+    CandlePagination,
+    CandlesResponse,
+    GapItem,
+    TradeItem,
+    TradePagination,
+    TradesResponse,
+)
 from app.messages import LiveDecision, LiveStats
 from app.payloads import (
     AgentsInput,
     BatchItem,
     BatchResponse,
     CacheInfo,
+    DatabaseState,
     DecideResponse,
     Fallback,
     FeaturesResponse,
@@ -81,7 +92,7 @@ _EXPLAINED = DecideResponse(
     views=_VIEWS,
 )
 _PRICE_VALUES = (443.5, -0.0249, -0.0435, -0.0512, 38.7, -7.91, -7.02, -0.89, 9.84, 0.948, 0.21, 0.29, 0.31, 0.62, 0.09, -0.19)
-_STORE = StoreState("sqlite", "ok")
+_STORE, _DATABASE = StoreState("sqlite", "ok"), DatabaseState("sqlite", "ok", 0.412)
 
 DECIDE_REQUESTS: Examples = {
     "plain": {"symbol": "aapl"},
@@ -122,7 +133,7 @@ NOT_READY: Examples = {
     "draining": ReadyResponse("not_ready", "draining: this worker is about to stop"),
 }
 HEALTH: Examples = {
-    "ok": HealthResponse("ok", ready=True, store=_STORE, feed_connected=True, run=_RUN, data_age_s=3600.0),
+    "ok": HealthResponse("ok", ready=True, store=_STORE, feed_connected=True, run=_RUN, data_age_s=3600.0, database=_DATABASE),
     "degraded": HealthResponse(
         "degraded",
         ready=True,
@@ -130,6 +141,7 @@ HEALTH: Examples = {
         feed_connected=False,
         run=_RUN,
         data_age_s=3600.0,
+        database=DatabaseState("sqlite", "unused"),
         reason="L2 is unreachable (l2_timeout); the change feed cannot be read",
     ),
 }
@@ -142,6 +154,7 @@ STATUS: Examples = {
         ready=True,
         run=RunState(_RUN, "2013-03-01T21:59:58Z", _CLOSE, 3, 7500, 4200),
         store=_STORE,
+        database=_DATABASE,
         l1=L1State(3, 20_000, 0, 0, 1990, 10, 0.995),
         pending_loads=0,
         in_flight=1,
@@ -159,6 +172,54 @@ HISTORY: Examples = {
         closes=(444.57, 441.4, 430.47),
         as_of=_CLOSE,
         run=_RUN,
+    )
+}
+CANDLES: Examples = {
+    "one day": CandlesResponse(
+        data=(
+            CandleItem(
+                symbol=_SYMBOL,
+                interval="1d",
+                open=Raw(b"438"),
+                high=Raw(b"438.18"),
+                low=Raw(b"429.98"),
+                close=Raw(b"430.47"),
+                volume=Raw(b"19749600"),
+                start_time="2013-03-01T14:30:00Z",
+                end_time=_CLOSE,
+                trades=None,
+                vwap=Raw(b"null"),
+                coverage="complete",
+                revision=1,
+                complete=True,
+                session="regular",
+                sources=("yahoo",),
+            ),
+        ),
+        gaps=(),
+        pagination=CandlePagination(1, 0, 504, "Zk1p3q8xV0y2TqS1dYb0aKcQe9h2u4sIzwAE16bMs0gA"),
+    ),
+    "a gap": CandlesResponse(
+        data=(),
+        gaps=(GapItem("coinbase", "2013-03-01T14:30:00Z", "2013-03-01T14:30:07.25Z", 12, "ids", None),),
+        pagination=CandlePagination(100, 0, 0, None),
+    ),
+}
+TRADES: Examples = {
+    "one trade": TradesResponse(
+        data=(
+            TradeItem(
+                symbol="BTC-USD",
+                trade_id="86326522",
+                time="2024-03-01T14:30:00.000125Z",
+                price=Raw(b"61733.98"),
+                size=Raw(b"0.00000001"),
+                side="buy",
+                venue="coinbase",
+                source="coinbase.csv",
+            ),
+        ),
+        pagination=TradePagination(1, None),
     )
 }
 _LAST = LatestPrice(

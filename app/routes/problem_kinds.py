@@ -63,7 +63,7 @@ KINDS: dict[str, Kind] = {
     "unknown-symbol": Kind(
         404,
         "Unknown symbol",
-        "The symbol is not in the loaded universe.",
+        "The symbol is not in the loaded universe; for market data: nor in the market store.",
         "symbol NOPE is not in the loaded universe (GET /symbols lists it)",
         "symbol",
     ),
@@ -140,6 +140,13 @@ KINDS: dict[str, Kind] = {
         "Draining",
         "This worker is about to stop.",
         "this worker is about to stop: ask another one",
+        headers=("Retry-After",),
+    ),
+    "market-unavailable": Kind(
+        503,
+        "Market store unavailable",
+        "The market store does not answer. Reason in `detail`: `market_error`, `market_timeout`, `market_busy`, `market_open`.",
+        "the market store did not answer (market_timeout); try again in 1 s",
         headers=("Retry-After",),
     ),
     "no-room-for-streams": Kind(

@@ -93,8 +93,8 @@ def from_distributions(wanted: set[Path], sha256s: Mapping[str, str]) -> Iterato
             yield Part(purl, licence_of(distribution.metadata), sha256s.get(name, ""), tuple(sorted(texts))), files & wanted
 
 
-def swagger_ui(folder: Path = ROOT / "app" / "docs" / "swagger-ui") -> Part:
-    """Swagger UI, which is kept among our files.
+def kept(name: str, licence: str, folder: Path) -> Part:
+    """Of others, and kept among our files in ``folder``. ``name``: as it is distributed, since advisories have that one.
 
     Raises:
         Unknown: it does not say which version it is.
@@ -102,9 +102,17 @@ def swagger_ui(folder: Path = ROOT / "app" / "docs" / "swagger-ui") -> Part:
     said = folder / "VERSION"
     version = said.read_text(encoding="utf-8").strip().removeprefix("v") if said.exists() else ""
     if not version:
-        raise Unknown(f"nobody knows which Swagger UI is in {folder}: {said.name} is missing or empty")
-    # By the name that it is distributed under, since advisories have that one.
-    return Part(PackageURL("npm", None, "swagger-ui-dist", version), "Apache-2.0", "", (folder / "LICENSE",))
+        raise Unknown(f"nobody knows which {name} is in {folder}: {said.name} is missing or empty")
+    texts = tuple(sorted(path for path in folder.iterdir() if _is_licence(path.name)))
+    return Part(PackageURL("npm", None, name, version), licence, "", texts)
+
+
+def all_kept(root: Path = ROOT) -> list[Part]:
+    """What the pages are drawn with. With Lightweight Charts comes fancy-canvas, whose licence is MIT."""
+    return [
+        kept("lightweight-charts", "Apache-2.0 AND MIT", root / "app" / "console" / "lightweight-charts"),
+        kept("swagger-ui-dist", "Apache-2.0", root / "app" / "docs" / "swagger-ui"),
+    ]
 
 
 def from_debian(wanted: set[Path]) -> Iterator[tuple[Part, set[Path]]]:
@@ -219,7 +227,7 @@ def main(arguments: list[str]) -> int:
     bootloader = next(path for path in map(Path, sys.path) if (path / "PyInstaller").is_dir()) / "PyInstaller" / "__init__.py"
     try:
         looks = (partial(from_distributions, sha256s=hashes(report)), from_debian, from_python)
-        found = [*parts(files | {bootloader}, inside_path.parent, looks), swagger_ui()]
+        found = [*parts(files | {bootloader}, inside_path.parent, looks), *all_kept()]
     except Unknown as error:
         print(f"bill: {error}", file=sys.stderr)
         return 1

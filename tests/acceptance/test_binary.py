@@ -71,7 +71,7 @@ def test_the_list_of_parts_is_what_cyclonedx_asks_for(dist: Path, bill: dict[str
     assert int(facts["decide:unpacked_at_start_bytes"]) < 64 << 20
     names = {each["name"] for each in bill["components"]}
     assert {"granian", "polars", "polars-runtime-32", "matplotlib", "opentelemetry-sdk", "pyinstaller"} <= names
-    assert {"libssl3t64", "swagger-ui-dist"} <= names
+    assert {"libssl3t64", "swagger-ui-dist", "lightweight-charts"} <= names
     assert any("python" in name for name in names)
     assert not names & {"pytest", "hypothesis", "pip", "setuptools", "cyclonedx-python-lib", "hatchling", "flask"}
 
@@ -234,7 +234,14 @@ def test_what_else_it_can_do(warmed: Box) -> None:
     assert "Started worker" in warmed.shell("cat log")
     fetch = "import sys, urllib.request as u; [print(len(u.urlopen('http://127.0.0.1:8000' + p).read())) for p in sys.argv[1:]]"
     network = ("--network", f"container:{warmed.name}")
-    paths = ("/", "/docs", "/docs/swagger-ui-bundle.js", "/openapi.json", "/metrics")
+    paths = (
+        "/",
+        "/docs",
+        "/docs/swagger-ui-bundle.js",
+        "/console/lightweight-charts.standalone.production.mjs",
+        "/openapi.json",
+        "/metrics",
+    )
     sizes = run("docker", "run", "--rm", *network, NEIGHBOUR, "python", "-c", fetch, *paths).split()
     assert len(sizes) == len(paths)
     assert int(sizes[2]) > 1_000_000

@@ -5,12 +5,17 @@ import os
 import re
 import signal
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+from app.market.protocol import Batch
+from app.market.sqlite import EmbeddedWriter
 from app.store.opening import open_store
 from app.store.protocol import Record, Row, RunInfo
 from tests.kit.records import row, run_info
 from tests.kit.servers import DecideServer
+from tests.market.giving import trade
+from tests.market.places import MINUTE_US, NOON_US
 
 UNIVERSE = ("AAPL", "IBM", "MSFT")
 _WORKER = re.compile(r"Spawning worker-\d+ with PID: (\d+)")
@@ -31,6 +36,14 @@ def publish(target: Path | str, rows: Sequence[Row], info: RunInfo) -> None:
 def publish_universe(target: Path | str, symbols: Sequence[str] = UNIVERSE) -> None:
     """Publish plain records of ``symbols``."""
     publish(target, [row(symbol) for symbol in symbols], run_info(symbols=len(symbols)))
+
+
+def publish_market(target: Path, *symbols: str) -> None:
+    """Write a day of trades of each of ``symbols``, one a minute, and their bars."""
+    with closing(EmbeddedWriter(target)) as writer:
+        for symbol in symbols:
+            some = [trade(number, NOON_US + number * MINUTE_US, str(number + 1), symbol=symbol) for number in range(1440)]
+            writer.apply(Batch(trades=some))
 
 
 def upsert(target: Path | str, records: Sequence[Record]) -> None:

@@ -185,7 +185,7 @@ def test_the_command_refuses_what_it_does_not_understand(tmp_path: Path) -> None
     settings = {"API_KEY_SECRET": SECRET}
     for arguments, says in (
         (("new", "--name", "a b"), "'a b' is no name; allowed: 1 to 64"),
-        (("new", "--name", "a", "--scopes", "decide,write"), "'write' is no scope; allowed: decide, read, admin"),
+        (("new", "--name", "a", "--scopes", "decide,write"), "'write' is no scope; allowed: decide, read, market:read, admin"),
         (("new", "--name", "a", "--expires-days", "-1"), "'-1' is no number of days"),
         (("revoke", "decide_0123456789ab_secret"), "that is no key's id; allowed: the 12 digits"),
     ):

@@ -88,7 +88,7 @@ def test_the_keyboard_is_enough_to_decide(console: Console) -> None:
             "(({outlineStyle, outlineWidth}) => [outlineStyle, outlineWidth])(getComputedStyle(document.activeElement))"
         )
         assert style == ["solid", "2px"], reached
-    assert reached[:3] == ["price", "decide", "slider"]
+    assert reached[:4] == ["price", "decide", "interval", "slider"]
     page.locator("#chart svg").focus()
     page.keyboard.press("Home")
     expect(page.locator("#reading")).to_have_text("21 Jan 2013: 80.50")
@@ -331,7 +331,7 @@ def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server
         problem = '{"type": "urn:x", "title": "Unauthorized", "status": 401, "detail": "an API key is needed"}'
         route.fulfill(status=401, content_type="application/problem+json", body=problem)
 
-    page.route(re.compile(r":\d+/(decide|live|symbols|history|stream)"), guard)
+    page.route(re.compile(r":\d+/(decide|live|symbols|history|features|candles|stream)"), guard)
     page.goto(console_server.url + "/")
     expect(page.get_by_role("alert")).to_contain_text("an API key is needed")
     expect(page.locator("#key")).to_be_focused()
@@ -342,7 +342,8 @@ def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server
     expect(page.locator("#symbol")).to_be_focused()
     console.decide("AAPL")
     expect(page.locator("#of")).to_have_text("AAPL")
-    assert {"/symbols?limit=1000", "/live", "/decide", "/history/AAPL", "/stream?symbols=AAPL"} <= set(sent)
+    assert {"/symbols?limit=1000", "/live", "/decide", "/history/AAPL", "/features/AAPL", "/stream?symbols=AAPL"} <= set(sent)
+    assert "/candles?symbol=AAPL&interval=1d&order=desc&limit=300" in sent
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
     console.check(refused=True)
     console.close()

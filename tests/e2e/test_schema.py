@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.publishing import publish
+from tests.e2e.publishing import publish, publish_market
 from tests.kit.records import replaced, row, run_info
 from tests.kit.servers import ROOT, DecideServer, decide_server
 from tests.routes.contract import ENDLESS, Contract
@@ -22,6 +22,7 @@ from tests.routes.contract import ENDLESS, Contract
 JSON = "application/json"
 LEAST_CASES = 5000
 LEAST_DECISIONS = 500
+LEAST_PAGES = 100
 _CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
     *("response_schema_conformance", "negative_data_rejection", "positive_data_acceptance", "missing_required_header"),
@@ -38,9 +39,11 @@ def varied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideSe
     rows = [row(symbol) for symbol in ("AAPL", "IBM", "MSFT")]
     rows += [replaced(row("BRK.B"), agents=None), replaced(row("BTC-USDT"), price=None)]
     publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))
+    publish_market(folder / "market.sqlite3", "AAPL", "BTC-USDT")
     # What is made up from the document knows nothing of a last close.
     settings = {"CLOCK": "replay", "LOG_FORMAT": "json", "LIVE_PRICE_OUTSIDE": "ignore"}
-    with decide_server(folder, STORE_PATH=str(folder / "store.sqlite3"), **settings) as running:
+    places = {"STORE_PATH": str(folder / "store.sqlite3"), "MARKET_PATH": str(folder / "market.sqlite3")}
+    with decide_server(folder, **places, **settings) as running:
         running.wait_ready()
         yield running
 
@@ -104,8 +107,8 @@ def test_no_answer_to_thousands_of_generated_requests_contradicts_the_document(
     assert operations["total"] == len(json.loads((tmp_path / "openapi.json").read_text())["paths"])
     assert cases["generated"] >= LEAST_CASES
     # It got past the door: symbols that are loaded were asked for, and ones that are not, and nonsense.
-    for route in ("/decide", "/decide/batch", "/features/{symbol:any}"):
-        assert counts[route, 200] >= LEAST_DECISIONS, route
+    for route in ("/decide", "/decide/batch", "/features/{symbol:any}", "/candles", "/trades"):
+        assert counts[route, 200] >= (LEAST_PAGES if route in ("/candles", "/trades") else LEAST_DECISIONS), route
         assert counts[route, 422] > 0, route
     assert counts["/decide", 404] > 0
     assert {key: count for key, count in counts.items() if key[1] >= 500 and count} == {}

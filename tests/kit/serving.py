@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from app.constants import Constants
 from app.domain.records import KINDS, Kinds
 from app.main import build
+from app.market.protocol import Reader
 from app.observe.logs import Logs
 from app.observe.meters import Meters
 from app.observe.traces import Traces
@@ -23,6 +24,7 @@ from app.payloads import DecideResponse, ProblemBody
 from app.store.protocol import KeyStore
 from app.worker import Worker
 from tests.kit.clock import Clock
+from tests.kit.market import FakeReader
 from tests.kit.store import UNIVERSE, FakeStore
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class Served:
         open_traces: Callable[[Meters], Traces] | None = None,
         client: tuple[str, int] = ("127.0.0.1", 123),
         kinds: Kinds = KINDS,
+        open_reader: Callable[[], Reader] | None = None,
         **settings: object,
     ) -> None:
         self.store = FakeStore(*UNIVERSE) if store is None else store
@@ -68,6 +71,7 @@ class Served:
             open_traces=open_traces,
             constants=self.constants,
             kinds=kinds,
+            open_reader=open_reader or FakeReader,
         )
         self.app = build(self.parts, self.clock)
         self.runner = asyncio.Runner()

@@ -109,7 +109,7 @@ def test_a_page_has_the_bars_that_begin_in_its_span(place: Place) -> None:
     assert starts(interval="15m", descending=True, end_us=NOON_US + 1)[:1] == [0]
     page = place.read(lambda reader: reader.candles(_wanted(limit=20)))
     assert (len(page.bars), page.after_us) == (20, None)
-    assert place.read(lambda reader: reader.candles(_wanted()._replace(symbol="NONE"))) == ((), None)
+    assert place.read(lambda reader: reader.candles(_wanted()._replace(symbol="NONE"))) == ((), None, (), None)
 
 
 def test_a_bar_says_all_that_is_known_of_it(place: Place) -> None:

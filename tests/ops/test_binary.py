@@ -185,19 +185,25 @@ def test_python_itself_is_a_part_where_it_is_not_debians() -> None:
     assert paths == {library}
 
 
-def test_swagger_ui_is_a_part_with_its_own_version_and_licence() -> None:
-    """It is kept among our files, and others made it."""
-    part = bill.swagger_ui()
-    said = bill.ROOT.joinpath("app/docs/swagger-ui/VERSION").read_text(encoding="utf-8").strip()
-    assert part.purl.to_string() == f"pkg:npm/swagger-ui-dist@{said.removeprefix('v')}"
-    assert part.licence == "Apache-2.0"
-    assert "Apache License" in bill.licences([part])
+def test_libraries_of_pages_are_parts_with_their_own_versions_and_licences() -> None:
+    """They are kept among our files, and others made them."""
+    charts, swagger = bill.all_kept()
+    for part, name, folder in (
+        (charts, "lightweight-charts", "app/console/lightweight-charts"),
+        (swagger, "swagger-ui-dist", "app/docs/swagger-ui"),
+    ):
+        said = bill.ROOT.joinpath(folder, "VERSION").read_text(encoding="utf-8").strip()
+        assert part.purl.to_string() == f"pkg:npm/{name}@{said.removeprefix('v')}"
+        assert "Apache License" in bill.licences([part])
+    assert (charts.licence, swagger.licence) == ("Apache-2.0 AND MIT", "Apache-2.0")
+    for words in ("TradingView Lightweight Charts™", "Permission is hereby granted, free of charge"):
+        assert words in bill.licences([charts])
 
 
-def test_a_swagger_ui_without_a_version_stops_the_build(tmp_path: Path) -> None:
+def test_a_library_without_a_version_stops_the_build(tmp_path: Path) -> None:
     """A part of no version can be held against no advisory."""
-    with pytest.raises(bill.Unknown, match="VERSION is missing or empty"):
-        bill.swagger_ui(tmp_path)
+    with pytest.raises(bill.Unknown, match=r"which swagger-ui-dist is in .*VERSION is missing or empty"):
+        bill.kept("swagger-ui-dist", "Apache-2.0", tmp_path)
 
 
 def test_links_and_packages_without_a_file_are_no_parts() -> None:

@@ -18,6 +18,7 @@ from tests.ops.scripts import load_script, load_stack
 _OPS = ROOT / "ops"
 _TAGS = {
     "GRAFANA_IMAGE": "grafana/grafana:11.3.1",
+    "POSTGRES_IMAGE": "postgres:17",
     "PROMETHEUS_IMAGE": "prom/prometheus:v2.53.3",
     "PYTHON_IMAGE": "python:3.13-slim-trixie",
     "REDIS_IMAGE": "redis:8",

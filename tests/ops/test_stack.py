@@ -13,9 +13,9 @@ from tests.ops.scripts import load_stack
 def test_a_fresh_clone_gets_random_secrets(tmp_path: Path) -> None:
     stack = load_stack(tmp_path)
     stack.check_secrets()
-    paths = [stack.SECRETS / name for name in ("redis_password", "api_key_secret")]
+    paths = [stack.SECRETS / name for name in ("redis_password", "database_password", "api_key_secret")]
     first = [path.read_text() for path in paths]
-    assert first[0] != first[1]
+    assert len(set(first)) == 3
     assert all(len(text.strip()) >= 32 for text in first)
     assert stack.SECRETS.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o004 for path in paths)
@@ -23,7 +23,7 @@ def test_a_fresh_clone_gets_random_secrets(tmp_path: Path) -> None:
     assert [path.read_text() for path in paths] == first
 
 
-@pytest.mark.parametrize("name", ["redis_password", "api_key_secret"])
+@pytest.mark.parametrize("name", ["redis_password", "database_password", "api_key_secret"])
 @pytest.mark.parametrize(
     ("content", "mode", "says"),
     [
@@ -48,7 +48,7 @@ def test_a_spoiled_secret_is_refused_and_not_replaced(
         path.write_bytes(content)
         path.chmod(mode)
     with pytest.raises(stack.Refused, match=says) as caught:
-        stack.check_secrets()
+        stack.check_secrets(lambda _: True)
     assert f"secret {name}" in str(caught.value)
     assert f"ops/secrets/{name}" in str(caught.value)
     if content:
@@ -71,14 +71,15 @@ def test_a_folder_of_secrets_that_others_may_enter_is_closed_and_that_is_said(
     assert capsys.readouterr().out == ""
 
 
-def test_a_folder_of_an_earlier_version_gets_the_secret_that_it_lacks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["api_key_secret", "database_password"])
+def test_a_folder_of_an_earlier_version_gets_the_secret_that_it_lacks(tmp_path: Path, name: str) -> None:
     stack = load_stack(tmp_path)
     stack.check_secrets()
     password = (stack.SECRETS / "redis_password").read_text()
-    (stack.SECRETS / "api_key_secret").unlink()
-    stack.check_secrets()
+    (stack.SECRETS / name).unlink()
+    stack.check_secrets(lambda _: False)
     assert (stack.SECRETS / "redis_password").read_text() == password
-    assert len((stack.SECRETS / "api_key_secret").read_text()) > 32
+    assert len((stack.SECRETS / name).read_text()) > 32
 
 
 def test_configuration_that_containers_cannot_read_is_refused(tmp_path: Path) -> None:
@@ -116,6 +117,34 @@ def test_the_clock_fits_the_data(
         monkeypatch.setenv(name, value)
     (tmp_path / "ops" / ".env").write_text(file, encoding="utf-8")
     assert stack.clock() == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "services", "expected"),
+    [
+        ({}, "", ["app", "redis"], {}),
+        ({}, "", ["app", "postgres"], {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": "market"}),
+        ({"DECIDE_MARKET": "on"}, "", [], {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": "market"}),
+        ({}, "DECIDE_MARKET=on\nCOMPOSE_PROFILES=grafana\n", [], {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": "grafana,market"}),
+        ({"COMPOSE_PROFILES": "grafana"}, "", [], {}),
+        ({"COMPOSE_PROFILES": "market,grafana"}, "", [], {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": "grafana,market"}),
+    ],
+)
+def test_a_stack_with_market_data_has_its_profile_beside_the_users_own(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    file: str,
+    services: list[str],
+    expected: dict[str, str],
+) -> None:
+    stack = load_stack(tmp_path)
+    for name in ("DECIDE_MARKET", "COMPOSE_PROFILES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "ops" / ".env").write_text(file, encoding="utf-8")
+    assert stack.market(lambda: services) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,3 +197,13 @@ def test_a_scenario_file_of_ones_own_goes_into_the_container(tmp_path: Path) -> 
     assert stack.scenario_file([]) == ([], [])
     with pytest.raises(stack.Refused, match="no scenario file"):
         stack.scenario_file(["--scenario", str(tmp_path / "other.toml")])
+
+
+@pytest.mark.parametrize(
+    ("modes", "says"), [(["production"], "no stack 'production'; allowed: prod or dev"), (["prod", "dev"], "together")]
+)
+def test_a_mode_that_there_is_not_is_refused(tmp_path: Path, modes: list[str], says: str) -> None:
+    stack = load_stack(tmp_path)
+    with pytest.raises(stack.Refused) as caught:
+        stack.up(modes)
+    assert says in str(caught.value)

@@ -29,8 +29,8 @@ class Contract:
         return [(method, path) for method, path in self.operations if path not in ENDLESS]
 
     def filled(self, path: str, symbol: str = "AAPL") -> str:
-        """``path`` of a GET with ``symbol`` wherever it takes one."""
-        parameters = map(self.resolved, self.operations["GET", path]["parameters"])
+        """``path`` with ``symbol`` wherever a GET takes one."""
+        parameters = map(self.resolved, self.operations.get(("GET", path), {}).get("parameters", ()))
         in_query = any((each["in"], each["name"]) == ("query", "symbol") for each in parameters)
         return path.replace("{symbol}", symbol) + f"?symbol={symbol}" * in_query
 

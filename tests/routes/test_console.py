@@ -11,11 +11,12 @@ from tests.kit.servers import ROOT
 from tests.kit.serving import Served, problem_of
 
 _FOLDER = ROOT / "app" / "console"
+_LIBRARY = _FOLDER / "lightweight-charts" / "lightweight-charts.standalone.production.mjs"
 _TYPES = {
     "index.html": "text/html; charset=utf-8",
     "console.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
-    **{path.name: "text/javascript; charset=utf-8" for path in _FOLDER.glob("*.js")},
+    **{path.name: "text/javascript; charset=utf-8" for path in (*_FOLDER.glob("*.js"), _LIBRARY)},
 }
 _LIGHT_AND_DARK = re.compile(r":root \{(.*?)\}", re.DOTALL)
 _ON_PAGE = ("text", "quiet", "accent", "buy", "sell", "hold", "warn")
@@ -24,7 +25,10 @@ _PAIRS = [
     *(("on-accent", "accent"), ("warn", "warn-ground"), ("failure", "failure-ground")),
     *(("quiet", "area"), ("text", "area"), ("buy", "area"), ("sell", "area"), ("hold", "area")),
 ]
-_SHAPES = [(ink, "panel") for ink in ("up", "down", "accent", "edge", "buy", "sell", "hold")] + [("edge", "page"), ("up", "page")]
+_SHAPES = [(ink, "panel") for ink in ("up", "down", "accent", "edge", "buy", "sell", "hold", "sma-20", "sma-50")] + [
+    ("edge", "page"),
+    ("up", "page"),
+]
 
 
 def _read(name: str) -> str:
@@ -32,7 +36,9 @@ def _read(name: str) -> str:
 
 
 def _colours() -> list[dict[str, str]]:
-    return [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in _LIGHT_AND_DARK.findall(_read("console.css"))]
+    return [
+        dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", block)) for block in _LIGHT_AND_DARK.findall(_read("console.css"))
+    ]
 
 
 def _luminance(colour: str) -> float:
@@ -48,11 +54,11 @@ def _contrast(one: str, other: str) -> float:
 
 
 def test_the_page_and_its_files_have_their_types_and_every_header(served: Served) -> None:
-    assert {path.name for path in _FOLDER.iterdir()} == _TYPES.keys()
+    assert {path.name for path in _FOLDER.iterdir()} == _TYPES.keys() - {_LIBRARY.name} | {_LIBRARY.parent.name}
     for path, name in [("/", "index.html"), *((f"/console/{name}", name) for name in _TYPES)]:
         answer = served.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, _TYPES[name])
-        assert answer.content == (_FOLDER / name).read_bytes()
+        assert answer.content == next(_FOLDER.rglob(name)).read_bytes()
         for header, value in HEADERS.items():
             assert answer.headers[header] == value
     policy = HEADERS["Content-Security-Policy"]
@@ -72,7 +78,9 @@ def test_a_file_that_has_not_changed_is_not_sent_again(served: Served) -> None:
     assert served.get("/console/console.js").headers["etag"] != tag
 
 
-@pytest.mark.parametrize("path", ["/console", "/console/", "/console/nope.js", "/console/..%2fmain.py", "/console/../main.py"])
+@pytest.mark.parametrize(
+    "path", ["/console", "/console/", "/console/nope.js", "/console/..%2fmain.py", "/console/../main.py", "/console/LICENSE"]
+)
 def test_nothing_but_its_own_files_is_served(path: str, served: Served) -> None:
     """Names are looked up in memory, never on disk."""
     problem_of(served.get(path), 404, "not-found")
@@ -127,6 +135,8 @@ def test_scripts_import_each_other_alone_and_never_make_markup_of_text(path: Pat
     """What would be refused by the policy, or would have to be checked by eye, is not there."""
     script = path.read_text(encoding="utf-8")
     assert {f"./{name}" for name in _TYPES} >= set(re.findall(r'from "([^"]+)"', script))
+    # What is drawn with is fetched once it is wanted.
+    script = script.replace(f'import("./{_LIBRARY.name}")', "")
     banned = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|DOMParser|import\(|localStorage|https?://(?!www\.w3\.org)"
     assert re.findall(banned, script) == []
     assert len(script.splitlines()) <= 400
@@ -149,3 +159,15 @@ def test_text_can_be_read_on_its_ground(scheme: int) -> None:
 def test_a_caller_of_two_colours_alone_is_told_the_action_by_word_and_shape() -> None:
     shapes = re.findall(r'(buy|sell|hold): "(.)"', _read("result.js"))
     assert len({shape for _, shape in shapes}) == len(shapes) == 3
+
+
+def test_the_page_shows_the_notice_that_the_library_asks_for() -> None:
+    """Under Apache 2.0, 4 (d): in a form that the user sees, with a link; the library's own logo would need inline styles."""
+    notice = _LIBRARY.with_name("NOTICE").read_text(encoding="utf-8").split()
+    shown = re.sub(r"<[^>]+>", "", _read("index.html")).split()
+    assert " ".join(notice).removeprefix("TradingView Lightweight Charts™ ") in " ".join(shown)
+    assert 'href="https://www.tradingview.com/"' in _read("index.html")
+    said = _LIBRARY.read_text(encoding="utf-8")[:400]
+    assert f"v{_LIBRARY.with_name('VERSION').read_text(encoding='utf-8').strip()}\n" in said
+    assert notice[notice.index("Copyright") :][:3] == re.findall(r"Copyright \(c\) \d{4}", said)[0].split()
+    assert "attributionLogo: false" in _read("drawing.js")

@@ -13,9 +13,10 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from app.routes.table.data import DATA
 from app.routes.table.decisions import DECISIONS
 from app.routes.table.entry import Entry, Operation
+from app.routes.table.market import MARKET
 from app.routes.table.server import SERVER
 
-ENTRIES: tuple[Entry, ...] = (*DECISIONS, *DATA, *SERVER)
+ENTRIES: tuple[Entry, ...] = (*DECISIONS, *DATA, *MARKET, *SERVER)
 OPERATIONS = tuple(each for each in ENTRIES if isinstance(each, Operation))
 PAGES = frozenset(each.name for each in ENTRIES if not isinstance(each, Operation))
 

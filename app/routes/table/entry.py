@@ -45,10 +45,11 @@ OF_A_BODY = (
 )
 """Problems that any request with a body can have."""
 
-Tag = Literal["decisions", "data", "server"]
+Tag = Literal["decisions", "data", "market", "server"]
 TAGS: dict[Tag, str] = {
     "decisions": "Buy, sell or hold, and what that rests on.",
     "data": "What is loaded.",
+    "market": "Prices and trades, from the market store.",
     "server": "How the server is, and what it is.",
 }
 _CONVERTER = re.compile(r":[a-z]+}")

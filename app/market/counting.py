@@ -1,0 +1,156 @@
+"""How many bars there are in a span, without making them. Plain functions on a connection, whose transaction is the caller's."""
+
+from collections.abc import Sequence
+
+from app.domain.candles import SECOND_US
+from app.domain.intervals import DAY_S, INTERVALS
+from app.market.calendar import is_of_days
+from app.market.connection import Connection
+from app.market.selection import Selection
+
+COUNT_MAX = 5_000
+"""Bars that are counted at most."""
+_SEARCHES_MAX = 2_000
+"""Searches by an index, some microseconds each, of what does not go by the clock."""
+_BLOCKS = ("1d", "1h", "15m")
+_MONDAY_US = 4 * DAY_S * SECOND_US
+"""The first one of the clock: weeks are counted from there, all else from 0."""
+_OF = "symbol = ? AND source = ? AND interval = ?"
+_NEWEST = f"SELECT max(start_us) FROM candles WHERE {_OF}"  # noqa: S608 - words of ours
+_NEXT = f"SELECT min(start_us) FROM candles WHERE {_OF} AND start_us >= ? AND start_us < ?"  # noqa: S608 - as above
+_STARTS = (
+    "SELECT start_us FROM (SELECT start_us FROM {} WHERE {} AND start_us >= ? AND start_us < ? ORDER BY start_us{} LIMIT {})"
+)
+
+Kinds = Sequence[tuple[str, str]]
+"""Interval and source."""
+
+
+def total(
+    connection: Connection,
+    symbol: str,
+    interval: str,
+    kinds: Kinds,
+    selection: Selection,
+    span: tuple[int, int],
+    *,
+    is_by_clock: bool,
+) -> int | None:
+    """Bars of ``interval`` that ``selection`` makes of stored bars of ``kinds`` and that begin in ``span``; None if they are too
+    many to count. ``is_by_clock``: as `app.market.calendar.Calendar` says it of the interval.
+    """
+    if is_by_clock:
+        return _by_clock(connection, symbol, interval, kinds, span)
+    return _by_search(connection, symbol, interval, kinds, selection, span)
+
+
+def start_of(
+    connection: Connection,
+    symbol: str,
+    interval: str,
+    kinds: Kinds,
+    span: tuple[int, int],
+    number: int,
+    *,
+    descending: bool,
+) -> int | None:
+    """When the bar of that ``number``, from 0, begins, of an interval that goes by the clock; None if there are fewer, or it is
+    one of those that are too many to count.
+    """
+    if number >= COUNT_MAX:
+        return None
+    length_us, phase_us = _clock_of(interval)
+    bars, parameters = _bars(connection, symbol, interval, kinds, span, number, descending=descending)
+    order = f"{bars} ORDER BY bar{' DESC' if descending else ''} LIMIT 1 OFFSET {number}"
+    found = connection.execute(order, parameters).fetchone() if bars else None
+    return None if found is None else int(found[0]) * length_us + phase_us
+
+
+def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
+    bars, parameters = _bars(connection, symbol, interval, kinds, span, COUNT_MAX)
+    if not bars:
+        return 0
+    (found,) = connection.execute(f"SELECT count(*) FROM ({bars} LIMIT {COUNT_MAX + 1}) AS bars", parameters).fetchone()  # noqa: S608 - as above
+    return None if found > COUNT_MAX else int(found)
+
+
+def _clock_of(interval: str) -> tuple[int, int]:
+    """How long its bars are, and when one begins that is among the first."""
+    length_us = INTERVALS[interval] * SECOND_US
+    return length_us, _MONDAY_US % length_us if interval == "1w" else 0
+
+
+def _bars(
+    connection: Connection,
+    symbol: str,
+    interval: str,
+    kinds: Kinds,
+    span: tuple[int, int],
+    number: int,
+    *,
+    descending: bool = False,
+) -> tuple[str, list[object]]:
+    """Bars in SQL, as starts divided by their length, at least to that ``number``. Minutes count by the blocks that are over."""
+    length_us, phase_us = _clock_of(interval)
+    # What begins from one edge of a bar to another.
+    from_us, to_us = (phase_us - (phase_us - each) // length_us * length_us for each in span)
+    texts, parameters = list[str](), list[object]()
+
+    def read(table: str, stored: str, source: str, first_us: int, end_us: int) -> None:
+        # So many rows are more bars than are counted, whatever they are.
+        most = number * (length_us // (INTERVALS[stored] * SECOND_US)) + 1
+        texts.append(f"{_STARTS.format(table, _OF, ' DESC' if descending else '', most)} AS part")
+        parameters.extend((symbol, source, stored, first_us, end_us))
+
+    for stored, source in kinds:
+        over_us = from_us
+        block = next((each for each in _BLOCKS if length_us % (INTERVALS[each] * SECOND_US) == 0), None)
+        if stored == "1m" and block is not None:
+            (newest_us,) = connection.execute(_NEWEST, (symbol, source, "1m")).fetchone()
+            over_us = max(from_us, min(to_us, newest_us - newest_us % (INTERVALS[block] * SECOND_US)))
+            read("blocks", block, source, from_us, over_us)
+        read("candles", stored, source, over_us, to_us)
+    if not texts:
+        return "", []
+    # One source's bars of the interval itself are different ones.
+    distinct = "" if len(texts) == 1 and kinds[0][0] == interval else "DISTINCT "
+    bars = f"SELECT {distinct}(start_us - {phase_us}) / {length_us} AS bar FROM ({' UNION ALL '.join(texts)}) AS starts"  # noqa: S608 - as above
+    return bars, parameters
+
+
+def _by_search(
+    connection: Connection, symbol: str, interval: str, kinds: Kinds, selection: Selection, span: tuple[int, int]
+) -> int | None:
+    """By searches for what begins behind each bar."""
+    from_us = span[0] - (DAY_S * SECOND_US if is_of_days(interval) else 0)
+    to_us = span[1] + (INTERVALS[interval] + DAY_S) * SECOND_US
+    heads: dict[tuple[str, str], int] = {}
+    searches = found = 0
+
+    def search(kind: tuple[str, str], at_us: int) -> None:
+        nonlocal searches
+        searches += 1
+        (start_us,) = connection.execute(_NEXT, (symbol, kind[1], kind[0], at_us, to_us)).fetchone()
+        if start_us is None:
+            heads.pop(kind, None)
+        else:
+            heads[kind] = start_us
+
+    for kind in kinds:
+        search(kind, from_us)
+    done_us = from_us
+    while heads and searches < _SEARCHES_MAX:
+        kind = min(heads, key=heads.__getitem__)
+        start_us = heads[kind]
+        if start_us < done_us:
+            search(kind, done_us)
+            continue
+        edges = selection.edges_of(start_us, kind[0])
+        if edges is None:
+            search(kind, start_us + 1)
+            continue
+        if edges.start_us >= span[1]:
+            break
+        found += edges.start_us >= span[0]
+        done_us = edges.end_us
+    return None if searches >= _SEARCHES_MAX else found

@@ -1,0 +1,96 @@
+"""Market data: prices and trades, from the market store."""
+
+from app.domain.intervals import INTERVALS
+from app.market_payloads import CandlesResponse, TradesResponse
+from app.routes import examples as shown
+from app.routes.cursors import CURSOR_MAX
+from app.routes.market import OFFSET_MAX, PAGE, PAGE_MAX
+from app.routes.table.entry import SPELLED, Answer, Entry, Link, Operation, Parameter, Schema
+from app.routes.times import TIME_PATTERN, TIME_RULE
+
+_TIME: Schema = {"type": "string", "pattern": TIME_PATTERN, "examples": ["2024-03-01", "2024-03-01T14:30:00Z", "1709303400"]}
+_FLAG: Schema = {"type": "boolean", "default": False}
+
+_SYMBOL = Parameter("symbol", "query", SPELLED, "In any usual spelling.", required=True)
+_SPAN = (
+    Parameter("start", "query", _TIME, f"Included: {TIME_RULE}. Without it the newest are wanted, in whatever order."),
+    Parameter("end", "query", _TIME, "Excluded."),
+)
+_LIMIT = Parameter(
+    "limit", "query", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}, "Rows on the page, at most."
+)
+_CURSOR = Parameter(
+    "cursor",
+    "query",
+    {"type": "string", "minLength": 1, "maxLength": CURSOR_MAX},
+    "`next_cursor` of the page before, beside the same parameters (`limit` may differ). Pages have every row once that was there"
+    " at first, also while others are written.",
+)
+_ORDER = Parameter(
+    "order", "query", {"type": "string", "enum": ["asc", "desc"], "default": "asc"}, "Oldest or newest first on a page."
+)
+
+MARKET: tuple[Entry, ...] = (
+    Operation(
+        name="candles",
+        needs="market:read",
+        method="GET",
+        path="/candles",
+        tag="market",
+        summary="A symbol's bars",
+        description="Bars that begin in a span, and the gaps of trades that touch them; an interval without a trade has no bar."
+        " Bars of exchanges are of their sessions.",
+        parameters=(
+            _SYMBOL,
+            Parameter("interval", "query", {"type": "string", "enum": [*INTERVALS], "default": "1m"}, "Length of a bar."),
+            *_SPAN,
+            _LIMIT,
+            Parameter(
+                "offset",
+                "query",
+                {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
+                "Bars passed over. They are read all the same, hence the bound; farther goes `cursor`.",
+            ),
+            _CURSOR,
+            _ORDER,
+            Parameter("extended", "query", _FLAG, "Also bars before and after an exchange's sessions."),
+            Parameter("complete_only", "query", _FLAG, "Only bars of which nothing is lacking."),
+            Parameter(
+                "tz",
+                "query",
+                {"type": "string", "default": "UTC", "examples": ["Europe/Berlin"]},
+                "Whose days count, from 1d on, where the market never closes.",
+            ),
+        ),
+        answers=(
+            Answer(
+                200,
+                "The page.",
+                CandlesResponse,
+                shown.CANDLES,
+                links=(Link("candles", "The next page.", {"cursor": "$response.body#/pagination/next_cursor"}),),
+            ),
+        ),
+        problems=("invalid-request", "unknown-symbol", "market-unavailable"),
+    ),
+    Operation(
+        name="trades",
+        needs="market:read",
+        method="GET",
+        path="/trades",
+        tag="market",
+        summary="A symbol's trades",
+        description="Trades of all venues in their order; none that was cancelled.",
+        parameters=(_SYMBOL, *_SPAN, _LIMIT, _CURSOR, _ORDER),
+        answers=(
+            Answer(
+                200,
+                "The page.",
+                TradesResponse,
+                shown.TRADES,
+                links=(Link("trades", "The next page.", {"cursor": "$response.body#/pagination/next_cursor"}),),
+            ),
+        ),
+        problems=("invalid-request", "unknown-symbol", "market-unavailable"),
+    ),
+)

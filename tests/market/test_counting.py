@@ -1,0 +1,107 @@
+"""How many bars there are beside a page, and which gaps touch it, in every store."""
+
+import random
+from datetime import date
+from typing import Any
+
+import pytest
+
+from app.market.counting import COUNT_MAX
+from app.market.protocol import Batch, CandlePage, CandlesWanted, Gap, Reader, Symbol
+from tests.market.giving import export, minutes, sessions, trade
+from tests.market.places import DAY_US, MINUTE_US, NOON_US, Place
+
+_ALL = 10_000
+_SESSIONS = sessions(date(2023, 11, 13), [*[390] * 5, None, None, 210, 390])
+
+
+def _wanted(interval: str = "1m", limit: int = 1, **rest: Any) -> CandlesWanted:  # noqa: ANN401 - its fields
+    return CandlesWanted("A", interval, limit, counts=True)._replace(**rest)
+
+
+@pytest.mark.parametrize("market", ["", "X"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_total_is_the_number_of_all_bars_of_the_span_and_an_offset_passes_over_so_many(
+    market: str, zone: str, place: Place
+) -> None:
+    """Of several sources, by blocks and without, with bars outside sessions and without, whichever page it stands beside."""
+    rng, writer = random.Random(market + zone), place.writer()
+    writer.put_symbols([Symbol("A", market=market)])
+    writer.put_sessions("X", _SESSIONS)
+    first_us = _SESSIONS[0].opens_us - DAY_US
+    starts = sorted(rng.sample(range(first_us, first_us + 9 * DAY_US, MINUTE_US), 600))
+    writer.apply(Batch(trades=[trade(number, at_us) for number, at_us in enumerate(starts)]))
+    writer.put_bars(export("x", sorted(rng.sample(range(first_us, first_us + 9 * DAY_US, MINUTE_US), 300))))
+    writer.put_bars(export("y", range(first_us // DAY_US * DAY_US, first_us + 12 * DAY_US, DAY_US), interval="1d"))
+    writer.put_bars(export("z", range(first_us - first_us % (DAY_US // 24), first_us + DAY_US, DAY_US // 24), interval="1h"))
+    span = first_us + rng.randrange(5 * DAY_US), first_us + rng.randrange(6, 9) * DAY_US
+    spans: list[tuple[int | None, int | None]] = [(None, None), (None, span[1]), span]
+
+    async def check(reader: Reader) -> None:
+        for interval in ("1m", "5m", "1h", "12h", "1d", "1w", "1M"):
+            for start_us, end_us in spans:
+                wanted = _wanted(interval, start_us=start_us, end_us=end_us, extended=rng.random() < 0.5, zone=zone)
+                page: dict[str, Any] = rng.choice([{"descending": True}, {"offset": 3}, {"offset": 5_000}])
+                bars = (await reader.candles(wanted._replace(limit=_ALL))).bars
+                assert (await reader.candles(wanted._replace(**page))).total == len(bars), (wanted, page)
+                for descending in (False, True):
+                    offset = rng.randrange(len(bars) + 2)
+                    page = {"offset": offset, "limit": 7, "descending": descending}
+                    found = await reader.candles(wanted._replace(**page))
+                    assert found.bars == (bars[::-1] if descending else bars)[offset : offset + 7], (wanted, page)
+                    assert (found.after_us is None) is (offset + 7 >= len(bars)), (wanted, page)
+
+    place.read(check)
+
+
+def test_what_would_take_longer_than_the_page_is_not_counted(place: Place) -> None:
+    """Bars without end, ones that must be looked at, and none where nobody asks."""
+    writer = place.writer()
+    writer.put_bars(export("x", minutes(1, COUNT_MAX)))
+    assert _page(place).total == COUNT_MAX
+    assert _page(place, counts=False).total is None
+    assert _page(place, complete_only=True).total is None
+    assert _page(place, complete_only=True, limit=_ALL).total == COUNT_MAX
+    writer.put_bars(export("y", minutes(COUNT_MAX + 1, COUNT_MAX + 1)))
+    assert _page(place).total is None
+    assert _page(place, end_us=NOON_US + 11 * MINUTE_US).total == 10
+    assert _page(place, interval="5m").total == COUNT_MAX // 5 + 1
+    writer.put_symbols([Symbol("A", market="X")])
+    writer.put_sessions("X", _SESSIONS)
+    assert _page(place, extended=True).total is None
+
+
+def _page(place: Place, **rest: Any) -> CandlePage:  # noqa: ANN401 - fields
+    return place.read(lambda reader: reader.candles(_wanted(**rest)))
+
+
+def test_each_gap_stands_beside_the_page_that_it_touches(place: Place) -> None:
+    """Also where no bar is; pages together have every one."""
+    writer = place.writer()
+    writer.apply(Batch(trades=[trade(number, NOON_US + number * 10 * MINUTE_US) for number in range(6)]))
+    gaps = [Gap("V", "A", NOON_US + at * MINUTE_US, NOON_US + (at + 1) * MINUTE_US, "ids", at) for at in (-100, 5, 10, 31, 500)]
+    writer.apply(Batch(gaps=[*gaps, gaps[0]._replace(symbol="B")]))
+
+    async def pages(reader: Reader, wanted: CandlesWanted) -> list[tuple[Gap, ...]]:
+        found = []
+        while True:
+            page = await reader.candles(wanted)
+            found.append(page.gaps)
+            if page.after_us is None:
+                return found
+            wanted = wanted._replace(after_us=page.after_us)
+
+    async def check(reader: Reader) -> None:
+        assert await pages(reader, _wanted(limit=2)) == [tuple(gaps[:3]), (), tuple(gaps[3:])]
+        backwards = [tuple(gaps[4:]), tuple(gaps[3:4]), tuple(gaps[:3])]
+        assert await pages(reader, _wanted(limit=2, descending=True)) == backwards
+        span: dict[str, Any] = {"start_us": NOON_US + 5 * MINUTE_US, "end_us": NOON_US + 11 * MINUTE_US}
+        assert await pages(reader, _wanted(**span)) == [tuple(gaps[1:3])]
+        assert await pages(reader, _wanted(**span | {"end_us": NOON_US + 7 * MINUTE_US})) == [tuple(gaps[1:2])]
+
+    place.read(check)
+
+
+def test_all_symbols_are_named_in_order(place: Place) -> None:
+    place.writer().put_symbols([Symbol(each) for each in ("B", "A", "C.X")])
+    assert place.read(lambda reader: reader.names()) == ["A", "B", "C.X"]
