@@ -16,9 +16,10 @@ from app.errors import Problem
 from app.http.access import trusted_forms
 from app.http.bodies import Bodies
 from app.http.edge import Edge
+from app.http.fast import FastDecide, FastLatestPrice
 from app.http.guard import Guard
 from app.http.hangup import HangUps, keep_peer
-from app.http.lane import DecideLane
+from app.http.lane import Lane
 from app.http.problems import on_error, on_http_exception, on_problem
 from app.http.queues import Kind
 from app.http.rules import Rules
@@ -33,6 +34,7 @@ from app.routes.decisions import BatchRoute
 from app.routes.docs import docs_page, to_docs
 from app.routes.features import FeatureRoutes
 from app.routes.history import HistoryRoute
+from app.routes.latest import LatestPriceRoute
 from app.routes.live import LiveRoute
 from app.routes.market import MarketRoutes
 from app.routes.openapi import openapi
@@ -75,15 +77,17 @@ def build(parts: Worker, clock: Callable[[], float]) -> ASGIApp:
     by_setting: dict[Kind, str] = {"metrics": settings.metrics_access, "probe": settings.probes_access}
     rules = Rules(ENTRIES, opened=[kind for kind, access in by_setting.items() if access == "open"])
     guard = Guard(starlette, gate, bodies, rules)
-    app: ASGIApp = DecideLane(
+    asked = None if gate.ring is None and gate.limiter is None else gate
+    app: ASGIApp = Lane(
         Edge(guard, parts.requests, parts.drain, clock, make_id),
-        parts.decider,
+        (FastDecide(parts.decider), FastLatestPrice(parts.prices)),
+        parts.admission,
         parts.requests,
         parts.drain,
         clock,
         make_id,
         bodies=bodies,
-        gate=None if gate.ring is None and gate.limiter is None else gate,
+        gate=asked,
     )
     if parts.traces is not None:
         app = parts.traces.around(app, clock, untraced=WATCHED, lasting=LASTING)
@@ -99,6 +103,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
     status = StatusRoutes(
         decider=decider,
         store=parts.store,
+        market=parts.market,
         feed=parts.feed,
         meters=parts.meters,
         requests=parts.requests,
@@ -114,6 +119,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
     features = FeatureRoutes(decider, parts.list_symbols, lambda: parts.feed.run_info)
     market = MarketRoutes(decider, parts.market, Cursors(settings.api_key_secret), parts.turns)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
+    latest = LatestPriceRoute(parts.prices, batch_max=settings.batch_max, charge=gate.charge)
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)
     sockets = SocketRoute(parts.hub, hang_ups, gate, max_bytes=bodies.max_bytes)
@@ -128,6 +134,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
         "history": history.history,
         "candles": market.candles,
         "trades": market.trades,
+        "latestPrice": latest.get,
         "live": live.live,
         "health": status.health,
         "livez": status.livez,

@@ -10,7 +10,7 @@ from app.answering.listing import ListSymbols
 from app.answering.market import Market
 from app.answering.suggestions import Suggestions
 from app.answering.turns import Turns
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.keyring import KeyRing
 from app.cache.memory import Memory
 from app.cache.read_through import Tiers
@@ -156,14 +156,23 @@ def make_market(
     settings: Settings, meters: Meters, suggestions: Suggestions, clock: Callable[[], float], open_reader: OpenReader | None
 ) -> Market:
     """The market store, which nobody opens before somebody asks for it; ``open_reader`` for tests."""
+    place = market_place(settings)
+    is_remote = bool(place["url"] or place["read_url"])
 
     def opened() -> Reader:
         from app.market.opening import open_reader as found  # noqa: PLC0415 - imported where somebody asks for market data
 
         deadline_s, sources = settings.market_timeout_ms / 1000.0, names_in(settings.market_sources)
-        return found(**market_place(settings), sources=sources, deadline_s=deadline_s, waited=meters.market.waited)
+        return found(**place, sources=sources, deadline_s=deadline_s, waited=meters.market.waited)
 
-    return Market(open_reader or opened, meters.market, suggestions, clock)
+    return Market(
+        open_reader or opened,
+        meters.market,
+        suggestions,
+        clock,
+        kind="postgresql" if is_remote else "sqlite",
+        is_there=lambda: is_remote or place["path"].exists(),
+    )
 
 
 def make_hub(
@@ -193,14 +202,16 @@ def make_hub(
 
 
 def make_now(
-    settings: Settings, clock: Callable[[], float]
+    settings: Settings, clock: Callable[[], float], kinds: Kinds = KINDS
 ) -> tuple[Callable[[], int], Callable[[RunInfo], None], Callable[[Evidence], None]]:
-    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them."""
+    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them. What no
+    decision rests on does not move it.
+    """
     if settings.clock == "wall":
         return wall_ms, lambda _: None, lambda _: None
-    replay = ReplayClock(clock)
+    replay, inputs = ReplayClock(clock), len(kinds.inputs)
 
     def on_read(evidence: Evidence) -> None:
-        replay.read(max((each.as_of_ms for each in evidence.records if each is not None), default=0))
+        replay.read(max((each.as_of_ms for each in evidence.records[:inputs] if each is not None), default=0))
 
     return replay, lambda info: replay.start_at(info.newest_as_of_ms), on_read

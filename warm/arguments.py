@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from app.arguments import PathAction, new_parser, number
-from app.setting_options import STORE_SETTINGS, add_gone, add_settings
+from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, add_gone, add_settings
 from app.settings import choices, description
 from warm.calendar.exchanges import codes
 
@@ -64,6 +64,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--as-of", help=f"rebuild as it was then; a date is the end of its session ({MOMENT_RULE})")
     parser.add_argument("--prune", action="store_true", help="remove symbols from the store that this input does not have")
     parser.add_argument("--report", type=Path, action=PathAction, help="write the full report to this file as JSON")
+    parser.add_argument(
+        "--bars",
+        nargs="?",
+        const="",
+        metavar="SOURCE",
+        help="put the price files' bars into the market store too, before they are published, under this source's name "
+        "(default: their format's)",
+    )
     _add_reading(parser)
     parser.add_argument(
         "--alias",
@@ -89,6 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--explain", type=Path, action=PathAction, metavar="FILE", help="say how a file (or folder) is understood, and end"
     )
     add_settings(parser, STORE_SETTINGS, "where it is published")
+    add_settings(parser, MARKET_SETTINGS, "where the market store is, for --bars")
     add_gone(parser, ("CLOCK_SKEW_S",))
     return parser
 

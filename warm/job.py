@@ -11,7 +11,8 @@ import polars as pl
 
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.staleness import SKEW_MS
-from app.errors import StoreError
+from app.errors import MarketError, StoreError
+from app.market.protocol import Writer
 from app.store.protocol import RunInfo
 from warm.calendar.intervals import Market, bars_a_year
 from warm.calendar.sessions import Session, iso
@@ -22,6 +23,7 @@ from warm.files.agents.tally import KEPT
 from warm.files.memory import MemoryBound
 from warm.files.names import SymbolChoice
 from warm.files.prices.frame import Bars, read_prices
+from warm.files.prices.given import GivenBars
 from warm.files.prices.reader import Calendar, Reckoning
 from warm.files.prices.reading import Stamp
 from warm.files.recognise import Choice
@@ -30,6 +32,7 @@ from warm.files.stamps import DateOrder
 from warm.make.aliases import unmatched, views_with_aliases, with_aliases
 from warm.make.indicators import latest
 from warm.make.vectors import Vectors, build_vectors, last_closes
+from warm.market.bars import Putting, put_given
 from warm.publish import OpenStore, Replaced, publish
 from warm.report import Reporter
 
@@ -63,6 +66,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     skew_ms: int = SKEW_MS
     aliases: Aliases = NO_ALIASES
     memory: MemoryBound = msgspec.field(default_factory=MemoryBound.of_machine)
+    bars: str | None = None
+    """The source under which bars go into the market store, empty: their formats' names; None: they do not."""
 
     def context(self, now_ms: int, markets: Mapping[str, Market] | None = None) -> Context:
         """What importers of agents' outputs have to know in a run at ``now_ms`` with prices of ``markets``."""
@@ -81,6 +86,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             date_order=self.date_order,
             symbols=self.symbols,
             aliases=self.aliases,
+            exact=self.bars is not None and not self.dry_run,
         )
 
 
@@ -91,10 +97,11 @@ def run_job(
     run: str,
     open_store: OpenStore,
     reporter: Reporter,
+    open_writer: Callable[[], Writer] | None = None,
     end: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> tuple[int, dict[str, Any]]:
     """Do one run; the exit code and the full report. ``end`` ends the process with the report of a run that takes more memory
-    than it may; it is called in another thread, and before anything was written.
+    than it may; it is called in another thread, and before anything was written. ``open_writer`` opens the market store.
 
     Everything is read, validated, computed and encoded before the store is even opened. `InputRefused` and `StoreError` end
     the run and are told in the report; any other exception is a bug and is raised.
@@ -103,11 +110,15 @@ def run_job(
     report: dict[str, Any] = {"run": run, "started_at": iso(now_ms), "dry_run": options.dry_run}
     try:
         with options.memory.watched(lambda why: end(report | {"status": "refused", "error": why, "exit_code": REFUSED})):
-            vectors, info = _prepare(options, now_ms, run, reporter, report)
+            vectors, info, given = _prepare(options, now_ms, run, reporter, report)
         code = PUBLISHED
         report["status"] = "dry_run"
         if not options.dry_run:
             reporter.stage("publish")
+            if given and open_writer is not None:
+                # First: no decision rests on a bar that the system of record lacks. If publishing fails, the same run again
+                # changes nothing here.
+                report["given_bars"] = put_given(open_writer, given.files, given.putting)
             done, sample, gone = publish(open_store, vectors.rows, info, prune=options.prune)
             report |= {"written": done.written, "kept_newer": done.kept_newer, "pruned": done.pruned}
             if sample:
@@ -125,17 +136,19 @@ def run_job(
     except MemoryError:
         code = REFUSED
         report |= {"status": "refused", "error": options.memory.over()}
-    except Replaced as failed:
+    except (MarketError, Replaced, StoreError) as failed:
         code = STORE_FAILED
-        report |= {"status": "store_failed", "error": str(failed)}
-    except StoreError as failed:
-        code = STORE_FAILED
-        report |= {
-            "status": "store_failed",
-            "error": f"the store failed and holds the whole old data, or the whole new if only its answer was lost: {failed}",
-        }
+        report |= {"status": "store_failed", "error": _failure(failed)}
     report |= {"seconds": round(time.monotonic() - start_s, 3), "exit_code": code}
     return code, report
+
+
+def _failure(failed: MarketError | Replaced | StoreError) -> str:
+    if isinstance(failed, MarketError):
+        return f"the market store failed, and nothing was published: {failed}"
+    if isinstance(failed, Replaced):
+        return str(failed)
+    return f"the store failed and holds the whole old data, or the whole new if only its answer was lost: {failed}"
 
 
 class Joined(NamedTuple):
@@ -148,6 +161,14 @@ class Joined(NamedTuple):
     markets: dict[str, Market]
     bars: int
     settled: pl.DataFrame
+    given: tuple[GivenBars, ...]
+
+
+class _Given(NamedTuple):
+    """Bars for the market store, and how they are put there."""
+
+    files: tuple[GivenBars, ...]
+    putting: Putting
 
 
 def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter, report: dict[str, Any]) -> Joined:
@@ -160,7 +181,7 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
     markets: dict[str, Market] = {}
     names: dict[str, str] = {}
     frame = closes = pl.DataFrame(schema={"symbol": pl.String, "as_of_ms": pl.Int64})
-    count = 0
+    count, given = 0, tuple[GivenBars, ...]()
     if prices is not None:
         reporter.stage("read_prices")
         bars = read_prices(prices, options.reckoning(now_ms), options.choices)
@@ -168,7 +189,7 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
         _add_files(report, bars.fates)
         _check_rejects(bars, options.max_rejects)
         bars, names = with_aliases(bars, options.aliases)
-        count, markets = bars.frame.height, bars.markets
+        count, markets, given = bars.frame.height, bars.markets, bars.given
 
         reporter.stage("indicators")
         report["warnings"] = _past_tables(markets, options.session, now_ms)
@@ -200,12 +221,14 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
     settled = settle(agents.frame, None if options.as_of_ms is None else frame, options.as_of_ms)
     report |= tell(agents, settled) | _agent_report(agents.fates, settled)
     _add_files(report, agents.fates)
-    return Joined(frame, closes, markets, count, settled)
+    return Joined(frame, closes, markets, count, settled, given)
 
 
-def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report: dict[str, Any]) -> tuple[Vectors, RunInfo]:
+def _prepare(
+    options: Options, now_ms: int, run: str, reporter: Reporter, report: dict[str, Any]
+) -> tuple[Vectors, RunInfo, _Given | None]:
     """Everything before the write."""
-    frame, closes, markets, count, settled = join(options.prices, options, now_ms, reporter, report)
+    frame, closes, markets, count, settled, files = join(options.prices, options, now_ms, reporter, report)
     views = settled.filter(pl.col("fate").is_in(KEPT))
 
     reporter.stage("build_records")
@@ -223,7 +246,8 @@ def _prepare(options: Options, now_ms: int, run: str, reporter: Reporter, report
         bars=count,
         bytes=vectors.bytes,
     )
-    return vectors, info
+    putting = Putting(options.bars or "", markets, options.session, options.aliases)
+    return vectors, info, _Given(files, putting) if files else None
 
 
 def _past_tables(markets: dict[str, Market], session: Session, now_ms: int) -> list[str]:

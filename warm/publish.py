@@ -6,8 +6,9 @@ from functools import partial
 from typing import Protocol
 
 from app.errors import StoreError
+from app.options import Settings, store_place
 from app.store.patience import patiently
-from app.store.protocol import Published, Row, RunInfo, Store, Withdrawing
+from app.store.protocol import Published, Row, RunInfo, Store, Upserting, Withdrawing
 from warm.sample import RUN_PREFIX
 
 
@@ -15,7 +16,20 @@ class WarmStore(Store, Withdrawing, Protocol):
     """Where a run is published."""
 
 
+class JobStore(WarmStore, Upserting, Protocol):
+    """Where single records are written, too."""
+
+
+_READ_S = 5.0
+
 OpenStore = Callable[[], WarmStore]
+
+
+def settings_store(settings: Settings) -> JobStore:
+    """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
+    from app.store.opening import open_store  # noqa: PLC0415
+
+    return open_store(**store_place(settings), read_timeout_s=_READ_S)
 
 
 class Replaced(Exception):

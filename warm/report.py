@@ -6,8 +6,9 @@ Everything goes to standard error, so that standard output stays free for whoeve
 import json
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -32,6 +33,8 @@ SHOWN = (
 """The closing table's lines, in order."""
 
 
+_OVER_MEMORY = 1
+_TELLING_S = 1.0
 _SYMBOLS_SHOWN = 10
 FILES_SHOWN = 100
 """Files of the closing table; a report has all of them."""
@@ -132,6 +135,18 @@ def notes(report: dict[str, Any]) -> list[str]:
     lines = [f"{symbol} is kept as {kept}" for symbol, kept in islice(report.get("aliased", {}).items(), _SYMBOLS_SHOWN)]
     if "unmatched" in report:
         lines += unmatched_lines(report["unmatched"], _SYMBOLS_SHOWN)
+    if (given := report.get("given_bars")) is not None:
+        lines.append(
+            f"bars of {', '.join(given['sources'])} in the market store: {given['written']:,} written, "
+            f"{given['revised']:,} of them revised, {given['removed']:,} removed"
+        )
+        if given["older_exports"]:
+            lines.append(
+                f"{given['older_exports']:,} exports are older than what the market store has of their source, and do not count: "
+                f"{', '.join(given['not_counted'])}"
+            )
+        if given["rounded"]:
+            lines.append(f"{given['rounded']:,} numbers have more digits than the market store keeps, and were rounded")
     if "replaced_sample" in report:
         gone = report["replaced_sample"]
         lines.append(f"your data replaced the sample: {gone['symbols']:,} symbols of run {gone['run']} are gone")
@@ -211,3 +226,16 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def end_process(tell: Callable[[], None]) -> None:
+    """End the process of a run that takes more memory than it may: the thread that reads cannot be stopped. What there is to
+    ``tell`` may have no reader, or one that does not read; the process ends all the same.
+    """
+    patience = threading.Timer(_TELLING_S, os._exit, (_OVER_MEMORY,))
+    patience.daemon = True
+    patience.start()
+    try:
+        tell()
+    finally:
+        os._exit(_OVER_MEMORY)

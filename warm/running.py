@@ -1,11 +1,10 @@
 """What the command line of ``decide warm`` asks for: one run, an explanation, or watching."""
 
 import argparse
-import os
+import re
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from rich.console import Console
 
 from app.domain.aliases import make_aliases
 from app.errors import SettingsError
-from app.options import Settings, store_place
+from app.market.opening import open_writer
+from app.market.protocol import TRADES
+from app.options import Settings, market_place
 from app.setting_options import given_settings
 from app.settings import load_setting, refused, settings_gone
 from warm.arguments import MOMENT_RULE
@@ -26,14 +27,13 @@ from warm.files.memory import MB, MemoryBound
 from warm.files.names import parse_symbol
 from warm.files.recognise import parse_choice
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, Options, run_job
-from warm.publish import OpenStore, WarmStore
-from warm.report import Reporter, open_reporter, write_report
+from warm.publish import OpenStore, WarmStore, settings_store
+from warm.report import Reporter, end_process, open_reporter, write_report
 from warm.sample import RUN_PREFIX, SAMPLE
 
 PRICES = SAMPLE / "prices"
+_is_source = re.compile(r"[A-Za-z0-9_-]{0,40}").fullmatch
 AGENTS = SAMPLE / "agents"
-_TELLING_S = 1.0
-_READ_S = 5.0
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
@@ -52,6 +52,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         aliases = make_aliases(load_setting("symbol_aliases"), stablecoins, arguments.alias)
     except (InputRefused, ValueError) as error:
         parser.error(str(error))
+    if arguments.bars is not None and (arguments.bars == TRADES or not _is_source(arguments.bars)):
+        parser.error(
+            f"--bars {arguments.bars[:60]!r} is no source; allowed: up to 40 letters, digits, - and _, and not {TRADES!r}"
+        )
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
         if as_of_ms is None:
@@ -73,19 +77,13 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         prune=arguments.prune,
         aliases=aliases,
         memory=_memory(arguments.memory_mb),
+        bars=arguments.bars,
     )
 
 
 def _memory(given_mb: int | None) -> MemoryBound:
     """What the run may take: as the option has it, else a share of the machine's."""
     return MemoryBound.of_machine() if given_mb is None else MemoryBound(given_mb * MB)
-
-
-def settings_store(settings: Settings) -> WarmStore:
-    """The store that ``settings`` name. Imported here and not above: a dry run needs none."""
-    from app.store.opening import open_store  # noqa: PLC0415
-
-    return open_store(**store_place(settings), read_timeout_s=_READ_S)
 
 
 def _settings(options: Mapping[str, str], *, needed: bool) -> Settings:
@@ -146,7 +144,7 @@ def start(
     reporter = open_reporter(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
-        _end(lambda: _tell(reporter, report, arguments.report))
+        end_process(lambda: _tell(reporter, report, arguments.report))
 
     try:
         code, report = run_job(
@@ -155,6 +153,7 @@ def start(
             run=run or f"{RUN_PREFIX if arguments.prices is None else ''}{uuid_utils.uuid7()}",
             open_store=opener,
             reporter=reporter,
+            open_writer=partial(open_writer, **market_place(settings)),
             end=end,
         )
     except KeyboardInterrupt:
@@ -186,21 +185,8 @@ def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given
     return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
 
 
-def _end(tell: Callable[[], None]) -> None:
-    """End the process: the thread that reads cannot be stopped, and nothing has been written. What there is to ``tell`` may have
-    no reader, or one that does not read; the process ends all the same.
-    """
-    patience = threading.Timer(_TELLING_S, os._exit, (REFUSED,))
-    patience.daemon = True
-    patience.start()
-    try:
-        tell()
-    finally:
-        os._exit(REFUSED)
-
-
 def _end_explaining(why: str) -> None:
-    _end(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
+    end_process(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
 
 
 def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:

@@ -184,7 +184,7 @@ class Decider:
             Problem: 422 for a live price that is not believed.
         """
         self._meters.l1_hits.count += 1
-        return self._respond(request, request.symbol, entry.evidence, _l1_hit(entry, self.clock()), None, started)
+        return self._respond(request, request.symbol, entry.evidence, l1_hit(entry, self.clock()), None, started)
 
     async def decide(self, request: DecideRequest, started: float) -> DecideResponse:
         """The answer for a symbol that L1 does not have fresh.
@@ -278,7 +278,7 @@ class Decider:
         return prepare(
             evidence,
             decision,
-            self._response(DecideRequest(symbol), symbol, evidence, decision, _l1_hit(entry, started), started),
+            self._response(DecideRequest(symbol), symbol, evidence, decision, l1_hit(entry, started), started),
             self.policy.unchanged(evidence, now_ms),
             entry.loaded_at,
             self._meters.decisions(decision.action, "l1", decision.judged.level),
@@ -345,7 +345,7 @@ class Decider:
         )
 
 
-def _l1_hit(entry: Entry, now: float) -> CacheInfo:
+def l1_hit(entry: Entry, now: float) -> CacheInfo:
     """The cache's part of an answer from fresh L1."""
     return CacheInfo(hit=True, tier="l1", age_ms=round((now - entry.loaded_at) * 1000.0, 3), run=entry.run)
 

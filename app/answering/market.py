@@ -1,26 +1,41 @@
 """The market store, as routes ask it: opened when somebody first does, counted, and its failures told to callers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from app.answering.suggestions import Suggestions
 from app.domain.nearest import nearest
 from app.errors import MarketError, Problem
 from app.market.protocol import Reader
 from app.observe.market import MarketMeters, Read
+from app.payloads import DatabaseState
 
 T = TypeVar("T")
+Kind = Literal["sqlite", "postgresql"]
 
 RETRY_AFTER_S = 1
+LOOK_S = 0.5
+"""How long whoever asks how the store is waits for it."""
 
 
 class Market:
-    """One a worker. ``open_reader`` opens no file: the reader does, at its first read."""
+    """One a worker. ``open_reader`` opens no file: the reader does, at its first read. ``is_there`` tells, in a thread, whether
+    there is a store, or ought to be.
+    """
 
     def __init__(
-        self, open_reader: Callable[[], Reader], meters: MarketMeters, suggestions: Suggestions, clock: Callable[[], float]
+        self,
+        open_reader: Callable[[], Reader],
+        meters: MarketMeters,
+        suggestions: Suggestions,
+        clock: Callable[[], float],
+        *,
+        kind: Kind,
+        is_there: Callable[[], bool],
     ) -> None:
-        self._open = open_reader
+        self._open, self._kind, self._is_there = open_reader, kind, is_there
+        self._looking: asyncio.Task[DatabaseState] | None = None
         self._reader: Reader | None = None
         self._meters, self._suggestions, self._clock = meters, suggestions, clock
 
@@ -64,6 +79,25 @@ class Market:
         if symbol not in names and symbol not in universe:
             raise _unknown(symbol, names, universe)
 
+    async def state(self) -> DatabaseState:
+        """How the store is. All who ask meanwhile share one look; what takes longer than they wait goes on for the next."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        looking = self._looking
+        await asyncio.wait({looking}, timeout=LOOK_S)
+        return looking.result() if looking.done() else DatabaseState(self._kind, "unreachable", detail="market_timeout")
+
+    async def _look(self) -> DatabaseState:
+        # A store that nobody uses is not made by who asks how it is.
+        if self._reader is None and not await asyncio.to_thread(self._is_there):
+            return DatabaseState(self._kind, "unused")
+        began = self._clock()
+        try:
+            await self.asked("ping", lambda reader: reader.ping())
+        except MarketError as error:
+            return DatabaseState(self._kind, "unreachable", detail=error.reason)
+        return DatabaseState(self._kind, "ok", round((self._clock() - began) * 1000.0, 3))
+
     def refresh(self) -> None:
         """Bring the gauges up to date."""
         if self._reader is not None:
@@ -71,6 +105,8 @@ class Market:
 
     async def close(self) -> None:
         """Give the reader back."""
+        if self._looking is not None:
+            self._looking.cancel()
         if self._reader is not None:
             await self._reader.close()
 

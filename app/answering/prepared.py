@@ -107,7 +107,8 @@ def prepare(
     """``answer``, which has ``decision`` on ``evidence``, for as long as ``period_ms``."""
     judged = decision.judged
     pieces = _cut(answer)
-    times_ms = [None if record is None else record.as_of_ms for record in evidence.records]
+    inputs = evidence.records[: len(judged.statuses)]
+    times_ms = [None if record is None else record.as_of_ms for record in inputs]
     first, *between, last = *pieces[:4], *pieces[-3:]
     return Prepared(
         since_ms=period_ms[0],

@@ -186,7 +186,8 @@ class Feed:
             self.globals.apply(some)
             left -= len(some)
             last_id = "" if left or changes.symbols else changes.last_id
-            symbols = tuple(dict.fromkeys(each.key for each in some))
+            # Whoever follows decisions is told of what they rest on.
+            symbols = tuple(dict.fromkeys(each.key for each in some if self._tiers.kinds.by_name[each.kind].is_input))
             self._on_changes(changes._replace(last_id=last_id, symbols=symbols, withdrawn=(), values=some))
 
     async def _invalidate(self, changes: Changes) -> None:

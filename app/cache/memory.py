@@ -213,15 +213,19 @@ class Memory:
         """Whether there is evidence of it, fresh or not."""
         return symbol in self._entries
 
-    def apply(self, symbol: str, place: int, record: Any) -> None:  # noqa: ANN401 - of whatever kind has that place
-        """This record has come by itself; it counts unless the one that is held is newer. The entry lasts as long as before."""
+    def apply(self, symbol: str, place: int, record: Any, *, decides: bool = True) -> None:  # noqa: ANN401 - of that place's kind
+        """This record has come by itself; it counts unless the one that is held is newer. The entry lasts as long as before, and
+        what was prepared of it only as long as no record has come that ``decides``.
+        """
         try:
             entry = self._entries.peek(symbol)
         except KeyError:
             return
         held = entry.evidence.records[place]
         if held is None or order_of(held) <= order_of(record):
-            entry.evidence, entry.prepared = entry.evidence.having(place, record), None
+            entry.evidence = entry.evidence.having(place, record)
+            if decides:
+                entry.prepared = None
             self.sequence += 1
             entry.sequence = self.sequence
 

@@ -11,7 +11,7 @@ to those who wait for it and is not kept, since it may have been read before the
 fallen back on after it, or callers would be led back behind what they were shown. What is taken back (`withdraw`) is given to
 nobody, nor fallen back on.
 
-A breaker keeps callers from waiting for an L2 that does not answer (`app.cache.breaker`). An entry that is hit late in its life
+A breaker keeps callers from waiting for an L2 that does not answer (`app.breaker`). An entry that is hit late in its life
 is loaded anew before it expires (`hit`), and after a change the hottest entries are loaded anew before they are asked for
 (`prefetch`): neither makes anybody wait.
 """
@@ -22,7 +22,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.loads import Begun, Load, Lookup, Read
 from app.cache.memory import Entry, Memory
 from app.cache.unforeseen import report
@@ -163,12 +163,12 @@ class Tiers:
                 self.withdraw((symbol,))
                 continue
             try:
-                record = decode(self.kinds.inputs[place], value, symbol)
+                record = decode(self.kinds.cached[place], value, symbol)
             except RecordError as error:
                 self._meters.record_fault(error.reason)
                 self.invalidate((symbol,))
                 continue
-            self.memory.apply(symbol, place, record)
+            self.memory.apply(symbol, place, record, decides=place < len(self.kinds.inputs))
             if load is not None:
                 load.values = {**load.values, place: record}
 

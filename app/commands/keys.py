@@ -90,7 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--scopes",
         type=_scopes,
         default=("decide", "read"),
-        help="what it is for, by commas: decide, read (what is loaded), market:read (prices and trades), admin (all, and"
+        help="what it is for, by commas: decide, read (what is loaded), market:read (of that, prices and trades), admin (all, and"
         " /status); default: decide,read",
     )
     new.add_argument("--expires-days", type=_days, help="days after which it is not taken any more; default: never")

@@ -82,7 +82,8 @@ def _left(done: Withdrawn) -> str:
 
 
 def _taken(done: Withdrawn) -> str:
-    records = " and ".join(_counted(count, f"{name.removesuffix('s')} record") for name, count in done.records.items())
+    *some, last = [_counted(count, f"{name.removesuffix('s')} record") for name, count in done.records.items() if count]
+    records = f"{', '.join(some)} and {last}" if some else last
     taken = f"withdrew {records} of {_counted(len(done.symbols), 'symbol')}: {_names(done.symbols)}"
     return f"{taken}\nwritten by {_counted(len(done.runs), 'run')}: {_names(done.runs)}" if done.runs else taken
 

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from operator import attrgetter, mul
+from typing import Literal
 
 import msgspec
 
@@ -20,6 +21,11 @@ MINUTE_US = 60 * SECOND_US
 CLOSING_US = 15 * MINUTE_US
 """How long after the close a print that is marked as the closing one may come."""
 _SECONDS = 60
+
+Coverage = Literal["complete", "backfilled", "open", "partial", "gap"]
+"""From the best to the worst. ``backfilled``: what was lost has been filled in; ``open``: not over; ``partial``: heard only a
+part of it; ``gap``: something is lost.
+"""
 
 Grid = dict[int, tuple[Order, float]]
 """Of a minute, the last price of each of its seconds that has a trade, with where that trade stands."""

@@ -21,10 +21,11 @@ record could not be read (status error). With a record it says why a newer one c
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """What is known of one symbol, an element for each input of decisions, in the order of `app.domain.records.Kinds.inputs`.
+    """What is known of one symbol, an element for each kind that L1 holds, in the order of `app.domain.records.Kinds.cached`.
 
     Where a record is None, its trouble says why. One with a trouble is an earlier one that is used for want of the one that
-    stands in L2 and cannot be. Price and agents come first, whatever other inputs there are.
+    stands in L2 and cannot be. Price and agents come first, then other inputs of
+    decisions, then what no decision rests on.
     """
 
     records: tuple[Any, ...]

@@ -13,8 +13,8 @@ import msgspec
 
 Scope = Literal["decide", "read", "market:read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""decide: decisions, one, many or as they change. read: what is loaded. market:read: prices and trades. admin: all of it, and how
-the server is set.
+"""decide: decisions, one, many or as they change. read: what is loaded. market:read: of that, prices and trades. admin: all
+of it, and how the server is set.
 """
 
 PREFIX = "decide_"
@@ -39,8 +39,8 @@ class StoredKey(msgspec.Struct, array_like=True, frozen=True):
     seal: bytes = b""
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it may be used for ``scope``."""
-        return scope in self.scopes or "admin" in self.scopes
+        """Whether it may be used for ``scope``. Prices are part of what is loaded, so that ``read`` is good for them too."""
+        return scope in self.scopes or "admin" in self.scopes or (scope == "market:read" and "read" in self.scopes)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -273,7 +273,7 @@ class Policy:
         limits = self.limits
         since, until = -math.inf, math.inf
         ahead_ms = -math.floor(limits.skew_ms)
-        for life_of, record in zip(self._lives, evidence.records, strict=True):
+        for life_of, record in zip(self._lives, evidence.records, strict=False):
             if record is None:
                 continue
             stale_ms, as_of_ms = life_of(limits, record), record.as_of_ms
@@ -312,8 +312,8 @@ class Policy:
             statuses.append(status)
             ages_s.append(age_s)
             reasons.append(reason)
-            place += 1  # noqa: SIM113 - enumerate costs more
-        found, summary, records = tuple(statuses), NO_AGENTS, evidence.records
+            place += 1
+        found, summary, records = tuple(statuses), NO_AGENTS, evidence.records[:place]
         # By status; nobody's view leaves the record unused, while too few bars for a view leave a volatility.
         if found[_AGENTS] in USABLE:
             views = records[_AGENTS].views

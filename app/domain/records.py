@@ -14,6 +14,7 @@ import msgspec
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import Level, make_ladder
 from app.domain.staleness import Limits
+from app.domain.ticks import TICK_SCHEMA, TickRecord, tick_record_fault
 from app.domain.vector import (
     AGENTS_SCHEMA,
     HISTORY_SCHEMA,
@@ -41,9 +42,8 @@ class Kind(Generic[R]):
     ``schema`` is the fingerprint of its own layout (16 hex digits), ``formerly`` those of earlier versions for the same
     layout. ``fault`` says what is wrong with a decoded record, None if nothing is. ``trimmed`` bounds what a record may cost.
 
-    Of an input of decisions (``is_input``): ``life_ms`` is the age past which a record is stale, ``alone`` the level of a
+    ``life_ms`` is the age past which a record is stale. Of an input of decisions (``is_input``) ``alone`` is the level of a
     decision that rests on this input and no other; None: it refines the others, and its absence is no fallback.
-
 
     ``carries_value``: changes bring the record itself, so that nobody reads L2 for it; runs do not write such kinds.
     ``held`` has the keys of a global kind that every worker holds in memory.
@@ -102,11 +102,21 @@ HISTORY = Kind(
     fault=history_record_fault,
     part_of="price",
 )
+TICK = Kind(
+    name="tick",
+    plural="ticks",
+    decoder=msgspec.msgpack.Decoder(TickRecord),
+    schema=TICK_SCHEMA,
+    fault=tick_record_fault,
+    life_ms=lambda _, record: float(record.stale_at_ms - record.as_of_ms),
+    carries_value=True,
+)
 
 
 class Kinds:
-    """A table of kinds. ``inputs`` are those that decisions rest on, in the order in which evidence has them; ``of_runs`` those
-    that runs write and count; ``carried`` those whose changes carry their values.
+    """A table of kinds. ``inputs`` are those that decisions rest on; ``cached`` those that L1 holds of a symbol, in the order in
+    which evidence has them: the inputs, and behind them what changes bring and no decision rests on. ``of_runs`` are those that
+    runs write and count; ``carried`` those whose changes carry their values.
     """
 
     def __init__(self, *kinds: Kind[Any]) -> None:
@@ -129,9 +139,10 @@ class Kinds:
                 raise ValueError(f"kind {each.name!r} is of symbols and has keys to be held; allowed: of a global kind")
         self.inputs = tuple(each for each in kinds if each.is_input)
         self.carried = tuple(each for each in kinds if each.carries_value)
+        self.cached = (*self.inputs, *(each for each in self.carried if each.scope == "symbol" and not each.is_input))
         self.ladder = make_ladder([each.alone for each in self.inputs])
         self.further_inputs = tuple(each.name for each in self.inputs[2:])
-        self.places = {each.name: place for place, each in enumerate(self.inputs)}
+        self.places = {each.name: place for place, each in enumerate(self.cached)}
         self.of_symbols = tuple(each for each in kinds if each.scope == "symbol")
 
     def parts_of(self, kind: Kind[Any]) -> tuple[Kind[Any], ...]:
@@ -140,7 +151,7 @@ class Kinds:
 
     def unread(self, trouble: Trouble) -> Evidence:
         """Evidence of a symbol nothing could be read of."""
-        count = len(self.inputs)
+        count = len(self.cached)
         return Evidence((None,) * count, (trouble,) * count)
 
     def adding(self, *more: Kind[Any]) -> "Kinds":
@@ -148,4 +159,4 @@ class Kinds:
         return Kinds(*self.all, *more)
 
 
-KINDS = Kinds(PRICE, AGENTS, HISTORY)
+KINDS = Kinds(PRICE, AGENTS, HISTORY, TICK)

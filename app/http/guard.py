@@ -1,4 +1,4 @@
-"""Lets in who may, in front of everything but POST /decide, whose lane asks the gate itself (`app.http.lane`)."""
+"""Lets in who may, in front of everything but the fast routes, whose lane asks the gate itself (`app.http.lane`)."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

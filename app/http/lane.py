@@ -1,31 +1,27 @@
-"""POST /decide: a thin ASGI lane in front of Starlette, which answers everything else.
+"""The fast routes (`app.http.fast`): a thin ASGI lane in front of Starlette, which answers everything else.
 
-Starlette's two exception wrappers, router and Request/Response objects cost more than the whole decision. The lane does for
-this one route what they would do, with the same checks in the same order and the same errors. It also refuses batches that there
-is no room for.
+Starlette's two exception wrappers, router and Request/Response objects cost more than a whole decision. The lane does for these
+routes what they would do, with the same checks in the same order and the same errors. It also refuses batches that there is no
+room for.
 """
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.answering.decider import Answer, Decider, cache_status, is_plain
-from app.answering.prepared import facts_of
-from app.cache.memory import Entry
+from app.answering.admission import Admission
 from app.errors import Header, Problem
 from app.http.access import Gate
 from app.http.arrival import Arrival, arrive, refuse_ambiguous
 from app.http.bodies import JSON, Bodies, require_json
-from app.http.decoding import StrictDecoder, keys_at_least
 from app.http.drain import CLOSE, Drain
 from app.http.edge import CLIENT_GONE
+from app.http.fast import FastRoute
 from app.http.problems import internal_error, response_of
-from app.http.security import NOSNIFF, SERVER, secured
+from app.http.rules import Need
+from app.http.security import secured
 from app.observe.requests import Requests
-from app.payloads import DecideRequest
 
-ROUTE = "/decide"
 BATCH_ROUTE = "/decide/batch"
 _JSON = (b"content-type", JSON)
 _OK = 200
@@ -33,13 +29,14 @@ _SMALL_BYTES = 16_384
 """A body of up to so many is taken to come with its head: one of 1,000 symbols, say."""
 
 
-class DecideLane:
-    """Answers POST /decide itself and hands everything else to ``app``."""
+class Lane:
+    """Answers ``routes`` itself and hands everything else to ``app``."""
 
     def __init__(
         self,
         app: ASGIApp,
-        decider: Decider,
+        routes: Sequence[FastRoute],
+        admission: Admission,
         requests: Requests,
         drain: Drain,
         clock: Callable[[], float],
@@ -49,8 +46,8 @@ class DecideLane:
         gate: Gate | None = None,
     ) -> None:
         self._app = app
-        self._decider = decider
-        self._admission = decider.admission
+        self._routes = {each.path: (each, requests.durations(each.path, _OK)) for each in routes}
+        self._admission = admission
         self._requests = requests
         self._drain = drain
         self._clock = clock
@@ -58,16 +55,14 @@ class DecideLane:
         self._bodies = bodies
         self._read = bodies.read
         self._gate = gate
-        self._hit = decider.tiers.hit
-        self._ok_durations = requests.durations(ROUTE, _OK)
-        self._decode = StrictDecoder(DecideRequest, keys_at_least).decode
-        self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Bracket one request as `app.http.edge.Edge` does."""
-        if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":
+        found = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if found is None or scope["method"] != found[0].method or not found[0].takes(scope):
             await self._other(scope, receive, send)
             return
+        route, durations = found
         requests = self._requests
         arrival = arrive(scope, self._clock(), self._make_id)
         requests.in_flight += 1
@@ -78,27 +73,24 @@ class DecideLane:
                 headers = arrival.headers
                 refuse_ambiguous(scope, headers)
                 if self._gate is not None:
-                    limits = await self._let_in(self._gate, scope, receive, headers)
-                if headers.get(b"content-type") != JSON:
-                    require_json(headers)
-                body = await self._read(receive, headers)
-                if self._gate is not None:
-                    self._gate.let_in_still(scope)
-                request = self._decode(body)
-                # As of now: what was fresh when the head came need not be so any more when the body has.
-                entry = self._hit(request.symbol, self._clock())
-                if entry is not None and is_plain(request):
-                    body, tiers, latency_ms, facts = self._decider.render(request, entry, arrival.started)
+                    limits = await self._let_in(self._gate, scope, receive, headers, route.needs)
+                if scope["method"] == "GET":
+                    said = scope["query_string"]
                 else:
-                    body, tiers, latency_ms, facts = await self._answer(request, entry, arrival.started)
+                    if headers.get(b"content-type") != JSON:
+                        require_json(headers)
+                    said = await self._read(receive, headers)
+                    if self._gate is not None:
+                        self._gate.let_in_still(scope)
+                answer = route.answer(said, arrival.started)
+                body, tiers, latency_ms, facts = answer if isinstance(answer, tuple) else await answer
                 start = [
                     _JSON,
                     (b"content-length", b"%d" % len(body)),
                     tiers,
                     (b"server-timing", b"decide;dur=" + latency_ms),
                     (b"x-request-id", arrival.request_id.encode()),
-                    SERVER,
-                    NOSNIFF,
+                    *route.headers,
                     *limits,
                 ]
                 if self._drain.on:
@@ -114,30 +106,24 @@ class DecideLane:
                 status = 500
                 await self._refuse(internal_error(), arrival, scope, receive, send)
         finally:
-            if status != _OK or facts is not None or requests.end_well(self._ok_durations, arrival.started):
-                requests.end("POST", ROUTE, status, arrival.started, arrival.request_id, arrival.trace_id, facts)
+            if status != _OK or facts is not None or requests.end_well(durations, arrival.started):
+                ended = arrival.started, arrival.request_id, arrival.trace_id
+                requests.end(route.method, route.path, status, *ended, facts)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What is no POST /decide."""
+        """What is of no fast route."""
         if self._admission.full and scope["type"] == "http" and scope["path"] == BATCH_ROUTE and scope["method"] == "POST":
             await self._refuse_batch(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _let_in(self, gate: Gate, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Sequence[Header]:
+    async def _let_in(
+        self, gate: Gate, scope: Scope, receive: Receive, headers: dict[bytes, bytes], needs: Need
+    ) -> Sequence[Header]:
         try:
-            return await gate.let_in(scope, headers, "decide") or ()
+            return await gate.let_in(scope, headers, needs) or ()
         except Problem as refusal:
             raise await self._bodies.passed_over(refusal, receive, headers) from None
-
-    async def _answer(self, request: DecideRequest, entry: Entry | None, started: float) -> Answer:
-        """Every answer but the prepared one."""
-        if entry is None:
-            response = await self._decider.decide(request, started)
-        else:
-            response = self._decider.decide_hit(request, entry, started)
-        facts = facts_of(response.fallback.level, response.fallback.reason)
-        return self._encode(response), cache_status(response.cache), b"%.3f" % response.latency_ms, facts
 
     async def _refuse_batch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Before it is routed and decoded: what a refusal costs is taken from those who are served.

@@ -5,7 +5,7 @@ from app.errors import Header
 SERVER = (b"server", b"")
 """Granian names itself where the application does not."""
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-_ALWAYS = (
+OF_ALL = (
     SERVER,
     NOSNIFF,
     # Whatever an answer is taken for, it runs nothing, loads nothing and stands in nobody's frame.
@@ -19,4 +19,4 @@ _ALWAYS = (
 def secured(headers: list[Header]) -> list[Header]:
     """``headers`` with those of security; what an answer says for itself, as a page does, stands."""
     own = {name.lower() for name, _ in headers}
-    return [*headers, *(each for each in _ALWAYS if each[0] not in own)]
+    return [*headers, *(each for each in OF_ALL if each[0] not in own)]

@@ -1,11 +1,11 @@
 """How many bars there are in a span, without making them. Plain functions on a connection, whose transaction is the caller's."""
 
-import sqlite3
 from collections.abc import Sequence
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.market.calendar import is_of_days
+from app.market.connection import Connection
 from app.market.selection import Selection
 
 COUNT_MAX = 5_000
@@ -25,7 +25,7 @@ Kinds = Sequence[tuple[str, str]]
 
 
 def total(
-    connection: sqlite3.Connection,
+    connection: Connection,
     symbol: str,
     interval: str,
     kinds: Kinds,
@@ -42,7 +42,7 @@ def total(
     return _by_search(connection, symbol, interval, kinds, selection, span)
 
 
-def _by_clock(connection: sqlite3.Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
+def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
     """In SQL: numbers of bars are starts divided by their length. Minutes count by the blocks that are over."""
     length_us = INTERVALS[interval] * SECOND_US
     phase_us = _MONDAY_US % length_us if interval == "1w" else 0
@@ -72,7 +72,7 @@ def _by_clock(connection: sqlite3.Connection, symbol: str, interval: str, kinds:
 
 
 def _by_search(
-    connection: sqlite3.Connection, symbol: str, interval: str, kinds: Kinds, selection: Selection, span: tuple[int, int]
+    connection: Connection, symbol: str, interval: str, kinds: Kinds, selection: Selection, span: tuple[int, int]
 ) -> int | None:
     """By searches for what begins behind each bar."""
     from_us = span[0] - (DAY_S * SECOND_US if is_of_days(interval) else 0)

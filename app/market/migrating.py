@@ -5,6 +5,7 @@ What is of no database stands here. Each store takes its own lock, and keeps wha
 
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,11 @@ class Done(NamedTuple):
     number: int
     name: str
     sha256: str
+
+
+def now_us() -> int:
+    """The wall clock, in epoch microseconds."""
+    return time.time_ns() // 1000
 
 
 def migrations(folder: Path | str) -> list[Migration]:

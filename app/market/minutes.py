@@ -26,10 +26,13 @@ class Kept(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """The minutes whose bars changed, came or went, sorted; those that are older than their symbol's ``newest`` bar was."""
+    """The minutes whose bars changed, came or went, sorted; those that are older than their symbol's ``newest`` bar was; those
+    whose bars went.
+    """
 
     touched: tuple[Minute, ...]
     revised: tuple[Minute, ...]
+    removed: tuple[Minute, ...]
     newest: Mapping[str, int]
 
 
@@ -69,7 +72,7 @@ class Minutes:
         recomputed = set(anew)
         minutes = sorted(new.keys() | recomputed)
         if not minutes:
-            return Changed((), (), {})
+            return Changed((), (), (), {})
         around = {Minute(symbol, at) for symbol, us in minutes for at in (us - MINUTE_US, us, us + MINUTE_US)}
         stored = table.bars(sorted(around))
         newest = table.newest({each.symbol for each in minutes})
@@ -82,7 +85,9 @@ class Minutes:
         while len(self._grids) > self._most:
             del self._grids[next(iter(self._grids))]
         touched = tuple(sorted(update.changed))
-        return Changed(touched, tuple(each for each in touched if each.start_us < newest.get(each.symbol, -1)), newest)
+        revised = tuple(each for each in touched if each.start_us < newest.get(each.symbol, -1))
+        removed = tuple(each for each in touched if update.changed[each] is None)
+        return Changed(touched, revised, removed, newest)
 
 
 class _Update:

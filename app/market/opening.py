@@ -6,10 +6,11 @@ none. ``migrates``: at its first use.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from app.errors import MarketError
+from app.errors import MarketError, SettingsError
 from app.market.protocol import Reader, Writer
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import migrate_file
@@ -19,9 +20,15 @@ from app.market.sqlite_reader import EmbeddedReader
 
 
 def open_writer(*, url: str, path: Path, migrates: bool = True, read_url: str = "", password: str = "") -> Writer:
-    """For a job."""
+    """For a job.
+
+    Raises:
+        SettingsError: of ``url``, or its driver is not installed; so do the others.
+    """
     if url:
-        raise NotImplementedError
+        with _needed():
+            from app.market.postgres import PostgresWriter  # noqa: PLC0415 - its driver is an extra
+        return PostgresWriter(url, password=password, migrates=migrates)
     return EmbeddedWriter(path, migrates=migrates)
 
 
@@ -40,7 +47,17 @@ def open_reader(
     connection; in any thread.
     """
     if url:
-        raise NotImplementedError
+        with _needed():
+            from app.market.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
+        return PostgresReader(
+            read_url or url,
+            password=password,
+            sources=sources,
+            deadline_s=deadline_s,
+            # A replica is migrated with what it is one of.
+            migrates=migrates and not read_url,
+            waited=waited,
+        )
     return EmbeddedReader(path, sources=sources, deadline_s=deadline_s, migrates=migrates, waited=waited)
 
 
@@ -52,8 +69,20 @@ def migrate(*, url: str, path: Path, migrates: bool = True, read_url: str = "", 
         MarketError: it cannot be reached, or is no such store.
     """
     if url:
-        raise NotImplementedError
+        with _needed():
+            from app.market.postgres_opening import migrate_database  # noqa: PLC0415 - as above
+        return migrate_database(url, password)
     try:
         return migrate_file(path)
     except (sqlite3.Error, OSError) as error:
         raise MarketError("market_error", f"SQLite at {path}: {error}") from error
+
+
+@contextmanager
+def _needed() -> Iterator[None]:
+    """What PostgreSQL needs is imported."""
+    try:
+        yield
+    except ImportError as error:
+        what = f"DATABASE_URL is set and PostgreSQL's driver is not installed ({error})"
+        raise SettingsError([f"{what}; allowed: empty, or set with requirements-postgres.lock installed"]) from error

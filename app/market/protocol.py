@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
+from app.domain.candles import Coverage
 from app.domain.trades import Order, Trade
 from app.domain.vector import AS_OF_MAX_MS
 
@@ -19,10 +20,6 @@ TRADES = "trades"
 BEGAN = "began"
 """What a gap was found by if nothing was lost and nobody listened yet."""
 
-Coverage = Literal["complete", "backfilled", "open", "partial", "gap"]
-"""From the best to the worst. ``backfilled``: what was lost has been filled in; ``open``: not over; ``partial``: heard only a
-part of it; ``gap``: something is lost.
-"""
 GOOD: frozenset[Coverage] = frozenset({"complete", "backfilled"})
 """Nothing of such a bar is lacking."""
 Part = Literal["regular", "pre", "post"]
@@ -193,7 +190,9 @@ class Writer(Protocol):
         ...
 
     def put_symbols(self, symbols: Sequence[Symbol]) -> None:
-        """Write details of symbols. When one was seen first stays."""
+        """Write details of symbols. Name, currency, scale and source that are not said stay as they were, and so does when it was
+        first seen.
+        """
         ...
 
     def put_sessions(self, market: str, sessions: Sequence[Session]) -> None:

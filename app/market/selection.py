@@ -12,11 +12,11 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from app.domain.candles import MINUTE_US
+from app.domain.candles import MINUTE_US, Coverage
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.market.calendar import Calendar, Edges, is_of_days
-from app.market.protocol import GOOD, TRADES, Bar, Coverage
+from app.market.protocol import GOOD, TRADES, Bar
 from app.market.spans import Gaps, meaning, uncovered, worst
 
 _start = attrgetter("start_us")

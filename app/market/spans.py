@@ -4,7 +4,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from app.market.protocol import BEGAN, Coverage, Gap
+from app.domain.candles import Coverage
+from app.market.protocol import BEGAN, Gap
 
 
 def uncovered(from_us: int, to_us: int, known: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

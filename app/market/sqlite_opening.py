@@ -2,13 +2,12 @@
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from app.errors import MigrationRefused
-from app.market.migrating import Done, Migration, migrations, pending
+from app.market.migrating import Done, Migration, migrations, now_us, pending
 from app.private import make_private
 from app.wal import begin_wal
 
@@ -20,11 +19,6 @@ CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at_us INTEGER NOT NULL
 ) STRICT
 """
-
-
-def now_us() -> int:
-    """The wall clock, in epoch microseconds."""
-    return time.time_ns() // 1000
 
 
 def file_at(path: Path) -> tuple[int, int] | None:

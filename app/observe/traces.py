@@ -26,8 +26,8 @@ from app.observe.meters import Meters
 from app.observe.spans import TracedPolicy, TracedTiers, Trail
 from app.version import VERSION
 
-_LANE = "/decide"
-_LANE_ROUTES = frozenset({_LANE, "/decide/batch"})
+_DECIDE = ("POST", "/decide")
+_LANE_ROUTES = frozenset({_DECIDE, ("POST", "/decide/batch"), ("GET", "/price/latest")})
 """What may be answered before it is routed: the lane's own, and batches that it refuses."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _PATH_MAX = 256
@@ -146,7 +146,7 @@ class TracedApp:
             return
         _hand_on(scope, span)
         trail = Trail(self._tracer, span)
-        answer = _Answer(send, told=method == "POST" and scope["path"] == _LANE)
+        answer = _Answer(send, told=(method, scope["path"]) == _DECIDE)
         token = attach(trail.context)
         try:
             await self._app(scope, receive, answer)
@@ -157,7 +157,7 @@ class TracedApp:
 
     def _end(self, span: Span, name: str, scope: Scope, answer: "_Answer", seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None)
-        if route is None and name == "POST" and scope["path"] in _LANE_ROUTES:
+        if route is None and (name, scope["path"]) in _LANE_ROUTES:
             route = scope["path"]
         if route is not None:
             span.update_name(f"{name} {route}")

@@ -83,7 +83,9 @@ class Topic:
         """What a change must differ in from what was told before, or it is none: the content of the records, whoever loaded it
         when, and what was made of it. The same object as last time, if it is equal.
         """
-        found = None if evidence is None or decision is None else (_content(evidence), decision.action, _state(decision))
+        found = (
+            None if evidence is None or decision is None else (_content(evidence, decision), decision.action, _state(decision))
+        )
         if self._substance is None or self._substance != (found,):
             self._substance = (found,)
         return self._substance
@@ -128,9 +130,11 @@ def gone(symbol: str, requested: str, previous: Action | None, problem: Problem,
     return Event("gone", _encode(Gone(symbol, requested, previous, body_of(problem, None))), version)
 
 
-def _content(evidence: Evidence) -> tuple[object, ...]:
-    """The evidence, without when and by which run its records were loaded."""
-    return (*(None if each is None else replace(each, loaded_at_ms=0, run="") for each in evidence.records), evidence.troubles)
+def _content(evidence: Evidence, decision: DecideResponse) -> tuple[object, ...]:
+    """What the decision rests on of the evidence, without when and by which run its records were loaded."""
+    count = len(decision.inputs.__struct_fields__)
+    records = (None if each is None else replace(each, loaded_at_ms=0, run="") for each in evidence.records[:count])
+    return (*records, evidence.troubles[:count])
 
 
 def _state(decision: DecideResponse) -> tuple[object, ...]:

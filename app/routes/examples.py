@@ -22,6 +22,7 @@ from app.payloads import (
     BatchItem,
     BatchResponse,
     CacheInfo,
+    DatabaseState,
     DecideResponse,
     Fallback,
     FeaturesResponse,
@@ -29,6 +30,9 @@ from app.payloads import (
     HistoryResponse,
     Inputs,
     L1State,
+    LatestPrice,
+    LatestPriceItem,
+    LatestPrices,
     Model,
     PriceInput,
     ReadyResponse,
@@ -88,7 +92,7 @@ _EXPLAINED = DecideResponse(
     views=_VIEWS,
 )
 _PRICE_VALUES = (443.5, -0.0249, -0.0435, -0.0512, 38.7, -7.91, -7.02, -0.89, 9.84, 0.948, 0.21, 0.29, 0.31, 0.62, 0.09, -0.19)
-_STORE = StoreState("sqlite", "ok")
+_STORE, _DATABASE = StoreState("sqlite", "ok"), DatabaseState("sqlite", "ok", 0.412)
 
 DECIDE_REQUESTS: Examples = {
     "plain": {"symbol": "aapl"},
@@ -129,7 +133,7 @@ NOT_READY: Examples = {
     "draining": ReadyResponse("not_ready", "draining: this worker is about to stop"),
 }
 HEALTH: Examples = {
-    "ok": HealthResponse("ok", ready=True, store=_STORE, feed_connected=True, run=_RUN, data_age_s=3600.0),
+    "ok": HealthResponse("ok", ready=True, store=_STORE, feed_connected=True, run=_RUN, data_age_s=3600.0, database=_DATABASE),
     "degraded": HealthResponse(
         "degraded",
         ready=True,
@@ -137,6 +141,7 @@ HEALTH: Examples = {
         feed_connected=False,
         run=_RUN,
         data_age_s=3600.0,
+        database=DatabaseState("sqlite", "unused"),
         reason="L2 is unreachable (l2_timeout); the change feed cannot be read",
     ),
 }
@@ -149,6 +154,7 @@ STATUS: Examples = {
         ready=True,
         run=RunState(_RUN, "2013-03-01T21:59:58Z", _CLOSE, 3, 7500, 4200),
         store=_STORE,
+        database=_DATABASE,
         l1=L1State(3, 20_000, 0, 0, 1990, 10, 0.995),
         pending_loads=0,
         in_flight=1,
@@ -215,6 +221,28 @@ TRADES: Examples = {
         ),
         pagination=TradePagination(1, None),
     )
+}
+_LAST = LatestPrice(
+    symbol=_SYMBOL,
+    requested="aapl",
+    price=msgspec.Raw(b"430.58"),
+    currency="USD",
+    timestamp="2013-03-01T21:00:00.104512Z",
+    size=msgspec.Raw(b"100"),
+    side="buy",
+    venue="nasdaq",
+    source="trades.csv",
+    age_s=1.5,
+    coverage="complete",
+    stale=False,
+    reason=None,
+    cache=_L1,
+)
+LATEST_PRICES: Examples = {
+    "one": _LAST,
+    "several": LatestPrices(
+        (LatestPriceItem(_SYMBOL, _LAST, None), LatestPriceItem("NOPE", None, example_of("unknown-symbol"))), 1, 1
+    ),
 }
 _LIVE = LiveDecision(**{name: getattr(_DECISION, name) for name in DecideResponse.__struct_fields__}, previous="hold")
 _EVENT = f"event: decision\nid: 1362171600000-0\ndata: {msgspec.json.encode(_LIVE).decode()}\n\n"

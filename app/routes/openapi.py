@@ -6,6 +6,7 @@ a route checks it (a symbol's letters, a batch's two forms) is added in `_enrich
 
 import copy
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, get_args
 
 import msgspec
@@ -190,14 +191,16 @@ def _headers(names: Iterable[str]) -> Document:
 
 
 def _schema_of(body: Body) -> object:
+    if isinstance(body, tuple):
+        return {"oneOf": [_schema_of(each) for each in body]}
     return {"$ref": _SCHEMAS + body.__name__} if isinstance(body, type) else body
 
 
 def _content(body: Body, examples: dict[str, object]) -> Document:
     found: Document = {"schema": _schema_of(body)}
     if examples:
-        # By way of JSON, which knows what is JSON already.
-        found["examples"] = {name: {"value": msgspec.json.decode(msgspec.json.encode(value))} for name, value in examples.items()}
+        # By way of JSON, in which digits are put as they stand.
+        found["examples"] = {name: {"value": msgspec.json.decode(msgspec.json.encode(each))} for name, each in examples.items()}
     return found
 
 
@@ -247,7 +250,8 @@ def _schemas(operations: Iterable[Operation], batch_max: int) -> Document:
     structs: list[type[msgspec.Struct]] = [ProblemBody, *_SOCKET_REQUESTS, *_SOCKET_MESSAGES]
     for operation in operations:
         events = [data for answer in operation.answers for data in answer.events.values()]
-        bodies = [operation.request, *(answer.body for answer in operation.answers), *events]
+        answered = [answer.body if isinstance(answer.body, tuple) else (answer.body,) for answer in operation.answers]
+        bodies = [operation.request, *chain.from_iterable(answered), *events]
         structs += [body for body in bodies if isinstance(body, type) and body not in structs]
     _, found = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     for schema in found.values():

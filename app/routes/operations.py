@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider, iso
+from app.answering.market import Market
 from app.answering.turns import Turns
 from app.cache.feed import Feed
 from app.domain.outdated import WAYS_OUT, outdated
@@ -58,6 +59,7 @@ class StatusRoutes:
         *,
         decider: Decider,
         store: Store,
+        market: Market,
         feed: Feed,
         meters: Meters,
         requests: Requests,
@@ -70,6 +72,7 @@ class StatusRoutes:
     ) -> None:
         self._decider = decider
         self._store = store
+        self._market = market
         self._feed = feed
         self._meters = meters
         self._requests = requests
@@ -106,12 +109,14 @@ class StatusRoutes:
     async def health(self, request: Request) -> Response:
         """The whole picture; always 200 while the server can say it."""
         del request
-        store = await self._store_state()
+        store, database = await asyncio.gather(self._store_state(), self._market.state())
         info = self._feed.run_info
         now_ms = self._decider.now_ms()
         wrong = [] if self.ready else [self._why_not_ready()]
         if store.state != "ok":
             wrong.append(f"L2 is unreachable ({store.detail})")
+        if database.state == "unreachable":
+            wrong.append(f"the market store is unreachable ({database.detail})")
         if not self._feed.connected:
             wrong.append("the change feed cannot be read")
         if self._feed.run_fault is not None:
@@ -123,7 +128,8 @@ class StatusRoutes:
             status = "degraded" if wrong else "ok"
         age_s = None if info is None or not info.symbols else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
         run = None if info is None else info.run
-        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, "; ".join(wrong) or None))
+        reason = "; ".join(wrong) or None
+        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, database, reason))
 
     def _wrong_with_data(self, info: RunInfo, now_ms: int) -> list[str]:
         """What decisions cannot rest on, by the clock that they go by."""
@@ -160,6 +166,7 @@ class StatusRoutes:
         """What this worker is, holds and was told."""
         del request
         decider, meters = self._decider, self._meters
+        store, database = await asyncio.gather(self._store_state(), self._market.state())
         info, memory = self._feed.run_info, decider.tiers.memory
         run = None
         if info is not None:
@@ -189,7 +196,8 @@ class StatusRoutes:
                 clock=self._clock_name,
                 ready=self.ready,
                 run=run,
-                store=await self._store_state(),
+                store=store,
+                database=database,
                 l1=l1,
                 pending_loads=decider.tiers.pending,
                 in_flight=self._requests.in_flight,

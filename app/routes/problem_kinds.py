@@ -74,6 +74,13 @@ KINDS: dict[str, Kind] = {
         "symbol AAPL is loaded without price history",
         "symbol",
     ),
+    "price-missing": Kind(
+        404,
+        "Price missing",
+        "The symbol is loaded, and no price of it is.",
+        "AAPL is loaded without a price: run the warm job with its prices",
+        "symbol",
+    ),
     "method-not-allowed": Kind(
         405,
         "Method Not Allowed",
@@ -159,7 +166,7 @@ KINDS: dict[str, Kind] = {
     "store-unavailable": Kind(
         503,
         "Store unavailable",
-        "L2, which lists the universe and holds the histories, does not answer.",
+        "L2 does not answer, and memory has nothing of what was asked for.",
         "L2 did not answer",
         headers=("Retry-After",),
     ),

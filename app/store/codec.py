@@ -56,7 +56,7 @@ def decoded(kinds: Kinds, symbol: str, stored: Stored, report: Callable[[str], N
     """What ``stored`` says of ``symbol``. A record that cannot be used leaves a trouble in its place; its reason is reported."""
     records: list[Any] = []
     troubles: list[Trouble | None] = []
-    for kind in kinds.inputs:
+    for kind in kinds.cached:
         raw = stored.records.get(kind.name)
         trouble: Trouble | None = None
         record: Any = None

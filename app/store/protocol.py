@@ -16,7 +16,7 @@ from app.errors import RunDamaged
 
 
 class Stored(NamedTuple):
-    """What L2 holds of one symbol: raw records by kind, of those that are inputs of decisions. ``known``: the symbol is in the
+    """What L2 holds of one symbol: raw records by kind, of those that L1 holds. ``known``: the symbol is in the
     loaded universe.
     """
 

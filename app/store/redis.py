@@ -73,7 +73,7 @@ class RedisStore:
         kinds: Kinds = KINDS,
     ) -> None:
         self._kinds = kinds
-        self._inputs = tuple(each.name for each in kinds.inputs)
+        self._cached = tuple(each.name for each in kinds.cached)
         self._prefix = prefix
         self._symbols_key = f"{prefix}:symbols"
         self._run_key = f"{prefix}:run"
@@ -96,7 +96,7 @@ class RedisStore:
         self._was_there = False
 
     async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
-        """All inputs of each symbol by one script (`READ`). If one has none, all is read anew with what says why.
+        """All that L1 holds of each symbol by one script (`READ`). If one has none, all is read anew with what says why.
 
         A record is there only while its symbol is in the universe, for one script writes or removes both.
         """
@@ -125,11 +125,11 @@ class RedisStore:
         return [Stored(bool(is_known), records) for is_known, records in zip(known, self._by_kind(values), strict=True)]
 
     def _keys_of(self, symbols: Sequence[str]) -> list[str]:
-        return [self._record_key(name, symbol) for symbol in symbols for name in self._inputs]
+        return [self._record_key(name, symbol) for symbol in symbols for name in self._cached]
 
     def _by_kind(self, values: list[bytes | None]) -> list[dict[str, bytes]]:
         """The values of `_keys_of`, by kind, for each symbol."""
-        names, step = self._inputs, len(self._inputs)
+        names, step = self._cached, len(self._cached)
         return [
             {name: value for name, value in zip(names, values[first : first + step], strict=True) if value is not None}
             for first in range(0, len(values), step)

@@ -65,7 +65,7 @@ class Tables:
         self.read = f"SELECT symbol, {_listed(in_rows)} FROM records WHERE symbol {wanted}"  # noqa: S608
         self.read_beside = tuple(
             (each.name, f"SELECT symbol, {bounded(each.name)} FROM {each.plural} WHERE symbol {wanted}")  # noqa: S608
-            for each in kinds.inputs
+            for each in kinds.cached
             if each in self.beside
         )
         self.times = f"SELECT symbol, {', '.join(as_of for as_of, _ in pairs)} FROM records"  # noqa: S608

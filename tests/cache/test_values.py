@@ -8,7 +8,7 @@ from app.store.codec import encode
 from app.store.protocol import Changes, Record, Row, Written
 from tests.kit.house import House
 from tests.kit.moods import WITH_MOODS, mood, mood_record
-from tests.kit.records import AS_OF_MS, row
+from tests.kit.records import AS_OF_MS, row, tick, tick_record
 
 _FIRST = mood("A", AS_OF_MS, 1)
 
@@ -42,6 +42,23 @@ def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
             mood_record("B", AS_OF_MS, 3),
         )
         assert (entry.prepared, entry.fresh_until, len(house.store.reads)) == (None, fresh_until, 2)
+
+    asyncio.run(work())
+
+
+def test_a_value_that_no_decision_rests_on_leaves_what_was_prepared() -> None:
+    """The last trade comes many times a second."""
+    house = House("A")
+
+    async def work() -> None:
+        await house.read("A")
+        entry = house.hit()
+        assert entry is not None
+        entry.prepared = "made of it"
+        house.tiers.apply([tick("A", AS_OF_MS, "101.5"), tick("A", AS_OF_MS - 1, "7"), tick("A", AS_OF_MS, "102", micros=1)])
+        assert (entry.prepared, entry.evidence.records[2]) == ("made of it", tick_record("A", AS_OF_MS, "102", micros=1))
+        house.tiers.apply([Record("tick", "A", b"")])
+        assert house.hit() is None
 
     asyncio.run(work())
 
@@ -158,6 +175,19 @@ def test_the_feed_gives_values_to_l1_and_names_their_symbols_to_who_listens() ->
         await house.feed.step()
         last = [(each.last_id, each.symbols, len(each.values)) for each in house.heard[3:]]
         assert last == [("", ("S0",), 1), ("6~8", ("B",), 0)]
+
+    asyncio.run(work())
+
+
+def test_who_follows_decisions_is_not_told_of_what_none_rests_on() -> None:
+    """But of how far it reaches."""
+    house = _house()
+
+    async def work() -> None:
+        await house.feed.step()
+        house.store.feed = [Changes("5~7", (), lost=False, values=(tick("A"), mood("B"), tick("C")))]
+        await house.feed.step()
+        assert [(each.last_id, each.symbols) for each in house.heard[1:]] == [("5~7", ("B",))]
 
     asyncio.run(work())
 

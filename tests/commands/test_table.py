@@ -36,7 +36,7 @@ def test_every_command_has_help_that_shows_how_it_is_called(name: str, capsys: p
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"], "withdraw": ["AAPL"]}
+    needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"], "withdraw": ["AAPL"], "market": ["load", "trades.csv"]}
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])
     assert ended.value.code == 2
@@ -61,12 +61,17 @@ def _modules(*arguments: str) -> set[str]:
         (["serve"], {"granian", "redis"}),
         (["keys", "list"], {"redis"}),
         (["withdraw", "AAPL"], {"redis"}),
+        (["migrate"], set()),
     ],
 )
 def test_commands_import_what_they_need_and_no_more(arguments: list[str], allowed: set[str]) -> None:
     modules = _modules(*arguments)
     assert {each for each in _HEAVY if each in modules} <= allowed
     assert not {"warm", "bench"} & modules
+
+
+def test_help_of_the_market_store_imports_nothing_that_is_large() -> None:
+    assert not {*_HEAVY} & _modules("market", "load", "--help")
 
 
 def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -> None:

@@ -152,9 +152,12 @@ def test_a_setting_that_is_wrong_is_told_as_by_every_command(tmp_path: Path, cap
 
 
 _MANY: dict[str, Callable[[Withdrawn], Withdrawn]] = {
-    "withdrew 14 price records and 0 agent records of 14 symbols: S0, S1, S10, S11, S12, S13, S2, S3, S4, S5, S6, S7 and 2 more\n"
+    "withdrew 14 price records of 14 symbols: S0, S1, S10, S11, S12, S13, S2, S3, S4, S5, S6, S7 and 2 more\n"
     "left: 1,234 symbols\n": lambda done: done,
     "written by 1 run: r\ufffd\n": lambda done: done._replace(runs=("r\x1b",)),
+    "withdrew 2 price records, 1 agent record and 3 tick records of": lambda done: done._replace(
+        records={"price": 2, "agents": 1, "tick": 3}
+    ),
 }
 
 

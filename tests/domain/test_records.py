@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from app.domain.records import AGENTS, HISTORY, KINDS, PRICE, Kind, Kinds
+from app.domain.records import AGENTS, HISTORY, KINDS, PRICE, TICK, Kind, Kinds
 from tests.kit.moods import MOOD, WITH_MOODS
 
 
@@ -17,16 +17,25 @@ def test_each_kind_has_a_fingerprint_of_its_own() -> None:
         "price": "90a3019e5cbb177b",
         "agents": "e9b0c3383490781f",
         "history": "39ed2f9016b7040c",
+        "tick": "9f449d4a04cce5e3",
     }
     assert (PRICE.formerly, AGENTS.formerly, HISTORY.formerly) == (("58da68e1fd2ee18c",), ("58da68e1fd2ee18c",), ())
 
 
 def test_the_table_tells_inputs_runs_and_parts_apart() -> None:
     """Everybody else asks it, and names no kind."""
-    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS), (PRICE, AGENTS), ())
+    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS), (PRICE, AGENTS), (TICK,))
     assert (KINDS.parts_of(PRICE), KINDS.parts_of(AGENTS)) == ((HISTORY,), ())
-    assert (WITH_MOODS.inputs, WITH_MOODS.of_runs, WITH_MOODS.carried) == ((PRICE, AGENTS, MOOD), (PRICE, AGENTS), (MOOD,))
-    assert WITH_MOODS.unread("absent").troubles == ("absent",) * 3
+    assert (WITH_MOODS.inputs, WITH_MOODS.of_runs, WITH_MOODS.carried) == ((PRICE, AGENTS, MOOD), (PRICE, AGENTS), (TICK, MOOD))
+    assert WITH_MOODS.unread("absent").troubles == ("absent",) * 4
+
+
+def test_inputs_stand_before_what_memory_holds_beside_them() -> None:
+    """So a kind becomes an input by its mark alone."""
+    assert KINDS.cached == (PRICE, AGENTS, TICK)
+    assert WITH_MOODS.cached == (PRICE, AGENTS, MOOD, TICK)
+    marked = replace(TICK, is_input=True)
+    assert Kinds(PRICE, AGENTS, HISTORY, marked).inputs == (PRICE, AGENTS, marked)
 
 
 @pytest.mark.parametrize(

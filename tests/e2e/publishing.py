@@ -11,7 +11,7 @@ from pathlib import Path
 from app.market.protocol import Batch
 from app.market.sqlite import EmbeddedWriter
 from app.store.opening import open_store
-from app.store.protocol import Row, RunInfo
+from app.store.protocol import Record, Row, RunInfo
 from tests.kit.records import row, run_info
 from tests.kit.servers import DecideServer
 from tests.market.giving import trade
@@ -44,6 +44,18 @@ def publish_market(target: Path, *symbols: str) -> None:
         for symbol in symbols:
             some = [trade(number, NOON_US + number * MINUTE_US, str(number + 1), symbol=symbol) for number in range(1440)]
             writer.apply(Batch(trades=some))
+
+
+def upsert(target: Path | str, records: Sequence[Record]) -> None:
+    """Write single records into the SQLite file or the Redis at ``target``."""
+    url, path = (target, Path()) if isinstance(target, str) else ("", target)
+
+    async def write() -> None:
+        store = open_store(redis_url=url, store_path=path, key_prefix="decide:1", read_timeout_s=60.0)
+        await store.upsert(records)
+        await store.close()
+
+    asyncio.run(write())
 
 
 def withdraw(target: Path, *symbols: str) -> None:

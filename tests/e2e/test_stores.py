@@ -8,9 +8,9 @@ import pytest
 
 from app.payloads import DecideResponse
 from app.store.codec import encode
-from tests.e2e.publishing import publish, publish_universe, workers
-from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row, run_info
-from tests.kit.servers import DecideServer, decide_server
+from tests.e2e.publishing import publish, publish_universe, upsert, workers
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row, run_info, tick
+from tests.kit.servers import DecideServer, decide_server, until
 
 _MANY = [f"SYM{number:05}" for number in range(10_000)]
 _MEMORY_MAX_MB = 200.0
@@ -56,6 +56,32 @@ def test_l1_sqlite_and_redis_decide_alike(tmp_path: Path, redis_url: str) -> Non
     assert first[0].score != 0.0
     assert confidences == pytest.approx([confidences[0]] * 8, rel=1e-4)
     assert {name: decisions for name, decisions in found.items() if decisions != first} == {}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_last_trade_that_another_process_writes_is_told_from_memory(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Digit for digit, without a read of the store, and never an older one again; of a symbol that is new as well."""
+    target: Path | str = tmp_path / "store.sqlite3" if kind == "sqlite" else request.getfixturevalue("redis_url")
+    publish(target, [row("AAPL")], run_info())
+    with decide_server(tmp_path, CLOCK="replay", **_settings(target)) as server, server.client() as client:
+        server.wait_ready()
+
+        def told(symbol: str) -> str:
+            return client.get("/price/latest", params={"symbol": symbol}).text
+
+        assert '"price":100,' in told("AAPL")
+        assert '"source":"close"' in told("AAPL")
+        assert "unknown-symbol" in told("BTC-USDT")
+        upsert(target, [tick("AAPL", AS_OF_MS + 1, "101.123456789012345678"), tick("BTC-USDT", AS_OF_MS, "0.00000001")])
+        until(lambda: '"price":101.123456789012345678,' in told("AAPL"), 10, "the trade was not told", 0.02)
+        assert '"tier":"l1"' in told("AAPL")
+        until(lambda: '"price":0.00000001,' in told("BTC-USDT"), 10, "the new symbol was not told", 0.02)
+        upsert(target, [tick("AAPL", AS_OF_MS, "7"), tick("AAPL", AS_OF_MS + 1, "102", micros=3)])
+        until(lambda: '"price":102,' in told("AAPL"), 10, "the newer trade was not told", 0.02)
+        both = client.get("/price/latest", params={"symbols": "AAPL,NOPE"}).json()
+        assert [each["latest"] and each["latest"]["price"] for each in both["data"]] == [102, None]
 
 
 def _resident_mb(server: DecideServer) -> float:

@@ -153,13 +153,13 @@ def _made(folder: Path, *paths: Path) -> tuple[str, list[str]]:
 def test_with_traces_off_nothing_of_tracing_is_imported_or_in_the_way(tmp_path: Path) -> None:
     """The application is made of the parts that know nothing of it; what else is imported is redis-py's, for its metrics."""
     made, imported = _made(tmp_path)
-    assert made == "DecideLane Tiers Policy"
+    assert made == "Lane Tiers Policy"
     tracing = ("app.", "opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.proto")
     assert [name for name in imported if name.startswith(tracing)] == []
 
 
 def test_without_the_extra_there_is_no_opentelemetry_in_the_process(tmp_path: Path) -> None:
-    assert _made(tmp_path, _without_opentelemetry(tmp_path)) == ("DecideLane Tiers Policy", [])
+    assert _made(tmp_path, _without_opentelemetry(tmp_path)) == ("Lane Tiers Policy", [])
 
 
 def _without_opentelemetry(folder: Path) -> Path:

@@ -326,14 +326,16 @@ class Cache:
         """A caller sees this, who asked at that time."""
         evidence = found.evidence
         if found.proven:
-            as_of_ms = None if evidence is None else dict(zip(_KINDS, map(_as_of_ms, evidence.records), strict=True))
+            as_of_ms = (
+                None if evidence is None else dict(zip(_KINDS, map(_as_of_ms, evidence.records[: len(_KINDS)]), strict=True))
+            )
             self.place.truth.check(symbol, as_of_ms, min(asked_at, self.clock() - LEASE_S))
         if evidence is None:
             # Gone, and said so: what comes next is another life of that symbol.
             for kind in _KINDS:
                 self.shown.pop((symbol, kind), None)
             return
-        for kind, record, trouble in zip(_KINDS, evidence.records, evidence.troubles, strict=True):
+        for kind, record, trouble in zip(_KINDS, evidence.records, evidence.troubles, strict=False):
             if record is None:
                 if trouble == "absent":
                     self.shown.pop((symbol, kind), None)

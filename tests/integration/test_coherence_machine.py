@@ -337,7 +337,7 @@ class Machine(RuleBasedStateMachine):
                 assert found.evidence is None, symbol
                 continue
             assert found.evidence is not None, symbol
-            for kind, held in zip(WITH_MOODS.inputs, found.evidence.records, strict=True):
+            for kind, held in zip(WITH_MOODS.inputs, found.evidence.records, strict=False):
                 raw = stored.records.get(kind.name)
                 self._agree(symbol, None if raw is None else decode(kind, raw, symbol), held)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.domain.records import HISTORY
+from app.domain.records import HISTORY, KINDS
 from app.domain.vector import AS_OF_MAX_MS
 from app.errors import RunDamaged, StoreEmpty
 from app.store.codec import decode, encode
@@ -16,8 +16,9 @@ from app.store.protocol import VALUE_MAX_BYTES, VALUES_A_CHANGE, Record
 from app.store.sqlite import EmbeddedStore
 from tests.integration.places import LiveStore, Place
 from tests.integration.upserting import KINDS_HERE, MODEL, ModelRecord, model, price
+from tests.kit.house import House
 from tests.kit.moods import MOOD, SCHEMA, MoodRecord, mood, mood_record
-from tests.kit.records import AS_OF_MS, history_record, raw_of, row, run_info
+from tests.kit.records import AS_OF_MS, history_record, raw_of, row, run_info, tick, tick_record
 
 
 @pytest.fixture
@@ -46,6 +47,29 @@ def test_a_record_is_read_as_it_was_upserted_and_its_change_carries_it(place: Pl
         assert (last.symbols, last.values, last.lost, last.last_id) == ((), (), False, second.last_id)
         both = await store.changes_since(start)
         assert (both.symbols, both.values, both.lost) == (("A",), first.values + second.values, False)
+
+    place.run(work)
+
+
+def test_both_stores_hold_last_trades_and_their_changes_bring_them_to_memory(place: Place) -> None:
+    """To the microsecond, and with the digits that the venue wrote; one that is older never comes back."""
+    place = replace(place, kinds=KINDS)
+
+    async def work(store: LiveStore) -> None:
+        house = House(over=store)
+        await store.publish_run([row("A")], run_info("r1"))
+        await house.feed.step()
+        assert (await house.read("A")).records[2] is None
+        newest = tick("A", AS_OF_MS, "0.000000010203", micros=900)
+        assert await store.upsert([tick("A", AS_OF_MS, "1"), newest, tick("A", AS_OF_MS, "2", micros=899)]) == (2, 1)
+        await house.feed.step()
+        entry = house.hit("A")
+        assert entry is not None
+        assert entry.evidence.records[2] == tick_record("A", AS_OF_MS, "0.000000010203", micros=900)
+        assert (await store.get_many(["A"]))[0].records["tick"] == newest.value
+        assert (await store.withdraw(symbols=["A"])).records == {"price": 1, "agents": 1, "tick": 1}
+        await house.feed.step()
+        assert house.hit("A") is None
 
     place.run(work)
 

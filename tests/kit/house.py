@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from app.cache.feed import Feed
 from app.cache.loads import Lookup
 from app.cache.memory import Entry, Memory

@@ -1,6 +1,11 @@
 """Records for tests, with every value given or plain."""
 
+from decimal import Decimal
+from typing import Any
+
 from app.domain.evidence import Evidence, Trouble
+from app.domain.ticks import TickRecord, tick_of
+from app.domain.trades import Trade
 from app.domain.vector import (
     AGENTS_SCHEMA,
     DUE_BARS,
@@ -13,7 +18,7 @@ from app.domain.vector import (
     PriceRecord,
 )
 from app.store.codec import encode
-from app.store.protocol import Row, RunInfo, Stored, Written
+from app.store.protocol import Record, Row, RunInfo, Stored, Written
 
 AS_OF_MS = 1_362_171_600_000
 """2013-03-01T21:00:00Z, the sample's last close."""
@@ -99,6 +104,30 @@ def history_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "r
     return HistoryRecord(HISTORY_SCHEMA, as_of_ms, as_of_ms + 1000, run, symbol, 86_400, times_ms, closes)
 
 
+def tick_record(
+    symbol: str = "AAPL",
+    as_of_ms: int = AS_OF_MS,
+    price: str = "101.25",
+    size: str = "3",
+    *,
+    micros: int = 0,
+    **facts: Any,  # noqa: ANN401 - as `tick_of` has them
+) -> TickRecord:
+    """The record of a trade so many microseconds after ``as_of_ms``; ``facts`` are those of `tick_of`."""
+    trade = Trade("nasdaq", symbol, "7", as_of_ms * 1000 + micros, Decimal(price), Decimal(size), "7", "buy", "a-file")
+    return tick_of(trade, loaded_at_ms=as_of_ms + 1000, **facts)
+
+
+def tick(
+    symbol: str = "AAPL",
+    as_of_ms: int = AS_OF_MS,
+    price: str = "101.25",
+    **facts: Any,  # noqa: ANN401 - as `tick_record` has them
+) -> Record:
+    """One of them, to be upserted."""
+    return Record("tick", symbol, encode(tick_record(symbol, as_of_ms, price, **facts)))
+
+
 def row(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, run: str = "run-1") -> Row:
     """All records of a symbol, ready to publish."""
     return make_row(
@@ -148,9 +177,10 @@ def evidence_of(
     agents: AgentRecord | None,
     price_trouble: Trouble | None = None,
     agents_trouble: Trouble | None = None,
+    tick: TickRecord | None = None,
 ) -> Evidence:
-    """Evidence of both inputs."""
-    return Evidence((price, agents), (price_trouble, agents_trouble))
+    """Evidence of both inputs, and of the last trade."""
+    return Evidence((price, agents, tick), (price_trouble, agents_trouble, "absent" if tick is None else None))
 
 
 def run_info(run: str = "run-1", as_of_ms: int = AS_OF_MS, symbols: int = 1) -> RunInfo:

@@ -5,13 +5,31 @@ from contextlib import closing
 
 import pytest
 
-from tests.market.places import Place
+from tests.kit.postgres import PostgresServer
+from tests.market.places import Place, PostgresPlace
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
+@pytest.fixture(scope="session")
+def make_postgres(postgres_server: PostgresServer) -> Callable[[], PostgresPlace]:
+    """Empties the store on PostgreSQL, which is migrated once: to make a database takes longer than most tests."""
+    made = PostgresPlace(postgres_server.create())
+    with closing(made.writer()) as writer:
+        writer.offsets("")
+
+    def emptied() -> PostgresPlace:
+        made.close()
+        made.empty()
+        return PostgresPlace(made.url)
+
+    return emptied
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def make_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
-    """Makes empty stores, of each kind: a test with many examples takes one for each."""
-    assert request.param == "sqlite"
+    """Makes empty stores, of each kind: a test with many examples takes one for each, and none that it took before."""
+    if request.param == "postgres":
+        made: Callable[[], Place] = request.getfixturevalue("make_postgres")
+        return made
     return lambda: Place(tmp_path_factory.mktemp("market") / "market.sqlite3")
 
 

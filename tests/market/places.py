@@ -14,7 +14,7 @@ from app.domain.prices import EXACT, plain
 from app.market.protocol import Reader, Writer
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
-from tests.market.recomputation import SQLITE
+from tests.market.recomputation import POSTGRES, SQLITE
 
 T = TypeVar("T")
 
@@ -105,6 +105,51 @@ class Place:
             connection.create_function("exact_product", 2, lambda one, other: plain(EXACT.multiply(Decimal(one), Decimal(other))))
             connection.create_function("log_return", 2, lambda price, before: math.log(float(price) / float(before)))
             return connection.execute(SQLITE).fetchall()
+
+
+class PostgresPlace(Place):
+    """A database of PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Path())
+        self.url = url
+
+    def writer(self, grids: int = 100) -> Writer:
+        """As its base."""
+        from app.market.postgres import PostgresWriter  # noqa: PLC0415 - its driver is an extra
+
+        self.writers.append(PostgresWriter(self.url, clock_us=lambda: NOON_US, grids=grids))
+        return self.writers[-1]
+
+    def reader(self, *sources: str, now_us: int = 10 * NOON_US) -> Reader:
+        """As its base."""
+        from app.market.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
+
+        return PostgresReader(self.url, sources=sources, deadline_s=60.0, clock_us=lambda: now_us)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """As its base: numbers that are exact as their digits."""
+        import psycopg  # noqa: PLC0415 - as above
+        from psycopg.types.string import TextLoader  # noqa: PLC0415 - as above
+
+        with psycopg.connect(self.url) as connection:
+            for name in ("numeric", "date"):
+                connection.adapters.register_loader(name, TextLoader)
+            return connection.execute(statement.encode()).fetchall()
+
+    def empty(self) -> None:
+        """Remove all but what migrations wrote."""
+        import psycopg  # noqa: PLC0415 - as above
+
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations'"
+        with psycopg.connect(self.url) as connection:
+            for (name,) in connection.execute(tables).fetchall():
+                kept = " WHERE name <> 'writes'" if name == "marks" else ""
+                connection.execute(f"DELETE FROM {name}{kept}".encode())  # noqa: S608 - of the database's own
+
+    def recomputed(self) -> list[tuple[Any, ...]]:
+        """As its base, with the database's own numbers."""
+        return self.rows(POSTGRES)
 
 
 class _Sum:

@@ -47,7 +47,7 @@ def test_the_order_of_loading_does_not_matter(
         for each in order:
             writer.put_bars(each)
         writer.close()
-        found.append((_bars(place), place.rows("SELECT * FROM exports")))
+        found.append((_bars(place), place.rows("SELECT * FROM exports ORDER BY first_us")))
     assert found[0] == found[1]
     # Each bar is of the one of its chain that ends last.
     kept = dict(found[0][0])

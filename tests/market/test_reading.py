@@ -81,6 +81,19 @@ def test_a_page_of_trades_is_of_its_span_and_without_cancelled_ones(place: Place
     assert place.read(lambda reader: reader.trades(TradesWanted("NONE", 10))) == ((), None)
 
 
+def test_texts_come_out_as_they_came_in(place: Place) -> None:
+    """Whatever stands in them, and whether trades are known or new."""
+    writer = place.writer()
+    odd = ["a\tb", "a\\tb", "\\N", "\\.", "line\nline\r", "\x01", "", "'; --", "%s ?", "é€😀", "0x", "00"]
+    there = [
+        Trade(f"V{each}", "A", trade_key(each), NOON_US + number, Decimal(1), Decimal(1), each, "buy", f"from {each}")
+        for number, each in enumerate(odd)
+    ]
+    for _ in range(2):
+        writer.apply(Batch(trades=there))
+    assert place.read(lambda reader: reader.trades(TradesWanted("A", 100))).trades == tuple(there)
+
+
 def test_the_last_trade_is_the_last_one_with_a_size(place: Place) -> None:
     """Of all venues; none of a symbol without one."""
     writer = place.writer()

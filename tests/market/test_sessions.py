@@ -76,7 +76,7 @@ def test_sessions_take_the_place_of_those_of_the_same_days(place: Place) -> None
     writer = place.writer()
     writer.put_sessions("X", sessions(_DAY, [10, 10, 10, 10]))
     writer.put_sessions("X", sessions(date(2023, 11, 16), [20, None, 20]))
-    assert place.rows("SELECT day, (closes_us - opens_us) / 60000000 FROM sessions") == [
+    assert place.rows("SELECT day, (closes_us - opens_us) / 60000000 FROM sessions ORDER BY day") == [
         ("2023-11-15", 10),
         ("2023-11-16", 20),
         ("2023-11-18", 20),

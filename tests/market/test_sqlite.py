@@ -18,9 +18,9 @@ import pytest
 
 from app.errors import MarketError
 from app.market.protocol import Batch, CandlesWanted, Export, TradesWanted
+from app.market.queries import Calendars, candles, trades
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
-from app.market.sqlite_queries import Calendars, candles, trades
 from app.market.sqlite_reader import EmbeddedReader
 from tests.kit.servers import ROOT
 from tests.kit.settle import until

@@ -129,3 +129,11 @@ def test_a_symbol_keeps_when_it_was_first_seen(place: Place) -> None:
         ("A", "Alpha", "", "USD", 2, "feed", NOON_US),
         ("B", "Beth", "", "", None, "", 5),
     ]
+
+
+def test_details_that_are_not_said_stay_as_they_were(place: Place) -> None:
+    """But for the market, since none means that it never closes."""
+    writer = place.writer()
+    writer.put_symbols([Symbol("A", "Alpha", "X", "USD", 2, "feed", 5)])
+    writer.put_symbols([Symbol("A", source="file")])
+    assert place.rows("SELECT * FROM symbols") == [("A", "Alpha", "", "USD", 2, "file", 5)]

@@ -62,6 +62,18 @@ def test_a_miss_leaves_server_l1_l2_and_policy_spans_under_the_callers_span(trac
     assert attributes(named(spans, "policy"))["decide.fallback.level"] == "none"
 
 
+def test_a_latest_price_has_its_route_and_says_nothing_of_a_decision(traced: Traced) -> None:
+    """In the lane and behind it."""
+    traced.decide()
+    traced.spans()
+    for query in ("symbol=AAPL", "symbol=%41APL"):
+        assert traced.get(f"/price/latest?{query}").status_code == 200
+        spans = traced.spans()
+        assert [each.name for each in spans] == ["GET /price/latest", "l1"]
+        assert attributes(spans[0])["http.route"] == "/price/latest"
+        assert "decide.tier" not in attributes(spans[0])
+
+
 def test_a_prepared_hit_ran_no_policy_and_has_no_span_of_it(traced: Traced) -> None:
     """The first hit prepares the answer, which the policy decides; the next finds it."""
     traced.decide()

@@ -6,8 +6,9 @@ import pytest
 
 from app.errors import Problem
 from app.store.codec import encode
+from app.store.protocol import Row, Written
 from tests.kit.hub import HubHouse, queued, run, told
-from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row, tick
 from tests.kit.serving import Served, problem_of
 from tests.kit.settle import until
 from tests.kit.store import FakeStore, down
@@ -35,6 +36,22 @@ def test_the_same_records_published_again_are_no_change() -> None:
         _turn(house, -1.0)
         await house.settled()
         assert told(subscriber) == [("AAPL", "5", "run-1")]
+
+    run(work)
+
+
+def test_a_last_trade_is_no_change_of_a_decision() -> None:
+    """Whatever else makes the hub look at the symbol: none rests on it."""
+
+    async def work(house: HubHouse) -> None:
+        await house.settled()
+        subscriber = await house.follow("AAPL")
+        queued(subscriber)
+        records = row("AAPL").records
+        house.store.put(Row("AAPL", {**records, "tick": Written(AS_OF_MS, tick("AAPL").value)}))
+        house.change("AAPL")
+        await house.settled()
+        assert list(subscriber._queue) == []
 
     run(work)
 

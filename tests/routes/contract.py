@@ -28,10 +28,11 @@ class Contract:
         """Methods and paths of the operations whose answers end."""
         return [(method, path) for method, path in self.operations if path not in ENDLESS]
 
-    def address(self, path: str) -> str:
-        """Where to ask ``path`` of AAPL, if it is of a symbol."""
-        takes = [each["name"] for each in self.operations.get(("GET", path), {}).get("parameters", ()) if each.get("required")]
-        return f"{path}?symbol=AAPL" if "symbol" in takes and "{symbol}" not in path else path.replace("{symbol}", "AAPL")
+    def filled(self, path: str, symbol: str = "AAPL") -> str:
+        """``path`` with ``symbol`` wherever a GET takes one."""
+        parameters = map(self.resolved, self.operations.get(("GET", path), {}).get("parameters", ()))
+        in_query = any((each["in"], each["name"]) == ("query", "symbol") for each in parameters)
+        return path.replace("{symbol}", symbol) + f"?symbol={symbol}" * in_query
 
     def resolved(self, found: Json) -> Json:
         """``found``, or what it refers to."""

@@ -5,7 +5,8 @@ import pytest
 
 from app.payloads import DecideResponse
 from app.store.codec import encode
-from tests.kit.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row
+from app.store.protocol import Row, Written
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, failed_view, price_record, replaced, row, tick
 from tests.kit.serving import Served, decoded
 from tests.kit.store import down
 
@@ -172,6 +173,14 @@ def test_the_replay_clock_runs_on_from_the_newest_data(served: Served) -> None:
     assert served.parts.now_ms() == AS_OF_MS
     served.clock.now += 2.0
     assert served.parts.now_ms() == AS_OF_MS + 2000
+
+
+def test_a_last_trade_does_not_move_the_replay_clock(served: Served) -> None:
+    """Decisions stay where the data is that they rest on."""
+    later = Written(AS_OF_MS + 86_400_000, tick("IBM", AS_OF_MS + 86_400_000).value)
+    served.store.put(Row("IBM", {**row("IBM").records, "tick": later}))
+    served.decide("IBM")
+    assert served.parts.now_ms() == AS_OF_MS
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """GET /health where what the store says of its run is wrong."""
 
+from pathlib import Path
+
 from app.errors import RunDamaged
 from app.observe.clocks import wall_ms
-from app.payloads import HealthResponse
+from app.payloads import DatabaseState, HealthResponse
+from tests.kit.market import FakeReader
 from tests.kit.records import run_info
 from tests.kit.serving import Served, decoded
 from tests.kit.store import UNIVERSE, FakeStore
@@ -30,3 +33,46 @@ def test_a_server_on_a_store_whose_run_is_damaged_is_ready_and_says_what_is_wron
         assert found.reason == "nothing is known of the run until the next one is loaded (l2_error: it is none)"
         assert served.parts.status() == "Serving; nothing is known of the run until the next one is loaded."
         assert served.get("/status").status_code == 200
+
+
+def _health(served: Served) -> HealthResponse:
+    return decoded(served.get("/health"), HealthResponse)
+
+
+def test_health_says_how_the_market_store_is_where_there_is_one(tmp_path: Path) -> None:
+    reader = FakeReader("AAPL")
+    path = tmp_path / "market.sqlite3"
+    with Served(open_reader=lambda: reader, market_path=str(path)) as served:
+        # Nobody uses one: that is no fault, and asking makes none.
+        assert _health(served).database == DatabaseState("sqlite", "unused")
+        assert (_health(served).status, reader.calls["ping"], path.exists()) == ("ok", 0, False)
+        path.touch()
+        found = _health(served)
+        assert (found.status, found.database.state, found.database.latency_ms) == ("ok", "ok", 0.0)
+        reader.reason = "market_error"
+        found = _health(served)
+        assert (found.status, found.reason) == ("degraded", "the market store is unreachable (market_error)")
+        assert found.database == DatabaseState("sqlite", "unreachable", None, "market_error")
+        assert served.get("/readyz").status_code == served.get("/livez").status_code == 200
+        assert served.get("/status").json()["database"]["detail"] == "market_error"
+        assert 'decide_market_errors_total{read="ping",reason="market_error"} 2.0' in served.get("/metrics").text
+
+
+def test_a_database_that_is_set_ought_to_be_there() -> None:
+    reader = FakeReader()
+    with Served(open_reader=lambda: reader, database_url="postgresql://db.example/market") as served:
+        assert (_health(served).database.kind, _health(served).database.state) == ("postgresql", "ok")
+        reader.reason = "market_open"
+        assert _health(served).status == "degraded"
+
+
+def test_a_market_store_that_hangs_holds_up_no_probe_and_is_looked_at_once() -> None:
+    reader = FakeReader()
+    with Served(open_reader=lambda: reader, database_url="postgresql://db.example/market") as served:
+        reader.hangs = True
+        for _ in range(2):
+            found = _health(served)
+            assert found.database == DatabaseState("postgresql", "unreachable", None, "market_timeout")
+            assert found.status == "degraded"
+        assert reader.calls["ping"] == 1
+        served.runner.run(served.parts.market.close())

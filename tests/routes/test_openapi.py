@@ -185,7 +185,7 @@ def test_without_pages_the_document_is_served_all_the_same() -> None:
 @pytest.mark.parametrize("method", ["DELETE", "OPTIONS", "PATCH", "PUT", "TRACE"])
 def test_other_methods_get_405_with_the_methods_that_the_document_has(served: Served, contract: Contract, method: str) -> None:
     for path in contract.document["paths"]:
-        answer = served.request(method, contract.address(path))
+        answer = served.request(method, contract.filled(path))
         problem_of(answer, 405, "method-not-allowed")
         contract.check(answer, path)
         allowed = {each.upper() for each in contract.document["paths"][path]}
@@ -195,18 +195,20 @@ def test_other_methods_get_405_with_the_methods_that_the_document_has(served: Se
 def test_head_is_answered_wherever_get_is(served: Served, contract: Contract) -> None:
     for method, path in contract.answering:
         if method == "GET":
-            got, head = (served.request(each, contract.address(path)) for each in ("GET", "HEAD"))
+            got, head = (served.request(each, contract.filled(path)) for each in ("GET", "HEAD"))
             assert (head.status_code, head.content) == (got.status_code, b"")
             assert head.headers["content-type"] == got.headers["content-type"]
 
 
 def _asks(served: Served, contract: Contract) -> None:
     for method, path in contract.answering:
-        answer = served.request(method, contract.address(path)) if method == "GET" else served.post(path, b"{")
+        answer = served.get(contract.filled(path)) if method == "GET" else served.post(path, b"{")
         contract.check(answer, path)
     for body in ({"symbol": "AAPL"}, {"symbol": "aapl", "price": 90.5, "explain": True}, {"symbol": "NOPE"}):
         contract.check(served.post("/decide", body), "/decide")
     contract.check(served.post("/decide/batch", {"symbols": ["AAPL", "NOPE", "?", "MSFT"], "explain": True}), "/decide/batch")
+    for query in ("", "symbols=AAPL,NOPE,?", "symbol=NOPE"):
+        contract.check(served.get(f"/price/latest?{query}"), "/price/latest")
 
 
 @pytest.mark.parametrize("fault", [None, down(), StoreError("l2_empty")], ids=["well", "down", "empty"])
@@ -224,8 +226,8 @@ def test_refusals_of_an_overloaded_server_conform(served: Served, contract: Cont
         answer = served.post(path, {"symbol": "AAPL"})
         problem_of(answer, 503, "overloaded")
         contract.check(answer, path)
-    for path in ("/features/{symbol}", "/symbols"):
-        answer = served.get(contract.address(path))
+    for path in ("/features/{symbol}", "/price/latest", "/symbols"):
+        answer = served.get(contract.filled(path))
         problem_of(answer, 503, "overloaded")
         contract.check(answer, path)
 

@@ -12,11 +12,12 @@ from warm.files.agents.rows import Context, Imported
 from warm.files.find import find_sources
 from warm.files.prices.reader import read_file
 from warm.files.recognise import FORMATS, Format, recognise
+from warm.files.trades.recognise import FORMATS as TRADES
 
 PAGES = Path(__file__).parents[2] / "data" / "formats"
 _EXAMPLE = re.compile(r"^```(?:csv|json|markdown) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RULES = {"prose"}
-"""Pages that several formats lead to."""
+RULES = {"prose", "market"}
+"""Pages that several formats lead to, and that of files of trades."""
 
 LATER_MS = 1_800_000_000_000
 
@@ -59,3 +60,8 @@ def test_every_page_is_of_a_format_and_is_listed() -> None:
     assert pages == set(FORMATS) | RULES
     listed = (PAGES.parent / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(pages) if f"(formats/{name}.md)" not in listed] == []
+
+
+def test_the_page_of_trades_lists_every_format_of_theirs() -> None:
+    page = (PAGES / "market.md").read_text(encoding="utf-8")
+    assert [name for name in TRADES if f"`{name}`" not in page] == []

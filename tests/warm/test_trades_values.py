@@ -200,6 +200,21 @@ def test_leans_ticks_are_reckoned_from_midnight_in_new_york_and_scaled(tmp_path:
     ]  # fmt: skip
 
 
+def test_a_closing_print_of_leans_is_marked_as_one(tmp_path: Path) -> None:
+    """By its flag; older files have letters there, which say nothing."""
+    conditions = ("00000001", "00000080", "800000A1", "6", "80")
+    text = "\n".join(f"5760000{at},1818500,1,N,{each},0" for at, each in enumerate(conditions))
+    found = _of(tmp_path, "20240108_ibm_Trade_Tick.csv", text)
+    assert [each.closing for each in found] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize("time", ["1931-01-08 10:00", "9999-01-08 10:00"])
+def test_a_trade_of_a_time_that_no_store_takes_is_refused(time: str, tmp_path: Path) -> None:
+    text = f"time,symbol,price,size\n2024-01-08 10:00,BTC-USD,1,1\n{time},BTC-USD,1,1\n"
+    assert len(_of(tmp_path, "mine.csv", text)) == 1
+    assert _refused(tmp_path, "mine.csv", text) == [("out_of_range", 3, "time", time)]
+
+
 def test_bybits_numbers_of_rows_are_no_ids(tmp_path: Path) -> None:
     """They begin anew in each file, and trades of two days would be one."""
     text = "id,timestamp,price,volume,side,rpi\n1,{},5,2,buy,0\n"

@@ -92,8 +92,9 @@ class Exchange:
         regular: Mapping[date, Hours],
         closed: Iterable[date] = (),
         other: Mapping[date, Hours] | None = None,
+        first: date = date.min,
     ) -> None:
-        self.code, self.until, self.zone = code, until, zone
+        self.code, self.first, self.until, self.zone = code, first, until, zone
         self._weekdays, self._closed, self._other = weekdays, frozenset(closed), other or {}
         self._since = sorted(regular)
         self._regular = [regular[day] for day in self._since]
@@ -108,7 +109,8 @@ class Exchange:
         ]
         closed = (date.fromisoformat(f"{year}-{name}") for year, names in table.closed.items() for name in names.split())
         regular = {day: _hours(text) for day, text in table.hours.items()}
-        return cls(table.exchange, table.until, ZoneInfo(table.timezone), table.weekdays, regular, closed, dict(days))
+        zone = ZoneInfo(table.timezone)
+        return cls(table.exchange, table.until, zone, table.weekdays, regular, closed, dict(days), table.first)
 
     @classmethod
     def of_weekdays(cls, zone: ZoneInfo, hours: Hours) -> "Exchange":

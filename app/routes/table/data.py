@@ -1,7 +1,7 @@
 """What is loaded."""
 
 from app.domain.vector import SYMBOL_RULE
-from app.payloads import FeaturesResponse, HistoryResponse, SymbolsResponse
+from app.payloads import FeaturesResponse, HistoryResponse, LatestPrice, LatestPrices, SymbolsResponse
 from app.routes import examples as shown
 from app.routes.table.entry import NAMED_SYMBOL, SPELLED, Answer, Entry, Link, Operation, Parameter
 
@@ -57,6 +57,33 @@ DATA: tuple[Entry, ...] = (
             ),
         ),
         problems=("invalid-request", "store-unavailable"),
+    ),
+    Operation(
+        name="latestPrice",
+        cost="counted",
+        queue=None,
+        needs="market:read",
+        method="GET",
+        path="/price/latest",
+        tag="data",
+        summary="Latest prices",
+        description=(
+            "A symbol's last trade, or its last close where that is newer: from memory, as a decision. Ask for one `symbol`, or "
+            "for several `symbols`, up to `BATCH_MAX`: then there is an element for each, in order, and one that is wrong, "
+            "unknown or without a price is a problem in its place. While L2 is away the answer is the last price known, `stale`, "
+            "with the reason."
+        ),
+        parameters=(
+            Parameter("symbol", "query", SPELLED, f"In any usual spelling: {SYMBOL_RULE}; small letters too."),
+            Parameter(
+                "symbols",
+                "query",
+                {"type": "string", "minLength": 1},
+                "By commas, as in `AAPL,btc-usd`; in place of `symbol`.",
+            ),
+        ),
+        answers=(Answer(200, "The price, or several.", (LatestPrice, LatestPrices), shown.LATEST_PRICES, ("Server-Timing",)),),
+        problems=("invalid-request", "unknown-symbol", "price-missing", "store-unavailable"),
     ),
     Operation(
         name="history",

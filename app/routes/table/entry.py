@@ -18,7 +18,8 @@ SPELLED_PATTERN = "^[A-Za-z0-9^][A-Za-z0-9._:/=^&-]{0,31}$"
 
 JSON = "application/json"
 Schema = dict[str, object]
-Body = type[msgspec.Struct] | Schema | None
+Body = type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | Schema | None
+"""A tuple: one of these."""
 
 SPELLED: Schema = {
     "type": "string",

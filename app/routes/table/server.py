@@ -30,8 +30,8 @@ SERVER: tuple[Entry, ...] = (
         path="/health",
         tag="server",
         summary="The whole picture, for people",
-        description="Always 200 while the server can say it. `reason` says what is wrong: L2, the feed, the data's age, or that"
-        " most decisions of the last minute rest on no input. Probes are `/livez` and `/readyz`.",
+        description="Always 200 while the server can say it. `reason` says what is wrong: L2, the market store, the feed, the"
+        " data's age, or that most decisions of the last minute rest on no input. Probes are `/livez` and `/readyz`.",
         answers=(Answer(200, "How the server is.", HealthResponse, shown.HEALTH),),
     ),
     Operation(

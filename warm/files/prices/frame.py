@@ -17,6 +17,7 @@ from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session
 from warm.errors import InputRefused
 from warm.files.prices.flags import flag
+from warm.files.prices.given import GivenBars
 from warm.files.prices.reader import BAR_COLUMNS, Alike, PriceFile, Reckoning, read_file
 from warm.files.prices.rules import PRICES as PRICE_NAMES
 from warm.files.read import Source
@@ -31,7 +32,7 @@ class Bars(NamedTuple):
     ``frame`` has `BAR_COLUMNS`: prices adjusted, each symbol's rows together and strictly ascending in time. ``markets`` has each
     symbol's. ``rows`` counts rows read up to the cut, ``cut`` those after it; ``unsorted`` those that stood before an older row
     of their symbol; ``unfinished`` bars that were not over yet; ``left_out`` bars of an interval that another of the symbol's won
-    over.
+    over. ``given``: each file's bars with their digits, of all intervals, if they are wanted.
     """
 
     frame: pl.DataFrame
@@ -43,6 +44,7 @@ class Bars(NamedTuple):
     left_out: int
     fates: tuple[Fate, ...]
     rejects: Rejects
+    given: tuple[GivenBars, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
         _check_adjustment(parts, loaded)
     except InputRefused as refused:
         raise fates.refused(refused) from refused
+    given = tuple(part.given for part in parts if part.given is not None)
     frame = pl.concat([part.frame for part in parts], how="vertical", rechunk=False)
     parts.clear()
     frame, left_out = _of_one_interval(frame, keep)
@@ -105,6 +108,7 @@ def read_prices(path: Path, reckoning: Reckoning, choices: Sequence[Choice] = ()
         sum(left_out.values()),
         tuple(fates.all),
         rejects,
+        given,
     )
 
 

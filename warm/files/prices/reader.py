@@ -13,6 +13,7 @@ from app.domain.vector import is_symbol
 from warm.calendar.exchanges import assumed
 from warm.calendar.sessions import NEVER_CLOSES, Session
 from warm.files.names import SymbolChoice, said_symbol
+from warm.files.prices.given import GivenBars, with_texts
 from warm.files.prices.labels import are_dates, closing, ends, is_coin, may_be_days, never_rest, on_sessions
 from warm.files.prices.reading import Reading, Says, Stamp
 from warm.files.prices.rules import bad_row, row_rules
@@ -46,11 +47,14 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     date_order: DateOrder | None = None
     symbols: tuple[SymbolChoice, ...] = ()
     aliases: Aliases = NO_ALIASES
+    exact: bool = False
+    """The digits of bars are wanted, as files write them (`PriceFile.given`)."""
 
 
 class PriceFile(NamedTuple):
     """What one file brought: its rows that passed, and what is told of it. ``frame`` has `BAR_COLUMNS`, ``adj_close``, ``file``
-    and ``row``; ``symbols`` has ``symbol`` (canonical), ``written`` and ``never`` (whether its market never closes).
+    and ``row``; ``symbols`` has ``symbol`` (canonical), ``written`` and ``never`` (whether its market never closes). ``given``:
+    the same bars with their digits, if they are wanted.
     """
 
     frame: pl.DataFrame
@@ -62,6 +66,7 @@ class PriceFile(NamedTuple):
     interval: str
     rejects: Rejects
     told: dict[str, Any]
+    given: GivenBars | None = None
 
 
 class _Dated(NamedTuple):
@@ -147,7 +152,10 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning, a
         "no_price": hollow or None,
     }
     symbols = names.select(pl.col("canonical").alias("symbol"), pl.col("symbol").alias("written"), "never")
-    return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told)
+    given = (
+        GivenBars(with_texts(reading, frame, BAR_COLUMNS), interval, form.name, source.written_ms) if reckoning.exact else None
+    )
+    return PriceFile(kept, symbols, rows, cut, unfinished, adjusted, interval, rejects, told, given)
 
 
 def _dated(source: Source, raw: pl.DataFrame, says: Says, reckoning: Reckoning) -> _Dated:

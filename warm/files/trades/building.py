@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from app.domain.prices import plain
 from app.domain.symbols import canonical_symbol
 from app.domain.trades import Side, Trade, trade_key
-from app.domain.vector import is_symbol
+from app.domain.vector import AS_OF_MAX_MS, is_symbol
 from warm.files.rejects import Example, cut
 from warm.files.trades.batches import START, BadRow, Batch, Position
 from warm.files.trades.numbers import in_utc, missing, price_of, size_of
@@ -33,12 +33,15 @@ _REMEMBERED = 32_768
 _digits = lru_cache(65_536)(plain)
 _NAMES_MAX = 100_000
 _NO_ID = "", ""
+_TIME_MAX_US = AS_OF_MAX_MS * 1000
 _SIDE_MAX, _ID_MAX, _VENUE_MAX = 20, 200, 40
 """Characters of a side that is remembered, and of an id and of a venue that there can be."""
 
 
 class Row(NamedTuple):
-    """One trade as its file writes it; ``aggregate`` is true where several trades of one price are one row."""
+    """One trade as its file writes it; ``aggregate`` is true where several trades of one price are one row, ``condition`` what
+    its venue says of it.
+    """
 
     symbol: Any
     time: Any
@@ -48,6 +51,7 @@ class Row(NamedTuple):
     trade_id: Any = None
     venue: Any = None
     aggregate: bool = False
+    condition: Any = None
 
 
 class Named(NamedTuple):
@@ -72,13 +76,14 @@ def spelled(symbol: Any) -> str:  # noqa: ANN401
 
 class Meaning(NamedTuple):
     """What the rows of a format mean: ``source`` names it in trades, ``named`` tells venue and symbol, ``sides`` the taker's side
-    by what stands for it, ``price`` what makes a price of its value.
+    by what stands for it, ``price`` what makes a price of its value, ``closing`` whether a condition is a closing print's.
     """
 
     source: str
     named: Callable[[Any, Any], Named]
     sides: Mapping[str, Side] = TAKERS
     price: Callable[[Any], Any] = price_of
+    closing: Callable[[Any], bool] | None = None
 
 
 class Builder:
@@ -101,17 +106,20 @@ class Builder:
         """The trades of ``rows``, each with its place; those that are none go to ``refused``."""
         trades: list[Trade] = []
         add, names, sides = trades.append, self._names, self._sides
-        source, price_from = self._meaning.source, self._meaning.price
-        for place, (symbol, time, price, size, side, trade_id, venue, aggregate) in rows:
+        source, price_from, is_closing = self._meaning.source, self._meaning.price, self._meaning.closing
+        for place, (symbol, time, price, size, side, trade_id, venue, aggregate, condition) in rows:
             try:
                 named = names.get((venue, symbol)) or self._named(venue, symbol)
                 time_us = named.moment_us(time)
+                if not 0 <= time_us < _TIME_MAX_US:
+                    raise BadRow("out_of_range", "time", time)
                 paid, sized = price_from(price), size_of(size)
                 taker = sides.get(side) or self._side(side)
                 written, key = _NO_ID if trade_id is None else _id(trade_id, aggregate)
                 if not written:
                     written = key = self._counted(named, time_us, _digits(paid), _digits(sized), taker)
-                add(Trade(named.venue, named.symbol, key, time_us, paid, sized, written, taker, source))
+                closing = is_closing is not None and is_closing(condition)
+                add(Trade(named.venue, named.symbol, key, time_us, paid, sized, written, taker, source, closing))
             except BadRow as bad:
                 refused.append((bad.reason, example(self._label, place, symbol, bad)))
             except (TypeError, ValueError) as error:

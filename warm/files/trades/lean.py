@@ -3,7 +3,7 @@ date in its name (``20131007_trade.zip/20131007_ibm_Trade_Tick.csv``, or ``…_b
 
 * Equities: ``milliseconds,price times 10,000,size,exchange,condition,suspicious``, since midnight in New York. The venue is the
   exchange, in small letters (``nasdaq``, ``finra``; its letter in older files means the same). A tick marked as suspicious is
-  refused, as Lean's own bars leave it out.
+  refused, as Lean's own bars leave it out. The condition is a hexadecimal number of flags, of which one is for closing prints.
 * Crypto: ``milliseconds,price,size``, since midnight UTC, not scaled; the venue is the folder above ``tick`` (gdax is coinbase).
 
 A tick has no id and no side. The symbol is in the name: ``ibm`` is IBM, ``btcusd`` BTC-USD.
@@ -37,6 +37,8 @@ _LETTERS = {
 _CRYPTO_VENUES = {"gdax": "coinbase", "coinbasepro": "coinbase"}
 _NEW_YORK = ZoneInfo("America/New_York")
 _UTC = ZoneInfo("UTC")
+_flags = re.compile(r"[0-9a-f]{8}", re.IGNORECASE).fullmatch
+_CLOSING = 1 << 7
 _NOON_US, _DAY_MS = 12 * 3_600_000_000, 24 * 3_600_000
 
 
@@ -73,8 +75,8 @@ def layout(source: Source, fields: Sequence[str], options: Options) -> Layout | 
     at = {"time": 0, "price": 1, "size": 2}
     since = _since(midnight)
     if equity:
-        meaning = Meaning("lean", lambda venue, _: Named(_venue(venue), symbol, since), price=_unscaled)
-        return Layout(meaning, at | {"venue": 3}, _EQUITY, {"symbol": symbol}, _trusted)
+        meaning = Meaning("lean", lambda venue, _: Named(_venue(venue), symbol, since), price=_unscaled, closing=_is_closing)
+        return Layout(meaning, at | {"venue": 3, "condition": 4}, _EQUITY, {"symbol": symbol}, _trusted)
     folders = source.folders
     market = folders[folders.index("tick") - 1] if "tick" in folders[1:] else "unknown"
     venue = options.venue or _CRYPTO_VENUES.get(market, market)
@@ -90,6 +92,12 @@ def _venue(written: str | None) -> str:
 def _trusted(fields: Sequence[str]) -> None:
     if fields[5] not in ("0", ""):
         raise BadRow("suspicious", "suspicious", fields[5])
+
+
+@lru_cache(4096)
+def _is_closing(condition: str) -> bool:
+    """Whether a tick is the exchange's closing print. Older files have letters there, which no flags are."""
+    return bool(_flags(condition) and int(condition, 16) & _CLOSING)
 
 
 @lru_cache(65_536)

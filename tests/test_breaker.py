@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cache.breaker import Breaker
+from app.breaker import Breaker
 from tests.kit.clock import Clock
 from tests.kit.house import make_breaker
 

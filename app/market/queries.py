@@ -1,7 +1,6 @@
-"""What servers ask of the embedded market store. Plain functions on a connection, whose transaction is the caller's."""
+"""What servers ask of a market store. Plain functions on a connection, whose transaction is the caller's."""
 
 import heapq
-import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal, localcontext
@@ -12,8 +11,10 @@ from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.domain.trades import Trade
-from app.market import counting, sqlite_blocks, sqlite_closes, sqlite_gaps
+from app.market import closes, counting, gaps
+from app.market.blocks import Rows, stored
 from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
+from app.market.connection import Connection
 from app.market.protocol import (
     GOOD,
     Bar,
@@ -28,7 +29,7 @@ from app.market.protocol import (
 )  # fmt: skip
 from app.market.selection import Row, Selection, place_of, usable
 from app.market.spans import Gaps
-from app.market.sqlite_trades import COLUMNS, series_by_venue, trade_of
+from app.market.trades import COLUMNS, series_by_venue, trade_of
 
 _DAY_US = DAY_S * SECOND_US
 _END_US = 2**62
@@ -56,25 +57,23 @@ class Calendars:
     def __init__(self) -> None:
         self._sessions: dict[str, tuple[int, Calendar | None]] = {}
 
-    def of(self, connection: sqlite3.Connection, market: str, zone: str = "UTC") -> Calendar:
+    def of(self, connection: Connection, market: str, zone: str = "UTC") -> Calendar:
         """That of ``market``; one of which no session is known never closes."""
-        version = sqlite_closes.version_of(connection) if market else 0
+        version = closes.version_of(connection) if market else 0
         known = self._sessions.get(market)
         if known is None or known[0] != version:
             known = self._sessions[market] = version, _sessions_of(connection, market) if market else None
         return known[1] or Always(None if zone == "UTC" else zone_named(zone))
 
 
-def _sessions_of(connection: sqlite3.Connection, market: str) -> Calendar | None:
+def _sessions_of(connection: Connection, market: str) -> Calendar | None:
     sessions = []
     for day, opens_us, closes_us, *pause in connection.execute(_SESSIONS, (market,)):
         sessions.append(Session(date.fromisoformat(day), opens_us, closes_us, None if None in pause else (pause[0], pause[1])))
     return Sessions(sessions) if sessions else None
 
 
-def candles(
-    connection: sqlite3.Connection, wanted: CandlesWanted, calendars: Calendars, order: Sequence[str], now_us: int
-) -> CandlePage:
+def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars, order: Sequence[str], now_us: int) -> CandlePage:
     """As `app.market.protocol.Reader.candles`."""
     symbol, interval = wanted.symbol, wanted.interval
     market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
@@ -88,21 +87,19 @@ def candles(
         to_us, end_us = min(to_us, after_us), min(end_us, after_us)
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
-    statement = sqlite_blocks.BARS + (" DESC" if wanted.descending else "")
     calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
     span = from_us, min(to_us, _END_US)
     kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
-    minutes = [source for stored, source in kinds if stored == "1m"]
+    minutes = [source for length, source in kinds if length == "1m"]
     cursors: list[Iterator[Row]] = [
-        map(Row._make, connection.execute(statement, (symbol, *kind, *span))) for kind in kinds if kind[0] != "1m"
+        stored(connection, (symbol, *kind), *span, descending=wanted.descending) for kind in kinds if kind[0] != "1m"
     ]
     cursors += [
-        sqlite_blocks.Rows(connection, symbol, source, kinds, calendar, interval, descending=wanted.descending).of(*span)
-        for source in minutes
+        Rows(connection, symbol, source, kinds, calendar, interval, descending=wanted.descending).of(*span) for source in minutes
     ]
     rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
-    gaps = Gaps(sqlite_gaps.touching(connection, symbol, *span))
-    selection = Selection(symbol, interval, calendar, given, gaps, order, now_us, extended=wanted.extended)
+    known = Gaps(gaps.touching(connection, symbol, *span))
+    selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     passed = sum(1 for _ in islice(found, wanted.offset))
     bars = tuple(islice(found, wanted.limit))
@@ -120,7 +117,7 @@ def candles(
     elif wanted.counts and not wanted.complete_only:
         whole = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
         total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=calendar.is_by_clock(interval))
-    return CandlePage(bars, bars[-1].start_us if more else None, tuple(gaps.inside(from_us, to_us)), total)
+    return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.inside(from_us, to_us)), total)
 
 
 def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWanted) -> Iterator[Bar]:
@@ -131,7 +128,7 @@ def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWant
             yield bar
 
 
-def kinds_of(connection: sqlite3.Connection, symbol: str) -> list[tuple[str, str]]:
+def kinds_of(connection: Connection, symbol: str) -> list[tuple[str, str]]:
     """Interval and source of a symbol's bars, one search each."""
     found = [("", "")]
     while (row := connection.execute(_NEXT_KIND, (symbol, *found[-1])).fetchone()) is not None:
@@ -139,12 +136,12 @@ def kinds_of(connection: sqlite3.Connection, symbol: str) -> list[tuple[str, str
     return found[1:]
 
 
-def names(connection: sqlite3.Connection) -> list[str]:
+def names(connection: Connection) -> list[str]:
     """As `app.market.protocol.Reader.names`."""
     return [name for (name,) in connection.execute("SELECT symbol FROM symbols ORDER BY symbol")]
 
 
-def trades(connection: sqlite3.Connection, wanted: TradesWanted) -> TradePage:
+def trades(connection: Connection, wanted: TradesWanted) -> TradePage:
     """As `app.market.protocol.Reader.trades`."""
     start_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
     cursors = [
@@ -157,9 +154,7 @@ def trades(connection: sqlite3.Connection, wanted: TradesWanted) -> TradePage:
     return TradePage(page, page[-1].order if len(found) > wanted.limit else None)
 
 
-def _trades_of(
-    connection: sqlite3.Connection, number: int, venue: str, wanted: TradesWanted, span: tuple[int, int]
-) -> Iterator[Trade]:
+def _trades_of(connection: Connection, number: int, venue: str, wanted: TradesWanted, span: tuple[int, int]) -> Iterator[Trade]:
     """One venue's, behind the trade that was had last; at its very time stand those of the venues before and after it."""
     (start_us, end_us), sign = span, ">="
     bound = (end_us if wanted.descending else start_us), ""
@@ -176,7 +171,7 @@ def _trades_of(
         yield trade_of(venue, wanted.symbol, row)
 
 
-def last_trade(connection: sqlite3.Connection, symbol: str) -> Trade | None:
+def last_trade(connection: Connection, symbol: str) -> Trade | None:
     """The last one with a size."""
     found = []
     for number, venue in series_by_venue(connection, symbol):
@@ -186,7 +181,7 @@ def last_trade(connection: sqlite3.Connection, symbol: str) -> Trade | None:
     return max(found, key=lambda each: each.order, default=None)
 
 
-def last_close(connection: sqlite3.Connection, symbol: str, calendars: Calendars, order: Sequence[str]) -> Close | None:
+def last_close(connection: Connection, symbol: str, calendars: Calendars, order: Sequence[str]) -> Close | None:
     """The close of the bar that ended last; of those that end together of the source that comes first."""
     market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
     if market is None:
@@ -200,7 +195,7 @@ def last_close(connection: sqlite3.Connection, symbol: str, calendars: Calendars
     return min(found, key=lambda each: (-each.end_us, *place_of(each.source, order), -each.start_us), default=None)
 
 
-def details(connection: sqlite3.Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:
+def details(connection: Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:
     """As `app.market.protocol.Reader.symbols`."""
     rows = connection.execute(f"{_SYMBOL} WHERE symbol > ? ORDER BY symbol LIMIT ?", (after, limit)).fetchall()
     found = []
@@ -213,13 +208,13 @@ def details(connection: sqlite3.Connection, limit: int, after: str, order: Seque
 
 
 def _volume_day(
-    connection: sqlite3.Connection, symbol: str, kinds: Sequence[tuple[str, str]], order: Sequence[str], now_us: int
+    connection: Connection, symbol: str, kinds: Sequence[tuple[str, str]], order: Sequence[str], now_us: int
 ) -> Decimal | None:
     """Of its minutes, by the best source that has some; else of a day's bar that began in it."""
     best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
     for source in [source for interval, source in best if interval == "1m"]:
         # Bars of an hour, since blocks of hours make them up.
-        minutes = sqlite_blocks.Rows(connection, symbol, source, (), Always(), "1h", descending=False)
+        minutes = Rows(connection, symbol, source, (), Always(), "1h", descending=False)
         volumes = [Decimal(each.volume) for each in minutes.of(now_us - _DAY_US + 1, _END_US)]
         if volumes:
             with localcontext(EXACT):

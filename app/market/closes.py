@@ -1,36 +1,34 @@
-"""When sessions close, for bars of trades in SQLite, and which minutes a change of that concerns."""
+"""When sessions close, for bars of trades, and which minutes a change of that concerns."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from app.domain.candles import CLOSING_US, MINUTE_US, SECOND_US
+from app.market.connection import Connection
 from app.market.protocol import Minute, Session
-from app.market.sqlite_trades import series_by_venue
+from app.market.trades import series_by_venue
 
 _VERSION = "SELECT value FROM marks WHERE name = 'calendar'"
 _CLOSES = "SELECT closes_us FROM sessions WHERE market = ? ORDER BY closes_us"
 _NEAR = """
 SELECT time_us FROM trades WHERE series = ? AND time_us >= ? AND time_us < ? AND (closing OR time_us < ?) AND NOT cancelled
 """
-_ENDS = """
-SELECT (SELECT min(time_us) FROM trades WHERE series = :series), (SELECT max(time_us) FROM trades WHERE series = :series)
-"""
+_ENDS = "SELECT (SELECT min(time_us) FROM trades WHERE series = ?), (SELECT max(time_us) FROM trades WHERE series = ?)"
 
 
-def version_of(connection: sqlite3.Connection) -> int:
+def version_of(connection: Connection) -> int:
     """How often sessions, or which symbol has which, have changed."""
     row = connection.execute(_VERSION).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def changed(connection: sqlite3.Connection) -> None:
+def changed(connection: Connection) -> None:
     """Say that they have."""
     connection.execute(
-        "INSERT INTO marks VALUES ('calendar', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
+        "INSERT INTO marks VALUES ('calendar', 1) ON CONFLICT (name) DO UPDATE SET value = marks.value + 1",
     )
 
 
-def closes_of(connection: sqlite3.Connection, market: str) -> list[int]:
+def closes_of(connection: Connection, market: str) -> list[int]:
     """All that are known of a market, ascending."""
     return [row[0] for row in connection.execute(_CLOSES, (market,))]
 
@@ -46,7 +44,7 @@ class Closes:
         """What was read."""
         self._version = None
 
-    def now(self, connection: sqlite3.Connection) -> Mapping[str, Sequence[int]]:
+    def now(self, connection: Connection) -> Mapping[str, Sequence[int]]:
         """Those of symbols whose market has sessions."""
         version = version_of(connection)
         if version != self._version:
@@ -57,11 +55,11 @@ class Closes:
         return self._closes
 
 
-def concerned(connection: sqlite3.Connection, symbol: str, closes: Sequence[int]) -> set[Minute]:
+def concerned(connection: Connection, symbol: str, closes: Sequence[int]) -> set[Minute]:
     """The minutes whose bars of ``symbol`` may have others of its trades, once ``closes`` are some or are none any more."""
     minutes = set()
     for number, _ in series_by_venue(connection, symbol):
-        first_us, last_us = connection.execute(_ENDS, {"series": number}).fetchone()
+        first_us, last_us = connection.execute(_ENDS, (number, number)).fetchone()
         for close_us in closes if first_us is not None else ():
             if not first_us - CLOSING_US < close_us <= last_us:
                 continue
@@ -73,7 +71,7 @@ def concerned(connection: sqlite3.Connection, symbol: str, closes: Sequence[int]
     return minutes
 
 
-def put_sessions(connection: sqlite3.Connection, market: str, sessions: Sequence[Session]) -> list[int]:
+def put_sessions(connection: Connection, market: str, sessions: Sequence[Session]) -> list[int]:
     """As `app.market.protocol.Writer.put_sessions`; the closes that are new or gone."""
     before = set(closes_of(connection, market))
     first, last = (each.day.isoformat() for each in (sessions[0], sessions[-1]))

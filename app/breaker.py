@@ -1,10 +1,10 @@
-"""A circuit breaker in front of L2: while L2 does not answer, nobody waits for it.
+"""A circuit breaker in front of a store (L2, the market store): while it does not answer, nobody waits for it.
 
-*Closed*: loads go to L2. After some failures in a row it *opens*: loads are refused at once, so callers fall back without
-waiting and L2 is left alone. After a pause one load is let through as a probe (*half-open*): if it succeeds the breaker closes,
-if it fails the next pause is twice as long, up to a bound. Pauses are shortened at random, so that many workers do not probe at
-once. Whoever hears from L2 by other ways (the change feed, over a connection of its own) says so by `heard`: then the next load
-is a probe.
+*Closed*: loads go to the store. After some failures in a row it *opens*: loads are refused at once, so callers fall back without
+waiting and the store is left alone. After a pause one load is let through as a probe (*half-open*): if it succeeds the breaker
+closes, if it fails the next pause is twice as long, up to a bound. Pauses are shortened at random, so that many workers do not
+probe at once. Whoever hears from the store by other ways (L2's change feed, over a connection of its own) says so by `heard`:
+then the next load is a probe.
 """
 
 import random
@@ -58,7 +58,7 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """L2 answered a load."""
+        """The store answered a load."""
         self._in_a_row = 0
         self._open = self._probing = False
         self._pause_s = self._first_pause_s
@@ -75,7 +75,7 @@ class Breaker:
             self._pause()
 
     def heard(self) -> None:
-        """L2 was heard of, though not by a load: probe at once."""
+        """The store was heard of, though not by a load: probe at once."""
         self._probe_at = 0.0
 
     def _pause(self) -> None:

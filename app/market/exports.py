@@ -1,12 +1,13 @@
-"""Given bars in SQLite. Plain functions on a connection, whose transaction is the caller's."""
+"""Given bars, as they are stored. Plain functions on a connection, whose transaction is the caller's."""
 
 import hashlib
-import sqlite3
 from typing import NamedTuple
 
 from app.domain.intervals import INTERVALS
 from app.domain.prices import plain
-from app.market import sqlite_blocks
+from app.market import blocks
+from app.market.candles import NEWEST, WRITE
+from app.market.connection import Connection
 from app.market.protocol import TIME_MAX_US, TRADES, Export, GivenBar, Put
 
 _OF = "symbol = ? AND interval = ? AND source = ?"
@@ -15,17 +16,13 @@ _BARS = f"""
 SELECT start_us, open, high, low, close, volume, notional, trades, is_partial, revision FROM candles
 WHERE {_OF} AND start_us BETWEEN ? AND ?
 """  # noqa: S608 - as above
-_NEWEST = f"SELECT max(start_us) FROM candles WHERE {_OF}"  # noqa: S608 - as above
-_WRITE = """
-INSERT OR REPLACE INTO candles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, ?, ?, ?)
-"""
 
 
 class _Rank(NamedTuple):
     """What decides which of some exports counts."""
 
     last_us: int
-    is_over: int
+    is_over: bool
     bars: int
     digest: str
 
@@ -49,13 +46,13 @@ def refusal(export: Export) -> str | None:
     return None
 
 
-def put(connection: sqlite3.Connection, export: Export, now_us: int) -> Put:
+def put(connection: Connection, export: Export, now_us: int) -> Put:
     """As `app.market.protocol.Writer.put_bars`."""
     of = export.symbol, export.interval, export.source
     rows = {bar.start_us: _row(bar) for bar in export.bars}
     first_us, last_us = export.bars[0].start_us, export.bars[-1].start_us
     digest = hashlib.sha256(repr(list(rows.items())).encode()).hexdigest()
-    rank = _Rank(last_us, int(not export.bars[-1].is_partial), len(rows), digest)
+    rank = _Rank(last_us, not export.bars[-1].is_partial, len(rows), digest)
     others = [(_Rank(*row), first) for *row, first in connection.execute(_OVERLAPPING, (*of, last_us, first_us)).fetchall()]
     best, best_first_us = max(others, default=(rank, first_us))
     if best == rank and others:
@@ -65,7 +62,7 @@ def put(connection: sqlite3.Connection, export: Export, now_us: int) -> Put:
     all_last_us = max(rank, best).last_us
     # What stands there is of the exports that counted so far; of these the best one's stays unless the new one is better.
     stored = {start_us: row for start_us, *row in connection.execute(_BARS, (*of, all_first_us, all_last_us))}
-    newest_us = connection.execute(_NEWEST, of).fetchone()[0]
+    newest_us = connection.execute(NEWEST, of).fetchone()[0]
     stays = rows.keys() if counts else {each for each in stored if best_first_us <= each <= best.last_us}
     gone = [(*of, start_us) for start_us in stored if start_us not in stays]
     connection.executemany(f"DELETE FROM candles WHERE {_OF} AND start_us = ?", gone)  # noqa: S608 - as above
@@ -81,17 +78,19 @@ def put(connection: sqlite3.Connection, export: Export, now_us: int) -> Put:
         if tuple(before) != row:
             is_revised = newest_us is not None and start_us < newest_us
             revised += is_revised
-            changed.append((*of, start_us, *row, revision + is_revised, now_us))
-    connection.executemany(_WRITE, changed)
+            *numbers, is_partial = row
+            changed.append((*of, start_us, *numbers, None, None, None, None, is_partial, revision + is_revised, now_us))
+    connection.executemany(WRITE, changed)
     _refresh(connection, export, [*touched, *(each[3] for each in changed)], newest_us)
     return Put(counts=True, written=len(changed), revised=revised, removed=len(gone))
 
 
-def _refresh(connection: sqlite3.Connection, export: Export, touched: list[int], newest_us: int | None) -> None:
+def _refresh(connection: Connection, export: Export, touched: list[int], newest_us: int | None) -> None:
     if export.interval == "1m" and touched:
-        sqlite_blocks.refresh(connection, export.symbol, export.source, touched, newest_us)
+        (now_us,) = connection.execute(NEWEST, (export.symbol, export.interval, export.source)).fetchone()
+        blocks.refresh(connection, export.symbol, export.source, touched, newest_us, now_us)
 
 
 def _row(bar: GivenBar) -> tuple[object, ...]:
     prices = (plain(each) for each in (bar.open, bar.high, bar.low, bar.close, bar.volume))
-    return *prices, None if bar.notional is None else plain(bar.notional), bar.trades, int(bar.is_partial)
+    return *prices, None if bar.notional is None else plain(bar.notional), bar.trades, bar.is_partial

@@ -1,27 +1,30 @@
-"""Gaps and what was heard, in SQLite. Plain functions on a connection, whose transaction is the caller's."""
+"""Gaps and what was heard, as they are stored. Plain functions on a connection, whose transaction is the caller's."""
 
-import sqlite3
 from collections.abc import Iterable
 
 from app.domain.candles import MINUTE_US
+from app.market.connection import Connection
 from app.market.protocol import BEGAN, Gap, Heard, Span
 from app.market.spans import filled, uncovered
 
 COLUMNS = "venue, symbol, from_us, to_us, found_by, missing, filled_us"
 _TOUCHING = f"SELECT {COLUMNS} FROM gaps WHERE symbol = ? AND to_us > ? AND from_us < ? ORDER BY from_us, venue"  # noqa: S608 - columns of ours
-_PUT = f"INSERT OR REPLACE INTO gaps ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - as above
+_PUT = f"""
+INSERT INTO gaps ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, venue, from_us) DO UPDATE SET
+to_us = excluded.to_us, found_by = excluded.found_by, missing = excluded.missing, filled_us = excluded.filled_us
+"""  # noqa: S608 - as above
 _HEARD = """
 INSERT INTO heard VALUES (?, ?, ?, ?) ON CONFLICT (venue, symbol) DO UPDATE SET at_us = excluded.at_us, last_id = excluded.last_id
-WHERE excluded.at_us >= at_us
+WHERE excluded.at_us >= heard.at_us
 """
 
 
-def touching(connection: sqlite3.Connection, symbol: str, from_us: int, to_us: int) -> list[Gap]:
+def touching(connection: Connection, symbol: str, from_us: int, to_us: int) -> list[Gap]:
     """Gaps of ``symbol`` that touch the span, by their beginning."""
     return [Gap(*row) for row in connection.execute(_TOUCHING, (symbol, from_us, to_us))]
 
 
-def record(connection: sqlite3.Connection, gaps: Iterable[Gap]) -> None:
+def record(connection: Connection, gaps: Iterable[Gap]) -> None:
     """Each, but for the parts that are known: they may have been filled."""
     for gap in gaps:
         there = touching(connection, gap.symbol, gap.from_us, gap.to_us)
@@ -30,7 +33,7 @@ def record(connection: sqlite3.Connection, gaps: Iterable[Gap]) -> None:
             connection.execute(_PUT, gap._replace(from_us=from_us, to_us=to_us, missing=None if known else gap.missing))
 
 
-def fill(connection: sqlite3.Connection, spans: Iterable[Span], now_us: int) -> None:
+def fill(connection: Connection, spans: Iterable[Span], now_us: int) -> None:
     """Of gaps, the parts that lie in ``spans``."""
     for span in spans:
         for gap in touching(connection, span.symbol, span.from_us, span.to_us):
@@ -38,7 +41,7 @@ def fill(connection: sqlite3.Connection, spans: Iterable[Span], now_us: int) -> 
                 connection.executemany(_PUT, filled(gap, span.from_us, span.to_us, now_us))
 
 
-def hear(connection: sqlite3.Connection, heard: Iterable[Heard]) -> None:
+def hear(connection: Connection, heard: Iterable[Heard]) -> None:
     """The newest counts. Of the minute in which a source is heard for the first time nobody knows the beginning."""
     for each in heard:
         known = "SELECT 1 FROM heard WHERE venue = ? AND symbol = ?"

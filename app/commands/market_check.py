@@ -1,0 +1,160 @@
+"""``decide market check``: whether the market store's bars are what its trades make, and what it lacks.
+
+Bars of minutes are computed anew from the trades and compared, then the quarters, hours and days that are kept of minutes. Gaps
+that nobody filled are listed, and symbols that have too few bars for the indicators of a decision; neither is a fault. Servers
+and jobs go on meanwhile. Of bars whose trades were removed (`decide market retain`) nothing can be said.
+Exit codes: 0 all is right, 1 something is wrong: put back a backup (`decide market restore`) and load again what came since,
+2 a setting or an argument is wrong, 3 there is no store, or it failed.
+"""
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.arguments import new_parser, parse
+from app.domain.intervals import INTERVALS
+from app.domain.symbols import canonical_symbol
+from app.errors import MarketError, SettingsError
+from app.market.checking import Checked, check_symbol
+from app.market.contents import Contents
+from app.market.opening import open_reader
+from app.market.protocol import CandlesWanted
+from app.market.sqlite_opening import connect
+from app.options import MarketPlace, market_place
+from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
+from app.settings import load_settings, refused
+
+HISTORY_BARS = 60
+"""So many bars the longest window of an indicator has."""
+_BUSY_S, _READ_S = 10.0, 60.0
+_SHOWN = 20
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = new_parser("decide market check", "[SYMBOL ...] [--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
+    made.add_argument("symbols", metavar="SYMBOL", nargs="*", help="these alone (default: all)")
+    made.add_argument(
+        "--interval", choices=tuple(INTERVALS), default="1d", help="of the bars whose history is looked at (default 1d)"
+    )
+    made.add_argument("--json", action="store_true", help="one JSON object, in place of lines for people")
+    add_settings(made, MARKET_SETTINGS[:-1], "where the market store is (else as the environment and .env say)")
+    return made
+
+
+def main(given: Sequence[str]) -> int:
+    """Entry point."""
+    arguments = parse(make_parser(), given)
+    try:
+        settings = load_settings(options=given_settings(arguments))
+    except SettingsError as error:
+        return refused(error)
+    place = market_place(settings)
+    if place["url"]:
+        print("not checked: decide market check looks into SQLite; there is none for PostgreSQL yet", file=sys.stderr)
+        return 2
+    if not place["path"].is_file():
+        print(f"there is no market store at {place['path']}", file=sys.stderr)
+        return 3
+    try:
+        wanted = [canonical_symbol(each) for each in arguments.symbols]
+        checked = _checked(place["path"], wanted)
+        short = asyncio.run(_short(place, [each.symbol for each in checked], arguments.interval))
+    except MarketError as error:
+        print(f"the market store failed: {error}", file=sys.stderr)
+        return 3
+    except LookupError as error:
+        print(error.args[0], file=sys.stderr)
+        return 2
+    report = _report(checked, short, arguments.interval)
+    print(json.dumps(report) if arguments.json else _told(report))
+    return 1 if report["wrong"] else 0
+
+
+def _checked(path: Path, wanted: Sequence[str]) -> list[Checked]:
+    try:
+        with closing(connect(path, _BUSY_S, migrates=False)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            damage = [row for (row,) in connection.execute("PRAGMA quick_check(3)").fetchall() if row != "ok"]
+            if damage:
+                raise MarketError("market_error", f"SQLite at {path} is damaged: {'; '.join(damage)}")
+            symbols = Contents(connection).symbols()
+            if unknown := [each for each in wanted if each not in symbols]:
+                raise LookupError(f"not in the market store: {', '.join(unknown)}")
+            return [_at_one_moment(connection, each) for each in wanted or symbols]
+    except (sqlite3.Error, OSError) as error:
+        raise MarketError("market_error", f"SQLite at {path}: {error}") from error
+
+
+def _at_one_moment(connection: sqlite3.Connection, symbol: str) -> Checked:
+    """A transaction for each symbol: one for all would keep what is written meanwhile in the log."""
+    connection.execute("BEGIN")
+    try:
+        return check_symbol(Contents(connection), symbol)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+async def _short(place: MarketPlace, symbols: Sequence[str], interval: str) -> dict[str, int]:
+    """How many bars the symbols have that have fewer than an indicator needs."""
+    reader = open_reader(**place, deadline_s=_READ_S)
+    try:
+        pages = [
+            (symbol, await reader.candles(CandlesWanted(symbol, interval, HISTORY_BARS, descending=True))) for symbol in symbols
+        ]
+    finally:
+        await reader.close()
+    return {symbol: len(page.bars) for symbol, page in pages if len(page.bars) < HISTORY_BARS}
+
+
+def _report(checked: Sequence[Checked], short: dict[str, int], interval: str) -> dict[str, Any]:
+    faults = [{"symbol": each.symbol, **fault._asdict()} for each in checked for fault in each.faults]
+    counts: dict[str, int] = {}
+    for each in checked:
+        for kind, count in each.counts.items():
+            counts[kind] = counts.get(kind, 0) + count
+    return {
+        "symbols": len(checked),
+        "trades": sum(each.trades for each in checked),
+        "minutes": sum(each.minutes for each in checked),
+        "wrong": sum(counts.values()),
+        "faults_by_kind": counts,
+        "faults": faults,
+        "gaps": [gap._asdict() for each in checked for gap in each.gaps],
+        "short_of_history": {"interval": interval, "needed": HISTORY_BARS, "bars": short},
+    }
+
+
+def _told(report: dict[str, Any]) -> str:
+    lines = [f"checked {report['trades']:,} trades in {report['minutes']:,} minutes of {report['symbols']:,} symbols"]
+    for each in report["faults"][:_SHOWN]:
+        lines.append(
+            f"wrong: {each['symbol']} {each['interval']} of {each['source']} at {_moment(each['start_us'])}: {each['what']}"
+        )
+    if report["wrong"]:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in report["faults_by_kind"].items())
+        lines.append(f"{report['wrong']:,} bars are not right ({kinds}): `decide market restore` puts back a backup")
+    for gap in report["gaps"][:_SHOWN]:
+        missing = "" if gap["missing"] is None else f", {gap['missing']:,} trades"
+        lines.append(f"gap: {gap['symbol']} at {gap['venue']} from {_moment(gap['from_us'])} to {_moment(gap['to_us'])}{missing}")
+    if len(report["gaps"]) > _SHOWN:
+        lines.append(f"and {len(report['gaps']) - _SHOWN:,} more gaps: --json has them")
+    history = report["short_of_history"]
+    if history["bars"]:
+        some = ", ".join(f"{symbol} {count}" for symbol, count in list(history["bars"].items())[:_SHOWN])
+        more = ", …" if len(history["bars"]) > _SHOWN else ""
+        lines.append(f"fewer than {history['needed']} bars of {history['interval']}, which indicators need: {some}{more}")
+    if not report["wrong"]:
+        lines.append("all bars are what their trades make")
+    return "\n".join(lines)
+
+
+def _moment(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

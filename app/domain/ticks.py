@@ -1,0 +1,111 @@
+"""A symbol's last trade, as a record: what its price is now, and how sure that is."""
+
+import re
+from typing import Literal, get_args
+
+from app.domain.candles import Coverage
+from app.domain.prices import plain
+from app.domain.trades import Side, Trade, refusal
+from app.domain.vector import AS_OF_MAX_MS, DUE_MAX_MS, ValueHeader, fingerprint
+
+TickCoverage = Literal[Coverage, "quiet"]
+"""Of the time up to now, as a bar's; ``quiet``: its source was heard and said nothing."""
+
+TICK_FIELDS: tuple[str, ...] = (
+    "as_of_ms",
+    "loaded_at_ms",
+    "run",
+    "sequence",
+    "symbol",
+    "time_us",
+    "price",
+    "size",
+    "side",
+    "venue",
+    "source",
+    "currency",
+    "coverage",
+    "stale_at_ms",
+)
+TICK_SCHEMA: str = fingerprint("decide-tick-1", TICK_FIELDS, get_args(Side), get_args(TickCoverage))
+
+TICK_LIFE_MS = 60_000
+"""How long after it the last trade counts as the price of a market that never closes, if nothing else is known."""
+_NAME_MAX = 64
+_is_plain = re.compile(r"(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{0,29}[1-9])?").fullmatch
+
+
+class TickRecord(ValueHeader, array_like=True, frozen=True, gc=False):
+    """A symbol's last trade, made at ``time_us`` (epoch microseconds, cut from finer) at ``venue``, as ``source`` has it.
+
+    ``price`` and ``size`` are plain decimal digits, those that the venue wrote (`app.domain.prices.plain`). ``side`` is the
+    taker's; ``currency`` is None where nobody knows it. Past ``stale_at_ms`` it is no price of now any more. ``sequence`` has the
+    microseconds beyond ``as_of_ms``: of trades of one microsecond the one that was written last counts. Field order is
+    `TICK_FIELDS`.
+    """
+
+    symbol: str
+    time_us: int
+    price: str
+    size: str
+    side: Side
+    venue: str
+    source: str
+    currency: str | None
+    coverage: TickCoverage
+    stale_at_ms: int
+
+
+def tick_of(
+    trade: Trade,
+    *,
+    loaded_at_ms: int,
+    coverage: TickCoverage = "complete",
+    currency: str | None = None,
+    stale_at_ms: int | None = None,
+) -> TickRecord:
+    """The record of ``trade``, the last of its symbol by `Trade.order`. By default it is stale `TICK_LIFE_MS` after it; the last
+    one before an exchange closes is so once the next session is that old.
+
+    Raises:
+        ValueError: nothing that moves the price, or no record that can be stored; names the field, its value and what is allowed.
+    """
+    as_of_ms, sequence = divmod(trade.time_us, 1000)
+    fault = refusal(trade.price, trade.size) or ("size is 0; allowed: above 0" if trade.size == 0 else None)
+    record = TickRecord(
+        schema=TICK_SCHEMA,
+        as_of_ms=as_of_ms,
+        loaded_at_ms=loaded_at_ms,
+        run="",
+        sequence=sequence,
+        symbol=trade.symbol,
+        time_us=trade.time_us,
+        price=plain(trade.price),
+        size=plain(trade.size),
+        side=trade.side,
+        venue=trade.venue,
+        source=trade.source,
+        currency=currency,
+        coverage=coverage,
+        stale_at_ms=as_of_ms + TICK_LIFE_MS if stale_at_ms is None else stale_at_ms,
+    )
+    fault = fault or tick_record_fault(record)
+    if fault is not None:
+        raise ValueError(f"a trade of {trade.symbol[:40]!r} makes no tick: {fault}")
+    return record
+
+
+def tick_record_fault(record: TickRecord) -> str | None:
+    """What is wrong with a decoded tick record, or None. It is shown as JSON as it stands, so its numbers must be some."""
+    for name, value in (("price", record.price), ("size", record.size)):
+        if value == "0" or not _is_plain(value):
+            return f"{name} is {value[:80]!r}, no plain decimal number above 0"
+    if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
+        return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
+    if record.time_us // 1000 != record.as_of_ms:
+        return f"time_us is {record.time_us}, not of as_of_ms, {record.as_of_ms}"
+    if not 0 < record.stale_at_ms - record.as_of_ms <= DUE_MAX_MS:
+        return f"stale_at_ms is {record.stale_at_ms}, not within ten years after as_of_ms, {record.as_of_ms}"
+    if max(len(record.venue), len(record.source), len(record.currency or "")) > _NAME_MAX:
+        return f"a name is longer than {_NAME_MAX} characters"
+    return None

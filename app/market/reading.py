@@ -1,0 +1,172 @@
+"""What a market store's reader does, whichever database it is in: it reads in threads of its own, so that a slow database delays
+its callers up to their deadline and never the event loop; nor does the making of long bars.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from app.domain.intervals import INTERVALS
+from app.domain.trades import Trade
+from app.errors import MarketError
+from app.market import gaps, queries
+from app.market.calendar import zone_named
+from app.market.connection import Connection
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
+from app.market.queries import Calendars
+
+T = TypeVar("T")
+
+DEADLINE_S, THREADS, WAITING_MAX = 2.0, 2, 64
+_GRACE_S = 0.25
+"""How long a read that is past its deadline may take to notice, before its caller leaves it."""
+
+
+class ThreadedReader(ABC):
+    """The part of a `app.market.protocol.Reader` that every store has.
+
+    Args:
+        place: what the store is and where, for people.
+        sources: of given bars, the best first.
+        deadline_s: how long a read may take.
+        threads: how many reads there are at once, each with a connection.
+        waiting_max: how many may wait for one of these; who comes then is refused at once.
+        waited: is told how many seconds a read waited for its thread; in that thread.
+        clock: monotonic seconds.
+        clock_us: epoch microseconds.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        *,
+        sources: Sequence[str],
+        deadline_s: float,
+        threads: int,
+        waiting_max: int,
+        waited: Callable[[float], None],
+        clock: Callable[[], float],
+        clock_us: Callable[[], int],
+    ) -> None:
+        self._place, self._sources, self._deadline_s = place, tuple(sources), deadline_s
+        self._clock, self._clock_us = clock, clock_us
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decide-market")
+        self._under_way, self._size, self._most = 0, threads, threads + waiting_max
+        self._waited = waited
+        self._calendars = Calendars()
+
+    @property
+    def pool(self) -> Pool:
+        """A thread has a connection."""
+        in_use = min(self._under_way, self._size)
+        return Pool(self._size, in_use, self._under_way - in_use)
+
+    @abstractmethod
+    def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
+        """In a thread: ``work`` in one transaction, which sees one moment."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close all connections; no read is under way."""
+
+    async def candles(self, wanted: CandlesWanted) -> CandlePage:
+        """Read row by row, until the page is full."""
+        if wanted.interval not in INTERVALS:
+            raise ValueError(f"interval is {wanted.interval[:20]!r}; allowed: {', '.join(INTERVALS)}")
+        _check(limit=wanted.limit, offset=wanted.offset)
+        if wanted.zone != "UTC":
+            zone_named(wanted.zone)
+        return await self._read(
+            lambda connection: queries.candles(connection, wanted, self._calendars, self._sources, self._clock_us())
+        )
+
+    async def trades(self, wanted: TradesWanted) -> TradePage:
+        """Each venue's by its index."""
+        _check(limit=wanted.limit)
+        return await self._read(lambda connection: queries.trades(connection, wanted))
+
+    async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
+        """One search for each venue."""
+
+        def read(connection: Connection) -> dict[str, Trade]:
+            found = {symbol: queries.last_trade(connection, symbol) for symbol in symbols}
+            return {symbol: trade for symbol, trade in found.items() if trade is not None}
+
+        return await self._read(read)
+
+    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
+        """One search for each interval and source."""
+
+        def read(connection: Connection) -> dict[str, Close]:
+            found = {symbol: queries.last_close(connection, symbol, self._calendars, self._sources) for symbol in symbols}
+            return {symbol: close for symbol, close in found.items() if close is not None}
+
+        return await self._read(read)
+
+    async def symbols(self, limit: int, after: str = "") -> list[Details]:
+        """The volume is a sum over the hours of a day, and the minutes of two."""
+        _check(limit=limit)
+        return await self._read(lambda connection: queries.details(connection, limit, after, self._sources, self._clock_us()))
+
+    async def names(self) -> list[str]:
+        """By their index."""
+        return await self._read(queries.names)
+
+    async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
+        """By their ends."""
+        return await self._read(lambda connection: gaps.touching(connection, symbol, from_us, to_us))
+
+    async def ping(self) -> None:
+        """Reads one row."""
+        await self._read(lambda connection: connection.execute("SELECT 1").fetchone())
+
+    async def close(self) -> None:
+        """Once what is under way has ended, which its deadline sees to."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._disconnect()
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        self._admit()
+        began = self._clock()
+        self._under_way += 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._begun, work, began)
+        future.add_done_callback(self._ended)
+        await asyncio.wait((future,), timeout=self._deadline_s + _GRACE_S)
+        if not future.done():
+            self._leave(future)
+            raise self._timeout()
+        return future.result()
+
+    def _begun(self, work: Callable[[Connection], T], began: float) -> T:
+        """In a thread."""
+        deadline, now = began + self._deadline_s, self._clock()
+        self._waited(now - began)
+        if now > deadline:
+            raise self._timeout()
+        return self._worked(work, deadline)
+
+    def _admit(self) -> None:
+        """Raises where a read may not begin."""
+        if self._under_way >= self._most:
+            raise MarketError("market_busy", f"{self._place}: {self._under_way} reads are under way or waiting")
+
+    def _leave(self, future: "asyncio.Future[T]") -> None:  # noqa: B027 - not every store has something to do then
+        """Its caller waits no longer for a read, which goes on."""
+
+    def _ended(self, future: "asyncio.Future[T]") -> None:
+        self._under_way -= 1
+        if not future.cancelled():
+            # Whoever asked may have left: nobody else hears of it.
+            future.exception()
+
+    def _timeout(self) -> MarketError:
+        return MarketError("market_timeout", f"{self._place}: no answer within {self._deadline_s:g} s")
+
+
+def _check(*, limit: int, offset: int = 0) -> None:
+    if not 1 <= limit <= LIMIT_MAX:
+        raise ValueError(f"limit is {limit}; allowed: 1 to {LIMIT_MAX}")
+    if offset < 0:
+        raise ValueError(f"offset is {offset}; allowed: 0 and above")

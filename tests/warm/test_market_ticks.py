@@ -1,0 +1,88 @@
+"""The last trade of each symbol goes from the market store into L2."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from app.domain.records import KINDS, TICK
+from app.domain.ticks import TickRecord
+from app.domain.trades import Trade, trade_key
+from app.market.protocol import Batch
+from app.market.sqlite import EmbeddedWriter
+from app.market.sqlite_reader import EmbeddedReader
+from app.store.codec import decode
+from app.store.opening import open_store
+from warm.market.ticks import publish_ticks, stale_at_ms
+from warm.publish import JobStore
+
+_AT_US = 1_700_000_000_000_001
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _trade(number: int, at_us: int, price: str, symbol: str = "BTC-USDT", size: str = "1") -> Trade:
+    return Trade("kraken", symbol, trade_key(str(number)), at_us, Decimal(price), Decimal(size), str(number), "buy", "table")
+
+
+def _open_store(folder: Path) -> JobStore:
+    return open_store(redis_url="", store_path=folder / "store.sqlite3", key_prefix="decide")
+
+
+def _ticks(folder: Path, *symbols: str) -> list[TickRecord | None]:
+    async def read() -> list[TickRecord | None]:
+        store = _open_store(folder)
+        try:
+            stored = await store.get_many(symbols)
+        finally:
+            await store.close()
+        raws = [(each, found.records.get("tick")) for each, found in zip(symbols, stored, strict=True)]
+        return [None if raw is None else decode(TICK, raw, each) for each, raw in raws]
+
+    return asyncio.run(read())
+
+
+def _publish(folder: Path, symbols: list[str] | None, *trades: Trade) -> int:
+    path = folder / "market.sqlite3"
+    writer = EmbeddedWriter(path)
+    writer.apply(Batch(trades=trades))
+    writer.close()
+    return publish_ticks(lambda: EmbeddedReader(path, deadline_s=60.0), lambda: _open_store(folder), symbols, 1)
+
+
+def test_the_last_trade_comes_out_digit_for_digit_and_an_older_file_sets_none_back(tmp_path: Path) -> None:
+    assert KINDS.places["tick"] >= 0
+    last = _trade(2, _AT_US, "123456789.123456789", size="0.00000001")
+    assert _publish(tmp_path, ["BTC-USDT"], _trade(1, _AT_US - 1, "5"), last, _trade(3, _AT_US + 1, "7", size="0")) == 1
+    (tick,) = _ticks(tmp_path, "BTC-USDT")
+    assert tick is not None
+    assert (tick.price, tick.size, tick.time_us) == ("123456789.123456789", "0.00000001", _AT_US)
+    assert (tick.currency, tick.venue, tick.coverage, tick.stale_at_ms) == ("USDT", "kraken", "partial", _AT_US // 1000 + 60_000)
+    _publish(tmp_path, ["BTC-USDT"], _trade(4, _AT_US - 10**9, "1"))
+    assert _ticks(tmp_path, "BTC-USDT") == [tick]
+
+
+def test_of_all_symbols_those_have_ticks_that_have_trades(tmp_path: Path) -> None:
+    many = [_trade(1, _AT_US, "5", f"C{number:03}-USD") for number in range(450)]
+    assert _publish(tmp_path, None, *many) == 450
+    assert all(_ticks(tmp_path, "C000-USD", "C449-USD"))
+    assert _publish(tmp_path, ["C001-USD", "NONE-USD"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "at", "stale"),
+    [
+        ("BTC-USD", "2024-03-08T23:59:59", "2024-03-09T00:00:59"),
+        ("AAPL", "2024-03-08T15:00:00", "2024-03-08T15:01:00"),
+        ("AAPL", "2024-03-08T20:59:30", "2024-03-11T13:31:00"),
+        ("AAPL", "2024-03-08T12:00:00", "2024-03-08T14:31:00"),
+        ("AAPL", "1990-03-09T23:00:00", "1990-03-12T14:31:00"),
+        ("7203.T", "2024-03-08T06:30:00", "2024-03-11T00:01:00"),
+    ],
+)
+def test_a_trade_at_the_end_of_a_session_is_the_price_until_the_next_one_is_as_old(symbol: str, at: str, stale: str) -> None:
+    assert stale_at_ms(symbol, _ms(at)) == _ms(stale)

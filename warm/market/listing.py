@@ -1,0 +1,61 @@
+"""What the market store is told of symbols: whose sessions they have, by their suffix, and what they are quoted in."""
+
+from collections.abc import Iterable
+
+from app.domain.symbols import COINS, FIAT, never_closes
+from app.market.protocol import Session, Symbol, Writer
+from warm.calendar.exchanges import Exchange, exchange, exchange_of
+from warm.calendar.sessions import at_minute
+
+
+def market_of(symbol: str) -> str:
+    """Whose sessions a canonical ``symbol`` has; empty if its market never closes."""
+    return "" if never_closes(symbol) else exchange_of(symbol)
+
+
+def currency_of(symbol: str) -> str:
+    """What a pair is quoted in; empty for what is no pair."""
+    quote = symbol.partition("-")[2].partition(":")[0]
+    return quote if quote in FIAT | COINS else ""
+
+
+def sessions_of(found: Exchange) -> list[Session]:
+    """All of an exchange, as far as its table goes."""
+    sessions = []
+    for day, hours in found.sessions(found.first):
+        if day > found.until:
+            break
+        opens_us, closes_us = (at_minute(day, each, found.zone) * 1000 for each in (hours.opens, hours.closes))
+        pause = None
+        if hours.pause is not None:
+            pause_from, pause_to = hours.pause
+            pause = at_minute(day, pause_from, found.zone) * 1000, at_minute(day, pause_to, found.zone) * 1000
+        sessions.append(Session(day, opens_us, closes_us, pause))
+    return sessions
+
+
+class Listing:
+    """Tells a store of each symbol and of each market once, before anything of them is written: then bars at closes are right at
+    once.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._symbols: set[str] = set()
+        self._markets: set[str] = set()
+
+    def tell(self, symbols: Iterable[str], source: str, market: str | None = None) -> None:
+        """Of those that are new; ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their
+        suffixes say).
+        """
+        new = {*symbols} - self._symbols
+        if not new:
+            return
+        markets = {symbol: market_of(symbol) if market is None else market for symbol in sorted(new)}
+        for each in sorted({*markets.values()} - self._markets - {""}):
+            self._writer.put_sessions(each, sessions_of(exchange(each)))
+            self._markets.add(each)
+        self._writer.put_symbols(
+            [Symbol(symbol, market=own, currency=currency_of(symbol), source=source) for symbol, own in markets.items()]
+        )
+        self._symbols |= new

@@ -1,0 +1,117 @@
+"""How far files of trades were read, kept in the market store with what was read.
+
+A file is known by its content (unpacked) and by how it is read: under another name, or packed, it is the same, with another
+symbol or time zone it is not. Where it is known, reading goes on; where its beginning is known, it has grown, and reading goes on
+where that ended.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from app.domain.trades import Trade
+from app.market.protocol import Move, Partition
+from warm.files.read import Source
+from warm.files.trades.batches import START, Position
+from warm.files.trades.names import Options
+
+LOG = "files"
+"""The log that positions of files stand under."""
+_PART_BYTES = 1024**2
+_APPENDED = ("csv", "lines")
+"""Kinds of files that grow at their end."""
+
+
+class Reached(NamedTuple):
+    """How far a file was read; ``done``: to its end, and all that follows from it was written."""
+
+    position: Position = START
+    done: bool = False
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[int, int]) -> "Reached":
+        """As it was kept."""
+        offset, row, counted, done = (numbers.get(each, 0) for each in range(4))
+        return cls(Position(offset, row, bool(counted)), bool(done))
+
+    def numbers(self) -> tuple[int, int, int, int]:
+        """As it is kept, each under its number."""
+        return self.position.offset, self.position.row, int(self.position.counted), int(self.done)
+
+
+class Place:
+    """A file's, of ``size`` bytes; ``reached`` is where reading goes on."""
+
+    def __init__(self, size: int, digest: str, kept: Reached | None, begin: Reached) -> None:
+        self.size, self._digest = size, digest
+        self._kept: tuple[int, ...] | tuple[None, ...] = (None,) * 4 if kept is None else kept.numbers()
+        self.reached = begin
+
+    def moves(self, reached: Reached) -> list[Move]:
+        """What keeps that it was read so far, to be written with what was read; `moved` once it is."""
+        changes = enumerate(zip(self._kept, reached.numbers(), strict=True))
+        return [
+            Move(Partition(LOG, str(self.size), self._digest, number), before, after)
+            for number, (before, after) in changes
+            if before != after
+        ]
+
+    def moved(self, reached: Reached) -> None:
+        """It was written."""
+        self.reached, self._kept = reached, reached.numbers()
+
+
+class Places:
+    """Those of all files that were ever read; ``kept`` are the offsets of `LOG`."""
+
+    def __init__(self, kept: Mapping[Partition, int]) -> None:
+        numbers: defaultdict[tuple[int, str], dict[int, int]] = defaultdict(dict)
+        for partition, following in kept.items():
+            numbers[int(partition.topic), partition.topic_id][partition.partition] = following
+        self._known = {at: Reached.of_numbers(each) for at, each in numbers.items()}
+        self._sizes = sorted({size for size, _ in self._known})
+
+    def find(self, source: Source, reading: str) -> Place:
+        """That of a file whose rows are read as ``reading`` says.
+
+        Raises:
+            InputRefused: it cannot be read.
+        """
+        size, digests = _digests(source, reading, self._sizes)
+        digest, _ = digests[size]
+        if (kept := self._known.get((size, digest))) is not None:
+            return Place(size, digest, kept, kept)
+        begin = Reached()
+        if source.kind in _APPENDED and source.encoding is None:
+            for shorter, (part, ends_line) in sorted(digests.items()):
+                if ends_line and shorter < size and (known := self._known.get((shorter, part))) is not None:
+                    begin = Reached(known.position)
+        return Place(size, digest, None, begin)
+
+
+def reading_of(name: str, source: Source, options: Options, first: Trade | None) -> str:
+    """What a file's content means: its format, what the caller says, and what its name tells, as the ``first`` trade has it."""
+    told: tuple[Any, ...] = () if first is None else (first.venue, first.symbol, first.time_us, first.source)
+    return repr((name, source.symbol, options.venue, str(options.zone), *told))
+
+
+def _digests(source: Source, reading: str, sizes: Iterable[int]) -> tuple[int, dict[int, tuple[str, bool]]]:
+    """How many bytes a file has; and the digest of its first bytes of each of ``sizes`` (ascending) and of the whole, with
+    whether a line ends there.
+    """
+    digest, size = hashlib.sha256(f"{reading}\n".encode()), 0
+    found: dict[int, tuple[str, bool]] = {}
+    waiting = [each for each in sizes if each > 0][::-1]
+    with source.opened() as file:
+        last = b""
+        for block in iter(lambda: file.read(_PART_BYTES), b""):
+            while waiting and waiting[-1] <= size + len(block):
+                length = waiting.pop()
+                part = digest.copy()
+                part.update(block[: length - size])
+                found[length] = part.hexdigest(), block[length - size - 1 : length - size] == b"\n"
+            digest.update(block)
+            size, last = size + len(block), block[-1:]
+    found[size] = digest.hexdigest(), last == b"\n"
+    return size, found

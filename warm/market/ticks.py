@@ -1,0 +1,91 @@
+"""The last trade of each symbol, from the market store into L2, where servers answer from it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from app.domain.records import TICK
+from app.domain.ticks import TICK_LIFE_MS, tick_of
+from app.errors import StoreError
+from app.market.protocol import Reader
+from app.store.codec import encode
+from app.store.patience import patiently
+from app.store.protocol import Record
+from warm.calendar.exchanges import exchange
+from warm.calendar.sessions import at_minute
+from warm.market.listing import currency_of, market_of
+from warm.publish import JobStore
+
+_DAY_MS = 86_400_000
+_AT_ONCE = 200
+"""Symbols of one read and one write."""
+
+
+def publish_ticks(
+    open_reader: Callable[[], Reader], open_store: Callable[[], JobStore], symbols: Sequence[str] | None, now_ms: int
+) -> int:
+    """Upsert the last trades of ``symbols`` (None: of all that the market store has), as they are in it: what an older file
+    brought sets none back. How many were written.
+
+    Raises:
+        MarketError: the market store failed.
+        StoreError: L2 failed.
+    """
+    if symbols is not None and not symbols:
+        return 0
+    try:
+        return asyncio.run(_published(open_reader(), open_store, symbols, now_ms))
+    except OSError as error:
+        raise StoreError("unreachable", str(error)) from error
+
+
+async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols: Sequence[str] | None, now_ms: int) -> int:
+    written, store = 0, open_store()
+    try:
+        wanted = await _all(reader) if symbols is None else symbols
+        for some in _parts(wanted):
+            trades = await reader.last_trades(some)
+            records = [
+                tick_of(
+                    trade,
+                    loaded_at_ms=now_ms,
+                    # Of the time behind a file nothing is known.
+                    coverage="partial",
+                    currency=currency_of(symbol) or None,
+                    stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000),
+                )
+                for symbol, trade in trades.items()
+            ]
+            if records:
+                rows = [Record(TICK.name, each.symbol, encode(each)) for each in records]
+                written += (await patiently(partial(store.upsert, rows))).written
+    finally:
+        await store.close()
+        await reader.close()
+    return written
+
+
+async def _all(reader: Reader) -> list[str]:
+    found: list[str] = []
+    while page := await reader.symbols(_AT_ONCE, found[-1] if found else ""):
+        found += [each.symbol.symbol for each in page]
+    return found
+
+
+def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
+    for at in range(0, len(symbols), _AT_ONCE):
+        yield symbols[at : at + _AT_ONCE]
+
+
+def stale_at_ms(symbol: str, as_of_ms: int) -> int:
+    """When the last trade of ``symbol`` is no price of now any more: of an exchange's, whose session ends before that, once the
+    next one is as old.
+    """
+    if not (market := market_of(symbol)):
+        return as_of_ms + TICK_LIFE_MS
+    found = exchange(market)
+    for day, hours in found.sessions(found.local_day(as_of_ms - _DAY_MS)):
+        opens_ms, closes_ms = (at_minute(day, each, found.zone) for each in (hours.opens, hours.closes))
+        if closes_ms >= as_of_ms + TICK_LIFE_MS:
+            return max(as_of_ms, opens_ms) + TICK_LIFE_MS
+    raise AssertionError(f"{market} has no session after {as_of_ms}")
