@@ -4,7 +4,8 @@ import { byId, foreign, fullMoment, make, percent, price, signed } from "./text.
 
 const share = (value) => signed(value * 100, 1) + " %";
 const plain = (value) => value.toFixed(2);
-const amount = (value) => (value < 0 ? "−" : "") + price(Math.abs(value));
+// In the price's digits, however small the amount is.
+const amount = (value, close) => (close < 1 ? price(value) : signed(value, 2).replace("+", ""));
 const ROWS = [
   ["Close", ["close"], amount],
   ["RSI 14", ["rsi_14"], (value) => value.toFixed(1)],
@@ -23,7 +24,7 @@ const ROWS = [
 export function showIndicators(features, livePrice) {
   const values = new Map(features?.names.map((name, place) => [name, features.values[place]]));
   const rows = ROWS.map(([title, names, told]) => {
-    const texts = names.map((name) => values.get(name) ?? null).map((value) => (value === null ? "–" : told(value)));
+    const texts = names.map((name) => values.get(name) ?? null).map((value) => (value === null ? "–" : told(value, values.get("close"))));
     return make("tr", { "data-name": names[0] }, make("th", { scope: "row" }, title), make("td", { class: "number" }, ...texts.map((text) => make("span", {}, text))));
   });
   const asOf = features?.price_as_of ?? null;

@@ -155,7 +155,7 @@ def test_a_drag_to_the_right_brings_older_candles(console: Console) -> None:
     page = console.page
     box = page.locator("#candle-chart").bounding_box()
     assert box is not None
-    for _ in range(3):
+    for _ in range(6):
         page.mouse.move(box["x"] + 20, box["y"] + 100)
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] - 120, box["y"] + 100, steps=5)
