@@ -5,6 +5,7 @@ Exit codes: 0 every check passed, 1 a check failed (its line is printed last), 2
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,12 @@ Examples:
   decide bench --scenario closed --url unix:/run/decide/decide.sock --out results
   decide bench --scenario my-scenario.toml
 """
-PEERS = "peers"
-PEERS_DESCRIPTION = "Decide against other servers and against the limits, all started here; writes bench/RESULTS.md."
+PEERS, MARKET = "peers", "market"
+HERE = {
+    PEERS: "Decide against other servers and against the limits, all started here; writes bench/RESULTS.md.",
+    MARKET: "Trades into SQLite and PostgreSQL, and pages of candles and trades beside FastAPI + SQLAlchemy, all started here.",
+}
+"""What starts its servers itself, and needs a checkout."""
 _USAGE = 2
 
 
@@ -29,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = new_parser("decide bench", "[--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"), epilog=_EXAMPLES)
     parser.add_argument(
-        "--scenario", default="acceptance", help=f"one of {', '.join([*names(), PEERS])}, or a .toml file (default acceptance)"
+        "--scenario", default="acceptance", help=f"one of {', '.join([*names(), *HERE])}, or a .toml file (default acceptance)"
     )
     parser.add_argument("--url", default="http://127.0.0.1:8000", help=f"the server: {ALLOWED} (default http://127.0.0.1:8000)")
     parser.add_argument(
@@ -42,44 +47,57 @@ def make_parser() -> argparse.ArgumentParser:
         default=1.0,
         help="bounds of time so many times as high, of hit rate and goodput as low: for a machine that is shared (default 1)",
     )
-    parser.add_argument("--smoke", action="store_true", help=f"with {PEERS}: one short round, to see that everything runs")
-    parser.add_argument("--only", metavar="EXPERIMENT", help=f"with {PEERS}: this one alone, printed and written nowhere")
+    both = f"with {PEERS} and {MARKET}"
+    parser.add_argument("--smoke", action="store_true", help=f"{both}: one short round, to see that everything runs")
+    parser.add_argument("--only", metavar="EXPERIMENT", help=f"{both}: this one alone, printed and written nowhere")
     parser.add_argument("--binary", help=f"with {PEERS} --only binary: the file (default dist/decide)")
     parser.add_argument("--package", metavar="COMMAND", help="with it: how the package is run (default: by this Python)")
+    parser.add_argument("--candles", type=number(least=1000, most=1e9), help=f"with {MARKET}: so many (default 10,000,000)")
+    parser.add_argument("--database-url", metavar="URL", help=f"with {MARKET}: this PostgreSQL (default: one of its own)")
     parser.add_argument("--list", action="store_true", help="say what scenarios there are, and stop")
     return parser
 
 
-def _run_peers(arguments: argparse.Namespace) -> int:
+def _run_here(arguments: argparse.Namespace) -> int:
+    name = arguments.scenario
     if not (Path(__file__).resolve().parent.parent / "data" / "make_universe.py").is_file():
-        print(f"bench: {PEERS} starts what only a checkout has; in one, `just bench --scenario {PEERS}`", file=sys.stderr)
+        print(f"bench: {name} starts what only a checkout has; in one, `just bench --scenario {name}`", file=sys.stderr)
         return _USAGE
     try:
-        from bench.peers.__main__ import main as run_peers  # noqa: PLC0415 - needs more than the other scenarios
+        # It needs more than the other scenarios.
+        run = importlib.import_module(f"bench.{name}.__main__").main
     except ImportError as error:
-        print(f"bench: {error}; in a checkout, `just bench --scenario {PEERS}` installs what it needs", file=sys.stderr)
+        print(f"bench: {error}; in a checkout, `just bench --scenario {name}` installs what it needs", file=sys.stderr)
         return _USAGE
-    given = [] if arguments.out is None else ["--out", str(arguments.out)]
     flags = [flag for flag, on in (("--quick", arguments.quick), ("--smoke", arguments.smoke)) if on]
-    named = [(f"--{name}", getattr(arguments, name)) for name in ("only", "binary", "package")]
-    return run_peers([*given, *flags, *(part for option, value in named if value is not None for part in (option, value))])
+    given = {"--out": arguments.out, "--only": arguments.only}
+    if name == PEERS:
+        given |= {"--binary": arguments.binary, "--package": arguments.package}
+    else:
+        given |= {"--margin": arguments.margin, "--candles": arguments.candles, "--database-url": arguments.database_url}
+    code: int = run([*flags, *(part for option, value in given.items() if value is not None for part in (option, str(value)))])
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     parser = make_parser()
     arguments = parse(parser, sys.argv[1:] if argv is None else argv)
-    if arguments.only is not None and arguments.scenario != PEERS:
-        parser.error(f"--only is {arguments.only!r} with --scenario {arguments.scenario}; allowed: with --scenario {PEERS}")
+    for option in ("only", "candles", "database_url"):
+        given, allowed = getattr(arguments, option), tuple(HERE) if option == "only" else (MARKET,)
+        if given is not None and arguments.scenario not in allowed:
+            which = f"--{option.replace('_', '-')} is {given!r} with --scenario {arguments.scenario}"
+            parser.error(f"{which}; allowed: with --scenario {' or '.join(allowed)}")
     if arguments.margin != 1 and arguments.scenario == PEERS:
         parser.error(f"--margin is {arguments.margin:g} with --scenario {PEERS}; allowed: with any other scenario")
     if arguments.list:
         for name in names():
             print(f"{name}: {load(name).description}")
-        print(f"{PEERS}: {PEERS_DESCRIPTION}")
+        for name, description in HERE.items():
+            print(f"{name}: {description}")
         return 0
-    if arguments.scenario == PEERS:
-        return _run_peers(arguments)
+    if arguments.scenario in HERE:
+        return _run_here(arguments)
     # Here and not above, as all that the extra brings: the help and the list need none of it.
     from bench.running import measure  # noqa: PLC0415
 

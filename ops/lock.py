@@ -27,7 +27,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements-traces.lock": ("pyproject.toml", "--extra", "traces"),
     "requirements-postgres.lock": ("pyproject.toml", "--extra", "postgres"),
     "requirements-dev.lock": ("pyproject.toml", *EXTRAS, "--group", "dev"),
-    "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--group", "peers"),
+    "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--extra", "postgres", "--group", "peers"),
     "requirements-feast.lock": ("--group", "feast"),
 }
 APART = {"requirements-feast.lock"}

@@ -18,7 +18,9 @@ _MONDAY_US = 4 * DAY_S * SECOND_US
 _OF = "symbol = ? AND source = ? AND interval = ?"
 _NEWEST = f"SELECT max(start_us) FROM candles WHERE {_OF}"  # noqa: S608 - words of ours
 _NEXT = f"SELECT min(start_us) FROM candles WHERE {_OF} AND start_us >= ? AND start_us < ?"  # noqa: S608 - as above
-_STARTS = "SELECT start_us FROM (SELECT start_us FROM {} WHERE {} AND start_us >= ? AND start_us < ? ORDER BY start_us LIMIT {})"
+_STARTS = (
+    "SELECT start_us FROM (SELECT start_us FROM {} WHERE {} AND start_us >= ? AND start_us < ? ORDER BY start_us{} LIMIT {})"
+)
 
 Kinds = Sequence[tuple[str, str]]
 """Interval and source."""
@@ -42,18 +44,62 @@ def total(
     return _by_search(connection, symbol, interval, kinds, selection, span)
 
 
+def start_of(
+    connection: Connection,
+    symbol: str,
+    interval: str,
+    kinds: Kinds,
+    span: tuple[int, int],
+    number: int,
+    *,
+    descending: bool,
+) -> int | None:
+    """When the bar of that ``number``, from 0, begins, of an interval that goes by the clock; None if there are fewer, or it is
+    one of those that are too many to count.
+    """
+    if number >= COUNT_MAX:
+        return None
+    length_us, phase_us = _clock_of(interval)
+    bars, parameters = _bars(connection, symbol, interval, kinds, span, number, descending=descending)
+    order = f"{bars} ORDER BY bar{' DESC' if descending else ''} LIMIT 1 OFFSET {number}"
+    found = connection.execute(order, parameters).fetchone() if bars else None
+    return None if found is None else int(found[0]) * length_us + phase_us
+
+
 def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
-    """In SQL: numbers of bars are starts divided by their length. Minutes count by the blocks that are over."""
+    bars, parameters = _bars(connection, symbol, interval, kinds, span, COUNT_MAX)
+    if not bars:
+        return 0
+    (found,) = connection.execute(f"SELECT count(*) FROM ({bars} LIMIT {COUNT_MAX + 1}) AS bars", parameters).fetchone()  # noqa: S608 - as above
+    return None if found > COUNT_MAX else int(found)
+
+
+def _clock_of(interval: str) -> tuple[int, int]:
+    """How long its bars are, and when one begins that is among the first."""
     length_us = INTERVALS[interval] * SECOND_US
-    phase_us = _MONDAY_US % length_us if interval == "1w" else 0
+    return length_us, _MONDAY_US % length_us if interval == "1w" else 0
+
+
+def _bars(
+    connection: Connection,
+    symbol: str,
+    interval: str,
+    kinds: Kinds,
+    span: tuple[int, int],
+    number: int,
+    *,
+    descending: bool = False,
+) -> tuple[str, list[object]]:
+    """Bars in SQL, as starts divided by their length, at least to that ``number``. Minutes count by the blocks that are over."""
+    length_us, phase_us = _clock_of(interval)
     # What begins from one edge of a bar to another.
     from_us, to_us = (phase_us - (phase_us - each) // length_us * length_us for each in span)
     texts, parameters = list[str](), list[object]()
 
     def read(table: str, stored: str, source: str, first_us: int, end_us: int) -> None:
         # So many rows are more bars than are counted, whatever they are.
-        most = COUNT_MAX * (length_us // (INTERVALS[stored] * SECOND_US)) + 1
-        texts.append(f"{_STARTS.format(table, _OF, most)} AS part")
+        most = number * (length_us // (INTERVALS[stored] * SECOND_US)) + 1
+        texts.append(f"{_STARTS.format(table, _OF, ' DESC' if descending else '', most)} AS part")
         parameters.extend((symbol, source, stored, first_us, end_us))
 
     for stored, source in kinds:
@@ -65,10 +111,11 @@ def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, 
             read("blocks", block, source, from_us, over_us)
         read("candles", stored, source, over_us, to_us)
     if not texts:
-        return 0
-    bars = f"SELECT DISTINCT (start_us - {phase_us}) / {length_us} AS bar FROM ({' UNION ALL '.join(texts)}) AS starts"  # noqa: S608 - as above
-    (found,) = connection.execute(f"SELECT count(*) FROM ({bars} LIMIT {COUNT_MAX + 1}) AS bars", parameters).fetchone()  # noqa: S608 - as above
-    return None if found > COUNT_MAX else int(found)
+        return "", []
+    # One source's bars of the interval itself are different ones.
+    distinct = "" if len(texts) == 1 and kinds[0][0] == interval else "DISTINCT "
+    bars = f"SELECT {distinct}(start_us - {phase_us}) / {length_us} AS bar FROM ({' UNION ALL '.join(texts)}) AS starts"  # noqa: S608 - as above
+    return bars, parameters
 
 
 def _by_search(

@@ -80,16 +80,19 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     if market is None:
         return CandlePage((), None)
     first_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
+    calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
+    kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
+    whole, is_by_clock = (first_us, end_us), calendar.is_by_clock(interval)
+    after_us, passed = wanted.after_us, 0
+    if is_by_clock:
+        after_us, passed = _passed(connection, wanted, kinds, whole)
     # A day's bar may be stamped by its date, before its session; and the last bar may go on behind the end.
     from_us, to_us = first_us - (_DAY_US if is_of_days(interval) else 0), end_us + (INTERVALS[interval] + DAY_S) * SECOND_US
-    after_us = wanted.after_us
     if after_us is not None and wanted.descending:
         to_us, end_us = min(to_us, after_us), min(end_us, after_us)
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
-    calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
     span = from_us, min(to_us, _END_US)
-    kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
     minutes = [source for length, source in kinds if length == "1m"]
     cursors: list[Iterator[Row]] = [
         stored(connection, (symbol, *kind), *span, descending=wanted.descending) for kind in kinds if kind[0] != "1m"
@@ -101,7 +104,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     known = Gaps(gaps.touching(connection, symbol, *span))
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
-    passed = sum(1 for _ in islice(found, wanted.offset))
+    passed += sum(1 for _ in islice(found, wanted.offset - passed))
     bars = tuple(islice(found, wanted.limit))
     more = bool(bars) and next(found, None) is not None
     from_us, to_us = first_us, end_us
@@ -112,12 +115,23 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     elif more:
         to_us = bars[-1].end_us
     total = None
-    if wanted.counts and not (more or after_us):
+    if wanted.counts and not (more or wanted.after_us):
         total = passed + len(bars)
     elif wanted.counts and not wanted.complete_only:
-        whole = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
-        total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=calendar.is_by_clock(interval))
+        total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=is_by_clock)
     return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.inside(from_us, to_us)), total)
+
+
+def _passed(
+    connection: Connection, wanted: CandlesWanted, kinds: counting.Kinds, span: tuple[int, int]
+) -> tuple[int | None, int]:
+    """The start of the last bar that need not be read again, and how many of ``offset`` are passed over by it."""
+    if wanted.offset and not wanted.complete_only:
+        of = wanted.symbol, wanted.interval, kinds, span, wanted.offset - 1
+        at_us = counting.start_of(connection, *of, descending=wanted.descending)
+        if at_us is not None:
+            return at_us, wanted.offset
+    return wanted.after_us, 0
 
 
 def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWanted) -> Iterator[Bar]:

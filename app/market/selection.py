@@ -91,6 +91,8 @@ class Selection:
         return edges
 
     def _bar(self, edges: Edges, rows: list[Row]) -> Bar:
+        if len(rows) == 1 and rows[0].interval == "1m":
+            return self._of_one(edges, rows[0])
         by_start: dict[int, list[Row]] = {}
         for row in rows:
             if row.interval == "1m":
@@ -111,6 +113,16 @@ class Selection:
         return Bar(
             self._symbol, self._interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
             one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
+        )  # fmt: skip
+
+    def _of_one(self, edges: Edges, row: Row) -> Bar:
+        """The same of one minute, which most bars of a page are: for half of the time."""
+        start_us, _, source, opened, high, low, close, volume, notional, trades, rv, covered_s, _, revision = row
+        given = [] if source == TRADES else [(start_us, start_us + MINUTE_US)]
+        return Bar(
+            self._symbol, self._interval, edges.start_us, edges.end_us, Decimal(opened), Decimal(high), Decimal(low),
+            Decimal(close), Decimal(volume), None if notional is None else Decimal(notional), trades, rv, covered_s,
+            self._coverage(edges, (row,), given), revision, edges.session, (source,),
         )  # fmt: skip
 
     def _longer(self, rows: list[Row], minutes: Sequence[Row]) -> dict[int, tuple[int, Row]]:

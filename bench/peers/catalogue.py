@@ -46,7 +46,8 @@ def granian(name: str, title: str, application: str, *options: str) -> Server:
     return Server(name=name, title=title, command=command, limit=True)
 
 
-def _uvicorn(name: str, title: str, application: str, *, limit: bool = False) -> Server:
+def uvicorn(name: str, title: str, application: str, *, limit: bool = False) -> Server:
+    """An ASGI application on Uvicorn."""
     return Server(name=name, title=title, command=(*_UVICORN, application), limit=limit)
 
 
@@ -58,11 +59,11 @@ DECIDE_UNIX = msgspec.structs.replace(
 RAW = granian("granian_raw", "Granian, constant reply", "constant")
 RAW_BODY = granian("granian_body", "Granian, constant reply after the body", "after_body")
 ONE_GET = granian("granian_get", "Granian, one GET a request and a constant reply", "one_get")
-FASTAPI = _uvicorn("fastapi_redis", "FastAPI + Uvicorn + redis-py", "bench.peers.servers.fastapi_redis:app")
-CASHEWS = _uvicorn("fastapi_cashews", "FastAPI + cashews, client-side cache", "bench.peers.servers.fastapi_cashews:app")
-LITESTAR = _uvicorn("litestar_memory", "Litestar + in-memory TTL cache", "bench.peers.servers.litestar_memory:app")
-UVICORN = _uvicorn("uvicorn_raw", "Uvicorn, constant reply", f"{_RAW}:constant", limit=True)
-UVICORN_BODY = _uvicorn("uvicorn_body", "Uvicorn, constant reply after the body", f"{_RAW}:after_body", limit=True)
+FASTAPI = uvicorn("fastapi_redis", "FastAPI + Uvicorn + redis-py", "bench.peers.servers.fastapi_redis:app")
+CASHEWS = uvicorn("fastapi_cashews", "FastAPI + cashews, client-side cache", "bench.peers.servers.fastapi_cashews:app")
+LITESTAR = uvicorn("litestar_memory", "Litestar + in-memory TTL cache", "bench.peers.servers.litestar_memory:app")
+UVICORN = uvicorn("uvicorn_raw", "Uvicorn, constant reply", f"{_RAW}:constant", limit=True)
+UVICORN_BODY = uvicorn("uvicorn_body", "Uvicorn, constant reply after the body", f"{_RAW}:after_body", limit=True)
 FEAST = Server(
     name="feast",
     title="Feast, Python feature server (31 features, no decision)",

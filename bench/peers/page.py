@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.peers import planning
-from bench.peers.findings import Findings, Line, Row, Size, Step, Table
+from bench.peers.findings import Findings, Goal, Line, Row, Size, Step, Table
 from bench.peers.sampling import Spread
 
 KEPT = "<!-- below: measured by other commands, kept as it is -->"
@@ -22,7 +22,8 @@ def spread(value: Spread | None, digits: int = 1, unit: str = "") -> str:
     return "" if value is None else value.text(digits, unit)
 
 
-def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
@@ -45,7 +46,7 @@ def servers(table: Table, *, decisions: bool = False) -> str:
         ]
         for row in table.rows
     ]
-    return f"### {table.title}\n\n{_lines(head, rows)}\n\n{_note(table)}"
+    return f"### {table.title}\n\n{grid(head, rows)}\n\n{_note(table)}"
 
 
 def _note(table: Table) -> str:
@@ -69,7 +70,7 @@ def transports(table: Table) -> str:
             ]
             rows.append([f"... × {first.title}", *(spread(value, 2) for value in ratios)])
     wrong, lost = (sum(each) for each in zip(*((row.errors, row.faults) for row in table.rows), strict=True))
-    return f"### {table.title}\n\n{_lines(head, rows)}\n\n{_note(table)} {wrong} answers were wrong, {lost} lost."
+    return f"### {table.title}\n\n{grid(head, rows)}\n\n{_note(table)} {wrong} answers were wrong, {lost} lost."
 
 
 def shown(table: Table) -> str:
@@ -82,7 +83,7 @@ def shown(table: Table) -> str:
 def lines(found: Sequence[Line]) -> str:
     """Figures of the package and of the one file."""
     head = ["", "package", "one file", "one file, × package in the same round"]
-    return _lines(head, [[each.title, spread(each.package), spread(each.binary), spread(each.ratio, 3)] for each in found])
+    return grid(head, [[each.title, spread(each.package), spread(each.binary), spread(each.ratio, 3)] for each in found])
 
 
 def sizes(found: Sequence[Size]) -> str:
@@ -108,7 +109,7 @@ def sizes(found: Sequence[Size]) -> str:
         ]
         for size in found
     ]
-    return _lines(head, rows)
+    return grid(head, rows)
 
 
 def steps(found: Sequence[Step]) -> str:
@@ -125,13 +126,13 @@ def steps(found: Sequence[Step]) -> str:
         ]
         for step in found
     ]
-    return _lines(head, rows)
+    return grid(head, rows)
 
 
-def goals(findings: Findings) -> str:
+def goals(found: Sequence[Goal]) -> str:
     """What there was to reach."""
-    rows = [[goal.what, goal.goal, goal.found, "met" if goal.met else "**missed**"] for goal in findings.goals]
-    return _lines(["what", "goal", "found", ""], rows)
+    rows = [[goal.what, goal.goal, goal.found, "met" if goal.met else "**missed**"] for goal in found]
+    return grid(["what", "goal", "found", ""], rows)
 
 
 def markdown(findings: Findings, pictures: Sequence[str]) -> str:
@@ -147,7 +148,7 @@ def markdown(findings: Findings, pictures: Sequence[str]) -> str:
         "machine": f"{machine['processor']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}",
         "versions": f"{versions}, Redis {findings.redis_version}; commit {findings.commit}",
         "missing": f" Not here, so not measured: {', '.join(findings.missing)}." if findings.missing else "",
-        "goals": goals(findings),
+        "goals": goals(findings.goals),
         "sizes": sizes(findings.sizes),
         "steps": steps(findings.steps),
         "planning": planning.text(findings),

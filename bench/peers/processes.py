@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench import memory
@@ -28,12 +28,12 @@ def free_address() -> TcpAddress:
 
 
 def _stat(pid: int) -> tuple[int, float] | None:
-    """Parent and CPU seconds of a process."""
+    """Parent and CPU seconds of a process, and of its children that have ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
     except OSError:
         return None
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return int(fields[1]), sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def descendants(parents: Mapping[int, int], ancestor: int) -> list[int]:
@@ -42,6 +42,17 @@ def descendants(parents: Mapping[int, int], ancestor: int) -> list[int]:
     for pid in found:
         found += [child for child, parent in parents.items() if parent == pid]
     return found
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    return descendants({each: stat[0] for each in pids if (stat := _stat(each)) is not None}, pid)
+
+
+def cpu_of(pids: Iterable[int]) -> float:
+    """CPU seconds of these processes so far."""
+    return sum(stat[1] for pid in pids if (stat := _stat(pid)) is not None)
 
 
 class Process:
@@ -92,12 +103,11 @@ class Process:
 
     def pids(self) -> list[int]:
         """The process and all that descend from it."""
-        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
-        return descendants({pid: stat[0] for pid in pids if (stat := _stat(pid)) is not None}, self._process.pid)
+        return tree(self._process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds of all of them so far."""
-        return sum(stat[1] for pid in self.pids() if (stat := _stat(pid)) is not None)
+        return cpu_of(self.pids())
 
     def largest_resident_mb(self) -> float:
         """Resident memory of the largest of them: the one worker, where there is one."""

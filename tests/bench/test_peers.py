@@ -108,7 +108,7 @@ def test_a_goal_is_met_by_its_figure_alone(ratio: float, faults: int, *, cheap: 
     findings = _findings(ratio=ratio, faults=faults)
     assert [goal.met for goal in findings.goals][:3] == [cheap, ahead, calm]
     assert len(findings.goals) == 9
-    assert page.goals(findings).count("**missed**") == sum(not goal.met for goal in findings.goals)
+    assert page.goals(findings.goals).count("**missed**") == sum(not goal.met for goal in findings.goals)
 
 
 def test_ratios_stand_with_their_spread() -> None:

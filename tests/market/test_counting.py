@@ -21,7 +21,9 @@ def _wanted(interval: str = "1m", limit: int = 1, **rest: Any) -> CandlesWanted:
 
 @pytest.mark.parametrize("market", ["", "X"])
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_a_total_is_the_number_of_all_bars_of_the_span(market: str, zone: str, place: Place) -> None:
+def test_a_total_is_the_number_of_all_bars_of_the_span_and_an_offset_passes_over_so_many(
+    market: str, zone: str, place: Place
+) -> None:
     """Of several sources, by blocks and without, with bars outside sessions and without, whichever page it stands beside."""
     rng, writer = random.Random(market + zone), place.writer()
     writer.put_symbols([Symbol("A", market=market)])
@@ -42,6 +44,12 @@ def test_a_total_is_the_number_of_all_bars_of_the_span(market: str, zone: str, p
                 page: dict[str, Any] = rng.choice([{"descending": True}, {"offset": 3}, {"offset": 5_000}])
                 bars = (await reader.candles(wanted._replace(limit=_ALL))).bars
                 assert (await reader.candles(wanted._replace(**page))).total == len(bars), (wanted, page)
+                for descending in (False, True):
+                    offset = rng.randrange(len(bars) + 2)
+                    page = {"offset": offset, "limit": 7, "descending": descending}
+                    found = await reader.candles(wanted._replace(**page))
+                    assert found.bars == (bars[::-1] if descending else bars)[offset : offset + 7], (wanted, page)
+                    assert (found.after_us is None) is (offset + 7 >= len(bars)), (wanted, page)
 
     place.read(check)
 

@@ -46,10 +46,11 @@ def _start(folder: Path, *, just: str = "", container: str = "", pass_fds: tuple
     [
         ("", "", 0),
         ('case "$1" in binary) exit 3;; esac', "", 1),
-        ('case "$1" in bench) exit 3;; esac', "", 1),
+        ('case "$*" in *peers*) exit 3;; esac', "", 1),
+        ('case "$*" in *market*) exit 3;; esac', "", 1),
         ("", "exit 3", 1),
     ],
-    ids=["none", "binary", "peers", "container"],
+    ids=["none", "binary", "peers", "market", "container"],
 )
 def test_a_build_that_fails_beside_the_container_fails_the_run(tmp_path: Path, just: str, container: str, code: int) -> None:
     run = _start(tmp_path, just=f'echo "$@"; {just}', container=container)
