@@ -20,8 +20,8 @@ const ROWS = [
   ["Drawdown 60", ["drawdown_60"], share],
 ];
 
-// `features` is the answer to GET /features, null without one; `livePrice` what was asked with, or null.
-export function showIndicators(features, livePrice) {
+// `features` is the answer to GET /features, null without one, `why` in a few words; `livePrice` what was asked with, or null.
+export function showIndicators(features, why, livePrice) {
   const values = new Map(features?.names.map((name, place) => [name, features.values[place]]));
   const rows = ROWS.map(([title, names, told]) => {
     const texts = names.map((name) => values.get(name) ?? null).map((value) => (value === null ? "–" : told(value, values.get("close"))));
@@ -29,7 +29,7 @@ export function showIndicators(features, livePrice) {
   });
   const asOf = features?.price_as_of ?? null;
   byId("indicators").replaceChildren(...(asOf === null ? [] : rows));
-  const words = asOf === null ? "None: there is no price record, or it could not be read." : `After the bar that ended ${fullMoment(asOf)}.`;
+  const words = asOf === null ? `No indicators: ${why ?? "there is no price record"}.` : `After the bar that ended ${fullMoment(asOf)}.`;
   const live = asOf === null || livePrice === null ? "" : " The decision itself went one step further, to the live price.";
   byId("indicators-note").replaceChildren(foreign(words + live));
 }

@@ -103,6 +103,7 @@ def candle_server(folder: Path) -> Iterator[Place]:
         make_row("AAPL", _MIDNIGHT_MS, price, None, None, history),
         replaced(row("SPLIT", _MIDNIGHT_MS), price=encode(price_record("SPLIT", _MIDNIGHT_MS, close=_WAVES[-1]))),
         *(row("OTHER", _MIDNIGHT_MS), row("BARE"), row("NEW"), replaced(row("UNTOLD"), history=None)),
+        replaced(row("AGENTS"), price=None, history=None),
         *(row(symbol) for symbol in ("MINUTES", "DIGITS", "SMALL", "EXCHANGE", "LONG", "WARMED", "AHEAD")),
     ]
     publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))

@@ -142,6 +142,19 @@ def test_a_store_that_is_away_is_told_and_asked_again(still: Console) -> None:
     still.check(refused=True)
 
 
+def test_a_decision_stands_without_its_indicators(still: Console) -> None:
+    _, refuse = _refuse(403, "Forbidden", "no")
+    still.page.route("**/features/*", refuse)
+    ask(still, "AAPL")
+    expect(still.page.locator("#indicators-note")).to_have_text("No indicators: forbidden.")
+    expect(still.page.locator("#candle-basis")).to_contain_text("The decision's last bar is not among them.")
+    assert still.page.locator("#indicators tr").count() == 0
+    still.page.unroute("**/features/*")
+    ask(still, "AGENTS")
+    expect(still.page.locator("#indicators-note")).to_have_text("No indicators: there is no price record.")
+    still.check(refused=True)
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [
