@@ -42,6 +42,11 @@ Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]
 
 Status = Literal["present", "stale", "missing", "error"]
 Action = Literal["buy", "sell", "hold"]
+Digits = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "number"}, description="With its source's own digits.")]
+DigitsOrNull = Annotated[
+    msgspec.Raw,
+    Meta(extra_json_schema={"type": ["number", "null"]}, description="With its source's own digits."),
+]
 
 
 class DecideRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -222,7 +222,7 @@ def test_symbols_get_the_market_that_their_suffix_names_before_their_trades(tmp_
 
 def test_sessions_are_told_as_far_as_the_table_goes() -> None:
     tokyo = exchange("XTKS")
-    found = sessions_of(tokyo)
+    found = sessions_of("XTKS")
     assert tokyo.first <= found[0].day < found[-1].day <= tokyo.until
     assert (found[-1].day - found[0].day).days > 365 * 20
     assert all(one.closes_us <= other.opens_us for one, other in pairwise(found))

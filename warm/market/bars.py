@@ -11,7 +11,6 @@ from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import exact
 from app.market.calendar import Always, Sessions
 from app.market.protocol import Export, GivenBar, Writer
-from warm.calendar.exchanges import exchange
 from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session
 from warm.files.prices.given import GivenBars
@@ -61,8 +60,8 @@ def put_given(writer: Writer, files: Sequence[GivenBars], putting: Putting) -> d
     listing = Listing(writer)
     try:
         for given in files:
-            for export, market, rounded in _exports(given, putting):
-                listing.tell([export.symbol], export.source, market)
+            _tell(listing, given, putting)
+            for export, rounded in _exports(given, putting):
                 put = writer.put_bars(export)
                 sources.add(export.source)
                 told["exports"] += 1
@@ -79,8 +78,17 @@ def put_given(writer: Writer, files: Sequence[GivenBars], putting: Putting) -> d
     return told | {"sources": sorted(sources), "older_exports": old}
 
 
-def _exports(given: GivenBars, putting: Putting) -> Iterator[tuple[Export, str, int]]:
-    """Each symbol's bars, its market, and how many of its numbers have more digits than can be kept."""
+def _tell(listing: Listing, given: GivenBars, putting: Putting) -> None:
+    by_market: dict[str, list[str]] = {}
+    for written in given.frame.get_column("symbol").unique().to_list():
+        symbol = putting.aliases(str(written))
+        by_market.setdefault(putting.market(symbol), []).append(symbol)
+    for market, symbols in by_market.items():
+        listing.tell(symbols, putting.source or given.form, market)
+
+
+def _exports(given: GivenBars, putting: Putting) -> Iterator[tuple[Export, int]]:
+    """Each symbol's bars, and how many of its numbers have more digits than can be kept."""
     source = putting.source or given.form
     for (written,), frame in given.frame.group_by("symbol", maintain_order=True):
         symbol = putting.aliases(str(written))
@@ -100,7 +108,7 @@ def _exports(given: GivenBars, putting: Putting) -> Iterator[tuple[Export, str, 
             bars.setdefault(start_us, GivenBar(start_us, opened, high, low, close, volume, is_partial=is_partial))
         ordered = [bars[each] for each in sorted(bars) if each >= 0]
         if ordered:
-            yield Export(symbol, given.interval, source, ordered), market, rounded
+            yield Export(symbol, given.interval, source, ordered), rounded
 
 
 def _starts(market: str, interval: str, ends_ms: Sequence[int]) -> list[int]:
@@ -110,7 +118,7 @@ def _starts(market: str, interval: str, ends_ms: Sequence[int]) -> list[int]:
     ends_us = [(each + (each % 1000 == 999)) * 1000 for each in ends_ms]  # noqa: PLR2004
     if INTERVALS[interval] < DAY_S or (not market and interval != "1M"):
         return [each - length_us for each in ends_us]
-    calendar = Sessions(sessions_of(exchange(market))) if market else Always()
+    calendar = Sessions(sessions_of(market)) if market else Always()
     found = [calendar.bar_of(each - 1, interval, of_days=True) for each in ends_us]
     return [end_us - length_us if edges is None else edges.start_us for end_us, edges in zip(ends_us, found, strict=True)]
 
