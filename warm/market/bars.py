@@ -1,6 +1,6 @@
 """Bars of price files into the market store, as given bars: as the files have them, before any adjustment, digit for digit."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -40,9 +40,10 @@ class Putting(NamedTuple):
         return own.code if own is not None else market_of(symbol)
 
 
-def put_given(open_writer: Callable[[], Writer], files: Sequence[GivenBars], putting: Putting) -> dict[str, Any]:
+def put_given(writer: Writer, files: Sequence[GivenBars], putting: Putting) -> dict[str, Any]:
     """Put the bars of ``files``; each file's bars of a symbol are one export, written in one transaction. What is there already
-    stays as it is, so a run that failed in between is simply begun again. What was done, for the report.
+    stays as it is, so a run that failed in between is simply begun again. The writer is
+    closed. What was done, for the report.
 
     Raises:
         MarketError: the store failed.
@@ -57,7 +58,6 @@ def put_given(open_writer: Callable[[], Writer], files: Sequence[GivenBars], put
         "not_counted": [],
     }
     sources, old = set[str](), 0
-    writer = open_writer()
     listing = Listing(writer)
     try:
         for given in files:
