@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 
 from app.answering.admission import Admission
 from app.answering.decider import Decider
-from app.answering.latest import PriceTeller
 from app.answering.listing import listing
 from app.answering.live_prices import LivePrices
 from app.answering.suggestions import Suggestions
@@ -115,7 +114,6 @@ class Worker:
             suggestions=suggestions,
         )
         self.turns = Turns()
-        self.prices = PriceTeller(self.decider, self.meters, self.turns)
         self.list_symbols = listing(self.universe, self.decider)
         self.hub = make_hub(settings, constants, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)

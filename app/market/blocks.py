@@ -41,14 +41,16 @@ def stored(
     connection: Connection, of: tuple[str, str, str], from_us: int, to_us: int, *, descending: bool, statement: str = _BARS
 ) -> Iterator[Row]:
     """Bars of a symbol, an interval and a source in a span, some at a time: who stops early has read few."""
-    at_once = _AT_ONCE
+    at_once, order = _AT_ONCE, " DESC" if descending else ""
     while True:
-        page = f"{statement}{' DESC' if descending else ''} LIMIT {at_once}"
-        rows = connection.execute(page, (*of, from_us, to_us)).fetchall()
-        yield from map(Row._make, rows)
-        if len(rows) < at_once:
+        number, start_us = 0, from_us
+        # Row by row, for the database that reads no further than it is asked.
+        for number, row in enumerate(connection.execute(f"{statement}{order} LIMIT {at_once}", (*of, from_us, to_us)), 1):  # noqa: B007 - how many
+            start_us = row[0]
+            yield Row._make(row)
+        if number < at_once:
             return
-        from_us, to_us = (from_us, rows[-1][0]) if descending else (rows[-1][0] + 1, to_us)
+        from_us, to_us = (from_us, start_us) if descending else (start_us + 1, to_us)
         at_once = min(2 * at_once, _AT_ONCE_MAX)
 
 

@@ -63,8 +63,10 @@ class MinuteTable:
     def write(self, changed: Mapping[Minute, Kept | None]) -> None:
         """Row by row."""
         rows = [self._row(minute, kept) for minute, kept in changed.items() if kept is not None]
-        self._connection.executemany(WRITE, rows)
-        self._connection.executemany(_REMOVE, [minute for minute, kept in changed.items() if kept is None])
+        gone = [minute for minute, kept in changed.items() if kept is None]
+        for statement, some in ((WRITE, rows), (_REMOVE, gone)):
+            if some:
+                self._connection.executemany(statement, some)
 
     def _row(self, minute: Minute, kept: Kept) -> tuple[object, ...]:
         candle = kept.candle

@@ -44,9 +44,8 @@ class Closes:
         """What was read."""
         self._version = None
 
-    def now(self, connection: Connection) -> Mapping[str, Sequence[int]]:
-        """Those of symbols whose market has sessions."""
-        version = version_of(connection)
+    def at(self, version: int, connection: Connection) -> Mapping[str, Sequence[int]]:
+        """Those of symbols whose market has sessions, of a `version_of` now."""
         if version != self._version:
             symbols = connection.execute("SELECT symbol, market FROM symbols WHERE market <> ''").fetchall()
             markets = {market: closes_of(connection, market) for market in {market for _, market in symbols}}

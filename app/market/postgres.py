@@ -5,7 +5,7 @@ merged with what is really there, and a writer knows by the count whether anothe
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -155,8 +155,8 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
             self._connection.link.commit()
         return self._connection
 
-    def _table(self, connection: PostgresConnection) -> MinuteTable:
-        return _Minutes(connection, self._closes.now(connection), self._clock_us())
+    def _table(self, connection: PostgresConnection, known: Mapping[str, Sequence[int]]) -> MinuteTable:
+        return _Minutes(connection, known, self._clock_us())
 
     def _forget(self) -> None:
         super()._forget()

@@ -91,8 +91,21 @@ class Selection:
         return edges
 
     def _bar(self, edges: Edges, rows: list[Row]) -> Bar:
+        pieces, given = self._pieces(rows)
+        coverage = self._coverage(edges, pieces, given)
+        one = joined(pieces)
+        sources = (pieces[0].source,) if len(pieces) == 1 else tuple(sorted({each.source for each in pieces}))
+        return Bar(
+            self._symbol, self._interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
+            one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
+        )  # fmt: skip
+
+    def _pieces(self, rows: list[Row]) -> tuple[list[Row], list[tuple[int, int]]]:
+        """Those of a bar's ``rows`` that count, and the spans for which sources gave them."""
         if len(rows) == 1 and rows[0].interval == "1m":
-            return self._of_one(edges, rows[0])
+            # As most are where minutes are asked for.
+            start_us = rows[0].start_us
+            return rows, [] if rows[0].source == TRADES else [(start_us, start_us + MINUTE_US)]
         by_start: dict[int, list[Row]] = {}
         for row in rows:
             if row.interval == "1m":
@@ -107,23 +120,7 @@ class Selection:
         pieces += minutes[first:]
         given = [(start_us, end_us) for start_us, (end_us, _) in taken.items()]
         given += [(each.start_us, each.start_us + MINUTE_US) for each in minutes if each.source != TRADES]
-        coverage = self._coverage(edges, pieces, given)
-        one = joined(pieces)
-        sources = tuple(sorted({each.source for each in pieces}))
-        return Bar(
-            self._symbol, self._interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
-            one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
-        )  # fmt: skip
-
-    def _of_one(self, edges: Edges, row: Row) -> Bar:
-        """The same of one minute, which most bars of a page are: for half of the time."""
-        start_us, _, source, opened, high, low, close, volume, notional, trades, rv, covered_s, _, revision = row
-        given = [] if source == TRADES else [(start_us, start_us + MINUTE_US)]
-        return Bar(
-            self._symbol, self._interval, edges.start_us, edges.end_us, Decimal(opened), Decimal(high), Decimal(low),
-            Decimal(close), Decimal(volume), None if notional is None else Decimal(notional), trades, rv, covered_s,
-            self._coverage(edges, (row,), given), revision, edges.session, (source,),
-        )  # fmt: skip
+        return pieces, given
 
     def _longer(self, rows: list[Row], minutes: Sequence[Row]) -> dict[int, tuple[int, Row]]:
         """Given bars that count against their minutes, the longest first: ends and rows by their starts."""
@@ -180,6 +177,11 @@ class Joined(NamedTuple):
 
 def joined(rows: Sequence[Row]) -> Joined:
     """``rows``, ascending and at least one, as one bar. What one of them does not say is None."""
+    if len(rows) == 1:
+        only = rows[0]
+        notional = None if only.notional is None else Decimal(only.notional)
+        prices = Decimal(only.open), Decimal(only.high), Decimal(only.low), Decimal(only.close)
+        return Joined(*prices, Decimal(only.volume), notional, only.trades, only.rv, only.covered_s, only.revision)
     with localcontext(EXACT):
         volume = sum([Decimal(each.volume) for each in rows], Decimal(0))
         notionals = [Decimal(each.notional) for each in rows if each.notional is not None]

@@ -83,9 +83,14 @@ class StoreWriter(ABC, Generic[C]):
         None where they are not all of them: the transaction is then begun again.
         """
 
-    def _table(self, connection: C) -> MinuteTable:
-        """The bars of trades."""
-        return MinuteTable(connection, self._closes.now(connection), self._clock_us())
+    def _table(self, connection: C, known: Mapping[str, Sequence[int]]) -> MinuteTable:
+        """The bars of trades, with the closes that are ``known``."""
+        return MinuteTable(connection, known, self._clock_us())
+
+    def _marks(self, connection: C) -> tuple[int, Mapping[str, Sequence[int]]]:
+        """Of when the oldest trades may be, and when sessions close."""
+        marks = dict(connection.execute("SELECT name, value FROM marks").fetchall())
+        return marks.get("retained_from_us", 0), self._closes.at(marks.get("calendar", 0), connection)
 
     def _forget(self) -> None:
         """What is kept of the store beside it."""
@@ -116,6 +121,7 @@ class StoreWriter(ABC, Generic[C]):
         with self._transaction() as connection:
             anew = set[Minute]()
             markets = dict(connection.execute("SELECT symbol, market FROM symbols").fetchall())
+            known: dict[str, list[int]] = {}
             for each in symbols:
                 seen_us = each.first_seen_us or self._clock_us()
                 connection.execute(_PUT_SYMBOL, each._replace(first_seen_us=seen_us))
@@ -123,8 +129,10 @@ class StoreWriter(ABC, Generic[C]):
                 if before != each.market:
                     closes.changed(connection)
                     for market in filter(None, (before, each.market)):
-                        anew |= closes.concerned(connection, each.symbol, closes.closes_of(connection, market))
-            self._update(connection, {}, anew)
+                        if market not in known:
+                            known[market] = closes.closes_of(connection, market)
+                        anew |= closes.concerned(connection, each.symbol, known[market])
+            self._update(connection, {}, anew, *self._marks(connection))
 
     def put_sessions(self, market: str, sessions: Sequence[Session]) -> None:
         """Bars at closes that are others now are brought up to date."""
@@ -135,7 +143,7 @@ class StoreWriter(ABC, Generic[C]):
             anew = set[Minute]()
             for (symbol,) in connection.execute("SELECT symbol FROM symbols WHERE market = ?", (market,)).fetchall():
                 anew |= closes.concerned(connection, symbol, changed)
-            self._update(connection, {}, anew)
+            self._update(connection, {}, anew, *self._marks(connection))
 
     def retain(self, days: int, now_us: int) -> int:
         """First the mark, so that none is taken that is about to go; then trades, some at a time."""
@@ -165,7 +173,7 @@ class StoreWriter(ABC, Generic[C]):
         with self._transaction() as connection:
             at_us = self._clock_us()
             _move(connection, batch.moves)
-            retained_us = _retained_us(connection)
+            retained_us, known = self._marks(connection)
             trades = [each for each in batch.trades if each.time_us >= retained_us] if retained_us else batch.trades
             series = by_series(connection, self._names, trades, at_us)
             cancelled = cancelled_among(connection, series)
@@ -173,7 +181,6 @@ class StoreWriter(ABC, Generic[C]):
             if new is None:
                 raise _Duplicates
             self._has_duplicates = len(new) < len(trades)
-            known = self._closes.now(connection)
             anew = cancel(connection, self._names, batch.cancels, known, at_us)
             if cancelled:
                 new_ones = [each for each in new if (self._names[each.venue, each.symbol], each.key) not in cancelled]
@@ -182,7 +189,7 @@ class StoreWriter(ABC, Generic[C]):
             gaps.record(connection, batch.gaps)
             gaps.fill(connection, batch.filled, at_us)
             gaps.hear(connection, batch.heard)
-            changed = self._update(connection, by_minute(new_ones, known), anew)
+            changed = self._update(connection, by_minute(new_ones, known), anew, retained_us, known)
         too_old = len(batch.trades) - len(trades)
         return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised)
 
@@ -191,10 +198,11 @@ class StoreWriter(ABC, Generic[C]):
         connection: C,
         new: Mapping[tuple[str, int], Sequence[Trade]],
         anew: set[Minute],
+        retained_us: int,
+        known: Mapping[str, Sequence[int]],
     ) -> Changed:
-        table = self._table(connection)
+        table = self._table(connection, known)
         # Of older bars the trades are gone, so they stay as they are.
-        retained_us = _retained_us(connection)
         minutes = {Minute(*at): trades for at, trades in new.items() if at[1] >= retained_us}
         changed = self._minutes.update(table, minutes, {each for each in anew if each.start_us >= retained_us})
         gone = {each.symbol for each in changed.removed}
@@ -221,11 +229,6 @@ def _check(batch: Batch) -> None:
         if not 0 <= span.from_us < span.to_us < TIME_MAX_US:
             where = f"gap of {span.symbol} at {span.venue}"
             raise ValueError(f"{where}: from {span.from_us} to {span.to_us}; allowed: ascending, from 0")
-
-
-def _retained_us(connection: Connection) -> int:
-    row = connection.execute("SELECT value FROM marks WHERE name = 'retained_from_us'").fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def _move(connection: Connection, moves: Sequence[Move]) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider, cache_of, cache_status, inputs_of, iso, views_of
+from app.answering.latest import iso_us
 from app.answering.listing import ListSymbols
 from app.answering.market import Market
 from app.domain.prices import plain
@@ -17,7 +18,6 @@ from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.market.protocol import Details, Symbol
 from app.payloads import BarsKind, FeaturesResponse, SymbolDetails, SymbolsResponse
 from app.routes.query import Query
-from app.routes.times import iso_us
 from app.store.protocol import RunInfo
 
 _PAGE_MAX = 10_000

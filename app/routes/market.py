@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider
+from app.answering.latest import iso_us
 from app.answering.market import Market
 from app.answering.turns import Turns
 from app.domain.candles import vwap
@@ -21,7 +22,6 @@ from app.market.protocol import GOOD, Bar, CandlesWanted, Gap, TradesWanted
 from app.market_payloads import CandleItem, CandlePagination, GapItem, TradeItem, TradePagination
 from app.routes.cursors import Cursors
 from app.routes.query import Query
-from app.routes.times import iso_us
 
 T = TypeVar("T")
 

@@ -78,6 +78,8 @@ class MarketFindings(msgspec.Struct, frozen=True, kw_only=True):
 
 WRITES_PER_S = {"sqlite": 120_000, "postgres": 80_000}
 P95_MS, PEER, GROWTH = 5.0, 10.0, 1.1
+NEAR = "day"
+"""The pages where the peer has little to count and little to pass over: their ratio is told, and no goal."""
 
 
 def judge(writing: Sequence[Writing], pages: Sequence[Pages], margin: float = 1.0) -> list[Goal]:
@@ -110,17 +112,18 @@ def _writing(found: Writing, margin: float) -> list[Goal]:
 def _reading(pages: Pages, row: Reading, margin: float) -> list[Goal]:
     assert row.p95_ratio is not None
     assert row.cpu_ratio is not None
-    return [
-        Goal(
-            what=f"{row.title}: {pages.title}",
-            goal=f"p95 under {P95_MS * margin:g} ms",
-            found=row.p95_ms.text(2, " ms"),
-            met=row.p95_ms.median < P95_MS * margin and row.wrong == 0,
-        ),
-        Goal(
-            what="... beside the peer",
-            goal=f"p95 at least {PEER / margin:g} × as short",
-            found=f"{row.p95_ratio.text(1, ' ×')}; CPU with the database's {row.cpu_ratio.text(1, ' ×')}",
-            met=row.p95_ratio.median >= PEER / margin,
-        ),
-    ]
+    soon = Goal(
+        what=f"{row.title}: {pages.title}",
+        goal=f"p95 under {P95_MS * margin:g} ms",
+        found=row.p95_ms.text(2, " ms"),
+        met=row.p95_ms.median < P95_MS * margin and row.wrong == 0,
+    )
+    if pages.name == NEAR:
+        return [soon]
+    sooner = Goal(
+        what="... beside the peer",
+        goal=f"p95 at least {PEER / margin:g} × as short",
+        found=f"{row.p95_ratio.text(1, ' ×')}; CPU with the database's {row.cpu_ratio.text(1, ' ×')}",
+        met=row.p95_ratio.median >= PEER / margin,
+    )
+    return [soon, sooner]

@@ -42,7 +42,7 @@ def _reading(name: str, p95_ms: float = 4.0, ratio: float | None = 12.0, wrong: 
 
 
 def _pages(*rows: Reading) -> Pages:
-    return Pages(name="day", title="a day", rate_per_s=20.0, rounds=5, seconds=4.0, compared=100, rows=[*rows])
+    return Pages(name="deep", title="a history", rate_per_s=20.0, rounds=5, seconds=4.0, compared=100, rows=[*rows])
 
 
 def _writing(name: str, per_s: float = 130_000.0, end_mb: float = 120.0) -> Writing:
@@ -155,6 +155,11 @@ def test_pages_of_a_day_are_whole_pages_of_what_is_stored() -> None:
 def test_each_goal_of_market_data_is_judged_by_its_figure(writing: Writing, row: Reading, margin: float, met: list[bool]) -> None:
     goals = judge([writing], [_pages(row, _reading("peer", ratio=None))], margin)
     assert [goal.met for goal in goals] == met
+
+
+def test_near_pages_have_no_goal_beside_the_peer() -> None:
+    near = msgspec.structs.replace(_pages(_reading("sqlite", ratio=2.0), _reading("peer", ratio=None)), name="day")
+    assert [goal.met for goal in judge([], [near])] == [True]
 
 
 def test_the_section_follows_from_its_json_alone(tmp_path: Path) -> None:

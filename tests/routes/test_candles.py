@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.answering.latest import iso_us
 from app.domain.intervals import INTERVALS
 from app.domain.prices import exact
 from app.market.protocol import Bar, Batch, CandlePage, CandlesWanted, Export, Gap, GivenBar, Symbol
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
 from app.market_payloads import CandlesResponse
-from app.routes.times import iso_us
 from tests.kit.market import FakeReader
 from tests.kit.serving import Served, decoded, problem_of
 from tests.kit.store import UNIVERSE, FakeStore, down

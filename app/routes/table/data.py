@@ -1,7 +1,8 @@
 """What is loaded."""
 
 from app.domain.vector import SYMBOL_RULE
-from app.payloads import FeaturesResponse, HistoryResponse, LatestPrice, LatestPrices, SymbolsResponse
+from app.market_payloads import LatestPrice, LatestPrices
+from app.payloads import FeaturesResponse, HistoryResponse, SymbolsResponse
 from app.routes import examples as shown
 from app.routes.features import DETAILS_MAX
 from app.routes.table.entry import NAMED_SYMBOL, SPELLED, Answer, Entry, Link, Operation, Parameter
