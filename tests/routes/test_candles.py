@@ -190,8 +190,8 @@ def test_a_store_that_is_away_is_503_that_says_why_and_decisions_go_on(
     assert served.decide("AAPL").fallback.level == "none"
     assert served.get("/readyz").status_code == 200
     text = served.get("/metrics").text
-    assert f'decide_market_errors_total{{read="{path[1:]}",reason="{reason}"}} 1.0' in text
-    assert f'decide_market_read_duration_seconds_count{{read="{path[1:]}"}} 1.0' in text
+    assert f'decide_market_errors_total{{operation="{path[1:]}",reason="{reason}"}} 1.0' in text
+    assert f'decide_market_read_duration_seconds_count{{operation="{path[1:]}"}} 1.0' in text
 
 
 def test_nobody_opens_the_market_store_before_somebody_asks_for_it() -> None:

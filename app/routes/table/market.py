@@ -14,7 +14,7 @@ _FLAG: Schema = {"type": "boolean", "default": False}
 _SYMBOL = Parameter("symbol", "query", SPELLED, "In any usual spelling.", required=True)
 _SPAN = (
     Parameter("start", "query", _TIME, f"Included: {TIME_RULE}. Without it the newest are wanted, in whatever order."),
-    Parameter("end", "query", _TIME, "Excluded."),
+    Parameter("end", "query", _TIME | {"examples": ["2024-03-02", "2024-03-02T21:00:00+01:00", "1709413200"]}, "Excluded."),
 )
 _LIMIT = Parameter(
     "limit", "query", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}, "Rows on the page, at most."
@@ -58,8 +58,8 @@ MARKET: tuple[Entry, ...] = (
             Parameter(
                 "tz",
                 "query",
-                {"type": "string", "default": "UTC", "examples": ["Europe/Berlin"]},
-                "Whose days count, from 1d on, where the market never closes.",
+                {"type": "string", "default": "UTC"},
+                "Whose days count, from 1d on, where the market never closes: as Europe/Berlin.",
             ),
         ),
         answers=(Answer(200, "The page.", CandlesResponse, shown.CANDLES),),
