@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from app.answering.latest import PriceTeller
 from app.constants import CONSTANTS, Constants
 from app.errors import Problem
 from app.http.access import trusted_forms
@@ -68,8 +69,9 @@ def build(parts: Worker, clock: Callable[[], float]) -> ASGIApp:
     # A larger batch has more to say.
     max_bytes = parts.constants.max_body_bytes * math.ceil(settings.batch_max / 1000)
     bodies = Bodies(max_bytes, parts.constants.body_timeout_s)
+    prices = PriceTeller(parts.decider, parts.meters, parts.turns)
     starlette = Starlette(
-        routes=routes_of(_handlers(parts, clock, bodies)),
+        routes=routes_of(_handlers(parts, clock, bodies, prices)),
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_error},
         lifespan=parts.lifespan,
     )
@@ -80,7 +82,7 @@ def build(parts: Worker, clock: Callable[[], float]) -> ASGIApp:
     asked = None if gate.ring is None and gate.limiter is None else gate
     app: ASGIApp = Lane(
         Edge(guard, parts.requests, parts.drain, clock, make_id),
-        (FastDecide(parts.decider), FastLatestPrice(parts.prices)),
+        (FastDecide(parts.decider), FastLatestPrice(prices)),
         parts.admission,
         parts.requests,
         parts.drain,
@@ -97,7 +99,7 @@ def build(parts: Worker, clock: Callable[[], float]) -> ASGIApp:
     return app
 
 
-def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict[str, Callable[..., Any]]:
+def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies, prices: PriceTeller) -> dict[str, Callable[..., Any]]:
     """What answers, under the names that the table of routes has."""
     settings, decider, gate = parts.settings, parts.decider, parts.gate
     status = StatusRoutes(
@@ -116,10 +118,10 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies) -> dict
     )
     history = HistoryRoute(decider, parts.store, parts.meters)
     live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
-    features = FeatureRoutes(decider, parts.list_symbols, lambda: parts.feed.run_info)
+    features = FeatureRoutes(decider, parts.market, parts.list_symbols, lambda: parts.feed.run_info)
     market = MarketRoutes(decider, parts.market, Cursors(settings.api_key_secret), parts.turns)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
-    latest = LatestPriceRoute(parts.prices, batch_max=settings.batch_max, charge=gate.charge)
+    latest = LatestPriceRoute(prices, batch_max=settings.batch_max, charge=gate.charge)
     hang_ups = HangUps()
     stream = StreamRoute(parts.hub, hang_ups, gate)
     sockets = SocketRoute(parts.hub, hang_ups, gate, max_bytes=bodies.max_bytes)

@@ -1,17 +1,15 @@
 """Answers of market data, beside `app.payloads`. A leaf.
 
-Prices, sizes and sums are JSON numbers with exactly the digits that are stored: here the bytes of one.
+Prices, sizes and sums are JSON numbers with exactly the digits that are stored.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from app.payloads import Canonical, Count, Moment
+from app.payloads import Age, CacheInfo, Canonical, Count, Digits, DigitsOrNull, Moment, ProblemBody, Spelled
 
-Digits = Annotated[Raw, Meta(extra_json_schema={"type": "number"}, description="With exactly the digits that are stored.")]
-DigitsOrNull = Annotated[Raw, Meta(extra_json_schema={"type": ["number", "null"]})]
 Cursor = Annotated[str, Meta(description="What the next page's `cursor` is; null on the last.")]
 
 
@@ -94,3 +92,47 @@ class TradesResponse(msgspec.Struct, frozen=True, gc=False):
 
     data: tuple[TradeItem, ...]
     pagination: TradePagination
+
+
+class LatestPrice(msgspec.Struct, frozen=True, gc=False):
+    """Answer to GET /price/latest for one symbol: its last trade or, where the last close is newer, that: then ``source`` is
+    ``close``, and what only a trade has is null. ``stale``: it is no price of now, or may not be the last one, and ``reason``
+    says why.
+    """
+
+    symbol: Canonical
+    requested: Spelled
+    price: Digits
+    currency: Annotated[str, Meta(description="Null where nobody knows it.")] | None
+    timestamp: Annotated[Moment, Meta(description="Of the trade, or the end of the close's bar.")]
+    size: DigitsOrNull
+    side: Annotated[Literal["buy", "sell", "unknown"], Meta(description="The taker's.")] | None
+    venue: Annotated[str, Meta(description="Where the trade was made.")] | None
+    source: Annotated[str, Meta(description="Whence the trade came to us; `close` where it is a bar's close.")]
+    age_s: Age
+    coverage: (
+        Annotated[
+            Literal["complete", "backfilled", "open", "partial", "gap", "quiet"],
+            Meta(description="Whether trades are lacking since; `quiet`: the source was heard and said nothing."),
+        ]
+        | None
+    )
+    stale: bool
+    reason: str | None
+    cache: CacheInfo
+
+
+class LatestPriceItem(msgspec.Struct, frozen=True, gc=False):
+    """One of several: a price or a problem, never both."""
+
+    symbol: Annotated[str, Meta(description="Canonical, or as the caller spelled it where it is no symbol.")]
+    latest: LatestPrice | None
+    problem: ProblemBody | None
+
+
+class LatestPrices(msgspec.Struct, frozen=True, gc=False):
+    """Answer to GET /price/latest for several symbols: one element for each asked, in order."""
+
+    data: tuple[LatestPriceItem, ...]
+    found: Count
+    failed: Count

@@ -157,7 +157,7 @@ def make_market(
 ) -> Market:
     """The market store, which nobody opens before somebody asks for it; ``open_reader`` for tests."""
     place = market_place(settings)
-    is_remote = bool(place["url"] or place["read_url"])
+    is_remote = bool(place["url"])
 
     def opened() -> Reader:
         from app.market.opening import open_reader as found  # noqa: PLC0415 - imported where somebody asks for market data
@@ -165,6 +165,10 @@ def make_market(
         deadline_s, sources = settings.market_timeout_ms / 1000.0, names_in(settings.market_sources)
         return found(**place, sources=sources, deadline_s=deadline_s, waited=meters.market.waited)
 
+    if is_remote and open_reader is None:
+        # Its driver takes longer to import than a request may wait. It connects when somebody asks.
+        reader = opened()
+        open_reader = lambda: reader  # noqa: E731 - what is there already
     return Market(
         open_reader or opened,
         meters.market,

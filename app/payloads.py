@@ -38,15 +38,15 @@ Fingerprint = Annotated[
     # Told to callers, and not asked of answers: theirs is to compare it, whatever it looks like.
     Meta(extra_json_schema={"pattern": "^[0-9a-f]{16}$"}, description="Fingerprint of the vector's names and their order."),
 ]
+Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
+
+Status = Literal["present", "stale", "missing", "error"]
+Action = Literal["buy", "sell", "hold"]
 Digits = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "number"}, description="With its source's own digits.")]
 DigitsOrNull = Annotated[
     msgspec.Raw,
     Meta(extra_json_schema={"type": ["number", "null"]}, description="With its source's own digits."),
 ]
-Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
-
-Status = Literal["present", "stale", "missing", "error"]
-Action = Literal["buy", "sell", "hold"]
 
 
 class DecideRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -216,13 +216,39 @@ class FeaturesResponse(msgspec.Struct, frozen=True, gc=False):
     views: tuple[View, ...]
 
 
+class BarsKind(msgspec.Struct, frozen=True, gc=False):
+    """Bars that the market store holds."""
+
+    interval: str
+    source: str
+
+
+class SymbolDetails(msgspec.Struct, frozen=True, gc=False):
+    """What the market store says of a symbol; empty or null where it says nothing. ``market``: the exchange whose sessions count.
+    ``loaded``: decisions are made on it. ``volume_day``: of the last 24 hours.
+    """
+
+    symbol: Canonical
+    loaded: bool
+    name: str
+    market: str
+    currency: str
+    source: str
+    last_trade_time: Moment | None
+    volume_day: DigitsOrNull
+    kinds: tuple[BarsKind, ...]
+
+
 class SymbolsResponse(msgspec.Struct, frozen=True, gc=False):
-    """Answer to GET /symbols: a page of the loaded universe in alphabetical order; ``total`` counts all of it."""
+    """Answer to GET /symbols: a page of the loaded universe, with ``details`` also of the market store's symbols, in alphabetical
+    order; ``total`` counts all of them.
+    """
 
     symbols: tuple[Canonical, ...]
     total: Count
     next_after: Annotated[str, Meta(description="What the next page's ``after`` is; null on the last.")] | None
     run: Run | None
+    details: tuple[SymbolDetails, ...] | UnsetType = UNSET
 
 
 class HistoryResponse(msgspec.Struct, frozen=True, gc=False):
@@ -237,50 +263,6 @@ class HistoryResponse(msgspec.Struct, frozen=True, gc=False):
     closes: tuple[float, ...]
     as_of: str
     run: str
-
-
-class LatestPrice(msgspec.Struct, frozen=True, gc=False):
-    """Answer to GET /price/latest for one symbol: its last trade or, where the last close is newer, that: then ``source`` is
-    ``close``, and what only a trade has is null. ``stale``: it is no price of now, or may not be the last one, and ``reason``
-    says why.
-    """
-
-    symbol: Canonical
-    requested: Spelled
-    price: Digits
-    currency: Annotated[str, Meta(description="Null where nobody knows it.")] | None
-    timestamp: Annotated[Moment, Meta(description="Of the trade, or the end of the close's bar.")]
-    size: DigitsOrNull
-    side: Annotated[Literal["buy", "sell", "unknown"], Meta(description="The taker's.")] | None
-    venue: Annotated[str, Meta(description="Where the trade was made.")] | None
-    source: Annotated[str, Meta(description="Whence the trade came to us; `close` where it is a bar's close.")]
-    age_s: Age
-    coverage: (
-        Annotated[
-            Literal["complete", "backfilled", "open", "partial", "gap", "quiet"],
-            Meta(description="Whether trades are lacking since; `quiet`: the source was heard and said nothing."),
-        ]
-        | None
-    )
-    stale: bool
-    reason: str | None
-    cache: CacheInfo
-
-
-class LatestPriceItem(msgspec.Struct, frozen=True, gc=False):
-    """One of several: a price or a problem, never both."""
-
-    symbol: Annotated[str, Meta(description="Canonical, or as the caller spelled it where it is no symbol.")]
-    latest: LatestPrice | None
-    problem: ProblemBody | None
-
-
-class LatestPrices(msgspec.Struct, frozen=True, gc=False):
-    """Answer to GET /price/latest for several symbols: one element for each asked, in order."""
-
-    data: tuple[LatestPriceItem, ...]
-    found: Count
-    failed: Count
 
 
 class ReadyResponse(msgspec.Struct, frozen=True, gc=False):

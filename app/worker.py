@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 
 from app.answering.admission import Admission
 from app.answering.decider import Decider
-from app.answering.latest import PriceTeller
 from app.answering.listing import listing
 from app.answering.live_prices import LivePrices
 from app.answering.suggestions import Suggestions
@@ -115,12 +114,10 @@ class Worker:
             suggestions=suggestions,
         )
         self.turns = Turns()
-        self.prices = PriceTeller(self.decider, self.meters, self.turns)
         self.list_symbols = listing(self.universe, self.decider)
         self.hub = make_hub(settings, constants, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
         self.supervisor = Supervisor(supervisor_socket)
-        self._loaded_by_unit, self._clock = loaded_by_unit, clock
-        self._minute = Window(_LOOKS_A_MINUTE)
+        self._loaded_by_unit, self._clock, self._minute = loaded_by_unit, clock, Window(_LOOKS_A_MINUTE)
         self.look()
         self.drain.listeners += [self.hub.drain, self._draining]
 

@@ -33,6 +33,27 @@ def test_a_server_on_sqlite_without_traces_loads_nothing_that_it_has_no_use_for(
     assert done.stdout.split() == loaded
 
 
+_MARKET = """
+import os, sys, threading
+import app.commands.serve, app.main
+app.main.create_app()
+print(*sorted(name for name in sys.modules if name.startswith("app.market.") and "sqlite" in name))
+print(*sorted(os.listdir()), *(each.name for each in threading.enumerate()))
+"""
+
+
+def test_a_server_that_nobody_asks_for_market_data_has_no_store_of_it_and_no_thread(tmp_path: Path) -> None:
+    environment = clean_environment({"STORE_PATH": str(tmp_path / "x" / "store.sqlite3"), "PYTHONPATH": str(ROOT)})
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", _MARKET], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    modules, rest = done.stdout.splitlines()
+    assert modules == ""
+    assert {each for each in rest.split() if "market" in each or each == ".decide"} == set()
+
+
 def test_what_is_withheld_is_as_if_it_were_not_installed_and_comes_back() -> None:
     with withheld("ensurepip"), pytest.raises(ModuleNotFoundError):
         importlib.import_module("ensurepip._uninstall")

@@ -97,11 +97,12 @@ def run_job(
     run: str,
     open_store: OpenStore,
     reporter: Reporter,
-    open_writer: Callable[[], Writer] | None = None,
+    writer: Writer | None = None,
     end: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> tuple[int, dict[str, Any]]:
     """Do one run; the exit code and the full report. ``end`` ends the process with the report of a run that takes more memory
-    than it may; it is called in another thread, and before anything was written. ``open_writer`` opens the market store.
+    than it may; it is called in another thread, and before anything was written. ``writer`` is the market
+    store's, and is closed.
 
     Everything is read, validated, computed and encoded before the store is even opened. `InputRefused` and `StoreError` end
     the run and are told in the report; any other exception is a bug and is raised.
@@ -115,10 +116,10 @@ def run_job(
         report["status"] = "dry_run"
         if not options.dry_run:
             reporter.stage("publish")
-            if given and open_writer is not None:
+            if given and writer is not None:
                 # First: no decision rests on a bar that the system of record lacks. If publishing fails, the same run again
                 # changes nothing here.
-                report["given_bars"] = put_given(open_writer, given.files, given.putting)
+                report["given_bars"] = put_given(writer, given.files, given.putting)
             done, sample, gone = publish(open_store, vectors.rows, info, prune=options.prune)
             report |= {"written": done.written, "kept_newer": done.kept_newer, "pruned": done.pruned}
             if sample:

@@ -134,6 +134,7 @@ def start(
     idle = options.dry_run or arguments.explain is not None
     try:
         settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
+        writer = None if options.bars is None or idle else open_writer(**market_place(settings))
     except SettingsError as error:
         return refused(error)
     if arguments.explain is not None:
@@ -153,7 +154,7 @@ def start(
             run=run or f"{RUN_PREFIX if arguments.prices is None else ''}{uuid_utils.uuid7()}",
             open_store=opener,
             reporter=reporter,
-            open_writer=partial(open_writer, **market_place(settings)),
+            writer=writer,
             end=end,
         )
     except KeyboardInterrupt:

@@ -1,7 +1,6 @@
 """The latest price of a symbol, or of many: from L1 as a decision is, without deciding anything."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -17,9 +16,10 @@ from app.domain.prices import plain
 from app.domain.records import TICK
 from app.domain.ticks import TickRecord
 from app.errors import Problem
+from app.market_payloads import LatestPrice, LatestPriceItem, LatestPrices
 from app.messages import body_of
 from app.observe.meters import Meters
-from app.payloads import CacheInfo, LatestPrice, LatestPriceItem, LatestPrices
+from app.payloads import CacheInfo
 
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
@@ -27,12 +27,12 @@ _CLOSE = "close"
 
 
 @lru_cache(maxsize=4096)
-def _moment(time_us: int) -> str:
-    """As `iso`, with microseconds where there are some."""
-    if time_us % 1000 == 0:
-        return iso(time_us // 1000)
-    when = datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{when}.{time_us % 1_000_000:06d}Z"
+def iso_us(at_us: int) -> str:
+    """Epoch microseconds as ISO 8601 in UTC, with as many digits as they need."""
+    part_us = at_us % 1_000_000
+    if part_us % 1000 == 0:
+        return iso(at_us // 1000)
+    return f"{iso(at_us // 1_000_000 * 1000).removesuffix('Z')}.{part_us:06d}Z"
 
 
 _Item = tuple[bool, bytes]
@@ -161,7 +161,7 @@ class PriceTeller:
                 requested,
                 msgspec.Raw(record.price.encode()),
                 record.currency,
-                _moment(record.time_us),
+                iso_us(record.time_us),
                 msgspec.Raw(record.size.encode()),
                 record.side,
                 record.venue,

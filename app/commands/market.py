@@ -14,6 +14,8 @@ PARTS = {
     "market load": Command("warm.market.arguments", "read files of trades", "warm"),
     "market check": Command("app.commands.market_check", "compare bars with their trades, list gaps"),
     "market retain": Command("app.commands.market_retain", "remove old trades; bars stay"),
+    "market backup": Command("app.commands.market_backup", "copy it to a file, which is checked"),
+    "market restore": Command("app.commands.market_restore", "put a backup in its place"),
 }
 """By what stands behind ``decide``."""
 

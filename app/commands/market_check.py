@@ -10,12 +10,9 @@ Exit codes: 0 all is right, 1 something is wrong: put back a backup (`decide mar
 import argparse
 import asyncio
 import json
-import sqlite3
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from app.arguments import new_parser, parse
@@ -23,17 +20,16 @@ from app.domain.intervals import INTERVALS
 from app.domain.symbols import canonical_symbol
 from app.errors import MarketError, SettingsError
 from app.market.checking import Checked, check_symbol
-from app.market.contents import Contents
-from app.market.opening import open_reader
+from app.market.opening import open_contents, open_reader
 from app.market.protocol import CandlesWanted
-from app.market.sqlite_opening import connect
+from app.market.sqlite_contents import damage_of
 from app.options import MarketPlace, market_place
 from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
 from app.settings import load_settings, refused
 
 HISTORY_BARS = 60
 """So many bars the longest window of an indicator has."""
-_BUSY_S, _READ_S = 10.0, 60.0
+_READ_S = 60.0
 _SHOWN = 20
 
 
@@ -57,16 +53,12 @@ def main(given: Sequence[str]) -> int:
     except SettingsError as error:
         return refused(error)
     place = market_place(settings)
-    if place["url"]:
-        print("not checked: decide market check looks into SQLite; there is none for PostgreSQL yet", file=sys.stderr)
-        return 2
-    if not place["path"].is_file():
-        print(f"there is no market store at {place['path']}", file=sys.stderr)
-        return 3
     try:
         wanted = [canonical_symbol(each) for each in arguments.symbols]
-        checked = _checked(place["path"], wanted)
+        checked = _checked(place, wanted)
         short = asyncio.run(_short(place, [each.symbol for each in checked], arguments.interval))
+    except SettingsError as error:
+        return refused(error)
     except MarketError as error:
         print(f"the market store failed: {error}", file=sys.stderr)
         return 3
@@ -78,28 +70,19 @@ def main(given: Sequence[str]) -> int:
     return 1 if report["wrong"] else 0
 
 
-def _checked(path: Path, wanted: Sequence[str]) -> list[Checked]:
-    try:
-        with closing(connect(path, _BUSY_S, migrates=False)) as connection:
-            connection.execute("PRAGMA query_only = ON")
-            damage = [row for (row,) in connection.execute("PRAGMA quick_check(3)").fetchall() if row != "ok"]
-            if damage:
-                raise MarketError("market_error", f"SQLite at {path} is damaged: {'; '.join(damage)}")
-            symbols = Contents(connection).symbols()
-            if unknown := [each for each in wanted if each not in symbols]:
-                raise LookupError(f"not in the market store: {', '.join(unknown)}")
-            return [_at_one_moment(connection, each) for each in wanted or symbols]
-    except (sqlite3.Error, OSError) as error:
-        raise MarketError("market_error", f"SQLite at {path}: {error}") from error
-
-
-def _at_one_moment(connection: sqlite3.Connection, symbol: str) -> Checked:
-    """A transaction for each symbol: one for all would keep what is written meanwhile in the log."""
-    connection.execute("BEGIN")
-    try:
-        return check_symbol(Contents(connection), symbol)
-    finally:
-        connection.execute("ROLLBACK")
+def _checked(place: MarketPlace, wanted: Sequence[str]) -> list[Checked]:
+    """Each symbol at one moment of its own: one for all would keep what is written meanwhile from being cleared away."""
+    if not place["url"] and (damage := damage_of(place["path"])):
+        raise MarketError("market_error", f"SQLite at {place['path']} is damaged: {'; '.join(damage)}")
+    with open_contents(**place) as contents:
+        symbols = contents.symbols()
+    if unknown := [each for each in wanted if each not in symbols]:
+        raise LookupError(f"not in the market store: {', '.join(unknown)}")
+    checked = []
+    for each in wanted or symbols:
+        with open_contents(**place) as contents:
+            checked.append(check_symbol(contents, each))
+    return checked
 
 
 async def _short(place: MarketPlace, symbols: Sequence[str], interval: str) -> dict[str, int]:

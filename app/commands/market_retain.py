@@ -44,7 +44,10 @@ def main(given: Sequence[str]) -> int:
     if not days:
         print("all trades are kept (MARKET_RETENTION_DAYS is 0, and there is no --days)")
         return 0
-    writer = open_writer(**market_place(settings))
+    try:
+        writer = open_writer(**market_place(settings))
+    except SettingsError as error:
+        return refused(error)
     try:
         removed = writer.retain(days, time.time_ns() // 1000)
     except MarketError as error:

@@ -36,6 +36,8 @@ def main(given: Sequence[str]) -> int:
     where = "PostgreSQL" if place["url"] else str(place["path"].absolute())
     try:
         applied = migrate(**place)
+    except SettingsError as error:
+        return refused(error)
     except MigrationRefused as error:
         print(f"not migrated: {error}", file=sys.stderr)
         return 1

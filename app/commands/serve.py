@@ -28,7 +28,7 @@ from app.errors import SettingsError, StoreRefused
 from app.http.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
 from app.observe.logs import STDOUT
-from app.options import Settings, store_place
+from app.options import Settings, market_place, store_place
 from app.setting_options import add_gone, add_settings, given_settings
 from app.settings import (
     MULTIPROCESS_VARIABLE,
@@ -211,6 +211,18 @@ def serve(
             shutil.rmtree(values_dir, ignore_errors=True)
 
 
+def _check_database(settings: Settings) -> None:
+    """Import the database's driver, if one is set, before any worker has to.
+
+    Raises:
+        SettingsError: it is not installed, or its URL cannot be read.
+    """
+    if settings.database_url:
+        from app.market.opening import open_reader  # noqa: PLC0415 - imported where there is one
+
+        open_reader(**market_place(settings))
+
+
 def _traces_refusal() -> str | None:
     """Why there can be no traces, if so; asked before any worker is started."""
     lend_to_opentelemetry()
@@ -237,6 +249,7 @@ def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
     try:
         settings = load_settings(options=options)
         keys_wanted(settings)
+        _check_database(settings)
         connections, warned = _connections(settings)
     except SettingsError as error:
         return refused(error)

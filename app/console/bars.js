@@ -9,6 +9,7 @@ const LENGTHS_S = {
 const DATE_AFTER_S = 4 * 3600;
 const NUMBERS = ["open", "high", "low", "close", "volume", "vwap"];
 const AXIS_DIGITS = 7;
+const NEARLY_ALL = 0.9;
 
 export const INTERVALS = Object.keys(LENGTHS_S);
 
@@ -50,12 +51,13 @@ export function barOf(sent, interval) {
   return { ...sent, ...numbers, digits, at };
 }
 
-// Digits behind the point that prices need on an axis: all that were sent, as long as they can be read there.
+// Digits behind the point that prices need on an axis: as many as were sent of nearly all, as long as they can be read there.
 export function decimalsOf(bars) {
-  const sent = Math.max(0, ...bars.flatMap(({ digits }) => ["open", "high", "low", "close"].map((name) => (digits[name].split(".")[1] ?? "").length)));
+  const sent = bars.flatMap(({ digits }) => ["open", "high", "low", "close"].map((name) => (digits[name].split(".")[1] ?? "").length));
+  const most = sent.sort((one, other) => one - other)[Math.floor((sent.length - 1) * NEARLY_ALL)] ?? 0;
   const highest = Math.max(0, ...bars.map(({ high }) => high));
   const useful = AXIS_DIGITS - 1 - Math.floor(Math.log10(highest || 1));
-  return Math.min(sent, Math.max(2, useful));
+  return Math.min(most, Math.max(2, useful));
 }
 
 // Which of `bars` stand, with `fresh` (both ascending) in the place of all from its first on; null if bars between are unknown.

@@ -7,6 +7,7 @@ import { tellBar, tellBars, tellNothing, tellTable } from "./reading.js";
 import { byId, foreign, make } from "./text.js";
 
 const PAGE_BARS = 300;
+const OLDER_BARS = 500;
 const REFRESH_BARS = 100;
 const BARS_MAX = 6000;
 const EDGE_BARS = 40;
@@ -89,6 +90,11 @@ export class Candles {
     return byId("interval").value;
   }
 
+  // So many are loaded that no older ones are.
+  get #isFull() {
+    return this.#bars.length >= BARS_MAX;
+  }
+
   #stop() {
     clearTimeout(this.#timer);
     this.#controller.abort();
@@ -102,6 +108,7 @@ export class Candles {
     const query = { symbol: this.#asked.decision.symbol, interval, order: "desc", ...more };
     if (byId("extended").checked && !isOfDays(interval)) query.extended = "true";
     const { value } = await call(`/candles?${new URLSearchParams(query)}`, { signal, revive: withDigits });
+    signal.throwIfAborted();
     const bars = value.data.map((sent) => barOf(sent, interval)).reverse();
     return { bars, gaps: value.gaps, omitted: value.gaps_omitted ?? 0, older: value.pagination.next_cursor };
   }
@@ -155,13 +162,13 @@ export class Candles {
   }
 
   async #loadOlder() {
-    if (this.#older === null || this.#isLoadingOlder) return;
+    if (this.#older === null || this.#isLoadingOlder || this.#isFull || this.#asked === null) return;
     this.#isLoadingOlder = true;
     const { signal } = this.#controller;
     try {
-      const page = await this.#page({ limit: PAGE_BARS, cursor: this.#older });
+      const page = await this.#page({ limit: OLDER_BARS, cursor: this.#older });
       const bars = [...page.bars.filter(({ at }) => at < this.#bars[0].at), ...this.#bars];
-      this.#take(bars, [...page.gaps, ...this.#gaps], bars.length < BARS_MAX ? page.older : null);
+      this.#take(bars, [...page.gaps, ...this.#gaps], page.older);
       this.#gapsOmitted += page.omitted;
       this.#draw();
     } catch (error) {
@@ -258,7 +265,7 @@ export class Candles {
   #draw() {
     const picture = this.#picture();
     this.#drawing.show(picture);
-    tellBars({ ...picture, gaps: this.#gaps, gapsOmitted: this.#gapsOmitted, isAll: this.#older === null, asked: this.#asked });
+    tellBars({ ...picture, gaps: this.#gaps, gapsOmitted: this.#gapsOmitted, isAll: this.#older === null, isFull: this.#isFull, asked: this.#asked });
     byId("extended-field").hidden = isOfDays(this.#interval) || this.#bars.every(({ session }) => session === null);
     this.#tell(this.#bars.find(({ at }) => at === this.#read) ?? null);
     this.#tabulate();

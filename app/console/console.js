@@ -96,10 +96,11 @@ async function showPrices(decision, price, signal) {
   const [closes, features] = await Promise.allSettled(asked);
   signal.throwIfAborted();
   const valueOf = ({ value }) => value?.value ?? null;
-  showIndicators(valueOf(features), price);
+  const whyNot = ({ reason }) => (reason instanceof Failure ? reason.title.toLowerCase() : reason && "it could not be read");
+  showIndicators(valueOf(features), whyNot(features), price);
   candles.show({ decision, livePrice: price, features: valueOf(features), intervalS: valueOf(closes)?.interval_s ?? null });
   if (closes.status === "fulfilled") chart.show(valueOf(closes), decision, price);
-  else chart.clear(closes.reason instanceof Failure ? `No chart: ${closes.reason.title.toLowerCase()}.` : "No chart: it could not be drawn.");
+  else chart.clear(`No chart: ${whyNot(closes)}.`);
 }
 
 // ---- what went wrong

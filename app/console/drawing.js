@@ -6,7 +6,7 @@ const HATCH_PX = 7;
 const MARKS = { buy: ["belowBar", "arrowUp"], sell: ["aboveBar", "arrowDown"], hold: ["aboveBar", "square"] };
 const ZOOM = 1.5;
 const AHEAD_BARS = 4;
-const SHOWN_BARS = 120;
+const BAR_PX = 6;
 
 let loading = null;
 
@@ -142,7 +142,8 @@ export class Drawing {
   // The newest bars, as wide as they are on a screen.
   #begin() {
     const last = this.#shown.bars.length - 1;
-    this.#chart.timeScale().setVisibleLogicalRange({ from: last - Math.min(SHOWN_BARS, Math.max(30, last + 1)), to: last + AHEAD_BARS });
+    const most = Math.floor(this.#place.clientWidth / BAR_PX);
+    this.#chart.timeScale().setVisibleLogicalRange({ from: last - Math.min(most, Math.max(30, last + 1)), to: last + AHEAD_BARS });
     this.#candles.priceScale().applyOptions({ autoScale: true });
   }
 

@@ -4,7 +4,8 @@ import { byId, foreign, fullMoment, make, percent, price, signed } from "./text.
 
 const share = (value) => signed(value * 100, 1) + " %";
 const plain = (value) => value.toFixed(2);
-const amount = (value) => (value < 0 ? "−" : "") + price(Math.abs(value));
+// In the price's digits, however small the amount is.
+const amount = (value, close) => (close < 1 ? price(value) : signed(value, 2).replace("+", ""));
 const ROWS = [
   ["Close", ["close"], amount],
   ["RSI 14", ["rsi_14"], (value) => value.toFixed(1)],
@@ -19,16 +20,16 @@ const ROWS = [
   ["Drawdown 60", ["drawdown_60"], share],
 ];
 
-// `features` is the answer to GET /features, null without one; `livePrice` what was asked with, or null.
-export function showIndicators(features, livePrice) {
+// `features` is the answer to GET /features, null without one, `why` in a few words; `livePrice` what was asked with, or null.
+export function showIndicators(features, why, livePrice) {
   const values = new Map(features?.names.map((name, place) => [name, features.values[place]]));
   const rows = ROWS.map(([title, names, told]) => {
-    const texts = names.map((name) => values.get(name) ?? null).map((value) => (value === null ? "–" : told(value)));
+    const texts = names.map((name) => values.get(name) ?? null).map((value) => (value === null ? "–" : told(value, values.get("close"))));
     return make("tr", { "data-name": names[0] }, make("th", { scope: "row" }, title), make("td", { class: "number" }, ...texts.map((text) => make("span", {}, text))));
   });
   const asOf = features?.price_as_of ?? null;
   byId("indicators").replaceChildren(...(asOf === null ? [] : rows));
-  const words = asOf === null ? "None: there is no price record, or it could not be read." : `After the bar that ended ${fullMoment(asOf)}.`;
+  const words = asOf === null ? `No indicators: ${why ?? "there is no price record"}.` : `After the bar that ended ${fullMoment(asOf)}.`;
   const live = asOf === null || livePrice === null ? "" : " The decision itself went one step further, to the live price.";
   byId("indicators-note").replaceChildren(foreign(words + live));
 }

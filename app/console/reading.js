@@ -102,16 +102,16 @@ function tellGaps(gaps, omitted) {
   byId("candle-gaps-list").replaceChildren(...lines, ...(rest ? [make("li", {}, `and ${count(rest)} others`)] : []));
 }
 
-// All that are loaded: `isAll` if there are no older ones.
+// All that are loaded: `isAll` if there are no older ones, `isFull` if no older ones will be.
 export function tellBars(shown) {
-  const { bars, interval, gaps, gapsOmitted, isAll, asked } = shown;
+  const { bars, interval, gaps, gapsOmitted, isAll, isFull, asked } = shown;
   const decimals = decimalsOf(bars);
   const text = (value) => value.toLocaleString("en-GB", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   const low = Math.min(...bars.map((bar) => bar.low));
   const high = Math.max(...bars.map((bar) => bar.high));
   const span = `${toldPlace(bars[0].at, interval)} to ${toldPlace(bars.at(-1).at, interval)}`;
   const zone = isOfDays(interval) ? "days as their market has them" : "times in UTC";
-  const more = isAll ? "" : " Older ones come when you go to the left.";
+  const more = isAll ? "" : isFull ? " So many are loaded at most; a longer interval goes back farther." : " Older ones come when you go to the left.";
   const many = `${count(bars.length)} ${bars.length === 1 ? "candle" : "candles"} of ${interval}`;
   byId("candle-summary").textContent = `${many}, ${span}, ${zone}. Low ${text(low)}, high ${text(high)}.${more}`;
   byId("candle-basis").textContent = basis(shown);

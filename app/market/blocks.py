@@ -34,6 +34,8 @@ _LEVELS = ("1d", "1h", "15m", "1m")
 _LENGTHS_US = {each: INTERVALS[each] * SECOND_US for each in _LEVELS}
 _AT_ONCE, _AT_ONCE_MAX = 128, 2_048
 """Rows of the first statement of a span, and of later ones at most."""
+_LEFT_MAX = 16
+"""Blocks in a row whose parts are read at once."""
 _END_US = 2**62
 
 
@@ -125,12 +127,19 @@ class Rows:
             return
         length_us, below = _LENGTHS_US[level], _LEVELS[_LEVELS.index(level) + 1]
         of, first_us = (self._symbol, level, self._source), from_us - from_us % length_us
+        left: list[tuple[int, int]] = []
         for block in stored(self._connection, of, first_us, to_us, descending=self._descending, statement=_BLOCKS):
             end_us = block.start_us + length_us
-            if from_us <= block.start_us and end_us <= to_us and self._fits(block.start_us, end_us):
+            fits = from_us <= block.start_us and end_us <= to_us and self._fits(block.start_us, end_us)
+            if not fits:
+                left.append((max(from_us, block.start_us), min(to_us, end_us)))
+            if left and (fits or len(left) == _LEFT_MAX):
+                yield from self._at(below, min(left)[0], max(left)[1])
+                left.clear()
+            if fits:
                 yield block
-            else:
-                yield from self._at(below, max(from_us, block.start_us), min(to_us, end_us))
+        if left:
+            yield from self._at(below, min(left)[0], max(left)[1])
 
     def _fits(self, start_us: int, end_us: int) -> bool:
         edges = self._calendar.bar_of(start_us, self._interval)

@@ -3,12 +3,14 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.market.protocol import Part, Session
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _DAY_US = DAY_S * SECOND_US
 _NEAR_US = _DAY_US
@@ -39,12 +41,14 @@ class Calendar(Protocol):
         ...
 
 
-def zone_named(name: str) -> ZoneInfo:
+def zone_named(name: str) -> "ZoneInfo":
     """A time zone.
 
     Raises:
         ValueError: there is none of that name.
     """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - it takes longer to import than all else here
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -59,7 +63,7 @@ def is_of_days(interval: str) -> bool:
 class Always:
     """A market that never closes, whose days are those of ``zone``; what is shorter is cut by UTC."""
 
-    def __init__(self, zone: ZoneInfo | None = None) -> None:
+    def __init__(self, zone: "ZoneInfo | None" = None) -> None:
         self._zone = zone
 
     def bar_of(self, start_us: int, interval: str, *, of_days: bool = False) -> Edges:
@@ -156,5 +160,5 @@ def _parts(session: Session) -> list[tuple[int, int]]:
     return [(session.opens_us, session.pause[0]), (session.pause[1], session.closes_us)]
 
 
-def _local(at_us: int, zone: ZoneInfo) -> date:
+def _local(at_us: int, zone: "ZoneInfo") -> date:
     return datetime.fromtimestamp(at_us // SECOND_US, zone).date()

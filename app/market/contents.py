@@ -4,14 +4,15 @@ Plain SQL on a connection whose transaction is the caller's.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from app.domain.candles import Candle
 from app.domain.trades import Order, Trade
+from app.market.connection import Connection
 from app.market.minutes import Kept
 from app.market.protocol import TRADES, Gap
 from app.market.selection import Row
@@ -35,14 +36,6 @@ SELECT venue, symbol, from_us, to_us, found_by, missing, filled_us FROM gaps
 WHERE symbol = ? AND filled_us IS NULL ORDER BY from_us, venue LIMIT ?
 """
 _order = msgspec.json.Decoder(Order)
-
-
-class Connection(Protocol):
-    """To a database."""
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Any:  # noqa: ANN401 - a cursor
-        """One statement."""
-        ...
 
 
 class Contents:

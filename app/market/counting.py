@@ -1,5 +1,6 @@
 """How many bars there are in a span, without making them. Plain functions on a connection, whose transaction is the caller's."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from app.domain.candles import SECOND_US
@@ -12,12 +13,14 @@ COUNT_MAX = 5_000
 """Bars that are counted at most."""
 _SEARCHES_MAX = 2_000
 """Searches by an index, some microseconds each, of what does not go by the clock."""
+_AHEAD_MAX = 256
+"""Starts that one statement reads."""
 _BLOCKS = ("1d", "1h", "15m")
 _MONDAY_US = 4 * DAY_S * SECOND_US
 """The first one of the clock: weeks are counted from there, all else from 0."""
 _OF = "symbol = ? AND source = ? AND interval = ?"
 _NEWEST = f"SELECT max(start_us) FROM candles WHERE {_OF}"  # noqa: S608 - words of ours
-_NEXT = f"SELECT min(start_us) FROM candles WHERE {_OF} AND start_us >= ? AND start_us < ?"  # noqa: S608 - as above
+_NEXT = f"SELECT start_us FROM candles WHERE {_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us LIMIT "  # noqa: S608 - as above
 _STARTS = (
     "SELECT start_us FROM (SELECT start_us FROM {} WHERE {} AND start_us >= ? AND start_us < ? ORDER BY start_us{} LIMIT {})"
 )
@@ -125,12 +128,13 @@ def _by_search(
     from_us = span[0] - (DAY_S * SECOND_US if is_of_days(interval) else 0)
     to_us = span[1] + (INTERVALS[interval] + DAY_S) * SECOND_US
     heads: dict[tuple[str, str], int] = {}
+    ahead = {kind: _Ahead(connection, (symbol, kind[1], kind[0]), to_us) for kind in kinds}
     searches = found = 0
 
     def search(kind: tuple[str, str], at_us: int) -> None:
         nonlocal searches
         searches += 1
-        (start_us,) = connection.execute(_NEXT, (symbol, kind[1], kind[0], at_us, to_us)).fetchone()
+        start_us = ahead[kind].first(at_us)
         if start_us is None:
             heads.pop(kind, None)
         else:
@@ -154,3 +158,22 @@ def _by_search(
         found += edges.start_us >= span[0]
         done_us = edges.end_us
     return None if searches >= _SEARCHES_MAX else found
+
+
+class _Ahead:
+    """Starts of stored bars, read some ahead while most of them are asked for: a database may be far away."""
+
+    def __init__(self, connection: Connection, of: tuple[str, str, str], to_us: int) -> None:
+        self._connection, self._of, self._to_us = connection, of, to_us
+        self._starts, self._place, self._at_once = list[int](), 0, 1
+
+    def first(self, at_us: int) -> int | None:
+        """The first one from ``at_us`` on, which is later each time; None if there is none."""
+        before = self._place
+        self._place = bisect_left(self._starts, at_us, before)
+        if self._place == len(self._starts):
+            wasted = len(self._starts) - before - 1
+            self._at_once = min(2 * self._at_once, _AHEAD_MAX) if 2 * wasted <= len(self._starts) else 1
+            rows = self._connection.execute(_NEXT + str(self._at_once), (*self._of, at_us, self._to_us)).fetchall()
+            self._starts, self._place = [start_us for (start_us,) in rows], 0
+        return self._starts[self._place] if self._starts else None

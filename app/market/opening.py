@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.errors import MarketError, SettingsError
+from app.market import sqlite_contents
+from app.market.contents import Contents
 from app.market.protocol import Reader, Writer
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import migrate_file
@@ -76,6 +78,23 @@ def migrate(*, url: str, path: Path, migrates: bool = True, read_url: str = "", 
         return migrate_file(path)
     except (sqlite3.Error, OSError) as error:
         raise MarketError("market_error", f"SQLite at {path}: {error}") from error
+
+
+@contextmanager
+def open_contents(*, url: str, path: Path, migrates: bool = True, read_url: str = "", password: str = "") -> Iterator[Contents]:
+    """All that the store holds now, for whoever checks it: the replica if there is one.
+
+    Raises:
+        MarketError: there is no store, or it cannot be read.
+    """
+    if url:
+        with _needed():
+            from app.market import postgres_contents  # noqa: PLC0415 - as above
+        with postgres_contents.contents_of(read_url or url, password) as contents:
+            yield contents
+        return
+    with sqlite_contents.contents_of(path) as contents:
+        yield contents
 
 
 @contextmanager

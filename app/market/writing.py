@@ -121,6 +121,7 @@ class StoreWriter(ABC, Generic[C]):
         with self._transaction() as connection:
             anew = set[Minute]()
             markets = dict(connection.execute("SELECT symbol, market FROM symbols").fetchall())
+            known: dict[str, list[int]] = {}
             for each in symbols:
                 seen_us = each.first_seen_us or self._clock_us()
                 connection.execute(_PUT_SYMBOL, each._replace(first_seen_us=seen_us))
@@ -128,7 +129,9 @@ class StoreWriter(ABC, Generic[C]):
                 if before != each.market:
                     closes.changed(connection)
                     for market in filter(None, (before, each.market)):
-                        anew |= closes.concerned(connection, each.symbol, closes.closes_of(connection, market))
+                        if market not in known:
+                            known[market] = closes.closes_of(connection, market)
+                        anew |= closes.concerned(connection, each.symbol, known[market])
             self._update(connection, {}, anew, *self._marks(connection))
 
     def put_sessions(self, market: str, sessions: Sequence[Session]) -> None:

@@ -20,7 +20,7 @@ class MarketMeters:
         self._seconds = Histogram(
             "decide_market_read_duration_seconds",
             "Time of one read of the market store, with what it waited for a connection.",
-            ["read"],
+            ["operation"],
             buckets=_BUCKETS_S,
             registry=registry,
         )
@@ -33,7 +33,7 @@ class MarketMeters:
         self._errors = Counter(
             "decide_market_errors",
             "Reads of the market store that failed (market_error, market_timeout, market_busy, market_open).",
-            ["read", "reason"],
+            ["operation", "reason"],
             registry=registry,
         )
         self._pool = Gauge(

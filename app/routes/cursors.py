@@ -17,8 +17,8 @@ from app.errors import Problem, invalid
 
 T = TypeVar("T")
 
-CURSOR_MAX = 2_000
-"""Letters of one."""
+CURSOR_PATTERN = "^([A-Za-z0-9_-]{34,4000})?$"
+"""What can be one, or none: signature, digest and place, and venues' ids of any length that Decide takes."""
 _SIGNATURE, _DIGEST = 16, 8
 
 _encode = msgspec.msgpack.encode

@@ -12,6 +12,9 @@ from app.market_payloads import (
     CandlePagination,
     CandlesResponse,
     GapItem,
+    LatestPrice,
+    LatestPriceItem,
+    LatestPrices,
     TradeItem,
     TradePagination,
     TradesResponse,
@@ -19,6 +22,7 @@ from app.market_payloads import (
 from app.messages import LiveDecision, LiveStats
 from app.payloads import (
     AgentsInput,
+    BarsKind,
     BatchItem,
     BatchResponse,
     CacheInfo,
@@ -30,15 +34,13 @@ from app.payloads import (
     HistoryResponse,
     Inputs,
     L1State,
-    LatestPrice,
-    LatestPriceItem,
-    LatestPrices,
     Model,
     PriceInput,
     ReadyResponse,
     RunState,
     StatusResponse,
     StoreState,
+    SymbolDetails,
     SymbolsResponse,
     VersionResponse,
     View,
@@ -126,6 +128,25 @@ FEATURES: Examples = {
 SYMBOLS: Examples = {
     "page": SymbolsResponse(("AAPL", "BRK.B"), 3, "BRK.B", _RUN),
     "last": SymbolsResponse(("BTC-USDT",), 3, None, _RUN),
+    "details": SymbolsResponse(
+        ("BTC-USDT",),
+        3,
+        None,
+        _RUN,
+        (
+            SymbolDetails(
+                symbol="BTC-USDT",
+                loaded=True,
+                name="Bitcoin",
+                market="",
+                currency="USDT",
+                source="binance",
+                last_trade_time="2024-03-01T14:30:00.000125Z",
+                volume_day=Raw(b"21483.00019"),
+                kinds=(BarsKind("1m", "trades"),),
+            ),
+        ),
+    ),
 }
 ALIVE: Examples = {"ok": ReadyResponse("ok")}
 NOT_READY: Examples = {

@@ -1,32 +1,41 @@
 """GET /features/{symbol} and GET /symbols: what is loaded."""
 
+import asyncio
 import bisect
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider, cache_of, cache_status, inputs_of, iso, views_of
+from app.answering.latest import iso_us
 from app.answering.listing import ListSymbols
+from app.answering.market import Market
+from app.domain.prices import plain
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
-from app.errors import invalid
-from app.payloads import FeaturesResponse, SymbolsResponse
+from app.market.protocol import Details, Symbol
+from app.payloads import BarsKind, FeaturesResponse, SymbolDetails, SymbolsResponse
+from app.routes.query import Query
 from app.store.protocol import RunInfo
 
 _PAGE_MAX = 10_000
 _PAGE = 1000
+DETAILS_MAX = 100
+"""On a page: each takes some milliseconds to read."""
 
-_is_number = re.compile(r"[0-9]{1,5}").fullmatch
 _encode = msgspec.json.Encoder().encode
 
 
 class FeatureRoutes:
     """The endpoints."""
 
-    def __init__(self, decider: Decider, list_symbols: ListSymbols, run_info: Callable[[], RunInfo | None]) -> None:
+    def __init__(
+        self, decider: Decider, market: Market, list_symbols: ListSymbols, run_info: Callable[[], RunInfo | None]
+    ) -> None:
         self._decider = decider
+        self._market = market
         self._list_symbols = list_symbols
         self._run_info = run_info
 
@@ -64,30 +73,56 @@ class FeatureRoutes:
         return Response(_encode(body), media_type="application/json", headers={name.decode(): value.decode()})
 
     async def symbols(self, request: Request) -> Response:
-        """A page of the universe: ``limit`` (1 to 10,000, default 1,000) symbols after ``after``."""
-        limit = self._limit(request)
-        after = request.query_params.get("after", "")
+        """A page of the universe: ``limit`` (1 to 10,000, default 1,000) symbols after ``after``; with details also of the market
+        store's symbols, and at most 100.
+        """
+        query = Query(request, "limit", "after", "details")
+        limit, after = query.whole("limit", 1, _PAGE_MAX, _PAGE), query.text("after") or ""
+        wants_details = query.flag("details")
         universe = await self._list_symbols()
-        first = bisect.bisect_right(universe, after)
-        page = universe[first : first + limit]
-        more = first + limit < len(universe)
+        listed: Sequence[str] = universe
+        if wants_details:
+            limit = min(limit, DETAILS_MAX)
+            names = await self._market.read("names", lambda reader: reader.names())
+            # In a thread: there may be a hundred thousand of both.
+            listed = await asyncio.to_thread(lambda: sorted({*universe, *names}))
+        first = bisect.bisect_right(listed, after)
+        page = listed[first : first + limit]
+        more = first + limit < len(listed)
         info = self._run_info()
         body = SymbolsResponse(
             symbols=tuple(page),
-            total=len(universe),
+            total=len(listed),
             next_after=page[-1] if more else None,
             run=None if info is None else info.run,
+            details=await self._details(page, universe, after) if wants_details else UNSET,
         )
         return Response(_encode(body), media_type="application/json")
 
-    def _limit(self, request: Request) -> int:
-        given = [name for name, _ in request.query_params.multi_items()]
-        for name in given:
-            if name not in ("limit", "after"):
-                raise invalid(name[:40], f"query parameter {name[:40]!r} is unknown; allowed: limit, after")
-            if given.count(name) > 1:
-                raise invalid(name, f"query parameter {name!r} is there {given.count(name)} times; allowed: once")
-        text = request.query_params.get("limit", str(_PAGE))
-        if not (_is_number(text) and 1 <= int(text) <= _PAGE_MAX):
-            raise invalid("limit", f"limit is {text[:40]!r}; allowed: a whole number from 1 to {_PAGE_MAX}")
-        return int(text)
+    async def _details(self, page: Sequence[str], universe: Sequence[str], after: str) -> tuple[SymbolDetails, ...]:
+        if not page:
+            return ()
+        # All symbols of the market store up to the page's last one are on the page.
+        found = await self._market.read("details", lambda reader: reader.symbols(len(page), after))
+        by_symbol = {each.symbol.symbol: each for each in found}
+        return tuple(_details_of(symbol, _is_in(symbol, universe), by_symbol.get(symbol)) for symbol in page)
+
+
+def _is_in(symbol: str, universe: Sequence[str]) -> bool:
+    at = bisect.bisect_left(universe, symbol)
+    return at < len(universe) and universe[at] == symbol
+
+
+def _details_of(symbol: str, is_loaded: bool, found: Details | None) -> SymbolDetails:  # noqa: FBT001 - in a row of three
+    known, last_us, volume, kinds = found or (Symbol(symbol), None, None, ())
+    return SymbolDetails(
+        symbol=symbol,
+        loaded=is_loaded,
+        name=known.name,
+        market=known.market,
+        currency=known.currency,
+        source=known.source,
+        last_trade_time=None if last_us is None else iso_us(last_us),
+        volume_day=msgspec.Raw(b"null" if volume is None else plain(volume).encode()),
+        kinds=tuple(BarsKind(interval, source) for interval, source in kinds),
+    )

@@ -8,9 +8,8 @@ from starlette.types import Scope
 
 from app.answering.latest import PriceTeller
 from app.errors import Problem, invalid
+from app.routes.query import Query
 
-_PARAMETERS = ("symbol", "symbols")
-_SHOWN_MAX = 40
 _ALLOWED = "allowed: one of them, as in /price/latest?symbol=AAPL or /price/latest?symbols=AAPL,GOOG"
 
 
@@ -55,19 +54,14 @@ class LatestPriceRoute:
         Raises:
             Problem: 422 naming the parameter.
         """
-        given: dict[str, str] = {}
-        for name, value in request.query_params.multi_items():
-            shown = name[:_SHOWN_MAX]
-            if name not in _PARAMETERS:
-                raise invalid(shown, f"query parameter {shown!r} is unknown; allowed: {', '.join(_PARAMETERS)}")
-            if name in given:
-                raise invalid(name, f"query parameter {name!r} is there more than once; allowed: once")
-            given[name] = value
-        if len(given) != 1:
-            raise invalid("symbol", f"symbol and symbols are {'both' if given else 'not'} there; {_ALLOWED}")
-        if "symbol" in given:
-            return given["symbol"]
-        symbols = given["symbols"].split(",") if given["symbols"] else []
+        query = Query(request, "symbol", "symbols")
+        one, several = query.text("symbol"), query.text("symbols")
+        if (one is None) == (several is None):
+            raise invalid("symbol", f"symbol and symbols are {'not' if one is None else 'both'} there; {_ALLOWED}")
+        if several is None:
+            assert one is not None
+            return one
+        symbols = several.split(",") if several else []
         if not 1 <= len(symbols) <= self._batch_max:
             raise invalid("symbols", f"symbols has {len(symbols)} elements; allowed: 1 to {self._batch_max} (BATCH_MAX)")
         return symbols

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider
+from app.answering.latest import iso_us
 from app.answering.market import Market
 from app.answering.turns import Turns
 from app.domain.candles import vwap
@@ -21,7 +22,6 @@ from app.market.protocol import GOOD, Bar, CandlesWanted, Gap, TradesWanted
 from app.market_payloads import CandleItem, CandlePagination, GapItem, TradeItem, TradePagination
 from app.routes.cursors import Cursors
 from app.routes.query import Query
-from app.routes.times import iso_us
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ PAGE, PAGE_MAX = 100, 1000
 OFFSET_MAX = 5_000
 """What is passed over is read all the same, so that a far page would cost as much as all before it; a cursor goes on at once."""
 GAPS_MAX = 1000
-_SLICE = 50
+_SLICE = 100
 """Rows at once: some tenths of a millisecond."""
 _ORDERS = ("asc", "desc")
 
@@ -67,7 +67,7 @@ class MarketRoutes:
         wanted = wanted._replace(descending=order == "desc" or wanted.start_us is None)
         of = ("candles", order, *wanted._replace(limit=0, offset=0))
         cursor = query.text("cursor")
-        if cursor is None:
+        if not cursor:
             wanted = wanted._replace(counts=True)
         elif wanted.offset:
             raise invalid("offset", f"offset is {wanted.offset} beside a cursor; allowed: one of both")
@@ -95,7 +95,7 @@ class MarketRoutes:
         wanted = wanted._replace(descending=order == "desc" or wanted.start_us is None)
         of = ("trades", order, *wanted._replace(limit=0))
         cursor = query.text("cursor")
-        if cursor is not None:
+        if cursor:
             wanted = wanted._replace(after=self._cursors.read(cursor, of, _ORDER))
         page = await self._market.read("trades", lambda reader: reader.trades(wanted))
         if not page.trades:
@@ -134,7 +134,7 @@ def _span(query: Query) -> tuple[int | None, int | None]:
 
 def _zone(query: Query, interval: str) -> str:
     zone = query.text("tz")
-    if zone is None:
+    if zone is None or zone == "UTC":
         return "UTC"
     if INTERVALS[interval] < DAY_S:
         days = ", ".join(name for name, length_s in INTERVALS.items() if length_s >= DAY_S)

@@ -3,8 +3,6 @@
 import re
 from datetime import date
 
-from app.answering.decider import iso
-
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_US = 86_400_000_000
 _UNITS_US = {9: (1_000_000, 1), 12: (1000, 1), 15: (1, 1), 18: (1, 1000)}
@@ -42,11 +40,3 @@ def time_us(text: str) -> int:
     seconds = (int(hour or 0) * 60 + int(minute or 0)) * 60 + int(second or 0)
     ahead_s = (int(hours or 0) * 60 + int(minutes or 0)) * (-60 if sign == "-" else 60)
     return days * _DAY_US + (seconds - ahead_s) * 1_000_000 + int((fraction or "").ljust(6, "0")[:6])
-
-
-def iso_us(at_us: int) -> str:
-    """Epoch microseconds as ISO 8601 in UTC, with as many digits as they need."""
-    part_us = at_us % 1_000_000
-    if part_us % 1000 == 0:
-        return iso(at_us // 1000)
-    return f"{iso(at_us // 1_000_000 * 1000).removesuffix('Z')}.{part_us:06d}Z"

@@ -60,6 +60,20 @@ def test_the_units_start_in_either_order_and_share_one_store(machine: Machine) -
     assert machine.ask("AAPL").code == 0
 
 
+def test_the_market_store_is_backed_up_by_its_unit_and_put_back_while_the_server_runs(machine: Machine) -> None:
+    """As the same user, from the folder that they share."""
+    _serving(machine)
+    job = "systemd-run --quiet --wait --pipe --collect -p DynamicUser=yes -p User=decide -p StateDirectory=decide"
+    job += " -p WorkingDirectory=/var/lib/decide decide"
+    machine.must(f"{job} migrate")
+    machine.must("systemctl start decide-market-backup")
+    assert machine.show("Result", "decide-market-backup") == "success"
+    (name,) = machine.must("ls /var/lib/private/decide/backups").split()
+    assert machine.must(f"{job} market restore backups/{name}").startswith("restored ")
+    machine.must("systemctl start decide-market-backup.timer && systemctl is-active decide-market-backup.timer")
+    machine.must("systemctl stop decide-market-backup.timer")
+
+
 def test_it_runs_as_nobody_and_may_nothing(machine: Machine) -> None:
     """By the kernel's own word on each of its processes."""
     machine.settings(CLOCK="replay")

@@ -67,7 +67,7 @@ def test_a_wrong_bar_is_told_for_people_and_for_programs(path: Path, capsys: pyt
 def test_what_is_no_store_is_not_made_by_looking_at_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     none = path.parent / "none.sqlite3"
     assert _run(none, "check") == 3
-    assert capsys.readouterr().err == f"there is no market store at {none}\n"
+    assert capsys.readouterr().err == f"the market store failed: market_error: there is no market store at {none}\n"
     assert not none.exists()
     none.write_text("no database " * 100, encoding="utf-8")
     assert _run(none, "check") == 3

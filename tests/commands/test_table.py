@@ -13,6 +13,7 @@ import shtab
 from app.__main__ import main
 from app.arguments import parse
 from app.commands import completion, keys, version
+from app.commands.market import PARTS
 from app.commands.table import COMMANDS, NotInstalled, load
 from app.setting_options import given_settings
 from app.strangers import GONE
@@ -32,6 +33,18 @@ def test_every_command_has_help_that_shows_how_it_is_called(name: str, capsys: p
     assert "``" not in said
     assert len(said.splitlines()) > 5
     assert name == "version" or "xit codes: 0" in said
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_command_of_the_market_store_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for whole in (True, False):
+        with pytest.raises(SystemExit) as ended:
+            main([*name.split(), *(("--help",) if whole else ("--no-such-thing", "x"))])
+        assert ended.value.code == (0 if whole else 2)
+        said = capsys.readouterr()
+        assert (said.out or said.err).startswith(f"usage: decide {name}")
+        assert ("xit codes: 0" in said.out) == whole
+        assert ("no --no-such-thing" in said.err or "required" in said.err) != whole
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -174,10 +187,11 @@ def test_where_keys_are_can_be_said_before_and_behind_the_command() -> None:
 
 def test_completion_knows_every_command_and_option() -> None:
     script = shtab.complete(completion.whole_parser(), "bash")
-    for name in COMMANDS:
-        assert name in script
-        for option in re.findall(r"(?m)^  (?:-\w, )?(--\S+)", load(name).make_parser().format_help()):
-            assert option in script, (name, option)
+    for table in (COMMANDS, PARTS):
+        for name in table:
+            assert name.split()[-1] in script
+            for option in re.findall(r"(?m)^  (?:-\w, )?(--\S+)", load(name, table).make_parser().format_help()):
+                assert option in script, (name, option)
     # Options of settings that went are taken, and offered to nobody.
     assert not [name for name in GONE if f"--{name.lower().replace('_', '-')}" in script]
 
@@ -199,6 +213,9 @@ def test_bash_completes_commands_options_choices_and_files() -> None:
     assert _completions("bash", "decide keys rev").split() == ["revoke"]
     assert _completions("bash", "decide withdraw --r").split() == ["--run", "--redis-url-file", "--redis-password-file"]
     assert _completions("bash", "decide warm --format lean").split() == ["lean", "lean-unscaled"]
+    assert _completions("bash", "decide market re").split() == ["retain", "restore"]
+    assert _completions("bash", "decide market check --js").split() == ["--json"]
+    assert _completions("bash", f"decide market load {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]
     assert _completions("bash", f"decide warm --prices {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]
 
 

@@ -90,12 +90,16 @@ def test_ticks_stand_in_the_order_of_their_trades_to_the_microsecond(one: int, o
         ({"size": Decimal(-1)}, "size is -1; allowed: 0 and above"),
         ({"size": Decimal(0)}, "size is 0; allowed: above 0"),
         ({"time_us": -1}, "as_of_ms is -1, outside"),
-        ({"venue": "v" * 65}, "a name is longer than 64 characters"),
     ],
 )
 def test_a_trade_that_moves_no_price_makes_no_tick(changed: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=f"^a trade of 'BTC-USD' makes no tick: {says}"):
         tick_of(_trade(**changed), loaded_at_ms=1)
+
+
+def test_names_that_are_too_long_are_cut_and_stop_no_tick() -> None:
+    tick = tick_of(_trade(venue="v" * 65, source="s" * 65), loaded_at_ms=1)
+    assert (tick.venue, tick.source) == ("v" * 64, "s" * 64)
 
 
 @pytest.mark.parametrize(

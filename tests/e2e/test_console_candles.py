@@ -109,18 +109,45 @@ def test_older_candles_come_by_pages_as_one_goes_back(console: Console) -> None:
     expect(summary).to_contain_text("Older ones come when you go to the left.")
     page.locator("#candle-chart").focus()
     page.keyboard.press("Home")
-    expect(summary).to_contain_text("600 candles of 1d")
+    expect(summary).to_contain_text("800 candles of 1d")
     told = page.locator("#candle-chart").get_attribute("aria-valuetext") or ""
     assert told.startswith("6 May 2012: "), told
     page.keyboard.press("Home")
-    expect(summary).to_contain_text("700 candles of 1d, 2 Apr 2011 to 1 Mar 2013")
+    expect(summary).to_contain_text("900 candles of 1d, 14 Sept 2010 to 1 Mar 2013")
     expect(summary).not_to_contain_text("Older ones")
     page.keyboard.press("Home")
-    expect(page.locator("#candle-chart")).to_have_attribute("aria-valuetext", re.compile("^2 Apr 2011: open 100.00, "))
+    expect(page.locator("#candle-chart")).to_have_attribute("aria-valuetext", re.compile("^14 Sept 2010: open 100.00, "))
     assert page.locator("#candle-chart").get_attribute("aria-valuenow") == "1"
     cursors = [url for url in asked if "cursor=" in url]
     assert len(cursors) == len(set(cursors)) == 2
     console.check()
+
+
+def test_no_more_candles_are_loaded_than_a_page_can_draw(console: Console) -> None:
+    ask(console, "LONG", "1m")
+    page = console.page
+    summary = page.locator("#candle-summary")
+    page.locator("#candle-chart").focus()
+    for many in range(300, 6300, 500):
+        expect(summary).to_contain_text(f"{many:,} candles of 1m")
+        page.keyboard.press("Home")
+    expect(summary).to_contain_text("6,300 candles of 1m")
+    expect(summary).to_contain_text("So many are loaded at most; a longer interval goes back farther.")
+    page.keyboard.press("Home")
+    page.keyboard.press("Home")
+    expect(summary).to_contain_text("6,300 candles of 1m")
+    console.check()
+
+
+def test_a_day_stands_at_the_date_that_it_has_on_its_exchange(console: Console) -> None:
+    """Sydney's Monday begins on Sunday in UTC; New York's day and one of UTC begin on their own date."""
+    starts = ["2024-03-03T23:00:00Z", "2024-03-04T14:30:00Z", "2024-03-04T00:00:00Z"]
+    told = console.page.evaluate(
+        """(starts) => import('/console/bars.js').then((bars) =>
+            starts.map((start) => bars.barOf({ start_time: start }, '1d').at))""",
+        starts,
+    )
+    assert told == [1_709_510_400] * 3
 
 
 def test_a_drag_to_the_right_brings_older_candles(console: Console) -> None:
@@ -128,12 +155,12 @@ def test_a_drag_to_the_right_brings_older_candles(console: Console) -> None:
     page = console.page
     box = page.locator("#candle-chart").bounding_box()
     assert box is not None
-    for _ in range(3):
+    for _ in range(6):
         page.mouse.move(box["x"] + 20, box["y"] + 100)
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] - 120, box["y"] + 100, steps=5)
         page.mouse.up()
-    expect(page.locator("#candle-summary")).to_contain_text("600 candles of 1d")
+    expect(page.locator("#candle-summary")).to_contain_text("800 candles of 1d")
     page.locator("#newest").click()
     console.check()
 
@@ -169,6 +196,13 @@ def test_what_is_lacking_is_hatched_and_told(console: Console, tmp_path: Path) -
     brown = (drawn[..., 0] > drawn[..., 2] + 30) & (drawn[..., 0] > 170) & (drawn[..., 1] > 140) & (drawn[..., 2] < 215)
     columns = np.flatnonzero(brown.sum(axis=0) > 5)
     assert 10 < len(columns) < drawn.shape[1] / 4
+    console.check()
+
+
+def test_a_bar_that_is_not_over_is_told(console: Console) -> None:
+    ask(console, "AHEAD")
+    expect(console.page.locator("#candle-key")).to_have_text("1 open, not over (dimmed)")
+    expect(console.page.locator("#candle-legend .warn")).to_have_text("open, revision 1")
     console.check()
 
 
@@ -228,7 +262,9 @@ def test_the_averages_of_a_decision_are_drawn_on_its_own_bars_alone(console: Con
     page.reload()
     expect(page.locator("#candle-summary")).to_contain_text("candles of 1w")
     ask(console, "OTHER", "1d")
-    expect(basis).to_contain_text("The decision rests on others: its last close is 100.00, here it is 107.66.")
+    expect(basis).to_contain_text("The decision rests on others: its last close is 100.00, here it is 94.01.")
+    ask(console, "SPLIT")
+    expect(basis).to_contain_text("The decision has the same last close and others before it")
     ask(console, "UNTOLD")
     expect(page.locator("#candle-note")).to_contain_text("No 1d candles of UNTOLD here.")
     console.check(refused=True)
@@ -280,7 +316,7 @@ def test_all_of_the_candles_can_be_reached_by_keys(console: Console) -> None:
     page.keyboard.press("ArrowLeft")
     expect(chart).to_have_attribute("aria-valuenow", "299")
     expect(chart).to_have_attribute(
-        "aria-valuetext", re.compile(r"^28 Feb 2013: open [\d.]+, high .+, volume 1,698; complete, revision 1$")
+        "aria-valuetext", re.compile(r"^28 Feb 2013: open [\d.]+, high .+, volume 1,898; complete, revision 1$")
     )
     reached = []
     for _ in range(4):

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Route, expect
 from app.market.protocol import Batch
 from tests.e2e.browsing import Console, chromium
 from tests.e2e.candles import NOON_US, Place, ask, candle_server, table
+from tests.kit.records import AS_OF_MS, row
 from tests.market.giving import trade
 from tests.market.places import MINUTE_US
 
@@ -74,6 +75,31 @@ def test_new_and_revised_bars_appear_while_one_looks_and_nobody_is_asked_while_n
     expect(page.locator("#candle-summary")).to_contain_text("4 candles of 1m")
 
 
+def test_what_comes_with_a_newer_decision_is_looked_for_at_once(still: Console, place: Place) -> None:
+    page = still.page
+    place.writer.apply(Batch([trade(1, NOON_US, "10", symbol="WARMED")]))
+    ask(still, "WARMED", "1m")
+    expect(page.locator("#candle-summary")).to_contain_text("1 candle of 1m")
+    place.writer.apply(Batch([trade(2, NOON_US + MINUTE_US, "11", symbol="WARMED")]))
+    place.publish(row("WARMED", AS_OF_MS + 1, "run-2"))
+    expect(page.locator("#details")).to_contain_text("run-2", timeout=20_000)
+    expect(page.locator("#candle-summary")).to_contain_text("2 candles of 1m")
+
+
+def test_nobody_is_asked_for_candles_of_what_is_not_shown(still: Console) -> None:
+    page = still.page
+    ask(still, "LONG", "1m")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if _CANDLES.search(request.url) else None)
+    still.decide("NOPE")
+    expect(page.locator("#result")).to_be_hidden()
+    page.set_viewport_size({"width": 500, "height": 800})
+    page.clock.fast_forward(3_600_000)
+    _settled(still)
+    assert asked == []
+    still.check(refused=True)
+
+
 def _refuse(status: int, title: str, detail: str) -> tuple[list[str], Any]:
     """A handler that answers with this problem, and what was asked of it."""
     asked: list[str] = []
@@ -113,6 +139,19 @@ def test_a_store_that_is_away_is_told_and_asked_again(still: Console) -> None:
     page.unroute(_CANDLES)
     page.clock.fast_forward(60_000)
     expect(page.locator("#candle-summary")).to_contain_text("of 5m")
+    still.check(refused=True)
+
+
+def test_a_decision_stands_without_its_indicators(still: Console) -> None:
+    _, refuse = _refuse(403, "Forbidden", "no")
+    still.page.route("**/features/*", refuse)
+    ask(still, "AAPL")
+    expect(still.page.locator("#indicators-note")).to_have_text("No indicators: forbidden.")
+    expect(still.page.locator("#candle-basis")).to_contain_text("The decision's last bar is not among them.")
+    assert still.page.locator("#indicators tr").count() == 0
+    still.page.unroute("**/features/*")
+    ask(still, "AGENTS")
+    expect(still.page.locator("#indicators-note")).to_have_text("No indicators: there is no price record.")
     still.check(refused=True)
 
 

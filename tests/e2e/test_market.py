@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +18,7 @@ from app.domain.prices import exact
 from app.market.protocol import Batch, Export, GivenBar
 from app.market.sqlite import EmbeddedWriter
 from tests.e2e.publishing import publish_universe
-from tests.kit.servers import DecideServer, decide_server
+from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port
 from tests.market.giving import trade
 from tests.market.places import MINUTE_US, NOON_US
 
@@ -109,3 +111,36 @@ def test_a_store_that_cannot_be_read_is_503_until_it_can(server: DecideServer, t
     for _ in range(8):
         answer = httpx.get(f"{server.url}/candles?symbol=AAPL")
         assert (answer.status_code, len(answer.json()["data"])) == (200, len(_DIGITS))
+
+
+def test_details_of_symbols_come_with_the_days_volume(server: DecideServer) -> None:
+    found = httpx.get(f"{server.url}/symbols?details=true").json()
+    assert found["symbols"] == ["AAPL", "BTC-USDT", "IBM", "MSFT"]
+    assert [(each["loaded"], each["kinds"]) for each in found["details"][:3]] == [
+        (True, [{"interval": "1m", "source": "file"}]),
+        (False, [{"interval": "1m", "source": "trades"}]),
+        (True, []),
+    ]
+    assert httpx.get(f"{server.url}/health").json()["database"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://127.0.0.1:1/market", "DATABASE_URL is set and PostgreSQL's driver is not installed"),
+        ("postgresql://127.0.0.1/market?nothing=1", ""),
+    ],
+)
+def test_a_database_that_no_worker_could_ask_is_refused_at_the_start(url: str, told: str, tmp_path: Path) -> None:
+    """Without its driver, or with a URL that cannot be read."""
+    if told:
+        (tmp_path / "psycopg").mkdir()
+        (tmp_path / "psycopg" / "__init__.py").write_text("raise ImportError('no driver')")
+    environment = clean_environment({"PYTHONPATH": f"{tmp_path}:{ROOT}", "PORT": str(free_port()), "DATABASE_URL": url})
+    ran = subprocess.run(
+        [sys.executable, "-m", "app"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("settings: DATABASE_URL")
+    assert told in ran.stderr
+    assert ran.stderr.count("\n") == 1

@@ -136,7 +136,8 @@ _MADE = """
 import sys
 from app.main import create_app
 made = create_app()
-print(type(made).__name__, type(made._decider.tiers).__name__, type(made._decider.policy).__name__)
+decider = made._routes["/decide"][0]._decider
+print(type(made).__name__, type(decider.tiers).__name__, type(decider.policy).__name__)
 print(*(name for name in sys.modules if name.startswith(("opentelemetry.", "app.observe.traces", "app.observe.spans"))))
 """
 

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 _NOBODY = 65534
 _START_S = 60.0
@@ -50,15 +51,17 @@ class PostgresServer:
         return f"postgresql://decide@/{database}?host={self._folder}"
 
     def start(self) -> None:
-        """Start it; returns once it answers."""
+        """Start it; returns once it answers. Where what was killed is not wholly gone yet, it is begun again."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        self._process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self._data, "-k", self._folder, *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **self._user,
-        )
-        self._until(lambda: self._said("pg_isready", "-h", str(self._folder)) == 0)
+        command = [str(self.programs / "postgres"), "-D", str(self._data), "-k", str(self._folder), *options]
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._user)
+            while self._process.poll() is None and time.monotonic() < deadline:
+                if self._answers():
+                    return
+                time.sleep(0.02)
+        raise RuntimeError(f"PostgreSQL does not answer within {_START_S} s")
 
     def kill(self) -> None:
         """End all of it at once, as a crash does."""
@@ -91,13 +94,10 @@ class PostgresServer:
 
     def _signal(self, number: signal.Signals) -> None:
         """To it, first, and to all that it has begun."""
-        own = self._process.pid
-        os.kill(own, number)
-        table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
-        for pid, parent in (map(int, line.split()) for line in table.splitlines()):
-            if parent == own:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
+        own = psutil.Process(self._process.pid)
+        for process in (own, *own.children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def _readable(self, programs: Path) -> Path:
         """``programs``, or a copy of them where an unprivileged user may not read them."""
@@ -113,14 +113,6 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run([self.programs / program, *arguments], check=True, capture_output=True, cwd=self._folder, **self._user)
 
-    def _said(self, program: str, *arguments: str) -> int:
-        return subprocess.run(
-            [self.programs / program, *arguments], check=False, capture_output=True, cwd=self._folder, **self._user
-        ).returncode
-
-    def _until(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _START_S
-        while not true():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL does not answer within {_START_S} s, or ended: {self._process.poll()}")
-            time.sleep(0.02)
+    def _answers(self) -> bool:
+        command = [str(self.programs / "pg_isready"), "-q", "-h", str(self._folder)]
+        return subprocess.run(command, check=False, cwd=self._folder, **self._user).returncode == 0

@@ -4,13 +4,15 @@ import asyncio
 import math
 import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from app.domain.prices import EXACT, plain
+from app.market.contents import Contents
+from app.market.opening import open_contents
 from app.market.protocol import Reader, Writer
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
@@ -62,6 +64,15 @@ class Place:
         """What the database answers."""
         with closing(sqlite3.connect(self.path)) as connection:
             return connection.execute(statement).fetchall()
+
+    def change(self, statement: str) -> None:
+        """Behind the writers' backs."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(statement)
+
+    def contents(self) -> AbstractContextManager[Contents]:
+        """All that it holds."""
+        return open_contents(url="", path=self.path)
 
     def bars_of_trades(self) -> list[tuple[Any, ...]]:
         """All rows of bars of trades but for what tells of their arrival: keys, numbers, variance, covered seconds."""
@@ -125,7 +136,7 @@ class PostgresPlace(Place):
         """As its base."""
         from app.market.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
 
-        return PostgresReader(self.url, sources=sources, deadline_s=60.0, clock_us=lambda: now_us)
+        return PostgresReader(self.url, sources=sources, deadline_s=60.0, threads=2, clock_us=lambda: now_us)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """As its base: numbers that are exact as their digits."""
@@ -136,6 +147,17 @@ class PostgresPlace(Place):
             for name in ("numeric", "date"):
                 connection.adapters.register_loader(name, TextLoader)
             return connection.execute(statement.encode()).fetchall()
+
+    def change(self, statement: str) -> None:
+        """As its base."""
+        import psycopg  # noqa: PLC0415 - as above
+
+        with psycopg.connect(self.url) as connection:
+            connection.execute(statement.encode())
+
+    def contents(self) -> AbstractContextManager[Contents]:
+        """As its base."""
+        return open_contents(url=self.url, path=self.path)
 
     def empty(self) -> None:
         """Remove all but what migrations wrote."""

@@ -50,7 +50,7 @@ def _step(writer: Writer, kind: str, minute: int, more: int) -> None:
 
 @pytest.mark.parametrize("has_sessions", [False, True])
 @given(steps=_steps)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_blocks_are_sums_of_minutes_and_change_no_answer(
     make_place: Callable[[], Place], *, steps: list[tuple[str, int, int]], has_sessions: bool
 ) -> None:

@@ -1,7 +1,6 @@
 """What is stored against what its trades make."""
 
 import random
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from app.domain.trades import Trade, trade_key
 from app.market.checking import EXAMPLES_MAX, Checked, check_symbol
-from app.market.contents import Contents
 from app.market.protocol import Batch, Cancel, Export, Gap, GivenBar, Session, Symbol
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
@@ -23,13 +21,12 @@ def _trade(number: int, at_us: int, price: str = "10", *, venue: str = "v", size
 
 
 def _checked(place: Place) -> Checked:
-    with closing(sqlite3.connect(place.path)) as connection:
-        return check_symbol(Contents(connection), "A")
+    with place.contents() as contents:
+        return check_symbol(contents, "A")
 
 
 def _change(place: Place, statement: str) -> None:
-    with closing(sqlite3.connect(place.path)) as connection, connection:
-        connection.execute(statement)
+    place.change(statement)
 
 
 _SESSION = Session(date(2023, 11, 15), NOON_US - 3_600 * SECOND_US, NOON_US + 300 * SECOND_US)

@@ -85,7 +85,7 @@ def test_a_read_that_waits_past_its_deadline_is_a_timeout(place: PostgresPlace) 
 
     async def check() -> None:
         reader = PostgresReader(place.url, deadline_s=0.3)
-        await reader.ping()
+        assert await _answered(reader)
         with psycopg.connect(place.url) as other:
             other.execute("LOCK TABLE symbols")
             with pytest.raises(MarketError, match=r"PostgreSQL at .*: no answer within 0\.3 s") as caught:

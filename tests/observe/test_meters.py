@@ -114,6 +114,7 @@ def test_no_metric_has_a_label_without_bound() -> None:
         "input",
         "le",
         "transport",
+        "state",
     }
     assert names <= known | {"run", "version", "policy", "schema", "implementation", "major", "minor", "patchlevel"}
 

@@ -1,6 +1,7 @@
 """The units of systemd: its own word on them, and that they fit each other, the server and what the documents say."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import pytest
 from app.options import Settings
 from app.settings import SECRETS
 from tests.kit.programs import systemd_analyze
-from tests.kit.servers import ROOT
+from tests.kit.servers import ROOT, clean_environment
 
 _FOLDER = ROOT / "ops" / "systemd"
-_SERVICES = ("decide.service", "decide-warm.service")
+_SERVICES = ("decide.service", "decide-warm.service", "decide-market-backup.service")
 _EXPOSURE_MAX = 20
 """In tenths: of 100, of which systemd's own services have 20 to 96."""
 
@@ -38,7 +39,10 @@ def installed(tmp_path: Path) -> Path:
 
 def test_systemd_has_nothing_to_say_against_the_units(installed: Path) -> None:
     units = sorted(installed.iterdir())
-    assert [each.name for each in units] == ["decide-warm.service", "decide-warm.timer", "decide.service"]
+    assert [each.name for each in units] == [
+        "decide-market-backup.service", "decide-market-backup.timer", "decide-warm.service", "decide-warm.timer",
+        "decide.service",
+    ]  # fmt: skip
     assert systemd_analyze("verify", "--man=no", *units) == ""
 
 
@@ -49,8 +53,9 @@ def test_a_unit_leaves_little_to_who_breaks_in(installed: Path, name: str) -> No
     assert "Overall exposure level" in said
 
 
-def test_both_services_mean_the_same_store_and_the_same_user() -> None:
-    server, warm = (_unit(name) for name in _SERVICES)
+@pytest.mark.parametrize("name", _SERVICES[1:])
+def test_all_services_mean_the_same_stores_and_the_same_user(name: str) -> None:
+    server, job = _unit("decide.service"), _unit(name)
     for directive in (
         "User",
         "DynamicUser",
@@ -60,7 +65,7 @@ def test_both_services_mean_the_same_store_and_the_same_user() -> None:
         "EnvironmentFile",
         "UMask",
     ):
-        assert server[directive] == warm[directive], directive
+        assert server[directive] == job[directive], directive
 
 
 def test_there_is_time_to_drain_before_systemd_kills() -> None:
@@ -84,11 +89,36 @@ def test_every_setting_of_the_units_exists() -> None:
     for name, text in texts.items():
         named = set(re.findall(r"(?m)^#?(?:Environment=)?([A-Z][A-Z0-9_]+)=", text))
         assert {each for each in named if not each.startswith("DECIDE_")} <= known, name
-    of_warm = set(re.findall(r"\$\{(DECIDE_[A-Z]+)\}", texts["decide-warm.service"]))
-    assert of_warm == set(re.findall(r"(?m)^#(DECIDE_[A-Z]+)=", texts["decide.env"]))
+    of_jobs = set(re.findall(r"\$\{(DECIDE_[A-Z]+)\}", "".join(texts.values())))
+    assert of_jobs == set(re.findall(r"(?m)^#(DECIDE_[A-Z]+)=", texts["decide.env"]))
 
 
 def test_the_readme_of_ops_installs_what_there_is() -> None:
     readme = (ROOT / "ops" / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"ops/systemd/([a-z.-]+)", readme))
     assert named == {path.name for path in _FOLDER.iterdir()}
+
+
+def test_the_backup_of_the_timer_is_made_checked_and_rotated(tmp_path: Path) -> None:
+    """By the line of the unit, as systemd would run it in the working folder."""
+    unit = _unit("decide-market-backup.service")
+    (line,) = unit["ExecStart"]
+    name, _, value = unit["Environment"][0].partition("=")
+    arguments = line.replace(f"${{{name}}}", value).split()[1:]
+    environment = clean_environment({"PYTHONPATH": str(ROOT)})
+
+    def run(*command: str) -> str:
+        decide = [sys.executable, "-m", "app", *command]
+        ran = subprocess.run(decide, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    run("migrate")
+    folder = tmp_path / "backups"
+    folder.mkdir(0o700)
+    for day in range(1, 10):
+        folder.joinpath(f"market-2024010{day}T000000Z.sqlite3").touch()
+    assert "checked; removed 3 older" in run(*arguments)
+    assert len([*folder.iterdir()]) == int(value)
+    newest = max(folder.iterdir())
+    assert run("market", "restore", str(newest)).startswith("restored ")

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.answering.latest import iso_us
 from app.domain.intervals import INTERVALS
 from app.domain.prices import exact
 from app.market.protocol import Bar, Batch, CandlePage, CandlesWanted, Export, Gap, GivenBar, Symbol
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
 from app.market_payloads import CandlesResponse
-from app.routes.times import iso_us
 from tests.kit.market import FakeReader
 from tests.kit.serving import Served, decoded, problem_of
 from tests.kit.store import UNIVERSE, FakeStore, down
@@ -63,6 +63,13 @@ def test_a_request_is_handed_on_as_it_was_meant(served: Served, reader: FakeRead
     span = NOON_US - 720 * MINUTE_US, NOON_US + 1440 * MINUTE_US
     expected = CandlesWanted("BTC-USD", "1d", 7, *span, None, 3, True, True, True, "Europe/Berlin", True)  # noqa: FBT003 - in a row
     assert _wanted(reader) == expected
+    served.get("/candles?symbol=AAPL&tz=UTC&cursor=&offset=1")
+    assert (_wanted(reader).offset, _wanted(reader).zone, _wanted(reader).after_us, _wanted(reader).counts) == (
+        1,
+        "UTC",
+        None,
+        True,
+    )
     served.get("/candles?symbol=AAPL&start=1960-01-01")
     assert (_wanted(reader).start_us, _wanted(reader).descending) == (0, False)
 
@@ -183,8 +190,8 @@ def test_a_store_that_is_away_is_503_that_says_why_and_decisions_go_on(
     assert served.decide("AAPL").fallback.level == "none"
     assert served.get("/readyz").status_code == 200
     text = served.get("/metrics").text
-    assert f'decide_market_errors_total{{read="{path[1:]}",reason="{reason}"}} 1.0' in text
-    assert f'decide_market_read_duration_seconds_count{{read="{path[1:]}"}} 1.0' in text
+    assert f'decide_market_errors_total{{operation="{path[1:]}",reason="{reason}"}} 1.0' in text
+    assert f'decide_market_read_duration_seconds_count{{operation="{path[1:]}"}} 1.0' in text
 
 
 def test_nobody_opens_the_market_store_before_somebody_asks_for_it() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.domain.trades import Order
 from app.errors import Problem
-from app.routes.cursors import CURSOR_MAX, Cursors
+from app.routes.cursors import Cursors
 
 _DECODER = msgspec.msgpack.Decoder(Order)
 _SECRET = "s" * 32
@@ -48,6 +48,6 @@ def test_a_cursor_with_any_letter_changed_is_refused(data: st.DataObject) -> Non
     _refusal(changed)
 
 
-@pytest.mark.parametrize("text", ["", "A", "AAAA", "=", "ä", "A" * 43, "A" * (CURSOR_MAX + 1)])
+@pytest.mark.parametrize("text", ["", "A", "AAAA", "=", "ä", "A" * 43, "A" * 5000])
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     assert "a next_cursor of this server" in _refusal(text)

@@ -55,7 +55,7 @@ def test_health_says_how_the_market_store_is_where_there_is_one(tmp_path: Path) 
         assert found.database == DatabaseState("sqlite", "unreachable", None, "market_error")
         assert served.get("/readyz").status_code == served.get("/livez").status_code == 200
         assert served.get("/status").json()["database"]["detail"] == "market_error"
-        assert 'decide_market_errors_total{read="ping",reason="market_error"} 2.0' in served.get("/metrics").text
+        assert 'decide_market_errors_total{operation="ping",reason="market_error"} 2.0' in served.get("/metrics").text
 
 
 def test_a_database_that_is_set_ought_to_be_there() -> None:

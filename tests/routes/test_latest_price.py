@@ -10,7 +10,7 @@ import pytest
 from app.domain.ticks import TICK_LIFE_MS, TickCoverage
 from app.domain.trades import Side
 from app.errors import StoreError
-from app.payloads import LatestPrice, LatestPrices
+from app.market_payloads import LatestPrice, LatestPrices
 from app.store.codec import encode
 from app.store.protocol import Row, Written
 from tests.kit.keys import SECRET, FakeKeys
@@ -171,7 +171,7 @@ def test_a_symbol_without_any_price_is_404_of_its_own(served: Served) -> None:
         ("symbol=:", "symbol", "symbol is ':'; allowed: 1 to 32 of"),
         ("symbol=AAPL%0A", "symbol", "allowed: 1 to 32 of"),
         ("symbol=" + "A" * 33, "symbol", "allowed: 1 to 32 of"),
-        ("symbol=AAPL&symbol=IBM", "symbol", "query parameter 'symbol' is there more than once; allowed: once"),
+        ("symbol=AAPL&symbol=IBM", "symbol", "query parameter 'symbol' is there 2 times; allowed: once"),
         ("symbl=AAPL", "symbl", "query parameter 'symbl' is unknown; allowed: symbol, symbols"),
         ("symbols=", "symbols", "symbols has 0 elements; allowed: 1 to 3 (BATCH_MAX)"),
         ("symbols=A,B,C,D", "symbols", "symbols has 4 elements; allowed: 1 to 3 (BATCH_MAX)"),

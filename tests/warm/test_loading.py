@@ -1,7 +1,9 @@
 """Files of trades into the market store: each trade once, whenever the load is killed and whatever becomes of the files."""
 
+import io
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -12,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from app.errors import MarketError, StoreError
 from app.market.protocol import Applied, Batch, Partition, Session
@@ -24,8 +27,8 @@ from warm.calendar.exchanges import exchange
 from warm.files.memory import MemoryBound
 from warm.files.names import SymbolChoice
 from warm.market.listing import currency_of, market_of, sessions_of
-from warm.market.load import LOADED, REFUSED, STORE_FAILED, Wanted, run_load
-from warm.market.telling import LineTeller
+from warm.market.load import INTERRUPTED, LOADED, REFUSED, STORE_FAILED, Wanted, run_load
+from warm.market.telling import BarTeller, LineTeller
 
 _NOON_US = MIDNIGHT_US + DAY_US // 2
 _HEAD = "time,symbol,exchange,price,size,id\n"
@@ -99,6 +102,18 @@ def test_a_file_that_has_grown_is_read_on_where_it_ended(tmp_path: Path) -> None
     put(path, _HEAD + _rows(1, 2, 3, 4))
     assert market.load(path)[1]["trades"] == 1
     assert market.rows("SELECT count(*) FROM trades") == [(4,)]
+
+
+def test_a_file_that_is_there_twice_or_goes_on_in_another_is_read_once(tmp_path: Path) -> None:
+    for name, numbers in (("a.csv", (1, 2)), ("b.csv", (1, 2)), ("c.csv", (1, 2, 3))):
+        put(tmp_path / "files" / name, _HEAD + _rows(*numbers))
+    market = Market(tmp_path)
+    code, report = market.load(tmp_path / "files", tmp_path / "files" / "a.csv")
+    assert code == LOADED, report
+    assert [(each["file"], each["fate"], each["trades"]) for each in report["files"]] == [
+        ("a.csv", "loaded", 2), ("b.csv", "unchanged", 0), ("c.csv", "loaded", 1), ("a.csv", "unchanged", 0),
+    ]  # fmt: skip
+    assert {each["fate"] for each in market.load(tmp_path / "files")[1]["files"]} == {"unchanged"}
 
 
 def test_a_file_that_ended_within_a_line_is_read_anew_once_it_has_grown(tmp_path: Path) -> None:
@@ -207,7 +222,7 @@ def test_symbols_get_the_market_that_their_suffix_names_before_their_trades(tmp_
 
 def test_sessions_are_told_as_far_as_the_table_goes() -> None:
     tokyo = exchange("XTKS")
-    found = sessions_of(tokyo)
+    found = sessions_of("XTKS")
     assert tokyo.first <= found[0].day < found[-1].day <= tokyo.until
     assert (found[-1].day - found[0].day).days > 365 * 20
     assert all(one.closes_us <= other.opens_us for one, other in pairwise(found))
@@ -286,6 +301,45 @@ def test_a_file_that_takes_more_memory_than_it_may_is_refused(tmp_path: Path) ->
     code, report = Market(tmp_path).load(put(tmp_path / name, content), memory=MemoryBound(1000, used=lambda: 0))
     assert code == REFUSED
     assert "--memory-mb" in report["error"]
+
+
+def test_a_load_that_is_interrupted_says_so_and_goes_on(tmp_path: Path) -> None:
+    path = put(tmp_path / "mine.csv", _HEAD + _rows(*range(1, 30)))
+    market = Market(tmp_path)
+
+    class Interrupted(Mortal):
+        """By Ctrl-C."""
+
+        def apply(self, batch: Batch) -> Applied:
+            try:
+                return super().apply(batch)
+            except Killed:
+                raise KeyboardInterrupt from None
+
+    code, report = market.load(path, part=100, writer=lambda: Interrupted(market.writer(), 2, before=False))
+    assert (code, report["status"]) == (INTERRUPTED, "interrupted")
+    assert report["error"] == "interrupted; the same command goes on where it stopped"
+    assert market.load(path, part=100)[1]["there"] == 0
+    assert market.rows("SELECT count(*) FROM trades") == [(29,)]
+
+
+def test_on_a_terminal_a_bar_and_tables_are_shown(tmp_path: Path) -> None:
+    put(tmp_path / "files" / "mine.csv", _HEAD + _rows(1, 2) + _line(3, price="free"))
+    put(tmp_path / "files" / "other.csv", "agent,view\nX,buy\n")
+    screen = io.StringIO()
+    teller = BarTeller(Console(file=screen, force_terminal=True, width=100, no_color=True))
+    market = Market(tmp_path)
+    wanted = Wanted(paths=(tmp_path / "files",))
+    code, report = run_load(wanted, open_writer=market.writer, publish=lambda _: 1, teller=teller)
+    teller.close(report)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    assert code == REFUSED
+    assert "2 trades" in shown
+    for said in (
+        "Load of trades", "trades per s", "mine.csv", "it has no trades", "refused 1 rows: unparsable_value",
+        "  mine.csv row 4: price is 'free'", "load: 1 of 3 rows are no trades",
+    ):  # fmt: skip
+        assert said in shown, said
 
 
 def test_prices_are_stored_digit_for_digit(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Bars of price files into the market store, as given bars: as the files have them, before any adjustment, digit for digit."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import exact
 from app.market.calendar import Always, Sessions
 from app.market.protocol import Export, GivenBar, Writer
-from warm.calendar.exchanges import exchange
 from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session
 from warm.files.prices.given import GivenBars
@@ -40,9 +39,10 @@ class Putting(NamedTuple):
         return own.code if own is not None else market_of(symbol)
 
 
-def put_given(open_writer: Callable[[], Writer], files: Sequence[GivenBars], putting: Putting) -> dict[str, Any]:
+def put_given(writer: Writer, files: Sequence[GivenBars], putting: Putting) -> dict[str, Any]:
     """Put the bars of ``files``; each file's bars of a symbol are one export, written in one transaction. What is there already
-    stays as it is, so a run that failed in between is simply begun again. What was done, for the report.
+    stays as it is, so a run that failed in between is simply begun again. The writer is
+    closed. What was done, for the report.
 
     Raises:
         MarketError: the store failed.
@@ -57,12 +57,11 @@ def put_given(open_writer: Callable[[], Writer], files: Sequence[GivenBars], put
         "not_counted": [],
     }
     sources, old = set[str](), 0
-    writer = open_writer()
     listing = Listing(writer)
     try:
         for given in files:
-            for export, market, rounded in _exports(given, putting):
-                listing.tell([export.symbol], export.source, market)
+            _tell(listing, given, putting)
+            for export, rounded in _exports(given, putting):
                 put = writer.put_bars(export)
                 sources.add(export.source)
                 told["exports"] += 1
@@ -79,8 +78,17 @@ def put_given(open_writer: Callable[[], Writer], files: Sequence[GivenBars], put
     return told | {"sources": sorted(sources), "older_exports": old}
 
 
-def _exports(given: GivenBars, putting: Putting) -> Iterator[tuple[Export, str, int]]:
-    """Each symbol's bars, its market, and how many of its numbers have more digits than can be kept."""
+def _tell(listing: Listing, given: GivenBars, putting: Putting) -> None:
+    by_market: dict[str, list[str]] = {}
+    for written in given.frame.get_column("symbol").unique().to_list():
+        symbol = putting.aliases(str(written))
+        by_market.setdefault(putting.market(symbol), []).append(symbol)
+    for market, symbols in by_market.items():
+        listing.tell(symbols, putting.source or given.form, market)
+
+
+def _exports(given: GivenBars, putting: Putting) -> Iterator[tuple[Export, int]]:
+    """Each symbol's bars, and how many of its numbers have more digits than can be kept."""
     source = putting.source or given.form
     for (written,), frame in given.frame.group_by("symbol", maintain_order=True):
         symbol = putting.aliases(str(written))
@@ -100,7 +108,7 @@ def _exports(given: GivenBars, putting: Putting) -> Iterator[tuple[Export, str, 
             bars.setdefault(start_us, GivenBar(start_us, opened, high, low, close, volume, is_partial=is_partial))
         ordered = [bars[each] for each in sorted(bars) if each >= 0]
         if ordered:
-            yield Export(symbol, given.interval, source, ordered), market, rounded
+            yield Export(symbol, given.interval, source, ordered), rounded
 
 
 def _starts(market: str, interval: str, ends_ms: Sequence[int]) -> list[int]:
@@ -110,7 +118,7 @@ def _starts(market: str, interval: str, ends_ms: Sequence[int]) -> list[int]:
     ends_us = [(each + (each % 1000 == 999)) * 1000 for each in ends_ms]  # noqa: PLR2004
     if INTERVALS[interval] < DAY_S or (not market and interval != "1M"):
         return [each - length_us for each in ends_us]
-    calendar = Sessions(sessions_of(exchange(market))) if market else Always()
+    calendar = Sessions(sessions_of(market)) if market else Always()
     found = [calendar.bar_of(each - 1, interval, of_days=True) for each in ends_us]
     return [end_us - length_us if edges is None else edges.start_us for end_us, edges in zip(ends_us, found, strict=True)]
 

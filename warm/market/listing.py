@@ -1,10 +1,11 @@
 """What the market store is told of symbols: whose sessions they have, by their suffix, and what they are quoted in."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from app.domain.symbols import COINS, FIAT, never_closes
 from app.market.protocol import Session, Symbol, Writer
-from warm.calendar.exchanges import Exchange, exchange, exchange_of
+from warm.calendar.exchanges import exchange, exchange_of
 from warm.calendar.sessions import at_minute
 
 
@@ -19,8 +20,10 @@ def currency_of(symbol: str) -> str:
     return quote if quote in FIAT | COINS else ""
 
 
-def sessions_of(found: Exchange) -> list[Session]:
+@cache
+def sessions_of(code: str) -> list[Session]:
     """All of an exchange, as far as its table goes."""
+    found = exchange(code)
     sessions = []
     for day, hours in found.sessions(found.first):
         if day > found.until:
@@ -45,15 +48,16 @@ class Listing:
         self._markets: set[str] = set()
 
     def tell(self, symbols: Iterable[str], source: str, market: str | None = None) -> None:
-        """Of those that are new; ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their
-        suffixes say).
+        """Of those that are new, in one step: each step changes whose closes are known, and these are then read anew.
+
+        ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their suffixes say).
         """
         new = {*symbols} - self._symbols
         if not new:
             return
         markets = {symbol: market_of(symbol) if market is None else market for symbol in sorted(new)}
         for each in sorted({*markets.values()} - self._markets - {""}):
-            self._writer.put_sessions(each, sessions_of(exchange(each)))
+            self._writer.put_sessions(each, sessions_of(each))
             self._markets.add(each)
         self._writer.put_symbols(
             [Symbol(symbol, market=own, currency=currency_of(symbol), source=source) for symbol, own in markets.items()]

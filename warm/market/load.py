@@ -129,7 +129,7 @@ class Load:
         first = next((trade for batch in _read(source, found, START, self._size) for trade in batch.trades), None)
         place = places.find(source, reading_of(found.name, source, self._wanted.options, first))
         fate.resumed_at = place.reached.position.row
-        if place.reached.done:
+        if place.reached.done or place in self._finished:
             fate.fate, fate.why = "unchanged", "all of it was read before"
             return
         self.resumed |= fate.resumed_at > 0

@@ -53,19 +53,22 @@ def start(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         settings = load_settings(options=given_settings(arguments))
     except SettingsError as error:
         return refused(error)
+    place = market_place(settings)
+    try:
+        writer = open_writer(**place)
+    except SettingsError as error:
+        return refused(error)
     teller = open_teller(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
         end_process(lambda: _tell(teller, report, arguments))
-
-    place = market_place(settings)
 
     def publish(symbols: Sequence[str] | None) -> int:
         reader = partial(open_reader, **place, deadline_s=_READ_S)
         return publish_ticks(reader, partial(settings_store, settings), symbols, time.time_ns() // 1_000_000)
 
     try:
-        code, report = run_load(wanted, open_writer=partial(open_writer, **place), publish=publish, teller=teller, end=end)
+        code, report = run_load(wanted, open_writer=lambda: writer, publish=publish, teller=teller, end=end)
     except BaseException:
         teller.stop()
         raise

@@ -63,14 +63,16 @@ class Place:
 
 
 class Places:
-    """Those of all files that were ever read; ``kept`` are the offsets of `LOG`."""
+    """Those of all files that were ever read; ``kept`` are the offsets of `LOG`. A file that is there twice has one place."""
 
     def __init__(self, kept: Mapping[Partition, int]) -> None:
         numbers: defaultdict[tuple[int, str], dict[int, int]] = defaultdict(dict)
         for partition, following in kept.items():
             numbers[int(partition.topic), partition.topic_id][partition.partition] = following
-        self._known = {at: Reached.of_numbers(each) for at, each in numbers.items()}
-        self._sizes = sorted({size for size, _ in self._known})
+        self._known: dict[tuple[int, str], Place] = {}
+        for (size, digest), each in numbers.items():
+            reached = Reached.of_numbers(each)
+            self._known[size, digest] = Place(size, digest, reached, reached)
 
     def find(self, source: Source, reading: str) -> Place:
         """That of a file whose rows are read as ``reading`` says.
@@ -78,16 +80,16 @@ class Places:
         Raises:
             InputRefused: it cannot be read.
         """
-        size, digests = _digests(source, reading, self._sizes)
+        size, digests = _digests(source, reading, sorted({size for size, _ in self._known}))
         digest, _ = digests[size]
-        if (kept := self._known.get((size, digest))) is not None:
-            return Place(size, digest, kept, kept)
-        begin = Reached()
-        if source.kind in _APPENDED and source.encoding is None:
-            for shorter, (part, ends_line) in sorted(digests.items()):
-                if ends_line and shorter < size and (known := self._known.get((shorter, part))) is not None:
-                    begin = Reached(known.position)
-        return Place(size, digest, None, begin)
+        if (size, digest) not in self._known:
+            begin = Reached()
+            if source.kind in _APPENDED and source.encoding is None:
+                for shorter, (part, ends_line) in sorted(digests.items()):
+                    if ends_line and shorter < size and (known := self._known.get((shorter, part))) is not None:
+                        begin = Reached(known.reached.position)
+            self._known[size, digest] = Place(size, digest, None, begin)
+        return self._known[size, digest]
 
 
 def reading_of(name: str, source: Source, options: Options, first: Trade | None) -> str:

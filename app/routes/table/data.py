@@ -1,8 +1,10 @@
 """What is loaded."""
 
 from app.domain.vector import SYMBOL_RULE
-from app.payloads import FeaturesResponse, HistoryResponse, LatestPrice, LatestPrices, SymbolsResponse
+from app.market_payloads import LatestPrice, LatestPrices
+from app.payloads import FeaturesResponse, HistoryResponse, SymbolsResponse
 from app.routes import examples as shown
+from app.routes.features import DETAILS_MAX
 from app.routes.table.entry import NAMED_SYMBOL, SPELLED, Answer, Entry, Link, Operation, Parameter
 
 _FIRST_SYMBOL = "$response.body#/symbols/0"
@@ -42,6 +44,12 @@ DATA: tuple[Entry, ...] = (
                 "limit", "query", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000}, "Symbols on the page."
             ),
             Parameter("after", "query", {"type": "string", "default": ""}, "The page begins behind this symbol."),
+            Parameter(
+                "details",
+                "query",
+                {"type": "boolean", "default": False},
+                f"Also the market store's symbols, and what it says of each; {DETAILS_MAX} a page at most.",
+            ),
         ),
         answers=(
             Answer(
@@ -56,7 +64,7 @@ DATA: tuple[Entry, ...] = (
                 ),
             ),
         ),
-        problems=("invalid-request", "store-unavailable"),
+        problems=("invalid-request", "store-unavailable", "market-unavailable"),
     ),
     Operation(
         name="latestPrice",

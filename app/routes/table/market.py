@@ -3,9 +3,9 @@
 from app.domain.intervals import INTERVALS
 from app.market_payloads import CandlesResponse, TradesResponse
 from app.routes import examples as shown
-from app.routes.cursors import CURSOR_MAX
+from app.routes.cursors import CURSOR_PATTERN
 from app.routes.market import OFFSET_MAX, PAGE, PAGE_MAX
-from app.routes.table.entry import SPELLED, Answer, Entry, Link, Operation, Parameter, Schema
+from app.routes.table.entry import SPELLED, Answer, Entry, Operation, Parameter, Schema
 from app.routes.times import TIME_PATTERN, TIME_RULE
 
 _TIME: Schema = {"type": "string", "pattern": TIME_PATTERN, "examples": ["2024-03-01", "2024-03-01T14:30:00Z", "1709303400"]}
@@ -14,7 +14,7 @@ _FLAG: Schema = {"type": "boolean", "default": False}
 _SYMBOL = Parameter("symbol", "query", SPELLED, "In any usual spelling.", required=True)
 _SPAN = (
     Parameter("start", "query", _TIME, f"Included: {TIME_RULE}. Without it the newest are wanted, in whatever order."),
-    Parameter("end", "query", _TIME, "Excluded."),
+    Parameter("end", "query", _TIME | {"examples": ["2024-03-02", "2024-03-02T21:00:00+01:00", "1709413200"]}, "Excluded."),
 )
 _LIMIT = Parameter(
     "limit", "query", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}, "Rows on the page, at most."
@@ -22,9 +22,9 @@ _LIMIT = Parameter(
 _CURSOR = Parameter(
     "cursor",
     "query",
-    {"type": "string", "minLength": 1, "maxLength": CURSOR_MAX},
-    "`next_cursor` of the page before, beside the same parameters (`limit` may differ). Pages have every row once that was there"
-    " at first, also while others are written.",
+    {"type": "string", "pattern": CURSOR_PATTERN, "default": ""},
+    "Empty, or `next_cursor` of the page before, beside the same parameters (`limit` may differ). Pages have every row once that"
+    " was there at first, also while others are written.",
 )
 _ORDER = Parameter(
     "order", "query", {"type": "string", "enum": ["asc", "desc"], "default": "asc"}, "Oldest or newest first on a page."
@@ -58,19 +58,11 @@ MARKET: tuple[Entry, ...] = (
             Parameter(
                 "tz",
                 "query",
-                {"type": "string", "default": "UTC", "examples": ["Europe/Berlin"]},
-                "Whose days count, from 1d on, where the market never closes.",
+                {"type": "string", "default": "UTC"},
+                "Whose days count, from 1d on, where the market never closes: as Europe/Berlin.",
             ),
         ),
-        answers=(
-            Answer(
-                200,
-                "The page.",
-                CandlesResponse,
-                shown.CANDLES,
-                links=(Link("candles", "The next page.", {"cursor": "$response.body#/pagination/next_cursor"}),),
-            ),
-        ),
+        answers=(Answer(200, "The page.", CandlesResponse, shown.CANDLES),),
         problems=("invalid-request", "unknown-symbol", "market-unavailable"),
     ),
     Operation(
@@ -82,15 +74,7 @@ MARKET: tuple[Entry, ...] = (
         summary="A symbol's trades",
         description="Trades of all venues in their order; none that was cancelled.",
         parameters=(_SYMBOL, *_SPAN, _LIMIT, _CURSOR, _ORDER),
-        answers=(
-            Answer(
-                200,
-                "The page.",
-                TradesResponse,
-                shown.TRADES,
-                links=(Link("trades", "The next page.", {"cursor": "$response.body#/pagination/next_cursor"}),),
-            ),
-        ),
+        answers=(Answer(200, "The page.", TradesResponse, shown.TRADES),),
         problems=("invalid-request", "unknown-symbol", "market-unavailable"),
     ),
 )
