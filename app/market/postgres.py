@@ -24,7 +24,7 @@ from app.market.trades import COLUMNS, Series
 from app.market.writing import StoreWriter
 
 _BUSY_S, _STATEMENT_S, _IDLE_S = 10.0, 300.0, 60.0
-"""How long a call waits for other writers; a statement, and a transaction whose writer hangs, before the server ends it."""
+"""How long a call waits for other writers; how long it may take; and how long a transaction whose writer hangs stays open."""
 _AGAIN = 3
 """Attempts of a batch that was certainly not written."""
 _COUNT = "UPDATE marks SET value = value + 1 WHERE name = 'writes' RETURNING value"

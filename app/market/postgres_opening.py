@@ -72,6 +72,9 @@ class Target(NamedTuple):
     place: str
 
 
+_ALLOWED = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 and %2F for @ and / in it"
+
+
 def target_of(url: str, password: str = "") -> Target:
     """That of ``url``, with a ``password`` if it has none.
 
@@ -80,10 +83,15 @@ def target_of(url: str, password: str = "") -> Target:
     """
     try:
         parts = conninfo.conninfo_to_dict(url)
+        shown = "".join(str(parts.get(name, "")).removeprefix("/") for name in ("port", "dbname"))
+        folder_or_host = str(parts.get("host", ""))
+        if set("@/") & set(shown if folder_or_host.startswith("/") else folder_or_host + shown):
+            # Of a password whose signs are not written as they must be, a part would be shown as what is no secret.
+            raise psycopg.ProgrammingError
     except psycopg.Error:
         # What the driver says of it may be a part of the password.
         raise SettingsError(
-            ["DATABASE_URL or DATABASE_READ_URL is (hidden); allowed: postgresql://USER:PASSWORD@HOST:PORT/DATABASE"]
+            [f"DATABASE_URL or DATABASE_READ_URL is (hidden); allowed: {_ALLOWED}"],
         ) from None
     if password:
         parts.setdefault("password", password)

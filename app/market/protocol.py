@@ -27,7 +27,9 @@ Part = Literal["regular", "pre", "post"]
 
 
 class Symbol(NamedTuple):
-    """``market``: whose sessions count, empty if it never closes. ``price_scale``: digits behind the point, None if unknown."""
+    """``market``: whose sessions count, empty if it never closes; one that is guessed (``is_guess``) counts for a symbol that
+    nobody described yet. ``price_scale``: digits behind the point, None if unknown.
+    """
 
     symbol: str
     name: str = ""
@@ -36,6 +38,7 @@ class Symbol(NamedTuple):
     price_scale: int | None = None
     source: str = ""
     first_seen_us: int = 0
+    is_guess: bool = False
 
 
 class Session(NamedTuple):

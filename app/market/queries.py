@@ -213,7 +213,7 @@ def details(connection: Connection, limit: int, after: str, order: Sequence[str]
     """As `app.market.protocol.Reader.symbols`."""
     rows = connection.execute(f"{_SYMBOL} WHERE symbol > ? ORDER BY symbol LIMIT ?", (after, limit)).fetchall()
     found = []
-    for symbol in map(Symbol._make, rows):
+    for symbol in (Symbol(*row) for row in rows):
         kinds = kinds_of(connection, symbol.symbol)
         last = last_trade(connection, symbol.symbol)
         volume = _volume_day(connection, symbol.symbol, kinds, order, now_us)

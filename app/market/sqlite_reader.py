@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,11 +79,12 @@ class EmbeddedReader(ThreadedReader):
     def _connection(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
         """One that is of the file that there is now."""
         file = file_at(self._path)
-        while self._idle:
-            connection, of = self._idle.pop()
-            if of == file:
-                return connection, of
-            connection.close()
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                connection, of = self._idle.pop()
+                if of == file:
+                    return connection, of
+                connection.close()
         connection = connect(self._path, self._deadline_s, migrates=self._migrates)
         connection.execute("PRAGMA query_only = ON")
         return connection, file_at(self._path)

@@ -120,15 +120,16 @@ class StoreWriter(ABC, Generic[C]):
         """Bars of a symbol whose market is another one now are brought up to date."""
         with self._transaction() as connection:
             anew = set[Minute]()
-            markets = dict(connection.execute("SELECT symbol, market FROM symbols").fetchall())
+            described = {symbol: rest for symbol, *rest in connection.execute("SELECT symbol, market, source FROM symbols")}
             known: dict[str, list[int]] = {}
             for each in symbols:
+                before, source = described.get(each.symbol, ("", ""))
+                now = before if each.is_guess and source else each.market
                 seen_us = each.first_seen_us or self._clock_us()
-                connection.execute(_PUT_SYMBOL, each._replace(first_seen_us=seen_us))
-                before = markets.get(each.symbol, "")
-                if before != each.market:
+                connection.execute(_PUT_SYMBOL, each._replace(market=now, first_seen_us=seen_us)[:-1])
+                if before != now:
                     closes.changed(connection)
-                    for market in filter(None, (before, each.market)):
+                    for market in filter(None, (before, now)):
                         if market not in known:
                             known[market] = closes.closes_of(connection, market)
                         anew |= closes.concerned(connection, each.symbol, known[market])

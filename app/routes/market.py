@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 PAGE, PAGE_MAX = 100, 1000
 OFFSET_MAX = 5_000
-"""What is passed over is read all the same, so that a far page would cost as much as all before it; a cursor goes on at once."""
+"""Bars by sessions are read to be passed over: a far page would cost as much as all before it. A cursor goes on at once."""
 GAPS_MAX = 1000
 _SLICE = 100
 """Rows at once: some tenths of a millisecond."""

@@ -104,7 +104,8 @@ def test_what_is_shown_follows_a_change_by_itself(console: Console, place: Place
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     assert page.locator("#price").input_value() == "10"
     assert page.evaluate("document.activeElement.id") == "price"
-    assert page.locator("#recent li").count() == 2
+    # It asks again until the answer rests on what it was told of.
+    assert page.locator("#recent li").count() >= 2
     console.check()
 
 

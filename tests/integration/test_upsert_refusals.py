@@ -28,7 +28,7 @@ _LONG = encode(msgspec.structs.replace(mood_record("A"), run="r" * VALUE_MAX_BYT
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        (Record("dream", "A", b""), "kind 'dream' of 'A': there is none; allowed: price, agents, history, mood, model"),
+        (Record("dream", "A", b""), "kind 'dream' of 'A': there is none; allowed: price, agents, history, tick, mood, model"),
         (Record("mood", "a", mood().value), "mood of 'a': its key is no symbol; allowed: 1 to 32 of"),
         (Record("model", "A", b"1"), "model of 'A': its key cannot be one; allowed: 1 to 64 of a-z"),
         (Record("mood", "A", b""), f"mood of 'A': it has 0 bytes; allowed: 1 to {VALUE_MAX_BYTES}"),

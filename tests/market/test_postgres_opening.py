@@ -111,7 +111,10 @@ def test_a_store_that_is_not_migrated_is_refused_until_it_is(postgres_server: Po
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://me:sec%ret@127.0.0.1/x", "postgresql://me:secret@127.0.0.1/x?nothing=1", "postgresql://me:secret@[::1/x"],
+    [
+        *("postgresql://me:sec%ret@127.0.0.1/x", "postgresql://me:secret@127.0.0.1/x?nothing=1", "postgresql://me:secret@[::1/x"),
+        *("postgresql://me:secret/x@db:5432/decide", "postgresql://me:x@sec@127.0.0.1/x"),
+    ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(

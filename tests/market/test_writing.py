@@ -119,6 +119,15 @@ def test_a_late_trade_of_the_first_day_that_is_kept_begins_with_the_close_before
     assert rows[midnight_us] == (60, pytest.approx(2 * math.log(2) ** 2, rel=1e-12))
 
 
+def test_a_guessed_market_counts_for_a_symbol_that_nobody_described_in_any_order(place: Place) -> None:
+    writer = place.writer()
+    for symbol, order in (("A", (0, 1)), ("B", (1, 0)), ("C", (1,))):
+        both = Symbol(symbol, market="", source="bars"), Symbol(symbol, market="XNYS", source="trades", is_guess=True)
+        for each in order:
+            writer.put_symbols([both[each]])
+    assert place.rows("SELECT symbol, market FROM symbols ORDER BY symbol") == [("A", ""), ("B", ""), ("C", "XNYS")]
+
+
 def test_a_symbol_keeps_when_it_was_first_seen(place: Place) -> None:
     """Whether its trades or its details came first."""
     writer = place.writer()

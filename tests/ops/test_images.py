@@ -17,7 +17,7 @@ def test_the_dockerfile_needs_no_frontend_from_a_registry() -> None:
 
 
 def test_everything_is_installed_with_its_hash_required() -> None:
-    installs = re.findall(r"pip install[^\n&]*", _DOCKERFILE)
+    installs = re.findall(r"pip install[^\n&]*", re.sub(r"\\\n\s*", "", _DOCKERFILE))
     assert len(installs) == 5
     assert all("--require-hashes -r requirements" in each for each in installs)
 

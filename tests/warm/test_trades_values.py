@@ -222,6 +222,13 @@ def test_bybits_numbers_of_rows_are_no_ids(tmp_path: Path) -> None:
     assert len(keys) == 2
 
 
+def test_an_id_that_no_database_can_keep_is_refused_by_its_row(tmp_path: Path) -> None:
+    rows = "\n".join(
+        f'{{"time": 1700000000, "symbol": "BTC-USD", "price": 1, "size": 1, "id": "{each}"}}' for each in ("a", "b\\u0000c")
+    )
+    assert _refused(tmp_path, "mine.jsonl", rows) == [("unparsable_value", 2, "trade_id", "b\ufffdc")]
+
+
 def test_a_number_of_a_trade_that_a_library_took_for_a_float_is_the_number(tmp_path: Path) -> None:
     text = "time,symbol,price,size,id\n1700000000,BTC-USD,1,1,42.0\n1700000000,BTC-USD,1,1,42\n1700000000,BTC-USD,1,1,nan\n"
     assert [each.trade_id for each in _of(tmp_path, "mine.csv", text)] == ["42", "42", "1700000000000000/1/1/unknown/0"]

@@ -60,6 +60,9 @@ class Listing:
             self._writer.put_sessions(each, sessions_of(each))
             self._markets.add(each)
         self._writer.put_symbols(
-            [Symbol(symbol, market=own, currency=currency_of(symbol), source=source) for symbol, own in markets.items()]
+            [
+                Symbol(symbol, market=own, currency=currency_of(symbol), source=source, is_guess=market is None)
+                for symbol, own in markets.items()
+            ]
         )
         self._symbols |= new

@@ -196,7 +196,7 @@ def run_load(
         load.finish()
         report = _report(load) | {"ticks": ticks}
         code, error = _judge(wanted, load, report)
-    except InputRefused as refused:
+    except (InputRefused, ValueError) as refused:
         code, error = REFUSED, str(refused)
     except MemoryError:
         code, error = REFUSED, wanted.memory.over()

@@ -64,7 +64,10 @@ def start(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         end_process(lambda: _tell(teller, report, arguments))
 
     def publish(symbols: Sequence[str] | None) -> int:
-        reader = partial(open_reader, **place, deadline_s=_READ_S)
+        # Not from a replica: it may lack what was just written, and the files are done then.
+        primary = place.copy()
+        primary["read_url"] = ""
+        reader = partial(open_reader, **primary, deadline_s=_READ_S)
         return publish_ticks(reader, partial(settings_store, settings), symbols, time.time_ns() // 1_000_000)
 
     try:

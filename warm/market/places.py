@@ -80,7 +80,9 @@ class Places:
         Raises:
             InputRefused: it cannot be read.
         """
-        size, digests = _digests(source, reading, sorted({size for size, _ in self._known}))
+        # Only text is written on.
+        sizes = sorted({size for size, _ in self._known}) if source.kind in _APPENDED else []
+        size, digests = _digests(source, reading, sizes)
         digest, _ = digests[size]
         if (size, digest) not in self._known:
             begin = Reached()
@@ -108,12 +110,12 @@ def _digests(source: Source, reading: str, sizes: Iterable[int]) -> tuple[int, d
     with source.opened() as file:
         last = b""
         for block in iter(lambda: file.read(_PART_BYTES), b""):
+            at = 0
             while waiting and waiting[-1] <= size + len(block):
-                length = waiting.pop()
-                part = digest.copy()
-                part.update(block[: length - size])
-                found[length] = part.hexdigest(), block[length - size - 1 : length - size] == b"\n"
-            digest.update(block)
+                end = waiting.pop() - size
+                digest.update(block[at:end])
+                found[size + end], at = (digest.hexdigest(), block[end - 1 : end] == b"\n"), end
+            digest.update(block[at:])
             size, last = size + len(block), block[-1:]
     found[size] = digest.hexdigest(), last == b"\n"
     return size, found

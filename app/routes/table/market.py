@@ -49,7 +49,7 @@ MARKET: tuple[Entry, ...] = (
                 "offset",
                 "query",
                 {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
-                "Bars passed over. They are read all the same, hence the bound; farther goes `cursor`.",
+                "Bars passed over. Those of sessions are read for it, hence the bound; farther goes `cursor`.",
             ),
             _CURSOR,
             _ORDER,

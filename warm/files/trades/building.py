@@ -132,6 +132,8 @@ class Builder:
         named = self._meaning.named(venue, symbol)
         if len(named.venue) > _VENUE_MAX:
             raise BadRow("out_of_range", "venue", venue)
+        if not named.venue.isprintable():
+            raise BadRow("unparsable_value", "venue", venue)
         if len(self._names) > _NAMES_MAX:
             self._names.clear()
         self._names[venue, symbol] = named
@@ -166,6 +168,8 @@ def _id(trade_id: Any, aggregate: bool) -> tuple[str, str]:  # noqa: ANN401, FBT
         written = written.strip()
         if missing(written):
             return _NO_ID
+        if not written.isprintable():
+            raise BadRow("unparsable_value", "trade_id", written)
         if written.endswith(".0") and written[:-2].isdigit():
             # A library took it for a float.
             written = written[:-2]
