@@ -174,4 +174,5 @@ def test_bars_are_kept_under_the_alias(tmp_path: Path) -> None:
     path = put(tmp_path / "mine.csv", _HEAD + _daily("SAP", 24))
     assert _warm(tmp_path, path, "table", "--alias", "SAP=SAP.DE")[0] == 0
     assert {*_rows(tmp_path, "symbol")} == {("SAP.DE",)}
-    assert EmbeddedWriter(tmp_path / "market.sqlite3").offsets("files") == {}
+    with closing(EmbeddedWriter(tmp_path / "market.sqlite3")) as writer:
+        assert writer.offsets("files") == {}
