@@ -13,6 +13,7 @@ import msgspec
 from bench.results import Results
 from tests.kit.servers import ROOT
 
+DASHBOARD = ROOT / "ops" / "grafana" / "dashboards" / "decide.json"
 URL = "http://127.0.0.1:8000"
 PROJECT = "decide"
 
@@ -135,3 +136,15 @@ def write_scenario(folder: Path, name: str, phases: Sequence[str]) -> Path:
     path = folder / f"{name}.toml"
     path.write_text(f'description = "{name}"\n' + "".join(f"[[phases]]\n{phase}\n" for phase in phases), encoding="utf-8")
     return path
+
+
+def panel_queries() -> dict[str, list[str]]:
+    """Every panel's queries of the dashboard by its title, those inside rows too."""
+    found: dict[str, list[str]] = {}
+    panels = list(json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"])
+    while panels:
+        panel = panels.pop()
+        panels += panel.get("panels", [])
+        if panel["type"] != "row":
+            found[panel["title"]] = [target["expr"] for target in panel["targets"]]
+    return found
