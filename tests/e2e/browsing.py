@@ -95,3 +95,12 @@ class Console:
     def close(self) -> None:
         """End it."""
         self._context.close()
+
+
+@contextmanager
+def open_console(browser: Browser, url: str) -> Iterator[Console]:
+    """The page of the server at ``url``, open and connected."""
+    opened = Console(browser, url)
+    opened.open()
+    yield opened
+    opened.close()

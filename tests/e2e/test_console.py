@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Route, expect
 from app.domain.vector import AgentView
 from app.payloads import DecideResponse, HistoryResponse
 from app.store.codec import encode
-from tests.e2e.browsing import Console, Scheme, chromium
+from tests.e2e.browsing import Console, Scheme, chromium, open_console
 from tests.e2e.publishing import publish
 from tests.kit.records import AS_OF_MS, agent_record, replaced, row, run_info
 from tests.kit.servers import DecideServer, decide_server
@@ -54,10 +54,8 @@ def browser(console_server: DecideServer) -> Iterator[Browser]:
 @pytest.fixture
 def console(browser: Browser, console_server: DecideServer) -> Iterator[Console]:
     """The page, open and connected."""
-    opened = Console(browser, console_server.url)
-    opened.open()
-    yield opened
-    opened.close()
+    with open_console(browser, console_server.url) as opened:
+        yield opened
 
 
 def _decision(server: DecideServer, symbol: str, **options: object) -> DecideResponse:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.browsing import Console, Scheme, chromium
+from tests.e2e.browsing import Console, Scheme, chromium, open_console
 from tests.e2e.candles import Place, ask, candle_server, table
 
 
@@ -33,10 +33,8 @@ def browser(place: Place) -> Iterator[Browser]:
 @pytest.fixture
 def console(browser: Browser, place: Place) -> Iterator[Console]:
     """The page, open and connected."""
-    opened = Console(browser, place.server.url)
-    opened.open()
-    yield opened
-    opened.close()
+    with open_console(browser, place.server.url) as opened:
+        yield opened
 
 
 def _pixels(locator: Locator, path: Path) -> np.ndarray[Any, Any]:

@@ -2,8 +2,6 @@
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +14,8 @@ from app.market.protocol import Batch
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect, migrate, statements
 from app.market.sqlite_reader import EmbeddedReader
-from tests.kit.servers import ROOT
 from tests.market.places import Place
+from tests.market.racing import applied_by_two
 
 _SQL = {
     "0001_one.sql": "CREATE TABLE one (text TEXT);\nINSERT INTO one VALUES ('a;b'); -- and so on;\n",
@@ -107,26 +105,7 @@ def test_statements_end_where_sqlite_says_so() -> None:
 
 def test_two_processes_at_once_apply_each_once(folder: Path, tmp_path: Path) -> None:
     """The sum of what both applied is all of them, whoever was first."""
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, "-c", _MIGRATE, str(tmp_path / "database"), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for job in jobs:
-        assert job.stdout is not None
-        assert job.stdout.readline() == "ready\n"
-    for job in jobs:
-        assert job.stdin is not None
-        job.stdin.write("\n")
-        job.stdin.flush()
-    outputs = [job.communicate(timeout=60)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0]
-    assert sum(map(int, outputs)) == 2
+    assert applied_by_two(_MIGRATE, str(tmp_path / "database"), str(folder)) == 2
 
 
 def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

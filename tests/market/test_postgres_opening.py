@@ -18,6 +18,7 @@ from app.market.postgres_opening import migrate as apply_to
 from app.market.protocol import Batch
 from tests.kit.postgres import PostgresServer
 from tests.kit.servers import ROOT
+from tests.market.racing import applied_by_two
 
 _SQL = {
     "0001_one.sql": "CREATE TABLE one (text text);\nINSERT INTO one VALUES ('a;b %s'); -- and so on;\n",
@@ -63,27 +64,7 @@ def test_migrations_are_applied_once_in_order_and_never_changed(folder: Path, po
 
 def test_two_processes_at_once_apply_each_migration_once(folder: Path, postgres_server: PostgresServer) -> None:
     """The sum of what both applied is all of them, whoever was first."""
-    url = postgres_server.create()
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, "-c", _MIGRATE, url, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for job in jobs:
-        assert job.stdout is not None
-        assert job.stdout.readline() == "ready\n"
-    for job in jobs:
-        assert job.stdin is not None
-        job.stdin.write("\n")
-        job.stdin.flush()
-    outputs = [job.communicate(timeout=60)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0]
-    assert sum(map(int, outputs)) == 2
+    assert applied_by_two(_MIGRATE, postgres_server.create(), str(folder)) == 2
 
 
 def test_a_store_that_is_not_migrated_is_refused_until_it_is(postgres_server: PostgresServer) -> None:
