@@ -31,8 +31,14 @@ _PARTS: dict[str, Any] = {
 }  # fmt: skip
 
 
+CANCEL_S = 1.0
+"""How long a statement that is cancelled may take to say so. A server that does not is away."""
+
+
 class Link(psycopg.Connection[tuple[Any, ...]]):
-    """One on which nobody waits past ``deadline`` (monotonic seconds), though the server hangs."""
+    """One on which a statement is cancelled at ``deadline`` (monotonic seconds): from a server that is well comes QueryCanceled,
+    or the answer if that was there first. From one that hangs comes another OperationalError, `CANCEL_S` later.
+    """
 
     deadline = math.inf
 
@@ -41,7 +47,13 @@ class Link(psycopg.Connection[tuple[Any, ...]]):
         left_s = self.deadline - time.monotonic()
         if left_s < math.inf:
             timeout = max(0.0, left_s if timeout is None else min(left_s, timeout))
-        return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError as error:
+            if error.sqlstate or self.closed or time.monotonic() < self.deadline:
+                raise
+        self.cancel_safe(timeout=CANCEL_S)
+        return super().wait(gen, interval, CANCEL_S)
 
 
 class PostgresConnection:
@@ -119,13 +131,15 @@ def connect(target: Target, *, migrates: bool, within_s: float, **settings: int)
             raise MigrationRefused(
                 f"{target.place}: {left[0].name} is not applied to it yet, and may not be here. Migrate it first"
             )
-        link.deadline = math.inf
         if left:
+            link.deadline = math.inf
             migrate(link, ours, target.place)
+            link.deadline = time.monotonic() + within_s
         set_ = sql.SQL("SET {} = {}")
         each = [set_.format(sql.Identifier(name), sql.Literal(value)) for name, value in {"DateStyle": "ISO", **settings}.items()]
         link.execute(sql.SQL("; ").join(each))
         link.commit()
+        link.deadline = math.inf
     except BaseException:
         link.close()
         raise

@@ -10,7 +10,7 @@ from typing import TypeVar
 from app.errors import MarketError
 from app.market.connection import Connection
 from app.market.migrating import now_us
-from app.market.reading import DEADLINE_S, THREADS, WAITING_MAX, ThreadedReader
+from app.market.reading import DEADLINE_S, THREADS, WAITING_MAX, Read, ThreadedReader
 from app.market.sqlite_opening import connect, file_at
 
 T = TypeVar("T")
@@ -56,12 +56,12 @@ class EmbeddedReader(ThreadedReader):
             connection.close()
         self._idle.clear()
 
-    def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
+    def _worked(self, work: Callable[[Connection], T], read: Read) -> T:
         """In a thread: one transaction, which sees one moment."""
         try:
             connection, file = self._connection()
             try:
-                connection.set_progress_handler(lambda: self._clock() > deadline, _STEPS)
+                connection.set_progress_handler(lambda: self._clock() > read.deadline, _STEPS)
                 connection.execute("BEGIN")
                 return work(connection)
             finally:

@@ -16,8 +16,7 @@ from app.breaker import Breaker
 from app.errors import MarketError, OffsetMoved
 from app.market.postgres import PostgresWriter
 from app.market.postgres_reader import PostgresReader
-from app.market.protocol import Batch, CandlesWanted, Gap, Move, Partition, TradesWanted
-from tests.kit.house import make_breaker
+from app.market.protocol import Batch, Gap, Move, Partition, TradesWanted
 from tests.kit.postgres import PostgresServer
 from tests.kit.servers import until
 from tests.market.giving import trade
@@ -71,27 +70,10 @@ def test_a_read_whose_connection_is_dead_begins_again_on_a_new_one(place: Postgr
 
     async def check() -> None:
         reader = PostgresReader(place.url, deadline_s=60.0)
-        await asyncio.gather(*(reader.ping() for _ in range(20)))
+        await asyncio.gather(*(reader.names() for _ in range(20)))
         _end_others(place)
         assert len((await reader.trades(TradesWanted("A", 10))).trades) == 1
         assert reader.breaker.state == "closed"
-        await reader.close()
-
-    asyncio.run(check())
-
-
-def test_a_read_that_waits_past_its_deadline_is_a_timeout(place: PostgresPlace) -> None:
-    """And nothing is left of it; the next one is answered."""
-
-    async def check() -> None:
-        reader = PostgresReader(place.url, deadline_s=0.3)
-        assert await _answered(reader)
-        with psycopg.connect(place.url) as other:
-            other.execute("LOCK TABLE symbols")
-            with pytest.raises(MarketError, match=r"PostgreSQL at .*: no answer within 0\.3 s") as caught:
-                await reader.candles(CandlesWanted("A", "1m", 10))
-            assert caught.value.reason == "market_timeout"
-        assert await _answered(reader)
         await reader.close()
 
     asyncio.run(check())
@@ -107,16 +89,6 @@ async def _answered(reader: PostgresReader, attempts: int = 600) -> bool:
         else:
             return True
     return False
-
-
-@pytest.fixture
-def lasting(postgres_server: PostgresServer) -> Iterator[tuple[PostgresServer, PostgresPlace]]:
-    """A server of the test's own, to be killed, that keeps what it acknowledged."""
-    server = PostgresServer(postgres_server.programs, synchronous_commit="on")
-    place = PostgresPlace(server.create())
-    yield server, place
-    place.close()
-    server.stop()
 
 
 @pytest.mark.timeout(300)
@@ -185,36 +157,6 @@ def _offset(writer: Any, stop: threading.Event) -> int | None:  # noqa: ANN401 -
         else:
             return found
     return None
-
-
-def test_a_hung_server_costs_its_deadline_and_after_some_reads_nothing(lasting: tuple[PostgresServer, PostgresPlace]) -> None:
-    """Who asks then is refused at once, but for one that looks whether it is back. Nobody makes the reader anew."""
-    server, place = lasting
-    place.writer().apply(Batch())
-    now = [0.0]
-
-    async def refusals(reader: PostgresReader, reads: int) -> list[str]:
-        return [await _refused(reader) for _ in range(reads)]
-
-    async def check() -> None:
-        reader = PostgresReader(place.url, deadline_s=0.5, breaker=make_breaker(lambda: now[0], 3))
-        assert await _answered(reader)
-        server.pause()
-        try:
-            assert await refusals(reader, 5) == ["market_timeout"] * 3 + ["market_open"] * 2
-            now[0] += 60.0
-            assert await refusals(reader, 2) == ["market_timeout", "market_open"]
-        finally:
-            server.go_on()
-        assert await refusals(reader, 1) == ["market_open"]
-        for _ in range(600):
-            now[0] += 60.0
-            if await _answered(reader, 1):
-                break
-        assert reader.breaker.state == "closed"
-        await reader.close()
-
-    asyncio.run(check())
 
 
 def test_a_batch_whose_connection_is_lost_before_its_end_is_written_again(place: PostgresPlace) -> None:
