@@ -3,13 +3,12 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from itertools import islice
 from operator import itemgetter
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
-from app.domain.prices import EXACT
 from app.domain.trades import Trade
 from app.market import closes, counting, gaps
 from app.market.blocks import Rows, stored
@@ -21,9 +20,7 @@ from app.market.protocol import (
     CandlePage,
     CandlesWanted,
     Close,
-    Details,
     Session,
-    Symbol,
     TradePage,
     TradesWanted,
 )  # fmt: skip
@@ -33,7 +30,6 @@ from app.market.trades import COLUMNS, series_by_venue, trade_of
 
 _DAY_US = DAY_S * SECOND_US
 _END_US = 2**62
-_SYMBOL = "SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols"
 _SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
 _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
@@ -207,34 +203,3 @@ def last_close(connection: Connection, symbol: str, calendars: Calendars, order:
         if edges is not None:
             found.append(Close(Decimal(close), edges.start_us, edges.end_us, interval, source))
     return min(found, key=lambda each: (-each.end_us, *place_of(each.source, order), -each.start_us), default=None)
-
-
-def details(connection: Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:
-    """As `app.market.protocol.Reader.symbols`."""
-    rows = connection.execute(f"{_SYMBOL} WHERE symbol > ? ORDER BY symbol LIMIT ?", (after, limit)).fetchall()
-    found = []
-    for symbol in (Symbol(*row) for row in rows):
-        kinds = kinds_of(connection, symbol.symbol)
-        last = last_trade(connection, symbol.symbol)
-        volume = _volume_day(connection, symbol.symbol, kinds, order, now_us)
-        found.append(Details(symbol, None if last is None else last.time_us, volume, tuple(kinds)))
-    return found
-
-
-def _volume_day(
-    connection: Connection, symbol: str, kinds: Sequence[tuple[str, str]], order: Sequence[str], now_us: int
-) -> Decimal | None:
-    """Of its minutes, by the best source that has some; else of a day's bar that began in it."""
-    best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
-    for source in [source for interval, source in best if interval == "1m"]:
-        # Bars of an hour, since blocks of hours make them up.
-        minutes = Rows(connection, symbol, source, (), Always(), "1h", descending=False)
-        volumes = [Decimal(each.volume) for each in minutes.of(now_us - _DAY_US + 1, _END_US)]
-        if volumes:
-            with localcontext(EXACT):
-                return sum(volumes, Decimal(0))
-    for source in [source for interval, source in best if interval == "1d"]:
-        start_us, _, volume = connection.execute(_NEWEST, (symbol, "1d", source)).fetchone()
-        if start_us > now_us - _DAY_US:
-            return Decimal(volume)
-    return None

@@ -15,6 +15,7 @@ from app.errors import MarketError
 from app.market import gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
+from app.market.details import details
 from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
 from app.market.queries import Calendars
 
@@ -120,9 +121,9 @@ class ThreadedReader(ABC):
         return await self._read(read)
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
-        """The volume is a sum over the hours of a day, and the minutes of two."""
+        """The volume is a sum over the hours of a day, and the minutes of two. Some statements, however many symbols."""
         _check(limit=limit)
-        return await self._read(lambda connection: queries.details(connection, limit, after, self._sources, self._clock_us()))
+        return await self._read(lambda connection: details(connection, limit, after, self._sources, self._clock_us()))
 
     async def names(self) -> list[str]:
         """By their index."""
