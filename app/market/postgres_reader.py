@@ -160,7 +160,7 @@ class PostgresReader(ThreadedReader):
             self._target,
             migrates=self._migrates,
             within_s=max(0.0, read.deadline - self._clock()),
-            statement_timeout=max(1, round(self._deadline_s * 1000)),
+            statement_s=self._deadline_s,
         )
         connection.link.isolation_level, connection.link.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
         read.is_connecting = False

@@ -207,6 +207,37 @@ def test_who_waits_too_long_for_another_writer_says_busy_and_goes_on_later(place
     writer.close()
 
 
+def test_a_transaction_may_take_longer_than_each_of_its_statements(place: PostgresPlace) -> None:
+    """Each row of trades, bars and offsets costs its time."""
+    writer = PostgresWriter(place.url, statement_s=3.0)
+    writer.apply(Batch())
+    _fails(place, "PERFORM pg_sleep(1.2)", times=9)
+    _run(place, "CREATE TRIGGER fails AFTER INSERT ON candles FOR EACH ROW EXECUTE FUNCTION fails()")
+    _run(place, "CREATE TRIGGER fails AFTER INSERT ON offsets FOR EACH ROW EXECUTE FUNCTION fails()")
+    assert writer.apply(Batch(trades=[trade(1)], moves=[Move(_PARTITION, None, 1)])).inserted == 1
+    _run(place, "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(99); END'")
+    with pytest.raises(MarketError) as caught:
+        writer.apply(Batch(trades=[trade(2)]))
+    assert caught.value.reason == "market_timeout"
+    writer.close()
+
+
+def test_a_writer_does_not_wait_for_ever_for_a_server_that_hangs(lasting: tuple[PostgresServer, PostgresPlace]) -> None:
+    """And goes on once it is back."""
+    server, place = lasting
+    writer = PostgresWriter(place.url, statement_s=1.0)
+    writer.apply(Batch())
+    server.pause()
+    try:
+        with pytest.raises(MarketError) as caught:
+            writer.apply(Batch(trades=[trade(1)]))
+        assert caught.value.reason == "market_timeout"
+    finally:
+        server.go_on()
+    assert place.writer().apply(Batch(trades=[trade(1)])).inserted == 1
+    writer.close()
+
+
 def test_of_two_writers_of_one_partition_one_moves_each_offset(place: PostgresPlace) -> None:
     """At the same time; who is beaten has written nothing of that batch."""
     writers, start = [place.writer(), place.writer()], threading.Barrier(2)
