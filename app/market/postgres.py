@@ -130,7 +130,9 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
             self._connection = None
 
     def _error(self, error: Exception, link: Link | None, *, is_ending: bool) -> Exception:
-        """What a failure means to the caller; without a ``link`` there was no connection."""
+        """What a failure means to the caller; without a ``link`` there was no connection. What the server breaks off at its
+        end was not written.
+        """
         detail = f"{self._target.place}: {error}"
         if isinstance(error, psycopg.DataError):
             return ValueError(f"PostgreSQL cannot store it: {error}")
@@ -138,7 +140,7 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
             return MarketError("market_busy", detail)
         if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             return MarketError("market_error", detail)
-        if is_ending:
+        if is_ending and (link is None or link.closed or not error.sqlstate):
             return MarketError("market_error", f"{detail}. Whether the transaction was written is not known")
         if link is not None:
             is_late = isinstance(error, psycopg.errors.QueryCanceled) or not (error.sqlstate or link.closed)

@@ -70,9 +70,11 @@ class EmbeddedReader(ThreadedReader):
                     connection.execute("ROLLBACK")
                 self._idle.append((connection, file))
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_INTERRUPT:
                 raise self._timeout() from error
-            raise MarketError("market_error", f"{self._place}: {error}") from error
+            reason = "market_busy" if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else "market_error"
+            raise MarketError(reason, f"{self._place}: {error}") from error
         except (OSError, ArithmeticError) as error:
             raise MarketError("market_error", f"{self._place}: {error!r}") from error
 

@@ -184,6 +184,13 @@ def test_of_a_transaction_that_is_lost_at_its_end_the_error_says_that_nobody_kno
         writer.apply(batch)
 
 
+def test_what_the_server_breaks_off_at_its_end_was_not_written_and_is_begun_again(place: PostgresPlace) -> None:
+    """It says so itself, over a connection that stands."""
+    _fails(place, "RAISE EXCEPTION 'again' USING ERRCODE = '40001'", table="offsets", at_end=True)
+    assert place.writer().apply(Batch(trades=[trade(1)], moves=[Move(_PARTITION, None, 1)])).inserted == 1
+    assert place.rows("SELECT last_value FROM times") == [(2,)]
+
+
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 def test_what_the_server_breaks_off_is_begun_again_so_often(place: PostgresPlace, state: str) -> None:
     writer = place.writer()

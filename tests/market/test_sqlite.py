@@ -1,6 +1,7 @@
 """What is the embedded market store's own: its file, its deadlines, and what is left of it when its writer is killed."""
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ import pytest
 from app.errors import MarketError
 from app.market.protocol import Batch, CandlesWanted, Export, TradesWanted
 from app.market.queries import Calendars, candles, trades
+from app.market.reading import Read
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
 from app.market.sqlite_reader import EmbeddedReader
@@ -182,6 +184,44 @@ def test_a_read_that_waited_past_its_deadline_is_not_begun(path: Path) -> None:
 
     asyncio.run(check())
     assert not path.exists()
+
+
+def test_a_ping_is_answered_while_reads_wait_for_their_threads(path: Path) -> None:
+    """A store whose reads are slow is there, and /health says so."""
+    held = threading.Event()
+
+    def waited(_: float) -> None:
+        if "ping" not in threading.current_thread().name:
+            assert held.wait(60)
+
+    reader = _reader(path, threads=1, waiting_max=1, waited=waited)
+
+    async def check() -> None:
+        reads = [asyncio.create_task(reader.names()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await reader.ping()
+        assert (reader.pool.in_use, reader.pool.waiting) == (1, 1)
+        held.set()
+        assert await asyncio.gather(*reads) == [[], []]
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_a_read_that_others_keep_from_the_file_is_busy(path: Path) -> None:
+    """As while a backup is put back; the file is well."""
+    _fill(path, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE marks SET value = value")
+        other.execute("COMMIT")
+        reader = EmbeddedReader(path, deadline_s=0.05)
+        # In this thread: no caller leaves it.
+        with pytest.raises(MarketError) as caught:
+            reader._worked(lambda connection: connection.execute("SELECT * FROM marks"), Read(math.inf, is_ping=False))
+        assert caught.value.reason == "market_busy"
+        asyncio.run(reader.close())
 
 
 def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) -> None:
