@@ -28,6 +28,7 @@ _BROKEN = ("53", "57P", "58", "XX001", "XX002")
 _CONFLICT = "40001"
 """Of a replica that must change what the statement reads. It may end the connection, too."""
 _CANCELLED = "57014"
+_PASSING = _CONFLICT, _CANCELLED
 
 
 class _Away(MarketError):
@@ -125,7 +126,7 @@ class PostgresReader(ThreadedReader):
                 if is_lost:
                     # Others that were idle as long are no better.
                     self._disconnect()
-                is_passing = error.sqlstate in (_CONFLICT, _CANCELLED) or (was_idle and is_lost)
+                is_passing = error.sqlstate in _PASSING or (was_idle and is_lost)
                 if is_again or not is_passing or self._clock() >= read.deadline:
                     raise self._said(error, read, is_lost=is_lost) from error
             except ArithmeticError as error:
@@ -135,7 +136,7 @@ class PostgresReader(ThreadedReader):
     def _said(self, error: psycopg.Error, read: Read, *, is_lost: bool) -> MarketError:
         """What a failure means to the caller, and to the breaker."""
         code = error.sqlstate or ""
-        kind = _Away if code.startswith(_BROKEN) or (is_lost and code != _CONFLICT) else MarketError
+        kind = _Away if code.startswith(_BROKEN) or (is_lost and code not in _PASSING) else MarketError
         if code == _CANCELLED or (is_lost and self._clock() >= read.deadline):
             return kind("market_timeout", f"{self._place}: no answer within {self._deadline_s:g} s")
         return kind("market_busy" if code == _CONFLICT else "market_error", f"{self._place}: {error!r}")

@@ -93,6 +93,21 @@ def test_reads_past_their_deadline_leave_a_breaker_closed_while_the_database_is_
     asyncio.run(check())
 
 
+def test_a_connection_that_waits_past_its_deadline_for_others_is_slow(place: PostgresPlace) -> None:
+    """Whoever migrates may hold what a new one looks at first."""
+
+    async def check() -> None:
+        reader = PostgresReader(place.url, deadline_s=0.5, breaker=_breaker(Clock()))
+        with psycopg.connect(place.url) as other:
+            other.execute("LOCK TABLE migrations")
+            for _ in range(2 * _FAILURES):
+                assert await _reason(reader) == "market_timeout"
+        await reader.close()
+        assert reader.breaker.state == "closed"
+
+    asyncio.run(check())
+
+
 def test_a_read_that_never_got_its_thread_says_nothing_of_the_database(place: PostgresPlace) -> None:
     """Failures in a row stay what they are, and if it was the breaker's probe the next read is one."""
     now, entered, go = Clock(), threading.Event(), threading.Event()
