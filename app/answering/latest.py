@@ -14,6 +14,7 @@ from app.domain.evidence import Evidence, Trouble
 from app.domain.latest import latest_price
 from app.domain.prices import plain
 from app.domain.records import TICK
+from app.domain.symbols import currency_of
 from app.domain.ticks import TickRecord
 from app.errors import Problem
 from app.market_payloads import LatestPrice, LatestPriceItem, LatestPrices
@@ -174,7 +175,10 @@ class PriceTeller:
             )
         close = msgspec.Raw(plain(Decimal(repr(record.values[0]))).encode())
         moment = iso(record.as_of_ms)
-        return LatestPrice(symbol, requested, close, None, moment, _NULL, None, None, _CLOSE, age_s, None, stale, reason, cache)
+        currency = currency_of(symbol)
+        return LatestPrice(
+            symbol, requested, close, currency, moment, _NULL, None, None, _CLOSE, age_s, None, stale, reason, cache
+        )
 
 
 def _missing(symbol: str, field: str) -> Problem:

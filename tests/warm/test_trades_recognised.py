@@ -37,7 +37,7 @@ def test_a_file_of_trades_is_told_by_its_content_and_is_none_of_bars_or_agents(s
     assert found.name == shape.source
     other = recognise_other(source)
     assert isinstance(other, Unknown)
-    assert (other.looks, other.nearly) == ("single trades in place of bars", None)
+    assert (other.looks, other.nearly) == ("single trades in place of bars: decide market load reads them", None)
 
 
 def test_every_format_has_a_shape_here() -> None:

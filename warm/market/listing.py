@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 
-from app.domain.symbols import COINS, FIAT, never_closes
+from app.domain.symbols import currency_of, never_closes
 from app.market.protocol import Session, Symbol, Writer
 from warm.calendar.exchanges import exchange, exchange_of
 from warm.calendar.sessions import at_minute
@@ -12,12 +12,6 @@ from warm.calendar.sessions import at_minute
 def market_of(symbol: str) -> str:
     """Whose sessions a canonical ``symbol`` has; empty if its market never closes."""
     return "" if never_closes(symbol) else exchange_of(symbol)
-
-
-def currency_of(symbol: str) -> str:
-    """What a pair is quoted in; empty for what is no pair."""
-    quote = symbol.partition("-")[2].partition(":")[0]
-    return quote if quote in FIAT | COINS else ""
 
 
 @cache
@@ -61,7 +55,7 @@ class Listing:
             self._markets.add(each)
         self._writer.put_symbols(
             [
-                Symbol(symbol, market=own, currency=currency_of(symbol), source=source, is_guess=market is None)
+                Symbol(symbol, market=own, currency=currency_of(symbol) or "", source=source, is_guess=market is None)
                 for symbol, own in markets.items()
             ]
         )

@@ -11,6 +11,7 @@ from app.errors import MarketError, OffsetMoved, StoreError
 from app.market.protocol import Batch as Written
 from app.market.protocol import Writer
 from warm.errors import InputRefused
+from warm.files import recognise as formats
 from warm.files.find import find_sources
 from warm.files.memory import MemoryBound, memory
 from warm.files.names import SymbolChoice, said_symbol
@@ -123,7 +124,7 @@ class Load:
             raise source.refuse(source.fault)
         found = _recognised(source, self._wanted.options)
         if found is None:
-            fate.fate, fate.why = "skipped", f"it has no trades; known: {', '.join(FORMATS)}"
+            fate.fate, fate.why = "skipped", _in_place_of_trades(source)
             return
         fate.format = found.name
         first = next((trade for batch in _read(source, found, START, self._size) for trade in batch.trades), None)
@@ -161,6 +162,19 @@ def _recognised(source: Source, options: Options) -> Found | None:
         raise
     except SPOILT as error:
         raise not_understood(source, error) from error
+
+
+def _in_place_of_trades(source: Source) -> str:
+    """What a file without trades has, and what it is for."""
+    try:
+        holds = formats.recognise(source)
+    except (InputRefused, *SPOILT):
+        return "it has no trades"
+    if isinstance(holds, formats.Unknown):
+        return f"it has no trades ({holds.said})"
+    if holds.kind == "prices":
+        return f"it has no trades but bars ({holds.name}): decide warm --prices … --bars loads them"
+    return f"it has no trades but agents' outputs ({holds.name}): decide warm --agents … loads them"
 
 
 def _read(source: Source, found: Found, position: Position, size: Mapping[str, int]) -> Iterator[Batch]:

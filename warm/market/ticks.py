@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from app.domain.records import TICK
+from app.domain.symbols import currency_of
 from app.domain.ticks import TICK_LIFE_MS, tick_of
 from app.errors import StoreError
 from app.market.protocol import Reader
@@ -13,7 +14,7 @@ from app.store.patience import patiently
 from app.store.protocol import Record
 from warm.calendar.exchanges import exchange
 from warm.calendar.sessions import at_minute
-from warm.market.listing import currency_of, market_of
+from warm.market.listing import market_of
 from warm.publish import JobStore
 
 _DAY_MS = 86_400_000
@@ -51,7 +52,7 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
                     loaded_at_ms=now_ms,
                     # Of the time behind a file nothing is known.
                     coverage="partial",
-                    currency=currency_of(symbol) or None,
+                    currency=currency_of(symbol),
                     stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000),
                 )
                 for symbol, trade in trades.items()
