@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from app.domain.intervals import INTERVALS
+from app.domain.nearest import Neighbours
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market import gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
-from app.market.queries import Calendars
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Names, Pool, TradePage, TradesWanted
+from app.market.queries import Calendars, Census
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class ThreadedReader(ABC):
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decide-market")
         self._under_way, self._size, self._most = 0, threads, threads + waiting_max
         self._waited = waited
-        self._calendars = Calendars()
+        self._calendars, self._census = Calendars(), Census()
 
     @property
     def pool(self) -> Pool:
@@ -110,9 +111,16 @@ class ThreadedReader(ABC):
         _check(limit=limit)
         return await self._read(lambda connection: queries.details(connection, limit, after, self._sources, self._clock_us()))
 
-    async def names(self) -> list[str]:
+    async def names(self, limit: int, after: str, others: Sequence[str]) -> Names:
         """By their index."""
-        return await self._read(queries.names)
+        _check(limit=limit)
+        return await self._read(
+            lambda connection: Names(queries.names(connection, limit, after), self._census.beside(connection, others))
+        )
+
+    async def neighbours(self, wanted: Neighbours) -> list[str]:
+        """By their index, too."""
+        return await self._read(lambda connection: queries.neighbours(connection, wanted))
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """By their ends."""

@@ -20,6 +20,7 @@ from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
 from app.market_payloads import CandlesResponse
 from tests.kit.market import FakeReader
+from tests.kit.records import row
 from tests.kit.serving import Served, decoded, problem_of
 from tests.kit.store import UNIVERSE, FakeStore, down
 
@@ -168,11 +169,31 @@ def test_an_unknown_symbol_is_404_with_those_that_may_be_meant(served: Served, r
 
 
 def test_an_unknown_symbol_is_404_while_l2_is_away(reader: FakeReader) -> None:
+    """What L2 would say is not claimed."""
     store = FakeStore(*UNIVERSE)
     store.fault = down()
     with Served(store, warmed=False, open_reader=lambda: reader) as served:
-        problem_of(served.get("/candles?symbol=IBM"), 404, "unknown-symbol", "symbol")
+        problem = problem_of(served.get("/candles?symbol=IBM"), 404, "unknown-symbol", "symbol")
+        assert problem.detail == "symbol IBM is not in the market store, and L2 does not say whether it is loaded"
         assert served.get("/candles?symbol=AAPL").status_code == 200
+
+
+def test_only_what_an_unknown_symbol_may_be_is_looked_for(served: Served, reader: FakeReader) -> None:
+    """A known one costs one read; one that was loaded after the universe was read is known."""
+    for path in ("candles", "trades"):
+        reader.calls.clear()
+        problem_of(served.get(f"/{path}?symbol=AAPK"), 404, "unknown-symbol", "symbol")
+        assert reader.calls == {path: 1, "neighbours": 1}
+        served.store.put(row(f"NEW.{path.upper()}"))
+        for symbol in ("ONLY.HERE", "IBM", f"NEW.{path}"):
+            reader.calls.clear()
+            assert served.get(f"/{path}?symbol={symbol}").json()["data"] == []
+            assert reader.calls == {path: 1}
+
+
+def test_an_unknown_symbol_is_404_though_its_neighbours_cannot_be_read(served: Served, reader: FakeReader) -> None:
+    reader.faulty = {"neighbours"}
+    assert problem_of(served.get("/candles?symbol=AAPK"), 404, "unknown-symbol", "symbol").detail.endswith("mean AAPL?")
 
 
 @pytest.mark.parametrize("reason", ["market_error", "market_busy", "market_timeout", "market_open"])
