@@ -22,7 +22,7 @@ LOOK_S = 0.5
 
 class Market:
     """One a worker. ``open_reader`` opens no file: the reader does, at its first read. ``is_there`` tells, in a thread, whether
-    there is a store, or ought to be.
+    there is a store, or ought to be. ``tell`` hears of each answer, and why there is none.
     """
 
     def __init__(
@@ -34,7 +34,9 @@ class Market:
         *,
         kind: Kind,
         is_there: Callable[[], bool],
+        tell: Callable[[MarketError | None], None],
     ) -> None:
+        self._tell = tell
         self._open, self._kind, self._is_there = open_reader, kind, is_there
         self._looking: asyncio.Task[DatabaseState] | None = None
         self._reader: Reader | None = None
@@ -61,10 +63,14 @@ class Market:
             self._reader = self._open()
         began, reason = self._clock(), ""
         try:
-            return await work(self._reader)
+            found = await work(self._reader)
         except MarketError as error:
             reason = error.reason
+            self._tell(error)
             raise
+        else:
+            self._tell(None)
+            return found
         finally:
             self._meters.read(kind, self._clock() - began, reason)
 
