@@ -1,8 +1,8 @@
 """The market store, as routes ask it: opened when somebody first does, counted, and its failures told to callers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar
 
 from app.answering.suggestions import Suggestions
@@ -73,6 +73,20 @@ class Market:
             return found
         finally:
             self._meters.read(kind, self._clock() - began, reason)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """What was read is made ready for callers.
+
+        Raises:
+            Problem: 503, where it is nothing that the store was ever given.
+        """
+        try:
+            yield
+        except (ArithmeticError, ValueError) as error:
+            damaged = MarketError("market_error", f"a stored value is none: {error!r}")
+            self._tell(damaged)
+            raise unavailable(damaged.reason) from error
 
     async def unknown(self, symbol: str, loaded: str) -> Problem:
         """404: the store has no ``symbol``, and what L2 says of it is ``loaded``; with those that may be meant, of both."""

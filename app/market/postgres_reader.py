@@ -120,7 +120,7 @@ class PostgresReader(ThreadedReader):
             if isinstance(error, psycopg.errors.QueryCanceled) or self._clock() >= deadline:
                 raise _Away("market_timeout", f"{self._place}: no answer within {self._deadline_s:g} s") from error
             raise _Away("market_error", f"{self._place}: {error}") from error
-        except (psycopg.Error, ArithmeticError) as error:
+        except (psycopg.Error, ArithmeticError, ValueError) as error:
             raise MarketError("market_error", f"{self._place}: {error!r}") from error
 
     def _answer(self, connection: PostgresConnection, work: Callable[[Connection], T], deadline: float) -> T:

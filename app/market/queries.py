@@ -99,7 +99,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     symbol, interval = wanted.symbol, wanted.interval
     market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
     if market is None:
-        return CandlePage((), None, is_known=False)
+        return CandlePage((), None, total=0 if wanted.counts else None, is_known=False)
     first_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
     calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
     kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]

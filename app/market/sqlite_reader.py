@@ -22,7 +22,8 @@ _STEPS = 5_000
 class EmbeddedReader(ThreadedReader):
     """An `app.market.protocol.Reader` on a SQLite file.
 
-    It is made and migrated at the first read, if ``migrates``. Others are as `app.market.reading.ThreadedReader` has them.
+    It is made and migrated at the first read, if ``migrates``; one that is gone later is not made anew, or nobody would be told
+    of it. Others are as `app.market.reading.ThreadedReader` has them.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class EmbeddedReader(ThreadedReader):
             clock=clock,
             clock_us=clock_us,
         )
-        self._path, self._migrates = path, migrates
+        self._path, self._migrates, self._had = path, migrates, False
         self._idle: list[tuple[sqlite3.Connection, tuple[int, int] | None]] = []
 
     def _disconnect(self) -> None:
@@ -73,7 +74,7 @@ class EmbeddedReader(ThreadedReader):
             if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 raise self._timeout() from error
             raise MarketError("market_error", f"{self._place}: {error}") from error
-        except (OSError, ArithmeticError) as error:
+        except (OSError, ArithmeticError, ValueError) as error:
             raise MarketError("market_error", f"{self._place}: {error!r}") from error
 
     def _connection(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
@@ -85,6 +86,9 @@ class EmbeddedReader(ThreadedReader):
                 if of == file:
                     return connection, of
                 connection.close()
-        connection = connect(self._path, self._deadline_s, migrates=self._migrates)
+        if self._had and file is None:
+            raise MarketError("market_error", f"{self._place}: the file is gone")
+        connection = connect(self._path, self._deadline_s, migrates=self._migrates and not self._had)
         connection.execute("PRAGMA query_only = ON")
+        self._had = True
         return connection, file_at(self._path)

@@ -111,7 +111,8 @@ class FeatureRoutes:
         # All symbols of the market store up to the page's last one are on the page.
         found = await self._market.read("details", lambda reader: reader.symbols(len(page), after))
         by_symbol = {each.symbol.symbol: each for each in found}
-        return tuple(_details_of(symbol, is_in(symbol, universe), by_symbol.get(symbol)) for symbol in page)
+        with self._market.shown():
+            return tuple(_details_of(symbol, is_in(symbol, universe), by_symbol.get(symbol)) for symbol in page)
 
 
 def _details_of(symbol: str, is_loaded: bool, found: Details | None) -> SymbolDetails:  # noqa: FBT001 - in a row of three

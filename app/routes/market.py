@@ -124,15 +124,16 @@ class MarketRoutes:
 
     async def _response(self, rows: Sequence[T], make: Callable[[T], object], rest: dict[str, object]) -> Response:
         """``rows`` as ``data``, and the ``rest``; others get their turn between two slices."""
-        if len(rows) <= _SLICE:
-            data = _encode([make(each) for each in rows])
-        else:
-            parts = []
-            with self._turns.under_way():
-                for first in range(0, len(rows), _SLICE):
-                    async with self._turns.slice():
-                        parts.append(_encode([make(each) for each in rows[first : first + _SLICE]])[1:-1])
-            data = b"[%b]" % b",".join(parts)
+        with self._market.shown():
+            if len(rows) <= _SLICE:
+                data = _encode([make(each) for each in rows])
+            else:
+                parts = []
+                with self._turns.under_way():
+                    for first in range(0, len(rows), _SLICE):
+                        async with self._turns.slice():
+                            parts.append(_encode([make(each) for each in rows[first : first + _SLICE]])[1:-1])
+                data = b"[%b]" % b",".join(parts)
         return Response(_encode({"data": msgspec.Raw(data), **rest}), media_type="application/json")
 
 
@@ -178,4 +179,6 @@ def _trade(trade: Trade) -> TradeItem:
 
 
 def _digits(value: Decimal) -> msgspec.Raw:
+    if not value.is_finite():
+        raise ValueError(f"{value} is no number")
     return msgspec.Raw(plain(value).encode())

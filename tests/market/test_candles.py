@@ -307,6 +307,10 @@ def test_what_counts_does_not_depend_on_the_order_of_loading(
     [
         ({"interval": "7m"}, "interval is '7m'; allowed: 1s, 1m"),
         ({"zone": "Mars/Base"}, "zone is 'Mars/Base'; allowed: a name of the time zone database"),
+        *(
+            ({"zone": name}, f"zone is '{name}'; allowed: a name of the time zone database")
+            for name in ("localtime", "posixrules", "Factory", "right/Europe/Berlin", "posix/Europe/Berlin")
+        ),
         ({"zone": "../etc"}, "allowed: a name of the time zone database"),
         ({"limit": 0}, "limit is 0; allowed: 1 to 10000"),
         ({"limit": 10_001}, "limit is 10001; allowed: 1 to 10000"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.nearest import found_in, neighbours_of
+from app.errors import MarketError
 from app.market.counting import COUNT_MAX
 from app.market.protocol import Batch, CandlePage, CandlesWanted, Gap, Reader, Symbol, TradesWanted
 from tests.market.giving import export, minutes, sessions, trade
@@ -133,6 +134,19 @@ def test_neighbours_of_a_symbol_are_found_as_in_memory(place: Place) -> None:
     place.read(check)
 
 
+def test_sessions_that_are_none_are_an_error_of_the_store(place: Place) -> None:
+    place.writer().put_symbols([Symbol("A", market="X")])
+    place.writer().put_sessions("X", _SESSIONS)
+    place.change("UPDATE sessions SET day = 'infinity' WHERE day = '2023-11-21'")
+
+    async def check(reader: Reader) -> None:
+        with pytest.raises(MarketError, match="Invalid isoformat string") as caught:
+            await reader.candles(CandlesWanted("A", "1d", 1))
+        assert caught.value.reason == "market_error"
+
+    place.read(check)
+
+
 def test_a_page_says_whether_the_store_has_the_symbol(place: Place) -> None:
     """Whatever else of it is there."""
     writer = place.writer()
@@ -141,7 +155,8 @@ def test_a_page_says_whether_the_store_has_the_symbol(place: Place) -> None:
 
     async def check(reader: Reader) -> None:
         for symbol, is_known in (("A", True), ("B", True), ("C", False)):
-            assert (await reader.candles(CandlesWanted(symbol, "1m", 1, end_us=NOON_US))).is_known is is_known
+            page = await reader.candles(CandlesWanted(symbol, "1m", 1, end_us=NOON_US, counts=True))
+            assert (page.is_known, page.total) == (is_known, 0)
             assert (await reader.trades(TradesWanted(symbol, 1, end_us=NOON_US))).is_known is is_known
 
     place.read(check)

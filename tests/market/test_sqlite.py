@@ -99,6 +99,25 @@ def _fill(path: Path, minutes: int = 3_000) -> None:
     writer.close()
 
 
+def test_a_file_that_is_gone_is_told_and_not_made_anew(path: Path) -> None:
+    """An empty store would say that there is nothing. Put back it answers."""
+    _fill(path)
+    reader, away = _reader(path), path.with_name("away")
+    wanted = CandlesWanted("A", "1m", 1)
+    with asyncio.Runner() as runner:
+        page = runner.run(reader.candles(wanted))
+        path.rename(away)
+        for _ in range(2):
+            with pytest.raises(MarketError, match="the file is gone"):
+                runner.run(reader.candles(wanted))
+        path.touch()
+        with pytest.raises(MarketError, match="is not applied to it yet"):
+            runner.run(reader.candles(wanted))
+        away.replace(path)
+        assert runner.run(reader.candles(wanted)) == page
+        runner.run(reader.close())
+
+
 def test_a_read_ends_at_its_deadline(path: Path) -> None:
     """Inside of it: the clock jumps while it reads. The next one is answered."""
     _fill(path)
@@ -195,7 +214,8 @@ def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) 
     assert asyncio.run(count()) == 2
     for end in ("", "-wal", "-shm"):
         path.with_name(path.name + end).unlink()
-    assert asyncio.run(count()) == 0
+    with pytest.raises(MarketError, match="the file is gone"):
+        asyncio.run(count())
     assert writer.apply(Batch(trades=[trade(1)])).inserted == 1
     assert asyncio.run(count()) == 1
     writer.close()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -213,6 +214,29 @@ def test_a_store_that_is_away_is_503_that_says_why_and_decisions_go_on(
     text = served.get("/metrics").text
     assert f'decide_market_errors_total{{operation="{path[1:]}",reason="{reason}"}} 1.0' in text
     assert f'decide_market_read_duration_seconds_count{{operation="{path[1:]}"}} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"open": Decimal("NaN")},
+        {"volume": Decimal("Infinity")},
+        {"close": Decimal("1e999999999")},
+        {"notional": Decimal("sNaN")},
+        {"start_us": 2**63 - 1},
+    ],
+)
+@pytest.mark.parametrize("count", [1, 300])
+def test_values_that_nobody_can_have_given_are_an_error_of_the_store(
+    damage: dict[str, Any], count: int, served: Served, reader: FakeReader
+) -> None:
+    """And the log says which."""
+    reader.candle_page = CandlePage((*[_bar()] * (count - 1), _bar(**damage)), None)
+    answer = served.get("/candles?symbol=AAPL&limit=1000")
+    assert "(market_error)" in problem_of(answer, 503, "market-unavailable").detail
+    assert answer.headers["retry-after"] == "1"
+    (line,) = [line for line in served.log_lines() if line["event"] == "outage"]
+    assert line["detail"].startswith("a stored value is none: ")
 
 
 def test_nobody_opens_the_market_store_before_somebody_asks_for_it() -> None:
