@@ -10,6 +10,7 @@ from typing import TypeVar
 from app.errors import MarketError
 from app.market.connection import Connection
 from app.market.migrating import now_us
+from app.market.queries import Calendars, Census
 from app.market.reading import DEADLINE_S, THREADS, WAITING_MAX, ThreadedReader
 from app.market.sqlite_opening import connect, file_at
 
@@ -49,7 +50,8 @@ class EmbeddedReader(ThreadedReader):
             clock=clock,
             clock_us=clock_us,
         )
-        self._path, self._migrates, self._had = path, migrates, False
+        self._path, self._migrates = path, migrates
+        self._file: tuple[int, int] | None = None
         self._idle: list[tuple[sqlite3.Connection, tuple[int, int] | None]] = []
 
     def _disconnect(self) -> None:
@@ -86,9 +88,12 @@ class EmbeddedReader(ThreadedReader):
                 if of == file:
                     return connection, of
                 connection.close()
-        if self._had and file is None:
+        if self._file is not None and file is None:
             raise MarketError("market_error", f"{self._place}: the file is gone")
-        connection = connect(self._path, self._deadline_s, migrates=self._migrates and not self._had)
+        connection = connect(self._path, self._deadline_s, migrates=self._migrates and self._file is None)
         connection.execute("PRAGMA query_only = ON")
-        self._had = True
-        return connection, file_at(self._path)
+        file = file_at(self._path)
+        if file != self._file:
+            # What was counted in the one before says nothing of this one.
+            self._file, self._calendars, self._census = file, Calendars(), Census()
+        return connection, file

@@ -11,20 +11,21 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.errors import MarketError
-from app.market.protocol import Batch, CandlesWanted, Export, TradesWanted
+from app.market.protocol import Batch, CandlesWanted, Export, Symbol, TradesWanted
 from app.market.queries import Calendars, candles, trades
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
 from app.market.sqlite_reader import EmbeddedReader
 from tests.kit.servers import ROOT
 from tests.kit.settle import until
-from tests.market.giving import bar, trade
+from tests.market.giving import bar, export, sessions, trade
 from tests.market.places import MINUTE_US, NOON_US, Place
 
 _KILLS = 10
@@ -220,6 +221,27 @@ def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) 
     assert asyncio.run(count()) == 1
     writer.close()
     asyncio.run(reader.close())
+
+
+def test_sessions_and_symbols_of_another_file_are_not_those_of_the_one_before(tmp_path: Path) -> None:
+    """Though either has changed as often."""
+    path, other = tmp_path / "market.sqlite3", tmp_path / "other.sqlite3"
+    for each, length_min, symbol in ((path, 390, "B"), (other, 210, "C")):
+        with closing(EmbeddedWriter(each, clock_us=lambda: NOON_US)) as writer:
+            writer.put_symbols([Symbol("A", market="X"), Symbol(symbol)])
+            writer.put_sessions("X", sessions(date(2023, 11, 15), [length_min]))
+            writer.put_bars(export("y", [1_700_006_400_000_000], interval="1d"))
+    reader, others = _reader(path), ["B"]
+
+    async def check() -> tuple[int, int]:
+        (bar,) = (await reader.candles(CandlesWanted("A", "1d", 1))).bars
+        return (bar.end_us - bar.start_us) // MINUTE_US, (await reader.names(9, "", others)).beside
+
+    with asyncio.Runner() as runner:
+        assert runner.run(check()) == (390, 1)
+        other.replace(path)
+        assert runner.run(check()) == (210, 2)
+        runner.run(reader.close())
 
 
 def test_what_is_no_store_is_an_error_and_no_empty_answer(path: Path) -> None:
