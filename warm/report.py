@@ -239,3 +239,21 @@ def end_process(tell: Callable[[], None]) -> None:
         tell()
     finally:
         os._exit(_OVER_MEMORY)
+
+
+class Closes(Protocol):
+    """Who is told how something ended."""
+
+    def close(self, report: dict[str, Any]) -> None:
+        """It is over."""
+        ...
+
+
+def end_report(teller: Closes, report: dict[str, Any], path: Path | None) -> None:
+    """Write ``report`` to ``path``, if there is one, and tell ``teller`` of it, and of a file that cannot be written."""
+    if path is not None:
+        try:
+            write_report(path, report)
+        except OSError as error:
+            report["report_error"] = f"{path}: {error}"
+    teller.close(report)
