@@ -3,10 +3,11 @@ its callers up to their deadline and never the event loop; nor does the making o
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from app.domain.intervals import INTERVALS
 from app.domain.nearest import Neighbours
@@ -15,41 +16,51 @@ from app.errors import MarketError
 from app.market import gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
+from app.market.migrating import now_us
 from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Names, Pool, TradePage, TradesWanted
 from app.market.queries import Calendars, Census
 
 T = TypeVar("T")
 
-DEADLINE_S, THREADS, WAITING_MAX = 2.0, 2, 64
+DEADLINE_S, WAITING_MAX = 2.0, 64
 _GRACE_S = 0.25
 """How long a read that is past its deadline may take to notice, before its caller leaves it."""
 
 
-class ThreadedReader(ABC):
-    """The part of a `app.market.protocol.Reader` that every store has.
+class ReaderOptions(TypedDict, total=False):
+    """What a reader of any store may be told.
 
-    Args:
-        place: what the store is and where, for people.
-        sources: of given bars, the best first.
-        deadline_s: how long a read may take.
-        threads: how many reads there are at once, each with a connection.
-        waiting_max: how many may wait for one of these; who comes then is refused at once.
-        waited: is told how many seconds a read waited for its thread; in that thread.
-        clock: monotonic seconds.
-        clock_us: epoch microseconds.
+    ``sources``: of given bars, the best first. ``deadline_s``: how long a read may take. ``threads``: how many reads there are at
+    once, each with a connection. ``waiting_max``: how many may wait for one of these; who comes then is refused at once.
+    ``waited`` is told how many seconds a read waited for its thread; in that thread. ``clock``: monotonic seconds. ``clock_us``:
+    epoch microseconds.
+    """
+
+    sources: Sequence[str]
+    deadline_s: float
+    threads: int
+    waiting_max: int
+    waited: Callable[[float], None]
+    clock: Callable[[], float]
+    clock_us: Callable[[], int]
+
+
+class ThreadedReader(ABC):
+    """The part of a `app.market.protocol.Reader` that every store has. ``place``: what the store is and where, for people;
+    the rest is of `ReaderOptions`.
     """
 
     def __init__(
         self,
         place: str,
         *,
-        sources: Sequence[str],
-        deadline_s: float,
         threads: int,
-        waiting_max: int,
-        waited: Callable[[float], None],
-        clock: Callable[[], float],
-        clock_us: Callable[[], int],
+        sources: Sequence[str] = (),
+        deadline_s: float = DEADLINE_S,
+        waiting_max: int = WAITING_MAX,
+        waited: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
         self._place, self._sources, self._deadline_s = place, tuple(sources), deadline_s
         self._clock, self._clock_us = clock, clock_us
