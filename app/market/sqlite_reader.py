@@ -10,7 +10,7 @@ from app.errors import MarketError
 from app.market.connection import Connection
 from app.market.queries import Calendars, Census
 from app.market.reading import ReaderOptions, ThreadedReader
-from app.market.sqlite_opening import connect, file_at
+from app.market.sqlite_opening import connect, empty, file_at
 
 T = TypeVar("T")
 
@@ -23,8 +23,8 @@ _STEPS = 5_000
 class EmbeddedReader(ThreadedReader):
     """An `app.market.protocol.Reader` on a SQLite file.
 
-    It is made and migrated at the first read, if ``migrates``; one that is gone later is not made anew, or nobody would be told
-    of it. Others are as `app.market.reading.ReaderOptions` has them.
+    It is migrated at the first read, if ``migrates``. A file that is not there yet is an empty store, and none is made: jobs
+    do that. One that is gone later is an error. Others are as `app.market.reading.ReaderOptions` has them.
     """
 
     def __init__(self, path: Path, *, migrates: bool = True, **options: Unpack[ReaderOptions]) -> None:
@@ -68,8 +68,10 @@ class EmbeddedReader(ThreadedReader):
                 if of == file:
                     return connection, of
                 connection.close()
-        if self._file is not None and file is None:
+        if file is None and self._file is not None:
             raise MarketError("market_error", f"{self._place}: the file is gone")
+        if file is None and self._migrates:
+            return empty(), None
         connection = connect(self._path, self._deadline_s, migrates=self._migrates and self._file is None)
         connection.execute("PRAGMA query_only = ON")
         file = file_at(self._path)

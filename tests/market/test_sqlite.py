@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from app.errors import MarketError
-from app.market.protocol import Batch, CandlesWanted, Export, Symbol, TradesWanted
+from app.market.protocol import Batch, CandlePage, CandlesWanted, Export, Symbol, TradesWanted
 from app.market.queries import Calendars, candles, trades
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
@@ -98,6 +98,24 @@ def _fill(path: Path, minutes: int = 3_000) -> None:
     writer = EmbeddedWriter(path)
     writer.apply(Batch(trades=[trade(number, NOON_US + number * MINUTE_US) for number in range(minutes)]))
     writer.close()
+
+
+def test_a_file_that_is_not_there_yet_is_an_empty_store_and_reading_makes_none(path: Path) -> None:
+    """Of two servers one may not have read before the file went away: the other must go on to be told so."""
+    first, second = _reader(path), _reader(path)
+    wanted = CandlesWanted("A", "1m", 1)
+    with asyncio.Runner() as runner:
+        for reader in (first, second):
+            assert runner.run(reader.candles(wanted)) == CandlePage((), None, is_known=False)
+        assert not path.parent.exists()
+        _fill(path)
+        assert runner.run(first.candles(wanted)).is_known
+        path.unlink()
+        runner.run(second.ping())
+        with pytest.raises(MarketError, match="the file is gone"):
+            runner.run(first.candles(wanted))
+        for reader in (first, second):
+            runner.run(reader.close())
 
 
 def test_a_file_that_is_gone_is_told_and_not_made_anew(path: Path) -> None:
