@@ -7,6 +7,7 @@ from functools import partial
 from app.domain.records import TICK
 from app.domain.symbols import currency_of
 from app.domain.ticks import TICK_LIFE_MS, tick_of
+from app.domain.trades import SIMULATED
 from app.errors import StoreError
 from app.market.protocol import Reader
 from app.store.codec import encode
@@ -53,7 +54,7 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
                     # Of the time behind a file nothing is known.
                     coverage="partial",
                     currency=currency_of(symbol),
-                    stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000),
+                    stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000, trade.venue),
                 )
                 for symbol, trade in trades.items()
             ]
@@ -78,11 +79,11 @@ def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
         yield symbols[at : at + _AT_ONCE]
 
 
-def stale_at_ms(symbol: str, as_of_ms: int) -> int:
+def stale_at_ms(symbol: str, as_of_ms: int, venue: str = "") -> int:
     """When the last trade of ``symbol`` is no price of now any more: of an exchange's, whose session ends before that, once the
     next one is as old.
     """
-    if not (market := market_of(symbol)):
+    if venue == SIMULATED or not (market := market_of(symbol)):
         return as_of_ms + TICK_LIFE_MS
     found = exchange(market)
     for day, hours in found.sessions(found.local_day(as_of_ms - _DAY_MS)):
