@@ -8,7 +8,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -217,14 +218,22 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+        json.dump(report, file, indent=2)
+        file.write("\n")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """What is written to the file that is given becomes ``path`` at the end, and goes where an exception ends it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2)
-            file.write("\n")
-        Path(name).replace(path)
+        yield part
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
