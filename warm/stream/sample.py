@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     made = new_parser(
         "decide sample",
         "trades --out FILE [--OPTION VALUE ...]",
-        description=(__doc__ or "").replace("``", "`"),
+        description=__doc__,
         epilog=_EXAMPLES,
     )
     made.add_argument("what", choices=("trades",), help="what to make")
