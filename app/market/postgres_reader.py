@@ -5,17 +5,16 @@ away.
 import random
 import time
 from asyncio import Future
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, Unpack
 
 import psycopg
 
 from app.breaker import Breaker
 from app.errors import MarketError
 from app.market.connection import Connection
-from app.market.migrating import now_us
 from app.market.postgres_opening import CANCEL_S, PostgresConnection, connect, target_of
-from app.market.reading import DEADLINE_S, WAITING_MAX, Read, ThreadedReader
+from app.market.reading import Read, ReaderOptions, ThreadedReader
 
 T = TypeVar("T")
 
@@ -41,7 +40,7 @@ class PostgresReader(ThreadedReader):
     It is connected to as reads need it, and migrated if ``migrates``. A read whose connection turns out to be dead, or that was
     in a replica's way, begins again, once, within its deadline. Where the database was away some times in a row, reads are
     refused at once (``market_open``), but for one now and then that looks whether it is back; that a read is slow is no such
-    failure. Others are as `app.market.reading.ThreadedReader` has them.
+    failure. Others are as `app.market.reading.ReaderOptions` has them.
     """
 
     def __init__(
@@ -49,34 +48,20 @@ class PostgresReader(ThreadedReader):
         url: str,
         *,
         password: str = "",
-        sources: Sequence[str] = (),
-        deadline_s: float = DEADLINE_S,
-        threads: int = THREADS,
-        waiting_max: int = WAITING_MAX,
         migrates: bool = False,
-        waited: Callable[[float], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-        clock_us: Callable[[], int] = now_us,
         breaker: Breaker | None = None,
+        **options: Unpack[ReaderOptions],
     ) -> None:
         self._target = target_of(url, password)
-        super().__init__(
-            self._target.place,
-            sources=sources,
-            deadline_s=deadline_s,
-            threads=threads,
-            waiting_max=waiting_max,
-            waited=waited,
-            clock=clock,
-            clock_us=clock_us,
-        )
+        options.setdefault("threads", THREADS)
+        super().__init__(self._target.place, **options)
         self._migrates = migrates
         self._idle: list[PostgresConnection] = []
         self.breaker = breaker or Breaker(
             failures=_FAILURES,
             first_pause_s=_FIRST_PAUSE_S,
             longest_pause_s=_LONGEST_PAUSE_S,
-            clock=clock,
+            clock=self._clock,
             rng=random.Random(),
         )
 
@@ -129,7 +114,7 @@ class PostgresReader(ThreadedReader):
                 is_passing = error.sqlstate in _PASSING or (was_idle and is_lost)
                 if is_again or not is_passing or self._clock() >= read.deadline:
                     raise self._said(error, read, is_lost=is_lost) from error
-            except ArithmeticError as error:
+            except (ArithmeticError, ValueError) as error:
                 raise MarketError("market_error", f"{self._place}: {error!r}") from error
             is_again = True
 

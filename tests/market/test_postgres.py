@@ -70,7 +70,7 @@ def test_a_read_whose_connection_is_dead_begins_again_on_a_new_one(place: Postgr
 
     async def check() -> None:
         reader = PostgresReader(place.url, deadline_s=60.0)
-        await asyncio.gather(*(reader.names() for _ in range(20)))
+        await asyncio.gather(*(reader.names(10, "", ()) for _ in range(20)))
         _end_others(place)
         assert len((await reader.trades(TradesWanted("A", 10))).trades) == 1
         assert reader.breaker.state == "closed"

@@ -73,7 +73,7 @@ def test_reads_past_their_deadline_leave_a_breaker_closed_while_the_database_is_
 
     async def check() -> None:
         reader = PostgresReader(place.url, deadline_s=1.5, breaker=_breaker(asyncio.get_running_loop().time))
-        await asyncio.gather(*(reader.names() for _ in range(4)))
+        await asyncio.gather(*(reader.names(10, "", ()) for _ in range(4)))
         with psycopg.connect(place.url) as other:
             other.execute("LOCK TABLE symbols")
             for reads in (1, 1, 4):

@@ -76,13 +76,13 @@ def test_reads_come_from_the_replica_as_far_as_it_is(pair: _Pair, place: Postgre
 
     async def check() -> None:
         reader = open_reader(url=place.url, read_url=pair.url_of(place), path=Path("unused"), deadline_s=60.0)
-        assert await reader.names() == ["A"]
+        assert (await reader.names(10, "", ())).symbols == ["A"]
         await asyncio.to_thread(_ask, pair.replica.url(), "SELECT pg_wal_replay_pause()")
         place.writer().apply(Batch(trades=[trade(1, symbol="B")]))
-        assert await reader.names() == ["A"]
+        assert (await reader.names(10, "", ())).symbols == ["A"]
         await asyncio.to_thread(_ask, pair.replica.url(), "SELECT pg_wal_replay_resume()")
         await asyncio.to_thread(_catch_up, pair)
-        assert await reader.names() == ["A", "B"]
+        assert (await reader.names(10, "", ())).symbols == ["A", "B"]
         await reader.close()
 
     asyncio.run(check())
@@ -98,15 +98,15 @@ def test_what_is_read_is_never_migrated_though_it_could_be_written(pair: _Pair) 
             await asyncio.to_thread(_catch_up, pair)
             reader = open_reader(url=url, read_url=read_url, path=Path("unused"), deadline_s=60.0)
             with pytest.raises(MigrationRefused, match=r"0001_market\.sql is not applied"):
-                await reader.names()
+                await reader.names(10, "", ())
             await reader.close()
         assert _ask(url, "SELECT to_regclass('migrations')") is None
         reader = PostgresReader(on_replica, deadline_s=60.0, breaker=make_breaker(Clock(), 1))
         with pytest.raises(MigrationRefused):
-            await reader.names()
+            await reader.names(10, "", ())
         await asyncio.to_thread(migrate, url=url, path=Path("unused"))
         await asyncio.to_thread(_catch_up, pair)
-        assert await reader.names() == []
+        assert (await reader.names(10, "", ())).symbols == []
         await reader.close()
 
     asyncio.run(check())
