@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal, localcontext
 from itertools import islice
-from operator import itemgetter
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.domain.trades import Trade
 from app.market import closes, counting, gaps
-from app.market.blocks import Rows, stored
 from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
 from app.market.connection import Connection
 from app.market.protocol import (
@@ -27,7 +25,8 @@ from app.market.protocol import (
     TradePage,
     TradesWanted,
 )  # fmt: skip
-from app.market.selection import Row, Selection, place_of, usable
+from app.market.rows import Rows, rows_of
+from app.market.selection import Selection, place_of, usable
 from app.market.spans import Gaps
 from app.market.trades import COLUMNS, series_by_venue, trade_of
 
@@ -93,16 +92,9 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
     span = from_us, min(to_us, _END_US)
-    minutes = [source for length, source in kinds if length == "1m"]
-    cursors: list[Iterator[Row]] = [
-        stored(connection, (symbol, *kind), *span, descending=wanted.descending) for kind in kinds if kind[0] != "1m"
-    ]
-    cursors += [
-        Rows(connection, symbol, source, kinds, calendar, interval, descending=wanted.descending).of(*span) for source in minutes
-    ]
-    rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
     known = Gaps(gaps.touching(connection, symbol, *span))
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
+    rows = rows_of(connection, selection, kinds, span, descending=wanted.descending)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     passed += sum(1 for _ in islice(found, wanted.offset - passed))
     bars = tuple(islice(found, wanted.limit))
@@ -228,7 +220,8 @@ def _volume_day(
     best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
     for source in [source for interval, source in best if interval == "1m"]:
         # Bars of an hour, since blocks of hours make them up.
-        minutes = Rows(connection, symbol, source, (), Always(), "1h", descending=False)
+        selection = Selection(symbol, "1h", Always(), Always(), Gaps(()), order, now_us, extended=True)
+        minutes = Rows(connection, selection, [source], (), descending=False)
         volumes = [Decimal(each.volume) for each in minutes.of(now_us - _DAY_US + 1, _END_US)]
         if volumes:
             with localcontext(EXACT):
