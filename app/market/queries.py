@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal, localcontext
+from functools import partial
 from itertools import islice
 
 from app.domain.candles import SECOND_US
@@ -18,7 +19,6 @@ from app.market.protocol import (
     Bar,
     CandlePage,
     CandlesWanted,
-    Close,
     Details,
     Session,
     Symbol,
@@ -27,7 +27,7 @@ from app.market.protocol import (
 )  # fmt: skip
 from app.market.rows import Rows, rows_of
 from app.market.selection import Selection, place_of, usable
-from app.market.spans import Gaps
+from app.market.spans import Gaps, GapsAhead
 from app.market.trades import COLUMNS, series_by_venue, trade_of
 
 _DAY_US = DAY_S * SECOND_US
@@ -92,7 +92,8 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
     span = from_us, min(to_us, _END_US)
-    known = Gaps(gaps.touching(connection, symbol, *span))
+    ahead_us = (wanted.limit + wanted.offset) * INTERVALS[interval] * SECOND_US
+    known = GapsAhead(partial(gaps.touching, connection, symbol), -ahead_us if wanted.descending else ahead_us)
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
     rows = rows_of(connection, selection, kinds, span, descending=wanted.descending)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
@@ -111,7 +112,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
         total = passed + len(bars)
     elif wanted.counts and not wanted.complete_only:
         total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=is_by_clock)
-    return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.inside(from_us, to_us)), total)
+    return CandlePage(bars, bars[-1].start_us if more else None, tuple(gaps.touching(connection, symbol, from_us, to_us)), total)
 
 
 def _passed(
@@ -185,20 +186,6 @@ def last_trade(connection: Connection, symbol: str) -> Trade | None:
         if row is not None:
             found.append(trade_of(venue, symbol, row))
     return max(found, key=lambda each: each.order, default=None)
-
-
-def last_close(connection: Connection, symbol: str, calendars: Calendars, order: Sequence[str]) -> Close | None:
-    """The close of the bar that ended last; of those that end together of the source that comes first."""
-    market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
-    if market is None:
-        return None
-    calendar, found = calendars.of(connection, market[0]), list[Close]()
-    for interval, source in kinds_of(connection, symbol):
-        start_us, close, _ = connection.execute(_NEWEST, (symbol, interval, source)).fetchone()
-        edges = calendar.bar_of(start_us, interval, of_days=True)
-        if edges is not None:
-            found.append(Close(Decimal(close), edges.start_us, edges.end_us, interval, source))
-    return min(found, key=lambda each: (-each.end_us, *place_of(each.source, order), -each.start_us), default=None)
 
 
 def details(connection: Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:

@@ -14,7 +14,7 @@ from app.errors import MarketError
 from app.market import gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Details, Gap, Pool, TradePage, TradesWanted
 from app.market.queries import Calendars
 
 T = TypeVar("T")
@@ -93,15 +93,6 @@ class ThreadedReader(ABC):
         def read(connection: Connection) -> dict[str, Trade]:
             found = {symbol: queries.last_trade(connection, symbol) for symbol in symbols}
             return {symbol: trade for symbol, trade in found.items() if trade is not None}
-
-        return await self._read(read)
-
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
-        """One search for each interval and source."""
-
-        def read(connection: Connection) -> dict[str, Close]:
-            found = {symbol: queries.last_close(connection, symbol, self._calendars, self._sources) for symbol in symbols}
-            return {symbol: close for symbol, close in found.items() if close is not None}
 
         return await self._read(read)
 

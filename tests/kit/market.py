@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.domain.trades import Trade
 from app.errors import MarketError
-from app.market.protocol import CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
+from app.market.protocol import CandlePage, CandlesWanted, Details, Gap, Pool, TradePage, TradesWanted
 
 
 class FakeReader:
@@ -67,11 +67,6 @@ class FakeReader:
         return []
 
     async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
-        """None."""
-        del symbols
-        return {}
-
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
         """None."""
         del symbols
         return {}

@@ -191,13 +191,13 @@ class _Rows:
 def rows_read(tmp_path: Path) -> Callable[..., tuple[tuple[Bar, ...], int]]:
     """Of what ``fill`` wrote the bars of an interval, and how many rows were read for them."""
 
-    def read(fill: Callable[[Writer], object], interval: str) -> tuple[tuple[Bar, ...], int]:
+    def read(fill: Callable[[Writer], object], interval: str, **rest: Any) -> tuple[tuple[Bar, ...], int]:  # noqa: ANN401 - fields
         path = tmp_path / "market.sqlite3"
         with closing(EmbeddedWriter(path)) as writer:
             fill(writer)
         with closing(connect(path, 1.0)) as connection:
             counting = _Counting(connection)
-            wanted = CandlesWanted("A", interval, 100)
+            wanted = CandlesWanted("A", interval, 100)._replace(**rest)
             page = queries.candles(cast("Connection", counting), wanted, Calendars(), (), 10 * NOON_US)
         return page.bars, counting.rows
 
@@ -255,6 +255,22 @@ def test_a_gap_has_minutes_read_of_its_own_quarter_only(rows_read: Callable[...,
     bars, rows = rows_read(fill, "1d")
     assert [each.sources for each in bars] == [("trades",), ("trades", "x"), ("trades",), ("trades",)]
     assert rows < 250
+
+
+@pytest.mark.parametrize(("page", "of_gaps"), [({}, 20), ({"start_us": _MIDNIGHT_US + DAY_US}, 20), ({"descending": True}, 2)])
+def test_gaps_far_from_a_page_are_not_read(
+    page: dict[str, Any], of_gaps: int, rows_read: Callable[..., tuple[tuple[Bar, ...], int]]
+) -> None:
+    """One venue has one every ten minutes of four days; another has one of three."""
+
+    def fill(writer: Writer) -> None:
+        _traded(writer, _days(4))
+        gaps = [Gap("V", "A", each + 1, each + 9, "ids") for each in _days(4, 10)]
+        writer.apply(Batch(gaps=[*gaps, Gap("W", "A", 1, _MIDNIGHT_US + 3 * DAY_US, "ids")]))
+
+    bars, rows = rows_read(fill, "1m", limit=20, **page)
+    assert [bar.coverage for bar in bars].count("gap") == of_gaps
+    assert rows < 220
 
 
 @pytest.mark.parametrize("interval", ["1d", "1w", "1M"])
