@@ -151,7 +151,8 @@ def _by_search(
             continue
         edges = selection.edges_of(start_us, kind[0])
         if edges is None:
-            search(kind, start_us + 1)
+            # From a minute outside sessions to the next session.
+            search(kind, start_us + 1 if is_of_days(kind[0]) else max(start_us + 1, selection.next_inside(start_us)))
             continue
         if edges.start_us >= span[1]:
             break

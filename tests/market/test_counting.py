@@ -71,6 +71,19 @@ def test_what_would_take_longer_than_the_page_is_not_counted(place: Place) -> No
     assert _page(place, extended=True).total is None
 
 
+@pytest.mark.parametrize("interval", ["5m", "1h", "1d", "1w"])
+def test_minutes_outside_sessions_cost_a_total_next_to_nothing(interval: str, place: Place) -> None:
+    """Three weeks of New York's, traded from 4:00 to 20:00; bars of a session are a few dozen."""
+    days = sessions(date(2023, 11, 13), [*[390] * 5, None, None] * 3)
+    writer = place.writer()
+    writer.put_symbols([Symbol("A", market="X")])
+    writer.put_sessions("X", days)
+    traded = (each.opens_us + minute * MINUTE_US for each in days for minute in range(-330, 630))
+    writer.put_bars(export("x", traded))
+    expected = {"5m": 15 * 78, "1h": 15 * 7, "1d": 15, "1w": 3}[interval]
+    assert (_page(place, interval=interval).total, len(_page(place, interval=interval, limit=_ALL).bars)) == (expected, expected)
+
+
 def _page(place: Place, **rest: Any) -> CandlePage:  # noqa: ANN401 - fields
     return place.read(lambda reader: reader.candles(_wanted(**rest)))
 
