@@ -36,8 +36,8 @@ class Calendar(Protocol):
         """
         ...
 
-    def same_until(self, start_us: int, interval: str) -> int:
-        """Up to when all that begins from ``start_us`` on is of the same bar of ``interval``, which there is."""
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """Up to when all that begins from ``start_us`` on is of the same bar of ``interval``, whose ``edges`` are these."""
         ...
 
     def next_session(self, start_us: int) -> int:
@@ -85,9 +85,10 @@ class Always:
         first, end = days_of(day, interval)
         return Edges(self._begins_us(first), self._begins_us(end))
 
-    def same_until(self, start_us: int, interval: str) -> int:
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
         """As `Calendar`."""
-        return self.bar_of(start_us, interval).end_us
+        del start_us, interval
+        return edges.end_us
 
     def next_session(self, start_us: int) -> int:
         """As `Calendar`. There is no outside."""
@@ -138,13 +139,11 @@ class Sessions:
                 return Edges(begins_us, min(begins_us + length_us, to_us), "regular")
         return self._outside(start_us, length_us, place, session)
 
-    def same_until(self, start_us: int, interval: str) -> int:
-        """As `Calendar`. What is after a session is of no day, so a week's bar ends with each of them."""
-        place = bisect_right(self._closes, start_us)
-        if is_of_days(interval) and self._from_us <= start_us < self._to_us and place < len(self._closes):
-            return self._closes[place]
-        edges = self.bar_of(start_us, interval)
-        return start_us if edges is None else edges.end_us
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """As `Calendar`. What is after a session is of no day, so a week goes on only to the next close."""
+        if not is_of_days(interval) or edges.session is None:
+            return edges.end_us
+        return self._closes[bisect_right(self._closes, start_us)]
 
     def next_session(self, start_us: int) -> int:
         """As `Calendar`."""

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 from app.domain.candles import MINUTE_US, SECOND_US
@@ -108,11 +108,12 @@ class Rows:
 
     def _blocks(self, level: str, from_us: int, to_us: int) -> Iterator[tuple[int, str, Row | None]]:
         """Starts, sources and blocks; None where the newest minute of a source is, since that block is not over."""
-        cursors: list[Iterator[tuple[int, str, Row | None]]] = [
-            map(_placed, self._stored(source, level, from_us, to_us, BLOCKS)) for source in self._newest
-        ]
-        newest = [(us - us % LENGTHS_US[level], source, None) for source, us in self._newest.items()]
-        cursors += [iter([each]) for each in newest if from_us <= each[0] < to_us]
+        cursors = list[Iterator[tuple[int, str, Row | None]]]()
+        for source, newest_us in self._newest.items():
+            open_us = newest_us - newest_us % LENGTHS_US[level]
+            last = [(open_us, source, None)] if from_us <= open_us < to_us else []
+            over = map(_placed, self._stored(source, level, from_us, to_us, BLOCKS))
+            cursors.append(chain(last, over) if self._descending else chain(over, last))
         return heapq.merge(*cursors, key=itemgetter(0), reverse=self._descending)
 
     def _stored(self, source: str, level: str, from_us: int, to_us: int, statement: str) -> Iterator[Row]:

@@ -95,7 +95,8 @@ class Selection:
 
     def same_until(self, start_us: int) -> int:
         """Up to when minutes from ``start_us`` on are of the same bar; ``start_us`` if the first is of none."""
-        return start_us if self.edges_of(start_us, "1m") is None else self._calendar.same_until(start_us, self.interval)
+        edges = self.edges_of(start_us, "1m")
+        return start_us if edges is None else self._calendar.same_until(start_us, self.interval, edges)
 
     def next_inside(self, start_us: int) -> int:
         """``start_us`` if a minute that begins then is of a bar; else when one is again."""
@@ -105,7 +106,7 @@ class Selection:
         """Of blocks that begin and end then, by source, the one whose minutes all count; None if nobody can say. A block that is
         None is not over.
         """
-        source = min(rows, key=lambda each: place_of(each, self._order)) if len(rows) > 1 else next(iter(rows))
+        source = next(iter(rows)) if len(rows) == 1 else min(rows, key=lambda each: place_of(each, self._order))
         row = rows[source]
         if row is None:
             return None

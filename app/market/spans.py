@@ -7,6 +7,8 @@ from itertools import accumulate
 from app.domain.candles import Coverage
 from app.market.protocol import BEGAN, Gap
 
+_END_US = 2**62
+
 
 def uncovered(from_us: int, to_us: int, known: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The parts of a span that none of the ``known`` ones covers, ascending."""
@@ -70,7 +72,7 @@ class GapsAhead(Gaps):
     def touching(self, from_us: int, to_us: int) -> list[Gap]:
         """As `Gaps`."""
         if not self._span[0] <= from_us <= to_us <= self._span[1]:
-            self._span = min(from_us, from_us + self._ahead_us), max(to_us, to_us + self._ahead_us)
+            self._span = min(from_us, max(from_us + self._ahead_us, -_END_US)), max(to_us, min(to_us + self._ahead_us, _END_US))
             self._ahead_us *= 2
             super().__init__(self._read(*self._span))
         return super().touching(from_us, to_us)
