@@ -29,7 +29,9 @@ _QUARTERS = f"""
 (SELECT start_us, minutes FROM blocks WHERE {_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us{{}} LIMIT {{}}) AS quarters
 """  # noqa: S608 - as above
 _OF_FULL = f"""
-SELECT start_us + after_us AS start_us FROM {{}} CROSS JOIN ({{}}) AS bars WHERE minutes = {_QUARTER_MINUTES}
+SELECT start_us + after_us AS start_us FROM (
+    SELECT start_us FROM {{}} WHERE minutes = {_QUARTER_MINUTES} ORDER BY start_us{{}} LIMIT {{}}
+) AS whole CROSS JOIN ({{}}) AS bars
 """  # noqa: S608 - as above
 _OF_OTHERS = f"""
 SELECT candles.start_us FROM {{}} CROSS JOIN candles WHERE minutes < {_QUARTER_MINUTES} AND {_OF}
@@ -119,10 +121,11 @@ def _bars(
 
     def read_quarters(source: str, first_us: int, end_us: int) -> None:
         # A bar is in each of them, and in each of the parts of a full one.
-        quarters = _QUARTERS.format(" DESC" if descending else "", number + 1)
-        parts = " UNION ALL ".join(f"SELECT {after_us} AS after_us" for after_us in range(0, _QUARTER_US, length_us))
+        order, parts = " DESC" if descending else "", range(0, _QUARTER_US, length_us)
+        quarters = _QUARTERS.format(order, number + 1)
+        bars = " UNION ALL ".join(f"SELECT {after_us} AS after_us" for after_us in parts)
+        texts.extend((_OF_FULL.format(quarters, order, number // len(parts) + 1, bars), _OF_OTHERS.format(quarters)))
         of = symbol, source, "15m", first_us, end_us
-        texts.extend((_OF_FULL.format(quarters, parts), _OF_OTHERS.format(quarters)))
         parameters.extend((*of, *of, symbol, source, "1m"))
 
     for stored, source in kinds:
