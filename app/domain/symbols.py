@@ -141,11 +141,16 @@ def _contract(written: str, joined: str | None, long: str | None, letter: str | 
     return None if ":" in quote else f"{pair}:{base if quote == 'USD' else quote}"
 
 
+def currency_of(symbol: str) -> str | None:
+    """What a canonical pair or contract is quoted in; None for what is neither."""
+    quote = symbol.partition("-")[2].partition(":")[0]
+    return quote if quote in FIAT | COINS else None
+
+
 def never_closes(symbol: str) -> bool:
     """Whether a canonical ``symbol`` is a pair of currencies, which trade day and night, or a coin's future (``BTC-29MAR24``).
     Pairs of states' currencies rest at weekends, but their days end at midnight too.
     """
     if (found := _dated(symbol)) and (found[1] in COINS or _pair(found[1])):
         return True
-    _, dash, rest = symbol.partition("-")
-    return (bool(dash) and rest.partition(":")[0] in FIAT | COINS) or symbol.endswith("=X")
+    return currency_of(symbol) is not None or symbol.endswith("=X")

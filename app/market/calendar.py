@@ -49,6 +49,10 @@ class Calendar(Protocol):
         ...
 
 
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory", "posix", "right"})
+"""What else lies in the database's folder: zones of the machine, and those that count leap seconds."""
+
+
 def zone_named(name: str) -> "ZoneInfo":
     """A time zone.
 
@@ -58,6 +62,8 @@ def zone_named(name: str) -> "ZoneInfo":
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - it takes longer to import than all else here
 
     try:
+        if name.partition("/")[0] in _NO_ZONES:
+            raise ValueError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"zone is {name[:60]!r}; allowed: a name of the time zone database, as Europe/Berlin") from None

@@ -20,7 +20,7 @@ from app.market.migrating import now_us
 from app.market.minutes import GRIDS, Kept
 from app.market.postgres_opening import CONNECT_S, Link, PostgresConnection, connect, target_of
 from app.market.protocol import TRADES, Applied, Batch, Minute
-from app.market.trades import COLUMNS, Series
+from app.market.trades import COLUMNS, Series, written_ones
 from app.market.writing import StoreWriter
 
 _BUSY_S, _STATEMENT_S, _IDLE_S = 10.0, 300.0, 60.0
@@ -179,13 +179,7 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
             with cursor.copy(_COPY.format("incoming")) as copy:
                 copy.write(rows)
             written = set(cursor.execute(_INSERT).fetchall())
-        new = []
-        for number, trades in series.items():
-            for trade in trades:
-                if (number, trade.key) in written:
-                    written.remove((number, trade.key))
-                    new.append(trade)
-        return new
+        return written_ones(series, written)
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", _NULL: "\\x01"})

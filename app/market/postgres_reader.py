@@ -5,17 +5,16 @@ away.
 import random
 import time
 from asyncio import Future
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack
 
 import psycopg
 
 from app.breaker import Breaker
 from app.errors import MarketError
 from app.market.connection import Connection
-from app.market.migrating import now_us
 from app.market.postgres_opening import PostgresConnection, connect, target_of
-from app.market.reading import DEADLINE_S, WAITING_MAX, ThreadedReader
+from app.market.reading import ReaderOptions, ThreadedReader
 
 T = TypeVar("T")
 
@@ -35,7 +34,7 @@ class PostgresReader(ThreadedReader):
 
     It is connected to as reads need it, and migrated if ``migrates``. A read whose connection turns out to be dead begins again
     on a new one, once, within its deadline. After some failures in a row reads are refused at once (``market_open``), but for one
-    now and then that looks whether the database is back. Others are as `app.market.reading.ThreadedReader` has them.
+    now and then that looks whether the database is back. Others are as `app.market.reading.ReaderOptions` has them.
     """
 
     def __init__(
@@ -43,27 +42,13 @@ class PostgresReader(ThreadedReader):
         url: str,
         *,
         password: str = "",
-        sources: Sequence[str] = (),
-        deadline_s: float = DEADLINE_S,
-        threads: int = THREADS,
-        waiting_max: int = WAITING_MAX,
         migrates: bool = False,
-        waited: Callable[[float], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-        clock_us: Callable[[], int] = now_us,
         breaker: Breaker | None = None,
+        **options: Unpack[ReaderOptions],
     ) -> None:
         self._target = target_of(url, password)
-        super().__init__(
-            self._target.place,
-            sources=sources,
-            deadline_s=deadline_s,
-            threads=threads,
-            waiting_max=waiting_max,
-            waited=waited,
-            clock=clock,
-            clock_us=clock_us,
-        )
+        options.setdefault("threads", THREADS)
+        super().__init__(self._target.place, **options)
         self._migrates = migrates
         self._idle: list[PostgresConnection] = []
         self._left = set[Future[Any]]()
@@ -71,7 +56,7 @@ class PostgresReader(ThreadedReader):
             failures=_FAILURES,
             first_pause_s=_FIRST_PAUSE_S,
             longest_pause_s=_LONGEST_PAUSE_S,
-            clock=clock,
+            clock=self._clock,
             rng=random.Random(),
         )
 
@@ -120,7 +105,7 @@ class PostgresReader(ThreadedReader):
             if isinstance(error, psycopg.errors.QueryCanceled) or self._clock() >= deadline:
                 raise _Away("market_timeout", f"{self._place}: no answer within {self._deadline_s:g} s") from error
             raise _Away("market_error", f"{self._place}: {error}") from error
-        except (psycopg.Error, ArithmeticError) as error:
+        except (psycopg.Error, ArithmeticError, ValueError) as error:
             raise MarketError("market_error", f"{self._place}: {error!r}") from error
 
     def _answer(self, connection: PostgresConnection, work: Callable[[Connection], T], deadline: float) -> T:

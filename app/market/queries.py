@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal, localcontext
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
+from app.domain.nearest import LOOKED_AT, Neighbours, is_in
 from app.domain.prices import EXACT
 from app.domain.trades import Trade
 from app.market import closes, counting, gaps
@@ -33,6 +34,11 @@ from app.market.trades import COLUMNS, series_by_venue, trade_of
 _DAY_US = DAY_S * SECOND_US
 _END_US = 2**62
 _SYMBOL = "SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols"
+_NAME = "SELECT symbol FROM symbols"
+_MARK = "SELECT count(*), max(first_seen_us) FROM symbols"
+"""None is ever removed."""
+_NAMES = f"{_NAME} WHERE symbol > ? ORDER BY symbol LIMIT ?"
+_FROM = f"{_NAME} WHERE symbol >= ? ORDER BY symbol LIMIT ?"
 _SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
 _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
@@ -65,6 +71,21 @@ class Calendars:
         return known[1] or Always(None if zone == "UTC" else zone_named(zone))
 
 
+class Census:
+    """How many symbols there are; all are looked at only where one has come since, or others are new."""
+
+    def __init__(self) -> None:
+        self._counted: tuple[Sequence[str], object, int] | None = None
+
+    def beside(self, connection: Connection, others: Sequence[str]) -> int:
+        """How many are not among ``others``, which are sorted."""
+        known, mark = self._counted, connection.execute(_MARK).fetchone()
+        if known is None or known[0] is not others or known[1] != mark:
+            names = connection.execute(_NAME)
+            known = self._counted = others, mark, sum(1 for (name,) in names if not is_in(name, others))
+        return known[2]
+
+
 def _sessions_of(connection: Connection, market: str) -> Calendar | None:
     sessions = []
     for day, opens_us, closes_us, *pause in connection.execute(_SESSIONS, (market,)):
@@ -77,7 +98,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     symbol, interval = wanted.symbol, wanted.interval
     market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
     if market is None:
-        return CandlePage((), None)
+        return CandlePage((), None, total=0 if wanted.counts else None, is_known=False)
     first_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
     calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
     kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
@@ -143,9 +164,21 @@ def kinds_of(connection: Connection, symbol: str) -> list[tuple[str, str]]:
     return found[1:]
 
 
-def names(connection: Connection) -> list[str]:
-    """As `app.market.protocol.Reader.names`."""
-    return [name for (name,) in connection.execute("SELECT symbol FROM symbols ORDER BY symbol")]
+def names(connection: Connection, limit: int, after: str) -> list[str]:
+    """Those behind ``after``, sorted."""
+    return [name for (name,) in connection.execute(_NAMES, (after, limit))]
+
+
+def neighbours(connection: Connection, wanted: Neighbours) -> list[str]:
+    """As `app.market.protocol.Reader.neighbours`."""
+    found = []
+    for text in wanted.beginnings:
+        beginning = connection.execute(_FROM, (text, LOOKED_AT))
+        found += [name for (name,) in takewhile(lambda row, text=text: row[0].startswith(text), beginning)]  # type: ignore[misc]
+    marks = ", ".join("?" * len(wanted.symbols))
+    if marks:
+        found += [name for (name,) in connection.execute(f"{_NAME} WHERE symbol IN ({marks})", wanted.symbols)]
+    return found
 
 
 def trades(connection: Connection, wanted: TradesWanted) -> TradePage:
@@ -158,7 +191,8 @@ def trades(connection: Connection, wanted: TradesWanted) -> TradePage:
     merged = heapq.merge(*cursors, key=lambda each: each.order, reverse=wanted.descending)
     found = [trade for _, trade in zip(range(wanted.limit + 1), merged, strict=False)]
     page = tuple(found[: wanted.limit])
-    return TradePage(page, page[-1].order if len(found) > wanted.limit else None)
+    is_known = bool(page) or connection.execute(f"{_NAME} WHERE symbol = ?", (wanted.symbol,)).fetchone() is not None
+    return TradePage(page, page[-1].order if len(found) > wanted.limit else None, is_known)
 
 
 def _trades_of(connection: Connection, number: int, venue: str, wanted: TradesWanted, span: tuple[int, int]) -> Iterator[Trade]:

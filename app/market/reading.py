@@ -3,59 +3,71 @@ its callers up to their deadline and never the event loop; nor does the making o
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from app.domain.intervals import INTERVALS
+from app.domain.nearest import Neighbours
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market import gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Details, Gap, Pool, TradePage, TradesWanted
-from app.market.queries import Calendars
+from app.market.migrating import now_us
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Details, Gap, Names, Pool, TradePage, TradesWanted
+from app.market.queries import Calendars, Census
 
 T = TypeVar("T")
 
-DEADLINE_S, THREADS, WAITING_MAX = 2.0, 2, 64
+DEADLINE_S, WAITING_MAX = 2.0, 64
 _GRACE_S = 0.25
 """How long a read that is past its deadline may take to notice, before its caller leaves it."""
 
 
-class ThreadedReader(ABC):
-    """The part of a `app.market.protocol.Reader` that every store has.
+class ReaderOptions(TypedDict, total=False):
+    """What a reader of any store may be told.
 
-    Args:
-        place: what the store is and where, for people.
-        sources: of given bars, the best first.
-        deadline_s: how long a read may take.
-        threads: how many reads there are at once, each with a connection.
-        waiting_max: how many may wait for one of these; who comes then is refused at once.
-        waited: is told how many seconds a read waited for its thread; in that thread.
-        clock: monotonic seconds.
-        clock_us: epoch microseconds.
+    ``sources``: of given bars, the best first. ``deadline_s``: how long a read may take. ``threads``: how many reads there are at
+    once, each with a connection. ``waiting_max``: how many may wait for one of these; who comes then is refused at once.
+    ``waited`` is told how many seconds a read waited for its thread; in that thread. ``clock``: monotonic seconds. ``clock_us``:
+    epoch microseconds.
+    """
+
+    sources: Sequence[str]
+    deadline_s: float
+    threads: int
+    waiting_max: int
+    waited: Callable[[float], None]
+    clock: Callable[[], float]
+    clock_us: Callable[[], int]
+
+
+class ThreadedReader(ABC):
+    """The part of a `app.market.protocol.Reader` that every store has. ``place``: what the store is and where, for people;
+    the rest is of `ReaderOptions`.
     """
 
     def __init__(
         self,
         place: str,
         *,
-        sources: Sequence[str],
-        deadline_s: float,
         threads: int,
-        waiting_max: int,
-        waited: Callable[[float], None],
-        clock: Callable[[], float],
-        clock_us: Callable[[], int],
+        sources: Sequence[str] = (),
+        deadline_s: float = DEADLINE_S,
+        waiting_max: int = WAITING_MAX,
+        waited: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
         self._place, self._sources, self._deadline_s = place, tuple(sources), deadline_s
         self._clock, self._clock_us = clock, clock_us
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decide-market")
         self._under_way, self._size, self._most = 0, threads, threads + waiting_max
         self._waited = waited
-        self._calendars = Calendars()
+        self._calendars, self._census = Calendars(), Census()
 
     @property
     def pool(self) -> Pool:
@@ -101,9 +113,16 @@ class ThreadedReader(ABC):
         _check(limit=limit)
         return await self._read(lambda connection: queries.details(connection, limit, after, self._sources, self._clock_us()))
 
-    async def names(self) -> list[str]:
+    async def names(self, limit: int, after: str, others: Sequence[str]) -> Names:
         """By their index."""
-        return await self._read(queries.names)
+        _check(limit=limit)
+        return await self._read(
+            lambda connection: Names(queries.names(connection, limit, after), self._census.beside(connection, others))
+        )
+
+    async def neighbours(self, wanted: Neighbours) -> list[str]:
+        """By their index, too."""
+        return await self._read(lambda connection: queries.neighbours(connection, wanted))
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """By their ends."""

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from app.domain.intervals import INTERVALS
+from app.domain.nearest import found_in, neighbours_of
+from app.errors import MarketError
 from app.market import counting
 from app.market.calendar import Always
 from app.market.counting import COUNT_MAX
-from app.market.protocol import Batch, CandlePage, CandlesWanted, Gap, Reader, Symbol
+from app.market.protocol import Batch, CandlePage, CandlesWanted, Gap, Reader, Symbol, TradesWanted
 from app.market.selection import Selection
 from app.market.spans import Gaps
 from app.market.sqlite import EmbeddedWriter
@@ -170,6 +172,59 @@ def test_each_gap_stands_beside_the_page_that_it_touches(place: Place) -> None:
     place.read(check)
 
 
-def test_all_symbols_are_named_in_order(place: Place) -> None:
-    place.writer().put_symbols([Symbol(each) for each in ("B", "A", "C.X")])
-    assert place.read(lambda reader: reader.names()) == ["A", "B", "C.X"]
+def test_symbols_are_named_in_order_by_pages_beside_those_that_are_elsewhere(place: Place) -> None:
+    writer = place.writer()
+    writer.put_symbols([Symbol(each) for each in ("B", "A", "C.X")])
+    others, more = ["0", "A", "a"], ["C.X"]
+
+    async def check(reader: Reader) -> None:
+        for _ in range(2):
+            assert await reader.names(10, "", others) == (["A", "B", "C.X"], 2)
+        assert await reader.names(1, "A", others) == (["B"], 2)
+        assert await reader.names(1, "B.", more) == (["C.X"], 2)
+        writer.put_symbols([Symbol("a")])
+        assert await reader.names(9, "C", others) == (["C.X", "a"], 2)
+        writer.put_symbols([Symbol("b")])
+        assert await reader.names(9, "b", others) == ([], 3)
+
+    place.read(check)
+
+
+def test_neighbours_of_a_symbol_are_found_as_in_memory(place: Place) -> None:
+    names = sorted(["AAPL", "BRK.B", "BTC-USDT", "^GSPC", "0700.HK", *(f"AA{number}" for number in range(100))])
+    place.writer().put_symbols([Symbol(each) for each in names])
+
+    async def check(reader: Reader) -> None:
+        for asked in ("AAPLE", "APPL", "AA", "A", "BTC", "GSPC", "700.HK", "XNAS:AAPL", "ZZZ", "AA.X"):
+            wanted = neighbours_of(asked)
+            assert sorted(await reader.neighbours(wanted)) == sorted(found_in(names, wanted)), asked
+
+    place.read(check)
+
+
+def test_sessions_that_are_none_are_an_error_of_the_store(place: Place) -> None:
+    place.writer().put_symbols([Symbol("A", market="X")])
+    place.writer().put_sessions("X", _SESSIONS)
+    place.change("UPDATE sessions SET day = 'infinity' WHERE day = '2023-11-21'")
+
+    async def check(reader: Reader) -> None:
+        with pytest.raises(MarketError, match="Invalid isoformat string") as caught:
+            await reader.candles(CandlesWanted("A", "1d", 1))
+        assert caught.value.reason == "market_error"
+
+    place.read(check)
+
+
+def test_a_page_says_whether_the_store_has_the_symbol(place: Place) -> None:
+    """Whatever else of it is there."""
+    writer = place.writer()
+    writer.put_symbols([Symbol("A")])
+    writer.apply(Batch(trades=[trade(1, NOON_US, symbol="B")]))
+
+    async def check(reader: Reader) -> None:
+        for symbol, is_known in (("A", True), ("B", True), ("C", False)):
+            page = await reader.candles(CandlesWanted(symbol, "1m", 1, end_us=NOON_US, counts=True))
+            assert (page.is_known, page.total) == (is_known, 0)
+            assert (await reader.trades(TradesWanted(symbol, 1, end_us=NOON_US))).is_known is is_known
+
+    place.read(check)

@@ -6,7 +6,7 @@ import threading
 from decimal import Decimal
 
 from app.domain.trades import Trade, trade_key
-from app.market.protocol import Batch, Cancel, Details, Gap, Reader, Symbol, TradesWanted, Writer
+from app.market.protocol import Batch, Cancel, Details, Gap, Reader, Symbol, TradePage, TradesWanted, Writer
 from tests.market.giving import export, minutes, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
@@ -74,10 +74,10 @@ def test_a_page_of_trades_is_of_its_span_and_without_cancelled_ones(place: Place
     ]
     writer.apply(Batch(trades=[*there, trade(5, NOON_US + 2), trade(6, symbol="B")], cancels=[Cancel("V", "A", trade_key("5"))]))
     found = place.read(lambda reader: reader.trades(TradesWanted("A", 10)))
-    assert found == (tuple(there), None)
+    assert found == TradePage(tuple(there), None)
     found = place.read(lambda reader: reader.trades(TradesWanted("A", 10, NOON_US + 1, NOON_US + 3)))
     assert found.trades == tuple(there[1:3])
-    assert place.read(lambda reader: reader.trades(TradesWanted("NONE", 10))) == ((), None)
+    assert place.read(lambda reader: reader.trades(TradesWanted("NONE", 10))) == TradePage((), None, is_known=False)
 
 
 def test_texts_come_out_as_they_came_in(place: Place) -> None:

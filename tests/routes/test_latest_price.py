@@ -88,6 +88,12 @@ def test_without_a_trade_the_last_close_is_told_as_one(served: Served) -> None:
     assert served.get(f"{PATH}?symbol=AAPL").text.split('"price":')[1].startswith("100,")
 
 
+def test_the_close_of_a_pair_is_in_what_the_pair_is_quoted_in(served: Served) -> None:
+    close = Written(AS_OF_MS, encode(price_record("ADA-BTC", AS_OF_MS)))
+    served.store.put(Row("ADA-BTC", {"price": close}))
+    assert _exact(served, "symbol=ADA-BTC")["currency"] == "BTC"
+
+
 @pytest.mark.parametrize(
     ("tick_ms", "source"), [(AS_OF_MS - 1, "close"), (AS_OF_MS, "a-file"), (AS_OF_MS + 1, "a-file"), (AS_OF_MS - 10**9, "close")]
 )

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from app.domain.symbols import currency_of
 from app.errors import MarketError, StoreError
 from app.market.protocol import Applied, Batch, Partition, Session
 from tests.kit.files import put
@@ -26,7 +27,7 @@ from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES
 from warm.calendar.exchanges import exchange
 from warm.files.memory import MemoryBound
 from warm.files.names import SymbolChoice
-from warm.market.listing import currency_of, market_of, sessions_of
+from warm.market.listing import market_of, sessions_of
 from warm.market.load import INTERRUPTED, LOADED, REFUSED, STORE_FAILED, Wanted, run_load
 from warm.market.telling import BarTeller, LineTeller
 
@@ -184,7 +185,17 @@ def test_a_file_that_cannot_be_used_is_told_and_the_others_are_loaded(tmp_path: 
     ("name", "text", "said"),
     [
         ("none.csv", None, "no such file or folder"),
-        ("prices.csv", "date,open,high,low,close\n2024-01-01,1,1,1,1\n", "no file holds trades"),
+        (
+            "AAPL.csv",
+            "date,open,high,low,close\n2024-01-01,1,1,1,1\n",
+            "no trades but bars (table): decide warm --prices … --bars",
+        ),
+        (
+            "views.csv",
+            "symbol,as_of,agent,signal\nX,2024-01-01,a,buy\n",
+            "no trades but agents' outputs (native): decide warm --agents",
+        ),
+        ("notes.csv", "a,b\n1,2\n", "it has no trades (a table of a, b)"),
         ("empty.csv", "", "the file is empty"),
         ("trades.csv", "time,price,size\n1700000000000,5,1\n", "nothing in it tells the symbol"),
     ],
@@ -235,9 +246,15 @@ def test_sessions_are_told_as_far_as_the_table_goes() -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "market", "currency"),
-    [("AAPL", "XNYS", ""), ("BTC-USDT", "", "USDT"), ("ETH-USD:ETH", "", "USD"), ("SAP.DE", "XETR", ""), ("ES=F", "CMES", "")],
+    [
+        ("AAPL", "XNYS", None),
+        ("BTC-USDT", "", "USDT"),
+        ("ETH-USD:ETH", "", "USD"),
+        ("SAP.DE", "XETR", None),
+        ("ES=F", "CMES", None),
+    ],
 )
-def test_a_symbol_says_its_market_and_a_pair_its_currency(symbol: str, market: str, currency: str) -> None:
+def test_a_symbol_says_its_market_and_a_pair_its_currency(symbol: str, market: str, currency: str | None) -> None:
     assert (market_of(symbol), currency_of(symbol)) == (market, currency)
 
 

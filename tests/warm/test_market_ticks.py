@@ -86,3 +86,7 @@ def test_of_all_symbols_those_have_ticks_that_have_trades(tmp_path: Path) -> Non
 )
 def test_a_trade_at_the_end_of_a_session_is_the_price_until_the_next_one_is_as_old(symbol: str, at: str, stale: str) -> None:
     assert stale_at_ms(symbol, _ms(at)) == _ms(stale)
+
+
+def test_a_simulated_trade_is_no_price_of_now_after_a_minute_whatever_its_symbol() -> None:
+    assert stale_at_ms("AAPL", _ms("2024-03-08T20:59:30"), "simulated") == _ms("2024-03-08T21:00:30")

@@ -37,7 +37,7 @@ def test_a_file_of_trades_is_told_by_its_content_and_is_none_of_bars_or_agents(s
     assert found.name == shape.source
     other = recognise_other(source)
     assert isinstance(other, Unknown)
-    assert (other.looks, other.nearly) == ("single trades in place of bars", None)
+    assert (other.looks, other.nearly) == ("single trades in place of bars: decide market load reads them", None)
 
 
 def test_every_format_has_a_shape_here() -> None:
@@ -125,6 +125,22 @@ def test_a_recording_is_recognised_behind_a_long_snapshot_of_a_book(tmp_path: Pa
     source = _of(tmp_path, "feed.jsonl", "\n".join(lines))
     assert sum(batch.others for batch in batches(source)) == 1
     assert len(trades(source)) == len(_MADE)
+
+
+def test_objects_that_name_a_venue_or_a_symbol_are_not_coinbases_whose_side_is_the_makers(tmp_path: Path) -> None:
+    plain = {"time": "2024-03-08T15:00:00Z", "price": 5, "size": 1, "side": "buy", "trade_id": 7}
+    for number, (more, name, venue, side) in enumerate(
+        (
+            ({"venue": "kraken", "symbol": "BTC-USD"}, "table", "kraken", "buy"),
+            ({"symbol": "BTC-USD"}, "table", "unknown", "buy"),
+            ({"product_id": "BTC-USD"}, "coinbase", "coinbase", "sell"),
+        )
+    ):
+        source = _of(tmp_path, f"{number}.jsonl", json.dumps(plain | more) + "\n")
+        found = recognise(source)
+        assert found is not None
+        assert found.name == name
+        assert [(each.venue, each.side) for batch in found.read() for each in batch.trades] == [(venue, side)]
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

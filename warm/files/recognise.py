@@ -122,7 +122,7 @@ def _chosen(source: Source, kinds: Sequence[Kind], choices: Sequence[Choice]) ->
     return fitting[-1] if fitting else None
 
 
-_TRADES = Unknown("single trades in place of bars")
+_TRADES = Unknown("single trades in place of bars: decide market load reads them")
 _MARKS = Unknown("marks, an index or funding rates in place of trades")
 
 

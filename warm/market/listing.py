@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from functools import cache
 
-from app.domain.symbols import COINS, FIAT, never_closes
+from app.domain.symbols import currency_of, never_closes
+from app.domain.trades import SIMULATED
 from app.market.protocol import Session, Symbol, Writer
 from warm.calendar.exchanges import exchange, exchange_of
 from warm.calendar.sessions import at_minute
@@ -12,12 +13,6 @@ from warm.calendar.sessions import at_minute
 def market_of(symbol: str) -> str:
     """Whose sessions a canonical ``symbol`` has; empty if its market never closes."""
     return "" if never_closes(symbol) else exchange_of(symbol)
-
-
-def currency_of(symbol: str) -> str:
-    """What a pair is quoted in; empty for what is no pair."""
-    quote = symbol.partition("-")[2].partition(":")[0]
-    return quote if quote in FIAT | COINS else ""
 
 
 @cache
@@ -44,7 +39,7 @@ class Listing:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._symbols: set[str] = set()
+        self._told: set[tuple[str, str | None]] = set()
         self._markets: set[str] = set()
 
     def tell(self, symbols: Iterable[str], source: str, market: str | None = None) -> None:
@@ -52,17 +47,17 @@ class Listing:
 
         ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their suffixes say).
         """
-        new = {*symbols} - self._symbols
+        new = {symbol for symbol in symbols if (symbol, market) not in self._told}
         if not new:
             return
         markets = {symbol: market_of(symbol) if market is None else market for symbol in sorted(new)}
-        for each in sorted({*markets.values()} - self._markets - {""}):
+        for each in sorted({*markets.values()} - self._markets - {"", SIMULATED}):
             self._writer.put_sessions(each, sessions_of(each))
             self._markets.add(each)
         self._writer.put_symbols(
             [
-                Symbol(symbol, market=own, currency=currency_of(symbol), source=source, is_guess=market is None)
+                Symbol(symbol, market=own, currency=currency_of(symbol) or "", source=source, is_guess=market is None)
                 for symbol, own in markets.items()
             ]
         )
-        self._symbols |= new
+        self._told |= {(symbol, market) for symbol in new}

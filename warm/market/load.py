@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from app.domain.trades import SIMULATED
 from app.errors import MarketError, OffsetMoved, StoreError
 from app.market.protocol import Batch as Written
 from app.market.protocol import Writer
 from warm.errors import InputRefused
+from warm.files import recognise as formats
 from warm.files.find import find_sources
 from warm.files.memory import MemoryBound, memory
 from warm.files.names import SymbolChoice, said_symbol
@@ -77,6 +79,7 @@ class Load:
         self._size = {} if wanted.part is None else {"size": wanted.part}
         self.fates: list[FileFate] = []
         self.touched: set[str] = set()
+        self.simulated: set[str] = set()
         self.resumed = False
         self._finished: list[Place] = []
         self._written = 0
@@ -123,7 +126,7 @@ class Load:
             raise source.refuse(source.fault)
         found = _recognised(source, self._wanted.options)
         if found is None:
-            fate.fate, fate.why = "skipped", f"it has no trades; known: {', '.join(FORMATS)}"
+            fate.fate, fate.why = "skipped", _in_place_of_trades(source)
             return
         fate.format = found.name
         first = next((trade for batch in _read(source, found, START, self._size) for trade in batch.trades), None)
@@ -141,12 +144,16 @@ class Load:
         self._finished.append(place)
 
     def _write(self, batch: Batch, place: Place, fate: FileFate, name: str) -> None:
-        symbols = {trade.symbol for trade in batch.trades}
-        self._listing.tell(symbols, name)
+        named = {(trade.symbol, trade.venue == SIMULATED) for trade in batch.trades}
+        symbols = {symbol for symbol, _ in named}
+        simulated = {symbol for symbol, is_simulated in named if is_simulated}
+        self._listing.tell(symbols - simulated, name)
+        self._listing.tell(simulated, SIMULATED, SIMULATED)
         reached = Reached(batch.position)
         done = self._writer.apply(Written(trades=batch.trades, moves=place.moves(reached)))
         place.moved(reached)
         self.touched |= symbols
+        self.simulated |= simulated
         self._written += len(batch.trades)
         fate.trades += len(batch.trades)
         fate.new, fate.there, fate.too_old = fate.new + done.inserted, fate.there + done.duplicate, fate.too_old + done.too_old
@@ -161,6 +168,19 @@ def _recognised(source: Source, options: Options) -> Found | None:
         raise
     except SPOILT as error:
         raise not_understood(source, error) from error
+
+
+def _in_place_of_trades(source: Source) -> str:
+    """What a file without trades has, and what it is for."""
+    try:
+        holds = formats.recognise(source)
+    except (InputRefused, *SPOILT):
+        return "it has no trades"
+    if isinstance(holds, formats.Unknown):
+        return f"it has no trades ({holds.said})"
+    if holds.kind == "prices":
+        return f"it has no trades but bars ({holds.name}): decide warm --prices … --bars loads them"
+    return f"it has no trades but agents' outputs ({holds.name}): decide warm --agents … loads them"
 
 
 def _read(source: Source, found: Found, position: Position, size: Mapping[str, int]) -> Iterator[Batch]:
@@ -228,6 +248,7 @@ def _report(load: Load) -> dict[str, Any]:
         "refused": rejects.total,
         "reasons": rejects.report(),
         "symbols": len(load.touched),
+        **({"simulated": len(load.simulated)} if load.simulated else {}),
         "files_read": sum(each.fate == "loaded" for each in load.fates),
         "files": [each.report() for each in load.fates],
     }

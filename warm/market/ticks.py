@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from app.domain.records import TICK
+from app.domain.symbols import currency_of
 from app.domain.ticks import TICK_LIFE_MS, tick_of
+from app.domain.trades import SIMULATED
 from app.errors import StoreError
 from app.market.protocol import Reader
 from app.store.codec import encode
@@ -13,7 +15,7 @@ from app.store.patience import patiently
 from app.store.protocol import Record
 from warm.calendar.exchanges import exchange
 from warm.calendar.sessions import at_minute
-from warm.market.listing import currency_of, market_of
+from warm.market.listing import market_of
 from warm.publish import JobStore
 
 _DAY_MS = 86_400_000
@@ -51,8 +53,8 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
                     loaded_at_ms=now_ms,
                     # Of the time behind a file nothing is known.
                     coverage="partial",
-                    currency=currency_of(symbol) or None,
-                    stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000),
+                    currency=currency_of(symbol),
+                    stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000, trade.venue),
                 )
                 for symbol, trade in trades.items()
             ]
@@ -77,11 +79,11 @@ def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
         yield symbols[at : at + _AT_ONCE]
 
 
-def stale_at_ms(symbol: str, as_of_ms: int) -> int:
+def stale_at_ms(symbol: str, as_of_ms: int, venue: str = "") -> int:
     """When the last trade of ``symbol`` is no price of now any more: of an exchange's, whose session ends before that, once the
     next one is as old.
     """
-    if not (market := market_of(symbol)):
+    if venue == SIMULATED or not (market := market_of(symbol)):
         return as_of_ms + TICK_LIFE_MS
     found = exchange(market)
     for day, hours in found.sessions(found.local_day(as_of_ms - _DAY_MS)):
