@@ -36,6 +36,14 @@ class Calendar(Protocol):
         """
         ...
 
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """Up to when all that begins from ``start_us`` on is of the same bar of ``interval``, whose ``edges`` are these."""
+        ...
+
+    def next_session(self, start_us: int) -> int:
+        """When, after what begins outside sessions, something begins that is in one, or of which nobody knows."""
+        ...
+
     def is_by_clock(self, interval: str) -> bool:
         """Whether all bars of ``interval`` are as long as each other, and follow each other without a pause."""
         ...
@@ -83,6 +91,15 @@ class Always:
         first, end = days_of(day, interval)
         return Edges(self._begins_us(first), self._begins_us(end))
 
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """As `Calendar`."""
+        del start_us, interval
+        return edges.end_us
+
+    def next_session(self, start_us: int) -> int:
+        """As `Calendar`. There is no outside."""
+        return start_us
+
     def is_by_clock(self, interval: str) -> bool:
         """As `Calendar`."""
         return interval != "1M" and (self._zone is None or not is_of_days(interval))
@@ -127,6 +144,20 @@ class Sessions:
                 begins_us = start_us - (start_us - from_us) % length_us
                 return Edges(begins_us, min(begins_us + length_us, to_us), "regular")
         return self._outside(start_us, length_us, place, session)
+
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """As `Calendar`. What is after a session is of no day, so a week goes on only to the next close."""
+        if not is_of_days(interval) or edges.session is None:
+            return edges.end_us
+        return self._closes[bisect_right(self._closes, start_us)]
+
+    def next_session(self, start_us: int) -> int:
+        """As `Calendar`."""
+        place = bisect_right(self._closes, start_us)
+        if place == len(self._sessions):
+            return self._to_us
+        session = self._sessions[place]
+        return session.opens_us if session.pause is None or start_us < session.opens_us else session.pause[1]
 
     def is_by_clock(self, interval: str) -> bool:
         """As `Calendar`."""

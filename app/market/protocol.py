@@ -303,16 +303,6 @@ class TradePage(NamedTuple):
     is_known: bool = True
 
 
-class Close(NamedTuple):
-    """Of the bar that ended last."""
-
-    price: Decimal
-    start_us: int
-    end_us: int
-    interval: str
-    source: str
-
-
 class Details(NamedTuple):
     """``last_trade_us``: None without trades. ``volume_day``: of the 24 hours before now; None if nobody says. ``kinds``:
     interval and source of its bars.
@@ -368,10 +358,6 @@ class Reader(Protocol):
 
     async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
         """Of each of ``symbols`` that has one the last trade with a size."""
-        ...
-
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
-        """Of each of ``symbols`` that has bars the close of the one that ended last."""
         ...
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:

@@ -3,16 +3,14 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal
+from functools import partial
 from itertools import islice, takewhile
-from operator import itemgetter
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.nearest import LOOKED_AT, Neighbours, is_in
 from app.domain.trades import Trade
 from app.market import closes, counting, gaps
-from app.market.blocks import Rows, stored
 from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
 from app.market.connection import Connection
 from app.market.protocol import (
@@ -20,13 +18,13 @@ from app.market.protocol import (
     Bar,
     CandlePage,
     CandlesWanted,
-    Close,
     Session,
     TradePage,
     TradesWanted,
 )  # fmt: skip
-from app.market.selection import Row, Selection, place_of, usable
-from app.market.spans import Gaps
+from app.market.rows import rows_of
+from app.market.selection import Selection, usable
+from app.market.spans import GapsAhead
 from app.market.trades import COLUMNS, series_by_venue, trade_of
 
 _DAY_US = DAY_S * SECOND_US
@@ -41,9 +39,6 @@ _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
 ORDER BY interval, source, start_us LIMIT 1
 """  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
-_NEWEST = """
-SELECT start_us, close, volume FROM candles WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_us DESC LIMIT 1
-"""
 _LAST_TRADE = f"""
 SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
@@ -110,16 +105,10 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
     span = from_us, min(to_us, _END_US)
-    minutes = [source for length, source in kinds if length == "1m"]
-    cursors: list[Iterator[Row]] = [
-        stored(connection, (symbol, *kind), *span, descending=wanted.descending) for kind in kinds if kind[0] != "1m"
-    ]
-    cursors += [
-        Rows(connection, symbol, source, kinds, calendar, interval, descending=wanted.descending).of(*span) for source in minutes
-    ]
-    rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
-    known = Gaps(gaps.touching(connection, symbol, *span))
+    ahead_us = (wanted.limit + wanted.offset) * INTERVALS[interval] * SECOND_US
+    known = GapsAhead(partial(gaps.touching, connection, symbol), -ahead_us if wanted.descending else ahead_us)
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
+    rows = rows_of(connection, selection, kinds, span, descending=wanted.descending)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     passed += sum(1 for _ in islice(found, wanted.offset - passed))
     bars = tuple(islice(found, wanted.limit))
@@ -136,7 +125,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
         total = passed + len(bars)
     elif wanted.counts and not wanted.complete_only:
         total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=is_by_clock)
-    return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.inside(from_us, to_us)), total)
+    return CandlePage(bars, bars[-1].start_us if more else None, tuple(gaps.touching(connection, symbol, from_us, to_us)), total)
 
 
 def _passed(
@@ -223,17 +212,3 @@ def last_trade(connection: Connection, symbol: str) -> Trade | None:
         if row is not None:
             found.append(trade_of(venue, symbol, row))
     return max(found, key=lambda each: each.order, default=None)
-
-
-def last_close(connection: Connection, symbol: str, calendars: Calendars, order: Sequence[str]) -> Close | None:
-    """The close of the bar that ended last; of those that end together of the source that comes first."""
-    market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
-    if market is None:
-        return None
-    calendar, found = calendars.of(connection, market[0]), list[Close]()
-    for interval, source in kinds_of(connection, symbol):
-        start_us, close, _ = connection.execute(_NEWEST, (symbol, interval, source)).fetchone()
-        edges = calendar.bar_of(start_us, interval, of_days=True)
-        if edges is not None:
-            found.append(Close(Decimal(close), edges.start_us, edges.end_us, interval, source))
-    return min(found, key=lambda each: (-each.end_us, *place_of(each.source, order), -each.start_us), default=None)

@@ -19,7 +19,7 @@ from app.market.calendar import zone_named
 from app.market.connection import Connection
 from app.market.details import details
 from app.market.migrating import now_us
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Names, Pool, TradePage, TradesWanted
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Details, Gap, Names, Pool, TradePage, TradesWanted
 from app.market.queries import Calendars, Census
 
 T = TypeVar("T")
@@ -120,15 +120,6 @@ class ThreadedReader(ABC):
         def read(connection: Connection) -> dict[str, Trade]:
             found = {symbol: queries.last_trade(connection, symbol) for symbol in symbols}
             return {symbol: trade for symbol, trade in found.items() if trade is not None}
-
-        return await self._read(read)
-
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
-        """One search for each interval and source."""
-
-        def read(connection: Connection) -> dict[str, Close]:
-            found = {symbol: queries.last_close(connection, symbol, self._calendars, self._sources) for symbol in symbols}
-            return {symbol: close for symbol, close in found.items() if close is not None}
 
         return await self._read(read)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app.domain.nearest import Neighbours, found_in
 from app.domain.trades import Trade
 from app.errors import MarketError
-from app.market.protocol import CandlePage, CandlesWanted, Close, Details, Gap, Names, Pool, TradePage, TradesWanted
+from app.market.protocol import CandlePage, CandlesWanted, Details, Gap, Names, Pool, TradePage, TradesWanted
 
 
 class FakeReader:
@@ -73,11 +73,6 @@ class FakeReader:
         return []
 
     async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
-        """None."""
-        del symbols
-        return {}
-
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
         """None."""
         del symbols
         return {}

@@ -3,12 +3,11 @@
 import asyncio
 import random
 import threading
-from datetime import date
 from decimal import Decimal
 
 from app.domain.trades import Trade, trade_key
-from app.market.protocol import Batch, Cancel, Close, Details, Gap, Reader, Symbol, TradePage, TradesWanted, Writer
-from tests.market.giving import export, minutes, sessions, trade
+from app.market.protocol import Batch, Cancel, Details, Gap, Reader, Symbol, TradePage, TradesWanted, Writer
+from tests.market.giving import export, minutes, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
 
@@ -103,29 +102,6 @@ def test_the_last_trade_is_the_last_one_with_a_size(place: Place) -> None:
     assert place.read(lambda reader: reader.last_trades(["A", "B", "NONE"])) == {"A": last}
 
 
-def test_the_last_close_is_of_the_bar_that_ended_last(place: Place) -> None:
-    """Whatever its length; of bars that end together of trades, then of the source that comes first."""
-    writer = place.writer()
-    day_us = NOON_US // DAY_US * DAY_US
-    writer.put_bars(export("x", [day_us], "7", interval="1d"))
-    writer.apply(Batch(trades=[trade(1, price="9")]))
-
-    def close(*sources: str) -> Close:
-        return place.read(lambda reader: reader.last_closes(["A", "NONE"]), *sources)["A"]
-
-    assert close() == Close(Decimal(7), day_us, day_us + DAY_US, "1d", "x")
-    writer.put_bars(export("y", [day_us], "8", interval="1d"))
-    assert [close(*order).source for order in ((), ("y",), ("y", "x"))] == ["x", "y", "y"]
-    writer.apply(Batch(trades=[trade(2, day_us + DAY_US - 1, "9.5")]))
-    assert close("y") == Close(Decimal("9.5"), day_us + DAY_US - MINUTE_US, day_us + DAY_US, "1m", "trades")
-    # A bar of a day ends with its session, and a minute after it ends later.
-    writer.put_symbols([Symbol("A", market="X")])
-    writer.put_sessions("X", sessions(date(2023, 11, 15), [390]))
-    writer.put_bars(export("x", [day_us + 1_300 * MINUTE_US], "6.5", symbol="A"))
-    assert close("y").price == Decimal("9.5")
-    assert place.read(lambda reader: reader.last_closes(["A"]), "y")["A"].interval == "1m"
-
-
 def test_details_say_what_there_is_of_a_symbol(place: Place) -> None:
     """The volume is of a day's trades, else of given minutes, else of a given day; else nobody says."""
     writer = place.writer()
@@ -159,6 +135,6 @@ def test_a_store_without_anything_answers(place: Place) -> None:
     async def check(reader: Reader) -> None:
         await reader.ping()
         assert await reader.symbols(5) == []
-        assert await reader.last_closes(["A"]) == {}
+        assert await reader.last_trades(["A"]) == {}
 
     place.read(check)
