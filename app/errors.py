@@ -65,7 +65,7 @@ class StoreBusy(StoreError):
 
 class MarketError(DecideError):
     """The market store could not answer. ``reason``: ``market_error``, ``market_timeout``, ``market_busy`` where it was asked for
-    more at once than it takes, or ``market_open`` where it is not asked for a while.
+    more at once than it takes or others were in the way, or ``market_open`` where it was away and is not asked for a while.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

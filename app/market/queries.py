@@ -3,14 +3,12 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal, localcontext
 from functools import partial
 from itertools import islice, takewhile
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.nearest import LOOKED_AT, Neighbours, is_in
-from app.domain.prices import EXACT
 from app.domain.trades import Trade
 from app.market import closes, counting, gaps
 from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
@@ -20,20 +18,17 @@ from app.market.protocol import (
     Bar,
     CandlePage,
     CandlesWanted,
-    Details,
     Session,
-    Symbol,
     TradePage,
     TradesWanted,
 )  # fmt: skip
-from app.market.rows import Rows, rows_of
-from app.market.selection import Selection, place_of, usable
-from app.market.spans import Gaps, GapsAhead
+from app.market.rows import rows_of
+from app.market.selection import Selection, usable
+from app.market.spans import GapsAhead
 from app.market.trades import COLUMNS, series_by_venue, trade_of
 
 _DAY_US = DAY_S * SECOND_US
 _END_US = 2**62
-_SYMBOL = "SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols"
 _NAME = "SELECT symbol FROM symbols"
 _MARK = "SELECT count(*), max(first_seen_us) FROM symbols"
 """None is ever removed."""
@@ -44,9 +39,6 @@ _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
 ORDER BY interval, source, start_us LIMIT 1
 """  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
-_NEWEST = """
-SELECT start_us, close, volume FROM candles WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_us DESC LIMIT 1
-"""
 _LAST_TRADE = f"""
 SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
@@ -220,35 +212,3 @@ def last_trade(connection: Connection, symbol: str) -> Trade | None:
         if row is not None:
             found.append(trade_of(venue, symbol, row))
     return max(found, key=lambda each: each.order, default=None)
-
-
-def details(connection: Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:
-    """As `app.market.protocol.Reader.symbols`."""
-    rows = connection.execute(f"{_SYMBOL} WHERE symbol > ? ORDER BY symbol LIMIT ?", (after, limit)).fetchall()
-    found = []
-    for symbol in (Symbol(*row) for row in rows):
-        kinds = kinds_of(connection, symbol.symbol)
-        last = last_trade(connection, symbol.symbol)
-        volume = _volume_day(connection, symbol.symbol, kinds, order, now_us)
-        found.append(Details(symbol, None if last is None else last.time_us, volume, tuple(kinds)))
-    return found
-
-
-def _volume_day(
-    connection: Connection, symbol: str, kinds: Sequence[tuple[str, str]], order: Sequence[str], now_us: int
-) -> Decimal | None:
-    """Of its minutes, by the best source that has some; else of a day's bar that began in it."""
-    best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
-    for source in [source for interval, source in best if interval == "1m"]:
-        # Bars of an hour, since blocks of hours make them up.
-        selection = Selection(symbol, "1h", Always(), Always(), Gaps(()), order, now_us, extended=True)
-        minutes = Rows(connection, selection, [source], (), descending=False)
-        volumes = [Decimal(each.volume) for each in minutes.of(now_us - _DAY_US + 1, _END_US)]
-        if volumes:
-            with localcontext(EXACT):
-                return sum(volumes, Decimal(0))
-    for source in [source for interval, source in best if interval == "1d"]:
-        start_us, _, volume = connection.execute(_NEWEST, (symbol, "1d", source)).fetchone()
-        if start_us > now_us - _DAY_US:
-            return Decimal(volume)
-    return None

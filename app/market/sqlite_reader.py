@@ -9,7 +9,7 @@ from typing import TypeVar, Unpack
 from app.errors import MarketError
 from app.market.connection import Connection
 from app.market.queries import Calendars, Census
-from app.market.reading import ReaderOptions, ThreadedReader
+from app.market.reading import Read, ReaderOptions, ThreadedReader
 from app.market.sqlite_opening import connect, empty, file_at
 
 T = TypeVar("T")
@@ -39,12 +39,12 @@ class EmbeddedReader(ThreadedReader):
             connection.close()
         self._idle.clear()
 
-    def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
+    def _worked(self, work: Callable[[Connection], T], read: Read) -> T:
         """In a thread: one transaction, which sees one moment."""
         try:
             connection, file = self._connection()
             try:
-                connection.set_progress_handler(lambda: self._clock() > deadline, _STEPS)
+                connection.set_progress_handler(lambda: self._clock() > read.deadline, _STEPS)
                 connection.execute("BEGIN")
                 return work(connection)
             finally:
@@ -53,9 +53,11 @@ class EmbeddedReader(ThreadedReader):
                     connection.execute("ROLLBACK")
                 self._idle.append((connection, file))
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_INTERRUPT:
                 raise self._timeout() from error
-            raise MarketError("market_error", f"{self._place}: {error}") from error
+            reason = "market_busy" if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else "market_error"
+            raise MarketError(reason, f"{self._place}: {error}") from error
         except (OSError, ArithmeticError, ValueError) as error:
             raise MarketError("market_error", f"{self._place}: {error!r}") from error
 

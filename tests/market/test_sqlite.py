@@ -171,16 +171,16 @@ def test_who_comes_while_too_many_wait_is_refused_at_once(path: Path) -> None:
     reader = _reader(path, threads=1, waiting_max=1, clock=clock)
 
     async def check() -> None:
-        reads = [asyncio.create_task(reader.ping()) for _ in range(2)]
+        reads = [asyncio.create_task(reader.names(10, "", ())) for _ in range(2)]
         await asyncio.to_thread(entered.wait, 20)
         with pytest.raises(MarketError, match="2 reads are under way or waiting") as caught:
-            await reader.ping()
+            await reader.names(10, "", ())
         assert caught.value.reason == "market_busy"
         reads[1].cancel()
         held.set()
         await reads[0]
         await until(lambda: reader._under_way == 0)
-        await reader.ping()
+        await reader.names(10, "", ())
         await reader.close()
 
     asyncio.run(check())
