@@ -18,9 +18,10 @@ CONNECT_S = 10.0
 """How long a job waits for a connection."""
 STATEMENT_S = 300.0
 """How long one of its statements may take; a transaction may be of many."""
-_LOCK = 0x646563696465
+MIGRATING = 0x646563696465
 """Of PostgreSQL's advisory locks: who holds it migrates."""
 _DONE = "SELECT number, name, sha256 FROM migrations"
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS migrations (
     number integer NOT NULL PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, applied_at_us bigint NOT NULL
@@ -119,18 +120,20 @@ def target_of(url: str, password: str = "") -> Target:
 
 
 def connect(
-    target: Target, *, migrates: bool, within_s: float, statement_s: float = STATEMENT_S, **settings: int
+    target: Target, *, migrates: bool, within_s: float, statement_s: float = STATEMENT_S, waits: bool = True, **settings: int
 ) -> PostgresConnection:
     """A connection on which no statement takes longer than ``statement_s``, which the server sees to, and without it the client.
-    ``settings`` are PostgreSQL's own, as how long it waits for others' locks (ms).
+    ``waits``: for whoever migrates the database. ``settings`` are PostgreSQL's own, as how long it waits for others' locks (ms).
 
     Raises:
         MigrationRefused: the database was migrated otherwise, or must be and ``migrates`` is false.
+        MarketError: another one migrates it, or its tables are in use.
         psycopg.Error: it cannot be reached.
     """
+    deadline = time.monotonic() + within_s
     link = _linked(target, within_s)
     try:
-        link.deadline = time.monotonic() + within_s
+        link.deadline = deadline
         # As they are stored: digits and ISO dates, as SQLite has them.
         for name in ("numeric", "date"):
             link.adapters.register_loader(name, TextLoader)
@@ -143,7 +146,7 @@ def connect(
             )
         if left:
             link.deadline = math.inf
-            migrate(link, ours, target.place)
+            migrate(link, ours, target.place, waits=waits)
             link.deadline = time.monotonic() + within_s
         set_ = sql.SQL("SET {} = {}")
         # To compile a statement of some milliseconds takes longer than it does.
@@ -185,24 +188,34 @@ def _linked(target: Target, within_s: float) -> Link:
     return Link.connect(conninfo.make_conninfo(**target.parts, connect_timeout=max(2, math.ceil(within_s))))
 
 
-def migrate(link: Link, ours: Sequence[Migration], place: str, clock_us: Callable[[], int] = now_us) -> list[str]:
+def migrate(
+    link: Link, ours: Sequence[Migration], place: str, clock_us: Callable[[], int] = now_us, *, waits: bool = True
+) -> list[str]:
     """Apply those of ``ours`` that are not yet, each in a transaction of its own; their names.
 
     Who comes second waits, and finds them applied.
 
     Raises:
         MigrationRefused: the database was migrated otherwise.
+        MarketError: another one is at it and this one never ``waits``, or its tables are in use.
     """
     names = []
     while pending(ours, _done(link), place):
         link.rollback()
         with link.transaction():
-            link.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            lock = "pg_advisory_xact_lock" if waits else "pg_try_advisory_xact_lock"
+            if link.execute(f"SELECT {lock}(%s)", (MIGRATING,)).fetchone() == (False,):
+                raise MarketError("market_busy", f"{place}: it is being migrated")
+            # Who waits for a table keeps all who come behind it waiting.
+            link.execute(_LOCK_TIMEOUT)
             link.execute(_TABLE)
             left = pending(ours, _done(link), place)
             if not left:
                 break
-            link.execute(left[0].sql.encode(), prepare=False)
+            try:
+                link.execute(left[0].sql.encode(), prepare=False)
+            except psycopg.errors.LockNotAvailable as error:
+                raise MarketError("market_busy", f"{place}: {left[0].name} waits for others' transactions: {error}") from error
             row = left[0].number, left[0].name, left[0].sha256, clock_us()
             link.execute("INSERT INTO migrations VALUES (%s, %s, %s, %s)", row)
         names.append(left[0].name)

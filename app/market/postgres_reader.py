@@ -142,12 +142,15 @@ class PostgresReader(ThreadedReader):
 
     def _connected(self, read: Read) -> PostgresConnection:
         read.is_connecting = True
-        connection = connect(
-            self._target,
-            migrates=self._migrates,
-            within_s=max(0.0, read.deadline - self._clock()),
-            statement_s=self._deadline_s,
-        )
+        try:
+            connection = connect(
+                self._target,
+                migrates=self._migrates,
+                within_s=max(0.0, read.deadline - self._clock()),
+                statement_s=self._deadline_s,
+                waits=False,
+            )
+        finally:
+            read.is_connecting = False
         connection.link.isolation_level, connection.link.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
-        read.is_connecting = False
         return connection

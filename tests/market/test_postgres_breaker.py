@@ -10,6 +10,7 @@ import pytest
 
 from app.breaker import Breaker
 from app.errors import MarketError
+from app.market.postgres_opening import MIGRATING
 from app.market.postgres_reader import PostgresReader
 from app.market.protocol import Batch, CandlesWanted
 from tests.kit.clock import Clock
@@ -72,15 +73,14 @@ def test_reads_past_their_deadline_leave_a_breaker_closed_while_the_database_is_
     """
 
     async def check() -> None:
-        reader = PostgresReader(place.url, deadline_s=1.5, breaker=_breaker(asyncio.get_running_loop().time))
+        reader = PostgresReader(place.url, deadline_s=4.0, breaker=_breaker(asyncio.get_running_loop().time))
         await asyncio.gather(*(reader.names(10, "", ()) for _ in range(4)))
         with psycopg.connect(place.url) as other:
             other.execute("LOCK TABLE symbols")
-            for reads in (1, 1, 4):
-                slow = asyncio.create_task(_slow(reader, reads))
-                await asyncio.sleep(0.05)
-                assert await _reason(reader) == ""
-                assert await slow == {"market_timeout"}
+            slow = asyncio.create_task(_slow(reader, 4))
+            await asyncio.sleep(0.05)
+            assert await _reason(reader) == ""
+            assert await slow == {"market_timeout"}
             slow = asyncio.create_task(_slow(reader, 12))
             await asyncio.sleep(0.05)
             assert (reader.pool.in_use, reader.pool.waiting) == (8, 4)
@@ -104,6 +104,25 @@ def test_a_connection_that_waits_past_its_deadline_for_others_is_slow(place: Pos
                 assert await _reason(reader) == "market_timeout"
         await reader.close()
         assert reader.breaker.state == "closed"
+
+    asyncio.run(check())
+
+
+def test_reads_of_a_database_that_another_migrates_are_refused_at_once(place: PostgresPlace) -> None:
+    """It may take minutes, and neither a thread nor the end of the server waits for it."""
+
+    async def check() -> None:
+        with psycopg.connect(place.url) as other:
+            other.execute("DELETE FROM migrations WHERE number > 2")
+            other.commit()
+            other.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
+            reader = PostgresReader(place.url, deadline_s=60.0, migrates=True, breaker=_breaker(Clock()))
+            assert [await _reason(reader) for _ in range(2 * _FAILURES)] == ["market_busy"] * (2 * _FAILURES)
+            await reader.close()
+            assert reader.breaker.state == "closed"
+        reader = PostgresReader(place.url, deadline_s=60.0, migrates=True, breaker=_breaker(Clock()))
+        assert await _reason(reader) == ""
+        await reader.close()
 
     asyncio.run(check())
 
