@@ -248,10 +248,12 @@ class Decider:
         reading = asyncio.ensure_future(read())
         reading.add_done_callback(lambda _: self.admission.leave(1))
         try:
-            return await wait_for_store(reading, timeout_s)
+            found = await wait_for_store(reading, timeout_s)
         except StoreError as error:
             self.tiers.tell(error)
             raise store_unavailable() from error
+        self.tiers.tell(None)
+        return found
 
     def budget_s(self, deadline_ms: float | None, started: float) -> float:
         """How long L2 may take: the setting, or what is left of the caller's deadline if that is less."""

@@ -17,7 +17,7 @@ _CALM_S = 5.0
 
 class Outage:
     """Of one ``part`` of a worker: a warning at its first failure, at one for another reason, and at most once a minute for each
-    reason while they go on; one line when it has answered, and not failed for 5 seconds.
+    reason, however many outages that is; one line when it has answered, and not failed for 5 seconds, if the log knows of it.
     """
 
     def __init__(self, logger: "BoundLogger", part: Part, clock: Callable[[], float]) -> None:
@@ -25,15 +25,17 @@ class Outage:
         self._began: float | None = None
         self._failed_at, self._failures = 0.0, 0
         self._told: dict[str, float] = {}
+        self._is_known = False
 
     def __call__(self, error: StoreError | MarketError | None) -> None:
         """The part answered, or failed."""
         if error is not None:
             self._failed(error)
         elif self._began is not None and self._clock() - self._failed_at >= _CALM_S:
-            lasted_s = round(self._failed_at - self._began, 3)
-            self._logger.info("outage_over", part=self._part, failures=self._failures, lasted_s=lasted_s)
-            self._began, self._failures, self._told = None, 0, {}
+            if self._is_known:
+                lasted_s = round(self._failed_at - self._began, 3)
+                self._logger.info("outage_over", part=self._part, failures=self._failures, lasted_s=lasted_s)
+            self._began, self._failures, self._is_known = None, 0, False
 
     def _failed(self, error: StoreError | MarketError) -> None:
         now = self._failed_at = self._clock()
@@ -42,6 +44,6 @@ class Outage:
             self._began = now
         told_at = self._told.get(error.reason)
         if told_at is None or now - told_at >= _AGAIN_S:
-            self._told[error.reason] = now
+            self._told[error.reason], self._is_known = now, True
             detail = str(error).removeprefix(error.reason).removeprefix(": ")
             self._logger.warning("outage", part=self._part, reason=error.reason, detail=detail, failures=self._failures)

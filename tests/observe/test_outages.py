@@ -57,8 +57,29 @@ def test_a_failure_is_told_once_a_minute_for_each_reason_and_its_end_once() -> N
     outage(None)
     outage(None)
     assert log.lines[6:] == [{"event": "outage_over", "part": "market", "failures": 150, "lasted_s": 149.0}]
-    outage(MarketError("market_error", "anew"))
-    assert (log.lines[-1]["detail"], log.lines[-1]["failures"]) == ("anew", 1)
+
+
+def test_outages_in_a_row_are_told_no_more_often_than_one() -> None:
+    """Nor is the end of one that the log knows nothing of."""
+    log, clock = _Log(), Clock()
+    outage = Outage(cast("Any", log), "market", clock)
+    for _ in range(20):
+        outage(MarketError("market_error", "one slow question"))
+        clock.now += 5.0
+        outage(None)
+        clock.now += 1.0
+    assert [line["event"] for line in log.lines] == ["outage", "outage_over"] * 2
+    assert log.lines[2]["failures"] == 1
+
+
+def test_an_answer_to_what_l1_cannot_answer_ends_an_outage_too() -> None:
+    with Served() as served:
+        served.store.fault = down()
+        assert served.get("/history/AAPL").status_code == 503
+        served.store.fault = None
+        served.clock.now += 10.0
+        served.get("/history/AAPL")
+        assert [line["event"] for line in _outages(served)] == ["outage", "outage_over"]
 
 
 def test_the_log_says_why_the_market_store_did_not_answer_which_callers_are_not_told() -> None:
