@@ -88,8 +88,8 @@ class Market:
             self._tell(damaged)
             raise unavailable(damaged.reason) from error
 
-    async def unknown(self, symbol: str, loaded: str) -> Problem:
-        """404: the store has no ``symbol``, and what L2 says of it is ``loaded``; with those that may be meant, of both."""
+    async def unknown(self, symbol: str) -> Problem:
+        """404: neither the store nor L2 has ``symbol``; with those that may be meant, of both."""
         wanted = neighbours_of(symbol)
         near = list[str]()
         # Nobody waits for an error in the place of an answer that is there.
@@ -98,7 +98,7 @@ class Market:
         await self._suggestions.ready()
         found = nearest(symbol, sorted({*near, *found_in(self._suggestions.last(), wanted)}))
         meant = f"; did you mean {' or '.join(found)}?" if found else ""
-        detail = f"symbol {symbol} is not in the market store, and {loaded}{meant}"
+        detail = f"symbol {symbol} is neither in the market store nor in the loaded universe{meant}"
         return Problem(404, "unknown-symbol", "Unknown symbol", detail, "symbol")
 
     async def state(self) -> DatabaseState:

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answering.decider import Decider
+from app.answering.decider import Decider, store_unavailable
 from app.answering.latest import iso_us
 from app.answering.market import Market
 from app.answering.turns import Turns
@@ -114,13 +114,13 @@ class MarketRoutes:
         """Returns if ``symbol``, which the market store does not have, is loaded: then there is nothing of it yet.
 
         Raises:
-            Problem: 404 that says which it may be meant to be.
+            Problem: 404 that says which it may be meant to be; 503 where L2 does not say whether it is loaded.
         """
         lookup = await self._decider.look_up(symbol, None, request.scope["arrival"].started)
         if lookup.evidence is None:
-            raise await self._market.unknown(symbol, "it is not in the loaded universe either")
+            raise await self._market.unknown(symbol)
         if lookup.tier == "none":
-            raise await self._market.unknown(symbol, "L2 does not say whether it is loaded")
+            raise store_unavailable()
 
     async def _response(self, rows: Sequence[T], make: Callable[[T], object], rest: dict[str, object]) -> Response:
         """``rows`` as ``data``, and the ``rest``; others get their turn between two slices."""

@@ -169,13 +169,14 @@ def test_an_unknown_symbol_is_404_with_those_that_may_be_meant(served: Served, r
     assert served.get("/candles?symbol=AAPK").status_code == 200
 
 
-def test_an_unknown_symbol_is_404_while_l2_is_away(reader: FakeReader) -> None:
-    """What L2 would say is not claimed."""
+def test_a_symbol_that_the_market_store_lacks_is_503_while_l2_is_away(reader: FakeReader) -> None:
+    """It may be loaded: an error is not a miss."""
     store = FakeStore(*UNIVERSE)
     store.fault = down()
     with Served(store, warmed=False, open_reader=lambda: reader) as served:
-        problem = problem_of(served.get("/candles?symbol=IBM"), 404, "unknown-symbol", "symbol")
-        assert problem.detail == "symbol IBM is not in the market store, and L2 does not say whether it is loaded"
+        answer = served.get("/candles?symbol=IBM")
+        problem_of(answer, 503, "store-unavailable")
+        assert answer.headers["retry-after"] == "1"
         assert served.get("/candles?symbol=AAPL").status_code == 200
 
 
