@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from app.domain.candles import by_minute
 from app.domain.intervals import DAY_S
-from app.domain.trades import Trade, refusal
+from app.domain.trades import SIMULATED, Trade, refusal
 from app.errors import OffsetMoved
 from app.market import blocks, closes, exports, gaps
 from app.market.candles import NEWEST, MinuteTable
@@ -37,6 +37,7 @@ from app.market.trades import Names, Series, by_series, cancel, cancelled_among,
 C = TypeVar("C", bound=Connection)
 
 _DAY_US = DAY_S * 1_000_000
+_MIXED = "{} is {} in this market store, and these are {}; keep simulated trades in a market store of their own (MARKET_PATH)"
 _REMOVED_AT_ONCE = 20_000
 """Trades of one transaction, so that nobody waits for long to write."""
 _REMOVE = """
@@ -117,13 +118,16 @@ class StoreWriter(ABC, Generic[C]):
             return exports.put(connection, export, self._clock_us())
 
     def put_symbols(self, symbols: Sequence[Symbol]) -> None:
-        """Bars of a symbol whose market is another one now are brought up to date."""
+        """Bars of a symbol whose market is another one now are brought up to date. None becomes simulated, or real."""
         with self._transaction() as connection:
             anew = set[Minute]()
             described = {symbol: rest for symbol, *rest in connection.execute("SELECT symbol, market, source FROM symbols")}
             known: dict[str, list[int]] = {}
             for each in symbols:
                 before, source = described.get(each.symbol, ("", ""))
+                if source and (before == SIMULATED) != (each.market == SIMULATED):
+                    here, there = ("simulated", "real") if before == SIMULATED else ("real", "simulated")
+                    raise ValueError(_MIXED.format(each.symbol, here, there))
                 now = before if each.is_guess and source else each.market
                 seen_us = each.first_seen_us or self._clock_us()
                 connection.execute(_PUT_SYMBOL, each._replace(market=now, first_seen_us=seen_us)[:-1])

@@ -8,6 +8,7 @@ from app.domain.trades import SIMULATED
 from app.market.protocol import Session, Symbol, Writer
 from warm.calendar.exchanges import exchange, exchange_of
 from warm.calendar.sessions import at_minute
+from warm.errors import InputRefused
 
 
 def market_of(symbol: str) -> str:
@@ -46,6 +47,9 @@ class Listing:
         """Of those that are new, in one step: each step changes whose closes are known, and these are then read anew.
 
         ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their suffixes say).
+
+        Raises:
+            InputRefused: one is simulated here and real there, or the other way round.
         """
         new = {symbol for symbol in symbols if (symbol, market) not in self._told}
         if not new:
@@ -54,10 +58,12 @@ class Listing:
         for each in sorted({*markets.values()} - self._markets - {"", SIMULATED}):
             self._writer.put_sessions(each, sessions_of(each))
             self._markets.add(each)
-        self._writer.put_symbols(
-            [
-                Symbol(symbol, market=own, currency=currency_of(symbol) or "", source=source, is_guess=market is None)
-                for symbol, own in markets.items()
-            ]
-        )
+        described = [
+            Symbol(symbol, market=own, currency=currency_of(symbol) or "", source=source, is_guess=market is None)
+            for symbol, own in markets.items()
+        ]
+        try:
+            self._writer.put_symbols(described)
+        except ValueError as error:
+            raise InputRefused(str(error)) from error
         self._told |= {(symbol, market) for symbol in new}

@@ -1,4 +1,4 @@
-"""The default process: a random walk, one step every few seconds, of at most 2 % either way.
+"""A random walk, one step every few seconds, of at most 2 % either way.
 
 The logarithm of a step is uniform and symmetric, so its mean is 0; that of equal shares up and down would not be, and prices
 would sink. A step that would leave a tenth to ten times the first price is turned round.
