@@ -169,7 +169,8 @@ class ThreadedReader(ABC):
     def _begun(self, work: Callable[[Connection], T], read: Read) -> T:
         """In a thread."""
         late_s = self._clock() - read.deadline
-        self._waited(late_s + self._deadline_s)
+        if not read.is_ping:
+            self._waited(late_s + self._deadline_s)
         if late_s > 0:
             raise self._timeout()
         read.has_begun = True

@@ -74,7 +74,9 @@ class EmbeddedReader(ThreadedReader):
             raise MarketError("market_error", f"{self._place}: the file is gone")
         if file is None and self._migrates:
             return empty(), None
-        connection = connect(self._path, self._deadline_s, migrates=self._migrates and self._file is None)
+        # An empty file in the place of a store is no store yet, and must not look like one.
+        is_store = self._file is None or self._path.stat().st_size > 0
+        connection = connect(self._path, self._deadline_s, migrates=self._migrates and is_store)
         connection.execute("PRAGMA query_only = ON")
         file = file_at(self._path)
         if file != self._file:

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from app.errors import MarketError
+from app.market.migrating import migrations
 from app.market.protocol import Batch, CandlePage, CandlesWanted, Export, Symbol, TradesWanted
 from app.market.queries import Calendars, candles, trades
 from app.market.sqlite import EmbeddedWriter
-from app.market.sqlite_opening import connect
+from app.market.sqlite_opening import connect, migrate
 from app.market.sqlite_reader import EmbeddedReader
 from tests.kit.servers import ROOT
 from tests.kit.settle import until
@@ -239,6 +240,28 @@ def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) 
     assert asyncio.run(count()) == 1
     writer.close()
     asyncio.run(reader.close())
+
+
+def test_a_file_of_an_older_version_that_takes_the_place_of_another_is_migrated(path: Path, tmp_path: Path) -> None:
+    """A backup, copied back."""
+    old, reader = tmp_path / "old.sqlite3", _reader(path)
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        migrate(connection, migrations("sqlite")[:1], "here")
+    with closing(EmbeddedWriter(path)) as writer:
+        writer.apply(Batch(trades=[trade(1)]))
+
+    async def count() -> int:
+        return len((await reader.trades(TradesWanted("A", 10))).trades)
+
+    async def check() -> None:
+        assert await count() == 1
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink()
+        old.replace(path)
+        assert await count() == 0
+        await reader.close()
+
+    asyncio.run(check())
 
 
 def test_sessions_and_symbols_of_another_file_are_not_those_of_the_one_before(tmp_path: Path) -> None:
