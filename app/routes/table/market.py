@@ -63,7 +63,7 @@ MARKET: tuple[Entry, ...] = (
             ),
         ),
         answers=(Answer(200, "The page.", CandlesResponse, shown.CANDLES),),
-        problems=("invalid-request", "unknown-symbol", "market-unavailable"),
+        problems=("invalid-request", "unknown-symbol", "market-unavailable", "store-unavailable"),
     ),
     Operation(
         name="trades",
@@ -75,6 +75,6 @@ MARKET: tuple[Entry, ...] = (
         description="Trades of all venues in their order; none that was cancelled.",
         parameters=(_SYMBOL, *_SPAN, _LIMIT, _CURSOR, _ORDER),
         answers=(Answer(200, "The page.", TradesResponse, shown.TRADES),),
-        problems=("invalid-request", "unknown-symbol", "market-unavailable"),
+        problems=("invalid-request", "unknown-symbol", "market-unavailable", "store-unavailable"),
     ),
 )
