@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, UnsetType, structs
 
 from app.answering.admission import Admission
+from app.answering.inputs import inputs_of
 from app.answering.live_prices import ANY_PRICE, LivePrices, unused
 from app.answering.prepared import Prepared, prepare
 from app.answering.suggestions import Suggestions
@@ -17,22 +18,18 @@ from app.cache.memory import Entry
 from app.cache.read_through import Tiers
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
-from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
+from app.domain.policy import CONTRIBUTIONS, Decision, Policy
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Header, Problem, StoreError, invalid
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from app.payloads import (
-    AgentsInput,
     CacheInfo,
     DecideRequest,
     DecideResponse,
     Fallback,
-    Inputs,
-    InputState,
     Model,
-    PriceInput,
     View,
     inputs_type,
 )
@@ -60,14 +57,6 @@ def iso(time_ms: int) -> str:
     when = datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     part_ms = time_ms % 1000
     return f"{when}.{part_ms:03d}Z" if part_ms else f"{when}Z"
-
-
-def inputs_of(judged: Judged, make: type[Inputs]) -> Inputs:
-    """The inputs' part of a response; ``make`` is `inputs_type` of those that there are."""
-    summary, statuses, ages_s = judged.summary, judged.statuses, judged.ages_s
-    price = PriceInput(statuses[0], ages_s[0])
-    agents = AgentsInput(statuses[1], ages_s[1], summary.used, summary.abstained, summary.failed)
-    return Inputs(price, agents) if make is Inputs else make(price, agents, *map(InputState, statuses[2:], ages_s[2:]))
 
 
 def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
@@ -336,7 +325,7 @@ class Decider:
             as_of=None if as_of_ms is None else iso(as_of_ms),
             expires_at=None if expires_at_ms is None else iso(expires_at_ms),
             model=self.model,
-            inputs=inputs_of(judged, self.inputs_type),
+            inputs=inputs_of(judged, evidence, self.inputs_type),
             cache=cache,
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((self.clock() - started) * 1000.0, 3),

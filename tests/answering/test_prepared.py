@@ -21,7 +21,7 @@ from app.observe.oldest import OldestServed
 from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from tests.kit.clock import Clock
-from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record, tick_record
 from tests.kit.serving import Served, settings_of
 from tests.kit.store import UNIVERSE, FakeStore
 
@@ -45,7 +45,22 @@ def _evidence(draw: st.DrawFn) -> Evidence:
     # An earlier record that is used for want of a newer one has a trouble, as one that is not there has.
     price_trouble = draw(st.none() | st.just("corrupt")) if price is not None else draw(st.sampled_from(["absent", "corrupt"]))
     agents_trouble = draw(st.none() | st.just("corrupt")) if agents is not None else draw(st.sampled_from(["absent", "corrupt"]))
-    return evidence_of(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+    evidence = evidence_of(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+    trade = draw(st.none() | _trades)
+    return evidence.having(2, trade, draw(st.sampled_from([None, "corrupt"] if trade else ["absent", "corrupt", "l2_error"])))
+
+
+_trades = st.builds(
+    lambda as_of_ms, price, source, **facts: msgspec.structs.replace(
+        tick_record("AAPL", as_of_ms, str(price), **facts), source=source
+    ),
+    as_of_ms=_times,
+    price=st.integers(1, 10**30 - 1),
+    # Also one that looks like what is looked for.
+    source=st.text(max_size=8) | st.sampled_from(['"age_ms":4e304', "4e304", "5e305", "1.1e291", '"age_s":1.1e291', "\0"]),
+    coverage=st.sampled_from(["complete", "gap", "quiet"]),
+    closed_ms=st.none() | st.just((AS_OF_MS + 61 * _DAY_MS, AS_OF_MS + 62 * _DAY_MS)),
+)
 
 
 def make_decider(now_ms: Callable[[], int]) -> Decider:
@@ -57,7 +72,7 @@ def make_decider(now_ms: Callable[[], int]) -> Decider:
         admission=Admission(1),
         policy=make_policy(settings),
         meters=meters,
-        oldest=OldestServed(now_ms, ["price", "agents"]),
+        oldest=OldestServed(now_ms, ["price", "agents", "tick"]),
         now_ms=now_ms,
         clock=clock,
         make_id=make_id,
