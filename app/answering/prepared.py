@@ -6,12 +6,13 @@ other fills in those. The answer is kept with its entry and goes with it. Where 
 in their place, so both ways of answering have one layout; what they are is computed by the same functions of the policy.
 """
 
+import math
 from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from app.domain.evidence import Evidence
 from app.domain.policy import Decision
@@ -48,9 +49,9 @@ class Prepared(msgspec.Struct, gc=False):
 
     ``used`` are the inputs that it rests on, of which `OldestServed` was told in the window ``told``. ``one_ms`` and ``other_ms``
     are the times of the two inputs that always come first, None of one that is not there; ``more`` has of each further one that
-    is told what stands before its age, and its time. ``tally`` is what
+    is told what stands before its age, and its time, the last first. ``tally`` is what
     it is counted in, ``facts`` what the log says of it, None if it had not to fall back. ``pieces`` stand around all these
-    values, ``batch_pieces`` in a batch's element.
+    values, ``batch_pieces`` in a batch's element. ``ground`` is what `app.answering.moved` goes by.
     """
 
     since_ms: float
@@ -66,11 +67,16 @@ class Prepared(msgspec.Struct, gc=False):
     pieces: tuple[bytes, ...]
     batch_pieces: tuple[bytes, ...]
     told: int = -1
+    ground: Any = None
 
     def tell(self, oldest: OldestServed) -> None:
         """It is served, and was not yet in this window."""
         oldest.served(self.used)
         self.told = oldest.window
+
+    def outdate(self) -> None:
+        """It is no answer any more: an input has changed."""
+        self.until_ms = -math.inf
 
     def render(self, decision_id: bytes, now_ms: int, now: float, latency_ms: bytes, *, in_batch: bool = False) -> bytes:
         """The answer at ``now_ms`` of the domain clock and ``now`` of the monotonic one, or a batch's element that has it.
@@ -79,8 +85,8 @@ class Prepared(msgspec.Struct, gc=False):
         first, second, third, fourth, fifth, sixth, last = self.batch_pieces if in_batch else self.pieces
         # A loop over two inputs would take longer than all the rest.
         one_ms, other_ms = self.one_ms, self.other_ms
-        if self.more:
-            fifth = b"".join([piece + _age(as_of_ms, now_ms) for piece, as_of_ms in self.more]) + fifth
+        for piece, as_of_ms in self.more:
+            fifth = piece + _age(as_of_ms, now_ms) + fifth
         return b"".join(
             (
                 first,
@@ -121,8 +127,8 @@ def prepare(
     """``answer``, which has ``decision`` on ``evidence``, for as long as ``period_ms``."""
     judged = decision.judged
     pieces = _cut(answer)
-    told = zip(answer.inputs.__struct_fields__, evidence.records, strict=False)
-    times_ms = [_time_ms(record) for name, record in told if getattr(answer.inputs, name) is not UNSET]
+    told = zip(astuple(answer.inputs), evidence.records)  # noqa: B905 - it costs more
+    times_ms = [_time_ms(record) for state, record in told if state is not UNSET]
     first, *between, last = *pieces[:4], *pieces[-3:]
     return Prepared(
         since_ms=period_ms[0],
@@ -130,7 +136,7 @@ def prepare(
         used=decision.used,
         one_ms=times_ms[0],
         other_ms=times_ms[1],
-        more=tuple(zip(pieces[4:-3], times_ms[2:], strict=True)),
+        more=tuple(zip(pieces[-4:3:-1], times_ms[:1:-1], strict=True)),
         strength=decision.strength,
         loaded_at=loaded_at,
         tally=tally,
@@ -143,9 +149,9 @@ def prepare(
 def _cut(answer: DecideResponse) -> tuple[bytes, ...]:
     """What stands before, between and after the values that move."""
     inputs, cached = answer.inputs, answer.cache
-    states = [(name, state) for name in inputs.__struct_fields__ if (state := getattr(inputs, name)) is not UNSET]
+    states = {name: state for name, state in zip(inputs.__struct_fields__, astuple(inputs)) if state is not UNSET}  # noqa: B905
     age_marks, marks = _marks(len(states))
-    marked_states = {name: replace(state, age_s=mark) for (name, state), mark in zip(states, age_marks, strict=True)}
+    marked_states = {name: replace(states[name], age_s=mark) for name, mark in zip(states, age_marks)}  # noqa: B905
     marked = _encode(
         replace(
             answer,

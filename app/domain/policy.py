@@ -15,9 +15,9 @@ import msgspec
 
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import HARMLESS, USABLE, Level, Status
-from app.domain.live import step
+from app.domain.live import step_viewed
 from app.domain.records import AGENTS, KINDS, PRICE, TICK, Kinds
-from app.domain.staleness import Limits, judge_input, turns_ms
+from app.domain.staleness import Limits, judge_input, narrowed, turns_ms
 from app.domain.summary import NO_AGENTS, AgentsSummary, summarise_agents
 from app.domain.tick_input import judge_tick, tick_life_ms, tick_turns_ms
 from app.domain.ticks import TickRecord
@@ -163,6 +163,16 @@ def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[f
     )
 
 
+class Scored(msgspec.Struct, frozen=True, gc=False):
+    """What the indicators and the views come to, as `Decision` has it."""
+
+    action: Action
+    score: float
+    target_weight: float
+    contributions: tuple[float, ...]
+    strength: float
+
+
 class Policy:
     """One table and its limits, ready to decide."""
 
@@ -192,35 +202,50 @@ class Policy:
             max_age_s: inputs older than this count as missing.
             unproven: set if the evidence could not be confirmed with L2; says why. Inputs then are at best ``stale``.
         """
-        table = self.table
         judged = self.judge(evidence, now_ms, price=price, max_age_s=max_age_s, unproven=unproven)
         values: tuple[float | None, ...] | None = None
         bars, tick, used = judged.price, judged.tick, judged.used
         if tick is not None:
             price = float(tick.price)
         if bars is not None:
-            values = bars.values if price is None else step(bars.values, price)
-        contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
-        raw = sum(contributions)
-        score = math.tanh(raw)
-        action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
+            values = bars.values if price is None else step_viewed(bars.values, price)
         as_of_ms, expires_at_ms = lifetime(used)
         if tick is not None:
             ends_ms = tick.time_us // 1000 + int(tick_life_ms(self.limits, tick))
             expires_at_ms = ends_ms if expires_at_ms is None else min(expires_at_ms, ends_ms)
-        strength = self._strength(score, raw, contributions, judged.summary)
+        scored = self._scored(values, judged)
         return Decision(
-            action=action,
-            score=score,
-            confidence=faded(strength, now_ms, used),
-            target_weight=0.0 if action == "hold" else self._target_weight(score, values),
+            action=scored.action,
+            score=scored.score,
+            confidence=faded(scored.strength, now_ms, used),
+            target_weight=scored.target_weight,
             as_of_ms=as_of_ms,
             expires_at_ms=expires_at_ms,
             judged=judged,
-            contributions=contributions,
-            strength=strength,
+            contributions=scored.contributions,
+            strength=scored.strength,
             used=used,
         )
+
+    def scored_on(self, evidence: Evidence, now_ms: int, judged: Judged) -> Scored | None:
+        """What `decide` scores on ``evidence`` at ``now_ms``, if since it was ``judged`` the last trade alone has changed, and
+        what is said of that is as before; None where it is not.
+        """
+        status, _, _, unused = judge_tick(evidence, _TICK, now_ms, self.limits, None, None)
+        bars, tick = judged.price, judged.tick
+        if bars is None or tick is None or unused is not None or status != judged.statuses[_TICK]:
+            return None
+        tick = evidence.records[_TICK]
+        return self._scored(step_viewed(bars.values, float(tick.price)), judged)
+
+    def _scored(self, values: tuple[float | None, ...] | None, judged: Judged) -> Scored:
+        table = self.table
+        contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
+        raw = sum(contributions)
+        score = math.tanh(raw)
+        action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
+        weight = 0.0 if action == "hold" else self._target_weight(score, values)
+        return Scored(action, score, weight, contributions, self._strength(score, raw, contributions, judged.summary))
 
     def unchanged(self, evidence: Evidence, now_ms: int) -> tuple[float, float]:
         """From when until before when (epoch milliseconds) `judge` says of ``evidence`` what it says at ``now_ms``, but for ages:
@@ -232,14 +257,10 @@ class Policy:
         for place, (life_of, record) in enumerate(zip(self._lives, evidence.records, strict=False)):
             if record is None:
                 continue
-            for turns_at in (
+            turns = (
                 tick_turns_ms(limits, record) if place == _TICK else turns_ms(limits, record.as_of_ms, life_of(limits, record))
-            ):
-                if turns_at > now_ms:
-                    if turns_at < until:  # noqa: PLR1730 - a call of min costs a third of all this
-                        until = turns_at
-                elif turns_at > since:
-                    since = turns_at
+            )
+            since, until = narrowed(turns, now_ms, since, until)
         return since, until
 
     def judge(

@@ -1,5 +1,7 @@
 """How old an input may be: what makes it stale, and what makes it count as missing."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from app.domain.evidence import Trouble
@@ -42,6 +44,17 @@ def turns_ms(limits: Limits, as_of_ms: int, stale_ms: float) -> tuple[int, int, 
     # Ages are whole milliseconds, and one is too old when it is above its limit.
     ages_ms = stale_ms, max(limits.input_ms, stale_ms)
     return as_of_ms - int(limits.skew_ms), as_of_ms + int(ages_ms[0]) + 1, as_of_ms + int(ages_ms[1]) + 1
+
+
+def narrowed(turns_at: Iterable[int], now_ms: int, since_ms: float, until_ms: float) -> tuple[float, float]:
+    """The part around ``now_ms`` of the time from ``since_ms`` until before ``until_ms`` in which there are no turns."""
+    for at_ms in turns_at:
+        if at_ms > now_ms:
+            if at_ms < until_ms:  # noqa: PLR1730 - a call of min costs a third of all this
+                until_ms = at_ms
+        elif at_ms > since_ms:
+            since_ms = at_ms
+    return since_ms, until_ms
 
 
 def judge_input(

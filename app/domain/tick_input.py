@@ -5,8 +5,6 @@ bars alone decide, and that is no fallback, where a newer bar knows more and whe
 that is old in an open market is *stale*, and the decision says so; so it does where some of what was traded is missing.
 """
 
-from typing import NamedTuple
-
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import Status
 from app.domain.staleness import Limits
@@ -16,15 +14,10 @@ _LACKING = frozenset({"gap", "partial"})
 """Coverages that say that there may have been later trades."""
 
 
-class TickJudged(NamedTuple):
-    """``status``, ``age_s`` and, if it is not ``present``, the ``reason``, as of any input; ``unused`` says why the price is not
-    carried on to it, None if it is.
-    """
-
-    status: Status
-    age_s: float
-    reason: str | None
-    unused: str | None
+TickJudged = tuple[Status, float, str | None, str | None]
+"""Status, age in seconds and, if it is not ``present``, the reason, as of any input; and why the price is not carried on to it,
+None if it is.
+"""
 
 
 def judge_tick(
@@ -36,19 +29,19 @@ def judge_tick(
     since_ms = tick.time_us // 1000
     age_ms = now_ms - since_ms
     if -age_ms > limits.skew_ms:
-        return TickJudged("missing", 0.0, "ahead_of_clock", "ahead_of_clock")
+        return "missing", 0.0, "ahead_of_clock", "ahead_of_clock"
     age_ms = max(age_ms, 0)
     age_s = age_ms / 1000.0
     if max_age_ms is not None and age_ms > max_age_ms:
-        return TickJudged("missing", age_s, "older_than_max_age_s", "older_than_max_age_s")
+        return "missing", age_s, "older_than_max_age_s", "older_than_max_age_s"
     if bars is not None and since_ms < bars.as_of_ms:
-        return TickJudged("present", age_s, None, "older_than_bars")
+        return "present", age_s, None, "older_than_bars"
     if tick.is_old(now_ms, limits.tick_ms):
-        return TickJudged("stale", age_s, "stale", "stale")
+        return "stale", age_s, "stale", "stale"
     if tick.is_open(now_ms) and age_ms <= limits.tick_ms:
         reason = trouble or (tick.coverage if tick.coverage in _LACKING else unproven)
-        return TickJudged("present" if reason is None else "stale", age_s, reason, None)
-    return TickJudged("present", age_s, None, "market_closed")
+        return "present" if reason is None else "stale", age_s, reason, None
+    return "present", age_s, None, "market_closed"
 
 
 def tick_life_ms(limits: Limits, tick: TickRecord) -> float:

@@ -9,11 +9,12 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answering.decider import Decider, cache_of, cache_status, iso, views_of
+from app.answering.decider import Decider, cache_of, cache_status, views_of
 from app.answering.inputs import inputs_of
 from app.answering.latest import iso_us
 from app.answering.listing import ListSymbols
 from app.answering.market import Market
+from app.answering.moments import iso
 from app.domain.prices import plain
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.market.protocol import Details, Symbol

@@ -1,29 +1,21 @@
 """Prepared answers: whatever the evidence and the moment, they say what the long way says."""
 
 import math
-import random
-from collections.abc import Callable
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.admission import Admission
 from app.answering.decider import Decider
-from app.answering.live_prices import ANY_PRICE
 from app.cache.loads import Lookup
 from app.cache.memory import Entry
 from app.domain.evidence import Evidence
 from app.domain.vector import AgentView
-from app.observe.meters import Meters
-from app.observe.oldest import OldestServed
-from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
-from tests.kit.clock import Clock
+from tests.kit.deciders import make_decider
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record, tick_record
-from tests.kit.serving import Served, settings_of
-from tests.kit.store import UNIVERSE, FakeStore
+from tests.kit.serving import Served
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
@@ -61,24 +53,6 @@ _trades = st.builds(
     coverage=st.sampled_from(["complete", "gap", "quiet"]),
     closed_ms=st.none() | st.just((AS_OF_MS + 61 * _DAY_MS, AS_OF_MS + 62 * _DAY_MS)),
 )
-
-
-def make_decider(now_ms: Callable[[], int]) -> Decider:
-    """A decider on an empty L1, at ``now_ms`` of the domain clock."""
-    (settings, constants), clock = settings_of({"clock": "wall"}), Clock()
-    meters = Meters(version="1", policy="1", schema="s")
-    return Decider(
-        tiers=make_tiers(settings, constants, FakeStore(*UNIVERSE), meters, clock, random.Random(1)),
-        admission=Admission(1),
-        policy=make_policy(settings),
-        meters=meters,
-        oldest=OldestServed(now_ms, ["price", "agents", "tick"]),
-        now_ms=now_ms,
-        clock=clock,
-        make_id=make_id,
-        l2_timeout_s=1.0,
-        live_prices=ANY_PRICE,
-    )
 
 
 def _entry(evidence: Evidence) -> Entry:

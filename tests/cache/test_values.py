@@ -10,6 +10,17 @@ from tests.kit.house import House
 from tests.kit.moods import MOODS_BESIDE, WITH_MOODS, mood, mood_record
 from tests.kit.records import AS_OF_MS, row, tick
 
+
+class Outdated:
+    """Something prepared, which counts how often it was told that it holds no more."""
+
+    times = 0
+
+    def outdate(self) -> None:
+        """It is told."""
+        self.times += 1
+
+
 _FIRST = mood("A", AS_OF_MS, 1)
 
 
@@ -28,7 +39,7 @@ async def _mood(house: House, symbol: str = "A") -> object:
 
 
 def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
-    """Also where it had none. The entry lasts as long as before, and what was prepared of it is made anew."""
+    """Also where it had none. The entry lasts as long as before, and what was prepared of it is told."""
     house = _house()
 
     async def work() -> None:
@@ -36,13 +47,13 @@ def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
         await house.read("B")
         entry = house.hit()
         assert entry is not None
-        entry.prepared, fresh_until = "made of it", entry.fresh_until
+        entry.prepared, fresh_until = Outdated(), entry.fresh_until
         house.tiers.apply([mood("A", AS_OF_MS, 2), mood("B", AS_OF_MS, 3)])
         assert (await _mood(house, "A"), await _mood(house, "B")) == (
             mood_record("A", AS_OF_MS, 2),
             mood_record("B", AS_OF_MS, 3),
         )
-        assert (entry.prepared, entry.fresh_until, len(house.store.reads)) == (None, fresh_until, 2)
+        assert (entry.prepared.times, entry.fresh_until, len(house.store.reads)) == (1, fresh_until, 2)
 
     asyncio.run(work())
 
@@ -55,9 +66,9 @@ def test_a_value_that_no_decision_rests_on_leaves_what_was_prepared() -> None:
         await house.read("A")
         entry = house.hit()
         assert entry is not None
-        entry.prepared = "made of it"
+        entry.prepared = Outdated()
         house.tiers.apply([mood("A", AS_OF_MS, 1), mood("A", AS_OF_MS - 1, 7), mood("A", AS_OF_MS, 2)])
-        assert (entry.prepared, entry.evidence.records[3]) == ("made of it", mood_record("A", AS_OF_MS, 2))
+        assert (entry.prepared.times, entry.evidence.records[3]) == (0, mood_record("A", AS_OF_MS, 2))
         house.tiers.apply([Record("mood", "A", b"")])
         assert house.hit() is None
 
