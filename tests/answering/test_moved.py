@@ -35,7 +35,9 @@ def _trades(draw: st.DrawFn) -> TickRecord:
 @st.composite
 def _grounds(draw: st.DrawFn) -> Evidence:
     """Bars and views that are fresh, or turn stale while trades come, or are not there."""
-    bars = draw(st.sampled_from([price_record(), price_record(), price_record(as_of_ms=AS_OF_MS - 5 * 86_400_000), None]))
+    bars = draw(
+        st.sampled_from([price_record(), price_record(), price_record(as_of_ms=AS_OF_MS + 100_000 - 4 * 86_400_000), None])
+    )
     views = draw(st.sampled_from([(agent_view("a", -0.1),), (agent_view("a", 0.9),), (agent_view("a", None),)]))
     agents = draw(st.sampled_from([agent_record(views=views), agent_record(as_of_ms=AS_OF_MS + 100_000, views=views), None]))
     return evidence_of(bars, agents, None if bars else "absent", None if agents else "absent")
