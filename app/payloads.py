@@ -127,9 +127,8 @@ class Inputs(msgspec.Struct, frozen=True, gc=False):
 @cache
 def inputs_type(names: tuple[str, ...]) -> type[Inputs]:
     """`Inputs` with an `InputState` for each of ``names`` behind those that it has."""
-    more = [(name, InputState) for name in names]
-    made = msgspec.defstruct("Inputs", more, bases=(Inputs,), frozen=True, gc=False, kw_only=True) if more else Inputs
-    return cast("type[Inputs]", made)
+    more = [(name, InputState | UnsetType, UNSET) for name in names]
+    return cast("type[Inputs]", msgspec.defstruct("Inputs", more, bases=(Inputs,), frozen=True, gc=False)) if more else Inputs
 
 
 class CacheInfo(msgspec.Struct, frozen=True, gc=False):

@@ -26,5 +26,4 @@ def inputs_of(judged: Judged, evidence: Evidence, make: type[Inputs]) -> Inputs:
         of_tick = TickInput(statuses[_TICK], None, _NULL, None, None, trouble)
     if make is Inputs:
         return Inputs(price, agents, of_tick)
-    more = map(InputState, statuses[_TICK + 1 :], ages_s[_TICK + 1 :])
-    return make(price, agents, of_tick, **dict(zip(make.__struct_fields__[3:], more, strict=True)))
+    return make(price, agents, of_tick, *map(InputState, statuses[_TICK + 1 :], ages_s[_TICK + 1 :]))

@@ -149,15 +149,16 @@ def prepare(
 def _cut(answer: DecideResponse) -> tuple[bytes, ...]:
     """What stands before, between and after the values that move."""
     inputs, cached = answer.inputs, answer.cache
-    states = {name: state for name, state in zip(inputs.__struct_fields__, astuple(inputs)) if state is not UNSET}  # noqa: B905
-    age_marks, marks = _marks(len(states))
-    marked_states = {name: replace(states[name], age_s=mark) for name, mark in zip(states, age_marks)}  # noqa: B905
+    states: tuple[Any, ...] = astuple(inputs)
+    age_marks, marks = _marks(len(states) - states.count(UNSET))
+    left = iter(age_marks)
+    marked_states: list[Any] = [state if state is UNSET else replace(state, age_s=next(left)) for state in states]
     marked = _encode(
         replace(
             answer,
             id=_ID_MARK,
             confidence=_CONFIDENCE_MARK,
-            inputs=replace(inputs, **marked_states),
+            inputs=type(inputs)(*marked_states),
             cache=CacheInfo(cached.hit, cached.tier, _CACHE_MARK, cached.run),
             latency_ms=_LATENCY_MARK,
         )

@@ -253,15 +253,12 @@ class Policy:
         differs by its confidence alone.
         """
         limits = self.limits
-        since, until = -math.inf, math.inf
-        for place, (life_of, record) in enumerate(zip(self._lives, evidence.records, strict=False)):
-            if record is None:
-                continue
-            turns = (
-                tick_turns_ms(limits, record) if place == _TICK else turns_ms(limits, record.as_of_ms, life_of(limits, record))
-            )
-            since, until = narrowed(turns, now_ms, since, until)
-        return since, until
+        turns: list[int] = []
+        for life_of, record in zip(self._lives, evidence.records):  # noqa: B905 - it costs more
+            if record is not None:
+                is_tick = record.__class__ is TickRecord
+                turns += tick_turns_ms(limits, record) if is_tick else turns_ms(limits, record.as_of_ms, life_of(limits, record))
+        return narrowed(turns, now_ms, -math.inf, math.inf)
 
     def judge(
         self,
