@@ -86,7 +86,8 @@ class Prepared(msgspec.Struct, gc=False):
         # A loop over two inputs would take longer than all the rest.
         one_ms, other_ms = self.one_ms, self.other_ms
         for piece, as_of_ms in self.more:
-            fifth = piece + _age(as_of_ms, now_ms) + fifth
+            age = b"null" if as_of_ms is None else _encode((now_ms - as_of_ms) / 1000.0 if now_ms > as_of_ms else 0.0)
+            fifth = piece + age + fifth
         return b"".join(
             (
                 first,
@@ -104,10 +105,6 @@ class Prepared(msgspec.Struct, gc=False):
                 last,
             )
         )
-
-
-def _age(as_of_ms: int | None, now_ms: int) -> bytes:
-    return b"null" if as_of_ms is None else _encode((now_ms - as_of_ms) / 1000.0 if now_ms > as_of_ms else 0.0)
 
 
 def _time_ms(record: Any) -> int | None:  # noqa: ANN401 - of whatever kind
