@@ -58,11 +58,14 @@ class PathAction(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def new_parser(prog: str, usage: str, **options: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - ArgumentParser's own
-    """A parser that takes no abbreviations. ``usage`` is what stands behind ``prog``: it is printed above every error."""
+def new_parser(prog: str, usage: str, *, description: str | None = None, **options: Any) -> argparse.ArgumentParser:  # noqa: ANN401 - its own
+    """A parser that takes no abbreviations. ``usage`` is what stands behind ``prog``: it is printed above every error. The
+    ``description`` may be a module's own: names stand there in two backticks.
+    """
     return argparse.ArgumentParser(
         prog,
         usage=f"{prog} {usage}".strip(),
+        description=None if description is None else description.replace("``", "`"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         **options,

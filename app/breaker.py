@@ -74,6 +74,10 @@ class Breaker:
             self.opened += 1
             self._pause()
 
+    def unasked(self) -> None:
+        """The load that was its probe ended before it asked the store: the next one is the probe."""
+        self._probing = False
+
     def heard(self) -> None:
         """The store was heard of, though not by a load: probe at once."""
         self._probe_at = 0.0

@@ -1,5 +1,7 @@
 """The exception tree. A leaf: it imports nothing of the project."""
 
+from collections.abc import Callable
+
 Header = tuple[bytes, bytes]
 """One of an answer, as ASGI has it."""
 
@@ -22,6 +24,14 @@ class StoreError(DecideError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+Told = Callable[[StoreError | None], None]
+"""Is told of an answer of L2, or why there is none."""
+
+
+def tell_nobody(_: StoreError | None) -> None:
+    """`Told` of whoever needs not know."""
 
 
 class StoreEmpty(StoreError):
@@ -55,7 +65,7 @@ class StoreBusy(StoreError):
 
 class MarketError(DecideError):
     """The market store could not answer. ``reason``: ``market_error``, ``market_timeout``, ``market_busy`` where it was asked for
-    more at once than it takes, or ``market_open`` where it is not asked for a while.
+    more at once than it takes or others were in the way, or ``market_open`` where it was away and is not asked for a while.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

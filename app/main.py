@@ -118,7 +118,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies, prices:
     )
     history = HistoryRoute(decider, parts.store, parts.meters)
     live = LiveRoute(decider=decider, feed=parts.feed, meters=parts.meters, requests=parts.requests, drain=parts.drain, gate=gate)
-    features = FeatureRoutes(decider, parts.market, parts.list_symbols, lambda: parts.feed.run_info)
+    features = FeatureRoutes(decider, parts.market, parts.list_symbols, lambda: parts.feed.run_info, parts.turns)
     market = MarketRoutes(decider, parts.market, Cursors(settings.api_key_secret), parts.turns)
     batch = BatchRoute(decider, clock, batch_max=settings.batch_max, bodies=bodies, charge=gate.charge, turns=parts.turns)
     latest = LatestPriceRoute(prices, batch_max=settings.batch_max, charge=gate.charge)

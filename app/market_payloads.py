@@ -50,7 +50,9 @@ class GapItem(msgspec.Struct, frozen=True, gc=False):
 
 
 class CandlePagination(msgspec.Struct, frozen=True, gc=False):
-    """``total`` counts all bars of the span, up to 5,000; null beyond, and on pages by cursor."""
+    """``total`` counts all bars of the span, up to 5,000; null beyond, and on pages by cursor. With ``complete_only`` it counts
+    complete ones, and is null where more of them follow the page.
+    """
 
     limit: Count
     offset: Count

@@ -27,7 +27,9 @@ from app.http.steady import SteadyBuckets
 from app.market.protocol import Reader
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.crew import Crew
+from app.observe.logs import get_logger
 from app.observe.meters import Meters
+from app.observe.outages import Outage, Part
 from app.options import Settings, market_place, names_in
 from app.push.hub import Hub
 from app.routes.table.entries import CLASSES
@@ -46,6 +48,11 @@ _REFRESH_SHARE = 0.8
 def make_id() -> str:
     """A UUIDv7: unique, and in the order of time."""
     return str(uuid_utils.uuid7())
+
+
+def outage(part: Part, clock: Callable[[], float]) -> Outage:
+    """What tells the worker's log of failures of ``part``."""
+    return Outage(get_logger("decide"), part, clock)
 
 
 def make_policy(settings: Settings, make: Callable[..., Policy] = Policy, kinds: Kinds = KINDS) -> Policy:
@@ -106,6 +113,7 @@ def make_tiers(
         slow_s=settings.l2_timeout_ms / 1000.0,
         kinds=kinds,
         on_read=on_read,
+        tell=outage("l2_reads", clock),
     )
 
 
@@ -133,6 +141,7 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
             now_ms=wall_ms,
             lease_s=settings.l1_lease_s,
             grace_s=settings.access_grace_s,
+            tell=outage("keys", clock),
         )
     if settings.rate_limit_per_s:
         from app.http.buckets import Buckets  # noqa: PLC0415 - its library is imported where rates are limited
@@ -148,7 +157,7 @@ def make_gate(settings: Settings, keys: KeyStore | None, meters: Meters, clock: 
                 key_prefix=settings.key_prefix,
                 timeout_s=settings.l2_timeout_ms / 1000.0,
             )
-            buckets = SteadyBuckets(shared, buckets, meters.access)
+            buckets = SteadyBuckets(shared, buckets, meters.access, tell=outage("rate_limit", clock))
         limiter = Limiter(buckets, meters.access, per_s=per_s, burst=burst, clock=clock)
     return Gate(ring, limiter, meters.access.access_refused, Queues(settings.max_connections))
 
@@ -177,6 +186,7 @@ def make_market(
         clock,
         kind="postgresql" if is_remote else "sqlite",
         is_there=lambda: is_remote or place["path"].exists(),
+        tell=outage("market", clock),
     )
 
 

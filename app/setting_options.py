@@ -5,12 +5,18 @@ line is seen by everybody on the machine. Their ``_FILE`` variables have options
 """
 
 import argparse
+import functools
+import sys
 from collections.abc import Callable, Iterable
+from typing import ParamSpec
 
 from app.arguments import PathAction
+from app.errors import SettingsError
 from app.options import Settings
-from app.settings import SECRETS, allowed_values, check_setting, choices, description, in_its_case, shown
+from app.settings import SECRETS, allowed_values, check_setting, choices, description, in_its_case, load_settings, shown
 from app.strangers import GONE
+
+P = ParamSpec("P")
 
 _SECTIONS = {
     "host": "where it listens, and for how many",
@@ -59,6 +65,12 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str] = Setting
             _add_file(group, option, name)
         else:
             _add(group, option, name)
+
+
+def add_market_settings(parser: argparse.ArgumentParser, *, migrates: bool = False) -> None:
+    """Give ``parser`` options for those that say where the market store is, and whether a command that ``migrates`` it may."""
+    names = MARKET_SETTINGS if migrates else MARKET_SETTINGS[:-1]
+    add_settings(parser, names, "where the market store is (else as the environment and .env say)")
 
 
 def add_gone(parser: argparse.ArgumentParser, names: Iterable[str] = GONE) -> None:
@@ -114,3 +126,26 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, str]:
         for name, value in vars(arguments).items()
         if name.startswith(_DESTINATION) and value is not None
     }
+
+
+def settings_given(arguments: argparse.Namespace) -> Settings:
+    """What the options of `add_settings`, the environment and ``.env`` say.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    return load_settings(options=given_settings(arguments))
+
+
+def tells_settings(command: Callable[P, int]) -> Callable[P, int]:
+    """``command``, which says on standard error what is wrong with settings, wherever it meets that, and ends with code 2."""
+
+    @functools.wraps(command)
+    def told(*arguments: P.args, **options: P.kwargs) -> int:
+        try:
+            return command(*arguments, **options)
+        except SettingsError as error:
+            sys.stderr.write("".join(f"settings: {line}\n" for line in error.lines))
+            return 2
+
+    return told

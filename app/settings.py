@@ -317,12 +317,6 @@ def _at_odds(settings: Settings, given: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def refused(error: SettingsError) -> int:
-    """Say on standard error what is wrong with the settings; the exit code of every command then."""
-    sys.stderr.write("".join(f"settings: {line}\n" for line in error.lines))
-    return 2
-
-
 def keys_wanted(settings: Settings) -> bool:
     """Whether callers need an API key: as ``access`` says; ``auto`` asks for one wherever others than this machine may call. Who
     may call over a Unix socket the permissions of its file say.

@@ -1,7 +1,7 @@
 """Many names in slices, so that whatever else comes waits for one slice of them and not for all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -22,6 +22,18 @@ async def in_slices(names: Sequence[T], at_once: int = SLICE) -> AsyncIterator[t
         if first:
             await asyncio.sleep(_PAUSE_S)
         yield tuple(names[first : first + at_once])
+
+
+def shares(costs: Iterable[int], most: int) -> Iterator[range]:
+    """What costs so much each, in shares that cost little more than ``most``: the places of each share."""
+    first = at = spent = 0
+    for at, cost in enumerate(costs, 1):
+        spent += cost
+        if spent >= most:
+            yield range(first, at)
+            first, spent = at, 0
+    if first < at:
+        yield range(first, at)
 
 
 async def names_on_lines(texts: Iterable[bytes]) -> tuple[str, ...]:

@@ -33,7 +33,18 @@ from app.observe.requests import Requests
 from app.observe.supervisor import LOADS, Supervisor
 from app.observe.window import Window
 from app.options import Settings
-from app.parts import OpenReader, make_gate, make_hub, make_id, make_market, make_meters, make_now, make_policy, make_tiers
+from app.parts import (
+    OpenReader,
+    make_gate,
+    make_hub,
+    make_id,
+    make_market,
+    make_meters,
+    make_now,
+    make_policy,
+    make_tiers,
+    outage,
+)
 from app.shown_settings import started_facts
 from app.store.protocol import Changes, KeyStore, Store
 from app.unix_sockets import socket_path
@@ -92,6 +103,7 @@ class Worker:
             now_ms=wall_ms,
             on_run=on_run,
             on_changes=self._on_changes,
+            tell=outage("l2_feed", clock),
         )
         self.universe = Universe(store, lambda: self.tiers.memory.proven_until > clock())
         self.requests = Requests(self.meters.requests.of, self.logger, clock, settings.log_sample_every)

@@ -32,7 +32,7 @@ _USAGE = 2
 
 def make_parser() -> argparse.ArgumentParser:
     """The options."""
-    parser = new_parser("decide bench", "[--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"), epilog=_EXAMPLES)
+    parser = new_parser("decide bench", "[--OPTION VALUE ...]", description=__doc__, epilog=_EXAMPLES)
     parser.add_argument(
         "--scenario", default="acceptance", help=f"one of {', '.join([*names(), *HERE])}, or a .toml file (default acceptance)"
     )

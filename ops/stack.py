@@ -7,6 +7,7 @@ results out of its container.
 """
 
 import argparse
+import functools
 import http
 import json
 import os
@@ -129,8 +130,19 @@ def files_of(mode: str) -> list[str]:
     return [str(OPS / "compose.yaml"), str(OPS / f"compose.{mode}.yaml")]
 
 
+def asked(files: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What ``docker compose`` with ``files`` says."""
+    return subprocess.run(["docker", "compose", *options(files), *arguments], check=False, capture_output=True, text=True)
+
+
+def options(files: Sequence[str]) -> list[str]:
+    """Compose's options for ``files``."""
+    return [f"--file={each}" for each in files]
+
+
+@functools.cache
 def running(label: str) -> list[str]:
-    """What the running stack's containers have as Compose's ``label``."""
+    """What the running stack's containers have as Compose's ``label``, when it was first asked."""
     compose_label = "com.docker.compose"
     shown = subprocess.run(
         [
@@ -152,7 +164,7 @@ def running_files() -> list[str]:
 
 def compose(files: Sequence[str], *arguments: str) -> int:
     """``docker compose`` with ``files``; its exit code."""
-    given = [*pins(), *(part for each in files for part in ("--file", each))]
+    given = [*pins(), *options(files)]
     environment = {**os.environ, **clock(), **market(), "DECIDE_COMMIT": commit()}
     return subprocess.run(["docker", "compose", *given, *arguments], env=environment, check=False).returncode
 
@@ -176,15 +188,10 @@ def value_of(name: str) -> str:
     return os.environ.get(name) or (found[1] if found else "")
 
 
-def is_set(name: str) -> bool:
-    """Whether the user says it."""
-    return bool(value_of(name))
-
-
 def market(services: Callable[[], Sequence[str]] = lambda: running("service")) -> dict[str, str]:
     """What has PostgreSQL in the stack, where it is wanted or runs: its profile beside the user's own, and that all use it."""
     profiles = [each for each in value_of("COMPOSE_PROFILES").split(",") if each not in ("", "market")]
-    is_wanted = is_set("DECIDE_MARKET") or "market" in value_of("COMPOSE_PROFILES").split(",")
+    is_wanted = value_of("DECIDE_MARKET") or "market" in value_of("COMPOSE_PROFILES").split(",")
     if not is_wanted and "postgres" not in services():
         return {}
     return {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": ",".join([*profiles, "market"])}
@@ -192,16 +199,16 @@ def market(services: Callable[[], Sequence[str]] = lambda: running("service")) -
 
 def clock() -> dict[str, str]:
     """The clock if nobody chose one: replay for the sample, which ends in 2013, and wall for data of the user's own."""
-    if is_set("CLOCK"):
+    if value_of("CLOCK"):
         return {}
-    return {"CLOCK": "wall" if is_set("DECIDE_DATA") else "replay"}
+    return {"CLOCK": "wall" if value_of("DECIDE_DATA") else "replay"}
 
 
 def warm_arguments(given: Sequence[str]) -> list[str]:
     """``given``, behind the folders that the service loads: Compose runs what is given in place of its own arguments."""
     if not given or any(each.partition("=")[0] in ("--prices", "--explain") for each in given):
         return list(given)
-    folder = "/srv/mine" if is_set("DECIDE_DATA") else "/srv"
+    folder = "/srv/mine" if value_of("DECIDE_DATA") else "/srv"
     return ["--prices", f"{folder}/prices", "--agents", f"{folder}/agents", *given]
 
 
@@ -247,9 +254,7 @@ def up(modes: Sequence[str] = ()) -> int:
 
 def inside(files: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """``python -m app`` in the running server's container."""
-    given = [part for each in files for part in ("--file", each)]
-    command = ["docker", "compose", *given, "exec", "--no-TTY", "app", "python", "-m", "app", *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+    return asked(files, "exec", "--no-TTY", "app", "python", "-m", "app", *arguments)
 
 
 def keep_api_key(files: Sequence[str], at: str) -> None:
@@ -287,18 +292,12 @@ def takes_key(at: str, key: str) -> bool:
 
 def address(files: Sequence[str]) -> str:
     """Where the API is published."""
-    given = [part for each in files for part in ("--file", each)]
-    shown = subprocess.run(["docker", "compose", *given, "port", "app", "8000"], check=False, capture_output=True, text=True)
-    return shown.stdout.strip()
+    return asked(files, "port", "app", "8000").stdout.strip()
 
 
 def show_failures(files: Sequence[str]) -> None:
     """The last lines of every service that should be well and is not."""
-    given = [part for each in files for part in ("--file", each)]
-    shown = subprocess.run(
-        ["docker", "compose", *given, "ps", "--all", "--format", "json"], check=False, capture_output=True, text=True
-    ).stdout
-    for line in shown.splitlines():
+    for line in asked(files, "ps", "--all", "--format", "json").stdout.splitlines():
         state = json.loads(line)
         well = state["State"] == "running" and state["Health"] in ("", "healthy")
         if well or (state["State"] == "exited" and state["ExitCode"] == 0):

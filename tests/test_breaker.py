@@ -91,7 +91,17 @@ def test_word_from_elsewhere_ends_the_pause() -> None:
     assert [breaker.allows() for _ in range(2)] == [True, False]
 
 
-@given(st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "hear"]), max_size=200))
+def test_a_probe_that_never_asked_leaves_the_place_to_the_next_one() -> None:
+    breaker, clock = _made()
+    _fail(breaker, 3)
+    clock.now += 1.0
+    assert [breaker.allows(), breaker.allows()] == [True, False]
+    breaker.unasked()
+    assert breaker.state == "open"
+    assert [breaker.allows(), breaker.allows()] == [True, False]
+
+
+@given(st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "hear", "leave"]), max_size=200))
 def test_whatever_happens_it_lets_a_load_through_within_its_longest_pause(events: list[str]) -> None:
     """It never stays shut: unless a probe is under way, 8 seconds on one is allowed; and a success always closes it."""
     breaker, clock = _made()
@@ -107,6 +117,9 @@ def test_whatever_happens_it_lets_a_load_through_within_its_longest_pause(events
                 assert breaker.state == "closed"
             case "fail":
                 breaker.failed()
+                probing = False
+            case "leave":
+                breaker.unasked()
                 probing = False
             case "wait":
                 clock.now += 3.0

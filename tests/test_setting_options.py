@@ -8,7 +8,14 @@ import pytest
 from app.arguments import new_parser, parse
 from app.errors import SettingsError
 from app.options import Settings
-from app.setting_options import _SECTIONS, STORE_SETTINGS, add_settings, given_settings
+from app.setting_options import (
+    _SECTIONS,
+    STORE_SETTINGS,
+    add_market_settings,
+    add_settings,
+    given_settings,
+    tells_settings,
+)
 from app.settings import SECRETS, lend_to_workers, load_settings
 
 
@@ -117,3 +124,25 @@ def test_some_settings_can_be_offered_under_a_heading_of_their_own() -> None:
     assert "--port" not in text
     given = parse(parser, ["--store-path", "x", "--key-prefix", "mine"])
     assert given_settings(given) == {"STORE_PATH": "x", "KEY_PREFIX": "mine"}
+
+
+def test_a_command_tells_of_wrong_settings_wherever_it_meets_them(capsys: pytest.CaptureFixture[str]) -> None:
+    @tells_settings
+    def command(lines: list[str]) -> int:
+        if lines:
+            raise SettingsError(lines)
+        return 1
+
+    assert command(["PORT is 'x'; allowed: a number", "and more"]) == 2
+    assert capsys.readouterr() == ("", "settings: PORT is 'x'; allowed: a number\nsettings: and more\n")
+    assert command([]) == 1
+
+
+def test_options_of_the_market_store_say_who_may_migrate_it() -> None:
+    for migrates in (False, True):
+        parser = new_parser("decide try", "", description="As ``decide try``.")
+        add_market_settings(parser, migrates=migrates)
+        text = parser.format_help()
+        assert ("--market-migrations" in text) is migrates
+        assert "--market-path" in text
+        assert "As `decide try`." in text

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from app.cache.loads import Load
 from app.cache.memory import Entry, Memory
 from app.domain.evidence import Evidence
-from app.slices import SLICE, in_slices, names_on_lines
+from app.slices import SLICE, in_slices, names_on_lines, shares
 from app.store.codec import encode
 from app.store.protocol import Changes, Row
 from tests.kit.house import House
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, replaced, row
+from tests.kit.serving import Served, http_scope, part, talk
+from tests.kit.store import FakeStore
 
 MANY = tuple(f"S{number:05}" for number in range(10 * SLICE))
 
@@ -302,3 +305,34 @@ def test_slices_are_all_there_is_in_order() -> None:
 
     assert asyncio.run(slices(())) == []
     assert [len(each) for each in asyncio.run(slices(MANY[: 2 * SLICE + 1]))] == [SLICE, SLICE, 1]
+
+
+@given(st.lists(st.integers(1, 12), max_size=60), st.integers(1, 30))
+def test_shares_cost_about_as_much_each_and_are_all_together(costs: list[int], most: int) -> None:
+    found = list(shares(costs, most))
+    assert [place for share in found for place in share] == list(range(len(costs)))
+    assert all(sum(costs[place] for place in share[:-1]) < most for share in found)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/price/latest?symbols="), ("POST", "/decide/batch")])
+def test_others_have_more_turns_where_symbols_are_unknown(method: str, path: str) -> None:
+    """What each may be meant to be takes as long as ten answers."""
+    turns = Turns()
+
+    async def ask(served: Served, prefix: str) -> int:
+        symbols = [f"{prefix}{number:04}" for number in range(200)]
+        scope = http_scope(method, path.partition("?")[0])
+        messages = []
+        if method == "GET":
+            scope["query_string"] = f"symbols={','.join(symbols)}".encode()
+        else:
+            messages = [part(json.dumps({"symbols": symbols}).encode())]
+        before = turns.number
+        async with turns.counted():
+            assert (await talk(served.app, scope, *messages)).status == 200
+        return turns.number - before
+
+    with Served(FakeStore(*(f"K{number:04}" for number in range(200)))) as served:
+        # The universe is read once.
+        known, _, unknown = [served.runner.run(ask(served, prefix)) for prefix in ("K", "V", "U")]
+    assert unknown >= known + 30

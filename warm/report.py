@@ -8,7 +8,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -217,14 +218,22 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+        json.dump(report, file, indent=2)
+        file.write("\n")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """What is written to the file that is given becomes ``path`` at the end, and goes where an exception ends it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2)
-            file.write("\n")
-        Path(name).replace(path)
+        yield part
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -239,3 +248,21 @@ def end_process(tell: Callable[[], None]) -> None:
         tell()
     finally:
         os._exit(_OVER_MEMORY)
+
+
+class Closes(Protocol):
+    """Who is told how something ended."""
+
+    def close(self, report: dict[str, Any]) -> None:
+        """It is over."""
+        ...
+
+
+def end_report(teller: Closes, report: dict[str, Any], path: Path | None) -> None:
+    """Write ``report`` to ``path``, if there is one, and tell ``teller`` of it, and of a file that cannot be written."""
+    if path is not None:
+        try:
+            write_report(path, report)
+        except OSError as error:
+            report["report_error"] = f"{path}: {error}"
+    teller.close(report)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import uuid_utils
@@ -17,8 +16,8 @@ from app.errors import SettingsError
 from app.market.opening import open_writer
 from app.market.protocol import TRADES
 from app.options import Settings, market_place
-from app.setting_options import given_settings
-from app.settings import load_setting, refused, settings_gone
+from app.setting_options import given_settings, tells_settings
+from app.settings import load_setting, settings_gone
 from warm.arguments import MOMENT_RULE
 from warm.calendar.sessions import open_session, open_zone
 from warm.errors import InputRefused
@@ -28,7 +27,7 @@ from warm.files.names import parse_symbol
 from warm.files.recognise import parse_choice
 from warm.job import INTERRUPTED, PUBLISHED, REFUSED, Options, run_job
 from warm.publish import OpenStore, WarmStore, settings_store
-from warm.report import Reporter, end_process, open_reporter, write_report
+from warm.report import end_process, end_report, open_reporter
 from warm.sample import RUN_PREFIX, SAMPLE
 
 PRICES = SAMPLE / "prices"
@@ -109,6 +108,7 @@ def _no_store() -> WarmStore:
     raise AssertionError("a dry run opens no store")
 
 
+@tells_settings
 def start(
     parser: argparse.ArgumentParser,
     arguments: argparse.Namespace,
@@ -121,10 +121,7 @@ def start(
     """Do what ``arguments``, as ``parser`` made them of those that were ``given``, ask for; the exit code. Ends the process with
     code 2 where they make no sense.
     """
-    try:
-        options = parse_options(parser, arguments)
-    except SettingsError as error:
-        return refused(error)
+    options = parse_options(parser, arguments)
     if arguments.report is not None and not arguments.report.parent.is_dir():
         parser.error(f"--report {arguments.report}: no such folder")
     if arguments.watch:
@@ -132,11 +129,8 @@ def start(
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     idle = options.dry_run or arguments.explain is not None
-    try:
-        settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
-        writer = None if options.bars is None or idle else open_writer(**market_place(settings))
-    except SettingsError as error:
-        return refused(error)
+    settings = Settings() if open_store is not None else _settings(given_settings(arguments), needed=not idle)
+    writer = None if options.bars is None or idle else open_writer(**market_place(settings))
     if arguments.explain is not None:
         with options.memory.watched(_end_explaining):
             others = Others(arguments.prices, arguments.agents)
@@ -145,7 +139,7 @@ def start(
     reporter = open_reporter(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
-        end_process(lambda: _tell(reporter, report, arguments.report))
+        end_process(lambda: end_report(reporter, report, arguments.report))
 
     try:
         code, report = run_job(
@@ -162,7 +156,7 @@ def start(
     except BaseException:
         reporter.stop()
         raise
-    _tell(reporter, report, arguments.report)
+    end_report(reporter, report, arguments.report)
     return code
 
 
@@ -177,10 +171,7 @@ def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given
     for each in inputs:
         if not each.exists():
             parser.error(f"{each}: no such file or folder")
-    try:
-        _settings(given_settings(arguments), needed=True)
-    except SettingsError as error:
-        return refused(error)
+    _settings(given_settings(arguments), needed=True)
     from warm.watch import main as watch  # noqa: PLC0415 - nobody else needs it
 
     return watch(inputs, [each for each in given if each != "--watch"], arguments.report)
@@ -188,12 +179,3 @@ def _watch(parser: argparse.ArgumentParser, arguments: argparse.Namespace, given
 
 def _end_explaining(why: str) -> None:
     end_process(lambda: print(f"warm: {why}", file=sys.stderr, flush=True))
-
-
-def _tell(reporter: Reporter, report: dict[str, Any], path: Path | None) -> None:
-    if path is not None:
-        try:
-            write_report(path, report)
-        except OSError as error:
-            report["report_error"] = f"{path}: {error}"
-    reporter.close(report)

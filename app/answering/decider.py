@@ -232,6 +232,7 @@ class Decider:
         try:
             return await wait_for_store(reading, timeout_s)
         except StoreError as error:
+            self.tiers.tell(error)
             raise store_unavailable() from error
 
     def budget_s(self, deadline_ms: float | None, started: float) -> float:

@@ -1,11 +1,12 @@
 """The market store, as routes ask it: opened when somebody first does, counted, and its failures told to callers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar
 
 from app.answering.suggestions import Suggestions
-from app.domain.nearest import nearest
+from app.domain.nearest import found_in, nearest, neighbours_of
 from app.errors import MarketError, Problem
 from app.market.protocol import Reader
 from app.observe.market import MarketMeters, Read
@@ -21,7 +22,7 @@ LOOK_S = 0.5
 
 class Market:
     """One a worker. ``open_reader`` opens no file: the reader does, at its first read. ``is_there`` tells, in a thread, whether
-    there is a store, or ought to be.
+    there is a store, or ought to be. ``tell`` hears of each answer, and why there is none.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Market:
         *,
         kind: Kind,
         is_there: Callable[[], bool],
+        tell: Callable[[MarketError | None], None],
     ) -> None:
+        self._tell = tell
         self._open, self._kind, self._is_there = open_reader, kind, is_there
         self._looking: asyncio.Task[DatabaseState] | None = None
         self._reader: Reader | None = None
@@ -60,24 +63,43 @@ class Market:
             self._reader = self._open()
         began, reason = self._clock(), ""
         try:
-            return await work(self._reader)
+            found = await work(self._reader)
         except MarketError as error:
             reason = error.reason
+            self._tell(error)
             raise
+        else:
+            self._tell(None)
+            return found
         finally:
             self._meters.read(kind, self._clock() - began, reason)
 
-    async def check_known(self, symbol: str) -> None:
-        """Returns if the market store or the loaded universe has ``symbol``.
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """What was read is made ready for callers.
 
         Raises:
-            Problem: 404 that says which it may be meant to be; 503 if the store does not answer in time.
+            Problem: 503, where it is nothing that the store was ever given.
         """
-        names = await self.read("names", lambda reader: reader.names())
+        try:
+            yield
+        except (ArithmeticError, ValueError) as error:
+            damaged = MarketError("market_error", f"a stored value is none: {error!r}")
+            self._tell(damaged)
+            raise unavailable(damaged.reason) from error
+
+    async def unknown(self, symbol: str, loaded: str) -> Problem:
+        """404: the store has no ``symbol``, and what L2 says of it is ``loaded``; with those that may be meant, of both."""
+        wanted = neighbours_of(symbol)
+        near = list[str]()
+        # Nobody waits for an error in the place of an answer that is there.
+        with suppress(MarketError):
+            near = await self.asked("names", lambda reader: reader.neighbours(wanted))
         await self._suggestions.ready()
-        universe = self._suggestions.last()
-        if symbol not in names and symbol not in universe:
-            raise _unknown(symbol, names, universe)
+        found = nearest(symbol, sorted({*near, *found_in(self._suggestions.last(), wanted)}))
+        meant = f"; did you mean {' or '.join(found)}?" if found else ""
+        detail = f"symbol {symbol} is not in the market store, and {loaded}{meant}"
+        return Problem(404, "unknown-symbol", "Unknown symbol", detail, "symbol")
 
     async def state(self) -> DatabaseState:
         """How the store is. All who ask meanwhile share one look; what takes longer than they wait goes on for the next."""
@@ -120,10 +142,3 @@ def unavailable(reason: str) -> Problem:
         f"the market store did not answer ({reason}); try again in {RETRY_AFTER_S} s",
         headers=(("Retry-After", str(RETRY_AFTER_S)),),
     )
-
-
-def _unknown(symbol: str, names: Sequence[str], universe: Sequence[str]) -> Problem:
-    near = nearest(symbol, sorted({*names, *universe}))
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    detail = f"symbol {symbol} is neither in the market store nor in the loaded universe{meant}"
-    return Problem(404, "unknown-symbol", "Unknown symbol", detail, "symbol")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from app.cache.loads import Lookup
 from app.cache.universe import Universe
 from app.domain.nearest import nearest
 from app.errors import Problem
@@ -11,6 +12,11 @@ _FIRST_S = 0.1
 """How long a refusal may be held up by the first reading of the universe."""
 _AGAIN_S = 5.0
 """How often it is read anew, at most, for suggestions alone."""
+
+
+def cost_of(lookup: Lookup) -> int:
+    """Of an answer from ``lookup``, among others: what may be meant by an unknown symbol takes as long as ten decisions."""
+    return 10 if lookup.evidence is None else 1
 
 
 def unknown_symbol(symbol: str, field: str = "symbol", near: Sequence[str] = ()) -> Problem:
@@ -45,7 +51,7 @@ class Suggestions:
         return unknown_symbol(symbol, field, () if known is None else nearest(symbol, known))
 
     def last(self) -> Sequence[str]:
-        """The universe as it was last read; empty if it never was."""
+        """The universe, sorted, as it was last read; empty if it never was."""
         return (self._universe and self._universe.last) or ()
 
     async def ready(self) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from app.cache.globals import Globals
 from app.cache.read_through import Tiers
-from app.errors import RunDamaged, StoreError
+from app.errors import RunDamaged, StoreError, Told, tell_nobody
 from app.slices import SLICE, in_slices
 from app.store.protocol import Changes, RunInfo, Store
 
@@ -58,7 +58,9 @@ class Feed:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_run: Callable[[RunInfo], None] = lambda _: None,
         on_changes: Callable[[Changes], None] = lambda _: None,
+        tell: Told = tell_nobody,
     ) -> None:
+        self._tell = tell
         self._store = store
         self._tiers = tiers
         self._meters = meters
@@ -132,7 +134,8 @@ class Feed:
                 await self.globals.read()
             if self._run_is_due:
                 await self._look_at_run()
-        except StoreError:
+        except StoreError as error:
+            self._tell(error)
             self.connected = False
             self._meters.feed_failed()
             return False
@@ -140,6 +143,7 @@ class Feed:
 
     def _heard(self) -> bool:
         """The store has answered."""
+        self._tell(None)
         self.connected = True
         self._pause_s = _FIRST_PAUSE_S
         return True

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from app.domain.keys import StoredKey, decode_key, digest_of, key_id_of
-from app.errors import StoreError
+from app.errors import StoreError, Told, tell_nobody
 from app.store.protocol import KeyStore
 from app.waiting import wait_for_store
 
@@ -44,7 +44,9 @@ class KeyRing:
         lease_s: float,
         grace_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tell: Told = tell_nobody,
     ) -> None:
+        self._tell = tell
         self._store = store
         self._secret = secret
         self._meters = meters
@@ -93,8 +95,10 @@ class KeyRing:
             if self._keys and not stored and await wait_for_store(self._store.run_info(), self._pause_s) is None:
                 # Emptied, or another store: that says nothing of the keys, as it says nothing of symbols.
                 return False
-        except StoreError:
+        except StoreError as error:
+            self._tell(error)
             return False
+        self._tell(None)
         keys = {}
         for key_id, raw in stored.items():
             key = decode_key(self._secret, key_id, raw)

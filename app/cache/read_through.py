@@ -28,7 +28,7 @@ from app.cache.memory import Entry, Memory
 from app.cache.unforeseen import report
 from app.domain.evidence import Evidence, Trouble
 from app.domain.records import KINDS, Kinds
-from app.errors import RecordError, StoreEmpty, StoreError
+from app.errors import RecordError, StoreEmpty, StoreError, Told, tell_nobody
 from app.slices import in_slices
 from app.store.codec import decode, decoded
 from app.store.protocol import Record, Store, Stored
@@ -77,8 +77,9 @@ class Tiers:
         slow_s: float,
         kinds: Kinds = KINDS,
         on_read: Callable[[Evidence], None] = lambda _: None,
+        tell: Told = tell_nobody,
     ) -> None:
-        self.memory = memory
+        self.memory, self.tell = memory, tell
         self.kinds = kinds
         self.breaker = breaker
         self._slow_s = slow_s
@@ -266,6 +267,7 @@ class Tiers:
                 # that wait for it are one failure.
                 load.read.given_up = True
                 self.breaker.failed()
+                self.tell(StoreError("l2_timeout", f"no answer within {self._slow_s:g} s"))
             return self._degrade(load.symbol, "l2_timeout")
         if found.trouble is not None:
             return self._degrade(load.symbol, found.trouble)
@@ -303,10 +305,10 @@ class Tiers:
             if len(answers) != len(loads):
                 raise ValueError(f"L2 gave {len(answers)} answers for {len(loads)} symbols")
             stored = answers
-        except StoreEmpty:
-            unread = _EMPTY
-        except StoreError:
-            pass
+            self.tell(None)
+        except StoreError as error:
+            self.tell(error)
+            unread = _EMPTY if isinstance(error, StoreEmpty) else _UNREAD
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave callers waiting; it is reported, not hidden
             report("a load from L2 failed unforeseen", error)
         finally:

@@ -23,7 +23,7 @@ In this bash alone:
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser("decide completion", "SHELL", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE)
+    made = new_parser("decide completion", "SHELL", description=__doc__, epilog=_EPILOGUE)
     made.add_argument("shell", type=_shell, choices=shtab.SUPPORTED_SHELLS, help="which shell")
     return made
 

@@ -19,10 +19,9 @@ from typing import cast
 from app.arguments import new_parser, parse
 from app.domain.keys import NAME_RULE, SCOPES, SECRET_BYTES, Scope, decode_key, encode_key, is_key_id, is_name, make_key
 from app.domain.text import harmless
-from app.errors import SettingsError, StoreError
+from app.errors import StoreError
 from app.options import Settings, store_place
-from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import STORE_SETTINGS, add_settings, settings_given, tells_settings
 from app.store.opening import open_store
 from app.store.patience import patiently
 from app.store.protocol import KeyStore
@@ -78,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     made = new_parser(
         "decide keys",
         "{new,list,revoke} [--OPTION VALUE ...]",
-        description=(__doc__ or "").replace("``", "`"),
+        description=__doc__,
         epilog=_EPILOGUE,
         parents=[store],
     )
@@ -169,13 +168,11 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
         await store.close()
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     arguments = parse(make_parser(), given)
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     if not settings.api_key_secret:
         allowed = "at least 32 characters (`openssl rand -hex 32`), the same for all servers"
         print(f"settings: API_KEY_SECRET is empty; allowed: {allowed}", file=sys.stderr)

@@ -22,7 +22,7 @@ PARTS = {
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments; of a command whose libraries are not installed, its name alone."""
-    made = new_parser("decide market", "COMMAND [--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
+    made = new_parser("decide market", "COMMAND [--OPTION VALUE ...]", description=__doc__)
     commands = made.add_subparsers(metavar="COMMAND", required=True, prog="decide market")
     for name, part in PARTS.items():
         try:

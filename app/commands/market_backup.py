@@ -15,11 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.arguments import PathAction, new_parser, number, parse
-from app.errors import MarketError, MigrationRefused, SettingsError
+from app.errors import MarketError, MigrationRefused
 from app.market.sqlite_backup import Newer, back_up
 from app.options import market_place
-from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import add_market_settings, settings_given, tells_settings
 
 _KEEP_MAX = 10_000
 _is_ours = re.compile(r"market-\d{8}T\d{6}Z\.sqlite3").fullmatch
@@ -30,16 +29,17 @@ _POSTGRES = (
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser("decide market backup", "FILE|FOLDER/ [--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
+    made = new_parser("decide market backup", "FILE|FOLDER/ [--OPTION VALUE ...]", description=__doc__)
     made.add_argument("file", metavar="FILE", action=PathAction, help="what to copy to")
     made.add_argument(
         "--keep", type=number(least=1, most=_KEEP_MAX, whole=True), help="in a folder: keep so many backups (default: all)"
     )
     made.add_argument("--force", action="store_true", help="replace a newer backup too")
-    add_settings(made, MARKET_SETTINGS[:-1], "where the market store is (else as the environment and .env say)")
+    add_market_settings(made)
     return made
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     parser = make_parser()
@@ -48,10 +48,7 @@ def main(given: Sequence[str]) -> int:
     in_folder = target.is_dir() or arguments.file.endswith(os.sep)
     if arguments.keep is not None and not in_folder:
         parser.error("--keep is given with a file; allowed: with a folder, whose name ends in /")
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     place = market_place(settings)
     if place["url"]:
         print(_POSTGRES.format(target / "market.dump" if in_folder else target), file=sys.stderr)

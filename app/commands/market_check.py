@@ -18,14 +18,13 @@ from typing import Any
 from app.arguments import new_parser, parse
 from app.domain.intervals import INTERVALS
 from app.domain.symbols import canonical_symbol
-from app.errors import MarketError, SettingsError
+from app.errors import MarketError
 from app.market.checking import Checked, check_symbol
 from app.market.opening import open_contents, open_reader
 from app.market.protocol import CandlesWanted
 from app.market.sqlite_contents import damage_of
 from app.options import MarketPlace, market_place
-from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import add_market_settings, settings_given, tells_settings
 
 HISTORY_BARS = 60
 """So many bars the longest window of an indicator has."""
@@ -35,30 +34,26 @@ _SHOWN = 20
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser("decide market check", "[SYMBOL ...] [--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
+    made = new_parser("decide market check", "[SYMBOL ...] [--OPTION VALUE ...]", description=__doc__)
     made.add_argument("symbols", metavar="SYMBOL", nargs="*", help="these alone (default: all)")
     made.add_argument(
         "--interval", choices=tuple(INTERVALS), default="1d", help="of the bars whose history is looked at (default 1d)"
     )
     made.add_argument("--json", action="store_true", help="one JSON object, in place of lines for people")
-    add_settings(made, MARKET_SETTINGS[:-1], "where the market store is (else as the environment and .env say)")
+    add_market_settings(made)
     return made
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     arguments = parse(make_parser(), given)
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     place = market_place(settings)
     try:
         wanted = [canonical_symbol(each) for each in arguments.symbols]
         checked = _checked(place, wanted)
         short = asyncio.run(_short(place, [each.symbol for each in checked], arguments.interval))
-    except SettingsError as error:
-        return refused(error)
     except MarketError as error:
         print(f"the market store failed: {error}", file=sys.stderr)
         return 3

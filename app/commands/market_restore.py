@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.arguments import PathAction, new_parser, parse
-from app.errors import MarketError, MigrationRefused, SettingsError
+from app.errors import MarketError, MigrationRefused
 from app.market.sqlite_backup import Newer, restore
 from app.options import market_place
-from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import add_market_settings, settings_given, tells_settings
 
 _POSTGRES = (
     "not restored: the market store is on PostgreSQL, whose own tool does it: "
@@ -28,20 +27,18 @@ _POSTGRES = (
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser("decide market restore", "FILE [--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
+    made = new_parser("decide market restore", "FILE [--OPTION VALUE ...]", description=__doc__)
     made.add_argument("file", metavar="FILE", type=Path, action=PathAction, help="the backup")
     made.add_argument("--force", action="store_true", help="replace a newer store too")
-    add_settings(made, MARKET_SETTINGS[:-1], "where the market store is (else as the environment and .env say)")
+    add_market_settings(made)
     return made
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     arguments = parse(make_parser(), given)
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     place = market_place(settings)
     if place["url"]:
         print(_POSTGRES.format(arguments.file), file=sys.stderr)

@@ -12,42 +12,36 @@ import time
 from collections.abc import Sequence
 
 from app.arguments import new_parser, number, parse
-from app.errors import MarketError, SettingsError
+from app.errors import MarketError
 from app.market.opening import open_writer
 from app.options import market_place
-from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import add_market_settings, settings_given, tells_settings
 
 _DAYS_MAX = 36_500
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser("decide market retain", "[--days DAYS]", description=(__doc__ or "").replace("``", "`"))
+    made = new_parser("decide market retain", "[--days DAYS]", description=__doc__)
     made.add_argument(
         "--days",
         type=number(least=1, most=_DAYS_MAX, whole=True),
         help="whole days for which trades are kept (default: MARKET_RETENTION_DAYS, of which 0 keeps all)",
     )
-    add_settings(made, MARKET_SETTINGS, "where the market store is (else as the environment and .env say)")
+    add_market_settings(made, migrates=True)
     return made
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     arguments = parse(make_parser(), given)
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     days: int = settings.market_retention_days if arguments.days is None else arguments.days
     if not days:
         print("all trades are kept (MARKET_RETENTION_DAYS is 0, and there is no --days)")
         return 0
-    try:
-        writer = open_writer(**market_place(settings))
-    except SettingsError as error:
-        return refused(error)
+    writer = open_writer(**market_place(settings))
     try:
         removed = writer.retain(days, time.time_ns() // 1000)
     except MarketError as error:

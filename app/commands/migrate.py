@@ -11,33 +11,28 @@ import sys
 from collections.abc import Sequence
 
 from app.arguments import new_parser, parse
-from app.errors import MarketError, MigrationRefused, SettingsError
+from app.errors import MarketError, MigrationRefused
 from app.market.opening import migrate
 from app.options import market_place
-from app.setting_options import MARKET_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import add_market_settings, settings_given, tells_settings
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser("decide migrate", "[--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
-    add_settings(made, MARKET_SETTINGS[:-1], "where the market store is (else as the environment and .env say)")
+    made = new_parser("decide migrate", "[--OPTION VALUE ...]", description=__doc__)
+    add_market_settings(made)
     return made
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     arguments = parse(make_parser(), given)
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     place = market_place(settings)
     where = "PostgreSQL" if place["url"] else str(place["path"].absolute())
     try:
         applied = migrate(**place)
-    except SettingsError as error:
-        return refused(error)
     except MigrationRefused as error:
         print(f"not migrated: {error}", file=sys.stderr)
         return 1

@@ -29,7 +29,7 @@ from app.http.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
 from app.observe.logs import STDOUT
 from app.options import Settings, market_place, store_place
-from app.setting_options import add_gone, add_settings, given_settings
+from app.setting_options import add_gone, add_settings, given_settings, tells_settings
 from app.settings import (
     MULTIPROCESS_VARIABLE,
     keys_wanted,
@@ -38,7 +38,6 @@ from app.settings import (
     load_settings,
     loaded_by_unit,
     multiprocess_dir,
-    refused,
     secret_files,
     settings_gone,
 )
@@ -243,16 +242,14 @@ def make_parser() -> argparse.ArgumentParser:
     return made
 
 
+@tells_settings
 def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
     """Entry point."""
     options = given_settings(parse(make_parser(), arguments))
-    try:
-        settings = load_settings(options=options)
-        keys_wanted(settings)
-        _check_database(settings)
-        connections, warned = _connections(settings)
-    except SettingsError as error:
-        return refused(error)
+    settings = load_settings(options=options)
+    keys_wanted(settings)
+    _check_database(settings)
+    connections, warned = _connections(settings)
     lend_to_workers(options)
     why_not, told = None, ""
     warnings = [*filter(None, [warned]), *strangers_told(os.environ), *settings_gone(options=options)]

@@ -18,10 +18,9 @@ from app.domain.aliases import NO_ALIASES, Aliases, make_aliases
 from app.domain.symbols import canonical_symbol
 from app.domain.text import harmless
 from app.domain.vector import SYMBOL_RULE, is_symbol
-from app.errors import SettingsError, StoreError
+from app.errors import StoreError
 from app.options import Settings, store_place
-from app.setting_options import STORE_SETTINGS, add_settings, given_settings
-from app.settings import load_settings, refused
+from app.setting_options import STORE_SETTINGS, add_settings, settings_given, tells_settings
 from app.store.opening import open_store
 from app.store.patience import patiently
 from app.store.protocol import Withdrawn
@@ -52,9 +51,7 @@ def _run_name(text: str) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments."""
-    made = new_parser(
-        "decide withdraw", "SYMBOL [SYMBOL ...] | --run RUN", description=(__doc__ or "").replace("``", "`"), epilog=_EPILOGUE
-    )
+    made = new_parser("decide withdraw", "SYMBOL [SYMBOL ...] | --run RUN", description=__doc__, epilog=_EPILOGUE)
     made.add_argument("symbols", metavar="SYMBOL", nargs="*", help="a symbol, in any spelling that callers may use")
     made.add_argument("--run", type=_run_name, help="a warm run, in place of symbols")
     add_settings(made, STORE_SETTINGS, "where the data is (else as the environment and .env say)")
@@ -116,6 +113,7 @@ async def _withdraw(settings: Settings, arguments: argparse.Namespace) -> int:
     return tell(done, run, make_aliases(settings.symbol_aliases, settings.stablecoins))
 
 
+@tells_settings
 def main(given: Sequence[str]) -> int:
     """Entry point."""
     parser = make_parser()
@@ -127,8 +125,5 @@ def main(given: Sequence[str]) -> int:
         parser.error(f"argument SYMBOL: {error}")
     if bool(arguments.symbols) == (arguments.run is not None):
         parser.error("say what is taken back: SYMBOLs or --run RUN, one of the two")
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     return asyncio.run(_withdraw(settings, arguments))

@@ -5,10 +5,11 @@ What is looked at is bounded, however large the universe is: neighbours of a few
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 _ENDS = ".-/:="
 """A symbol's root ends at the first of these: XYZ of XYZ.US, BTC of BTC-USDT, 600519 of 600519.SHH."""
-_LOOKED_AT = 64
+LOOKED_AT = 64
 _WIDTHS = (4, 5)
 """Digits of a number in Hong Kong, as Yahoo and as others have it."""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -17,32 +18,53 @@ _LEAST = 3
 """Fewer letters are like too many symbols."""
 
 
+class Neighbours(NamedTuple):
+    """What `nearest` looks for: the first `LOOKED_AT` symbols with each of ``beginnings``, and those of ``symbols``."""
+
+    beginnings: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+
+def neighbours_of(symbol: str) -> Neighbours:
+    """Whoever finds these in a universe that is not held here may give them to `nearest` in its place."""
+    return Neighbours((*_roots(symbol), *_kept(symbol)), tuple(dict.fromkeys(_typed(symbol))))
+
+
+def found_in(universe: Sequence[str], wanted: Neighbours) -> list[str]:
+    """Those of ``universe``, which is sorted, in some order."""
+    found = [each for text in wanted.beginnings for each in _beginning(text, universe)]
+    return found + [each for each in wanted.symbols if is_in(each, universe)]
+
+
 def nearest(symbol: str, universe: Sequence[str], most: int = 3) -> tuple[str, ...]:
     """Up to ``most`` symbols of ``universe``, which is sorted, that ``symbol``, in the canonical spelling, may be meant to be."""
-    same = [
-        each
-        for name in dict.fromkeys(_roots(symbol))
-        if name
-        for each in _beginning(name, universe)
-        if root_of(each) == name and each != symbol
-    ]
+    same = [each for name in _roots(symbol) for each in _beginning(name, universe) if root_of(each) == name and each != symbol]
     if same:
         is_pair = "-" in symbol
         return tuple(sorted(same, key=lambda each: (("-" in each) != is_pair, abs(len(each) - len(symbol))))[:most])
-    return tuple(dict.fromkeys(_slips(symbol, universe)))[:most]
+    slips = [each for each in _typed(symbol) if is_in(each, universe)]
+    slips += [each for kept in _kept(symbol) for each in _beginning(kept, universe) if _is_one_letter_off(symbol, each)]
+    return tuple(dict.fromkeys(each for each in slips if each != symbol))[:most]
 
 
-def _roots(symbol: str) -> Iterator[str]:
+def is_in(symbol: str, universe: Sequence[str]) -> bool:
+    """Whether it is in ``universe``, which is sorted."""
+    at = bisect_left(universe, symbol)
+    return at < len(universe) and universe[at] == symbol
+
+
+def _roots(symbol: str) -> tuple[str, ...]:
     """The root of ``symbol``, and as others spell it: behind its exchange, as an index (``^GSPC``), a number with more zeros."""
     exchange, _, behind = symbol.partition(".")
     root = behind if behind.isdigit() and exchange.isalpha() else root_of(symbol)
-    yield root
+    roots = [root]
     if ":" in symbol and "-" not in symbol:
-        yield symbol.partition(":")[2]
+        roots.append(symbol.partition(":")[2])
     if root.isdigit():
-        yield from (root.lstrip("0").zfill(width) for width in _WIDTHS)
+        roots += [root.lstrip("0").zfill(width) for width in _WIDTHS]
     else:
-        yield root.removeprefix("^") if root.startswith("^") else f"^{root}"
+        roots.append(root.removeprefix("^") if root.startswith("^") else f"^{root}")
+    return tuple(dict.fromkeys(filter(None, roots)))
 
 
 def root_of(symbol: str) -> str:
@@ -55,29 +77,27 @@ def root_of(symbol: str) -> str:
 
 def _beginning(text: str, universe: Sequence[str]) -> Iterator[str]:
     first = bisect_left(universe, text)
-    for each in universe[first : first + _LOOKED_AT]:
+    for each in universe[first : first + LOOKED_AT]:
         if not each.startswith(text):
             return
         yield each
 
 
-def _slips(symbol: str, universe: Sequence[str]) -> Iterator[str]:
-    """One letter too many, two that changed places, another one (of a short symbol, or among the last two), or one left out."""
-    if len(symbol) < _LEAST:
-        return
-    for at in range(len(symbol)):
+def _typed(symbol: str) -> Iterator[str]:
+    """One letter too many, two that changed places, another one (of a short symbol)."""
+    for at in range(len(symbol) if len(symbol) >= _LEAST else 0):
         before, here, after = symbol[:at], symbol[at], symbol[at + 1 :]
-        meant = [before + after, before + after[:1] + here + after[1:]]
-        meant += [before + each + after for each in _LETTERS] if len(symbol) <= _SHORT else []
-        yield from (each for each in meant if each != symbol and _is_in(each, universe))
-    for kept in (symbol[:-1], symbol[:-2]):
-        if len(kept) >= _LEAST - 1:
-            yield from (each for each in _beginning(kept, universe) if each != symbol and _is_one_letter_off(symbol, each))
+        yield before + after
+        yield before + after[:1] + here + after[1:]
+        if len(symbol) <= _SHORT:
+            yield from (before + each + after for each in _LETTERS)
 
 
-def _is_in(symbol: str, universe: Sequence[str]) -> bool:
-    at = bisect_left(universe, symbol)
-    return at < len(universe) and universe[at] == symbol
+def _kept(symbol: str) -> tuple[str, ...]:
+    """What begins as one that has another letter among the last two, or one that was left out."""
+    if len(symbol) < _LEAST:
+        return ()
+    return tuple(kept for kept in (symbol[:-1], symbol[:-2]) if len(kept) >= _LEAST - 1)
 
 
 def _is_one_letter_off(one: str, other: str) -> bool:

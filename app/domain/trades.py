@@ -8,6 +8,9 @@ import msgspec
 Side = Literal["buy", "sell", "unknown"]
 """The taker's."""
 
+SIMULATED = "simulated"
+"""Venue, market and source of trades that nobody made. That market never closes."""
+
 Order = tuple[int, str, str]
 """Time, venue and key: where a trade stands among those of its symbol."""
 

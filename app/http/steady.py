@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from app.errors import StoreError
+from app.errors import StoreError, Told, tell_nobody
 from app.http.limits import Bucket, Drawn
 
 _LOOK_S = 1.0
@@ -36,7 +36,9 @@ class SteadyBuckets:
         own: Bucket,
         meters: OutageMeters,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tell: Told = tell_nobody,
     ) -> None:
+        self._tell = tell
         self._shared = shared
         self._own = own
         self._meters = meters
@@ -48,10 +50,11 @@ class SteadyBuckets:
         if self._looking is None:
             try:
                 drawn = await self._shared.draw(caller, tokens)
-            except StoreError:
-                self._meters.limit_failed()
+            except StoreError as error:
+                self._failed(error)
                 self._looking = self._looking or asyncio.get_running_loop().create_task(self._look())
             else:
+                self._tell(None)
                 if not drawn.given:
                     return drawn
                 own = await self._own.draw(caller, tokens)
@@ -71,14 +74,18 @@ class SteadyBuckets:
         await self._shared.close()
         await self._own.close()
 
+    def _failed(self, error: StoreError) -> None:
+        self._tell(error)
+        self._meters.limit_failed()
+
     async def _look(self) -> None:
         try:
             while True:
                 await self._sleep(_LOOK_S)
                 try:
                     await self._shared.draw(_NOBODY, 1)
-                except StoreError:
-                    self._meters.limit_failed()
+                except StoreError as error:
+                    self._failed(error)
                 else:
                     return
         finally:

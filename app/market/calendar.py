@@ -36,9 +36,21 @@ class Calendar(Protocol):
         """
         ...
 
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """Up to when all that begins from ``start_us`` on is of the same bar of ``interval``, whose ``edges`` are these."""
+        ...
+
+    def next_session(self, start_us: int) -> int:
+        """When, after what begins outside sessions, something begins that is in one, or of which nobody knows."""
+        ...
+
     def is_by_clock(self, interval: str) -> bool:
         """Whether all bars of ``interval`` are as long as each other, and follow each other without a pause."""
         ...
+
+
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory", "posix", "right"})
+"""What else lies in the database's folder: zones of the machine, and those that count leap seconds."""
 
 
 def zone_named(name: str) -> "ZoneInfo":
@@ -50,6 +62,8 @@ def zone_named(name: str) -> "ZoneInfo":
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - it takes longer to import than all else here
 
     try:
+        if name.partition("/")[0] in _NO_ZONES:
+            raise ValueError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"zone is {name[:60]!r}; allowed: a name of the time zone database, as Europe/Berlin") from None
@@ -76,6 +90,15 @@ class Always:
         day = date.fromordinal(_EPOCH + start_us // _DAY_US) if self._zone is None else _local(start_us, self._zone)
         first, end = days_of(day, interval)
         return Edges(self._begins_us(first), self._begins_us(end))
+
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """As `Calendar`."""
+        del start_us, interval
+        return edges.end_us
+
+    def next_session(self, start_us: int) -> int:
+        """As `Calendar`. There is no outside."""
+        return start_us
 
     def is_by_clock(self, interval: str) -> bool:
         """As `Calendar`."""
@@ -121,6 +144,20 @@ class Sessions:
                 begins_us = start_us - (start_us - from_us) % length_us
                 return Edges(begins_us, min(begins_us + length_us, to_us), "regular")
         return self._outside(start_us, length_us, place, session)
+
+    def same_until(self, start_us: int, interval: str, edges: Edges) -> int:
+        """As `Calendar`. What is after a session is of no day, so a week goes on only to the next close."""
+        if not is_of_days(interval) or edges.session is None:
+            return edges.end_us
+        return self._closes[bisect_right(self._closes, start_us)]
+
+    def next_session(self, start_us: int) -> int:
+        """As `Calendar`."""
+        place = bisect_right(self._closes, start_us)
+        if place == len(self._sessions):
+            return self._to_us
+        session = self._sessions[place]
+        return session.opens_us if session.pause is None or start_us < session.opens_us else session.pause[1]
 
     def is_by_clock(self, interval: str) -> bool:
         """As `Calendar`."""

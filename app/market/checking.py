@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from app.domain.candles import CLOSING_US, MINUTE_US, SECOND_US, Candle, candle_of, grid_of, minute_of, realised
 from app.domain.intervals import INTERVALS
-from app.domain.prices import plain
 from app.domain.trades import Trade
+from app.market.blocks import block_of
 from app.market.contents import Contents
 from app.market.minutes import Kept
 from app.market.protocol import TRADES, Gap
-from app.market.selection import Row, joined
+from app.market.selection import Row
 
 EXAMPLES_MAX = 10
 """Faults, and gaps, that are told of a symbol; all are counted."""
@@ -164,11 +164,7 @@ def _check_blocks(contents: Contents, symbol: str, source: str, faults: _Faults)
 
 def _blocks(rows: Iterable[Row], length_us: int) -> Iterator[tuple[int, tuple[object, ...]]]:
     for start_us, group in groupby(rows, lambda each: each.start_us - each.start_us % length_us):
-        some = list(group)
-        one = joined(some)
-        numbers = (None if each is None else plain(each) for each in one[:6])
-        is_partial = max(each.is_partial for each in some)
-        yield start_us, (*numbers, one.trades, one.rv, one.covered_s, is_partial, one.revision)
+        yield start_us, block_of(list(group))
 
 
 def _block_difference(kept: Row, values: tuple[object, ...]) -> str | None:

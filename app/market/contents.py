@@ -27,8 +27,9 @@ SELECT start_us, open, high, low, close, volume, notional, trades, open_key, clo
 WHERE symbol = ? AND interval = '1m' AND source = '{TRADES}' AND start_us > ? ORDER BY start_us LIMIT ?
 """  # noqa: S608 - a word of ours
 _COLUMNS = "open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision"
+_MINUTES_OF = {"candles": "1", "blocks": "minutes"}
 _ROWS = """
-SELECT start_us, interval, source, {} FROM {} WHERE symbol = ? AND source = ? AND interval = ? AND start_us > ?
+SELECT start_us, interval, source, {}, {} FROM {} WHERE symbol = ? AND source = ? AND interval = ? AND start_us > ?
 ORDER BY start_us LIMIT ?
 """
 _GAPS = """
@@ -83,7 +84,7 @@ class Contents:
 
     def rows(self, table: str, symbol: str, source: str, interval: str) -> Iterator[Row]:
         """Bars as they are stored in ``candles`` or ``blocks``, ascending."""
-        statement = _ROWS.format(_COLUMNS, table)
+        statement = _ROWS.format(_COLUMNS, _MINUTES_OF[table], table)
         yield from map(Row._make, self._pages(lambda after: (statement, (symbol, source, interval, after, _AT_ONCE))))
 
     def gaps(self, symbol: str, most: int) -> list[Gap]:

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from app.domain.candles import SECOND_US
+from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.market.calendar import is_of_days
 from app.market.connection import Connection
@@ -16,6 +16,7 @@ _SEARCHES_MAX = 2_000
 _AHEAD_MAX = 256
 """Starts that one statement reads."""
 _BLOCKS = ("1d", "1h", "15m")
+_QUARTER_US, _QUARTER_MINUTES = 15 * MINUTE_US, 15
 _MONDAY_US = 4 * DAY_S * SECOND_US
 """The first one of the clock: weeks are counted from there, all else from 0."""
 _OF = "symbol = ? AND source = ? AND interval = ?"
@@ -24,6 +25,19 @@ _NEXT = f"SELECT start_us FROM candles WHERE {_OF} AND start_us >= ? AND start_u
 _STARTS = (
     "SELECT start_us FROM (SELECT start_us FROM {} WHERE {} AND start_us >= ? AND start_us < ? ORDER BY start_us{} LIMIT {})"
 )
+_QUARTERS = f"""
+(SELECT start_us, minutes FROM blocks WHERE {_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us{{}} LIMIT {{}}) AS quarters
+"""  # noqa: S608 - as above
+_OF_FULL = f"""
+SELECT start_us + after_us AS start_us FROM (
+    SELECT start_us FROM {{}} WHERE minutes = {_QUARTER_MINUTES} ORDER BY start_us{{}} LIMIT {{}}
+) AS whole CROSS JOIN ({{}}) AS bars
+"""  # noqa: S608 - as above
+_OF_OTHERS = f"""
+SELECT candles.start_us FROM {{}} CROSS JOIN candles WHERE minutes < {_QUARTER_MINUTES} AND {_OF}
+AND candles.start_us >= quarters.start_us AND candles.start_us < quarters.start_us + {_QUARTER_US}
+"""  # noqa: S608 - as above
+_FIRST = f"SELECT sum(minutes), count(*) FROM {_QUARTERS.format('', 32)}"  # noqa: S608 - as above
 
 Kinds = Sequence[tuple[str, str]]
 """Interval and source."""
@@ -105,6 +119,15 @@ def _bars(
         texts.append(f"{_STARTS.format(table, _OF, ' DESC' if descending else '', most)} AS part")
         parameters.extend((symbol, source, stored, first_us, end_us))
 
+    def read_quarters(source: str, first_us: int, end_us: int) -> None:
+        # A bar is in each of them, and in each of the parts of a full one.
+        order, parts = " DESC" if descending else "", range(0, _QUARTER_US, length_us)
+        quarters = _QUARTERS.format(order, number + 1)
+        bars = " UNION ALL ".join(f"SELECT {after_us} AS after_us" for after_us in parts)
+        texts.extend((_OF_FULL.format(quarters, order, number // len(parts) + 1, bars), _OF_OTHERS.format(quarters)))
+        of = symbol, source, "15m", first_us, end_us
+        parameters.extend((*of, *of, symbol, source, "1m"))
+
     for stored, source in kinds:
         over_us = from_us
         block = next((each for each in _BLOCKS if length_us % (INTERVALS[each] * SECOND_US) == 0), None)
@@ -112,6 +135,14 @@ def _bars(
             (newest_us,) = connection.execute(_NEWEST, (symbol, source, "1m")).fetchone()
             over_us = max(from_us, min(to_us, newest_us - newest_us % (INTERVALS[block] * SECOND_US)))
             read("blocks", block, source, from_us, over_us)
+        elif stored == "1m" and MINUTE_US < length_us < _QUARTER_US:
+            (newest_us,) = connection.execute(_NEWEST, (symbol, source, "1m")).fetchone()
+            first_us, over_us = from_us - from_us % -_QUARTER_US, min(to_us, newest_us) // _QUARTER_US * _QUARTER_US
+            if first_us < over_us and _are_full(connection, (symbol, source, "15m", first_us, over_us)):
+                read("candles", stored, source, from_us, first_us)
+                read_quarters(source, first_us, over_us)
+            else:
+                over_us = from_us
         read("candles", stored, source, over_us, to_us)
     if not texts:
         return "", []
@@ -119,6 +150,12 @@ def _bars(
     distinct = "" if len(texts) == 1 and kinds[0][0] == interval else "DISTINCT "
     bars = f"SELECT {distinct}(start_us - {phase_us}) / {length_us} AS bar FROM ({' UNION ALL '.join(texts)}) AS starts"  # noqa: S608 - as above
     return bars, parameters
+
+
+def _are_full(connection: Connection, of: tuple[str, str, str, int, int]) -> bool:
+    """Whether nearly all quarters lack no minute, as far as the first ones tell: each of the others costs a search."""
+    minutes, quarters = connection.execute(_FIRST, of).fetchone()
+    return bool(quarters) and int(minutes) >= (_QUARTER_MINUTES - 1) * quarters
 
 
 def _by_search(
@@ -151,7 +188,8 @@ def _by_search(
             continue
         edges = selection.edges_of(start_us, kind[0])
         if edges is None:
-            search(kind, start_us + 1)
+            # From a minute outside sessions to the next session.
+            search(kind, start_us + 1 if is_of_days(kind[0]) else max(start_us + 1, selection.next_inside(start_us)))
             continue
         if edges.start_us >= span[1]:
             break

@@ -8,7 +8,16 @@ from app.market.protocol import BEGAN, Gap, Heard, Span
 from app.market.spans import filled, uncovered
 
 COLUMNS = "venue, symbol, from_us, to_us, found_by, missing, filled_us"
-_TOUCHING = f"SELECT {COLUMNS} FROM gaps WHERE symbol = ? AND to_us > ? AND from_us < ? ORDER BY from_us, venue"  # noqa: S608 - columns of ours
+# Gaps of one venue do not overlap, so of those that begin before the span only the last one may touch it.
+_TOUCHING = f"""
+WITH RECURSIVE venues (name) AS (
+    SELECT min(venue) FROM gaps WHERE symbol = ?
+    UNION ALL SELECT (SELECT min(venue) FROM gaps WHERE symbol = ? AND venue > name) FROM venues WHERE name IS NOT NULL
+)
+SELECT {COLUMNS} FROM venues CROSS JOIN gaps WHERE symbol = ? AND venue = name AND from_us >= coalesce(
+    (SELECT max(from_us) FROM gaps WHERE symbol = ? AND venue = name AND from_us <= ?), 0
+) AND from_us < ? AND +to_us > ? ORDER BY from_us, venue
+"""  # noqa: S608 - columns of ours
 _PUT = f"""
 INSERT INTO gaps ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, venue, from_us) DO UPDATE SET
 to_us = excluded.to_us, found_by = excluded.found_by, missing = excluded.missing, filled_us = excluded.filled_us
@@ -21,7 +30,8 @@ WHERE excluded.at_us >= heard.at_us
 
 def touching(connection: Connection, symbol: str, from_us: int, to_us: int) -> list[Gap]:
     """Gaps of ``symbol`` that touch the span, by their beginning."""
-    return [Gap(*row) for row in connection.execute(_TOUCHING, (symbol, from_us, to_us))]
+    parameters = symbol, symbol, symbol, symbol, from_us, to_us, from_us
+    return [Gap(*row) for row in connection.execute(_TOUCHING, parameters)]
 
 
 def record(connection: Connection, gaps: Iterable[Gap]) -> None:

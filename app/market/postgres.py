@@ -4,6 +4,7 @@ One transaction writes at a time: each first counts itself in ``marks``, and who
 merged with what is really there, and a writer knows by the count whether another one has written since.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +19,13 @@ from app.errors import MarketError
 from app.market.candles import READ, MinuteTable, kept_of, runs
 from app.market.migrating import now_us
 from app.market.minutes import GRIDS, Kept
-from app.market.postgres_opening import CONNECT_S, Link, PostgresConnection, connect, target_of
+from app.market.postgres_opening import CONNECT_S, STATEMENT_S, Link, PostgresConnection, connect, target_of
 from app.market.protocol import TRADES, Applied, Batch, Minute
-from app.market.trades import COLUMNS, Series
+from app.market.trades import COLUMNS, Series, written_ones
 from app.market.writing import StoreWriter
 
-_BUSY_S, _STATEMENT_S, _IDLE_S = 10.0, 300.0, 60.0
-"""How long a call waits for other writers; how long it may take; and how long a transaction whose writer hangs stays open."""
+_BUSY_S, _IDLE_S = 10.0, 60.0
+"""How long a call waits for other writers, and how long a transaction whose writer hangs stays open."""
 _AGAIN = 3
 """Attempts of a batch that was certainly not written."""
 _COUNT = "UPDATE marks SET value = value + 1 WHERE name = 'writes' RETURNING value"
@@ -51,7 +52,8 @@ class _NotWritten(MarketError):
 
 class PostgresWriter(StoreWriter[PostgresConnection]):
     """An `app.market.protocol.Writer` on the PostgreSQL at ``url``, connected at the first call, and then migrated if
-    ``migrates``. For one thread at a time.
+    ``migrates``. For one thread at a time. A statement that takes longer than ``statement_s`` is a ``market_timeout``, also where
+    the server hangs or the network swallows what is sent.
 
     A batch whose connection is lost before its end was asked for is written again over another one. Lost later, the error says
     that nobody knows; the same batch may then come again: its trades are found, and its offsets say whether it was written.
@@ -66,9 +68,11 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
         clock_us: Callable[[], int] = now_us,
         grids: int = GRIDS,
         migrates: bool = True,
+        statement_s: float = STATEMENT_S,
     ) -> None:
         super().__init__(clock_us=clock_us, grids=grids)
-        self._target, self._busy_s, self._migrates = target_of(url, password), busy_s, migrates
+        self._target, self._migrates = target_of(url, password), migrates
+        self._busy_s, self._statement_s = busy_s, statement_s
         self._connection: PostgresConnection | None = None
         self._count: int | None = None
 
@@ -94,7 +98,7 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
         try:
             connection = self._opened()
             link = connection.link
-            link.deadline = time.monotonic() + _STATEMENT_S
+            link.deadline = math.inf
             (count,) = connection.execute(_COUNT).fetchone() or (None,)
             if count is None:
                 raise MarketError("market_error", f"{self._target.place}: the table marks has no row 'writes'. Restore a backup")
@@ -126,17 +130,20 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
             self._connection = None
 
     def _error(self, error: Exception, link: Link | None, *, is_ending: bool) -> Exception:
-        """What a failure means to the caller; without a ``link`` there was no connection."""
+        """What a failure means to the caller; without a ``link`` there was no connection. What the server breaks off at its
+        end was not written.
+        """
         detail = f"{self._target.place}: {error}"
         if isinstance(error, psycopg.DataError):
             return ValueError(f"PostgreSQL cannot store it: {error}")
         if isinstance(error, psycopg.errors.LockNotAvailable):
             return MarketError("market_busy", detail)
-        is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        if is_ending and is_lost:
+        if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return MarketError("market_error", detail)
+        if is_ending and (link is None or link.closed or not error.sqlstate):
             return MarketError("market_error", f"{detail}. Whether the transaction was written is not known")
-        if link is not None and is_lost:
-            is_late = isinstance(error, psycopg.errors.QueryCanceled) or time.monotonic() >= link.deadline
+        if link is not None:
+            is_late = isinstance(error, psycopg.errors.QueryCanceled) or not (error.sqlstate or link.closed)
             return MarketError("market_timeout", detail) if is_late else _NotWritten("market_error", detail)
         return MarketError("market_error", detail)
 
@@ -147,8 +154,8 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
                 self._target,
                 migrates=self._migrates,
                 within_s=CONNECT_S,
+                statement_s=self._statement_s,
                 lock_timeout=round(self._busy_s * 1000),
-                statement_timeout=round(_STATEMENT_S * 1000),
                 idle_in_transaction_session_timeout=round(_IDLE_S * 1000),
             )
             self._connection.execute(_INCOMING)
@@ -179,13 +186,7 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
             with cursor.copy(_COPY.format("incoming")) as copy:
                 copy.write(rows)
             written = set(cursor.execute(_INSERT).fetchall())
-        new = []
-        for number, trades in series.items():
-            for trade in trades:
-                if (number, trade.key) in written:
-                    written.remove((number, trade.key))
-                    new.append(trade)
-        return new
+        return written_ones(series, written)
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", _NULL: "\\x01"})

@@ -16,6 +16,8 @@ from app.market.migrating import Done, Migration, migrations, now_us, pending
 
 CONNECT_S = 10.0
 """How long a job waits for a connection."""
+STATEMENT_S = 300.0
+"""How long one of its statements may take; a transaction may be of many."""
 _LOCK = 0x646563696465
 """Of PostgreSQL's advisory locks: who holds it migrates."""
 _DONE = "SELECT number, name, sha256 FROM migrations"
@@ -31,17 +33,31 @@ _PARTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Link(psycopg.Connection[tuple[Any, ...]]):
-    """One on which nobody waits past ``deadline`` (monotonic seconds), though the server hangs."""
+CANCEL_S = 1.0
+"""How long a statement that is cancelled may take to say so. A server that does not is away."""
 
-    deadline = math.inf
+
+class Link(psycopg.Connection[tuple[Any, ...]]):
+    """One on which a statement is cancelled at ``deadline`` (monotonic seconds), or once it has taken ``statement_s``: from a
+    server that is well comes QueryCanceled, or the answer if that was there first. From one that hangs comes another
+    OperationalError, `CANCEL_S` later.
+    """
+
+    deadline = statement_s = math.inf
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ANN401 - as its base
         """As its base, but no longer."""
-        left_s = self.deadline - time.monotonic()
-        if left_s < math.inf:
-            timeout = max(0.0, left_s if timeout is None else min(left_s, timeout))
-        return super().wait(gen, interval, timeout)
+        began = time.monotonic()
+        end = min(self.deadline, began + self.statement_s)
+        if end < math.inf:
+            timeout = max(0.0, end - began if timeout is None else min(end - began, timeout))
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError as error:
+            if error.sqlstate or self.closed or time.monotonic() < end:
+                raise
+        self.cancel_safe(timeout=CANCEL_S)
+        return super().wait(gen, interval, CANCEL_S)
 
 
 class PostgresConnection:
@@ -61,8 +77,11 @@ class PostgresConnection:
 
 @lru_cache(512)
 def _translated(statement: str) -> bytes:
-    """``statement`` as the driver writes parameters, and without the hints that SQLite's planner is given."""
-    return statement.replace("%", "%%").replace("?", "%s").replace("INDEXED BY trades_by_time", "").encode()
+    """``statement`` as the driver writes parameters, in this database's words, and without the hints that SQLite's planner is
+    given.
+    """
+    words = statement.replace("group_concat(", "string_agg(").replace("INDEXED BY trades_by_time", "")
+    return words.replace("%", "%%").replace("?", "%s").encode()
 
 
 class Target(NamedTuple):
@@ -99,8 +118,11 @@ def target_of(url: str, password: str = "") -> Target:
     return Target(_PARTS | parts, f"PostgreSQL at {host or 'localhost'}:{port or 5432}/{name or ''}")
 
 
-def connect(target: Target, *, migrates: bool, within_s: float, **settings: int) -> PostgresConnection:
-    """A connection with ``settings`` of PostgreSQL's own, as how long it waits for a statement or for others' locks (ms).
+def connect(
+    target: Target, *, migrates: bool, within_s: float, statement_s: float = STATEMENT_S, **settings: int
+) -> PostgresConnection:
+    """A connection on which no statement takes longer than ``statement_s``, which the server sees to, and without it the client.
+    ``settings`` are PostgreSQL's own, as how long it waits for others' locks (ms).
 
     Raises:
         MigrationRefused: the database was migrated otherwise, or must be and ``migrates`` is false.
@@ -119,13 +141,22 @@ def connect(target: Target, *, migrates: bool, within_s: float, **settings: int)
             raise MigrationRefused(
                 f"{target.place}: {left[0].name} is not applied to it yet, and may not be here. Migrate it first"
             )
-        link.deadline = math.inf
         if left:
+            link.deadline = math.inf
             migrate(link, ours, target.place)
+            link.deadline = time.monotonic() + within_s
         set_ = sql.SQL("SET {} = {}")
-        each = [set_.format(sql.Identifier(name), sql.Literal(value)) for name, value in {"DateStyle": "ISO", **settings}.items()]
+        # To compile a statement of some milliseconds takes longer than it does.
+        all_settings = {
+            "DateStyle": "ISO",
+            "jit": "off",
+            "statement_timeout": max(1, round(statement_s * 1000)),
+            **settings,
+        }
+        each = [set_.format(sql.Identifier(name), sql.Literal(value)) for name, value in all_settings.items()]
         link.execute(sql.SQL("; ").join(each))
         link.commit()
+        link.deadline, link.statement_s = math.inf, statement_s
     except BaseException:
         link.close()
         raise

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from app.domain.candles import Coverage
+from app.domain.nearest import Neighbours
 from app.domain.trades import Order, Trade
 from app.domain.vector import AS_OF_MAX_MS
 
@@ -271,13 +272,14 @@ class Bar(NamedTuple):
 class CandlePage(NamedTuple):
     """``after_us`` goes on from here; None if there is no more. ``gaps`` touch the page: from its first bar, or where the span
     begins, to its last one, or where the span ends; filled ones too, by their beginning. ``total`` is of all bars of the span;
-    None if none was wanted, or counting would take longer than the page.
+    None if none was wanted, or counting would take longer than the page. ``is_known``: the store has the symbol.
     """
 
     bars: tuple[Bar, ...]
     after_us: int | None
     gaps: tuple[Gap, ...] = ()
     total: int | None = None
+    is_known: bool = True
 
 
 class TradesWanted(NamedTuple):
@@ -294,20 +296,11 @@ class TradesWanted(NamedTuple):
 
 
 class TradePage(NamedTuple):
-    """``after`` goes on from here; None if there is no more."""
+    """``after`` goes on from here; None if there is no more. ``is_known``: the store has the symbol."""
 
     trades: tuple[Trade, ...]
     after: Order | None
-
-
-class Close(NamedTuple):
-    """Of the bar that ended last."""
-
-    price: Decimal
-    start_us: int
-    end_us: int
-    interval: str
-    source: str
+    is_known: bool = True
 
 
 class Details(NamedTuple):
@@ -319,6 +312,13 @@ class Details(NamedTuple):
     last_trade_us: int | None
     volume_day: Decimal | None
     kinds: tuple[tuple[str, str], ...]
+
+
+class Names(NamedTuple):
+    """Some symbols. ``beside``: how many the store has that are not among the others."""
+
+    symbols: list[str]
+    beside: int
 
 
 class Pool(NamedTuple):
@@ -360,16 +360,16 @@ class Reader(Protocol):
         """Of each of ``symbols`` that has one the last trade with a size."""
         ...
 
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
-        """Of each of ``symbols`` that has bars the close of the one that ended last."""
-        ...
-
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
         """Symbols, sorted, those behind ``after``."""
         ...
 
-    async def names(self) -> list[str]:
-        """All symbols, sorted."""
+    async def names(self, limit: int, after: str, others: Sequence[str]) -> Names:
+        """Symbols, sorted, those behind ``after``. ``others`` are sorted, and the same object as long as they are the same."""
+        ...
+
+    async def neighbours(self, wanted: Neighbours) -> list[str]:
+        """Those that there are, in some order."""
         ...
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:

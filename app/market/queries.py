@@ -3,16 +3,14 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal, localcontext
-from itertools import islice
-from operator import itemgetter
+from functools import partial
+from itertools import islice, takewhile
 
 from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
-from app.domain.prices import EXACT
+from app.domain.nearest import LOOKED_AT, Neighbours, is_in
 from app.domain.trades import Trade
 from app.market import closes, counting, gaps
-from app.market.blocks import Rows, stored
 from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
 from app.market.connection import Connection
 from app.market.protocol import (
@@ -20,28 +18,27 @@ from app.market.protocol import (
     Bar,
     CandlePage,
     CandlesWanted,
-    Close,
-    Details,
     Session,
-    Symbol,
     TradePage,
     TradesWanted,
 )  # fmt: skip
-from app.market.selection import Row, Selection, place_of, usable
-from app.market.spans import Gaps
+from app.market.rows import rows_of
+from app.market.selection import Selection, usable
+from app.market.spans import GapsAhead
 from app.market.trades import COLUMNS, series_by_venue, trade_of
 
 _DAY_US = DAY_S * SECOND_US
 _END_US = 2**62
-_SYMBOL = "SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols"
+_NAME = "SELECT symbol FROM symbols"
+_MARK = "SELECT count(*), max(first_seen_us) FROM symbols"
+"""None is ever removed."""
+_NAMES = f"{_NAME} WHERE symbol > ? ORDER BY symbol LIMIT ?"
+_FROM = f"{_NAME} WHERE symbol >= ? ORDER BY symbol LIMIT ?"
 _SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
 _NEXT_KIND = f"""
 SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
 ORDER BY interval, source, start_us LIMIT 1
 """  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
-_NEWEST = """
-SELECT start_us, close, volume FROM candles WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_us DESC LIMIT 1
-"""
 _LAST_TRADE = f"""
 SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
@@ -66,6 +63,21 @@ class Calendars:
         return known[1] or Always(None if zone == "UTC" else zone_named(zone))
 
 
+class Census:
+    """How many symbols there are; all are looked at only where one has come since, or others are new."""
+
+    def __init__(self) -> None:
+        self._counted: tuple[Sequence[str], object, int] | None = None
+
+    def beside(self, connection: Connection, others: Sequence[str]) -> int:
+        """How many are not among ``others``, which are sorted."""
+        known, mark = self._counted, connection.execute(_MARK).fetchone()
+        if known is None or known[0] is not others or known[1] != mark:
+            names = connection.execute(_NAME)
+            known = self._counted = others, mark, sum(1 for (name,) in names if not is_in(name, others))
+        return known[2]
+
+
 def _sessions_of(connection: Connection, market: str) -> Calendar | None:
     sessions = []
     for day, opens_us, closes_us, *pause in connection.execute(_SESSIONS, (market,)):
@@ -78,7 +90,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     symbol, interval = wanted.symbol, wanted.interval
     market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
     if market is None:
-        return CandlePage((), None)
+        return CandlePage((), None, total=0 if wanted.counts else None, is_known=False)
     first_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
     calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
     kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
@@ -93,16 +105,10 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
     elif after_us is not None:
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
     span = from_us, min(to_us, _END_US)
-    minutes = [source for length, source in kinds if length == "1m"]
-    cursors: list[Iterator[Row]] = [
-        stored(connection, (symbol, *kind), *span, descending=wanted.descending) for kind in kinds if kind[0] != "1m"
-    ]
-    cursors += [
-        Rows(connection, symbol, source, kinds, calendar, interval, descending=wanted.descending).of(*span) for source in minutes
-    ]
-    rows = heapq.merge(*cursors, key=itemgetter(0), reverse=wanted.descending)
-    known = Gaps(gaps.touching(connection, symbol, *span))
+    ahead_us = (wanted.limit + wanted.offset) * INTERVALS[interval] * SECOND_US
+    known = GapsAhead(partial(gaps.touching, connection, symbol), -ahead_us if wanted.descending else ahead_us)
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
+    rows = rows_of(connection, selection, kinds, span, descending=wanted.descending)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     passed += sum(1 for _ in islice(found, wanted.offset - passed))
     bars = tuple(islice(found, wanted.limit))
@@ -119,7 +125,7 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
         total = passed + len(bars)
     elif wanted.counts and not wanted.complete_only:
         total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=is_by_clock)
-    return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.inside(from_us, to_us)), total)
+    return CandlePage(bars, bars[-1].start_us if more else None, tuple(gaps.touching(connection, symbol, from_us, to_us)), total)
 
 
 def _passed(
@@ -150,9 +156,21 @@ def kinds_of(connection: Connection, symbol: str) -> list[tuple[str, str]]:
     return found[1:]
 
 
-def names(connection: Connection) -> list[str]:
-    """As `app.market.protocol.Reader.names`."""
-    return [name for (name,) in connection.execute("SELECT symbol FROM symbols ORDER BY symbol")]
+def names(connection: Connection, limit: int, after: str) -> list[str]:
+    """Those behind ``after``, sorted."""
+    return [name for (name,) in connection.execute(_NAMES, (after, limit))]
+
+
+def neighbours(connection: Connection, wanted: Neighbours) -> list[str]:
+    """As `app.market.protocol.Reader.neighbours`."""
+    found = []
+    for text in wanted.beginnings:
+        beginning = connection.execute(_FROM, (text, LOOKED_AT))
+        found += [name for (name,) in takewhile(lambda row, text=text: row[0].startswith(text), beginning)]  # type: ignore[misc]
+    marks = ", ".join("?" * len(wanted.symbols))
+    if marks:
+        found += [name for (name,) in connection.execute(f"{_NAME} WHERE symbol IN ({marks})", wanted.symbols)]
+    return found
 
 
 def trades(connection: Connection, wanted: TradesWanted) -> TradePage:
@@ -165,7 +183,8 @@ def trades(connection: Connection, wanted: TradesWanted) -> TradePage:
     merged = heapq.merge(*cursors, key=lambda each: each.order, reverse=wanted.descending)
     found = [trade for _, trade in zip(range(wanted.limit + 1), merged, strict=False)]
     page = tuple(found[: wanted.limit])
-    return TradePage(page, page[-1].order if len(found) > wanted.limit else None)
+    is_known = bool(page) or connection.execute(f"{_NAME} WHERE symbol = ?", (wanted.symbol,)).fetchone() is not None
+    return TradePage(page, page[-1].order if len(found) > wanted.limit else None, is_known)
 
 
 def _trades_of(connection: Connection, number: int, venue: str, wanted: TradesWanted, span: tuple[int, int]) -> Iterator[Trade]:
@@ -193,48 +212,3 @@ def last_trade(connection: Connection, symbol: str) -> Trade | None:
         if row is not None:
             found.append(trade_of(venue, symbol, row))
     return max(found, key=lambda each: each.order, default=None)
-
-
-def last_close(connection: Connection, symbol: str, calendars: Calendars, order: Sequence[str]) -> Close | None:
-    """The close of the bar that ended last; of those that end together of the source that comes first."""
-    market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
-    if market is None:
-        return None
-    calendar, found = calendars.of(connection, market[0]), list[Close]()
-    for interval, source in kinds_of(connection, symbol):
-        start_us, close, _ = connection.execute(_NEWEST, (symbol, interval, source)).fetchone()
-        edges = calendar.bar_of(start_us, interval, of_days=True)
-        if edges is not None:
-            found.append(Close(Decimal(close), edges.start_us, edges.end_us, interval, source))
-    return min(found, key=lambda each: (-each.end_us, *place_of(each.source, order), -each.start_us), default=None)
-
-
-def details(connection: Connection, limit: int, after: str, order: Sequence[str], now_us: int) -> list[Details]:
-    """As `app.market.protocol.Reader.symbols`."""
-    rows = connection.execute(f"{_SYMBOL} WHERE symbol > ? ORDER BY symbol LIMIT ?", (after, limit)).fetchall()
-    found = []
-    for symbol in (Symbol(*row) for row in rows):
-        kinds = kinds_of(connection, symbol.symbol)
-        last = last_trade(connection, symbol.symbol)
-        volume = _volume_day(connection, symbol.symbol, kinds, order, now_us)
-        found.append(Details(symbol, None if last is None else last.time_us, volume, tuple(kinds)))
-    return found
-
-
-def _volume_day(
-    connection: Connection, symbol: str, kinds: Sequence[tuple[str, str]], order: Sequence[str], now_us: int
-) -> Decimal | None:
-    """Of its minutes, by the best source that has some; else of a day's bar that began in it."""
-    best = sorted(kinds, key=lambda kind: place_of(kind[1], order))
-    for source in [source for interval, source in best if interval == "1m"]:
-        # Bars of an hour, since blocks of hours make them up.
-        minutes = Rows(connection, symbol, source, (), Always(), "1h", descending=False)
-        volumes = [Decimal(each.volume) for each in minutes.of(now_us - _DAY_US + 1, _END_US)]
-        if volumes:
-            with localcontext(EXACT):
-                return sum(volumes, Decimal(0))
-    for source in [source for interval, source in best if interval == "1d"]:
-        start_us, _, volume = connection.execute(_NEWEST, (symbol, "1d", source)).fetchone()
-        if start_us > now_us - _DAY_US:
-            return Decimal(volume)
-    return None

@@ -3,59 +3,86 @@ its callers up to their deadline and never the event loop; nor does the making o
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import TypedDict, TypeVar
 
 from app.domain.intervals import INTERVALS
+from app.domain.nearest import Neighbours
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market import gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
-from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
-from app.market.queries import Calendars
+from app.market.details import details
+from app.market.migrating import now_us
+from app.market.protocol import LIMIT_MAX, CandlePage, CandlesWanted, Details, Gap, Names, Pool, TradePage, TradesWanted
+from app.market.queries import Calendars, Census
 
 T = TypeVar("T")
 
-DEADLINE_S, THREADS, WAITING_MAX = 2.0, 2, 64
+DEADLINE_S, WAITING_MAX = 2.0, 64
 _GRACE_S = 0.25
 """How long a read that is past its deadline may take to notice, before its caller leaves it."""
 
 
-class ThreadedReader(ABC):
-    """The part of a `app.market.protocol.Reader` that every store has.
+class Read:
+    """One that was asked for, to be answered by ``deadline`` (of the reader's clock). ``has_begun``: it has got its thread;
+    ``is_connecting``: it waits for a connection; ``is_given_up``: it was counted as a failure before its end.
+    """
 
-    Args:
-        place: what the store is and where, for people.
-        sources: of given bars, the best first.
-        deadline_s: how long a read may take.
-        threads: how many reads there are at once, each with a connection.
-        waiting_max: how many may wait for one of these; who comes then is refused at once.
-        waited: is told how many seconds a read waited for its thread; in that thread.
-        clock: monotonic seconds.
-        clock_us: epoch microseconds.
+    __slots__ = ("deadline", "has_begun", "is_connecting", "is_given_up", "is_ping", "is_probe")
+
+    def __init__(self, deadline: float, *, is_ping: bool) -> None:
+        self.deadline, self.is_ping = deadline, is_ping
+        self.has_begun = self.is_connecting = self.is_given_up = self.is_probe = False
+
+
+class ReaderOptions(TypedDict, total=False):
+    """What a reader of any store may be told.
+
+    ``sources``: of given bars, the best first. ``deadline_s``: how long a read may take. ``threads``: how many reads there are at
+    once, each with a connection. ``waiting_max``: how many may wait for one of these; who comes then is refused at once.
+    ``waited`` is told how many seconds a read waited for its thread; in that thread. ``clock``: monotonic seconds. ``clock_us``:
+    epoch microseconds.
+    """
+
+    sources: Sequence[str]
+    deadline_s: float
+    threads: int
+    waiting_max: int
+    waited: Callable[[float], None]
+    clock: Callable[[], float]
+    clock_us: Callable[[], int]
+
+
+class ThreadedReader(ABC):
+    """The part of a `app.market.protocol.Reader` that every store has. ``place``: what the store is and where, for people;
+    the rest is of `ReaderOptions`.
     """
 
     def __init__(
         self,
         place: str,
         *,
-        sources: Sequence[str],
-        deadline_s: float,
         threads: int,
-        waiting_max: int,
-        waited: Callable[[float], None],
-        clock: Callable[[], float],
-        clock_us: Callable[[], int],
+        sources: Sequence[str] = (),
+        deadline_s: float = DEADLINE_S,
+        waiting_max: int = WAITING_MAX,
+        waited: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
         self._place, self._sources, self._deadline_s = place, tuple(sources), deadline_s
         self._clock, self._clock_us = clock, clock_us
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decide-market")
+        self._pings = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide-market-ping")
         self._under_way, self._size, self._most = 0, threads, threads + waiting_max
         self._waited = waited
-        self._calendars = Calendars()
+        self._calendars, self._census = Calendars(), Census()
 
     @property
     def pool(self) -> Pool:
@@ -64,7 +91,7 @@ class ThreadedReader(ABC):
         return Pool(self._size, in_use, self._under_way - in_use)
 
     @abstractmethod
-    def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
+    def _worked(self, work: Callable[[Connection], T], read: Read) -> T:
         """In a thread: ``work`` in one transaction, which sees one moment."""
 
     @abstractmethod
@@ -96,67 +123,68 @@ class ThreadedReader(ABC):
 
         return await self._read(read)
 
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
-        """One search for each interval and source."""
-
-        def read(connection: Connection) -> dict[str, Close]:
-            found = {symbol: queries.last_close(connection, symbol, self._calendars, self._sources) for symbol in symbols}
-            return {symbol: close for symbol, close in found.items() if close is not None}
-
-        return await self._read(read)
-
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
-        """The volume is a sum over the hours of a day, and the minutes of two."""
+        """The volume is a sum over the hours of a day, and the minutes of two. Some statements, however many symbols."""
         _check(limit=limit)
-        return await self._read(lambda connection: queries.details(connection, limit, after, self._sources, self._clock_us()))
+        return await self._read(lambda connection: details(connection, limit, after, self._sources, self._clock_us()))
 
-    async def names(self) -> list[str]:
+    async def names(self, limit: int, after: str, others: Sequence[str]) -> Names:
         """By their index."""
-        return await self._read(queries.names)
+        _check(limit=limit)
+        return await self._read(
+            lambda connection: Names(queries.names(connection, limit, after), self._census.beside(connection, others))
+        )
+
+    async def neighbours(self, wanted: Neighbours) -> list[str]:
+        """By their index, too."""
+        return await self._read(lambda connection: queries.neighbours(connection, wanted))
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """By their ends."""
         return await self._read(lambda connection: gaps.touching(connection, symbol, from_us, to_us))
 
     async def ping(self) -> None:
-        """Reads one row."""
-        await self._read(lambda connection: connection.execute("SELECT 1").fetchone())
+        """Reads one row, in a thread of its own: that others wait for theirs does not mean that the store is away."""
+        await self._read(lambda connection: connection.execute("SELECT 1").fetchone(), is_ping=True)
 
     async def close(self) -> None:
         """Once what is under way has ended, which its deadline sees to."""
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._threads, self._pings):
+            await asyncio.to_thread(threads.shutdown)
         self._disconnect()
 
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        self._admit()
-        began = self._clock()
-        self._under_way += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, self._begun, work, began)
-        future.add_done_callback(self._ended)
+    async def _read(self, work: Callable[[Connection], T], *, is_ping: bool = False) -> T:
+        read = Read(self._clock() + self._deadline_s, is_ping=is_ping)
+        self._admit(read)
+        self._under_way += not is_ping
+        threads = self._pings if is_ping else self._threads
+        future = asyncio.get_running_loop().run_in_executor(threads, self._begun, work, read)
+        future.add_done_callback(partial(self._ended, read))
         await asyncio.wait((future,), timeout=self._deadline_s + _GRACE_S)
         if not future.done():
-            self._leave(future)
+            self._leave(read)
             raise self._timeout()
         return future.result()
 
-    def _begun(self, work: Callable[[Connection], T], began: float) -> T:
+    def _begun(self, work: Callable[[Connection], T], read: Read) -> T:
         """In a thread."""
-        deadline, now = began + self._deadline_s, self._clock()
-        self._waited(now - began)
-        if now > deadline:
+        late_s = self._clock() - read.deadline
+        self._waited(late_s + self._deadline_s)
+        if late_s > 0:
             raise self._timeout()
-        return self._worked(work, deadline)
+        read.has_begun = True
+        return self._worked(work, read)
 
-    def _admit(self) -> None:
+    def _admit(self, read: Read) -> None:
         """Raises where a read may not begin."""
-        if self._under_way >= self._most:
+        if not read.is_ping and self._under_way >= self._most:
             raise MarketError("market_busy", f"{self._place}: {self._under_way} reads are under way or waiting")
 
-    def _leave(self, future: "asyncio.Future[T]") -> None:  # noqa: B027 - not every store has something to do then
+    def _leave(self, read: Read) -> None:  # noqa: B027 - not every store has something to do then
         """Its caller waits no longer for a read, which goes on."""
 
-    def _ended(self, future: "asyncio.Future[T]") -> None:
-        self._under_way -= 1
+    def _ended(self, read: Read, future: "asyncio.Future[T]") -> None:
+        self._under_way -= not read.is_ping
         if not future.cancelled():
             # Whoever asked may have left: nobody else hears of it.
             future.exception()

@@ -6,7 +6,7 @@ The rule is that of `app.market.protocol.Reader.candles`. It does not depend on 
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -23,7 +23,7 @@ _start = attrgetter("start_us")
 
 
 class Row(NamedTuple):
-    """A stored bar; prices and sums as their digits."""
+    """A stored bar, or a block of minutes in their place; prices and sums as their digits."""
 
     start_us: int
     interval: str
@@ -39,6 +39,8 @@ class Row(NamedTuple):
     covered_s: int | None
     is_partial: int
     revision: int
+    minutes: int
+    """How many it stands for; 1 but for blocks."""
 
 
 def usable(stored: str, wanted: str) -> bool:
@@ -69,8 +71,9 @@ class Selection:
         *,
         extended: bool,
     ) -> None:
-        self._symbol, self._interval, self._calendar, self._given, self._gaps = symbol, interval, calendar, given, gaps
-        self._order, self._now_us, self._extended = order, now_us, extended
+        self.symbol, self.interval = symbol, interval
+        self._calendar, self._given, self._gaps, self._order = calendar, given, gaps, order
+        self._now_us, self._extended = now_us, extended
 
     def bars(self, rows: Iterable[Row]) -> Iterator[Bar]:
         """All bars that ``rows`` make up, in their order."""
@@ -80,7 +83,7 @@ class Selection:
 
     def edges_of(self, start_us: int, stored: str) -> Edges | None:
         """Of the bar that a stored one of the interval ``stored`` is a part of; None if it is of none."""
-        edges = self._calendar.bar_of(start_us, self._interval, of_days=is_of_days(stored))
+        edges = self._calendar.bar_of(start_us, self.interval, of_days=is_of_days(stored))
         if edges is None or not (self._extended or edges.session in (None, "regular")):
             return None
         if stored != "1m":
@@ -90,13 +93,55 @@ class Selection:
                 return None
         return edges
 
+    def same_until(self, start_us: int) -> int:
+        """Up to when minutes from ``start_us`` on are of the same bar; ``start_us`` if the first is of none."""
+        edges = self.edges_of(start_us, "1m")
+        return start_us if edges is None else self._calendar.same_until(start_us, self.interval, edges)
+
+    def next_inside(self, start_us: int) -> int:
+        """``start_us`` if a minute that begins then is of a bar; else when one is again."""
+        return self._calendar.next_session(start_us) if self.edges_of(start_us, "1m") is None else start_us
+
+    def of_block(self, start_us: int, end_us: int, rows: Mapping[str, Row | None]) -> Row | None:
+        """Of blocks that begin and end then, by source, the one whose minutes all count; None if nobody can say. A block that is
+        None is not over.
+        """
+        source = next(iter(rows)) if len(rows) == 1 else min(rows, key=lambda each: place_of(each, self._order))
+        row = rows[source]
+        if row is None:
+            return None
+        if source == TRADES:
+            is_right = len(rows) == 1 or self._gaps.coverage(start_us, end_us) in GOOD
+        else:
+            # A gap counts where no minute was given.
+            is_right = _end_us(row) == end_us or not self._gaps.touching(start_us, end_us)
+        return row if is_right else None
+
+    def at_odds(self, stored: str, start_us: int, end_us: int, row: Row) -> tuple[int, int] | None:
+        """Between which starts a given bar of the interval ``stored`` may take the place of a part of the block ``row``, which is
+        then left out. None if none may.
+        """
+        if is_of_days(stored):
+            # It has all minutes of a block that lies in a bar of days.
+            return None
+        first, last = (self._given.bar_of(each, stored) for each in (start_us, end_us - MINUTE_US))
+        assert first is not None
+        assert last is not None
+        if first == last:
+            return None
+        are_inside = (first.start_us, last.end_us) == (start_us, end_us)
+        if are_inside and row.source == TRADES and _end_us(row) == end_us and self._gaps.coverage(start_us, end_us) in GOOD:
+            # Against trades without a gap none of them counts.
+            return None
+        return first.start_us, last.end_us
+
     def _bar(self, edges: Edges, rows: list[Row]) -> Bar:
         pieces, given = self._pieces(rows)
         coverage = self._coverage(edges, pieces, given)
         one = joined(pieces)
         sources = (pieces[0].source,) if len(pieces) == 1 else tuple(sorted({each.source for each in pieces}))
         return Bar(
-            self._symbol, self._interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
+            self.symbol, self.interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
             one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
         )  # fmt: skip
 
@@ -104,8 +149,7 @@ class Selection:
         """Those of a bar's ``rows`` that count, and the spans for which sources gave them."""
         if len(rows) == 1 and rows[0].interval == "1m":
             # As most are where minutes are asked for.
-            start_us = rows[0].start_us
-            return rows, [] if rows[0].source == TRADES else [(start_us, start_us + MINUTE_US)]
+            return rows, [] if rows[0].source == TRADES else [(rows[0].start_us, _end_us(rows[0]))]
         by_start: dict[int, list[Row]] = {}
         for row in rows:
             if row.interval == "1m":
@@ -119,7 +163,7 @@ class Selection:
             first = bisect_left(minutes, end_us, before, key=_start)
         pieces += minutes[first:]
         given = [(start_us, end_us) for start_us, (end_us, _) in taken.items()]
-        given += [(each.start_us, each.start_us + MINUTE_US) for each in minutes if each.source != TRADES]
+        given += [(each.start_us, _end_us(each)) for each in minutes if each.source != TRADES]
         return pieces, given
 
     def _longer(self, rows: list[Row], minutes: Sequence[Row]) -> dict[int, tuple[int, Row]]:
@@ -133,7 +177,10 @@ class Selection:
             place = bisect_left(starts, end_us)
             if place and taken[starts[place - 1]][0] > start_us:
                 continue
-            inside = minutes[bisect_left(minutes, start_us, key=_start) : bisect_left(minutes, end_us, key=_start)]
+            first = bisect_left(minutes, start_us, key=_start)
+            # It may lie in a block.
+            first -= first > 0 and _end_us(minutes[first - 1]) > start_us
+            inside = minutes[first : bisect_left(minutes, end_us, key=_start)]
             is_whole = self._gaps.coverage(start_us, end_us) in GOOD and all(each.source == TRADES for each in inside)
             if not (inside and is_whole):
                 taken[start_us] = end_us, row
@@ -158,6 +205,11 @@ class Selection:
         if edges.end_us > self._now_us:
             found.append("open")
         return worst(found)
+
+
+def _end_us(row: Row) -> int:
+    """Of minutes. A block that lacks some has as many as if they stood together: it says nothing of gaps."""
+    return row.start_us + row.minutes * MINUTE_US
 
 
 class Joined(NamedTuple):

@@ -1,11 +1,13 @@
 """Gaps as spans of time: which part of one is new, which part is filled, and what they say of a bar."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from app.domain.candles import Coverage
 from app.market.protocol import BEGAN, Gap
+
+_END_US = 2**62
 
 
 def uncovered(from_us: int, to_us: int, known: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -43,7 +45,7 @@ class Gaps:
         self._to = list(accumulate((each.to_us for each in self._gaps), max))
 
     def touching(self, from_us: int, to_us: int) -> list[Gap]:
-        """Those that touch the span."""
+        """Those that touch the span, the last one first."""
         found = []
         place = bisect_left(self._from, to_us)
         while place and self._to[place - 1] > from_us:
@@ -52,13 +54,28 @@ class Gaps:
                 found.append(self._gaps[place])
         return found
 
-    def inside(self, from_us: int, to_us: int) -> list[Gap]:
-        """The same, by their beginning."""
-        return self.touching(from_us, to_us)[::-1]
-
     def coverage(self, from_us: int, to_us: int) -> Coverage:
         """What they say of trades of the span."""
         return worst(meaning(each) for each in self.touching(from_us, to_us))
+
+
+class GapsAhead(Gaps):
+    """The same, read as they are asked for: ``read`` gives those that touch a span. So much is read ahead, or behind if it is
+    negative, and twice as much each time.
+    """
+
+    def __init__(self, read: Callable[[int, int], Iterable[Gap]], ahead_us: int) -> None:
+        super().__init__(())
+        self._read, self._ahead_us = read, ahead_us
+        self._span = 0, 0
+
+    def touching(self, from_us: int, to_us: int) -> list[Gap]:
+        """As `Gaps`."""
+        if not self._span[0] <= from_us <= to_us <= self._span[1]:
+            self._span = min(from_us, max(from_us + self._ahead_us, -_END_US)), max(to_us, min(to_us + self._ahead_us, _END_US))
+            self._ahead_us *= 2
+            super().__init__(self._read(*self._span))
+        return super().touching(from_us, to_us)
 
 
 def meaning(gap: Gap) -> Coverage:

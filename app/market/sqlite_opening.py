@@ -56,6 +56,13 @@ def connect(path: Path, busy_s: float, *, migrates: bool = True) -> sqlite3.Conn
     return connection
 
 
+def empty() -> sqlite3.Connection:
+    """A connection to a store without anything, which is nowhere."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    migrate(connection, migrations("sqlite"), "memory")
+    return connection
+
+
 def migrate_file(path: Path, busy_s: float = 60.0) -> list[str]:
     """Make or migrate the file; the names of the migrations that were applied. Raises as `connect` does."""
     make_private(path)

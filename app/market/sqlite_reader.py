@@ -1,20 +1,21 @@
 """The embedded market store for servers: one SQLite file."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from app.errors import MarketError
 from app.market.connection import Connection
-from app.market.migrating import now_us
-from app.market.reading import DEADLINE_S, THREADS, WAITING_MAX, ThreadedReader
-from app.market.sqlite_opening import connect, file_at
+from app.market.queries import Calendars, Census
+from app.market.reading import Read, ReaderOptions, ThreadedReader
+from app.market.sqlite_opening import connect, empty, file_at
 
 T = TypeVar("T")
 
+THREADS = 2
+"""Reads of one file are work of this process, and it has one interpreter."""
 _STEPS = 5_000
 """Of SQLite's machine between two looks at the clock: some tenths of a millisecond."""
 
@@ -22,33 +23,15 @@ _STEPS = 5_000
 class EmbeddedReader(ThreadedReader):
     """An `app.market.protocol.Reader` on a SQLite file.
 
-    It is made and migrated at the first read, if ``migrates``. Others are as `app.market.reading.ThreadedReader` has them.
+    It is migrated at the first read, if ``migrates``. A file that is not there yet is an empty store, and none is made: jobs
+    do that. One that is gone later is an error. Others are as `app.market.reading.ReaderOptions` has them.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        sources: Sequence[str] = (),
-        deadline_s: float = DEADLINE_S,
-        threads: int = THREADS,
-        waiting_max: int = WAITING_MAX,
-        migrates: bool = True,
-        waited: Callable[[float], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-        clock_us: Callable[[], int] = now_us,
-    ) -> None:
-        super().__init__(
-            f"SQLite at {path}",
-            sources=sources,
-            deadline_s=deadline_s,
-            threads=threads,
-            waiting_max=waiting_max,
-            waited=waited,
-            clock=clock,
-            clock_us=clock_us,
-        )
+    def __init__(self, path: Path, *, migrates: bool = True, **options: Unpack[ReaderOptions]) -> None:
+        options.setdefault("threads", THREADS)
+        super().__init__(f"SQLite at {path}", **options)
         self._path, self._migrates = path, migrates
+        self._file: tuple[int, int] | None = None
         self._idle: list[tuple[sqlite3.Connection, tuple[int, int] | None]] = []
 
     def _disconnect(self) -> None:
@@ -56,12 +39,12 @@ class EmbeddedReader(ThreadedReader):
             connection.close()
         self._idle.clear()
 
-    def _worked(self, work: Callable[[Connection], T], deadline: float) -> T:
+    def _worked(self, work: Callable[[Connection], T], read: Read) -> T:
         """In a thread: one transaction, which sees one moment."""
         try:
             connection, file = self._connection()
             try:
-                connection.set_progress_handler(lambda: self._clock() > deadline, _STEPS)
+                connection.set_progress_handler(lambda: self._clock() > read.deadline, _STEPS)
                 connection.execute("BEGIN")
                 return work(connection)
             finally:
@@ -70,10 +53,12 @@ class EmbeddedReader(ThreadedReader):
                     connection.execute("ROLLBACK")
                 self._idle.append((connection, file))
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_INTERRUPT:
                 raise self._timeout() from error
-            raise MarketError("market_error", f"{self._place}: {error}") from error
-        except (OSError, ArithmeticError) as error:
+            reason = "market_busy" if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else "market_error"
+            raise MarketError(reason, f"{self._place}: {error}") from error
+        except (OSError, ArithmeticError, ValueError) as error:
             raise MarketError("market_error", f"{self._place}: {error!r}") from error
 
     def _connection(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
@@ -85,6 +70,14 @@ class EmbeddedReader(ThreadedReader):
                 if of == file:
                     return connection, of
                 connection.close()
-        connection = connect(self._path, self._deadline_s, migrates=self._migrates)
+        if file is None and self._file is not None:
+            raise MarketError("market_error", f"{self._place}: the file is gone")
+        if file is None and self._migrates:
+            return empty(), None
+        connection = connect(self._path, self._deadline_s, migrates=self._migrates and self._file is None)
         connection.execute("PRAGMA query_only = ON")
-        return connection, file_at(self._path)
+        file = file_at(self._path)
+        if file != self._file:
+            # What was counted in the one before says nothing of this one.
+            self._file, self._calendars, self._census = file, Calendars(), Census()
+        return connection, file

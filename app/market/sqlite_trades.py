@@ -6,7 +6,7 @@ from itertools import chain
 
 from app.domain.prices import plain
 from app.domain.trades import Trade
-from app.market.trades import COLUMNS, Series
+from app.market.trades import COLUMNS, Series, written_ones
 
 AT_ONCE = 100
 """Rows of one statement: one by one they cost a fifth more."""
@@ -37,13 +37,7 @@ def insert(connection: sqlite3.Connection, series: Series, cancelled: set[tuple[
             return None
     if not which:
         return list(chain.from_iterable(series.values()))
-    new = []
-    for number, trades in series.items():
-        for trade in trades:
-            if (number, trade.key) in written:
-                written.remove((number, trade.key))
-                new.append(trade)
-    return new
+    return written_ones(series, written)
 
 
 @lru_cache(2 * AT_ONCE)

@@ -102,6 +102,17 @@ def trades_of(connection: Connection, minute: Minute, closes: Sequence[int]) -> 
     return found
 
 
+def written_ones(series: Series, written: set[tuple[int, str]]) -> list[Trade]:
+    """Those of ``series`` that were ``written``, by their series and key; of equal ones the first. ``written`` is used up."""
+    new = []
+    for number, trades in series.items():
+        for trade in trades:
+            if (number, trade.key) in written:
+                written.remove((number, trade.key))
+                new.append(trade)
+    return new
+
+
 def series_by_venue(connection: Connection, symbol: str) -> list[tuple[int, str]]:
     """The series of a symbol, in the order of their venues."""
     return connection.execute("SELECT series, venue FROM series WHERE symbol = ? ORDER BY venue", (symbol,)).fetchall()

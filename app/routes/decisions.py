@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.answering.decider import Decider
+from app.answering.suggestions import cost_of
 from app.answering.turns import Turns
 from app.cache.loads import Begun, Lookup
 from app.cache.read_through import READ_AT_ONCE
@@ -21,6 +22,7 @@ from app.http.bodies import Bodies, require_json
 from app.http.decoding import StrictDecoder
 from app.messages import body_of
 from app.payloads import BatchItem, BatchRequest, BatchResponse, DecideRequest
+from app.slices import shares
 
 DECISIONS_IN_A_ROW = 50
 HITS_IN_A_ROW = READ_AT_ONCE
@@ -145,12 +147,11 @@ class BatchRoute:
             found = await self._decider.tiers.finish_many(begun, budget_s)
             if any(lookup.evidence is None for lookup in found):
                 await self._decider.suggestions.ready()
-            for first in range(0, len(later), DECISIONS_IN_A_ROW):
+            for share in shares(map(cost_of, found), DECISIONS_IN_A_ROW):
                 async with self._turns.slice():
-                    for (position, symbol), lookup in zip(
-                        later[first : first + DECISIONS_IN_A_ROW], found[first : first + DECISIONS_IN_A_ROW], strict=True
-                    ):
-                        item = self._answer(asked[position], symbol, lookup, place % position, started, request_id)
+                    for at in share:
+                        position, symbol = later[at]
+                        item = self._answer(asked[position], symbol, found[at], place % position, started, request_id)
                         decided += item.decision is not None
                         parts[position] = self._encode(item)
         return parts, decided

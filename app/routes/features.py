@@ -1,6 +1,5 @@
 """GET /features/{symbol} and GET /symbols: what is loaded."""
 
-import asyncio
 import bisect
 from collections.abc import Callable, Sequence
 
@@ -15,6 +14,8 @@ from app.answering.latest import iso_us
 from app.answering.listing import ListSymbols
 from app.answering.market import Market
 from app.answering.moments import iso
+from app.answering.turns import Turns
+from app.domain.nearest import is_in
 from app.domain.prices import plain
 from app.domain.vector import AGENT_FEATURES, PRICE_FEATURES, SCHEMA
 from app.market.protocol import Details, Symbol
@@ -34,9 +35,14 @@ class FeatureRoutes:
     """The endpoints."""
 
     def __init__(
-        self, decider: Decider, market: Market, list_symbols: ListSymbols, run_info: Callable[[], RunInfo | None]
+        self,
+        decider: Decider,
+        market: Market,
+        list_symbols: ListSymbols,
+        run_info: Callable[[], RunInfo | None],
+        turns: Turns,
     ) -> None:
-        self._decider = decider
+        self._decider, self._turns = decider, turns
         self._market = market
         self._list_symbols = list_symbols
         self._run_info = run_info
@@ -81,20 +87,20 @@ class FeatureRoutes:
         query = Query(request, "limit", "after", "details")
         limit, after = query.whole("limit", 1, _PAGE_MAX, _PAGE), query.text("after") or ""
         wants_details = query.flag("details")
+        limit = min(limit, DETAILS_MAX) if wants_details else limit
         universe = await self._list_symbols()
-        listed: Sequence[str] = universe
+        first, total = bisect.bisect_right(universe, after), len(universe)
+        # One more than the page has tells whether there is more.
+        listed = universe[first : first + limit + 1]
         if wants_details:
-            limit = min(limit, DETAILS_MAX)
-            names = await self._market.read("names", lambda reader: reader.names())
-            # In a thread: there may be a hundred thousand of both.
-            listed = await asyncio.to_thread(lambda: sorted({*universe, *names}))
-        first = bisect.bisect_right(listed, after)
-        page = listed[first : first + limit]
-        more = first + limit < len(listed)
+            with self._turns.under_way():
+                names = await self._market.read("names", lambda reader: reader.names(limit + 1, after, universe))
+            listed, total = sorted({*listed, *names.symbols}), total + names.beside
+        page, more = listed[:limit], len(listed) > limit
         info = self._run_info()
         body = SymbolsResponse(
             symbols=tuple(page),
-            total=len(listed),
+            total=total,
             next_after=page[-1] if more else None,
             run=None if info is None else info.run,
             details=await self._details(page, universe, after) if wants_details else UNSET,
@@ -107,12 +113,8 @@ class FeatureRoutes:
         # All symbols of the market store up to the page's last one are on the page.
         found = await self._market.read("details", lambda reader: reader.symbols(len(page), after))
         by_symbol = {each.symbol.symbol: each for each in found}
-        return tuple(_details_of(symbol, _is_in(symbol, universe), by_symbol.get(symbol)) for symbol in page)
-
-
-def _is_in(symbol: str, universe: Sequence[str]) -> bool:
-    at = bisect.bisect_left(universe, symbol)
-    return at < len(universe) and universe[at] == symbol
+        with self._market.shown():
+            return tuple(_details_of(symbol, is_in(symbol, universe), by_symbol.get(symbol)) for symbol in page)
 
 
 def _details_of(symbol: str, is_loaded: bool, found: Details | None) -> SymbolDetails:  # noqa: FBT001 - in a row of three

@@ -74,8 +74,8 @@ class MarketRoutes:
         else:
             wanted = wanted._replace(after_us=self._cursors.read(cursor, of, _START))
         page = await self._market.read("candles", lambda reader: reader.candles(wanted))
-        if not page.bars:
-            await self._market.check_known(symbol)
+        if not page.is_known:
+            await self._check_loaded(symbol, request)
         bars = page.bars[::-1] if wanted.descending and order == "asc" else page.bars
         next_cursor = None if page.after_us is None else self._cursors.write(of, page.after_us)
         rest: dict[str, object] = {
@@ -98,8 +98,8 @@ class MarketRoutes:
         if cursor:
             wanted = wanted._replace(after=self._cursors.read(cursor, of, _ORDER))
         page = await self._market.read("trades", lambda reader: reader.trades(wanted))
-        if not page.trades:
-            await self._market.check_known(symbol)
+        if not page.is_known:
+            await self._check_loaded(symbol, request)
         trades = page.trades[::-1] if wanted.descending and order == "asc" else page.trades
         next_cursor = None if page.after is None else self._cursors.write(of, page.after)
         return await self._response(trades, _trade, {"pagination": TradePagination(wanted.limit, next_cursor)})
@@ -110,17 +110,30 @@ class MarketRoutes:
             raise invalid("symbol", "symbol is missing; allowed: one, as symbol=AAPL")
         return self._decider.canonical(text)
 
+    async def _check_loaded(self, symbol: str, request: Request) -> None:
+        """Returns if ``symbol``, which the market store does not have, is loaded: then there is nothing of it yet.
+
+        Raises:
+            Problem: 404 that says which it may be meant to be.
+        """
+        lookup = await self._decider.look_up(symbol, None, request.scope["arrival"].started)
+        if lookup.evidence is None:
+            raise await self._market.unknown(symbol, "it is not in the loaded universe either")
+        if lookup.tier == "none":
+            raise await self._market.unknown(symbol, "L2 does not say whether it is loaded")
+
     async def _response(self, rows: Sequence[T], make: Callable[[T], object], rest: dict[str, object]) -> Response:
         """``rows`` as ``data``, and the ``rest``; others get their turn between two slices."""
-        if len(rows) <= _SLICE:
-            data = _encode([make(each) for each in rows])
-        else:
-            parts = []
-            with self._turns.under_way():
-                for first in range(0, len(rows), _SLICE):
-                    async with self._turns.slice():
-                        parts.append(_encode([make(each) for each in rows[first : first + _SLICE]])[1:-1])
-            data = b"[%b]" % b",".join(parts)
+        with self._market.shown():
+            if len(rows) <= _SLICE:
+                data = _encode([make(each) for each in rows])
+            else:
+                parts = []
+                with self._turns.under_way():
+                    for first in range(0, len(rows), _SLICE):
+                        async with self._turns.slice():
+                            parts.append(_encode([make(each) for each in rows[first : first + _SLICE]])[1:-1])
+                data = b"[%b]" % b",".join(parts)
         return Response(_encode({"data": msgspec.Raw(data), **rest}), media_type="application/json")
 
 
@@ -166,4 +179,6 @@ def _trade(trade: Trade) -> TradeItem:
 
 
 def _digits(value: Decimal) -> msgspec.Raw:
+    if not value.is_finite():
+        raise ValueError(f"{value} is no number")
     return msgspec.Raw(plain(value).encode())

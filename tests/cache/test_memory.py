@@ -222,3 +222,10 @@ def test_a_record_that_is_gone_is_gone() -> None:
 def test_a_record_that_is_not_remembered_pushes_out_none_that_was_loaded() -> None:
     loaded = evidence_of(price_record(), agent_record())
     assert newest(loaded, evidence_of(None, agent_record(as_of_ms=AS_OF_MS - 1))) is loaded
+
+
+def test_a_sample_of_what_is_held_has_no_more_than_asked_for() -> None:
+    memory = make_memory(Clock())
+    for symbol in ("A", "B", "C"):
+        memory.put(symbol, evidence())
+    assert [memory.evidence(most) for most in (2, 5)] == [[evidence()] * 2, [evidence()] * 3]

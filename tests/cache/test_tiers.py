@@ -7,7 +7,7 @@ import pytest
 from app.cache.loads import Lookup
 from app.store.codec import encode
 from tests.kit.house import TTL_S, House, evidence_in
-from tests.kit.records import AS_OF_MS, agent_record, price_record, replaced, row
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, replaced, row
 from tests.kit.settle import settle
 from tests.kit.store import down
 
@@ -53,6 +53,55 @@ def test_a_thousand_cold_symbols_of_one_tick_make_a_handful_of_reads() -> None:
 
     house.run(work)
     assert [len(read) for read in house.store.reads] == [256, 256, 256, 232]
+
+
+_LARGE = [f"S{number}" for number in range(8)]
+
+
+def _house_of_large_records() -> House:
+    house = House()
+    for symbol in _LARGE:
+        house.store.put(make_row(symbol, AS_OF_MS, b"\xc1" * 100_000, AS_OF_MS, encode(agent_record(symbol))))
+    return house
+
+
+def test_large_records_of_one_read_are_decoded_in_several_turns() -> None:
+    """Else nobody would be answered while they are."""
+    house = _house_of_large_records()
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def ended(symbol: str) -> int:
+        await house.fetch(symbol)
+        return turns
+
+    async def work() -> None:
+        counting = asyncio.create_task(turn())
+        at = await asyncio.gather(*map(ended, _LARGE))
+        counting.cancel()
+        assert len({*at}) == 4
+
+    house.run(work)
+    assert len(house.store.reads) == 1
+
+
+def test_who_waits_for_a_large_record_gets_it_though_decoding_is_cancelled() -> None:
+    house = _house_of_large_records()
+
+    async def work() -> None:
+        callers = [asyncio.create_task(house.fetch(symbol)) for symbol in _LARGE]
+        await callers[0]
+        assert not callers[-1].done()
+        for task in asyncio.all_tasks() - {*callers, asyncio.current_task()}:
+            task.cancel()
+        assert all(each.tier == "l2" for each in await asyncio.gather(*callers))
+
+    house.run(work)
 
 
 def test_a_batch_answers_in_order_whatever_tier_has_what() -> None:

@@ -49,7 +49,14 @@ def test_every_command_of_the_market_store_has_help(name: str, capsys: pytest.Ca
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"], "withdraw": ["AAPL"], "market": ["load", "trades.csv"]}
+    needed = {
+        "ask": ["AAPL"],
+        "keys": ["list"],
+        "completion": ["bash"],
+        "withdraw": ["AAPL"],
+        "market": ["load", "trades.csv"],
+        "sample": ["trades", "--out", "a.csv"],
+    }
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])
     assert ended.value.code == 2
@@ -85,6 +92,7 @@ def test_commands_import_what_they_need_and_no_more(arguments: list[str], allowe
 
 def test_help_of_the_market_store_imports_nothing_that_is_large() -> None:
     assert not {*_HEAVY} & _modules("market", "load", "--help")
+    assert not {*_HEAVY} & _modules("sample", "trades", "--help")
 
 
 def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -> None:
@@ -214,6 +222,7 @@ def test_bash_completes_commands_options_choices_and_files() -> None:
     assert _completions("bash", "decide withdraw --r").split() == ["--run", "--redis-url-file", "--redis-password-file"]
     assert _completions("bash", "decide warm --format lean").split() == ["lean", "lean-unscaled"]
     assert _completions("bash", "decide market re").split() == ["retain", "restore"]
+    assert _completions("bash", "decide sample trades --process r").split() == ["random-walk"]
     assert _completions("bash", "decide market check --js").split() == ["--json"]
     assert _completions("bash", f"decide market load {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]
     assert _completions("bash", f"decide warm --prices {ROOT}/pyproj").split() == [f"{ROOT}/pyproject.toml"]

@@ -45,3 +45,12 @@ def test_a_reason_of_its_own_goes_before_that_l2_could_not_confirm_it() -> None:
         found = latest_price(evidence, 2, AS_OF_MS + age_ms, _LIMITS, "l2_timeout")
         assert found is not None
         assert found.reason == reason
+
+
+def test_bars_without_a_close_have_no_price() -> None:
+    bars = price_record(close=None)
+    assert latest_price(evidence_of(bars, None), 2, AS_OF_MS, _LIMITS) is None
+    older = tick_record(as_of_ms=AS_OF_MS - 1)
+    found = latest_price(evidence_of(bars, None, tick=older), 2, AS_OF_MS, _LIMITS)
+    assert found is not None
+    assert found.record is older

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.nearest import nearest, root_of
+from app.domain.nearest import found_in, nearest, neighbours_of, root_of
 
 _UNIVERSE = sorted(
     [
@@ -62,6 +62,16 @@ _UNIVERSE = sorted(
 )
 def test_the_same_root_or_one_slip_is_meant(asked: str, meant: tuple[str, ...]) -> None:
     assert nearest(asked, _UNIVERSE) == meant
+
+
+@given(st.data())
+def test_neighbours_of_parts_are_chosen_among_as_all_symbols_are(data: st.DataObject) -> None:
+    """Of universes that two stores hold, however many begin alike."""
+    symbols = st.text("AB.-1", min_size=1, max_size=5)
+    parts = [sorted(data.draw(st.sets(symbols, max_size=200))) for _ in range(2)]
+    asked = data.draw(symbols)
+    found = {each for part in parts for each in found_in(part, neighbours_of(asked))}
+    assert nearest(asked, sorted(found)) == nearest(asked, sorted({*parts[0], *parts[1]}))
 
 
 def test_few_are_named_pairs_for_a_pair_and_the_shortest_way_first() -> None:

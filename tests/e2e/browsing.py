@@ -26,11 +26,11 @@ def chromium() -> Iterator[Browser]:
 
     While it runs, nothing else in this thread can have an event loop.
     """
-    program = shutil.which("chromium")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         if os.environ.get("CI"):
-            pytest.fail("no chromium on the PATH: in CI the console's tests are never skipped")
-        pytest.skip("NO CHROMIUM: it is not on the PATH; the console was not tried in a browser")
+            pytest.fail("no Chromium on the PATH: in CI the tests of pages are never skipped")
+        pytest.skip("NO CHROMIUM: none is on the PATH; the tests of pages did not run")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
         try:

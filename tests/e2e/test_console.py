@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import msgspec
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, Route, expect
 from app.domain.vector import AgentView
 from app.payloads import DecideResponse, HistoryResponse
 from app.store.codec import encode
-from tests.e2e.browsing import Console, Scheme, chromium, open_console
+from tests.e2e.browsing import Console, Scheme
 from tests.e2e.publishing import publish
 from tests.kit.records import AS_OF_MS, agent_record, replaced, row, run_info
 from tests.kit.servers import DecideServer, decide_server
@@ -28,8 +29,12 @@ _HOSTILE_VIEW = AgentView("agent<b>\u202eevil", "view", 0.4, 0.5, AS_OF_MS, "<i>
 _MUTE = AgentView("broken", "failed", None, None, AS_OF_MS - 7_200_000, None, None, "time<u>out\u2028")
 
 
+class _Place(NamedTuple):
+    server: DecideServer
+
+
 @pytest.fixture(scope="module")
-def console_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideServer]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Place]:
     """A warmed server with a plain symbol, one of hostile agents, one without agents and one without a history."""
     folder = tmp_path_factory.mktemp("console")
     hostile = encode(agent_record("EVIL", views=(_HOSTILE_VIEW, _MUTE)))
@@ -40,22 +45,7 @@ def console_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DecideS
     publish(folder / "store.sqlite3", rows, run_info(symbols=len(rows)))
     with decide_server(folder, STORE_PATH=str(folder / "store.sqlite3"), CLOCK="replay") as server:
         server.wait_ready()
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser(console_server: DecideServer) -> Iterator[Browser]:
-    """One for all tests here; the server is there before it, because what starts it needs an event loop."""
-    del console_server
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def console(browser: Browser, console_server: DecideServer) -> Iterator[Console]:
-    """The page, open and connected."""
-    with open_console(browser, console_server.url) as opened:
-        yield opened
+        yield _Place(server)
 
 
 def _decision(server: DecideServer, symbol: str, **options: object) -> DecideResponse:
@@ -106,12 +96,12 @@ def test_the_keyboard_is_enough_to_decide(console: Console) -> None:
 
 
 @pytest.mark.parametrize("price", ["", "101.5", "82", "60"])
-def test_all_numbers_are_those_of_the_answer(price: str, console: Console, console_server: DecideServer) -> None:
+def test_all_numbers_are_those_of_the_answer(price: str, console: Console, place: _Place) -> None:
     """Bars have the lengths and sides of their contributions, the line runs through the closes, the decision stands on it."""
     console.decide("AAPL", price)
     page = console.page
     options = {"price": float(price)} if price else {}
-    decision = _decision(console_server, "AAPL", **options)
+    decision = _decision(place.server, "AAPL", **options)
     assert console.text("#score") == _minus(decision.score)
     assert console.text("#target-weight") == _minus(decision.target_weight * 100, 1) + " %"
     assert console.text("#action").split()[1].lower() == decision.action
@@ -128,7 +118,7 @@ def test_all_numbers_are_those_of_the_answer(price: str, console: Console, conso
         start = float((bar.get_attribute("x") or "").rstrip("%"))
         assert width == pytest.approx(50 * abs(value) / scale, abs=1e-6)
         assert start == pytest.approx(50 - width if value < 0 else 50, abs=1e-6)
-    history = msgspec.json.decode(httpx.get(console_server.url + "/history/AAPL").content, type=HistoryResponse)
+    history = msgspec.json.decode(httpx.get(place.server.url + "/history/AAPL").content, type=HistoryResponse)
     points = (page.locator("#chart .closes").get_attribute("points") or "").split()
     drawn = np.array([[float(each) for each in point.split(",")] for point in points])
     assert len(drawn) == len(history.closes) == 40
@@ -144,7 +134,7 @@ def test_all_numbers_are_those_of_the_answer(price: str, console: Console, conso
     console.check()
 
 
-def test_what_it_rests_on_is_told(console: Console, console_server: DecideServer) -> None:
+def test_what_it_rests_on_is_told(console: Console, place: _Place) -> None:
     """Tier, ages, both latencies, policy, run, and each agent's word."""
     console.decide("IBM")
     console.decide("IBM")
@@ -162,7 +152,7 @@ def test_what_it_rests_on_is_told(console: Console, console_server: DecideServer
     assert [each[2] for each in cells] == ["80 %", "80 %", "–"]
     assert {each[5] for each in cells} == {"because"}
     assert console.page.locator("#fallback").is_hidden()
-    assert _decision(console_server, "IBM").cache.hit
+    assert _decision(place.server, "IBM").cache.hit
     console.check()
 
 
@@ -217,10 +207,10 @@ def test_the_policy_stops_what_text_would_have_to_do(console: Console) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 820, 360])
 def test_it_fits_and_can_be_read_in_light_and_dark(
-    width: int, scheme: Scheme, browser: Browser, console_server: DecideServer, tmp_path: Path
+    width: int, scheme: Scheme, browser: Browser, place: _Place, tmp_path: Path
 ) -> None:
     """No scrolling sideways at any width, not even with hostile text; and something is drawn, on the ground of the scheme."""
-    console = Console(browser, console_server.url, width=width, scheme=scheme)
+    console = Console(browser, place.server.url, width=width, scheme=scheme)
     console.open()
     for symbol in ("EVIL", "AAPL"):
         console.decide(symbol, "101")
@@ -238,7 +228,7 @@ def test_it_fits_and_can_be_read_in_light_and_dark(
     console.close()
 
 
-def test_live_numbers_move(console: Console, console_server: DecideServer) -> None:
+def test_live_numbers_move(console: Console, place: _Place) -> None:
     page = console.page
     rate = '#live [data-name="requests"] dd'
     seen = {console.text(rate)}
@@ -249,7 +239,7 @@ def test_live_numbers_move(console: Console, console_server: DecideServer) -> No
         while len(seen) == 1 or float(console.text(rate)) < 2:
             assert time.monotonic() < deadline, seen
             for _ in range(50):
-                client.post(console_server.url + "/decide", json={"symbol": "AAPL"})
+                client.post(place.server.url + "/decide", json={"symbol": "AAPL"})
             page.wait_for_timeout(200)
             seen.add(console.text(rate))
     assert re.fullmatch(r"[\d.]+ ms", console.text('#live [data-name="p50"] dd'))
@@ -315,22 +305,22 @@ def test_a_server_that_cannot_be_reached_is_told(console: Console) -> None:
     console.check(refused=True)
 
 
-def test_a_server_that_wants_a_key_is_given_one(browser: Browser, console_server: DecideServer) -> None:
+def test_a_server_that_wants_a_key_is_given_one(browser: Browser, place: _Place) -> None:
     """What is typed goes with every request as X-API-Key, and is kept nowhere."""
-    console = Console(browser, console_server.url)
+    console = Console(browser, place.server.url)
     page = console.page
     sent: list[str] = []
 
     def guard(route: Route) -> None:
         if route.request.headers.get("x-api-key") == "dk_test.secret":
-            sent.append(route.request.url.removeprefix(console_server.url))
+            sent.append(route.request.url.removeprefix(place.server.url))
             route.continue_()
             return
         problem = '{"type": "urn:x", "title": "Unauthorized", "status": 401, "detail": "an API key is needed"}'
         route.fulfill(status=401, content_type="application/problem+json", body=problem)
 
     page.route(re.compile(r":\d+/(decide|live|symbols|history|features|candles|stream)"), guard)
-    page.goto(console_server.url + "/")
+    page.goto(place.server.url + "/")
     expect(page.get_by_role("alert")).to_contain_text("an API key is needed")
     expect(page.locator("#key")).to_be_focused()
     expect(page.locator("#connection")).to_have_text("Live numbers want a key")

@@ -1,7 +1,6 @@
 """The console's candles: bars of a real market store, through a real server, in a real browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,8 @@ import pytest
 from matplotlib.image import imread
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.browsing import Console, Scheme, chromium, open_console
-from tests.e2e.candles import Place, ask, candle_server, table
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """One for all tests here."""
-    with candle_server(tmp_path_factory.mktemp("console-candles")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(place: Place) -> Iterator[Browser]:
-    """One for all tests here; the server is there before it, because what starts it needs an event loop."""
-    del place
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def console(browser: Browser, place: Place) -> Iterator[Console]:
-    """The page, open and connected."""
-    with open_console(browser, place.server.url) as opened:
-        yield opened
+from tests.e2e.browsing import Console, Scheme
+from tests.e2e.candles import Place, ask, table
 
 
 def _pixels(locator: Locator, path: Path) -> np.ndarray[Any, Any]:

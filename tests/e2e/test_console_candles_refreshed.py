@@ -9,29 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from app.market.protocol import Batch
-from tests.e2e.browsing import Console, chromium
-from tests.e2e.candles import NOON_US, Place, ask, candle_server, table
+from tests.e2e.browsing import Console
+from tests.e2e.candles import NOON_US, Place, ask, table
 from tests.kit.records import AS_OF_MS, row
 from tests.market.giving import trade
 from tests.market.places import MINUTE_US
 
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 _CANDLES = re.compile(r"/candles\?")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """One for all tests here."""
-    with candle_server(tmp_path_factory.mktemp("console-candles")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(place: Place) -> Iterator[Browser]:
-    """One for all tests here; the server is there before it, because what starts it needs an event loop."""
-    del place
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

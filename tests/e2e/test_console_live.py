@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from app.store.codec import encode
 from app.store.protocol import Record, Row
-from tests.e2e.browsing import Console, chromium, open_console
+from tests.e2e.browsing import Console
 from tests.e2e.publishing import publish, upsert, withdraw
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info, tick
 from tests.kit.servers import DecideServer, decide_server
@@ -77,21 +77,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with decide_server(folder, STORE_PATH=str(store), CLOCK="replay", WORKERS="2", feed_wait_ms="200") as server:
         server.wait_ready()
         yield Place(server, store)
-
-
-@pytest.fixture(scope="module")
-def browser(place: Place) -> Iterator[Browser]:
-    """One for all tests here; the server is there before it, because what starts it needs an event loop."""
-    del place
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def console(browser: Browser, place: Place) -> Iterator[Console]:
-    """The page, open and connected."""
-    with open_console(browser, place.server.url) as opened:
-        yield opened
 
 
 def test_what_is_shown_follows_a_change_by_itself(console: Console, place: Place) -> None:

@@ -1,21 +1,14 @@
 """The API's page in a real browser, against a real server: what is drawn, what can be tried out, and that nothing leaves it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.browsing import chromium
 from tests.kit.servers import DecideServer
-
-_ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
 
 _LIGHTNESS = """(element) => {
   const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
@@ -30,16 +23,9 @@ _LIGHTNESS = """(element) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium. In CI there must be one; elsewhere its tests are skipped loudly without."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium on the PATH: in CI the tests of pages are never skipped")
-        pytest.skip("NO CHROMIUM: none is on the PATH; the tests of pages did not run")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+    """One for all tests here; the server is everybody's."""
+    with chromium() as running:
         yield running
-        running.close()
 
 
 class Watched:

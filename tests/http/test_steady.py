@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import Problem
+from app.errors import Problem, StoreError
 from app.http.limits import Limiter
 from app.http.steady import SteadyBuckets
 from tests.http.buckets import ExactBuckets
@@ -21,7 +21,8 @@ class _World:
         self.failed = self.refused = 0
         self.shared, self.own = (ExactBuckets(self.clock, burst=burst, per_s=per_s) for _ in range(2))
         self.looks = asyncio.Event()
-        self.buckets = SteadyBuckets(self.shared, self.own, self, self._sleep)
+        self.told: list[StoreError | None] = []
+        self.buckets = SteadyBuckets(self.shared, self.own, self, self._sleep, self.told.append)
         self.limiter = Limiter(self.buckets, self, per_s=per_s, burst=burst, clock=self.clock)
 
     async def _sleep(self, _: float) -> None:
@@ -102,6 +103,7 @@ def test_it_is_looked_for_in_the_background_and_each_failure_is_counted() -> Non
         world.clock.now += 10.0
         assert await world.passed(1) == 1
         assert world.shared.callers == ["a", "nobody", "nobody", "a"]
+        assert [each and each.reason for each in world.told] == ["limit_error", "limit_error", None]
         await world.limiter.close()
 
     asyncio.run(run())

@@ -4,14 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from app.domain.nearest import Neighbours, found_in
 from app.domain.trades import Trade
 from app.errors import MarketError
-from app.market.protocol import CandlePage, CandlesWanted, Close, Details, Gap, Pool, TradePage, TradesWanted
+from app.market.protocol import CandlePage, CandlesWanted, Details, Gap, Names, Pool, TradePage, TradesWanted
 
 
 class FakeReader:
     """A `Reader` that holds ``bars`` and ``trades`` pages, and notes what was ``wanted``; ``calls`` counts by name. While there
-    is a ``reason`` every call fails with it; while it ``hangs`` none ends.
+    is a ``reason`` every call fails with it, as do ``faulty`` ones; while it ``hangs`` none ends.
     """
 
     def __init__(self, *symbols: str) -> None:
@@ -19,7 +20,7 @@ class FakeReader:
         self.candle_page, self.trade_page = CandlePage((), None), TradePage((), None)
         self.wanted: list[CandlesWanted | TradesWanted] = []
         self.calls: Counter[str] = Counter()
-        self.reason = ""
+        self.reason, self.faulty = "", set[str]()
         self.hangs = self.closed = False
         self.details: list[Details] = []
         self.pool = Pool(2, 1, 0)
@@ -28,25 +29,30 @@ class FakeReader:
         self.calls[name] += 1
         if self.hangs:
             await asyncio.Event().wait()
-        if self.reason:
-            raise MarketError(self.reason, "SQLite at /a/path: it is away")
+        if self.reason or name in self.faulty:
+            raise MarketError(self.reason or "market_timeout", "SQLite at /a/path: it is away")
 
     async def candles(self, wanted: CandlesWanted) -> CandlePage:
         """The one that it holds."""
         self.wanted.append(wanted)
         await self._called("candles")
-        return self.candle_page
+        return self.candle_page._replace(is_known=bool(self.candle_page.bars) or wanted.symbol in self.known)
 
     async def trades(self, wanted: TradesWanted) -> TradePage:
         """The one that it holds."""
         self.wanted.append(wanted)
         await self._called("trades")
-        return self.trade_page
+        return self.trade_page._replace(is_known=bool(self.trade_page.trades) or wanted.symbol in self.known)
 
-    async def names(self) -> list[str]:
+    async def names(self, limit: int, after: str, others: Sequence[str]) -> Names:
         """Those that it was made with."""
         await self._called("names")
-        return self.known
+        return Names([each for each in self.known if each > after][:limit], len({*self.known}.difference(others)))
+
+    async def neighbours(self, wanted: Neighbours) -> list[str]:
+        """Of those that it was made with."""
+        await self._called("neighbours")
+        return found_in(self.known, wanted)
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:
         """Those that it holds."""
@@ -67,11 +73,6 @@ class FakeReader:
         return []
 
     async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
-        """None."""
-        del symbols
-        return {}
-
-    async def last_closes(self, symbols: Sequence[str]) -> dict[str, Close]:
         """None."""
         del symbols
         return {}

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -32,9 +32,11 @@ def postgres_programs() -> Path | None:
 
 
 class PostgresServer:
-    """One that can be killed, hung and started again with what it has. Root is not who runs it, since it refuses that."""
+    """One that can be killed, hung and started again with what it has. Root is not who runs it, since it refuses that. With a
+    ``primary`` it is a streaming replica.
+    """
 
-    def __init__(self, programs: Path, **settings: str) -> None:
+    def __init__(self, programs: Path, primary: Self | None = None, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="decide-pg-"))
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -43,7 +45,10 @@ class PostgresServer:
             programs = self._readable(programs)
         self.programs, self._numbers, self._settings = programs, itertools.count(1), _SETTINGS | _QUICK | settings
         self._data = self._folder / "data"
-        self._run("initdb", "-D", str(self._data), "-U", "decide", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        if primary is None:
+            self._run("initdb", "-D", str(self._data), "-U", "decide", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        else:
+            self._run("pg_basebackup", "-D", str(self._data), "-d", primary.url(), "-R", "-c", "fast", "--no-sync")
         self.start()
 
     def url(self, database: str = "postgres") -> str:

@@ -38,3 +38,13 @@ def place(make_place: Callable[[], Place]) -> Iterator[Place]:
     """An empty store."""
     with closing(make_place()) as made:
         yield made
+
+
+@pytest.fixture
+def lasting(postgres_server: PostgresServer) -> Iterator[tuple[PostgresServer, PostgresPlace]]:
+    """A server of the test's own, to be killed, that keeps what it acknowledged."""
+    server = PostgresServer(postgres_server.programs, synchronous_commit="on")
+    place = PostgresPlace(server.create())
+    yield server, place
+    place.close()
+    server.stop()

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from app.domain.prices import EXACT, plain
 from app.market.contents import Contents
@@ -33,6 +33,7 @@ class Place:
 
     path: Path
     writers: list[Writer] = field(default_factory=list)
+    database: ClassVar = "sqlite"
 
     def writer(self, grids: int = 100) -> Writer:
         """A writer of its own, whose clock stands still."""
@@ -82,8 +83,8 @@ class Place:
         )
 
     def blocks(self) -> list[tuple[Any, ...]]:
-        """Quarters, hours and days of minutes, as they are kept: symbol, source, interval, start, prices, volume, revision."""
-        columns = "symbol, source, interval, start_us, open, high, low, close, volume, revision"
+        """Quarters, hours and days of minutes, as they are kept: from symbol and source to revision and minutes."""
+        columns = "symbol, source, interval, start_us, open, high, low, close, volume, revision, minutes"
         return self.rows(f"SELECT {columns} FROM blocks ORDER BY symbol, source, interval, start_us")  # noqa: S608 - ours
 
     def blocks_of_minutes(self) -> list[tuple[Any, ...]]:
@@ -104,7 +105,7 @@ class Place:
                 for each in volumes:
                     volume = EXACT.add(volume, Decimal(each))
                 revision = 1 + sum(revisions) - len(revisions)
-                blocks.append((symbol, source, interval, start_us, *prices, plain(volume), revision))
+                blocks.append((symbol, source, interval, start_us, *prices, plain(volume), revision, len(rows)))
         return blocks
 
     def recomputed(self) -> list[tuple[Any, ...]]:
@@ -120,6 +121,8 @@ class Place:
 
 class PostgresPlace(Place):
     """A database of PostgreSQL."""
+
+    database = "postgres"
 
     def __init__(self, url: str) -> None:
         super().__init__(Path())

@@ -17,7 +17,7 @@ from app.domain.intervals import INTERVALS
 from app.domain.prices import EXACT
 from app.domain.trades import Trade
 from app.market.calendar import Always, Calendar, Sessions
-from app.market.protocol import BEGAN, Bar, Batch, CandlesWanted, Export, Gap, Reader, Span, Symbol, Writer
+from app.market.protocol import BEGAN, Bar, Batch, CandlePage, CandlesWanted, Export, Gap, Reader, Span, Symbol, Writer
 from tests.market.giving import bar, export, minutes, sessions, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
@@ -109,7 +109,7 @@ def test_a_page_has_the_bars_that_begin_in_its_span(place: Place) -> None:
     assert starts(interval="15m", descending=True, end_us=NOON_US + 1)[:1] == [0]
     page = place.read(lambda reader: reader.candles(_wanted(limit=20)))
     assert (len(page.bars), page.after_us) == (20, None)
-    assert place.read(lambda reader: reader.candles(_wanted()._replace(symbol="NONE"))) == ((), None, (), None)
+    assert place.read(lambda reader: reader.candles(_wanted()._replace(symbol="NONE"))) == CandlePage((), None, is_known=False)
 
 
 def test_a_bar_says_all_that_is_known_of_it(place: Place) -> None:
@@ -307,6 +307,10 @@ def test_what_counts_does_not_depend_on_the_order_of_loading(
     [
         ({"interval": "7m"}, "interval is '7m'; allowed: 1s, 1m"),
         ({"zone": "Mars/Base"}, "zone is 'Mars/Base'; allowed: a name of the time zone database"),
+        *(
+            ({"zone": name}, f"zone is '{name}'; allowed: a name of the time zone database")
+            for name in ("localtime", "posixrules", "Factory", "right/Europe/Berlin", "posix/Europe/Berlin")
+        ),
         ({"zone": "../etc"}, "allowed: a name of the time zone database"),
         ({"limit": 0}, "limit is 0; allowed: 1 to 10000"),
         ({"limit": 10_001}, "limit is 10001; allowed: 1 to 10000"),

@@ -67,7 +67,7 @@ def _three_days(place: Place) -> None:
     place.writer().apply(Batch(trades=[_trade(number, at, str(rng.randint(1, 9))) for number, at in enumerate(times)]))
 
 
-_REST = "open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision"
+_REST = "open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision, minutes"
 _ONE_MORE = f"INSERT INTO blocks SELECT symbol, source, interval, 0, {_REST} FROM blocks WHERE interval = '1d' LIMIT 1"  # noqa: S608
 
 
@@ -96,6 +96,7 @@ _ONE_MORE = f"INSERT INTO blocks SELECT symbol, source, interval, 0, {_REST} FRO
             "wrong blocks",
             "volume of the block is 7.5, its minutes make",
         ),
+        ("UPDATE blocks SET minutes = 77 WHERE interval = '1d'", "wrong blocks", "minutes of the block is 77, its minutes make"),
         (_ONE_MORE, "superfluous blocks", "no minute makes"),
     ],
 )

@@ -14,7 +14,8 @@ from app.market.protocol import Batch
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect, migrate, statements
 from app.market.sqlite_reader import EmbeddedReader
-from tests.market.places import Place
+from tests.market.giving import export, minutes
+from tests.market.places import DAY_US, MINUTE_US, NOON_US, Place
 from tests.market.racing import applied_by_two
 
 _SQL = {
@@ -140,3 +141,16 @@ def test_who_may_not_migrate_says_so(tmp_path: Path) -> None:
         writer.apply(Batch())
     connect(path, 1.0, migrates=False).close()
     asyncio.run(ping())
+
+
+def test_blocks_that_stand_are_told_how_many_minutes_they_have(place: Place) -> None:
+    """By the second migration, of a store of the first."""
+    with closing(place.writer()) as writer:
+        writer.put_bars(export("x", [*minutes(0, 70), *range(NOON_US + DAY_US, NOON_US + 3 * DAY_US, 7 * MINUTE_US)]))
+    there = place.blocks()
+    assert {each[-1] for each in there} >= {15, 60}
+    second = [each for each in migrations(place.database) if each.number == 2]
+    place.change("ALTER TABLE blocks DROP COLUMN minutes")
+    for statement in statements(second[0].sql):
+        place.change(statement)
+    assert place.blocks() == there

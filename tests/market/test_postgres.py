@@ -16,8 +16,7 @@ from app.breaker import Breaker
 from app.errors import MarketError, OffsetMoved
 from app.market.postgres import PostgresWriter
 from app.market.postgres_reader import PostgresReader
-from app.market.protocol import Batch, CandlesWanted, Gap, Move, Partition, TradesWanted
-from tests.kit.house import make_breaker
+from app.market.protocol import Batch, Gap, Move, Partition, TradesWanted
 from tests.kit.postgres import PostgresServer
 from tests.kit.servers import until
 from tests.market.giving import trade
@@ -71,27 +70,10 @@ def test_a_read_whose_connection_is_dead_begins_again_on_a_new_one(place: Postgr
 
     async def check() -> None:
         reader = PostgresReader(place.url, deadline_s=60.0)
-        await asyncio.gather(*(reader.ping() for _ in range(20)))
+        await asyncio.gather(*(reader.names(10, "", ()) for _ in range(20)))
         _end_others(place)
         assert len((await reader.trades(TradesWanted("A", 10))).trades) == 1
         assert reader.breaker.state == "closed"
-        await reader.close()
-
-    asyncio.run(check())
-
-
-def test_a_read_that_waits_past_its_deadline_is_a_timeout(place: PostgresPlace) -> None:
-    """And nothing is left of it; the next one is answered."""
-
-    async def check() -> None:
-        reader = PostgresReader(place.url, deadline_s=0.3)
-        assert await _answered(reader)
-        with psycopg.connect(place.url) as other:
-            other.execute("LOCK TABLE symbols")
-            with pytest.raises(MarketError, match=r"PostgreSQL at .*: no answer within 0\.3 s") as caught:
-                await reader.candles(CandlesWanted("A", "1m", 10))
-            assert caught.value.reason == "market_timeout"
-        assert await _answered(reader)
         await reader.close()
 
     asyncio.run(check())
@@ -107,16 +89,6 @@ async def _answered(reader: PostgresReader, attempts: int = 600) -> bool:
         else:
             return True
     return False
-
-
-@pytest.fixture
-def lasting(postgres_server: PostgresServer) -> Iterator[tuple[PostgresServer, PostgresPlace]]:
-    """A server of the test's own, to be killed, that keeps what it acknowledged."""
-    server = PostgresServer(postgres_server.programs, synchronous_commit="on")
-    place = PostgresPlace(server.create())
-    yield server, place
-    place.close()
-    server.stop()
 
 
 @pytest.mark.timeout(300)
@@ -187,36 +159,6 @@ def _offset(writer: Any, stop: threading.Event) -> int | None:  # noqa: ANN401 -
     return None
 
 
-def test_a_hung_server_costs_its_deadline_and_after_some_reads_nothing(lasting: tuple[PostgresServer, PostgresPlace]) -> None:
-    """Who asks then is refused at once, but for one that looks whether it is back. Nobody makes the reader anew."""
-    server, place = lasting
-    place.writer().apply(Batch())
-    now = [0.0]
-
-    async def refusals(reader: PostgresReader, reads: int) -> list[str]:
-        return [await _refused(reader) for _ in range(reads)]
-
-    async def check() -> None:
-        reader = PostgresReader(place.url, deadline_s=0.5, breaker=make_breaker(lambda: now[0], 3))
-        assert await _answered(reader)
-        server.pause()
-        try:
-            assert await refusals(reader, 5) == ["market_timeout"] * 3 + ["market_open"] * 2
-            now[0] += 60.0
-            assert await refusals(reader, 2) == ["market_timeout", "market_open"]
-        finally:
-            server.go_on()
-        assert await refusals(reader, 1) == ["market_open"]
-        for _ in range(600):
-            now[0] += 60.0
-            if await _answered(reader, 1):
-                break
-        assert reader.breaker.state == "closed"
-        await reader.close()
-
-    asyncio.run(check())
-
-
 def test_a_batch_whose_connection_is_lost_before_its_end_is_written_again(place: PostgresPlace) -> None:
     """Between two calls, and in the middle of one."""
     writer = place.writer()
@@ -242,6 +184,13 @@ def test_of_a_transaction_that_is_lost_at_its_end_the_error_says_that_nobody_kno
         writer.apply(batch)
 
 
+def test_what_the_server_breaks_off_at_its_end_was_not_written_and_is_begun_again(place: PostgresPlace) -> None:
+    """It says so itself, over a connection that stands."""
+    _fails(place, "RAISE EXCEPTION 'again' USING ERRCODE = '40001'", table="offsets", at_end=True)
+    assert place.writer().apply(Batch(trades=[trade(1)], moves=[Move(_PARTITION, None, 1)])).inserted == 1
+    assert place.rows("SELECT last_value FROM times") == [(2,)]
+
+
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 def test_what_the_server_breaks_off_is_begun_again_so_often(place: PostgresPlace, state: str) -> None:
     writer = place.writer()
@@ -262,6 +211,37 @@ def test_who_waits_too_long_for_another_writer_says_busy_and_goes_on_later(place
             writer.apply(Batch(trades=[trade(1)]))
         assert caught.value.reason == "market_busy"
     assert writer.apply(Batch(trades=[trade(1)])).inserted == 1
+    writer.close()
+
+
+def test_a_transaction_may_take_longer_than_each_of_its_statements(place: PostgresPlace) -> None:
+    """Each row of trades, bars and offsets costs its time."""
+    writer = PostgresWriter(place.url, statement_s=3.0)
+    writer.apply(Batch())
+    _fails(place, "PERFORM pg_sleep(1.2)", times=9)
+    _run(place, "CREATE TRIGGER fails AFTER INSERT ON candles FOR EACH ROW EXECUTE FUNCTION fails()")
+    _run(place, "CREATE TRIGGER fails AFTER INSERT ON offsets FOR EACH ROW EXECUTE FUNCTION fails()")
+    assert writer.apply(Batch(trades=[trade(1)], moves=[Move(_PARTITION, None, 1)])).inserted == 1
+    _run(place, "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(99); END'")
+    with pytest.raises(MarketError) as caught:
+        writer.apply(Batch(trades=[trade(2)]))
+    assert caught.value.reason == "market_timeout"
+    writer.close()
+
+
+def test_a_writer_does_not_wait_for_ever_for_a_server_that_hangs(lasting: tuple[PostgresServer, PostgresPlace]) -> None:
+    """And goes on once it is back."""
+    server, place = lasting
+    writer = PostgresWriter(place.url, statement_s=1.0)
+    writer.apply(Batch())
+    server.pause()
+    try:
+        with pytest.raises(MarketError) as caught:
+            writer.apply(Batch(trades=[trade(1)]))
+        assert caught.value.reason == "market_timeout"
+    finally:
+        server.go_on()
+    assert place.writer().apply(Batch(trades=[trade(1)])).inserted == 1
     writer.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from app.errors import MarketError, MigrationRefused, SettingsError
 from app.market.migrating import migrations
 from app.market.opening import migrate, open_reader, open_writer
-from app.market.postgres_opening import Link, migrate_database
+from app.market.postgres_opening import Link, connect, migrate_database, target_of
 from app.market.postgres_opening import migrate as apply_to
 from app.market.protocol import Batch
 from tests.kit.postgres import PostgresServer
@@ -88,6 +88,18 @@ def test_a_store_that_is_not_migrated_is_refused_until_it_is(postgres_server: Po
     with closing(open_writer(**place)) as writer:
         writer.apply(Batch())
     asyncio.run(ping(read_url=url))
+
+
+def test_a_network_that_swallows_what_is_sent_ends_a_connection_within_half_a_minute(postgres_server: PostgresServer) -> None:
+    """Unless the URL says otherwise; and each statement has its bound, at the server and here."""
+    url = f"{postgres_server.create()}&keepalives_idle=99"
+    migrate_database(url)
+    link = connect(target_of(url), migrates=False, within_s=60.0, statement_s=7.5).link
+    found = link.info.get_parameters()
+    assert [found[f"keepalives_{each}"] for each in ("idle", "interval", "count")] == ["99", "5", "3"]
+    assert found["tcp_user_timeout"] == "30000"
+    assert (link.execute("SHOW statement_timeout").fetchone(), link.statement_s) == (("7500ms",), 7.5)
+    link.close()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 import asyncio
 import random
 import threading
-from datetime import date
 from decimal import Decimal
 
 from app.domain.trades import Trade, trade_key
-from app.market.protocol import Batch, Cancel, Close, Details, Gap, Reader, Symbol, TradesWanted, Writer
-from tests.market.giving import export, minutes, sessions, trade
+from app.market.protocol import Batch, Cancel, Details, Gap, Reader, Symbol, TradePage, TradesWanted, Writer
+from tests.market.giving import export, minutes, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
 
@@ -75,10 +74,10 @@ def test_a_page_of_trades_is_of_its_span_and_without_cancelled_ones(place: Place
     ]
     writer.apply(Batch(trades=[*there, trade(5, NOON_US + 2), trade(6, symbol="B")], cancels=[Cancel("V", "A", trade_key("5"))]))
     found = place.read(lambda reader: reader.trades(TradesWanted("A", 10)))
-    assert found == (tuple(there), None)
+    assert found == TradePage(tuple(there), None)
     found = place.read(lambda reader: reader.trades(TradesWanted("A", 10, NOON_US + 1, NOON_US + 3)))
     assert found.trades == tuple(there[1:3])
-    assert place.read(lambda reader: reader.trades(TradesWanted("NONE", 10))) == ((), None)
+    assert place.read(lambda reader: reader.trades(TradesWanted("NONE", 10))) == TradePage((), None, is_known=False)
 
 
 def test_texts_come_out_as_they_came_in(place: Place) -> None:
@@ -101,29 +100,6 @@ def test_the_last_trade_is_the_last_one_with_a_size(place: Place) -> None:
     some = [trade(1, NOON_US + 5), last, trade(9, NOON_US + 6, size="0"), trade(8, NOON_US + 7), trade(4, size="0", symbol="B")]
     writer.apply(Batch(trades=some, cancels=[Cancel("V", "A", trade_key("8"))]))
     assert place.read(lambda reader: reader.last_trades(["A", "B", "NONE"])) == {"A": last}
-
-
-def test_the_last_close_is_of_the_bar_that_ended_last(place: Place) -> None:
-    """Whatever its length; of bars that end together of trades, then of the source that comes first."""
-    writer = place.writer()
-    day_us = NOON_US // DAY_US * DAY_US
-    writer.put_bars(export("x", [day_us], "7", interval="1d"))
-    writer.apply(Batch(trades=[trade(1, price="9")]))
-
-    def close(*sources: str) -> Close:
-        return place.read(lambda reader: reader.last_closes(["A", "NONE"]), *sources)["A"]
-
-    assert close() == Close(Decimal(7), day_us, day_us + DAY_US, "1d", "x")
-    writer.put_bars(export("y", [day_us], "8", interval="1d"))
-    assert [close(*order).source for order in ((), ("y",), ("y", "x"))] == ["x", "y", "y"]
-    writer.apply(Batch(trades=[trade(2, day_us + DAY_US - 1, "9.5")]))
-    assert close("y") == Close(Decimal("9.5"), day_us + DAY_US - MINUTE_US, day_us + DAY_US, "1m", "trades")
-    # A bar of a day ends with its session, and a minute after it ends later.
-    writer.put_symbols([Symbol("A", market="X")])
-    writer.put_sessions("X", sessions(date(2023, 11, 15), [390]))
-    writer.put_bars(export("x", [day_us + 1_300 * MINUTE_US], "6.5", symbol="A"))
-    assert close("y").price == Decimal("9.5")
-    assert place.read(lambda reader: reader.last_closes(["A"]), "y")["A"].interval == "1m"
 
 
 def test_details_say_what_there_is_of_a_symbol(place: Place) -> None:
@@ -159,6 +135,6 @@ def test_a_store_without_anything_answers(place: Place) -> None:
     async def check(reader: Reader) -> None:
         await reader.ping()
         assert await reader.symbols(5) == []
-        assert await reader.last_closes(["A"]) == {}
+        assert await reader.last_trades(["A"]) == {}
 
     place.read(check)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.market.protocol import BEGAN, Gap
-from app.market.spans import Gaps, filled, meaning, uncovered, worst
+from app.market.spans import Gaps, GapsAhead, filled, meaning, uncovered, worst
 
 
 def _gap(from_us: int, to_us: int, filled_us: int | None = None, found_by: str = "ids") -> Gap:
@@ -46,3 +46,19 @@ def test_the_worst_counts() -> None:
     assert worst(["backfilled", "gap", "open"]) == "gap"
     gaps = Gaps([_gap(0, 5, 1), _gap(4, 6, None, BEGAN), _gap(9, 12)])
     assert [gaps.coverage(*each) for each in ((0, 4), (0, 5), (0, 10), (6, 9))] == ["backfilled", "partial", "gap", "complete"]
+
+
+@given(st.lists(_spans), st.lists(_spans, min_size=1), st.sampled_from([1, 7, -7, 2**62, -(2**62)]))
+def test_gaps_that_are_read_ahead_are_those_that_touch(
+    gaps: list[tuple[int, int]], asked: list[tuple[int, int]], ahead_us: int
+) -> None:
+    """However much is read ahead, no number is too large for a database."""
+    every = [_gap(*each) for each in gaps]
+
+    def read(from_us: int, to_us: int) -> list[Gap]:
+        assert -(2**63) <= from_us <= to_us < 2**63
+        return [each for each in every if each.to_us > from_us and each.from_us < to_us]
+
+    ahead = GapsAhead(read, ahead_us)
+    for span in asked:
+        assert sorted(ahead.touching(*span)) == sorted(Gaps(every).touching(*span))

@@ -11,20 +11,21 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.errors import MarketError
-from app.market.protocol import Batch, CandlesWanted, Export, TradesWanted
+from app.market.protocol import Batch, CandlePage, CandlesWanted, Export, Symbol, TradesWanted
 from app.market.queries import Calendars, candles, trades
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
 from app.market.sqlite_reader import EmbeddedReader
 from tests.kit.servers import ROOT
 from tests.kit.settle import until
-from tests.market.giving import bar, trade
+from tests.market.giving import bar, export, sessions, trade
 from tests.market.places import MINUTE_US, NOON_US, Place
 
 _KILLS = 10
@@ -99,6 +100,43 @@ def _fill(path: Path, minutes: int = 3_000) -> None:
     writer.close()
 
 
+def test_a_file_that_is_not_there_yet_is_an_empty_store_and_reading_makes_none(path: Path) -> None:
+    """Of two servers one may not have read before the file went away: the other must go on to be told so."""
+    first, second = _reader(path), _reader(path)
+    wanted = CandlesWanted("A", "1m", 1)
+    with asyncio.Runner() as runner:
+        for reader in (first, second):
+            assert runner.run(reader.candles(wanted)) == CandlePage((), None, is_known=False)
+        assert not path.parent.exists()
+        _fill(path)
+        assert runner.run(first.candles(wanted)).is_known
+        path.unlink()
+        runner.run(second.ping())
+        with pytest.raises(MarketError, match="the file is gone"):
+            runner.run(first.candles(wanted))
+        for reader in (first, second):
+            runner.run(reader.close())
+
+
+def test_a_file_that_is_gone_is_told_and_not_made_anew(path: Path) -> None:
+    """An empty store would say that there is nothing. Put back it answers."""
+    _fill(path)
+    reader, away = _reader(path), path.with_name("away")
+    wanted = CandlesWanted("A", "1m", 1)
+    with asyncio.Runner() as runner:
+        page = runner.run(reader.candles(wanted))
+        path.rename(away)
+        for _ in range(2):
+            with pytest.raises(MarketError, match="the file is gone"):
+                runner.run(reader.candles(wanted))
+        path.touch()
+        with pytest.raises(MarketError, match="is not applied to it yet"):
+            runner.run(reader.candles(wanted))
+        away.replace(path)
+        assert runner.run(reader.candles(wanted)) == page
+        runner.run(reader.close())
+
+
 def test_a_read_ends_at_its_deadline(path: Path) -> None:
     """Inside of it: the clock jumps while it reads. The next one is answered."""
     _fill(path)
@@ -133,16 +171,16 @@ def test_who_comes_while_too_many_wait_is_refused_at_once(path: Path) -> None:
     reader = _reader(path, threads=1, waiting_max=1, clock=clock)
 
     async def check() -> None:
-        reads = [asyncio.create_task(reader.ping()) for _ in range(2)]
+        reads = [asyncio.create_task(reader.names(10, "", ())) for _ in range(2)]
         await asyncio.to_thread(entered.wait, 20)
         with pytest.raises(MarketError, match="2 reads are under way or waiting") as caught:
-            await reader.ping()
+            await reader.names(10, "", ())
         assert caught.value.reason == "market_busy"
         reads[1].cancel()
         held.set()
         await reads[0]
         await until(lambda: reader._under_way == 0)
-        await reader.ping()
+        await reader.names(10, "", ())
         await reader.close()
 
     asyncio.run(check())
@@ -195,11 +233,33 @@ def test_a_file_that_takes_the_place_of_another_is_read_and_written(path: Path) 
     assert asyncio.run(count()) == 2
     for end in ("", "-wal", "-shm"):
         path.with_name(path.name + end).unlink()
-    assert asyncio.run(count()) == 0
+    with pytest.raises(MarketError, match="the file is gone"):
+        asyncio.run(count())
     assert writer.apply(Batch(trades=[trade(1)])).inserted == 1
     assert asyncio.run(count()) == 1
     writer.close()
     asyncio.run(reader.close())
+
+
+def test_sessions_and_symbols_of_another_file_are_not_those_of_the_one_before(tmp_path: Path) -> None:
+    """Though either has changed as often."""
+    path, other = tmp_path / "market.sqlite3", tmp_path / "other.sqlite3"
+    for each, length_min, symbol in ((path, 390, "B"), (other, 210, "C")):
+        with closing(EmbeddedWriter(each, clock_us=lambda: NOON_US)) as writer:
+            writer.put_symbols([Symbol("A", market="X"), Symbol(symbol)])
+            writer.put_sessions("X", sessions(date(2023, 11, 15), [length_min]))
+            writer.put_bars(export("y", [1_700_006_400_000_000], interval="1d"))
+    reader, others = _reader(path), ["B"]
+
+    async def check() -> tuple[int, int]:
+        (bar,) = (await reader.candles(CandlesWanted("A", "1d", 1))).bars
+        return (bar.end_us - bar.start_us) // MINUTE_US, (await reader.names(9, "", others)).beside
+
+    with asyncio.Runner() as runner:
+        assert runner.run(check()) == (390, 1)
+        other.replace(path)
+        assert runner.run(check()) == (210, 2)
+        runner.run(reader.close())
 
 
 def test_what_is_no_store_is_an_error_and_no_empty_answer(path: Path) -> None:

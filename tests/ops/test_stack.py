@@ -180,7 +180,23 @@ def test_data_is_taken_back_by_the_command_in_the_running_server(tmp_path: Path)
         check=False,
     )
     inside = "exec --no-TTY app python -m app withdraw AAPL --run r1"
-    assert (ran.returncode, ran.stdout) == (1, f"compose --file one.yaml --file two.yaml {inside}\n")
+    assert (ran.returncode, ran.stdout) == (1, f"compose --file=one.yaml --file=two.yaml {inside}\n")
+
+
+def test_docker_is_asked_once_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often Compose is called."""
+    asked = tmp_path / "asked"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$1" >> {asked}\necho postgres\n', encoding="ascii")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for name in ("DECIDE_MARKET", "COMPOSE_PROFILES"):
+        monkeypatch.delenv(name, raising=False)
+    stack = load_stack(tmp_path)
+    for _ in range(3):
+        assert stack.market() == {"DECIDE_MARKET": "on", "COMPOSE_PROFILES": "market"}
+        assert stack.compose(["one.yaml"], "ps") == 0
+    assert asked.read_text(encoding="ascii").split() == ["ps", *["compose"] * 3]
 
 
 def test_a_scenario_file_of_ones_own_goes_into_the_container(tmp_path: Path) -> None:

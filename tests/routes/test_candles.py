@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +21,7 @@ from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
 from app.market_payloads import CandlesResponse
 from tests.kit.market import FakeReader
+from tests.kit.records import row
 from tests.kit.serving import Served, decoded, problem_of
 from tests.kit.store import UNIVERSE, FakeStore, down
 
@@ -168,11 +170,31 @@ def test_an_unknown_symbol_is_404_with_those_that_may_be_meant(served: Served, r
 
 
 def test_an_unknown_symbol_is_404_while_l2_is_away(reader: FakeReader) -> None:
+    """What L2 would say is not claimed."""
     store = FakeStore(*UNIVERSE)
     store.fault = down()
     with Served(store, warmed=False, open_reader=lambda: reader) as served:
-        problem_of(served.get("/candles?symbol=IBM"), 404, "unknown-symbol", "symbol")
+        problem = problem_of(served.get("/candles?symbol=IBM"), 404, "unknown-symbol", "symbol")
+        assert problem.detail == "symbol IBM is not in the market store, and L2 does not say whether it is loaded"
         assert served.get("/candles?symbol=AAPL").status_code == 200
+
+
+def test_only_what_an_unknown_symbol_may_be_is_looked_for(served: Served, reader: FakeReader) -> None:
+    """A known one costs one read; one that was loaded after the universe was read is known."""
+    for path in ("candles", "trades"):
+        reader.calls.clear()
+        problem_of(served.get(f"/{path}?symbol=AAPK"), 404, "unknown-symbol", "symbol")
+        assert reader.calls == {path: 1, "neighbours": 1}
+        served.store.put(row(f"NEW.{path.upper()}"))
+        for symbol in ("ONLY.HERE", "IBM", f"NEW.{path}"):
+            reader.calls.clear()
+            assert served.get(f"/{path}?symbol={symbol}").json()["data"] == []
+            assert reader.calls == {path: 1}
+
+
+def test_an_unknown_symbol_is_404_though_its_neighbours_cannot_be_read(served: Served, reader: FakeReader) -> None:
+    reader.faulty = {"neighbours"}
+    assert problem_of(served.get("/candles?symbol=AAPK"), 404, "unknown-symbol", "symbol").detail.endswith("mean AAPL?")
 
 
 @pytest.mark.parametrize("reason", ["market_error", "market_busy", "market_timeout", "market_open"])
@@ -192,6 +214,29 @@ def test_a_store_that_is_away_is_503_that_says_why_and_decisions_go_on(
     text = served.get("/metrics").text
     assert f'decide_market_errors_total{{operation="{path[1:]}",reason="{reason}"}} 1.0' in text
     assert f'decide_market_read_duration_seconds_count{{operation="{path[1:]}"}} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"open": Decimal("NaN")},
+        {"volume": Decimal("Infinity")},
+        {"close": Decimal("1e999999999")},
+        {"notional": Decimal("sNaN")},
+        {"start_us": 2**63 - 1},
+    ],
+)
+@pytest.mark.parametrize("count", [1, 300])
+def test_values_that_nobody_can_have_given_are_an_error_of_the_store(
+    damage: dict[str, Any], count: int, served: Served, reader: FakeReader
+) -> None:
+    """And the log says which."""
+    reader.candle_page = CandlePage((*[_bar()] * (count - 1), _bar(**damage)), None)
+    answer = served.get("/candles?symbol=AAPL&limit=1000")
+    assert "(market_error)" in problem_of(answer, 503, "market-unavailable").detail
+    assert answer.headers["retry-after"] == "1"
+    (line,) = [line for line in served.log_lines() if line["event"] == "outage"]
+    assert line["detail"].startswith("a stored value is none: ")
 
 
 def test_nobody_opens_the_market_store_before_somebody_asks_for_it() -> None:

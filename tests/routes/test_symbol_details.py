@@ -83,6 +83,13 @@ def test_pages_with_details_joined_are_all_symbols_once(tmp_path: Path) -> None:
         served.runner.run(served.parts.market.close())
 
 
+def test_details_that_nobody_can_have_given_are_an_error_of_the_store() -> None:
+    reader = FakeReader("AAPL")
+    reader.details = [Details(Symbol("AAPL"), 2**63 - 1, None, ())]
+    with Served(open_reader=lambda: reader) as served:
+        problem_of(served.get("/symbols?details=true"), 503, "market-unavailable")
+
+
 @pytest.mark.parametrize("reason", ["market_error", "market_timeout"])
 def test_details_without_the_market_store_are_503_and_the_plain_list_goes_on(reason: str) -> None:
     reader = FakeReader()

@@ -93,3 +93,7 @@ def test_a_trade_of_an_exchange_knows_when_that_is_closed_next(symbol: str, at: 
 
 def test_a_pair_is_traded_at_any_time() -> None:
     assert closed_ms("BTC-USD", _ms("2024-03-09T00:00:00")) is None
+
+
+def test_a_simulated_market_never_closes_whatever_its_symbols_are_called() -> None:
+    assert closed_ms("AAPL", _ms("2024-03-08T20:59:30"), "simulated") is None

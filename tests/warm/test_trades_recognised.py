@@ -127,6 +127,22 @@ def test_a_recording_is_recognised_behind_a_long_snapshot_of_a_book(tmp_path: Pa
     assert len(trades(source)) == len(_MADE)
 
 
+def test_objects_that_name_a_venue_or_a_symbol_are_not_coinbases_whose_side_is_the_makers(tmp_path: Path) -> None:
+    plain = {"time": "2024-03-08T15:00:00Z", "price": 5, "size": 1, "side": "buy", "trade_id": 7}
+    for number, (more, name, venue, side) in enumerate(
+        (
+            ({"venue": "kraken", "symbol": "BTC-USD"}, "table", "kraken", "buy"),
+            ({"symbol": "BTC-USD"}, "table", "unknown", "buy"),
+            ({"product_id": "BTC-USD"}, "coinbase", "coinbase", "sell"),
+        )
+    ):
+        source = _of(tmp_path, f"{number}.jsonl", json.dumps(plain | more) + "\n")
+        found = recognise(source)
+        assert found is not None
+        assert found.name == name
+        assert [(each.venue, each.side) for batch in found.read() for each in batch.trades] == [(venue, side)]
+
+
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="the file is empty"):
         recognise(_of(tmp_path, "trades.csv", " \n\n"))

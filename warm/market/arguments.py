@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.arguments import PathAction, new_parser, number, parse
-from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, add_settings
+from app.setting_options import STORE_SETTINGS, add_market_settings, add_settings
 
 MEMORY_MOST_MB = 99_999_999
 _EXAMPLES = """\
@@ -37,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "decide market load",
         "FILE [FILE ...] [--OPTION VALUE ...]",
-        description=(__doc__ or "").replace("``", "`"),
+        description=__doc__,
         epilog=_EXAMPLES,
     )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, action=_Paths, help="file or folder of trades")
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=number(least=1, most=MEMORY_MOST_MB, whole=True),
         help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
     )
-    add_settings(parser, MARKET_SETTINGS, "where the market store is (else as the environment and .env say)")
+    add_market_settings(parser, migrates=True)
     add_settings(parser, STORE_SETTINGS, "where the last trades are published")
     return parser
 

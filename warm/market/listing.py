@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from app.domain.symbols import currency_of, never_closes
+from app.domain.trades import SIMULATED
 from app.market.protocol import Session, Symbol, Writer
 from warm.calendar.exchanges import exchange, exchange_of
 from warm.calendar.sessions import at_minute
@@ -38,7 +39,7 @@ class Listing:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._symbols: set[str] = set()
+        self._told: set[tuple[str, str | None]] = set()
         self._markets: set[str] = set()
 
     def tell(self, symbols: Iterable[str], source: str, market: str | None = None) -> None:
@@ -46,11 +47,11 @@ class Listing:
 
         ``source`` is what they were heard of by, ``market`` whose sessions they have (None: as their suffixes say).
         """
-        new = {*symbols} - self._symbols
+        new = {symbol for symbol in symbols if (symbol, market) not in self._told}
         if not new:
             return
         markets = {symbol: market_of(symbol) if market is None else market for symbol in sorted(new)}
-        for each in sorted({*markets.values()} - self._markets - {""}):
+        for each in sorted({*markets.values()} - self._markets - {"", SIMULATED}):
             self._writer.put_sessions(each, sessions_of(each))
             self._markets.add(each)
         self._writer.put_symbols(
@@ -59,4 +60,4 @@ class Listing:
                 for symbol, own in markets.items()
             ]
         )
-        self._symbols |= new
+        self._told |= {(symbol, market) for symbol in new}

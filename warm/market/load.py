@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.domain.trades import SIMULATED
 from app.errors import MarketError, OffsetMoved, StoreError
 from app.market.protocol import Batch as Written
 from app.market.protocol import Writer
@@ -78,6 +79,7 @@ class Load:
         self._size = {} if wanted.part is None else {"size": wanted.part}
         self.fates: list[FileFate] = []
         self.touched: set[str] = set()
+        self.simulated: set[str] = set()
         self.resumed = False
         self._finished: list[Place] = []
         self._written = 0
@@ -142,12 +144,16 @@ class Load:
         self._finished.append(place)
 
     def _write(self, batch: Batch, place: Place, fate: FileFate, name: str) -> None:
-        symbols = {trade.symbol for trade in batch.trades}
-        self._listing.tell(symbols, name)
+        named = {(trade.symbol, trade.venue == SIMULATED) for trade in batch.trades}
+        symbols = {symbol for symbol, _ in named}
+        simulated = {symbol for symbol, is_simulated in named if is_simulated}
+        self._listing.tell(symbols - simulated, name)
+        self._listing.tell(simulated, SIMULATED, SIMULATED)
         reached = Reached(batch.position)
         done = self._writer.apply(Written(trades=batch.trades, moves=place.moves(reached)))
         place.moved(reached)
         self.touched |= symbols
+        self.simulated |= simulated
         self._written += len(batch.trades)
         fate.trades += len(batch.trades)
         fate.new, fate.there, fate.too_old = fate.new + done.inserted, fate.there + done.duplicate, fate.too_old + done.too_old
@@ -242,6 +248,7 @@ def _report(load: Load) -> dict[str, Any]:
         "refused": rejects.total,
         "reasons": rejects.report(),
         "symbols": len(load.touched),
+        **({"simulated": len(load.simulated)} if load.simulated else {}),
         "files_read": sum(each.fate == "loaded" for each in load.fates),
         "files": [each.report() for each in load.fates],
     }

@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from app.errors import SettingsError
 from app.market.opening import open_reader, open_writer
 from app.options import market_place
-from app.setting_options import given_settings
-from app.settings import load_settings, refused
+from app.setting_options import settings_given, tells_settings
 from warm.calendar.sessions import open_zone
 from warm.errors import InputRefused
 from warm.files.memory import MB, MemoryBound
 from warm.files.names import parse_symbol
 from warm.files.trades.names import Options
 from warm.market.load import Wanted, run_load
-from warm.market.telling import Teller, open_teller
+from warm.market.telling import open_teller
 from warm.market.ticks import publish_ticks
 from warm.publish import settings_store
-from warm.report import end_process, write_report
+from warm.report import end_process, end_report
 
 _READ_S = 60.0
 
@@ -46,22 +44,17 @@ def _wanted(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> W
     )
 
 
+@tells_settings
 def start(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Do what ``arguments`` ask for; the exit code. Ends the process with code 2 where they make no sense."""
     wanted = _wanted(parser, arguments)
-    try:
-        settings = load_settings(options=given_settings(arguments))
-    except SettingsError as error:
-        return refused(error)
+    settings = settings_given(arguments)
     place = market_place(settings)
-    try:
-        writer = open_writer(**place)
-    except SettingsError as error:
-        return refused(error)
+    writer = open_writer(**place)
     teller = open_teller(sys.stderr)
 
     def end(report: dict[str, Any]) -> None:
-        end_process(lambda: _tell(teller, report, arguments))
+        end_process(lambda: end_report(teller, report, arguments.report))
 
     def publish(symbols: Sequence[str] | None) -> int:
         # Not from a replica: it may lack what was just written, and the files are done then.
@@ -75,14 +68,5 @@ def start(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     except BaseException:
         teller.stop()
         raise
-    _tell(teller, report, arguments)
+    end_report(teller, report, arguments.report)
     return code
-
-
-def _tell(teller: Teller, report: dict[str, Any], arguments: argparse.Namespace) -> None:
-    if arguments.report is not None:
-        try:
-            write_report(arguments.report, report)
-        except OSError as error:
-            report["report_error"] = f"{arguments.report}: {error}"
-    teller.close(report)

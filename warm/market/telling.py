@@ -1,9 +1,9 @@
-"""What a load of trades tells while it works: a progress bar on a terminal, nothing elsewhere; at its end tables for people, one
-JSON line for programs.
+"""What a load of trades, or another command, tells while it works: a progress bar on a terminal, nothing elsewhere; at its end
+tables for people, one JSON line for programs.
 """
 
 import json
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,13 +14,24 @@ from rich.text import Text
 from warm.report import FILES_SHOWN
 
 _COUNTS = ("trades", "new", "there", "too_old", "refused")
-_SHOWN = ("status", "files_read", *_COUNTS, "symbols", "ticks", "seconds", "trades_per_s")
+_SHOWN = ("status", "files_read", *_COUNTS, "symbols", "simulated", "ticks", "seconds", "trades_per_s")
+
+
+class Words(NamedTuple):
+    """How a command is called in its lines and over its table, and which figures of its report stand there."""
+
+    name: str
+    title: str
+    shown: tuple[str, ...]
+
+
+LOAD = Words("load", "Load of trades", _SHOWN)
 _STYLES = {"loaded": "", "unchanged": "dim", "skipped": "dim", "refused": "red"}
 _EXAMPLES_SHOWN = 20
 
 
 class Teller(Protocol):
-    """How a load speaks."""
+    """How it speaks."""
 
     def file(self, label: str, size: int | None) -> None:
         """A file of so many bytes (None: they say nothing of how far reading is) begins."""
@@ -35,7 +46,7 @@ class Teller(Protocol):
         ...
 
     def close(self, report: dict[str, Any]) -> None:
-        """The load is over."""
+        """It is over."""
         ...
 
 
@@ -63,8 +74,8 @@ class LineTeller:
 class BarTeller:
     """A bar for the file that is read, and tables."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, words: Words = LOAD) -> None:
+        self._console, self._words = console, words
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -91,8 +102,8 @@ class BarTeller:
         """Print tables, refused rows, and the error if there is one."""
         self._progress.stop()
         if "trades" in report:
-            table = Table(title="Load of trades", show_header=False)
-            for name in _SHOWN:
+            table = Table(title=self._words.title, show_header=False)
+            for name in self._words.shown:
                 if (value := report.get(name)) is not None:
                     table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
             self._console.print(table)
@@ -101,9 +112,9 @@ class BarTeller:
         for line in _refused_rows(report.get("reasons", {})):
             self._console.print(line, markup=False, soft_wrap=True)
         for warning in report.get("warnings", []):
-            self._console.print(f"load: {warning}", style="yellow", markup=False, soft_wrap=True)
+            self._console.print(f"{self._words.name}: {warning}", style="yellow", markup=False, soft_wrap=True)
         if "error" in report:
-            self._console.print(f"load: {report['error']}", style="red", markup=False, soft_wrap=True)
+            self._console.print(f"{self._words.name}: {report['error']}", style="red", markup=False, soft_wrap=True)
 
 
 def _files_table(files: list[dict[str, Any]]) -> Table:
@@ -132,6 +143,6 @@ def _refused_rows(reasons: dict[str, Any]) -> list[str]:
     return lines[:_EXAMPLES_SHOWN]
 
 
-def open_teller(stream: TextIO) -> Teller:
+def open_teller(stream: TextIO, words: Words = LOAD) -> Teller:
     """A `BarTeller` where ``stream`` is a terminal, a `LineTeller` elsewhere."""
-    return BarTeller(Console(file=stream)) if stream.isatty() else LineTeller(stream)
+    return BarTeller(Console(file=stream), words) if stream.isatty() else LineTeller(stream)

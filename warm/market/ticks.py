@@ -7,6 +7,7 @@ from functools import partial
 from app.domain.records import TICK
 from app.domain.symbols import currency_of
 from app.domain.ticks import tick_of
+from app.domain.trades import SIMULATED
 from app.errors import StoreError
 from app.market.protocol import Reader
 from app.store.codec import encode
@@ -53,7 +54,7 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
                     # Of the time behind a file nothing is known.
                     coverage="partial",
                     currency=currency_of(symbol),
-                    closed_ms=closed_ms(symbol, trade.time_us // 1000),
+                    closed_ms=closed_ms(symbol, trade.time_us // 1000, trade.venue),
                 )
                 for symbol, trade in trades.items()
             ]
@@ -78,11 +79,11 @@ def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
         yield symbols[at : at + _AT_ONCE]
 
 
-def closed_ms(symbol: str, as_of_ms: int) -> tuple[int, int] | None:
+def closed_ms(symbol: str, as_of_ms: int, venue: str = "") -> tuple[int, int] | None:
     """From when until when the market of ``symbol`` is closed next (epoch milliseconds), the end being after ``as_of_ms``; None
-    of one that never closes.
+    of one that never closes, as the simulated one.
     """
-    if not (market := market_of(symbol)):
+    if venue == SIMULATED or not (market := market_of(symbol)):
         return None
     found = exchange(market)
     closes_ms = as_of_ms

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from app.domain.prices import plain
 from app.domain.symbols import canonical_symbol
-from app.domain.trades import Side, Trade, trade_key
+from app.domain.trades import SIMULATED, Side, Trade, trade_key
 from app.domain.vector import AS_OF_MAX_MS, is_symbol
 from warm.files.rejects import Example, cut
 from warm.files.trades.batches import START, BadRow, Batch, Position
@@ -75,8 +75,9 @@ def spelled(symbol: Any) -> str:  # noqa: ANN401
 
 
 class Meaning(NamedTuple):
-    """What the rows of a format mean: ``source`` names it in trades, ``named`` tells venue and symbol, ``sides`` the taker's side
-    by what stands for it, ``price`` what makes a price of its value, ``closing`` whether a condition is a closing print's.
+    """What the rows of a format mean: ``source`` names it in trades, unless they are simulated, ``named`` tells venue and symbol,
+    ``sides`` the taker's side by what stands for it, ``price`` what makes a price of its value, ``closing`` whether a condition
+    is a closing print's.
     """
 
     source: str
@@ -119,7 +120,8 @@ class Builder:
                 if not written:
                     written = key = self._counted(named, time_us, _digits(paid), _digits(sized), taker)
                 closing = is_closing is not None and is_closing(condition)
-                add(Trade(named.venue, named.symbol, key, time_us, paid, sized, written, taker, source, closing))
+                told = SIMULATED if named.venue == SIMULATED else source
+                add(Trade(named.venue, named.symbol, key, time_us, paid, sized, written, taker, told, closing))
             except BadRow as bad:
                 refused.append((bad.reason, example(self._label, place, symbol, bad)))
             except (TypeError, ValueError) as error:

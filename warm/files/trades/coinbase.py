@@ -24,6 +24,9 @@ _TYPES = (
 _CHANNELS = (
     "market_trades", "ticker", "ticker_batch", "heartbeats", "l2_data", "candles", "subscriptions", "status", "user",
 )  # fmt: skip
+_REST = frozenset(("trade_id", "side", "size", "price", "time"))
+_OTHERS = frozenset(("symbol", "ticker", "instrument", "pair", "venue"))
+"""Keys of somebody else's trades that are named as Coinbase's are."""
 
 
 def meaning(source: Source, options: Options) -> Meaning:
@@ -58,7 +61,7 @@ def rows(message: Any) -> list[Row] | None:  # noqa: ANN401
         return [_made(trade) for trades in events if isinstance(trades, list) for trade in trades if isinstance(trade, dict)]
     if isinstance(message.get("trades"), list) and "best_bid" in message:
         return [_made(each) for each in message["trades"] if isinstance(each, dict)]
-    if {"trade_id", "side", "size", "price", "time"} <= message.keys():
+    if message.keys() >= _REST and not _OTHERS & message.keys():
         return [_made(message)]
     return [] if kind in _TYPES and ("product_id" in message or "channels" in message or kind == "error") else None
 
