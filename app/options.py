@@ -164,6 +164,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Age in seconds past which price inputs are stale; 0: once two bars after the last are over.",
         ),
     ] = 0.0
+    tick_max_age_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Age in seconds past which a last trade is no price of now; it counts while the market is open.",
+        ),
+    ] = 60.0
     agents_max_age_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Age in seconds past which agents' views are stale.")
     ] = 604_800.0
