@@ -22,6 +22,11 @@ from warm.stream.log import (
 _LONG_S = 100.0
 
 
+def _in_two_partitions() -> tuple[bytes, bytes]:
+    """Keys of which one is in each."""
+    return b"A", next(key for key in (b"B", b"C", b"D", b"E") if partition_of(key, 2) != partition_of(b"A", 2))
+
+
 def test_messages_come_out_as_they_went_in(place: Place) -> None:
     """With whatever may be missing; and where `append` said they stand."""
     log, reader = place.log(), place.reader()
@@ -59,7 +64,7 @@ def test_a_key_has_one_partition_and_its_messages_stay_in_order(place: Place) ->
 def test_a_poll_has_as_many_as_are_asked_for_and_every_partition_has_its_turn(place: Place) -> None:
     log, reader = place.log(), place.reader()
     log.create(TOPIC, 2)
-    keys = next((a, b) for a in (b"a", b"b") for b in (b"c", b"d", b"e") if partition_of(a, 2) != partition_of(b, 2))
+    keys = _in_two_partitions()
     for key in keys:
         log.append(TOPIC, values(*range(700), key=key))
     polls = [reader.poll(300, 0) for _ in range(2)]
@@ -72,13 +77,15 @@ def test_a_poll_has_as_many_as_are_asked_for_and_every_partition_has_its_turn(pl
 
 
 def test_a_poll_ends_at_so_many_bytes(place: Place) -> None:
+    """Of one partition, and of all."""
     log, reader = place.log(), place.reader()
-    log.create(TOPIC, 1)
-    for _ in range(3):
-        log.append(TOPIC, [Outgoing(b"A", bytes(MESSAGE_BYTES_MAX - 1))] * 10)
+    log.create(TOPIC, 2)
+    for key in _in_two_partitions():
+        for _ in range(3):
+            log.append(TOPIC, [Outgoing(key, bytes(MESSAGE_BYTES_MAX - 1))] * 12)
     first = reader.poll(1_000, 0)
     assert BYTES_MAX <= sum(len(each.value or b"") for each in first) < 2 * BYTES_MAX
-    assert len(first) + len(drain(reader)) == 30
+    assert len(first) + len(drain(reader)) == 72
 
 
 def test_a_reader_that_waits_is_woken(place: Place) -> None:
@@ -169,11 +176,9 @@ def test_an_offset_that_is_not_there_is_said_until_the_caller_seeks(place: Place
     """Nothing of other partitions is lost meanwhile."""
     log = place.log()
     log.create(TOPIC, 2)
-    log.append(TOPIC, values(*range(10), key=b"A"))
-    log.append(
-        TOPIC, values(*range(3), key=next(key for key in (b"B", b"C", b"D") if partition_of(key, 2) != partition_of(b"A", 2)))
-    )
-    partition = next(each for each in log.watermarks(TOPIC) if each.partition == partition_of(b"A", 2))
+    for count, key in zip((10, 3), _in_two_partitions(), strict=True):
+        log.append(TOPIC, values(*range(count), key=key))
+    partition = next(each for each, marks in log.watermarks(TOPIC).items() if marks.high == 10)
     log.trim(partition, 4)
     reader = place.reader(begin=lambda each: stored if each == partition else None)
     for _ in range(2):

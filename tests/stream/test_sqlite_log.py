@@ -20,10 +20,11 @@ from tests.stream.places import TOPIC, Place, drain, values
 from tests.stream.writing import BATCH
 from warm.stream.log import LogError, Message, OffsetOutOfRange, Outgoing, Position, Watermarks, partition_of
 from warm.stream.sqlite_log import EmbeddedLog
+from warm.stream.sqlite_reader import EmbeddedReader
 
 _KILLS = 10
 _LONG_S = 100.0
-_MANY = 10**9
+_MANY, _BATCHES = 10**9, 500
 
 
 @pytest.fixture
@@ -33,7 +34,13 @@ def path(tmp_path: Path) -> Path:
 
 def _writer(path: Path, name: str, first: int, last: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "tests.stream.writing", str(path), name, str(first), str(last)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+
+
+def _begin(job: "subprocess.Popen[str]") -> None:
+    assert job.stdin is not None
+    job.stdin.write("\n")
+    job.stdin.flush()
 
 
 def _check_order(messages: list[Message]) -> None:
@@ -69,13 +76,15 @@ def test_a_killed_writer_leaves_whole_appends_and_no_hole(path: Path) -> None:
         for _ in range(_KILLS):
             first = 1 + max((_batch(each)[1] for each in found), default=-1)
             job = _writer(path, "w", first, _MANY)
+            _begin(job)
             assert job.stdout is not None
             acknowledged = int(job.stdout.readline())
             until = time.monotonic() + rng.uniform(0, 0.05)
             while time.monotonic() < until:
                 found += reader.poll(100, 0.001)
             job.send_signal(signal.SIGKILL)
-            acknowledged = max([acknowledged, *(int(line) for line in job.communicate()[0].split())])
+            acknowledged = max([acknowledged, *map(int, job.stdout.read().split())])
+            job.communicate()
             while messages := reader.poll(1_000, 0):
                 found += messages
             batches = Counter(_batch(each)[1] for each in found)
@@ -86,12 +95,15 @@ def test_a_killed_writer_leaves_whole_appends_and_no_hole(path: Path) -> None:
 
 
 def test_two_processes_that_write_lose_nothing_and_write_nothing_twice(path: Path) -> None:
-    """While two readers read."""
-    jobs = [_writer(path, name, 0, 100) for name in "ab"]
+    """While a reader reads; another one reads the same afterwards."""
+    jobs = [_writer(path, name, 0, _BATCHES) for name in "ab"]
     with closing(Place(path)) as place:
+        place.log().create(TOPIC, 3)
+        for job in jobs:
+            _begin(job)
         for reader in (place.reader(), place.reader()):
             found = list[Message]()
-            while len(found) < 2 * 100 * BATCH:
+            while len(found) < 2 * _BATCHES * BATCH:
                 messages = reader.poll(500, _LONG_S)
                 assert messages
                 found += messages
@@ -256,6 +268,8 @@ def test_old_messages_go_when_new_ones_come(path: Path) -> None:
         log.create(TOPIC, 1, retention_ms=1)
         log.append(TOPIC, values(6))
         assert list(log.watermarks(TOPIC).values()) == [Watermarks(202, 204)]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM batches WHERE number = 1").fetchone() == (2,)
 
 
 def test_a_writer_that_wakes_nobody_is_heard_all_the_same(path: Path) -> None:
@@ -275,3 +289,36 @@ def test_a_writer_that_wakes_nobody_is_heard_all_the_same(path: Path) -> None:
         (message,) = reader.poll(1, _LONG_S)
         thread.join()
         assert Outgoing(message.key, message.value, message.headers) == Outgoing(b"A", b"1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_a_writer_wakes_a_reader_that_looks_by_itself_only_after_hours(path: Path) -> None:
+    """Wherever the file is another one since."""
+    with closing(EmbeddedLog(path)) as log, closing(EmbeddedReader(path, [TOPIC], lambda _: None, look_s=10_000.0)) as reader:
+        assert reader.poll(1, 0) == []
+        for _ in range(2):
+            log.create(TOPIC, 1)
+            assert reader.poll(1, 0) == []
+            thread = threading.Timer(0.01, lambda: log.append(TOPIC, values(1)))
+            thread.start()
+            assert len(reader.poll(1, _LONG_S)) == 1
+            thread.join()
+            path.unlink()
+            assert reader.poll(1, 0) == []
+
+
+def test_a_poll_reads_nothing_while_nobody_writes(path: Path) -> None:
+    """And looks no more often than it is told to: a reader that waits costs little."""
+    with closing(Place(path)) as place:
+        log, reader = place.log(), EmbeddedReader(path, [TOPIC], lambda _: None, look_s=10_000.0)
+        log.create(TOPIC, 1)
+        assert drain(reader) == []
+        log.append(TOPIC, values(1))
+        assert drain(reader) == [b"1"]
+        said: list[str] = []
+        reader._file.connection().set_trace_callback(said.append)
+        assert reader.poll(1, 0.05) == []
+        assert said == ["PRAGMA data_version"] * 2
+        log.append(TOPIC, values(2))
+        assert drain(reader) == [b"2"]
+        reader.close()

@@ -1,4 +1,4 @@
-"""A process that writes numbered batches into a log in a SQLite file until it is killed, and says which are acknowledged."""
+"""A process that, from a line that it gets until it is killed, writes numbered batches into a log, and says which it has."""
 
 import sys
 from pathlib import Path
@@ -20,6 +20,7 @@ if __name__ == "__main__":
     path, name, first, last = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     log = EmbeddedLog(path)
     log.create(TOPIC, 3)
+    sys.stdin.readline()
     for each in range(first, last):
         log.append(TOPIC, batch_of(name, each))
         sys.stdout.write(f"{each}\n")

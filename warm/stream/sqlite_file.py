@@ -11,6 +11,8 @@ from app.errors import MigrationRefused
 from app.market.sqlite_opening import connect, file_at
 from warm.stream.log import LogError
 
+BUSY_S = 10.0
+"""How long a connection waits for others' locks, if nothing else is said."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

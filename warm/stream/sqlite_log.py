@@ -16,10 +16,9 @@ import msgspec
 from app.market.protocol import Partition
 from app.store.bell import ring
 from warm.stream.log import Begin, LogError, Outgoing, Position, Topic, Watermarks, check_messages, check_topic, partition_of
-from warm.stream.sqlite_file import LogFile
+from warm.stream.sqlite_file import BUSY_S, LogFile
 from warm.stream.sqlite_reader import NAME, EmbeddedReader
 
-_BUSY_S = 10.0
 _BATCH_MESSAGES = 256
 """Of one row. Who reads from within a batch reads all of it."""
 _REMOVED_AT_ONCE = 64
@@ -41,7 +40,7 @@ class EmbeddedLog:
     name = NAME
 
     def __init__(
-        self, path: Path, *, busy_s: float = _BUSY_S, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self, path: Path, *, busy_s: float = BUSY_S, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     ) -> None:
         self._file, self._busy_s, self._clock_ms = LogFile(path, busy_s), busy_s, clock_ms
 

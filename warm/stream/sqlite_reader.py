@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ from app.market.protocol import Partition
 from app.store.bell import Ear
 from app.store.sqlite_feed import snapshot
 from warm.stream.log import BYTES_MAX, MESSAGES_MAX, Begin, LogError, Message, OffsetOutOfRange, Watermarks
-from warm.stream.sqlite_file import LogFile
+from warm.stream.sqlite_file import BUSY_S, LogFile
 
 NAME = "sqlite"
 """The log's in `Partition`: topics' ids tell files apart."""
@@ -25,12 +25,15 @@ _decode = msgspec.msgpack.Decoder(list[tuple[bytes | None, bytes | None, msgspec
 
 
 class EmbeddedReader:
-    """A `warm.stream.log.Reader` of all partitions of ``topics``. ``clock`` tells monotonic seconds."""
+    """A `warm.stream.log.Reader` of all partitions of ``topics``.
+
+    It waits ``busy_s`` for others' locks, and looks by itself every ``look_s``.
+    """
 
     def __init__(
-        self, path: Path, topics: Iterable[str], begin: Begin, *, busy_s: float, clock: Callable[[], float] = time.monotonic
+        self, path: Path, topics: Iterable[str], begin: Begin, *, busy_s: float = BUSY_S, look_s: float = _LOOK_S
     ) -> None:
-        self._file, self._ear, self._clock = LogFile(path, busy_s), Ear(path), clock
+        self._file, self._ear, self._look_s = LogFile(path, busy_s), Ear(path), look_s
         self._topics, self._begin = msgspec.json.encode(sorted(topics)).decode(), begin
         self._positions: dict[Partition, int] = {}
         self._seen: int | None = None
@@ -45,16 +48,16 @@ class EmbeddedReader:
         """Partitions take turns at being the first."""
         if not 1 <= most <= MESSAGES_MAX:
             raise ValueError(f"a poll is for {most} messages; allowed: 1 to {MESSAGES_MAX}")
-        deadline = self._clock() + wait_s
+        deadline = time.monotonic() + wait_s
         self._ear.open()
         while True:
             self._ear.forget()
             with self._file.errors():
                 found = self._read(most)
-            left_s = deadline - self._clock()
+            left_s = deadline - time.monotonic()
             if found or left_s <= 0:
                 return found
-            self._ear.wait(min(_LOOK_S, left_s))
+            self._ear.wait(min(self._look_s, left_s))
 
     def seek(self, partition: Partition, offset: int) -> None:
         """At the next poll it is found out whether there is such an offset."""
