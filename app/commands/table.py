@@ -26,6 +26,7 @@ COMMANDS = {
     "withdraw": Command("app.commands.withdraw", "take back what was loaded: symbols, or a run"),
     "ask": Command("app.commands.ask", "ask a running server for decisions"),
     "market": Command("app.commands.market", "load trades into the market store, and look after it"),
+    "stream": Command("warm.stream.running", "follow the log: trades into the market store, last prices into L2"),
     "migrate": Command("app.commands.migrate", "bring the market store up to this version"),
     "keys": Command("app.commands.keys", "make, list and revoke API keys"),
     "bench": Command("bench.__main__", "measure a running server and say whether what must hold holds", "bench"),

@@ -108,7 +108,7 @@ TICK = Kind(
     decoder=msgspec.msgpack.Decoder(TickRecord),
     schema=TICK_SCHEMA,
     fault=tick_record_fault,
-    life_ms=lambda _, record: float(record.stale_at_ms - record.as_of_ms),
+    life_ms=lambda _, record: float(record.stale_at_ms - record.time_us // 1000),
     carries_value=True,
 )
 

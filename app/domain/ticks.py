@@ -39,9 +39,10 @@ class TickRecord(ValueHeader, array_like=True, frozen=True, gc=False):
     """A symbol's last trade, made at ``time_us`` (epoch microseconds, cut from finer) at ``venue``, as ``source`` has it.
 
     ``price`` and ``size`` are plain decimal digits, those that the venue wrote (`app.domain.prices.plain`). ``side`` is the
-    taker's; ``currency`` is None where nobody knows it. Past ``stale_at_ms`` it is no price of now any more. ``sequence`` has the
-    microseconds beyond ``as_of_ms``: of trades of one microsecond the one that was written last counts. Field order is
-    `TICK_FIELDS`.
+    taker's; ``currency`` is None where nobody knows it. Past ``stale_at_ms`` it is no price of now any more.
+
+    ``as_of_ms`` is when its symbol was heard of last, which may be after the trade; ``sequence`` has the microseconds beyond it.
+    Of records of one microsecond the one that was written last counts. Field order is `TICK_FIELDS`.
     """
 
     symbol: str
@@ -60,17 +61,19 @@ def tick_of(
     trade: Trade,
     *,
     loaded_at_ms: int,
+    as_of_us: int | None = None,
     coverage: TickCoverage = "complete",
     currency: str | None = None,
     stale_at_ms: int | None = None,
 ) -> TickRecord:
-    """The record of ``trade``, the last of its symbol by `Trade.order`. By default it is stale `TICK_LIFE_MS` after it; the last
-    one before an exchange closes is so once the next session is that old.
+    """The record of ``trade``, the last of its symbol by `Trade.order`, of which was heard last at ``as_of_us`` (by default, with
+    it). By default it is stale `TICK_LIFE_MS` after it; the last one before an exchange closes is so once the next session is
+    that old.
 
     Raises:
         ValueError: nothing that moves the price, or no record that can be stored; names the field, its value and what is allowed.
     """
-    as_of_ms, sequence = divmod(trade.time_us, 1000)
+    as_of_ms, sequence = divmod(trade.time_us if as_of_us is None else as_of_us, 1000)
     fault = refusal(trade.price, trade.size) or ("size is 0; allowed: above 0" if trade.size == 0 else None)
     record = TickRecord(
         schema=TICK_SCHEMA,
@@ -87,7 +90,7 @@ def tick_of(
         source=trade.source[:_NAME_MAX],
         currency=currency,
         coverage=coverage,
-        stale_at_ms=as_of_ms + TICK_LIFE_MS if stale_at_ms is None else stale_at_ms,
+        stale_at_ms=trade.time_us // 1000 + TICK_LIFE_MS if stale_at_ms is None else stale_at_ms,
     )
     fault = fault or tick_record_fault(record)
     if fault is not None:
@@ -102,10 +105,10 @@ def tick_record_fault(record: TickRecord) -> str | None:
             return f"{name} is {value[:80]!r}, no plain decimal number above 0"
     if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
         return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
-    if record.time_us // 1000 != record.as_of_ms:
-        return f"time_us is {record.time_us}, not of as_of_ms, {record.as_of_ms}"
-    if not 0 < record.stale_at_ms - record.as_of_ms <= DUE_MAX_MS:
-        return f"stale_at_ms is {record.stale_at_ms}, not within ten years after as_of_ms, {record.as_of_ms}"
+    if not 0 <= record.time_us <= record.as_of_ms * 1000 + record.sequence:
+        return f"time_us is {record.time_us}, after as_of_ms, {record.as_of_ms}"
+    if not 0 < record.stale_at_ms - record.time_us // 1000 <= DUE_MAX_MS:
+        return f"stale_at_ms is {record.stale_at_ms}, not within ten years after time_us, {record.time_us}"
     if max(len(record.venue), len(record.source), len(record.currency or "")) > _NAME_MAX:
         return f"a name is longer than {_NAME_MAX} characters"
     return None

@@ -1,0 +1,77 @@
+"""``decide stream``: follow the log: trades into the market store, each symbol's last price into L2, from where servers answer.
+
+What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on
+there, and nothing is lost or counts twice. Messages that cannot be used are dead letters. While log, market store
+or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
+Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 a setting or an argument is wrong, or the port is taken.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.arguments import new_parser, parse
+from app.errors import SettingsError
+from app.market.opening import open_writer
+from app.options import Settings, market_place
+from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, STREAM_SETTINGS, add_settings, given_settings
+from app.settings import load_settings, refused
+from app.unix_sockets import socket_path
+
+TOPIC = "decide.trades"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = new_parser("decide stream", "[--OPTION VALUE ...]", description=(__doc__ or "").replace("``", "`"))
+    add_settings(
+        made, (*STREAM_SETTINGS, *MARKET_SETTINGS, *STORE_SETTINGS), "from where to where (else as the environment says)"
+    )
+    return made
+
+
+def main(given: Sequence[str]) -> int:
+    """Entry point."""
+    arguments = parse(make_parser(), given)
+    stop = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stop.set())
+    try:
+        settings = load_settings(options=given_settings(arguments))
+        return _run(settings, stop)
+    except SettingsError as error:
+        return refused(error)
+
+
+def _run(settings: Settings, stop: threading.Event) -> int:
+    # Help needs none of it.
+    from warm.publish import settings_store  # noqa: PLC0415
+    from warm.saying import sayer  # noqa: PLC0415
+    from warm.stream.consumer import Consumer, Places  # noqa: PLC0415
+    from warm.stream.metrics import ConsumerMeters, served  # noqa: PLC0415
+    from warm.stream.sifting import Rules  # noqa: PLC0415
+    from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
+    from warm.stream.ticks import Ticks  # noqa: PLC0415
+
+    meters, say = ConsumerMeters(), sayer(sys.stderr, "stream")
+    host = "127.0.0.1" if socket_path(settings.host) is not None else settings.host
+    writer, store = open_writer(**market_place(settings)), settings_store(settings)
+    log = EmbeddedLog(Path(settings.stream_path))
+    ticks = Ticks(store, settings.tick_publish_ms / 1000.0, meters, say)
+    rules = Rules(int(settings.max_clock_skew_s * 1e6), settings.market_retention_days)
+    try:
+        with served(meters.registry, host, settings.stream_port):
+            say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
+            Consumer(Places(log, TOPIC, writer, ticks), rules, meters, say, stop).run()
+    except OSError as error:
+        sys.stderr.write(f"STREAM_PORT is {settings.stream_port}: {error}; allowed: a free port, or 0\n")
+        return 2
+    finally:
+        ticks.close(store.close)
+        log.close()
+        writer.close()
+    say("stopped")
+    return 0
