@@ -24,7 +24,7 @@ def place(make_log_place: Callable[[], Place]) -> Iterator[Place]:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_rig(
     make_place: Callable[[], Market],  # noqa: F811 - that one
     tmp_path_factory: pytest.TempPathFactory,
