@@ -50,6 +50,7 @@ def test_every_command_of_the_market_store_has_help(name: str, capsys: pytest.Ca
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     needed = {"ask": ["AAPL"], "keys": ["list"], "completion": ["bash"], "withdraw": ["AAPL"], "market": ["load", "trades.csv"]}
+    needed["dead-letters"] = ["list"]
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])
     assert ended.value.code == 2
