@@ -47,16 +47,22 @@ def fill(connection: Connection, spans: Iterable[Span], now_us: int) -> None:
                 connection.executemany(_PUT, filled(gap, span.from_us, span.to_us, now_us))
 
 
-def hear(connection: Connection, heard: Iterable[Heard]) -> None:
-    """The newest counts. Of the minute in which a source is heard for the first time nobody knows the beginning."""
+def hear(connection: Connection, heard: Iterable[Heard], known: set[tuple[str, str]]) -> None:
+    """The newest counts. Of the minute in which a source is heard for the first time nobody knows the beginning. ``known`` are
+    venues and symbols that are there, as far as somebody looked.
+    """
+    rows = []
     for venue, symbol, at_us, last_id, last_us, missing in heard:
         row = at_us, last_id, last_us, _encode(missing).decode() if missing else "[]", venue, symbol
-        # Mostly it is there, and older.
-        if connection.execute(_HEAR, (*row, at_us)).rowcount == 1:
-            continue
-        if connection.execute(_IS_HEARD, (venue, symbol)).fetchone() is None:
-            record(connection, [Gap(venue, symbol, (at_us - 1) // MINUTE_US * MINUTE_US, at_us, BEGAN)])
-            connection.execute(_BEGIN, row)
+        if (venue, symbol) not in known:
+            known.add((venue, symbol))
+            if connection.execute(_IS_HEARD, (venue, symbol)).fetchone() is None:
+                record(connection, [Gap(venue, symbol, (at_us - 1) // MINUTE_US * MINUTE_US, at_us, BEGAN)])
+                connection.execute(_BEGIN, row)
+                continue
+        rows.append((*row, at_us))
+    if rows:
+        connection.executemany(_HEAR, rows)
 
 
 def heard_of(connection: Connection, symbol: str) -> tuple[Heard, ...]:

@@ -73,6 +73,7 @@ class StoreWriter(ABC, Generic[C]):
     def __init__(self, *, clock_us: Callable[[], int], grids: int) -> None:
         self._clock_us = clock_us
         self._names: Names = {}
+        self._heard = set[tuple[str, str]]()
         self._minutes, self._closes = Minutes(grids), closes.Closes()
         self._has_duplicates = False
 
@@ -98,6 +99,7 @@ class StoreWriter(ABC, Generic[C]):
     def _forget(self) -> None:
         """What is kept of the store beside it."""
         self._names.clear()
+        self._heard.clear()
         self._minutes.forget()
         self._closes.forget()
 
@@ -213,7 +215,7 @@ class StoreWriter(ABC, Generic[C]):
                 new_ones = new
             gaps.record(connection, batch.gaps)
             gaps.fill(connection, batch.filled, at_us)
-            gaps.hear(connection, batch.heard)
+            gaps.hear(connection, batch.heard, self._heard)
             dead = dead_letters.mark(connection, batch.dead, at_us)
             changed = self._update(connection, by_minute(new_ones, known), anew, retained_us, known)
         too_old, void = len(batch.trades) - len(trades), len(new) - len(new_ones)

@@ -67,6 +67,14 @@ def test_a_tick_has_what_its_trade_says_and_what_is_known_beside() -> None:
     assert TickRecord.__struct_fields__ == ("schema", *TICK_FIELDS)
 
 
+def test_a_tick_may_be_as_of_newer_news_of_its_symbol_than_its_trade() -> None:
+    found = tick_of(_trade(), loaded_at_ms=7, as_of_us=1_700_000_009_000_001)
+    assert (found.as_of_ms, found.sequence, found.time_us) == (1_700_000_009_000, 1, 1_700_000_000_123_456)
+    assert tick_record_fault(found) is None
+    with pytest.raises(ValueError, match="makes no tick: time_us is 1700000000123456, after as_of_ms, 1700000000123"):
+        tick_of(_trade(), loaded_at_ms=7, as_of_us=1_700_000_000_123_455)
+
+
 def test_a_tick_is_stale_when_it_says_so() -> None:
     """Or a while after its trade."""
     life_of = TICK.life_ms

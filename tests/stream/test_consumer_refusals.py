@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.errors import MarketError
+from app.market.protocol import Batch
 from tests.market.places import NOON_US
 from tests.stream.places import TOPIC
 from tests.stream.rig import RULES, SECOND_US, Rig, heartbeat, trade
 from warm.stream.dead_letters import DeadLetter, read_dead_letter, topic_of_dead_letters
-from warm.stream.log import Log, LogError, Outgoing, Position
+from warm.stream.log import LogError, Outgoing
 from warm.stream.sifting import Rules
 
 _DEAD = topic_of_dead_letters(TOPIC)
@@ -25,9 +27,9 @@ def _letters(rig: Rig) -> list[DeadLetter]:
 
 
 class _Wrapped:
-    """A log whose appends are the test's."""
+    """A log or a writer of which the test does a part."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Any) -> None:  # noqa: ANN401 - either of them
         self._log = log
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the log's own
@@ -57,7 +59,7 @@ def test_while_dead_letters_cannot_be_written_nothing_is_passed_over(rig: Rig) -
     failures = [False, True, False]
 
     class Failing(_Wrapped):
-        def append(self, topic: str, messages: Sequence[Outgoing]) -> list[Position]:
+        def append(self, topic: str, messages: Sequence[Outgoing]) -> Any:  # noqa: ANN401 - its own
             assert rig.ids() == []
             if failures:
                 if failures.pop():
@@ -70,6 +72,27 @@ def test_while_dead_letters_cannot_be_written_nothing_is_passed_over(rig: Rig) -
     assert [event for event, _ in rig.told] == ["failed", "failed", "failed", "dead_letters"]
     assert [each.origin.offset for each in _letters(rig)] == [1, 1]
     assert rig.counted("dead_letters_total") == 1
+
+
+def test_while_the_market_store_is_away_the_consumer_waits_and_says_so(rig: Rig) -> None:
+    """What it made of messages that were not written counts for nothing: it begins anew with what is stored."""
+    rig.append(trade(1))
+    rig.consume()
+    rig.append(trade(4), b"no json")
+    failures = [1, 2]
+
+    class Failing(_Wrapped):
+        def apply(self, batch: Batch) -> Any:  # noqa: ANN401 - its own
+            if failures:
+                failures.pop()
+                raise MarketError("market_busy", "others write")
+            return self._log.apply(batch)
+
+    rig.consume(writer=Failing)
+    assert rig.ids() == ["1", "4"]
+    assert rig.spans() == [(1.0, 4.0)]
+    assert [facts.get("again_in_s") for event, facts in rig.told if event == "failed"] == [0.1, 0.2]
+    assert rig.meters.registry.get_sample_value("decide_stream_failures_total", {"reason": "market_busy"}) == 2
 
 
 def test_a_live_message_ahead_of_the_clock_is_a_dead_letter(rig: Rig) -> None:
@@ -119,14 +142,10 @@ def test_the_consumer_ends_between_two_batches_when_it_is_told_to(rig: Rig) -> N
     rig.append(trade(1), trade(2))
     stop = threading.Event()
 
-    class Stopping:
-        def __init__(self, writer: Any) -> None:  # noqa: ANN401 - a writer
-            self._writer = writer
-
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - its own
-            if name == "apply":
-                stop.set()
-            return getattr(self._writer, name)
+    class Stopping(_Wrapped):
+        def apply(self, batch: Batch) -> Any:  # noqa: ANN401 - its own
+            stop.set()
+            return self._log.apply(batch)
 
     rig.consume(batch_max=1, stop=stop, writer=Stopping)
     assert rig.ids() == ["1"]

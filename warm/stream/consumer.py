@@ -35,6 +35,8 @@ from warm.stream.ticks import Ticks
 BATCH_MAX = 5_000
 _POLL_S = 0.05
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+_LET_GO_S = 1.0
+"""Who took over is given so long before it is looked whether he goes on."""
 _LOOK_S = 1.0
 """How often lag is looked at."""
 
@@ -66,7 +68,7 @@ class Consumer:
         self._offsets: dict[Partition, int | None] = {}
         self._read_ms: dict[Partition, int] = {}
         self._newest: Sequence[Message] = ()
-        self._gone: set[Partition] = set()
+        self._gone: dict[Partition, int] = {}
         self._state: State | None = None
         self._look_at = 0.0
 
@@ -77,14 +79,16 @@ class Consumer:
             reader = self._log.reader([self._topic], self._begin)
             try:
                 while not self._stop.is_set():
-                    self.step(reader)
+                    self._step(reader)
                     pause_s = _FIRST_PAUSE_S
                 if self._state is not None:
                     self._ticks.publish(self._state, now=True)
             except (LogError, MarketError, OffsetMoved) as error:
-                reason = "offset_moved" if isinstance(error, OffsetMoved) else error.reason
+                event, reason = "failed", getattr(error, "reason", "")
+                if isinstance(error, OffsetMoved):
+                    event, reason, pause_s = "let_go", "offset_moved", max(pause_s, _LET_GO_S)
                 self._meters.failures.labels(reason).inc()
-                self._say("let_go" if isinstance(error, OffsetMoved) else "failed", error=str(error), again_in_s=pause_s)
+                self._say(event, error=str(error), again_in_s=pause_s)
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             finally:
@@ -93,7 +97,7 @@ class Consumer:
                 self._offsets.clear()
                 self._gone.clear()
 
-    def step(self, reader: Reader) -> None:
+    def _step(self, reader: Reader) -> None:
         """One batch, or none."""
         try:
             messages = reader.poll(self._batch_max, self._ticks.wait_s(_POLL_S))
@@ -126,7 +130,7 @@ class Consumer:
         taken = messages[: sifted.taken]
         for message in reversed(messages[sifted.taken :]):
             reader.seek(message.partition, message.offset)
-        gone = self._gone.intersection(each.partition for each in taken) if self._gone else set()
+        gone = self._gone.keys() & {each.partition for each in taken} if self._gone else set[Partition]()
         for partition in gone:
             self._tell_gone(partition, sifted)
         if sifted.dead:
@@ -141,7 +145,7 @@ class Consumer:
         applied = self._writer.apply(batch)
         self._meters.applied(applied, time.perf_counter() - began)
         self._offsets.update({each.partition: each.next for each in moves})
-        self._gone -= gone
+        self._meters.lost.inc(sum(self._gone.pop(each) for each in gone))
         state.take(sifted.trades, applied, sifted.changed)
         self._meters.messages.inc(len(taken))
         self._meters.batch.observe(len(taken))
@@ -177,9 +181,8 @@ class Consumer:
             "messages_gone" if lost else "log_went_back",
             topic=partition.topic, partition=partition.partition, offset=offset, low=low, high=high,
         )  # fmt: skip
-        if lost and partition not in self._gone:
-            self._meters.lost.inc(lost)
-            self._gone.add(partition)
+        if lost:
+            self._gone[partition] = self._gone.get(partition, 0) + lost
         reader.seek(partition, low)
 
     def _tell_gone(self, partition: Partition, sifted: Sifted) -> None:

@@ -3,7 +3,6 @@ than to tell what a batch did; there is no other state.
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 from app.domain.candles import MINUTE_US
 from app.domain.symbols import currency_of
@@ -16,7 +15,6 @@ from warm.stream.ids import Ids, number_of
 
 GAP_COUNTS_US = 60 * MINUTE_US
 """How long after a gap that nobody fills it is said of ticks."""
-_NONE = Decimal(0)
 
 
 class Series:
@@ -48,7 +46,7 @@ class Followed:
     def take(self, trade: Trade) -> None:
         """A trade that is stored now, and was not."""
         last = self.last
-        if trade.size != _NONE and (
+        if trade.size and (
             last is None or trade.time_us > last.time_us or (trade.time_us == last.time_us and trade.order > last.order)
         ):
             self.last = trade
@@ -97,6 +95,8 @@ class State:
     def take(self, trades: Sequence[Trade], applied: Applied, changed: Iterable[str]) -> None:
         """``trades`` were written, and of the ``changed`` symbols more than trades. Where not all were new and count, the store
         says what is so now.
+
+        Whatever else is made of trades takes them here, too: new ones as they come, or all anew.
         """
         if applied.inserted < len(trades) or applied.cancelled:
             changed = {*changed, *(each.symbol for each in trades)}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
 from threading import Thread
 from typing import Any
 
@@ -121,6 +122,7 @@ def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        address_family = AF_INET6 if ":" in host else AF_INET
 
         def handle_error(self, *_: Any) -> None:  # noqa: ANN401 - its base's
             """Nothing: who asked left."""

@@ -1,16 +1,18 @@
 """``decide stream``: follow the log: trades into the market store, each symbol's last price into L2, from where servers answer.
 
 What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on
-there, and nothing is lost or counts twice. Messages that cannot be used are dead letters. While log, market store
+there, and nothing is lost or counts twice. Messages that cannot be used are kept (`decide dead-letters`). While log, market store
 or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
 Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 a setting or an argument is wrong, or the port is taken.
 """
 
 import argparse
+import gc
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from app.arguments import new_parser, parse
@@ -62,16 +64,18 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     log = EmbeddedLog(Path(settings.stream_path))
     ticks = Ticks(store, settings.tick_publish_ms / 1000.0, meters, say)
     rules = Rules(int(settings.max_clock_skew_s * 1e6), settings.market_retention_days)
-    try:
-        with served(meters.registry, host, settings.stream_port):
-            say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
-            Consumer(Places(log, TOPIC, writer, ticks), rules, meters, say, stop).run()
-    except OSError as error:
-        sys.stderr.write(f"STREAM_PORT is {settings.stream_port}: {error}; allowed: a free port, or 0\n")
-        return 2
-    finally:
-        ticks.close(store.close)
-        log.close()
-        writer.close()
+    with ExitStack() as ending:
+        ending.callback(writer.close)
+        ending.callback(log.close)
+        ending.callback(ticks.close, store.close)
+        try:
+            ending.enter_context(served(meters.registry, host, settings.stream_port))
+        except OSError as error:
+            sys.stderr.write(f"STREAM_PORT is {settings.stream_port}, at {host}: {error}; allowed: a free port, or 0\n")
+            return 2
+        # What was imported stays: nobody needs to look at it again and again.
+        gc.freeze()
+        say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
+        Consumer(Places(log, TOPIC, writer, ticks), rules, meters, say, stop).run()
     say("stopped")
     return 0

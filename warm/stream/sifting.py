@@ -105,6 +105,27 @@ class Sifted:
 
     def take(self, content: Content) -> bool:
         """One message; whether it can be told of together with those before."""
+        if not isinstance(content, TradeMessage):
+            return self._take_other(content)
+        venue, symbol, time_us = content.venue, content.symbol, content.time_us
+        touched = self._touched.get((venue, symbol)) or self._touch(venue, symbol, time_us)
+        series, followed = touched.series, touched.followed
+        self.trades.append(content.trade())
+        if content.sequential and (number := number_of(content.trade_id)) is not None:
+            ids = series.ids
+            if number - 1 == ids.last:
+                ids.last, ids.last_us = number, time_us
+            else:
+                ids.came(number, time_us)
+        # As it mostly is, the newest one.
+        if time_us > followed.newest_us:
+            series.at_us = followed.newest_us = time_us
+        else:
+            self.late += time_us < followed.newest_us - LATE_US
+            series.at_us = max(series.at_us, time_us)
+        return True
+
+    def _take_other(self, content: Content) -> bool:
         if isinstance(content, PriceMessage):
             # Of a provider, and of no trade.
             return True
@@ -113,36 +134,24 @@ class Sifted:
         venue, symbol, time_us = content.venue, content.symbol, content.time_us
         touched = self._touched.get((venue, symbol)) or self._touch(venue, symbol, time_us)
         series, followed = touched.series, touched.followed
-        if isinstance(content, TradeMessage):
-            self.trades.append(content.trade())
-            if time_us < followed.newest_us - LATE_US:
-                self.late += 1
-            if content.sequential and (number := number_of(content.trade_id)) is not None:
-                ids = series.ids
-                if number - 1 == ids.last:
-                    ids.last, ids.last_us = number, time_us
-                else:
-                    ids.came(number, time_us)
-        else:
-            self._take_other(content, series)
-        series.at_us = max(series.at_us, time_us)
-        followed.newest_us = max(followed.newest_us, time_us)
-        return True
-
-    def _take_other(self, content: CancelMessage | HeartbeatMessage | GapMessage, series: Series) -> None:
-        venue, symbol = content.venue, content.symbol
         if isinstance(content, HeartbeatMessage):
             if content.sequential and (number := number_of(content.last_id)) is not None:
-                series.ids.told(number, content.time_us)
-            return
-        self.changed.add(symbol)
-        if isinstance(content, CancelMessage):
+                series.ids.told(number, time_us)
+        elif isinstance(content, GapMessage):
+            self._take_gap(content, series)
+        elif isinstance(content, CancelMessage):
             self.cancels.append(Cancel(venue, symbol, trade_key(content.trade_id)))
-        elif content.filled:
-            self.filled.append(Span(venue, symbol, content.from_us, content.to_us))
-            series.ids.fill(content.from_us, content.to_us)
+            self.changed.add(symbol)
+        series.at_us, followed.newest_us = max(series.at_us, time_us), max(followed.newest_us, time_us)
+        return True
+
+    def _take_gap(self, gap: GapMessage, series: Series) -> None:
+        self.changed.add(gap.symbol)
+        if gap.filled:
+            self.filled.append(Span(gap.venue, gap.symbol, gap.from_us, gap.to_us))
+            series.ids.fill(gap.from_us, gap.to_us)
         else:
-            self.gaps.append(Gap(venue, symbol, content.from_us, content.to_us, content.found_by, content.missing))
+            self.gaps.append(Gap(gap.venue, gap.symbol, gap.from_us, gap.to_us, gap.found_by, gap.missing))
 
     def _is_filled(self, gap: GapMessage) -> bool:
         """Whether a message before it says that something of it was filled, which is written behind all gaps."""

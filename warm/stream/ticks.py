@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from app.domain.records import TICK
 from app.errors import StoreError
@@ -51,7 +52,8 @@ class Ticks:
         if not self._waiting or (self._clock() < self._due and not now):
             return
         now_us = self._now_us()
-        made = [state.symbols[symbol].tick(now_us // 1000) for symbol in self._waiting]
+        known = [state.symbols[symbol] for symbol in self._waiting if symbol in state.symbols]
+        made = [each.tick(now_us // 1000) for each in known]
         records = [Record(TICK.name, each.symbol, encode(each)) for each in made if each is not None]
         self._due = self._clock() + self._every_s
         try:
@@ -71,7 +73,7 @@ class Ticks:
         self._waiting.clear()
         self._since_us, self._is_away = None, False
 
-    def close(self, close_store: Callable[[], object]) -> None:
+    def close(self, close_store: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Close the store, in the loop that it was used in."""
-        self._runner.run(close_store())  # type: ignore[arg-type]
+        self._runner.run(close_store())
         self._runner.close()
