@@ -1,13 +1,18 @@
 """The consumer: what the log says is in the market store once, with the offsets, and the last price of each symbol in L2."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from app.domain.ticks import tick_of
 from app.errors import OffsetMoved
+from app.market.following import StreamWriter
 from app.market.protocol import Batch, Move
 from tests.market.places import NOON_US
 from tests.stream.places import TOPIC
 from tests.stream.rig import SECOND_US, SYMBOL, Rig, cancel, gap, heartbeat, trade
+from warm.stream.log import partition_of
 
 
 def _seen(rig: Rig) -> tuple[str, float, str]:
@@ -132,6 +137,34 @@ def test_messages_that_the_log_removed_are_counted_and_a_gap_where_no_ids_tell(r
     assert rig.open_gaps() == [(SYMBOL, "coinbase", 2.0, 4.0), ("ETH-USD", "coinbase", 1.0, 4.0)]
     assert rig.counted("lost_messages_total") == 3
     assert [event for event, _ in rig.told] == ["messages_gone"]
+
+
+def test_what_is_gone_is_told_with_the_offset_behind_it_and_not_later(make_rig: Callable[..., Rig]) -> None:
+    """While messages of another partition are written, the offset stays before what is gone."""
+    rig = make_rig(partitions=2)
+    symbols = {partition_of(each.encode(), 2): each for each in ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD")}
+    first, second = symbols[0], symbols[1]
+    rig.append(trade(1, symbol=first, sequential=False), trade(1, symbol=second, sequential=False))
+    rig.consume()
+    rig.append(*(trade(number, symbol=each, sequential=False) for number in (2, 3) for each in (first, second)))
+    partition = min(rig.log.watermarks(TOPIC))
+    rig.log.trim(partition, 2)
+    moved = list[tuple[bool, int]]()
+
+    class Watched:
+        def __init__(self, writer: StreamWriter) -> None:
+            self._writer = writer
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - its own
+            return getattr(self._writer, name)
+
+        def apply(self, batch: Batch) -> Any:  # noqa: ANN401 - its own
+            moved.append((any(each.partition == partition for each in batch.moves), len(batch.gaps)))
+            return self._writer.apply(batch)
+
+    rig.consume(batch_max=1, writer=Watched)
+    assert moved == [(False, 0), (True, 1), (False, 0)]
+    assert rig.open_gaps() == [(first, "coinbase", 1.0, 3.0)]
 
 
 def test_a_log_that_went_back_is_read_again(rig: Rig) -> None:

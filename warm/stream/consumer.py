@@ -138,7 +138,7 @@ class Consumer:
         moves = [
             Move(partition, self._offsets.get(partition), offset)
             for partition, offset in reader.positions.items()
-            if offset != self._offsets.get(partition)
+            if offset != self._offsets.get(partition) and (partition in gone or partition not in self._gone)
         ]
         batch = sifted.batch(moves)
         began = time.perf_counter()
