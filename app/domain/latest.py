@@ -30,10 +30,15 @@ def latest_price(evidence: Evidence, place: int, now_ms: int, limits: Limits, un
         bars = None
     latest_ms = now_ms + limits.skew_ms
     if bars is not None and (
-        tick is None or (bars.as_of_ms <= latest_ms, bars.as_of_ms) > (tick.as_of_ms <= latest_ms, tick.as_of_ms)
+        tick is None or (bars.as_of_ms <= latest_ms, bars.as_of_ms) > (_since_ms(tick) <= latest_ms, _since_ms(tick))
     ):
         return _judged(bars, evidence.troubles[0] or _lacking(evidence.troubles[place]), now_ms, limits, unproven)
     return None if tick is None else _judged(tick, evidence.troubles[place], now_ms, limits, unproven)
+
+
+def _since_ms(record: TickRecord | PriceRecord) -> int:
+    """Of when its price is. Of a tick's symbol there may be newer news, which are no trade."""
+    return record.time_us // 1000 if isinstance(record, TickRecord) else record.as_of_ms
 
 
 def _lacking(trouble: Trouble | None) -> Trouble | None:
@@ -53,5 +58,5 @@ def _judged(
         life_ms = limits.tick_ms if record.is_old(now_ms, limits.tick_ms) else math.inf
     else:
         life_ms = limits.price_life_ms(record)
-    _, age_s, reason = judge_input(record.as_of_ms, trouble, now_ms, life_ms, limits, None)
+    _, age_s, reason = judge_input(_since_ms(record), trouble, now_ms, life_ms, limits, None)
     return Latest(record, age_s or 0.0, reason or unproven)

@@ -38,8 +38,10 @@ class TickRecord(ValueHeader, array_like=True, frozen=True, gc=False):
 
     ``price`` and ``size`` are plain decimal digits, those that the venue wrote (`app.domain.prices.plain`). ``side`` is the
     taker's; ``currency`` is None where nobody knows it. ``closed_ms`` says from when until before when its market is closed next
-    (epoch milliseconds; the end is after the trade), None of one that never closes. ``sequence`` has the microseconds beyond
-    ``as_of_ms``: of trades of one microsecond the one that was written last counts. Field order is `TICK_FIELDS`.
+    (epoch milliseconds; the end is after the trade), None of one that never closes.
+
+    ``as_of_ms`` is when its symbol was heard of last, which may be after the trade; ``sequence`` has the microseconds beyond it.
+    Of records of one microsecond the one that was written last counts. Field order is `TICK_FIELDS`.
     """
 
     symbol: str
@@ -69,16 +71,18 @@ def tick_of(
     trade: Trade,
     *,
     loaded_at_ms: int,
+    as_of_us: int | None = None,
     coverage: TickCoverage = "complete",
     currency: str | None = None,
     closed_ms: tuple[int, int] | None = None,
 ) -> TickRecord:
-    """The record of ``trade``, the last of its symbol by `Trade.order`.
+    """The record of ``trade``, the last of its symbol by `Trade.order`, of which was heard last at ``as_of_us`` (by default, with
+    it).
 
     Raises:
         ValueError: nothing that moves the price, or no record that can be stored; names the field, its value and what is allowed.
     """
-    as_of_ms, sequence = divmod(trade.time_us, 1000)
+    as_of_ms, sequence = divmod(trade.time_us if as_of_us is None else as_of_us, 1000)
     fault = refusal(trade.price, trade.size) or ("size is 0; allowed: above 0" if trade.size == 0 else None)
     record = TickRecord(
         schema=TICK_SCHEMA,
@@ -110,11 +114,12 @@ def tick_record_fault(record: TickRecord) -> str | None:
             return f"{name} is {value[:80]!r}, no plain decimal number above 0"
     if not 0 <= record.as_of_ms < AS_OF_MAX_MS:
         return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
-    if record.time_us // 1000 != record.as_of_ms:
-        return f"time_us is {record.time_us}, not of as_of_ms, {record.as_of_ms}"
-    closes_ms, opens_ms = record.closed_ms or (record.as_of_ms, record.as_of_ms + 1)
-    if not (0 <= closes_ms < opens_ms and 0 < opens_ms - record.as_of_ms <= DUE_MAX_MS):
-        return f"closed_ms is {record.closed_ms}, no time that ends within ten years after as_of_ms, {record.as_of_ms}"
+    if not 0 <= record.time_us <= record.as_of_ms * 1000 + record.sequence:
+        return f"time_us is {record.time_us}, after as_of_ms, {record.as_of_ms}"
+    time_ms = record.time_us // 1000
+    closes_ms, opens_ms = record.closed_ms or (time_ms, time_ms + 1)
+    if not (0 <= closes_ms < opens_ms and 0 < opens_ms - time_ms <= DUE_MAX_MS):
+        return f"closed_ms is {record.closed_ms}, no time that ends within ten years after time_us, {record.time_us}"
     if max(len(record.venue), len(record.source), len(record.currency or "")) > _NAME_MAX:
         return f"a name is longer than {_NAME_MAX} characters"
     return None

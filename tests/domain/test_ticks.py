@@ -93,6 +93,14 @@ def test_a_market_that_never_closes_makes_every_tick_old() -> None:
     ]
 
 
+def test_a_tick_may_be_as_of_newer_news_of_its_symbol_than_its_trade() -> None:
+    found = tick_of(_trade(), loaded_at_ms=7, as_of_us=1_700_000_009_000_001)
+    assert (found.as_of_ms, found.sequence, found.time_us) == (1_700_000_009_000, 1, 1_700_000_000_123_456)
+    assert tick_record_fault(found) is None
+    with pytest.raises(ValueError, match="makes no tick: time_us is 1700000000123456, after as_of_ms, 1700000000123"):
+        tick_of(_trade(), loaded_at_ms=7, as_of_us=1_700_000_000_123_455)
+
+
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_ticks_stand_in_the_order_of_their_trades_to_the_microsecond(one: int, other: int) -> None:
     """By what stores and memory order records by."""
@@ -134,7 +142,8 @@ def test_names_that_are_too_long_are_cut_and_stop_no_tick() -> None:
         ({"size": ""}, "size is ''"),
         ({"size": "\u0661"}, "size is"),
         ({"as_of_ms": AS_OF_MAX_MS, "time_us": AS_OF_MAX_MS * 1000}, "outside the years"),
-        ({"time_us": AS_OF_MS * 1000 - 1}, "time_us is"),
+        ({"time_us": AS_OF_MS * 1000 + 1}, "time_us is"),
+        ({"time_us": -1}, "time_us is"),
         ({"closed_ms": (AS_OF_MS - 1, AS_OF_MS)}, "closed_ms is"),
         ({"closed_ms": (AS_OF_MS + 1, AS_OF_MS + 1)}, "closed_ms is"),
         ({"closed_ms": (-1, AS_OF_MS + 1)}, "closed_ms is"),
