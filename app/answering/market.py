@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar
 
-from app.answering.suggestions import Suggestions
+from app.answering.suggestions import Suggestions, meant
 from app.domain.nearest import found_in, nearest, neighbours_of
 from app.errors import MarketError, Problem
 from app.market.protocol import Reader
@@ -97,8 +97,7 @@ class Market:
             near = await self.asked("names", lambda reader: reader.neighbours(wanted))
         await self._suggestions.ready()
         found = nearest(symbol, sorted({*near, *found_in(self._suggestions.last(), wanted)}))
-        meant = f"; did you mean {' or '.join(found)}?" if found else ""
-        detail = f"symbol {symbol} is neither in the market store nor in the loaded universe{meant}"
+        detail = f"symbol {symbol} is neither in the market store nor in the loaded universe{meant(found)}"
         return Problem(404, "unknown-symbol", "Unknown symbol", detail, "symbol")
 
     async def state(self) -> DatabaseState:

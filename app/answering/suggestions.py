@@ -19,14 +19,18 @@ def cost_of(lookup: Lookup) -> int:
     return 10 if lookup.evidence is None else 1
 
 
+def meant(near: Sequence[str]) -> str:
+    """The end of a sentence on an unknown symbol: which of those ``near`` it may be; empty without any."""
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 def unknown_symbol(symbol: str, field: str = "symbol", near: Sequence[str] = ()) -> Problem:
     """The symbol, which stands at ``field`` of the request, is not in the loaded universe; ``near`` are symbols that are."""
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
     return Problem(
         404,
         "unknown-symbol",
         "Unknown symbol",
-        f"symbol {symbol} is not in the loaded universe (GET /symbols lists it){meant}",
+        f"symbol {symbol} is not in the loaded universe (GET /symbols lists it){meant(near)}",
         field,
     )
 

@@ -89,6 +89,8 @@ export class Drawing {
   #at = -1;
   #isByKeys = false;
   #tell;
+  // The range that was asked for since the last frame: the chart takes it over, and tells it, with the next one.
+  #asked = null;
 
   // Drawn in `place`. `tell` is given the bar under the pointer or the keys, null if there is none; `reach` the number of bars
   // that are left before the first one is in sight.
@@ -143,18 +145,32 @@ export class Drawing {
   #begin() {
     const last = this.#shown.bars.length - 1;
     const most = Math.floor(this.#place.clientWidth / BAR_PX);
-    this.#chart.timeScale().setVisibleLogicalRange({ from: last - Math.min(most, Math.max(30, last + 1)), to: last + AHEAD_BARS });
+    this.#look({ from: last - Math.min(most, Math.max(30, last + 1)), to: last + AHEAD_BARS });
     this.#candles.priceScale().applyOptions({ autoScale: true });
   }
 
   newest() {
+    this.#asked = null;
     this.#chart.timeScale().scrollToRealTime();
   }
 
   zoom(isIn) {
-    const { from, to } = this.#chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 1 };
+    const { from, to } = this.#range();
     const wide = isIn ? (to - from) / ZOOM : (to - from) * ZOOM;
-    this.#chart.timeScale().setVisibleLogicalRange({ from: to - Math.max(5, wide), to });
+    this.#look({ from: to - Math.max(5, wide), to });
+  }
+
+  #range() {
+    return this.#asked ?? this.#chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 1 };
+  }
+
+  // A second key before the next frame goes on from the range of the first. The chart's own frame was asked for before this one.
+  #look(range) {
+    this.#asked = range;
+    this.#chart.timeScale().setVisibleLogicalRange(range);
+    requestAnimationFrame(() => {
+      this.#asked = null;
+    });
   }
 
   #paint() {
@@ -209,10 +225,9 @@ export class Drawing {
   }
 
   #go(place) {
-    const scale = this.#chart.timeScale();
-    const { from, to } = scale.getVisibleLogicalRange();
+    const { from, to } = this.#range();
     const shift = Math.min(0, place - 2 - from) + Math.max(0, place + 2 - to);
-    if (shift !== 0) scale.setVisibleLogicalRange({ from: from + shift, to: to + shift });
+    if (shift !== 0) this.#look({ from: from + shift, to: to + shift });
     this.#at = place;
     this.#isByKeys = true;
     this.#point();

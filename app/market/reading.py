@@ -129,7 +129,7 @@ class ThreadedReader(ABC):
         return await self._read(lambda connection: details(connection, limit, after, self._sources, self._clock_us()))
 
     async def names(self, limit: int, after: str, others: Sequence[str]) -> Names:
-        """By their index."""
+        """By their index; others are counted anew where a symbol has come since."""
         _check(limit=limit)
         return await self._read(
             lambda connection: Names(queries.names(connection, limit, after), self._census.beside(connection, others))
@@ -140,7 +140,7 @@ class ThreadedReader(ABC):
         return await self._read(lambda connection: queries.neighbours(connection, wanted))
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
-        """By their ends."""
+        """By their beginnings."""
         return await self._read(lambda connection: gaps.touching(connection, symbol, from_us, to_us))
 
     async def ping(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
@@ -37,6 +37,17 @@ def place(make_postgres: Callable[[], PostgresPlace]) -> Iterator[PostgresPlace]
 
 def _breaker(clock: Callable[[], float]) -> Breaker:
     return make_breaker(clock, _FAILURES)
+
+
+@contextmanager
+def _changed(place: PostgresPlace, change: str, undo: str) -> Iterator[None]:
+    with psycopg.connect(place.url) as connection:
+        connection.execute(change.encode())
+    try:
+        yield
+    finally:
+        with psycopg.connect(place.url) as connection:
+            connection.execute(undo.encode())
 
 
 async def _reason(reader: PostgresReader) -> str:
@@ -174,27 +185,20 @@ def test_a_read_that_never_got_its_thread_says_nothing_of_the_database(place: Po
 def test_what_the_database_says_of_itself_counts_and_what_it_says_of_a_read_does_not(
     place: PostgresPlace, state: str, reason: str, *, is_away: bool
 ) -> None:
-    with psycopg.connect(place.url) as connection:
-        connection.execute(_SAYS.format(state).encode())
-
     async def check() -> None:
         reader = PostgresReader(place.url, deadline_s=60.0, breaker=_breaker(Clock()))
         assert [await _reason(reader) for _ in range(_FAILURES)] == [reason] * _FAILURES
         assert reader.breaker.state == ("open" if is_away else "closed")
         await reader.close()
 
-    try:
+    with _changed(place, _SAYS.format(state), "DROP VIEW gaps; DROP FUNCTION says; ALTER TABLE hidden RENAME TO gaps"):
         asyncio.run(check())
-    finally:
-        with psycopg.connect(place.url) as connection:
-            connection.execute("DROP VIEW gaps; DROP FUNCTION says; ALTER TABLE hidden RENAME TO gaps")
 
 
 def test_a_database_without_connections_is_away(place: PostgresPlace) -> None:
     """And back once there are some."""
     clock = Clock()
-    with psycopg.connect(place.url) as connection:
-        connection.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 0; GRANT SELECT ON ALL TABLES IN SCHEMA public TO few")
+    few = "CREATE ROLE few LOGIN CONNECTION LIMIT 0; GRANT SELECT ON ALL TABLES IN SCHEMA public TO few"
 
     async def check() -> None:
         reader = PostgresReader(place.url.replace("decide@", "few@"), deadline_s=60.0, breaker=_breaker(clock))
@@ -204,11 +208,8 @@ def test_a_database_without_connections_is_away(place: PostgresPlace) -> None:
         await _recovered(reader, clock)
         await reader.close()
 
-    try:
+    with _changed(place, few, "DROP OWNED BY few; DROP ROLE few"):
         asyncio.run(check())
-    finally:
-        with psycopg.connect(place.url) as connection:
-            connection.execute("DROP OWNED BY few; DROP ROLE few")
 
 
 def test_a_statement_that_others_cancel_is_asked_again_once(place: PostgresPlace) -> None:
