@@ -119,6 +119,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     market_timeout_ms: Annotated[
         float, Meta(ge=10, le=60_000, description="How long a request may read the market store before it gets 503.")
     ] = 2000.0
+    stream_path: Annotated[
+        str,
+        Meta(min_length=1, description="SQLite file of the embedded log. Its folder must be on a local disk (WAL mode)."),
+    ] = ".decide/stream.sqlite3"
+    stream_port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="Port at which `decide stream` shows /metrics and /livez, at HOST; 0: nowhere."),
+    ] = 8001
+    tick_publish_ms: Annotated[
+        float, Meta(ge=0, le=10_000, description="How often at most a symbol's last trade is published.")
+    ] = 5.0
+    max_clock_skew_s: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="How far a live source's clock may be ahead; what is further ahead is a dead letter."),
+    ] = 5.0
     clock: Annotated[
         Literal["wall", "replay"],
         Meta(description="replay starts at the newest as_of of the loaded data and runs on, to serve history as if live."),
@@ -164,6 +179,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Age in seconds past which price inputs are stale; 0: once two bars after the last are over.",
         ),
     ] = 0.0
+    tick_max_age_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Age in seconds past which a last trade is no price of now; it counts while the market is open.",
+        ),
+    ] = 60.0
     agents_max_age_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Age in seconds past which agents' views are stale.")
     ] = 604_800.0

@@ -62,6 +62,7 @@ def make_policy(settings: Settings, make: Callable[..., Policy] = Policy, kinds:
         Limits(
             price_ms=settings.price_max_age_s * 1000.0,
             price_bars=0 if settings.price_max_age_s else PRICE_MAX_BARS,
+            tick_ms=min(settings.tick_max_age_s, settings.input_limit_s) * 1000.0,
             agents_ms=settings.agents_max_age_s * 1000.0,
             input_ms=settings.input_limit_s * 1000.0,
             # The replay clock is the data's own: what is ahead of it is of a run that this worker has yet to hear of.
@@ -218,12 +219,12 @@ def make_hub(
 def make_now(
     settings: Settings, clock: Callable[[], float], kinds: Kinds = KINDS
 ) -> tuple[Callable[[], int], Callable[[RunInfo], None], Callable[[Evidence], None]]:
-    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them. What no
-    decision rests on does not move it.
+    """The domain clock, and what it is to be told of runs and of what is read: the wall clock has no use for them. What no run
+    brings, as a last trade, does not move it.
     """
     if settings.clock == "wall":
         return wall_ms, lambda _: None, lambda _: None
-    replay, inputs = ReplayClock(clock), len(kinds.inputs)
+    replay, inputs = ReplayClock(clock), sum(each in kinds.of_runs for each in kinds.inputs)
 
     def on_read(evidence: Evidence) -> None:
         replay.read(max((each.as_of_ms for each in evidence.records[:inputs] if each is not None), default=0))

@@ -41,6 +41,7 @@ Fingerprint = Annotated[
 Setting = Annotated[object, Meta(extra_json_schema={"type": ["string", "number"]})]
 
 Status = Literal["present", "stale", "missing", "error"]
+Coverage = Literal["complete", "gap", "backfilled", "partial", "open", "quiet"]
 Action = Literal["buy", "sell", "hold"]
 Digits = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "number"}, description="With its source's own digits.")]
 DigitsOrNull = Annotated[
@@ -102,17 +103,31 @@ class InputState(msgspec.Struct, frozen=True, gc=False):
     age_s: Age | None
 
 
+class TickInput(msgspec.Struct, frozen=True, gc=False):
+    """The last trade, which carries the price on where the request has none; ``unused`` says why it does not. ``age_s`` and what
+    the trade says are null where it cannot be read; ``coverage`` is of the time up to now.
+    """
+
+    status: Status
+    age_s: Age | None
+    price: DigitsOrNull
+    source: str | None
+    coverage: Coverage | None
+    unused: Annotated[str, Meta(examples=["older_than_bars", "market_closed"])] | UnsetType = UNSET
+
+
 class Inputs(msgspec.Struct, frozen=True, gc=False):
-    """What the decision rests on."""
+    """What the decision rests on. Without a ``tick`` no last trade of the symbol is known."""
 
     price: PriceInput
     agents: AgentsInput
+    tick: TickInput | UnsetType = UNSET
 
 
 @cache
 def inputs_type(names: tuple[str, ...]) -> type[Inputs]:
     """`Inputs` with an `InputState` for each of ``names`` behind those that it has."""
-    more = [(name, InputState) for name in names]
+    more = [(name, InputState | UnsetType, UNSET) for name in names]
     return cast("type[Inputs]", msgspec.defstruct("Inputs", more, bases=(Inputs,), frozen=True, gc=False)) if more else Inputs
 
 

@@ -4,7 +4,6 @@ Each load is a process of its own, the same command without ``--watch``. So noth
 memory included, ends the watching, and each publication is atomic as ever.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import NamedTuple, Protocol
 
 from warm.files.find import SUFFIXES
+from warm.saying import sayer
 
 STOPPED = 0
 QUIET_MS = 400
@@ -151,19 +151,6 @@ class Loads:
                 if self._stop.is_set():
                     process.terminate()
                     return process.wait()
-
-
-def sayer(stream: TextIO) -> Callable[..., None]:
-    """What tells of the watching beside the loads' own reports: lines for people on a terminal, JSON lines elsewhere."""
-
-    def say(event: str, **facts: Any) -> None:  # noqa: ANN401
-        told = json.dumps({"event": event, **facts})
-        if stream.isatty():
-            told = f"warm: {event}" + "".join(f", {name} {value}" for name, value in facts.items())
-        stream.write(f"{told}\n")
-        stream.flush()
-
-    return say
 
 
 def main(inputs: Sequence[Path], arguments: Sequence[str], report: Path | None) -> int:

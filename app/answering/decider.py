@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType, structs
 
 from app.answering.admission import Admission
+from app.answering.inputs import inputs_of
 from app.answering.live_prices import ANY_PRICE, LivePrices, unused
+from app.answering.moments import iso
+from app.answering.moved import again, ground_of
 from app.answering.prepared import Prepared, prepare
 from app.answering.suggestions import Suggestions
 from app.cache.loads import Lookup
@@ -17,22 +18,19 @@ from app.cache.memory import Entry
 from app.cache.read_through import Tiers
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
-from app.domain.policy import CONTRIBUTIONS, Decision, Judged, Policy
+from app.domain.policy import CONTRIBUTIONS, Decision, Policy
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Header, Problem, StoreError, invalid
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
+from app.observe.tallies import Tally
 from app.payloads import (
-    AgentsInput,
     CacheInfo,
     DecideRequest,
     DecideResponse,
     Fallback,
-    Inputs,
-    InputState,
     Model,
-    PriceInput,
     View,
     inputs_type,
 )
@@ -52,22 +50,6 @@ _CACHE_STATUS = {
 _ID_ROOM = 2**47 - 1
 """Where ids begin to count: half of the room, so that none overflows."""
 _L1_HIT = _CACHE_STATUS["l1", True]
-
-
-@lru_cache(maxsize=65_536)
-def iso(time_ms: int) -> str:
-    """Epoch milliseconds as ISO 8601 in UTC, with milliseconds where there are some."""
-    when = datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    part_ms = time_ms % 1000
-    return f"{when}.{part_ms:03d}Z" if part_ms else f"{when}Z"
-
-
-def inputs_of(judged: Judged, make: type[Inputs]) -> Inputs:
-    """The inputs' part of a response; ``make`` is `inputs_type` of those that there are."""
-    summary, statuses, ages_s = judged.summary, judged.statuses, judged.ages_s
-    price = PriceInput(statuses[0], ages_s[0])
-    agents = AgentsInput(statuses[1], ages_s[1], summary.used, summary.abstained, summary.failed)
-    return Inputs(price, agents) if make is Inputs else make(price, agents, *map(InputState, statuses[2:], ages_s[2:]))
 
 
 def views_of(views: tuple[AgentView, ...]) -> tuple[View, ...]:
@@ -276,16 +258,24 @@ class Decider:
         return self._respond(request, symbol, lookup.evidence, cache, unproven, started, field.removesuffix("symbol") + "price")
 
     def _prepare(self, symbol: str, entry: Entry, now_ms: int, started: float) -> Prepared:
-        evidence = entry.evidence
-        decision = self.policy.decide(evidence, now_ms)
-        return prepare(
+        evidence, policy = entry.evidence, self.policy
+        before: Prepared | None = entry.prepared
+        if before is not None and again(before, evidence, policy, now_ms, self._tally):
+            return before
+        decision = policy.decide(evidence, now_ms)
+        made = prepare(
             evidence,
             decision,
             self._response(DecideRequest(symbol), symbol, evidence, decision, l1_hit(entry, started), started),
-            self.policy.unchanged(evidence, now_ms),
+            policy.unchanged(evidence, now_ms),
             entry.loaded_at,
-            self._meters.decisions(decision.action, "l1", decision.judged.level),
+            self._tally(decision.action, decision.judged.level),
         )
+        made.ground = ground_of(made, evidence, decision, policy, now_ms)
+        return made
+
+    def _tally(self, action: str, level: str) -> Tally:
+        return self._meters.decisions(action, "l1", level)
 
     def _respond(
         self,
@@ -339,7 +329,7 @@ class Decider:
             as_of=None if as_of_ms is None else iso(as_of_ms),
             expires_at=None if expires_at_ms is None else iso(expires_at_ms),
             model=self.model,
-            inputs=inputs_of(judged, self.inputs_type),
+            inputs=inputs_of(judged, evidence, self.inputs_type),
             cache=cache,
             fallback=Fallback(judged.level != "none", judged.level, judged.reason),
             latency_ms=round((self.clock() - started) * 1000.0, 3),

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import msgspec
 
-from app.answering.decider import Answer, Decider, cache_of, cache_status, iso, l1_hit, store_unavailable
+from app.answering.decider import Answer, Decider, cache_of, cache_status, l1_hit, store_unavailable
+from app.answering.moments import iso
 from app.answering.suggestions import cost_of
 from app.answering.turns import Turns
 from app.cache.loads import Begun, Lookup

@@ -32,7 +32,8 @@ UNUSABLE: frozenset[Trouble | None] = frozenset({"corrupt", "schema_mismatch"})
 class Entry(msgspec.Struct, gc=False):
     """One symbol's evidence and its deadlines, in seconds of the injected monotonic clock.
 
-    ``prepared`` is for whoever makes something of the evidence that shall last as long as it does; the cache leaves it alone.
+    ``prepared`` is for whoever makes something of the evidence that shall last as long as it does; the cache tells it when a
+    record has come by itself (`outdate`), and else leaves it alone.
     An entry and all that hangs on it is out of the garbage collector's sight, which would else stop the server to look at each of
     them: nothing here refers back to its holder.
     """
@@ -224,8 +225,8 @@ class Memory:
         held = entry.evidence.records[place]
         if held is None or order_of(held) <= order_of(record):
             entry.evidence = entry.evidence.having(place, record)
-            if decides:
-                entry.prepared = None
+            if decides and entry.prepared is not None:
+                entry.prepared.outdate()
             self.sequence += 1
             entry.sequence = self.sequence
 

@@ -1,7 +1,9 @@
 """Decisions as text for a terminal. Whatever came from the server is made harmless here, and nowhere else is it printed."""
 
+from msgspec import UNSET, UnsetType
+
 from app.domain.text import harmless
-from app.payloads import AgentsInput, DecideResponse, PriceInput, ProblemBody, View
+from app.payloads import AgentsInput, DecideResponse, PriceInput, ProblemBody, TickInput, View
 
 _CELL_MAX = 60
 _REASONING_MAX = 160
@@ -66,7 +68,7 @@ def _row(decision: DecideResponse) -> tuple[str, ...]:
         f"{decision.score:+.3f}",
         f"{decision.confidence:.3f}",
         f"{decision.target_weight:+.3f}",
-        _input(decision.inputs.price),
+        _input(decision.inputs.price) + _trade(decision.inputs.tick),
         f"{_input(decision.inputs.agents)}, {decision.inputs.agents.used} used",
         fallback.level if fallback.reason is None else f"{fallback.level} ({_cell(fallback.reason)})",
         decision.cache.tier,
@@ -78,6 +80,13 @@ def _input(found: PriceInput | AgentsInput) -> str:
     if found.age_s is None:
         return found.status
     return f"{found.status} {_age(found.age_s)}"
+
+
+def _trade(found: TickInput | UnsetType) -> str:
+    """How old the last trade is, where it is used or not as it should be."""
+    if found is UNSET or (found.unused is not UNSET and found.status == "present"):
+        return ""
+    return f", trade {found.status}" + ("" if found.age_s is None else f" {_age(found.age_s)}")
 
 
 def _age(seconds: float) -> str:

@@ -27,6 +27,8 @@ COMMANDS = {
     "ask": Command("app.commands.ask", "ask a running server for decisions"),
     "market": Command("app.commands.market", "load trades into the market store, and look after it"),
     "sample": Command("warm.stream.sample", "write simulated trades to a file", "warm"),
+    "stream": Command("warm.stream.running", "follow the log: trades into the market store, last prices into L2", "warm"),
+    "dead-letters": Command("warm.stream.replaying", "list, show, replay or drop messages that the stream could not use"),
     "migrate": Command("app.commands.migrate", "bring the market store up to this version"),
     "keys": Command("app.commands.keys", "make, list and revoke API keys"),
     "bench": Command("bench.__main__", "measure a running server and say whether what must hold holds", "bench"),

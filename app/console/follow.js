@@ -10,7 +10,9 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 // Milliseconds until the first input turns stale by the server's clock, which may be another than ours; null if none will.
 function untilStale(decision) {
-  const ages = [decision.inputs.price.age_s, decision.inputs.agents.age_s].filter((each) => each !== null);
+  const { price, agents, tick } = decision.inputs;
+  const used = tick === undefined || tick.unused ? [price, agents] : [price, agents, tick];
+  const ages = used.map((each) => each.age_s).filter((each) => each !== null);
   if (decision.expires_at === null || decision.as_of === null || !ages.length) return null;
   const left = Date.parse(decision.expires_at) - Date.parse(decision.as_of) - Math.min(...ages) * 1000;
   return left > 0 ? Math.min(LONGEST_TIMER_MS, left + 1000) : null;

@@ -11,6 +11,7 @@ const LEVELS = {
   agents_only: "Decided on agents' views alone.",
   neutral: "Nothing to decide on: neutral.",
 };
+const LACKING = { gap: ", trades are missing", partial: ", not all trades are known" };
 const LEAST_SCALE = 0.25;
 
 // The action as a shape and a word, so that it is not told by its colour alone.
@@ -37,6 +38,15 @@ function priceChips(input, livePrice) {
   if (input.live_price_ignored) return [chip("Live price", `${price(livePrice)}, ignored`, "warn"), inputChip("Price", input)];
   const bars = input.status === "present" ? chip("Bars", `${age(input.age_s)} old`) : inputChip("Bars", input);
   return [chip("Live price", price(livePrice)), bars];
+}
+
+// The last trade, which stands in for a live price.
+function tickChips(tick) {
+  if (tick === undefined) return [];
+  const name = tick.unused ? "Last trade, not used" : "Last trade";
+  const why = tick.unused ? `: ${tick.unused.replaceAll("_", " ")}` : "";
+  const said = tick.price === null ? tick.status : `${price(tick.price)}${aged(tick)}, from ${tick.source}`;
+  return [chip(name, foreign(`${said}${why}${LACKING[tick.coverage] ?? ""}`), tick.status === "present" ? "" : "warn")];
 }
 
 // A signed bar about a middle line; `scale` is what fills half of it.
@@ -132,6 +142,7 @@ function showInputs(decision, livePrice) {
   byId("inputs").replaceChildren(
     chip("Served from", `${TIERS[tier]}, read ${age(ageMs / 1000)} ago`, hit || tier === "l2" ? "" : "warn"),
     ...priceChips(decision.inputs.price, livePrice),
+    ...tickChips(decision.inputs.tick),
     inputChip("Agents", agents, votes),
   );
 }

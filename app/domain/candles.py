@@ -120,7 +120,7 @@ def grid_of(start_us: int, trades: Sequence[Trade]) -> Grid:
         last[(trade.time_us - start_us) // SECOND_US] = trade
     grid: Grid = {}
     for second in sorted(last):
-        grid[min(second, _SECONDS - 1)] = last[second].order, float(last[second].price)
+        grid[min(second, _SECONDS - 1)] = _order(last[second]), float(last[second].price)
     return grid
 
 
@@ -129,6 +129,19 @@ def merge_grid(grid: Grid, other: Grid) -> None:
     for second, entry in other.items():
         if second not in grid or entry[0] > grid[second][0]:
             grid[second] = entry
+
+
+def squares_of(grid: Grid, before: float | None) -> dict[int, float]:
+    """Of a minute's seconds with a trade the squared log return from the last price before, ascending. A second without a trade
+    keeps that price. ``before`` as `realised` has it; without it the first second has no return.
+    """
+    last, squares = before, {}
+    for second in sorted(grid):
+        price = grid[second][1]
+        if last is not None:
+            squares[second] = math.log(price / last) ** 2
+        last = price
+    return squares
 
 
 def realised(grid: Grid, before: float | None) -> tuple[float, int]:
@@ -141,12 +154,5 @@ def realised(grid: Grid, before: float | None) -> tuple[float, int]:
         grid: at least one second.
         before: the close of the minute before; None where that has no trade, and the grid begins with the first trade.
     """
-    seconds = sorted(grid)
-    covered = _SECONDS if before is not None else _SECONDS - seconds[0]
-    last, squares = before, []
-    for second in seconds:
-        price = grid[second][1]
-        if last is not None:
-            squares.append(math.log(price / last) ** 2)
-        last = price
-    return math.fsum(squares), covered
+    covered = _SECONDS if before is not None else _SECONDS - min(grid)
+    return math.fsum(squares_of(grid, before).values()), covered

@@ -1,9 +1,9 @@
 """A symbol's latest price: of its last trade or, where that is older or unknown, of its last close."""
 
+import math
 from typing import NamedTuple
 
 from app.domain.evidence import Evidence, Trouble
-from app.domain.records import PRICE, TICK, Kind
 from app.domain.staleness import Limits, judge_input
 from app.domain.ticks import TickRecord
 from app.domain.vector import PriceRecord
@@ -30,10 +30,15 @@ def latest_price(evidence: Evidence, place: int, now_ms: int, limits: Limits, un
         bars = None
     latest_ms = now_ms + limits.skew_ms
     if bars is not None and (
-        tick is None or (bars.as_of_ms <= latest_ms, bars.as_of_ms) > (tick.as_of_ms <= latest_ms, tick.as_of_ms)
+        tick is None or (bars.as_of_ms <= latest_ms, bars.as_of_ms) > (_since_ms(tick) <= latest_ms, _since_ms(tick))
     ):
-        return _judged(PRICE, bars, evidence.troubles[0] or _lacking(evidence.troubles[place]), now_ms, limits, unproven)
-    return None if tick is None else _judged(TICK, tick, evidence.troubles[place], now_ms, limits, unproven)
+        return _judged(bars, evidence.troubles[0] or _lacking(evidence.troubles[place]), now_ms, limits, unproven)
+    return None if tick is None else _judged(tick, evidence.troubles[place], now_ms, limits, unproven)
+
+
+def _since_ms(record: TickRecord | PriceRecord) -> int:
+    """Of when its price is. Of a tick's symbol there may be newer news, which are no trade."""
+    return record.time_us // 1000 if isinstance(record, TickRecord) else record.as_of_ms
 
 
 def _lacking(trouble: Trouble | None) -> Trouble | None:
@@ -42,14 +47,16 @@ def _lacking(trouble: Trouble | None) -> Trouble | None:
 
 
 def _judged(
-    kind: Kind[TickRecord] | Kind[PriceRecord],
     record: TickRecord | PriceRecord,
     trouble: Trouble | None,
     now_ms: int,
     limits: Limits,
     unproven: Trouble | None,
 ) -> Latest:
-    assert kind.life_ms is not None
-    life_ms = kind.life_ms(limits, record)  # type: ignore[arg-type]
-    _, age_s, reason = judge_input(record.as_of_ms, trouble, now_ms, life_ms, limits, None)
+    if isinstance(record, TickRecord):
+        # However old it is, it is the price where the market is closed.
+        life_ms = limits.tick_ms if record.is_old(now_ms, limits.tick_ms) else math.inf
+    else:
+        life_ms = limits.price_life_ms(record)
+    _, age_s, reason = judge_input(_since_ms(record), trouble, now_ms, life_ms, limits, None)
     return Latest(record, age_s or 0.0, reason or unproven)

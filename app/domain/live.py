@@ -12,6 +12,14 @@ import math
 from app.domain.vector import PRICE_NAMES, PriceRecord
 
 _AT = {name: position for position, name in enumerate(PRICE_NAMES)}
+_CLOSE, _RETURN_20, _RSI_14, _MACD_HISTOGRAM, _SMA_RATIO, _RANGE_POSITION = (
+    _AT[name] for name in ("close", "return_20", "rsi_14", "macd_histogram", "sma_ratio_20_50", "range_position_20")
+)
+_CLOSE_LAG_19, _MEAN_19, _MEAN_49, _GAIN_14, _LOSS_14, _EMA_12, _EMA_26, _MACD_SIGNAL, _HIGH_19, _LOW_19 = (
+    *(_AT[name] for name in ("close_lag_19", "mean_19", "mean_49", "gain_14", "loss_14")),
+    *(_AT[name] for name in ("ema_12", "ema_26", "macd_signal", "high_19", "low_19")),
+)
+_VIEWED = (_RETURN_20, _RSI_14, _MACD_HISTOGRAM, _SMA_RATIO, _RANGE_POSITION)
 _RSI_N = 14
 _YEAR_MS = 31_536_000_000.0
 _ASSUMED_VOLATILITY = 1.0
@@ -47,6 +55,16 @@ def _exponential(price: float, mean: float | None, span: int) -> float | None:
     return None if mean is None else mean + (price - mean) * 2.0 / (span + 1)
 
 
+def _macd(values: tuple[float | None, ...], price: float) -> tuple[float | None, float | None, float | None]:
+    """MACD, its signal and histogram."""
+    fast, slow = _exponential(price, values[_EMA_12], 12), _exponential(price, values[_EMA_26], 26)
+    if fast is None or slow is None:
+        return None, None, None
+    macd = fast - slow
+    signal = _exponential(macd, values[_MACD_SIGNAL], 9)
+    return (None, None, None) if signal is None else (macd, signal, macd - signal)
+
+
 def _bollinger_position(price: float, mean: float | None, squares: float | None) -> float | None:
     """Where ``price`` lies between the bands of 20 closes: the last 19 (Chan's update of mean and squares) and itself."""
     if mean is None or squares is None:
@@ -75,37 +93,47 @@ def believed(record: PriceRecord, now_ms: int, deviations: float) -> tuple[float
     return close / factor, close * factor
 
 
+def step_viewed(values: tuple[float | None, ...], price: float) -> tuple[float | None, ...]:
+    """`step`, but of indicators only those that the policy has views of; the others are left as they are."""
+    close = values[_CLOSE]
+    if close is None:
+        return values
+    stepped = list(values)
+    stepped[_RETURN_20] = _return(price, values[_CLOSE_LAG_19])
+    stepped[_RSI_14] = _rsi(price, close, values[_GAIN_14], values[_LOSS_14])
+    _, _, stepped[_MACD_HISTOGRAM] = _macd(values, price)
+    mean_19, mean_49 = values[_MEAN_19], values[_MEAN_49]
+    if mean_19 is not None and mean_49 is not None:
+        stepped[_SMA_RATIO] = _ratio((mean_19 * 19.0 + price) / 20.0, (mean_49 * 49.0 + price) / 50.0)
+    high, low = values[_HIGH_19], values[_LOW_19]
+    if high is not None and low is not None:
+        # Calls of max and min would cost more than all else of it.
+        high, low = high if high >= price else price, low if low <= price else price  # noqa: FURB136
+        stepped[_RANGE_POSITION] = 0.0 if high == low else (price - low) / (high - low)
+    for at in _VIEWED:
+        value = stepped[at]
+        # A price far from all history can overflow a ratio; such an indicator says nothing.
+        if value is not None and not math.isfinite(value):
+            stepped[at] = None
+    return tuple(stepped)
+
+
 def step(values: tuple[float | None, ...], price: float) -> tuple[float | None, ...]:
     """``values`` (in the order of `PRICE_NAMES`) carried on to ``price``; the state part is left as it is.
 
     An indicator that has not enough bars stays null. Without a close to go on from, nothing is changed.
     """
-    at = _AT
-    close = values[at["close"]]
+    close = values[_CLOSE]
     if close is None:
         return values
-    stepped = list(values)
-    stepped[at["close"]] = price
+    at = _AT
+    stepped = list(step_viewed(values, price))
+    stepped[_CLOSE] = price
     stepped[at["return_1"]] = _return(price, close)
     stepped[at["return_5"]] = _return(price, values[at["close_lag_4"]])
-    stepped[at["return_20"]] = _return(price, values[at["close_lag_19"]])
-    stepped[at["rsi_14"]] = _rsi(price, close, values[at["gain_14"]], values[at["loss_14"]])
-    fast = _exponential(price, values[at["ema_12"]], 12)
-    slow = _exponential(price, values[at["ema_26"]], 26)
-    macd = None if fast is None or slow is None else fast - slow
-    signal = None if macd is None else _exponential(macd, values[at["macd_signal"]], 9)
-    stepped[at["macd"]] = None if signal is None else macd
-    stepped[at["macd_signal"]] = signal
-    stepped[at["macd_histogram"]] = None if macd is None or signal is None else macd - signal
-    mean_19, mean_49 = values[at["mean_19"]], values[at["mean_49"]]
-    if mean_19 is not None and mean_49 is not None:
-        stepped[at["sma_ratio_20_50"]] = _ratio((mean_19 * 19.0 + price) / 20.0, (mean_49 * 49.0 + price) / 50.0)
-    stepped[at["bollinger_position_20"]] = _bollinger_position(price, mean_19, values[at["squares_19"]])
-    high, low, peak = values[at["high_19"]], values[at["low_19"]], values[at["peak_59"]]
-    if high is not None and low is not None:
-        high, low = max(high, price), min(low, price)
-        stepped[at["range_position_20"]] = 0.0 if high == low else (price - low) / (high - low)
+    stepped[at["macd"]], stepped[at["macd_signal"]], _ = _macd(values, price)
+    stepped[at["bollinger_position_20"]] = _bollinger_position(price, values[_MEAN_19], values[at["squares_19"]])
+    peak = values[at["peak_59"]]
     if peak is not None:
         stepped[at["drawdown_60"]] = price / max(peak, price) - 1.0
-    # A price far from all history can overflow a ratio; such an indicator says nothing.
     return tuple(value if value is None or math.isfinite(value) else None for value in stepped)

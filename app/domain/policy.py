@@ -15,10 +15,14 @@ import msgspec
 
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import HARMLESS, USABLE, Level, Status
-from app.domain.live import step
-from app.domain.records import AGENTS, KINDS, PRICE, Kinds
-from app.domain.staleness import Limits, judge_input
-from app.domain.vector import PRICE_NAMES, AgentRecord, AgentView, PriceRecord
+from app.domain.live import step_viewed
+from app.domain.records import AGENTS, KINDS, PRICE, TICK, Kinds
+from app.domain.staleness import Limits, judge_input, narrowed, turns_ms
+from app.domain.summary import NO_AGENTS, AgentsSummary, summarise_agents
+from app.domain.tick_input import judge_tick, tick_life_ms, tick_turns_ms
+from app.domain.ticks import TickRecord
+from app.domain.used import Used, faded, lifetime
+from app.domain.vector import PRICE_NAMES, AgentRecord, PriceRecord
 
 Action = Literal["buy", "sell", "hold"]
 
@@ -37,7 +41,7 @@ _VIEWED = (_SMA_RATIO, _MOMENTUM, _RSI, _MACD_HISTOGRAM, _RANGE_POSITION)
 
 _NOTHING = 1e-12
 """A volatility or range below this is none; it also keeps what is divided by it finite."""
-_PRICE, _AGENTS = KINDS.inputs.index(PRICE), KINDS.inputs.index(AGENTS)
+_PRICE, _AGENTS, _TICK = (KINDS.inputs.index(each) for each in (PRICE, AGENTS, TICK))
 
 
 class PolicyTable(msgspec.Struct, frozen=True, gc=False):
@@ -75,23 +79,10 @@ class PolicyTable(msgspec.Struct, frozen=True, gc=False):
 HYBRID_1 = PolicyTable()
 
 
-class AgentsSummary(msgspec.Struct, frozen=True, gc=False):
-    """The agents' part of the hybrid vector. ``agreement`` is 1 if all views point one way, 0 if they cancel out."""
-
-    view: float
-    agreement: float
-    used: int
-    abstained: int
-    failed: int
-
-
-Used = tuple[int, int, float]
-"""One input that a decision rests on: its place among the inputs, its time, and for how many milliseconds it is not stale."""
-
-
 class Judged(msgspec.Struct, frozen=True, gc=False):
     """Which inputs may be used, and how far down the ladder that leaves a decision. In the order of `Kinds.inputs`: ``records``,
-    None unless they are used; ``statuses``; ``ages_s``, None where there is no record. ``used`` are those that are used.
+    None unless they are used; ``statuses``; ``ages_s``, None where there is no record. ``used`` are those that are used;
+    ``tick_unused`` says why the last trade is not.
     """
 
     records: tuple[Any, ...]
@@ -101,6 +92,7 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     summary: AgentsSummary
     level: Level
     reason: str | None
+    tick_unused: str | None
 
     @property
     def price(self) -> PriceRecord | None:
@@ -112,6 +104,12 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     def agents(self) -> AgentRecord | None:
         """The record, if it is used."""
         record: AgentRecord | None = self.records[_AGENTS]
+        return record
+
+    @property
+    def tick(self) -> TickRecord | None:
+        """The record, if it is used."""
+        record: TickRecord | None = self.records[_TICK]
         return record
 
 
@@ -133,37 +131,6 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     contributions: tuple[float, ...]
     strength: float
     used: tuple[Used, ...]
-
-
-NO_AGENTS = AgentsSummary(view=0.0, agreement=1.0, used=0, abstained=0, failed=0)
-
-
-def summarise_agents(views: tuple[AgentView, ...], half_life_ms: float, default_confidence: float) -> AgentsSummary:
-    """Mean view weighted by ``confidence * 0.5 ** (age / half_life)``; abstentions and failures are counted, not averaged, and
-    summaries are passed over: what they sum up is averaged.
-
-    Age is the time by which a view is older than the newest of them. Seen from any later moment all weights shrink by one
-    factor, so the mean is the same: it stands for as long as the record does.
-    """
-    counted = [each for each in views if each.view is not None and each.status != "summary"]
-    failed = abstained = 0
-    if len(counted) < len(views):
-        for each in views:
-            if each.view is None:
-                failed += each.status == "failed"
-                abstained += each.status == "abstained"
-    total = weighted = absolute = 0.0
-    newest_ms = max([each.as_of_ms for each in counted], default=0)
-    for each in counted:
-        view: float = each.view  # type: ignore[assignment]
-        confidence = default_confidence if each.confidence is None else each.confidence
-        weight = confidence * 0.5 ** ((newest_ms - each.as_of_ms) / half_life_ms)
-        total += weight
-        weighted += weight * view
-        absolute += weight * abs(view)
-    mean = weighted / total if total > 0.0 else 0.0
-    agreement = abs(weighted) / absolute if absolute > 0.0 else 1.0
-    return AgentsSummary(mean, agreement, len(counted), abstained, failed)
 
 
 def has_no_view(values: tuple[float | None, ...]) -> bool:
@@ -196,18 +163,14 @@ def price_views(values: tuple[float | None, ...], table: PolicyTable) -> tuple[f
     )
 
 
-def faded(strength: float, now_ms: int, used: tuple[Used, ...]) -> float:
-    """Confidence: strength times freshness, in [0, 1].
+class Scored(msgspec.Struct, frozen=True, gc=False):
+    """What the indicators and the views come to, as `Decision` has it."""
 
-    Freshness halves over each used input's life, the age past which it is stale, and the older input counts.
-    """
-    ages = 0.0
-    for _, as_of_ms, life_ms in used:
-        age = (now_ms - as_of_ms) / life_ms
-        if age > ages:  # noqa: PLR1730 - a call of max costs a third of all this
-            ages = age
-    confidence = strength * math.exp2(-ages)
-    return confidence if confidence < 1.0 else 1.0  # noqa: FURB136 - as above
+    action: Action
+    score: float
+    target_weight: float
+    contributions: tuple[float, ...]
+    strength: float
 
 
 class Policy:
@@ -235,35 +198,54 @@ class Policy:
         Args:
             evidence: the symbol's records.
             now_ms: the domain clock, epoch milliseconds.
-            price: a live price; the price indicators are carried on to it (`app.domain.live`).
+            price: a live price, which goes before the last trade; the price indicators are carried on to it (`app.domain.live`).
             max_age_s: inputs older than this count as missing.
             unproven: set if the evidence could not be confirmed with L2; says why. Inputs then are at best ``stale``.
         """
-        table = self.table
-        judged = self.judge(evidence, now_ms, max_age_s=max_age_s, unproven=unproven)
+        judged = self.judge(evidence, now_ms, price=price, max_age_s=max_age_s, unproven=unproven)
         values: tuple[float | None, ...] | None = None
-        bars = judged.price
+        bars, tick, used = judged.price, judged.tick, judged.used
+        if tick is not None:
+            price = float(tick.price)
         if bars is not None:
-            values = bars.values if price is None else step(bars.values, price)
+            values = bars.values if price is None else step_viewed(bars.values, price)
+        as_of_ms, expires_at_ms = lifetime(used)
+        if tick is not None:
+            ends_ms = tick.time_us // 1000 + int(tick_life_ms(self.limits, tick))
+            expires_at_ms = ends_ms if expires_at_ms is None else min(expires_at_ms, ends_ms)
+        scored = self._scored(values, judged)
+        return Decision(
+            action=scored.action,
+            score=scored.score,
+            confidence=faded(scored.strength, now_ms, used),
+            target_weight=scored.target_weight,
+            as_of_ms=as_of_ms,
+            expires_at_ms=expires_at_ms,
+            judged=judged,
+            contributions=scored.contributions,
+            strength=scored.strength,
+            used=used,
+        )
+
+    def scored_on(self, evidence: Evidence, now_ms: int, judged: Judged) -> Scored | None:
+        """What `decide` scores on ``evidence`` at ``now_ms``, if since it was ``judged`` the last trade alone has changed, and
+        what is said of that is as before; None where it is not.
+        """
+        status, _, _, unused = judge_tick(evidence, _TICK, now_ms, self.limits, None, None)
+        bars, tick = judged.price, judged.tick
+        if bars is None or tick is None or unused is not None or status != judged.statuses[_TICK]:
+            return None
+        tick = evidence.records[_TICK]
+        return self._scored(step_viewed(bars.values, float(tick.price)), judged)
+
+    def _scored(self, values: tuple[float | None, ...] | None, judged: Judged) -> Scored:
+        table = self.table
         contributions = self._contributions(None if judged.level == "agents_only" else values, judged)
         raw = sum(contributions)
         score = math.tanh(raw)
         action: Action = "buy" if score >= table.buy_at else "sell" if score <= table.sell_at else "hold"
-        used = judged.used
-        as_of_ms, expires_at_ms = _lifetime(used)
-        strength = self._strength(score, raw, contributions, judged.summary)
-        return Decision(
-            action=action,
-            score=score,
-            confidence=faded(strength, now_ms, used),
-            target_weight=0.0 if action == "hold" else self._target_weight(score, values),
-            as_of_ms=as_of_ms,
-            expires_at_ms=expires_at_ms,
-            judged=judged,
-            contributions=contributions,
-            strength=strength,
-            used=used,
-        )
+        weight = 0.0 if action == "hold" else self._target_weight(score, values)
+        return Scored(action, score, weight, contributions, self._strength(score, raw, contributions, judged.summary))
 
     def unchanged(self, evidence: Evidence, now_ms: int) -> tuple[float, float]:
         """From when until before when (epoch milliseconds) `judge` says of ``evidence`` what it says at ``now_ms``, but for ages:
@@ -271,25 +253,21 @@ class Policy:
         differs by its confidence alone.
         """
         limits = self.limits
-        since, until = -math.inf, math.inf
-        ahead_ms = -math.floor(limits.skew_ms)
-        for life_of, record in zip(self._lives, evidence.records, strict=False):
-            if record is None:
-                continue
-            stale_ms, as_of_ms = life_of(limits, record), record.as_of_ms
-            # Ages are whole milliseconds, and one is too old when it is above its limit.
-            missing_ms = max(limits.input_ms, stale_ms)
-            for age_ms in (math.floor(stale_ms) + 1, math.floor(missing_ms) + 1, ahead_ms):
-                turns_at = as_of_ms + age_ms
-                if turns_at > now_ms:
-                    if turns_at < until:  # noqa: PLR1730 - a call of min costs a third of all this
-                        until = turns_at
-                elif turns_at > since:
-                    since = turns_at
-        return since, until
+        turns: list[int] = []
+        for life_of, record in zip(self._lives, evidence.records):  # noqa: B905 - it costs more
+            if record is not None:
+                is_tick = record.__class__ is TickRecord
+                turns += tick_turns_ms(limits, record) if is_tick else turns_ms(limits, record.as_of_ms, life_of(limits, record))
+        return narrowed(turns, now_ms, -math.inf, math.inf)
 
     def judge(
-        self, evidence: Evidence, now_ms: int, *, max_age_s: float | None = None, unproven: Trouble | None = None
+        self,
+        evidence: Evidence,
+        now_ms: int,
+        *,
+        price: float | None = None,
+        max_age_s: float | None = None,
+        unproven: Trouble | None = None,
     ) -> Judged:
         """Which of the inputs may be used at ``now_ms``, and how far down the fallback ladder that leaves the decision."""
         limits = self.limits
@@ -298,10 +276,16 @@ class Policy:
         ages_s: list[float | None] = []
         reasons: list[str | None] = []
         used: list[Used] = []
-        place = 0
+        place, tick_unused = 0, None
         for life_of, record, trouble in zip(self._lives, evidence.records, evidence.troubles):  # noqa: B905 - it costs more
             if record is None:
                 status, age_s, reason = judge_input(None, trouble, now_ms, 0.0, limits, max_age_ms)
+            elif place == _TICK:
+                status, age_s, reason, tick_unused = judge_tick(evidence, place, now_ms, limits, max_age_ms, unproven)
+                anyway = "price_given" if price is not None else None if statuses[_PRICE] in USABLE else "no_bars"
+                tick_unused = tick_unused or anyway
+                if tick_unused is None:
+                    used.append((place, record.time_us // 1000, math.inf))
             else:
                 as_of_ms, life_ms = record.as_of_ms, life_of(limits, record)
                 status, age_s, reason = judge_input(as_of_ms, trouble, now_ms, life_ms, limits, max_age_ms)
@@ -313,27 +297,49 @@ class Policy:
             ages_s.append(age_s)
             reasons.append(reason)
             place += 1
-        found, summary, records = tuple(statuses), NO_AGENTS, evidence.records[:place]
-        # By status; nobody's view leaves the record unused, while too few bars for a view leave a volatility.
-        if found[_AGENTS] in USABLE:
-            views = records[_AGENTS].views
-            summary = summarise_agents(views, limits.half_life_ms, self.table.default_confidence)
-            # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
-            if summary.used == 0:
-                used = [each for each in used if each[0] != _AGENTS]
-                summed_up = "summaries_alone" if views and not summary.abstained else "abstained"
-                statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else summed_up
-        # So with a price record of too few bars for any view; its volatility, if it has one, still sizes the position.
-        if found[_PRICE] in USABLE and has_no_view(records[_PRICE].values):
-            statuses[_PRICE], reasons[_PRICE] = "missing", "too_few_bars"
+        found, records = tuple(statuses), evidence.records[:place]
+        if price is not None:
+            # It takes the last trade's place, whatever that is like.
+            statuses[_TICK] = "present"
+        return self._judged(records, found, tuple(ages_s), used, statuses, reasons, tick_unused)
+
+    def _judged(
+        self,
+        records: tuple[Any, ...],
+        found: tuple[Status, ...],
+        ages_s: tuple[float | None, ...],
+        used: list[Used],
+        statuses: list[Status],
+        reasons: list[str | None],
+        tick_unused: str | None,
+    ) -> Judged:
+        """What `judge` says of ``records``, each as it was ``found``; the ladder has them as ``statuses``, with ``reasons``."""
+        summary = self._looked_into(records, statuses, reasons)
+        if summary.used == 0:
+            used = [each for each in used if each[0] != _AGENTS]
         level = self.kinds.ladder[tuple(statuses)]
         if level == "neutral":
-            used = []
-        if len(used) < len(records):
+            used, tick_unused = [], tick_unused or "no_bars"
+        if len(used) + records.count(None) < len(records):
             places = {each[0] for each in used}
-            records = tuple([record if place in places else None for place, record in enumerate(records)])
+            records = tuple([record if at in places else None for at, record in enumerate(records)])
         reason = None if level == "none" else self._first_reason(statuses, reasons)
-        return Judged(records, found, tuple(ages_s), tuple(used), summary, level, reason)
+        return Judged(records, found, ages_s, tuple(used), summary, level, reason, tick_unused)
+
+    def _looked_into(self, records: tuple[Any, ...], statuses: list[Status], reasons: list[str | None]) -> AgentsSummary:
+        """What the agents' views come to. An input of ``records`` that is there and has no view is missing."""
+        summary = NO_AGENTS
+        # By status; nobody's view leaves the record unused, while too few bars for a view leave a volatility.
+        if statuses[_PRICE] in USABLE and has_no_view(records[_PRICE].values):
+            statuses[_PRICE], reasons[_PRICE] = "missing", "too_few_bars"
+        if statuses[_AGENTS] in USABLE:
+            views = records[_AGENTS].views
+            summary = summarise_agents(views, self.limits.half_life_ms, self.table.default_confidence)
+            # A record in which nobody has a view is there, and is reported so, but the decision rests on prices alone.
+            if summary.used == 0:
+                summed_up = "summaries_alone" if views and not summary.abstained else "abstained"
+                statuses[_AGENTS], reasons[_AGENTS] = "missing", "failed" if summary.failed else summed_up
+        return summary
 
     def _first_reason(self, statuses: Sequence[Status], reasons: Sequence[str | None]) -> str:
         """Of the first input that is not as it should be; one that only refines the others may be missing."""
@@ -378,15 +384,3 @@ class Policy:
             volatility = table.assumed_volatility
         weight = score * table.target_volatility / max(volatility, table.volatility_floor)
         return max(-table.max_weight, min(table.max_weight, weight))
-
-
-def _lifetime(used: tuple[Used, ...]) -> tuple[int | None, int | None]:
-    """The newest one's time, and when the first of them turns stale."""
-    newest_ms, first_stale_ms = None, None
-    for _, as_of_ms, life_ms in used:
-        ends_ms = as_of_ms + int(life_ms)
-        if newest_ms is None or as_of_ms > newest_ms:
-            newest_ms = as_of_ms
-        if first_stale_ms is None or ends_ms < first_stale_ms:
-            first_stale_ms = ends_ms
-    return newest_ms, first_stale_ms

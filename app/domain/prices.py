@@ -12,6 +12,8 @@ EXACT = Context(prec=200, Emax=999, Emin=-999, traps=[Inexact, InvalidOperation,
 """Sums and products of such numbers have fewer digits than its precision; one that had more would raise, and not be rounded."""
 
 _ZERO = Decimal(0)
+_USUAL = Context(prec=31, Emin=0, Emax=29, traps=[Inexact, InvalidOperation, Overflow, Clamped])
+"""Keeps numbers of at most 31 digits and of no more places than allowed, for a small part of what counting digits costs."""
 
 
 def exact(value: Decimal | str | float) -> Decimal:
@@ -21,15 +23,18 @@ def exact(value: Decimal | str | float) -> Decimal:
         ValueError: it is no number, or has more digits than `RULE` allows.
     """
     try:
-        found = Decimal(repr(value) if isinstance(value, float) else value)
+        found = value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         raise ValueError(f"{str(value)[:40]!r} is no number; allowed: {RULE}") from None
     if not found.is_finite():
         raise ValueError(f"{str(value)[:40]!r} is no number; allowed: {RULE}")
-    _, digits, exponent = found.as_tuple()
-    assert isinstance(exponent, int)
-    if found == 0:
+    if not found:
         return _ZERO
+    try:
+        return _USUAL.normalize(found)
+    except (Inexact, Overflow, Clamped):
+        _, digits, exponent = found.as_tuple()
+    assert isinstance(exponent, int)
     while digits[-1] == 0:
         digits = digits[:-1]
         exponent += 1

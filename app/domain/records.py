@@ -14,6 +14,7 @@ import msgspec
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import Level, make_ladder
 from app.domain.staleness import Limits
+from app.domain.tick_input import tick_life_ms
 from app.domain.ticks import TICK_SCHEMA, TickRecord, tick_record_fault
 from app.domain.vector import (
     AGENTS_SCHEMA,
@@ -108,7 +109,8 @@ TICK = Kind(
     decoder=msgspec.msgpack.Decoder(TickRecord),
     schema=TICK_SCHEMA,
     fault=tick_record_fault,
-    life_ms=lambda _, record: float(record.stale_at_ms - record.as_of_ms),
+    is_input=True,
+    life_ms=tick_life_ms,
     carries_value=True,
 )
 
@@ -141,7 +143,7 @@ class Kinds:
         self.carried = tuple(each for each in kinds if each.carries_value)
         self.cached = (*self.inputs, *(each for each in self.carried if each.scope == "symbol" and not each.is_input))
         self.ladder = make_ladder([each.alone for each in self.inputs])
-        self.further_inputs = tuple(each.name for each in self.inputs[2:])
+        self.further_inputs = tuple(each.name for each in self.inputs if each.name not in ("price", "agents", "tick"))
         self.places = {each.name: place for place, each in enumerate(self.cached)}
         self.of_symbols = tuple(each for each in kinds if each.scope == "symbol")
 

@@ -1,5 +1,7 @@
 """How old an input may be: what makes it stale, and what makes it count as missing."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from app.domain.evidence import Trouble
@@ -20,7 +22,8 @@ SKEW_MS = 300_000
 class Limits(msgspec.Struct, frozen=True, gc=False):
     """Ages, in milliseconds: past ``price_ms`` / ``agents_ms`` an input is stale, past ``input_ms`` it counts as missing, and so
     does one that lies further ahead of the clock than ``skew_ms``. With ``price_bars`` a price is stale instead when so many bars
-    after its own are over (`PriceRecord.due_ms`); no input is missing before it was stale.
+    after its own are over (`PriceRecord.due_ms`); no input is missing before it was stale. A last trade older than ``tick_ms`` is
+    no price of now (`TickRecord.is_old`).
     """
 
     price_ms: float
@@ -29,10 +32,29 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     half_life_ms: float
     skew_ms: float = SKEW_MS
     price_bars: int = 0
+    tick_ms: float = 60_000.0
 
     def price_life_ms(self, record: PriceRecord) -> float:
         """The age past which ``record`` is stale."""
         return float(record.due_ms[self.price_bars - 1] - record.as_of_ms) if self.price_bars else self.price_ms
+
+
+def turns_ms(limits: Limits, as_of_ms: int, stale_ms: float) -> tuple[int, int, int]:
+    """The moments (epoch milliseconds) from which on `judge_input` may say something else of an input of ``as_of_ms``."""
+    # Ages are whole milliseconds, and one is too old when it is above its limit.
+    ages_ms = stale_ms, max(limits.input_ms, stale_ms)
+    return as_of_ms - int(limits.skew_ms), as_of_ms + int(ages_ms[0]) + 1, as_of_ms + int(ages_ms[1]) + 1
+
+
+def narrowed(turns_at: Iterable[int], now_ms: int, since_ms: float, until_ms: float) -> tuple[float, float]:
+    """The part around ``now_ms`` of the time from ``since_ms`` until before ``until_ms`` in which there are no turns."""
+    for at_ms in turns_at:
+        if at_ms > now_ms:
+            if at_ms < until_ms:  # noqa: PLR1730 - a call of min costs a third of all this
+                until_ms = at_ms
+        elif at_ms > since_ms:
+            since_ms = at_ms
+    return since_ms, until_ms
 
 
 def judge_input(

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from app.domain.candles import MINUTE_US
 from app.market.connection import Connection
+from app.market.marks import Missing
 from app.market.protocol import BEGAN, Gap, Heard, Span
 from app.market.spans import filled, uncovered
 
@@ -22,10 +25,13 @@ _PUT = f"""
 INSERT INTO gaps ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, venue, from_us) DO UPDATE SET
 to_us = excluded.to_us, found_by = excluded.found_by, missing = excluded.missing, filled_us = excluded.filled_us
 """  # noqa: S608 - as above
-_HEARD = """
-INSERT INTO heard VALUES (?, ?, ?, ?) ON CONFLICT (venue, symbol) DO UPDATE SET at_us = excluded.at_us, last_id = excluded.last_id
-WHERE excluded.at_us >= heard.at_us
-"""
+_LACKING = f"SELECT {COLUMNS} FROM gaps WHERE symbol = ? AND filled_us IS NULL AND found_by <> ? ORDER BY from_us, venue"  # noqa: S608 - as above
+_IS_HEARD = "SELECT 1 FROM heard WHERE venue = ? AND symbol = ?"
+_BEGIN = "INSERT INTO heard (at_us, last_id, last_us, missing, venue, symbol) VALUES (?, ?, ?, ?, ?, ?)"
+_HEAR = "UPDATE heard SET at_us = ?, last_id = ?, last_us = ?, missing = ? WHERE venue = ? AND symbol = ? AND at_us <= ?"
+_HEARD = "SELECT venue, at_us, last_id, last_us, missing FROM heard WHERE symbol = ? ORDER BY venue"
+_missing = msgspec.json.Decoder(tuple[Missing, ...]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def touching(connection: Connection, symbol: str, from_us: int, to_us: int) -> list[Gap]:
@@ -51,11 +57,32 @@ def fill(connection: Connection, spans: Iterable[Span], now_us: int) -> None:
                 connection.executemany(_PUT, filled(gap, span.from_us, span.to_us, now_us))
 
 
-def hear(connection: Connection, heard: Iterable[Heard]) -> None:
-    """The newest counts. Of the minute in which a source is heard for the first time nobody knows the beginning."""
-    for each in heard:
-        known = "SELECT 1 FROM heard WHERE venue = ? AND symbol = ?"
-        if connection.execute(known, (each.venue, each.symbol)).fetchone() is None:
-            from_us = (each.at_us - 1) // MINUTE_US * MINUTE_US
-            record(connection, [Gap(each.venue, each.symbol, from_us, each.at_us, BEGAN)])
-        connection.execute(_HEARD, each)
+def hear(connection: Connection, heard: Iterable[Heard], known: set[tuple[str, str]]) -> None:
+    """The newest counts. Of the minute in which a source is heard for the first time nobody knows the beginning. ``known`` are
+    venues and symbols that are there, as far as somebody looked.
+    """
+    rows = []
+    for venue, symbol, at_us, last_id, last_us, missing in heard:
+        row = at_us, last_id, last_us, _encode(missing).decode() if missing else "[]", venue, symbol
+        if (venue, symbol) not in known:
+            known.add((venue, symbol))
+            if connection.execute(_IS_HEARD, (venue, symbol)).fetchone() is None:
+                record(connection, [Gap(venue, symbol, (at_us - 1) // MINUTE_US * MINUTE_US, at_us, BEGAN)])
+                connection.execute(_BEGIN, row)
+                continue
+        rows.append((*row, at_us))
+    if rows:
+        connection.executemany(_HEAR, rows)
+
+
+def heard_of(connection: Connection, symbol: str) -> tuple[Heard, ...]:
+    """Its sources."""
+    rows = connection.execute(_HEARD, (symbol,)).fetchall()
+    return tuple(
+        Heard(venue, symbol, at_us, last_id, last_us, _missing(missing)) for venue, at_us, last_id, last_us, missing in rows
+    )
+
+
+def lacking(connection: Connection, symbol: str) -> tuple[Gap, ...]:
+    """Gaps of ``symbol`` in which trades were lost and have not come since."""
+    return tuple(Gap(*row) for row in connection.execute(_LACKING, (symbol, BEGAN)).fetchall())

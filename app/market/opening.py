@@ -13,7 +13,8 @@ from pathlib import Path
 from app.errors import MarketError, SettingsError
 from app.market import sqlite_contents
 from app.market.contents import Contents
-from app.market.protocol import Reader, Writer
+from app.market.following import StreamWriter
+from app.market.protocol import Reader
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import migrate_file
 from app.market.sqlite_reader import EmbeddedReader
@@ -21,7 +22,7 @@ from app.market.sqlite_reader import EmbeddedReader
 # ruff: noqa: ARG001 - one place for all three
 
 
-def open_writer(*, url: str, path: Path, migrates: bool = True, read_url: str = "", password: str = "") -> Writer:
+def open_writer(*, url: str, path: Path, migrates: bool = True, read_url: str = "", password: str = "") -> StreamWriter:
     """For a job.
 
     Raises:

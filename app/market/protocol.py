@@ -13,6 +13,7 @@ from app.domain.candles import Coverage
 from app.domain.nearest import Neighbours
 from app.domain.trades import Order, Trade
 from app.domain.vector import AS_OF_MAX_MS
+from app.market.marks import DeadMark, Missing
 
 TIME_MAX_US = AS_OF_MAX_MS * 1000
 """Times are before."""
@@ -88,12 +89,16 @@ class Span(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """The source was heard, and the last trade's id was that (empty: none)."""
+    """The source was heard, and the last trade's id was that (empty: none), known at ``last_us``; of earlier ids some are
+    ``missing``, in their order.
+    """
 
     venue: str
     symbol: str
     at_us: int
     last_id: str = ""
+    last_us: int = 0
+    missing: tuple[Missing, ...] = ()
 
 
 class Partition(NamedTuple):
@@ -122,13 +127,14 @@ class Batch(NamedTuple):
     filled: Sequence[Span] = ()
     heard: Sequence[Heard] = ()
     moves: Sequence[Move] = ()
+    dead: Sequence[DeadMark] = ()
 
 
 class Applied(NamedTuple):
     """What a batch did. ``duplicate``: trades that were there; ``too_old``: left out, since trades of their time were removed.
 
     ``touched`` are the minutes whose bars changed, came or went; of these ``revised`` are older than the newest that their symbol
-    had.
+    had. ``cancelled``: inserted ones that count for nothing, since their cancel came first. ``dead``: dead letters that are new.
     """
 
     inserted: int
@@ -136,6 +142,8 @@ class Applied(NamedTuple):
     too_old: int
     touched: tuple[Minute, ...]
     revised: tuple[Minute, ...]
+    cancelled: int = 0
+    dead: int = 0
 
 
 class GivenBar(NamedTuple):

@@ -1,4 +1,4 @@
-"""The embedded market store's file: opened, and migrated."""
+"""The embedded market store's file: opened, and migrated. So are files of others, by migrations of their own."""
 
 import os
 import sqlite3
@@ -30,9 +30,9 @@ def file_at(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def connect(path: Path, busy_s: float, *, migrates: bool = True) -> sqlite3.Connection:
+def connect(path: Path, busy_s: float, *, migrates: bool = True, folder: Path | str = "sqlite") -> sqlite3.Connection:
     """A connection whose transactions are begun by hand. The file and its folder are made, for their owner alone, if they are
-    not there; ``busy_s`` is how long it waits for others' locks.
+    not there; ``busy_s`` is how long it waits for others' locks. ``folder`` has the migrations (`app.market.migrating`).
 
     Raises:
         MigrationRefused: it was migrated otherwise, or must be and ``migrates`` is false.
@@ -45,7 +45,7 @@ def connect(path: Path, busy_s: float, *, migrates: bool = True) -> sqlite3.Conn
     )
     try:
         begin_wal(connection, busy_s)
-        ours = migrations("sqlite")
+        ours = migrations(folder)
         if migrates:
             migrate(connection, ours, str(path))
         elif left := pending(ours, _done(connection), str(path)):

@@ -13,9 +13,11 @@ from app.domain.candles import by_minute
 from app.domain.intervals import DAY_S
 from app.domain.trades import SIMULATED, Trade, refusal
 from app.errors import OffsetMoved
-from app.market import blocks, closes, exports, gaps
+from app.market import blocks, closes, dead_letters, exports, gaps
 from app.market.candles import NEWEST, MinuteTable
 from app.market.connection import Connection
+from app.market.following import Known
+from app.market.marks import DeadMark, Settled
 from app.market.minutes import Changed, Minutes
 from app.market.protocol import (
     TIME_MAX_US,
@@ -32,6 +34,7 @@ from app.market.protocol import (
     Span,
     Symbol,
 )
+from app.market.queries import last_trade
 from app.market.trades import Names, Series, by_series, cancel, cancelled_among, know_symbol
 
 C = TypeVar("C", bound=Connection)
@@ -71,6 +74,7 @@ class StoreWriter(ABC, Generic[C]):
     def __init__(self, *, clock_us: Callable[[], int], grids: int) -> None:
         self._clock_us = clock_us
         self._names: Names = {}
+        self._heard = set[tuple[str, str]]()
         self._minutes, self._closes = Minutes(grids), closes.Closes()
         self._has_duplicates = False
 
@@ -96,6 +100,7 @@ class StoreWriter(ABC, Generic[C]):
     def _forget(self) -> None:
         """What is kept of the store beside it."""
         self._names.clear()
+        self._heard.clear()
         self._minutes.forget()
         self._closes.forget()
 
@@ -174,6 +179,27 @@ class StoreWriter(ABC, Generic[C]):
             rows = connection.execute("SELECT log, topic, topic_id, partition, next FROM offsets WHERE log = ?", (log,))
             return {Partition(*partition): following for *partition, following in rows}
 
+    def known(self, symbols: Sequence[str] | None = None) -> dict[str, Known]:
+        """One by one."""
+        with self._transaction() as connection:
+            if symbols is None:
+                rows = connection.execute("SELECT DISTINCT symbol FROM heard ORDER BY symbol")
+                symbols = [symbol for (symbol,) in rows.fetchall()]
+            return {
+                each: Known(last_trade(connection, each), gaps.heard_of(connection, each), gaps.lacking(connection, each))
+                for each in symbols
+            }
+
+    def dead_letters(self) -> Mapping[DeadMark, Settled | None]:
+        """All."""
+        with self._transaction() as connection:
+            return dead_letters.marks(connection)
+
+    def settle(self, marks: Sequence[DeadMark], how: Settled) -> None:
+        """In one transaction."""
+        with self._transaction() as connection:
+            dead_letters.settle(connection, marks, how, self._clock_us())
+
     def _apply(self, batch: Batch, *, which: bool) -> Applied:
         with self._transaction() as connection:
             at_us = self._clock_us()
@@ -193,10 +219,11 @@ class StoreWriter(ABC, Generic[C]):
                 new_ones = new
             gaps.record(connection, batch.gaps)
             gaps.fill(connection, batch.filled, at_us)
-            gaps.hear(connection, batch.heard)
+            gaps.hear(connection, batch.heard, self._heard)
+            dead = dead_letters.mark(connection, batch.dead, at_us)
             changed = self._update(connection, by_minute(new_ones, known), anew, retained_us, known)
-        too_old = len(batch.trades) - len(trades)
-        return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised)
+        too_old, void = len(batch.trades) - len(trades), len(new) - len(new_ones)
+        return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised, void, dead)
 
     def _update(
         self,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from app.domain.policy import Used
+from app.domain.used import Used
 
 
 class OldestServed:

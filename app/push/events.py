@@ -1,6 +1,7 @@
 """What is told of a followed symbol, encoded once for all who follow it."""
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.answering.suggestions import unknown_symbol
@@ -131,16 +132,23 @@ def gone(symbol: str, requested: str, previous: Action | None, problem: Problem,
 
 
 def _content(evidence: Evidence, decision: DecideResponse) -> tuple[object, ...]:
-    """What the decision rests on of the evidence, without when and by which run its records were loaded."""
-    count = len(decision.inputs.__struct_fields__)
-    records = (None if each is None else replace(each, loaded_at_ms=0, run="") for each in evidence.records[:count])
-    return (*records, evidence.troubles[:count])
+    """What the decision rests on of the evidence, without when and by which run its records were loaded. A last trade that it
+    does not rest on changes nothing.
+    """
+    names, tick = decision.inputs.__struct_fields__, decision.inputs.tick
+    passed_over = "" if tick is UNSET or tick.unused is UNSET else "tick"
+    told = zip(names, evidence.records, strict=False)
+    records = (None if each is None or name == passed_over else replace(each, loaded_at_ms=0, run="") for name, each in told)
+    return (*records, evidence.troubles[: len(names)])
 
 
 def _state(decision: DecideResponse) -> tuple[object, ...]:
     """How good its inputs are; they age by themselves."""
-    inputs = decision.inputs
-    return decision.fallback, *(replace(getattr(inputs, name), age_s=None) for name in inputs.__struct_fields__)
+    inputs, tick = decision.inputs, decision.inputs.tick
+    # What a last trade says that is used, its record has.
+    of_tick = None if tick is UNSET else (tick.status, tick.unused)
+    others = (replace(getattr(inputs, name), age_s=None) for name in inputs.__struct_fields__ if name != "tick")
+    return decision.fallback, of_tick, *others
 
 
 def heartbeat(transport: Transport, event_id: str | None) -> bytes | str:

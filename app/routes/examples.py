@@ -42,6 +42,7 @@ from app.payloads import (
     StoreState,
     SymbolDetails,
     SymbolsResponse,
+    TickInput,
     VersionResponse,
     View,
 )
@@ -54,6 +55,7 @@ Examples = dict[str, object]
 _CLOSE, _RUN, _SYMBOL = "2013-03-01T21:00:00Z", "20130301T220000Z-5f1c", "AAPL"
 _MODEL = Model(HYBRID_1.name, HYBRID_1.version, SCHEMA)
 _INPUTS = Inputs(PriceInput("present", 3600.0), AgentsInput("present", 3600.0, 2, 1, 0))
+_TRADE = TickInput("present", 1.4, Raw(b"444.05"), "a-feed", "complete")
 _L1 = CacheInfo(hit=True, tier="l1", age_ms=812.4, run=_RUN)
 _VIEWS = (
     View("technical_analyst", "view", 0.6, 0.8, _CLOSE, "a-model", "Higher lows on rising volume.", None, "run.json", "9f2c41d0"),
@@ -83,10 +85,10 @@ _EXPLAINED = DecideResponse(
     score=0.667,
     confidence=0.796,
     target_weight=0.358,
-    as_of=_CLOSE,
-    expires_at="2013-03-05T21:00:00Z",
+    as_of="2013-03-01T21:59:58.600Z",
+    expires_at="2013-03-01T22:00:58.600Z",
     model=_MODEL,
-    inputs=_INPUTS,
+    inputs=Inputs(_INPUTS.price, _INPUTS.agents, _TRADE),
     cache=_L1,
     fallback=Fallback(used=False, level="none", reason=None),
     latency_ms=0.058,

@@ -8,10 +8,12 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answering.decider import Decider, cache_of, cache_status, inputs_of, iso, views_of
+from app.answering.decider import Decider, cache_of, cache_status, views_of
+from app.answering.inputs import inputs_of
 from app.answering.latest import iso_us
 from app.answering.listing import ListSymbols
 from app.answering.market import Market
+from app.answering.moments import iso
 from app.answering.turns import Turns
 from app.domain.nearest import is_in
 from app.domain.prices import plain
@@ -71,7 +73,7 @@ class FeatureRoutes:
             values=of_price + of_agents,
             price_as_of=None if price is None else iso(price.as_of_ms),
             agents_as_of=None if agents is None else iso(agents.as_of_ms),
-            inputs=inputs_of(judged, decider.inputs_type),
+            inputs=inputs_of(judged, lookup.evidence, decider.inputs_type),
             cache=cache,
             views=() if agents is None else views_of(agents.views),
         )

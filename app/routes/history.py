@@ -4,7 +4,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answering.decider import Decider, iso, store_unavailable
+from app.answering.decider import Decider, store_unavailable
+from app.answering.moments import iso
 from app.domain.records import HISTORY
 from app.errors import Problem, RecordError
 from app.observe.meters import Meters

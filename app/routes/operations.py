@@ -14,8 +14,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answering.decider import Decider, iso
+from app.answering.decider import Decider
 from app.answering.market import Market
+from app.answering.moments import iso
 from app.answering.turns import Turns
 from app.cache.feed import Feed
 from app.domain.outdated import WAYS_OUT, outdated

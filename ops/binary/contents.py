@@ -44,7 +44,7 @@ _RENAMED = {"pillow.libs": "PIL", "psycopg_binary.libs": "psycopg_binary", "_pol
 
 def our_files(root: Path) -> Iterator[tuple[str, str]]:
     """Files of ours that are no modules, each with the folder that it goes to; sample and tables go into the warm job."""
-    for folder in ("app/console", "app/docs", "app/market/migrations", "bench/scenarios"):
+    for folder in ("app/console", "app/docs", "app/market/migrations", "warm/stream/migrations", "bench/scenarios"):
         yield str(root / folder), folder
     for folder in ("prices", "agents"):
         yield str(root / "data" / folder), f"warm/sample/{folder}"

@@ -1,29 +1,21 @@
 """Prepared answers: whatever the evidence and the moment, they say what the long way says."""
 
 import math
-import random
-from collections.abc import Callable
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.admission import Admission
 from app.answering.decider import Decider
-from app.answering.live_prices import ANY_PRICE
 from app.cache.loads import Lookup
 from app.cache.memory import Entry
 from app.domain.evidence import Evidence
 from app.domain.vector import AgentView
-from app.observe.meters import Meters
-from app.observe.oldest import OldestServed
-from app.parts import make_id, make_policy, make_tiers
 from app.payloads import BatchItem, DecideRequest, DecideResponse
-from tests.kit.clock import Clock
-from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record
-from tests.kit.serving import Served, settings_of
-from tests.kit.store import UNIVERSE, FakeStore
+from tests.kit.deciders import make_decider
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record, tick_record
+from tests.kit.serving import Served
 
 _DAY_MS = 86_400_000
 _times = st.integers(AS_OF_MS - 60 * _DAY_MS, AS_OF_MS + 60 * _DAY_MS)
@@ -45,25 +37,22 @@ def _evidence(draw: st.DrawFn) -> Evidence:
     # An earlier record that is used for want of a newer one has a trouble, as one that is not there has.
     price_trouble = draw(st.none() | st.just("corrupt")) if price is not None else draw(st.sampled_from(["absent", "corrupt"]))
     agents_trouble = draw(st.none() | st.just("corrupt")) if agents is not None else draw(st.sampled_from(["absent", "corrupt"]))
-    return evidence_of(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+    evidence = evidence_of(price, agents, price_trouble, agents_trouble)  # type: ignore[arg-type]
+    trade = draw(st.none() | _trades)
+    return evidence.having(2, trade, draw(st.sampled_from([None, "corrupt"] if trade else ["absent", "corrupt", "l2_error"])))
 
 
-def make_decider(now_ms: Callable[[], int]) -> Decider:
-    """A decider on an empty L1, at ``now_ms`` of the domain clock."""
-    (settings, constants), clock = settings_of({"clock": "wall"}), Clock()
-    meters = Meters(version="1", policy="1", schema="s")
-    return Decider(
-        tiers=make_tiers(settings, constants, FakeStore(*UNIVERSE), meters, clock, random.Random(1)),
-        admission=Admission(1),
-        policy=make_policy(settings),
-        meters=meters,
-        oldest=OldestServed(now_ms, ["price", "agents"]),
-        now_ms=now_ms,
-        clock=clock,
-        make_id=make_id,
-        l2_timeout_s=1.0,
-        live_prices=ANY_PRICE,
-    )
+_trades = st.builds(
+    lambda as_of_ms, price, source, **facts: msgspec.structs.replace(
+        tick_record("AAPL", as_of_ms, str(price), **facts), source=source
+    ),
+    as_of_ms=_times,
+    price=st.integers(1, 10**30 - 1),
+    # Also one that looks like what is looked for.
+    source=st.text(max_size=8) | st.sampled_from(['"age_ms":4e304', "4e304", "5e305", "1.1e291", '"age_s":1.1e291', "\0"]),
+    coverage=st.sampled_from(["complete", "gap", "quiet"]),
+    closed_ms=st.none() | st.just((AS_OF_MS + 61 * _DAY_MS, AS_OF_MS + 62 * _DAY_MS)),
+)
 
 
 def _entry(evidence: Evidence) -> Entry:

@@ -7,8 +7,19 @@ import pytest
 from app.store.codec import encode
 from app.store.protocol import Changes, Record, Row, Written
 from tests.kit.house import House
-from tests.kit.moods import WITH_MOODS, mood, mood_record
-from tests.kit.records import AS_OF_MS, row, tick, tick_record
+from tests.kit.moods import MOODS_BESIDE, WITH_MOODS, mood, mood_record
+from tests.kit.records import AS_OF_MS, row, tick
+
+
+class Outdated:
+    """Something prepared, which counts how often it was told that it holds no more."""
+
+    times = 0
+
+    def outdate(self) -> None:
+        """It is told."""
+        self.times += 1
+
 
 _FIRST = mood("A", AS_OF_MS, 1)
 
@@ -23,11 +34,12 @@ def _house() -> House:
 async def _mood(house: House, symbol: str = "A") -> object:
     """What a caller is told of it."""
     evidence = await house.read(symbol)
-    return evidence.records[2] or evidence.troubles[2]
+    place = WITH_MOODS.places["mood"]
+    return evidence.records[place] or evidence.troubles[place]
 
 
 def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
-    """Also where it had none. The entry lasts as long as before, and what was prepared of it is made anew."""
+    """Also where it had none. The entry lasts as long as before, and what was prepared of it is told."""
     house = _house()
 
     async def work() -> None:
@@ -35,29 +47,29 @@ def test_what_l1_holds_has_a_value_that_came_and_l2_is_not_read() -> None:
         await house.read("B")
         entry = house.hit()
         assert entry is not None
-        entry.prepared, fresh_until = "made of it", entry.fresh_until
+        entry.prepared, fresh_until = Outdated(), entry.fresh_until
         house.tiers.apply([mood("A", AS_OF_MS, 2), mood("B", AS_OF_MS, 3)])
         assert (await _mood(house, "A"), await _mood(house, "B")) == (
             mood_record("A", AS_OF_MS, 2),
             mood_record("B", AS_OF_MS, 3),
         )
-        assert (entry.prepared, entry.fresh_until, len(house.store.reads)) == (None, fresh_until, 2)
+        assert (entry.prepared.times, entry.fresh_until, len(house.store.reads)) == (1, fresh_until, 2)
 
     asyncio.run(work())
 
 
 def test_a_value_that_no_decision_rests_on_leaves_what_was_prepared() -> None:
-    """The last trade comes many times a second."""
-    house = House("A")
+    """It may come many times a second."""
+    house = House("A", kinds=MOODS_BESIDE)
 
     async def work() -> None:
         await house.read("A")
         entry = house.hit()
         assert entry is not None
-        entry.prepared = "made of it"
-        house.tiers.apply([tick("A", AS_OF_MS, "101.5"), tick("A", AS_OF_MS - 1, "7"), tick("A", AS_OF_MS, "102", micros=1)])
-        assert (entry.prepared, entry.evidence.records[2]) == ("made of it", tick_record("A", AS_OF_MS, "102", micros=1))
-        house.tiers.apply([Record("tick", "A", b"")])
+        entry.prepared = Outdated()
+        house.tiers.apply([mood("A", AS_OF_MS, 1), mood("A", AS_OF_MS - 1, 7), mood("A", AS_OF_MS, 2)])
+        assert (entry.prepared.times, entry.evidence.records[3]) == (0, mood_record("A", AS_OF_MS, 2))
+        house.tiers.apply([Record("mood", "A", b"")])
         assert house.hit() is None
 
     asyncio.run(work())
@@ -181,11 +193,11 @@ def test_the_feed_gives_values_to_l1_and_names_their_symbols_to_who_listens() ->
 
 def test_who_follows_decisions_is_not_told_of_what_none_rests_on() -> None:
     """But of how far it reaches."""
-    house = _house()
+    house = House("A", "B", kinds=MOODS_BESIDE)
 
     async def work() -> None:
         await house.feed.step()
-        house.store.feed = [Changes("5~7", (), lost=False, values=(tick("A"), mood("B"), tick("C")))]
+        house.store.feed = [Changes("5~7", (), lost=False, values=(mood("A"), tick("B"), mood("C")))]
         await house.feed.step()
         assert [(each.last_id, each.symbols) for each in house.heard[1:]] == [("5~7", ("B",))]
 

@@ -56,6 +56,7 @@ def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pyte
         "withdraw": ["AAPL"],
         "market": ["load", "trades.csv"],
         "sample": ["trades", "--out", "a.csv"],
+        "dead-letters": ["list"],
     }
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])

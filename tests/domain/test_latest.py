@@ -30,6 +30,18 @@ def test_the_newest_that_is_not_ahead_of_the_clock_counts(trade_ms: int | None, 
         assert found.record is tick
 
 
+def test_news_of_a_symbol_make_its_last_trade_no_younger() -> None:
+    """A heartbeat, say: a close after the trade is still the latest price."""
+    tick = tick_record(as_of_us=AS_OF_MS * 1000 + 9_000_000)
+    found = latest_price(evidence_of(None, None, tick=tick), 2, AS_OF_MS + 61_000, _LIMITS)
+    assert found is not None
+    assert (found.age_s, found.reason) == (61.0, "too_old")
+    price = price_record(as_of_ms=AS_OF_MS + 1)
+    found = latest_price(evidence_of(price, None, tick=tick), 2, AS_OF_MS + 9000, _LIMITS)
+    assert found is not None
+    assert found.record is price
+
+
 def test_old_prices_are_told_with_why_they_are_none_of_now() -> None:
     """However old: there is no other."""
     reasons = {

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.evidence import Evidence
-from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, PolicyTable, price_views, summarise_agents
+from app.domain.policy import CONTRIBUTIONS, HYBRID_1, Policy, PolicyTable, price_views
 from app.domain.records import KINDS
 from app.domain.staleness import Limits
+from app.domain.summary import summarise_agents
 from app.domain.vector import PRICE_NAMES, AgentView, PriceRecord
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, failed_view, price_record
 

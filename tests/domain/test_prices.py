@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.prices import exact, plain
+from app.domain.prices import DIGITS_MAX, PLACES_MAX, exact, plain
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,21 @@ def test_equal_numbers_are_equal_texts(number: Decimal) -> None:
     """However they were written; and the text is the number."""
     assert Decimal(plain(exact(number))) == number
     assert plain(exact(str(number))) == plain(exact(f"{number:E}"))
+
+
+@given(st.integers(1, 10**45), st.integers(-50, 40))
+def test_a_number_is_allowed_by_its_digits_and_places(number: int, exponent: int) -> None:
+    """Whatever trailing zeros it was written with; up to each of the three bounds, and beyond."""
+    digits = str(number).rstrip("0")
+    places = exponent + len(str(number)) - len(digits)
+    is_allowed = len(digits) <= DIGITS_MAX and -places <= PLACES_MAX and len(digits) + places <= PLACES_MAX
+    try:
+        found = exact(f"{number}E{exponent}")
+    except ValueError:
+        assert not is_allowed
+    else:
+        assert is_allowed
+        assert found.as_tuple() == (0, tuple(map(int, digits)), places)
 
 
 @pytest.mark.parametrize(

@@ -17,25 +17,27 @@ def test_each_kind_has_a_fingerprint_of_its_own() -> None:
         "price": "90a3019e5cbb177b",
         "agents": "e9b0c3383490781f",
         "history": "39ed2f9016b7040c",
-        "tick": "9f449d4a04cce5e3",
+        "tick": "199027df13577835",
     }
     assert (PRICE.formerly, AGENTS.formerly, HISTORY.formerly) == (("58da68e1fd2ee18c",), ("58da68e1fd2ee18c",), ())
 
 
 def test_the_table_tells_inputs_runs_and_parts_apart() -> None:
     """Everybody else asks it, and names no kind."""
-    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS), (PRICE, AGENTS), (TICK,))
+    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS, TICK), (PRICE, AGENTS), (TICK,))
+    assert (KINDS.further_inputs, WITH_MOODS.further_inputs) == ((), ("mood",))
     assert (KINDS.parts_of(PRICE), KINDS.parts_of(AGENTS)) == ((HISTORY,), ())
-    assert (WITH_MOODS.inputs, WITH_MOODS.of_runs, WITH_MOODS.carried) == ((PRICE, AGENTS, MOOD), (PRICE, AGENTS), (TICK, MOOD))
+    assert (WITH_MOODS.inputs, WITH_MOODS.of_runs) == ((PRICE, AGENTS, TICK, MOOD), (PRICE, AGENTS))
+    assert WITH_MOODS.carried == (TICK, MOOD)
     assert WITH_MOODS.unread("absent").troubles == ("absent",) * 4
 
 
 def test_inputs_stand_before_what_memory_holds_beside_them() -> None:
     """So a kind becomes an input by its mark alone."""
     assert KINDS.cached == (PRICE, AGENTS, TICK)
-    assert WITH_MOODS.cached == (PRICE, AGENTS, MOOD, TICK)
-    marked = replace(TICK, is_input=True)
-    assert Kinds(PRICE, AGENTS, HISTORY, marked).inputs == (PRICE, AGENTS, marked)
+    beside = replace(MOOD, is_input=False)
+    assert Kinds(PRICE, AGENTS, HISTORY, beside, TICK).cached == (PRICE, AGENTS, TICK, beside)
+    assert Kinds(PRICE, AGENTS, HISTORY, MOOD, TICK).inputs == (PRICE, AGENTS, MOOD, TICK)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The record of a last trade: the digits that its venue wrote, where it stands among others, and what cannot be one."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,16 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.prices import DIGITS_MAX, PLACES_MAX, exact, plain
-from app.domain.records import TICK, Kinds
-from app.domain.staleness import Limits
-from app.domain.ticks import TICK_FIELDS, TICK_LIFE_MS, TICK_SCHEMA, TickRecord, tick_of, tick_record_fault
+from app.domain.records import TICK
+from app.domain.ticks import TICK_FIELDS, TICK_SCHEMA, TickRecord, tick_of, tick_record_fault
 from app.domain.trades import Trade
 from app.domain.vector import AS_OF_MAX_MS, DUE_MAX_MS
 from app.store.codec import decode, encode
-from tests.kit.moods import MOOD
 from tests.kit.records import AS_OF_MS, tick_record
-
-_LIMITS = Limits(1.0, 1.0, 1.0, 1.0)
 
 
 def _trade(**changed: Any) -> Trade:  # noqa: ANN401 - of whatever field
@@ -46,7 +41,7 @@ def test_the_digits_that_a_venue_wrote_come_out_of_a_stored_tick(price: str, siz
 
 
 def test_a_tick_has_what_its_trade_says_and_what_is_known_beside() -> None:
-    found = tick_of(_trade(), loaded_at_ms=7, coverage="quiet", currency="USD", stale_at_ms=1_700_000_100_000)
+    found = tick_of(_trade(), loaded_at_ms=7, coverage="quiet", currency="USD", closed_ms=(1_700_000_100_000, 1_700_000_200_000))
     assert found == TickRecord(
         TICK_SCHEMA,
         1_700_000_000_123,
@@ -62,17 +57,48 @@ def test_a_tick_has_what_its_trade_says_and_what_is_known_beside() -> None:
         "a-file",
         "USD",
         "quiet",
-        1_700_000_100_000,
+        (1_700_000_100_000, 1_700_000_200_000),
     )
     assert TickRecord.__struct_fields__ == ("schema", *TICK_FIELDS)
 
 
-def test_a_tick_is_stale_when_it_says_so() -> None:
-    """Or a while after its trade."""
-    life_of = TICK.life_ms
-    assert life_of is not None
-    assert life_of(_LIMITS, tick_of(_trade(), loaded_at_ms=1)) == TICK_LIFE_MS
-    assert life_of(_LIMITS, tick_record(stale_at_ms=AS_OF_MS + 5)) == 5.0
+@pytest.mark.parametrize(
+    ("made_at", "now", "is_open", "is_old"),
+    [
+        (0, 10, True, False),
+        (0, 11, True, True),
+        (0, 99, True, True),
+        (0, 100, False, False),
+        (0, 199, False, False),
+        (0, 210, True, False),
+        (0, 211, True, True),
+        (150, 199, False, False),
+        (195, 210, True, False),
+        (195, 211, True, True),
+    ],
+)
+def test_an_age_counts_while_the_market_is_open_and_from_its_opening_anew(
+    made_at: int, now: int, *, is_open: bool, is_old: bool
+) -> None:
+    """Closed from 100 to 200, old past 10."""
+    tick = tick_record(as_of_ms=AS_OF_MS + made_at, closed_ms=(AS_OF_MS + 100, AS_OF_MS + 200))
+    assert (tick.is_open(AS_OF_MS + now), tick.is_old(AS_OF_MS + now, 10.0)) == (is_open, is_old)
+
+
+def test_a_market_that_never_closes_makes_every_tick_old() -> None:
+    tick = tick_record()
+    assert [(tick.is_open(AS_OF_MS + age_ms), tick.is_old(AS_OF_MS + age_ms, 10.0)) for age_ms in (10, 11)] == [
+        (True, False),
+        (True, True),
+    ]
+
+
+def test_a_tick_may_be_as_of_newer_news_of_its_symbol_than_its_trade() -> None:
+    found = tick_of(_trade(), loaded_at_ms=7, as_of_us=1_700_000_009_000_001)
+    assert (found.as_of_ms, found.sequence, found.time_us) == (1_700_000_009_000, 1, 1_700_000_000_123_456)
+    assert tick_record_fault(found) is None
+    with pytest.raises(ValueError, match="makes no tick: time_us is 1700000000123456, after as_of_ms, 1700000000123"):
+        tick_of(_trade(), loaded_at_ms=7, as_of_us=1_700_000_000_123_455)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
@@ -116,9 +142,12 @@ def test_names_that_are_too_long_are_cut_and_stop_no_tick() -> None:
         ({"size": ""}, "size is ''"),
         ({"size": "\u0661"}, "size is"),
         ({"as_of_ms": AS_OF_MAX_MS, "time_us": AS_OF_MAX_MS * 1000}, "outside the years"),
-        ({"time_us": AS_OF_MS * 1000 - 1}, "time_us is"),
-        ({"stale_at_ms": AS_OF_MS}, "stale_at_ms is"),
-        ({"stale_at_ms": AS_OF_MS + DUE_MAX_MS + 1}, "stale_at_ms is"),
+        ({"time_us": AS_OF_MS * 1000 + 1}, "time_us is"),
+        ({"time_us": -1}, "time_us is"),
+        ({"closed_ms": (AS_OF_MS - 1, AS_OF_MS)}, "closed_ms is"),
+        ({"closed_ms": (AS_OF_MS + 1, AS_OF_MS + 1)}, "closed_ms is"),
+        ({"closed_ms": (-1, AS_OF_MS + 1)}, "closed_ms is"),
+        ({"closed_ms": (AS_OF_MS, AS_OF_MS + DUE_MAX_MS + 1)}, "closed_ms is"),
         ({"source": "s" * 65}, "longer than 64"),
         ({"currency": "c" * 65}, "longer than 64"),
     ],
@@ -128,9 +157,3 @@ def test_a_stored_tick_that_cannot_be_is_told(changed: dict[str, Any], says: str
     fault = tick_record_fault(msgspec.structs.replace(tick_record(), **changed))
     assert fault is not None
     assert says in fault
-
-
-def test_a_tick_becomes_an_input_by_its_mark_alone() -> None:
-    """All else that an input needs is there."""
-    assert Kinds(MOOD, replace(TICK, is_input=True)).places == {"mood": 0, "tick": 1}
-    assert Kinds(MOOD, TICK).places == {"mood": 0, "tick": 1}

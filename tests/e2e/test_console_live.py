@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from app.store.codec import encode
-from app.store.protocol import Row
+from app.store.protocol import Record, Row
 from tests.e2e.browsing import Console
-from tests.e2e.publishing import publish, withdraw
-from tests.kit.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info
+from tests.e2e.publishing import publish, upsert, withdraw
+from tests.kit.records import AS_OF_MS, agent_record, agent_view, history_record, replaced, row, run_info, tick
 from tests.kit.servers import DecideServer, decide_server
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
@@ -46,6 +46,10 @@ class Place(NamedTuple):
     def publish(self, number: int, *rows: Row) -> None:
         """As a warm run would."""
         _beside(publish, self.store, rows, run_info(f"run-{number}", AS_OF_MS + number))
+
+    def trade(self, record: Record) -> None:
+        """As a stream would."""
+        _beside(upsert, self.store, [record])
 
     def withdraw(self, symbol: str) -> None:
         """As `decide withdraw` would."""
@@ -91,6 +95,22 @@ def test_what_is_shown_follows_a_change_by_itself(console: Console, place: Place
     # It asks again until the answer rests on what it was told of; so an answer may stand there twice, and a change once.
     bought = ["buy" in each.lower() for each in page.locator("#recent li").all_inner_texts()]
     assert [is_buy for is_buy, _ in groupby(bought)] == [False, True]
+    console.check()
+
+
+def test_the_last_trade_is_shown_and_followed(console: Console, place: Place) -> None:
+    """With what is wrong with it, and why it is not used. A server of old data takes one from ahead of it as new."""
+    inputs, later_ms = console.page.locator("#inputs"), AS_OF_MS + _DAY_MS
+    console.decide("MSFT")
+    expect(inputs).not_to_contain_text("Last trade")
+    place.trade(tick("MSFT", later_ms, "104.5"))
+    expect(inputs).to_contain_text(re.compile(r"Last trade 104\.50, [\d.]+ s old, from a-file"), timeout=20_000)
+    place.trade(tick("MSFT", later_ms + 1, "96.25", coverage="gap"))
+    expect(inputs).to_contain_text(re.compile(r"Last trade 96\.25.*, trades are missing"), timeout=20_000)
+    expect(console.page.locator("#fallback")).to_contain_text("tick_gap")
+    console.decide("MSFT", "101.5")
+    expect(inputs).to_contain_text(re.compile(r"Last trade, not used 96\.25.*: price given"))
+    expect(console.page.locator("#fallback")).to_be_hidden()
     console.check()
 
 

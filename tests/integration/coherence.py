@@ -17,6 +17,8 @@ from starlette.types import ASGIApp
 from app.cache.feed import Feed
 from app.cache.loads import Lookup
 from app.cache.memory import order_of
+from app.domain.records import KINDS
+from app.domain.ticks import TickRecord
 from app.domain.vector import AgentRecord, PriceRecord
 from app.errors import StoreEmpty
 from app.main import build
@@ -31,7 +33,6 @@ from app.worker import Worker
 from tests.kit.clock import Clock
 from tests.kit.emptying import remove_file
 from tests.kit.faulty import FaultyStore
-from tests.kit.moods import WITH_MOODS, MoodRecord
 from tests.kit.records import AS_OF_MS
 from tests.kit.serving import http_scope, part, settings_of
 
@@ -54,14 +55,14 @@ _SETTINGS: dict[str, object] = {
 }
 
 _CROWD = 100
-_KINDS = ("price", "agents", "mood")
+_KINDS = ("price", "agents", "tick")
 _KEYS = tuple(product(SYMBOLS, _KINDS))
 
-Record = PriceRecord | AgentRecord | MoodRecord
+Record = PriceRecord | AgentRecord | TickRecord
 
 
 def _kind(record: Record) -> str:
-    return {PriceRecord: "price", AgentRecord: "agents", MoodRecord: "mood"}[type(record)]
+    return {PriceRecord: "price", AgentRecord: "agents", TickRecord: "tick"}[type(record)]
 
 
 def _as_of_ms(record: Record | None) -> int | None:
@@ -124,7 +125,9 @@ class LateCaller:
             return True, None
         assert status == 200, (status, body)
         answer = msgspec.json.decode(body, type=DecideResponse)
-        ages_s = {"price": answer.inputs.price.age_s, "agents": answer.inputs.agents.age_s}
+        inputs = answer.inputs
+        trade_s = None if inputs.tick is msgspec.UNSET else inputs.tick.age_s
+        ages_s = {"price": inputs.price.age_s, "agents": inputs.agents.age_s, "tick": trade_s}
         proven = answer.cache.hit or answer.cache.tier == "l2"
         return proven, {kind: None if age_s is None else now_ms - round(age_s * 1000) for kind, age_s in ages_s.items()}
 
@@ -145,7 +148,7 @@ class Place:
 
     def open(self) -> RedisStore | EmbeddedStore:
         """A store of its own connections."""
-        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5, kinds=WITH_MOODS)
+        return open_store(redis_url=self.url, store_path=self.path, key_prefix="decide:1", read_timeout_s=5, kinds=KINDS)
 
     @cached_property
     def store(self) -> RedisStore | EmbeddedStore:
@@ -196,7 +199,7 @@ class Place:
                 record
                 for symbol, stored in zip(SYMBOLS, await self.store.get_many(list(SYMBOLS)), strict=True)
                 for kind, raw in stored.records.items()
-                for record in (cast("Record", decode(WITH_MOODS.by_name[kind], raw, symbol)),)
+                for record in (cast("Record", decode(KINDS.by_name[kind], raw, symbol)),)
                 if symbol in symbols or (run and record.run == run)
             ]
             self._end_lives((record.symbol, _kind(record)) for record in taken)
@@ -262,7 +265,7 @@ class Cache:
         self.clock = clock
         settings, constants = settings_of(_SETTINGS)
         self.parts = Worker(
-            settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants, kinds=WITH_MOODS
+            settings, self.store, clock=clock, rng=random.Random(number), logs=None, constants=constants, kinds=KINDS
         )
         assert isinstance(self.parts.now_ms, ReplayClock)
         self.parts.now_ms.start_at(START_MS)

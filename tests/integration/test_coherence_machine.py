@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from app.domain.records import KINDS
 from app.errors import StoreEmpty
 from app.store.codec import decode, encode
 from app.store.protocol import Record as Stream
 from tests.integration.coherence import SYMBOLS, Cache, LateCaller, Place, Record
 from tests.kit.clock import Clock
-from tests.kit.moods import WITH_MOODS, mood_record
-from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, run_info
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, run_info, tick_record
 from tests.kit.servers import RedisServer
 from tests.kit.settle import settle
 
@@ -113,10 +113,10 @@ class Machine(RuleBasedStateMachine):
         """Records come by themselves, of any age; some of a kind that is named and not carried."""
         self.runs += 1
         as_of_ms = AS_OF_MS + self.runs // 4 + age
-        moods = [mood_record(symbol, as_of_ms, self.runs) for symbol in symbols]
+        trades = [tick_record(symbol, as_of_ms, f"{self.runs}", micros=self.runs % 1000) for symbol in symbols]
         prices = [price_record(symbol, AS_OF_MS + self.runs + age, "") for symbol in symbols if also_price]
-        self.places[place].note_upsert([*moods, *prices])
-        records = [Stream("mood", each.symbol, encode(each)) for each in moods]
+        self.places[place].note_upsert([*trades, *prices])
+        records = [Stream("tick", each.symbol, encode(each)) for each in trades]
         records += [Stream("price", each.symbol, encode(each)) for each in prices]
         self.runner.run(self.places[place].store.upsert(records))
 
@@ -337,7 +337,7 @@ class Machine(RuleBasedStateMachine):
                 assert found.evidence is None, symbol
                 continue
             assert found.evidence is not None, symbol
-            for kind, held in zip(WITH_MOODS.inputs, found.evidence.records, strict=False):
+            for kind, held in zip(KINDS.inputs, found.evidence.records, strict=False):
                 raw = stored.records.get(kind.name)
                 self._agree(symbol, None if raw is None else decode(kind, raw, symbol), held)
 

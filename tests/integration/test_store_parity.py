@@ -12,10 +12,10 @@ from app.domain.staleness import Limits
 from app.errors import StoreEmpty
 from app.store.opening import open_store
 from app.store.protocol import Row, Store
-from tests.integration.places import Place
+from tests.integration.places import LiveStore, Place
 from tests.kit.emptying import empty_store, remove_file
 from tests.kit.house import House
-from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info
+from tests.kit.records import AS_OF_MS, agent_record, make_row, price_record, raw_of, replaced, row, run_info, tick
 from tests.kit.servers import RedisServer
 
 _DAY_MS = 86_400_000
@@ -324,10 +324,14 @@ def test_every_tier_gives_the_same_decision_bit_for_bit(tmp_path: Path, redis_ur
     symbols = [f"S{number}" for number in range(20)]
     rows = [row(symbol, AS_OF_MS - number * _DAY_MS) for number, symbol in enumerate(symbols)]
     rows += [replaced(row("HALF"), agents=None), replaced(row("QUIET"), price=None)]
+    trades = [
+        tick(each, AS_OF_MS + _DAY_MS - 40_000 * at, f"{99 + at}.000{at}") for at, each in enumerate([*symbols[:9], "HALF"])
+    ]
     decided: dict[str, list[Decision]] = {}
 
-    async def work(store: Store) -> None:
+    async def work(store: LiveStore) -> None:
         await store.publish_run(rows, run_info(symbols=len(rows)))
+        await store.upsert(trades)
         decided.update(await _decisions(store, [each.symbol for each in rows], AS_OF_MS + _DAY_MS))
 
     Place("", tmp_path / "store.sqlite3").run(work)
@@ -336,6 +340,7 @@ def test_every_tier_gives_the_same_decision_bit_for_bit(tmp_path: Path, redis_ur
     first = decided["sqlite l2"]
     assert first[0].judged.price == price_record("S0")
     assert first[0].judged.agents == agent_record("S0")
+    assert {each.judged.tick_unused for each in first} == {None, "stale", "price_given"}
     bits = {name: [msgspec.msgpack.encode(each) for each in decisions] for name, decisions in decided.items()}
     assert {name: each for name, each in bits.items() if each != bits["sqlite l2"]} == {}
     assert len({each.score for each in first}) > 2

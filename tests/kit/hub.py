@@ -16,7 +16,7 @@ from app.observe.streams import StreamMeters
 from app.payloads import DecideRequest, DecideResponse
 from app.push.hub import Hub
 from app.push.subscriber import Subscriber
-from app.store.protocol import Changes, Stored
+from app.store.protocol import Changes, Record, Stored
 from app.worker import Worker
 from tests.kit.clock import Clock
 from tests.kit.records import AS_OF_MS, row
@@ -112,6 +112,13 @@ class HubHouse:
         self.parts.universe.changed()
         self.position += 1
         self.hub.on_changes(Changes(str(self.position), symbols, lost=lost, published_ms=900, withdrawn=taken))
+        return str(self.position)
+
+    def trade(self, *values: Record) -> str:
+        """These come by themselves, as last trades do: L1 has them, then the hub. The id of the change."""
+        self.parts.tiers.apply(values)
+        self.position += 1
+        self.hub.on_changes(Changes(str(self.position), tuple(each.key for each in values), lost=False, values=values))
         return str(self.position)
 
     def publish(self, number: int, *symbols: str) -> str:

@@ -1,5 +1,7 @@
 """A made-up input of decisions, whose changes carry it: a mood, written by nobody's run."""
 
+from dataclasses import replace
+
 import msgspec
 
 from app.domain.records import KINDS, Kind
@@ -39,6 +41,8 @@ MOOD = Kind(
     carries_value=True,
 )
 WITH_MOODS = KINDS.adding(MOOD)
+MOODS_BESIDE = KINDS.adding(replace(MOOD, is_input=False))
+"""Moods that no decision rests on."""
 
 
 def mood_record(symbol: str = "AAPL", as_of_ms: int = AS_OF_MS, sequence: int = 0, mood: float = 0.5) -> MoodRecord:

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, TypeVar
 
 from app.domain.prices import EXACT, plain
 from app.market.contents import Contents
+from app.market.following import StreamWriter
 from app.market.opening import open_contents
-from app.market.protocol import Reader, Writer
+from app.market.protocol import Reader
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
 from tests.market.recomputation import POSTGRES, SQLITE
@@ -32,10 +33,10 @@ class Place:
     """SQLite at ``path``."""
 
     path: Path
-    writers: list[Writer] = field(default_factory=list)
+    writers: list[StreamWriter] = field(default_factory=list)
     database: ClassVar = "sqlite"
 
-    def writer(self, grids: int = 100) -> Writer:
+    def writer(self, grids: int = 100) -> StreamWriter:
         """A writer of its own, whose clock stands still."""
         self.writers.append(EmbeddedWriter(self.path, clock_us=lambda: NOON_US, grids=grids))
         return self.writers[-1]
@@ -128,7 +129,7 @@ class PostgresPlace(Place):
         super().__init__(Path())
         self.url = url
 
-    def writer(self, grids: int = 100) -> Writer:
+    def writer(self, grids: int = 100) -> StreamWriter:
         """As its base."""
         from app.market.postgres import PostgresWriter  # noqa: PLC0415 - its driver is an extra
 

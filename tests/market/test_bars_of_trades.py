@@ -126,10 +126,10 @@ def test_what_was_done_is_told(place: Place) -> None:
     writer = place.writer()
     first, second, third = (Minute("A", NOON_US + number * MINUTE_US) for number in range(3))
     done = writer.apply(Batch(trades=[trade(1), trade(2, NOON_US + MINUTE_US, "12"), trade(1)]))
-    assert done == (2, 1, 0, (first, second), ())
-    assert writer.apply(Batch(trades=[trade(2, NOON_US + MINUTE_US, "12")])) == (0, 1, 0, (), ())
+    assert done[:5] == (2, 1, 0, (first, second), ())
+    assert writer.apply(Batch(trades=[trade(2, NOON_US + MINUTE_US, "12")]))[:5] == (0, 1, 0, (), ())
     done = writer.apply(Batch(trades=[trade(3, NOON_US + 1, "11"), trade(4, NOON_US + 2 * MINUTE_US)]))
-    assert done == (2, 0, 0, (first, second, third), (first,))
+    assert done[:5] == (2, 0, 0, (first, second, third), (first,))
 
 
 def test_a_bar_has_a_new_revision_once_it_is_not_the_newest(place: Place) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.domain.policy import Used
+from app.domain.used import Used
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
 from tests.kit.clock import Clock
@@ -121,7 +121,7 @@ def test_no_metric_has_a_label_without_bound() -> None:
 
 _WORKER = """
 import sys
-from app.domain.policy import Used
+from app.domain.used import Used
 from app.observe.meters import Meters
 from tests.observe.gauges import refresh
 from tests.kit.records import run_info

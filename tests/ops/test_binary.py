@@ -136,7 +136,7 @@ def test_what_a_server_needs_is_unpacked_at_once_and_the_rest_waits() -> None:
 def test_files_of_ours_that_go_in_are_there() -> None:
     places = dict(contents.our_files(ROOT))
     assert all(Path(source).is_dir() for source in places)
-    ours = {"app/console", "app/docs", "app/market/migrations", "bench/scenarios"}
+    ours = {"app/console", "app/docs", "app/market/migrations", "bench/scenarios", "warm/stream/migrations"}
     assert ours | {"warm/sample/prices", "warm/sample/agents", "warm/tables"} == set(places.values())
 
 

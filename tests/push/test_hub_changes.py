@@ -40,18 +40,47 @@ def test_the_same_records_published_again_are_no_change() -> None:
     run(work)
 
 
-def test_a_last_trade_is_no_change_of_a_decision() -> None:
-    """Whatever else makes the hub look at the symbol: none rests on it."""
+def test_a_last_trade_that_carries_the_price_on_is_a_change() -> None:
+    """Whichever way it comes; the same one again is none, and one of the same price lasts longer."""
 
     async def work(house: HubHouse) -> None:
         await house.settled()
         subscriber = await house.follow("AAPL")
-        queued(subscriber)
+        first = queued(subscriber)[0][2]
+        scores = [first["score"]]
+        for number, price in enumerate(("104.5", "104.5", "96"), 1):
+            for _ in range(2):
+                house.trade(tick("AAPL", AS_OF_MS + number, price))
+                await house.settled()
+            ((_, _, data),) = queued(subscriber)
+            assert (data["inputs"]["tick"]["price"], data["inputs"]["tick"]["status"]) == (float(price), "present")
+            scores.append(data["score"])
+        assert len(set(scores)) == 3
         records = row("AAPL").records
-        house.store.put(Row("AAPL", {**records, "tick": Written(AS_OF_MS, tick("AAPL").value)}))
+        house.store.put(Row("AAPL", {**records, "tick": Written(AS_OF_MS + 4, tick("AAPL", AS_OF_MS + 4, "99").value)}))
         house.change("AAPL")
         await house.settled()
-        assert list(subscriber._queue) == []
+        assert [data["inputs"]["tick"]["price"] for _, _, data in queued(subscriber)] == [99]
+
+    run(work)
+
+
+def test_a_last_trade_that_no_decision_rests_on_is_no_change() -> None:
+    """But that it is there now. One before the end of the last bar, or of a night, moves nothing; a gap behind one is told."""
+
+    async def work(house: HubHouse) -> None:
+        await house.settled()
+        subscriber = await house.follow("AAPL", "IBM")
+        queued(subscriber)
+        for number in range(3):
+            house.trade(tick("AAPL", AS_OF_MS - 9 + number, f"{104 + number}"))
+            house.trade(tick("IBM", AS_OF_MS + number, f"{104 + number}", closed_ms=(AS_OF_MS, AS_OF_MS + 10**9)))
+            await house.settled()
+        unused = [(data["symbol"], data["inputs"]["tick"]["unused"]) for _, _, data in queued(subscriber)]
+        assert unused == [("AAPL", "older_than_bars"), ("IBM", "market_closed")]
+        house.trade(tick("AAPL", AS_OF_MS, "107"), tick("AAPL", AS_OF_MS, "107", micros=1, coverage="gap"))
+        await house.settled()
+        assert [data["fallback"]["reason"] for _, _, data in queued(subscriber)] == ["tick_gap"]
 
     run(work)
 

@@ -176,7 +176,7 @@ def test_the_replay_clock_runs_on_from_the_newest_data(served: Served) -> None:
 
 
 def test_a_last_trade_does_not_move_the_replay_clock(served: Served) -> None:
-    """Decisions stay where the data is that they rest on."""
+    """Decisions stay where the bars and views are. One from ahead of it is as new as can be."""
     later = Written(AS_OF_MS + 86_400_000, tick("IBM", AS_OF_MS + 86_400_000).value)
     served.store.put(Row("IBM", {**row("IBM").records, "tick": later}))
     served.decide("IBM")

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from app.domain.ticks import TICK_LIFE_MS, TickCoverage
+from app.domain.ticks import TickCoverage
 from app.domain.trades import Side
 from app.errors import StoreError
 from app.market_payloads import LatestPrice, LatestPrices
@@ -117,9 +117,9 @@ def test_a_trade_from_ahead_of_the_clock_hides_no_close() -> None:
     assert (alone["source"], alone["stale"], alone["reason"], alone["age_s"]) == ("a-file", True, "ahead_of_clock", 0)
 
 
-def test_a_last_trade_turns_stale_when_its_record_says_so(served: Served) -> None:
+def test_a_last_trade_turns_stale_past_its_age(served: Served) -> None:
     _put(served)
-    served.clock.now += 0.5 + TICK_LIFE_MS / 1000
+    served.clock.now += 60.5
     assert (_exact(served)["stale"], _exact(served)["reason"]) == (False, None)
     served.clock.now += 0.25
     assert (_exact(served)["stale"], _exact(served)["reason"], _exact(served)["age_s"]) == (True, "stale", Decimal("60.25"))

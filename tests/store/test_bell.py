@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.bell import Bell, ring
+from app.store.bell import Bell, Ear, ring
 
 _LONG_S = 3600.0
 _GUARD_S = 60.0
@@ -160,3 +160,32 @@ def test_a_bell_that_is_closed_gives_its_descriptor_back(tmp_path: Path) -> None
 
     asyncio.run(scenario())
     assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= before
+
+
+@_with_inotify
+def test_a_thread_that_waits_is_woken_by_another_process(tmp_path: Path) -> None:
+    """And hears what rang before it waited, until that is forgotten."""
+    path = _file(tmp_path)
+    ear = Ear(path)
+    assert ear.open()
+    assert not ear.open()
+    ear.watch()
+    code = f"import pathlib; from app.store.bell import ring; ring(pathlib.Path({str(path)!r}))"
+    with subprocess.Popen([sys.executable, "-c", code]) as ringing:
+        ear.wait(_GUARD_S)
+        ear.wait(_GUARD_S)
+        assert ringing.wait(_GUARD_S) == 0
+    for _ in range(2):
+        ear.forget()
+    ear.wait(0.001)
+    ear.close()
+    ear.close()
+
+
+def test_a_thread_without_inotify_waits_as_long_as_it_may(tmp_path: Path) -> None:
+    ear = Ear(_file(tmp_path), object())
+    assert not ear.open()
+    ear.watch()
+    ear.forget()
+    ear.wait(0.001)
+    ear.close()

@@ -15,7 +15,7 @@ from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_reader import EmbeddedReader
 from app.store.codec import decode
 from app.store.opening import open_store
-from warm.market.ticks import publish_ticks, stale_at_ms
+from warm.market.ticks import closed_ms, publish_ticks
 from warm.publish import JobStore
 
 _AT_US = 1_700_000_000_000_001
@@ -61,7 +61,7 @@ def test_the_last_trade_comes_out_digit_for_digit_and_an_older_file_sets_none_ba
     (tick,) = _ticks(tmp_path, "BTC-USDT")
     assert tick is not None
     assert (tick.price, tick.size, tick.time_us) == ("123456789.123456789", "0.00000001", _AT_US)
-    assert (tick.currency, tick.venue, tick.coverage, tick.stale_at_ms) == ("USDT", "kraken", "partial", _AT_US // 1000 + 60_000)
+    assert (tick.currency, tick.venue, tick.coverage, tick.closed_ms) == ("USDT", "kraken", "partial", None)
     _publish(tmp_path, ["BTC-USDT"], _trade(4, _AT_US - 10**9, "1"))
     assert _ticks(tmp_path, "BTC-USDT") == [tick]
 
@@ -74,19 +74,26 @@ def test_of_all_symbols_those_have_ticks_that_have_trades(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("symbol", "at", "stale"),
+    ("symbol", "at", "closed"),
     [
-        ("BTC-USD", "2024-03-08T23:59:59", "2024-03-09T00:00:59"),
-        ("AAPL", "2024-03-08T15:00:00", "2024-03-08T15:01:00"),
-        ("AAPL", "2024-03-08T20:59:30", "2024-03-11T13:31:00"),
-        ("AAPL", "2024-03-08T12:00:00", "2024-03-08T14:31:00"),
-        ("AAPL", "1990-03-09T23:00:00", "1990-03-12T14:31:00"),
-        ("7203.T", "2024-03-08T06:30:00", "2024-03-11T00:01:00"),
+        ("AAPL", "2024-03-08T15:00:00", ("2024-03-08T21:00:00", "2024-03-11T13:30:00")),
+        ("AAPL", "2024-03-08T21:00:00", ("2024-03-08T21:00:00", "2024-03-11T13:30:00")),
+        ("AAPL", "2024-03-08T12:00:00", ("2024-03-07T21:00:00", "2024-03-08T14:30:00")),
+        ("AAPL", "2024-03-10T12:00:00", ("2024-03-10T12:00:00", "2024-03-11T13:30:00")),
+        ("AAPL", "2024-07-03T16:00:00", ("2024-07-03T17:00:00", "2024-07-05T13:30:00")),
+        ("AAPL", "1990-03-09T23:00:00", ("1990-03-09T21:00:00", "1990-03-12T14:30:00")),
+        ("7203.T", "2024-03-08T05:00:00", ("2024-03-08T06:00:00", "2024-03-11T00:00:00")),
+        ("ES=F", "2024-03-07T15:00:00", ("2024-03-07T22:00:00", "2024-03-07T23:00:00")),
     ],
 )
-def test_a_trade_at_the_end_of_a_session_is_the_price_until_the_next_one_is_as_old(symbol: str, at: str, stale: str) -> None:
-    assert stale_at_ms(symbol, _ms(at)) == _ms(stale)
+def test_a_trade_of_an_exchange_knows_when_that_is_closed_next(symbol: str, at: str, closed: tuple[str, str]) -> None:
+    """By its calendar; after the last close, that is past already."""
+    assert closed_ms(symbol, _ms(at)) == tuple(map(_ms, closed))
 
 
-def test_a_simulated_trade_is_no_price_of_now_after_a_minute_whatever_its_symbol() -> None:
-    assert stale_at_ms("AAPL", _ms("2024-03-08T20:59:30"), "simulated") == _ms("2024-03-08T21:00:30")
+def test_a_pair_is_traded_at_any_time() -> None:
+    assert closed_ms("BTC-USD", _ms("2024-03-09T00:00:00")) is None
+
+
+def test_a_simulated_market_never_closes_whatever_its_symbols_are_called() -> None:
+    assert closed_ms("AAPL", _ms("2024-03-08T20:59:30"), "simulated") is None

@@ -16,7 +16,8 @@ from tests.kit.files import put
 from tests.kit.servers import ROOT, clean_environment, until
 from tests.warm.running import good_rows, write_csv
 from warm.__main__ import main
-from warm.watch import Loads, concerns, sayer, watch_inputs
+from warm.saying import sayer
+from warm.watch import Loads, concerns, watch_inputs
 
 
 class _Watched:

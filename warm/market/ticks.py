@@ -6,7 +6,7 @@ from functools import partial
 
 from app.domain.records import TICK
 from app.domain.symbols import currency_of
-from app.domain.ticks import TICK_LIFE_MS, tick_of
+from app.domain.ticks import tick_of
 from app.domain.trades import SIMULATED
 from app.errors import StoreError
 from app.market.protocol import Reader
@@ -54,7 +54,7 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
                     # Of the time behind a file nothing is known.
                     coverage="partial",
                     currency=currency_of(symbol),
-                    stale_at_ms=stale_at_ms(symbol, trade.time_us // 1000, trade.venue),
+                    closed_ms=closed_ms(symbol, trade.time_us // 1000, trade.venue),
                 )
                 for symbol, trade in trades.items()
             ]
@@ -79,15 +79,16 @@ def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
         yield symbols[at : at + _AT_ONCE]
 
 
-def stale_at_ms(symbol: str, as_of_ms: int, venue: str = "") -> int:
-    """When the last trade of ``symbol`` is no price of now any more: of an exchange's, whose session ends before that, once the
-    next one is as old.
+def closed_ms(symbol: str, as_of_ms: int, venue: str = "") -> tuple[int, int] | None:
+    """From when until when the market of ``symbol`` is closed next (epoch milliseconds), the end being after ``as_of_ms``; None
+    of one that never closes, as the simulated one.
     """
     if venue == SIMULATED or not (market := market_of(symbol)):
-        return as_of_ms + TICK_LIFE_MS
+        return None
     found = exchange(market)
+    closes_ms = as_of_ms
     for day, hours in found.sessions(found.local_day(as_of_ms - _DAY_MS)):
-        opens_ms, closes_ms = (at_minute(day, each, found.zone) for each in (hours.opens, hours.closes))
-        if closes_ms >= as_of_ms + TICK_LIFE_MS:
-            return max(as_of_ms, opens_ms) + TICK_LIFE_MS
+        if (opens_ms := at_minute(day, hours.opens, found.zone)) > max(as_of_ms, closes_ms):
+            return closes_ms, opens_ms
+        closes_ms = at_minute(day, hours.closes, found.zone)
     raise AssertionError(f"{market} has no session after {as_of_ms}")

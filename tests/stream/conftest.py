@@ -1,0 +1,53 @@
+"""Fixtures for tests on real logs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.market.conftest import make_place, make_postgres  # noqa: F401 - fixtures
+from tests.market.places import Place as Market
+from tests.stream.places import Place
+from tests.stream.rig import Rig
+
+
+@pytest.fixture(scope="session", params=["sqlite"])
+def make_log_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Makes empty logs, of each kind: a test with many examples takes one for each."""
+    return lambda: Place(tmp_path_factory.mktemp("log") / "folder" / "log.sqlite3")
+
+
+@pytest.fixture
+def place(make_log_place: Callable[[], Place]) -> Iterator[Place]:
+    """An empty log."""
+    with closing(make_log_place()) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def make_rig(
+    make_place: Callable[[], Market],  # noqa: F811 - that one
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Rig]]:
+    """Makes consumers between an empty log and an empty market store of each kind; one at a time."""
+    made: list[Rig] = []
+
+    def close() -> None:
+        for each in made:
+            each.close()
+            each.market.close()
+        made.clear()
+
+    def make(partitions: int = 1) -> Rig:
+        close()
+        made.append(Rig(make_place(), tmp_path_factory.mktemp("rig"), partitions=partitions))
+        return made[-1]
+
+    yield make
+    close()
+
+
+@pytest.fixture
+def rig(make_rig: Callable[..., Rig]) -> Rig:
+    """One."""
+    return make_rig()

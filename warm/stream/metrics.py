@@ -1,0 +1,137 @@
+"""What the consumer counts, and where a job shows what it counts: a port of its own, with /metrics and /livez."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
+from threading import Thread
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from app.market.protocol import Applied, Partition
+
+# As in the server.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 5.0, 10.0, 60.0)
+_MESSAGES = (1, 5, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)
+_PARTITION = ("topic", "partition")
+
+
+class ConsumerMeters:
+    """On a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"decide_stream_{name}", what, registry=registry)
+
+        self.messages = counter("messages", "Messages read from the log.")
+        self.trades = counter("trades", "Trades written to the market store.")
+        self.duplicates = counter("duplicates", "Trades that the market store had.")
+        self.late = counter("late_trades", "Trades more than 2 s before the newest message of their symbol.")
+        self.too_old = counter("too_old_trades", "Trades of a time of which the market store keeps none any more.")
+        self.dead = counter("dead_letters", "Messages put among the dead letters.")
+        self.lost = counter("lost_messages", "Messages that the log removed before they were read.")
+        self.gaps = counter("gaps", "Gaps found: ids that are missing, messages that are gone, or as a source says.")
+        self.ticks = counter("ticks", "Tick records written to L2.")
+        self.failures = Counter("decide_stream_failures", "Times that it began anew.", ["reason"], registry=registry)
+        self.batch = Histogram("decide_stream_batch_messages", "Messages of a batch.", buckets=_MESSAGES, registry=registry)
+        self.transaction = Histogram(
+            "decide_stream_transaction_seconds", "Time of a transaction of the market store.", buckets=_SECONDS, registry=registry
+        )
+        self.to_record = Histogram(
+            "decide_stream_tick_to_record_seconds",
+            "From when a batch's first message came to its source until its tick records were written.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._lag = Gauge("decide_stream_lag_messages", "Messages that were not read yet.", _PARTITION, registry=registry)
+        self._lag_s = Gauge(
+            "decide_stream_lag_seconds",
+            "Age of the last message read; 0 where all were read.",
+            _PARTITION,
+            registry=registry,
+        )
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+    def applied(self, applied: Applied, seconds: float) -> None:
+        """A batch was written."""
+        self.trades.inc(applied.inserted)
+        self.duplicates.inc(applied.duplicate)
+        self.too_old.inc(applied.too_old)
+        self.dead.inc(applied.dead)
+        self.transaction.observe(seconds)
+
+    def lag(self, lags: Mapping[Partition, tuple[int, float]]) -> None:
+        """Messages and seconds of all partitions that are read."""
+        for gauge in (self._lag, self._lag_s):
+            gauge.clear()
+        for partition, (messages, seconds) in lags.items():
+            labels = partition.topic, str(partition.partition)
+            self._lag.labels(*labels).set(messages)
+            self._lag_s.labels(*labels).set(seconds)
+
+
+@contextmanager
+def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
+    """/metrics and /livez meanwhile (``port`` 0: nowhere). Liveness asks nobody.
+
+    Raises:
+        OSError: it cannot listen there.
+    """
+    if not port:
+        yield
+        return
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            """Either of the two."""
+            path = self.path.partition("?")[0]
+            if path == "/metrics":
+                self._answer(200, generate_latest(registry), _CONTENT_TYPE)
+            elif path == "/livez":
+                self._answer(200, b'{"status":"ok"}', "application/json")
+            else:
+                self._answer(404, b'{"status":"there are /metrics and /livez"}', "application/json")
+
+        def _answer(self, status: int, body: bytes, content_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - its base's
+            """Nothing: probes come all the time."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        address_family = AF_INET6 if ":" in host else AF_INET
+
+        def handle_error(self, *_: Any) -> None:  # noqa: ANN401 - its base's
+            """Nothing: who asked left."""
+
+    with Server((host, port), Handler) as server:
+        thread = Thread(target=server.serve_forever, name="decide-metrics", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()

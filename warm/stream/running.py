@@ -1,0 +1,76 @@
+"""``decide stream``: follow the log: trades into the market store, each symbol's last price into L2, from where servers answer.
+
+What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on
+there, and nothing is lost or counts twice. Messages that cannot be used are kept (`decide dead-letters`). While log, market store
+or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
+Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 a setting or an argument is wrong, or the port is taken.
+"""
+
+import argparse
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from app.arguments import new_parser, parse
+from app.market.opening import open_writer
+from app.options import Settings, market_place
+from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, STREAM_SETTINGS, add_settings, settings_given, tells_settings
+from app.unix_sockets import socket_path
+
+TOPIC = "decide.trades"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = new_parser("decide stream", "[--OPTION VALUE ...]", description=__doc__)
+    add_settings(
+        made, (*STREAM_SETTINGS, *MARKET_SETTINGS, *STORE_SETTINGS), "from where to where (else as the environment says)"
+    )
+    return made
+
+
+@tells_settings
+def main(given: Sequence[str]) -> int:
+    """Entry point."""
+    arguments = parse(make_parser(), given)
+    stop = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stop.set())
+    return _run(settings_given(arguments), stop)
+
+
+def _run(settings: Settings, stop: threading.Event) -> int:
+    # Help needs none of it.
+    from warm.publish import settings_store  # noqa: PLC0415
+    from warm.saying import sayer  # noqa: PLC0415
+    from warm.stream.consumer import Consumer, Places  # noqa: PLC0415
+    from warm.stream.metrics import ConsumerMeters, served  # noqa: PLC0415
+    from warm.stream.sifting import Rules  # noqa: PLC0415
+    from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
+    from warm.stream.ticks import Ticks  # noqa: PLC0415
+
+    meters, say = ConsumerMeters(), sayer(sys.stderr, "stream")
+    host = "127.0.0.1" if socket_path(settings.host) is not None else settings.host
+    writer, store = open_writer(**market_place(settings)), settings_store(settings)
+    log = EmbeddedLog(Path(settings.stream_path))
+    ticks = Ticks(store, settings.tick_publish_ms / 1000.0, meters, say)
+    rules = Rules(int(settings.max_clock_skew_s * 1e6), settings.market_retention_days)
+    with ExitStack() as ending:
+        ending.callback(writer.close)
+        ending.callback(log.close)
+        ending.callback(ticks.close, store.close)
+        try:
+            ending.enter_context(served(meters.registry, host, settings.stream_port))
+        except OSError as error:
+            sys.stderr.write(f"STREAM_PORT is {settings.stream_port}, at {host}: {error}; allowed: a free port, or 0\n")
+            return 2
+        # What was imported stays: nobody needs to look at it again and again.
+        gc.freeze()
+        say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
+        Consumer(Places(log, TOPIC, writer, ticks), rules, meters, say, stop).run()
+    say("stopped")
+    return 0

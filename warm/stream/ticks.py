@@ -1,0 +1,79 @@
+"""Tick records on their way to L2: of each symbol the newest one, at most once in a while."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from app.domain.records import TICK
+from app.errors import StoreError
+from app.store.codec import encode
+from app.store.protocol import Record, Upserting
+from warm.stream.following import State
+from warm.stream.metrics import ConsumerMeters
+
+_AT_ONCE = 500
+"""Records of one write."""
+_RETRY_S = 1.0
+
+
+class Ticks:
+    """``every_s``: a symbol's records are written no more often. ``say`` is told of what fails: an event and its facts."""
+
+    def __init__(
+        self,
+        store: Upserting,
+        every_s: float,
+        meters: ConsumerMeters,
+        say: Callable[..., None],
+        clock: Callable[[], float] = time.monotonic,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._store, self._every_s, self._meters, self._say = store, every_s, meters, say
+        self._clock, self._now_us = clock, now_us
+        self._runner = asyncio.Runner()
+        self._waiting: dict[str, None] = {}
+        self._since_us: int | None = None
+        self._due = 0.0
+        self._is_away = False
+
+    def add(self, symbols: Iterable[str], since_us: int | None = None) -> None:
+        """Their records changed, by messages of which the first came to its source at ``since_us``."""
+        self._waiting.update(dict.fromkeys(symbols))
+        if since_us is not None and self._waiting:
+            self._since_us = min(self._since_us or since_us, since_us)
+
+    def wait_s(self, longest_s: float) -> float:
+        """How long nothing is to be done here."""
+        return min(longest_s, max(0.0, self._due - self._clock())) if self._waiting else longest_s
+
+    def publish(self, state: State, *, now: bool = False) -> None:
+        """Write what waits, if it is time for it, or ``now``. Where L2 is away it waits on."""
+        if not self._waiting or (self._clock() < self._due and not now):
+            return
+        now_us = self._now_us()
+        known = [state.symbols[symbol] for symbol in self._waiting if symbol in state.symbols]
+        made = [each.tick(now_us // 1000) for each in known]
+        records = [Record(TICK.name, each.symbol, encode(each)) for each in made if each is not None]
+        self._due = self._clock() + self._every_s
+        try:
+            for first in range(0, len(records), _AT_ONCE):
+                written = self._runner.run(self._store.upsert(records[first : first + _AT_ONCE])).written
+                self._meters.ticks.inc(written)
+        except (StoreError, OSError) as error:
+            self._due = self._clock() + _RETRY_S
+            if not self._is_away:
+                self._say("l2_away", error=str(error))
+            self._is_away = True
+            return
+        if self._is_away:
+            self._say("l2_back")
+        if self._since_us is not None:
+            self._meters.to_record.observe(max(0, self._now_us() - self._since_us) / 1e6)
+        self._waiting.clear()
+        self._since_us, self._is_away = None, False
+
+    def close(self, close_store: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Close the store, in the loop that it was used in."""
+        self._runner.run(close_store())
+        self._runner.close()
