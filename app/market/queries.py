@@ -40,7 +40,7 @@ SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, sta
 ORDER BY interval, source, start_us LIMIT 1
 """  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
 _LAST_TRADE = f"""
-SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
+SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND time_us <= ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
 """  # noqa: S608 - columns of ours
 _TRADES = f"SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND "  # noqa: S608 - as above
@@ -204,11 +204,11 @@ def _trades_of(connection: Connection, number: int, venue: str, wanted: TradesWa
         yield trade_of(venue, wanted.symbol, row)
 
 
-def last_trade(connection: Connection, symbol: str) -> Trade | None:
-    """The last one with a size."""
+def last_trade(connection: Connection, symbol: str, until_us: int | None = None) -> Trade | None:
+    """The last one with a size, of those up to ``until_us``."""
     found = []
     for number, venue in series_by_venue(connection, symbol):
-        row = connection.execute(_LAST_TRADE, (number,)).fetchone()
+        row = connection.execute(_LAST_TRADE, (number, _END_US if until_us is None else until_us)).fetchone()
         if row is not None:
             found.append(trade_of(venue, symbol, row))
     return max(found, key=lambda each: each.order, default=None)
