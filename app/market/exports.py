@@ -40,10 +40,10 @@ def refusal(export: Export) -> str | None:
             return f"start of a bar is {bar.start_us} after {before_us}; allowed: ascending, from 0, before the year 9000"
         before_us = bar.start_us
         if min(bar.open, bar.low, bar.close) <= 0 or bar.low > bar.high:
-            shown = f"open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close}"
+            shown = ", ".join(f"{name} {plain(getattr(bar, name))}" for name in ("open", "high", "low", "close"))
             return f"bar at {bar.start_us}: {shown}; allowed: above 0, low up to high"
         if bar.volume < 0:
-            return f"bar at {bar.start_us}: volume is {bar.volume}; allowed: 0 and above"
+            return f"bar at {bar.start_us}: volume is {plain(bar.volume)}; allowed: 0 and above"
     return None
 
 
