@@ -27,6 +27,7 @@ COMMANDS = {
     "ask": Command("app.commands.ask", "ask a running server for decisions"),
     "market": Command("app.commands.market", "load trades into the market store, and look after it"),
     "sample": Command("warm.stream.sample", "write simulated trades to a file", "warm"),
+    "ingest": Command("warm.stream.ingest", "put the trades of a source into the log", "warm"),
     "stream": Command("warm.stream.running", "follow the log: trades into the market store, last prices into L2", "warm"),
     "dead-letters": Command("warm.stream.replaying", "list, show, replay or drop messages that the stream could not use"),
     "migrate": Command("app.commands.migrate", "bring the market store up to this version"),
