@@ -21,6 +21,7 @@ import msgspec
 
 from app.arguments import new_parser, parse
 from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
+from app.program import DECIDE, ROOT, environment
 from bench.addresses import free_port
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ _FOLDER = Path(".decide/demo")
 _STORE = _FOLDER / "store.sqlite3"
 _LOG = _FOLDER / "server.log"
 _READY_S = 30.0
-_ROOT = Path(__file__).resolve().parent.parent
-_IS_CHECKOUT = (_ROOT / "justfile").is_file()
-# Without the working folder, where there may be something else that is called app.
-_DECIDE = (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "app")
-"""How this very Decide is run; in the one-file binary its name is the interpreter's."""
+_IS_CHECKOUT = (ROOT / "justfile").is_file()
 _KEPT = re.compile(
     r"PATH|HOME|LANG|LC_.*|TZ|TERM|COLUMNS|NO_COLOR|FORCE_COLOR|TMPDIR|TMP|TEMP|SYSTEMROOT|COMSPEC|PATHEXT|VIRTUAL_ENV"
     r"|PYTHON.*|LD_.*|DYLD_.*|_?PYI.*|SSL_.*|COVERAGE.*",
@@ -82,8 +79,7 @@ class Caller:
 
 def _environment(**settings: str) -> dict[str, str]:
     """For processes of the demo: none of the caller's settings, which may name a store of his, and these."""
-    kept = {name: value for name, value in os.environ.items() if _KEPT(name)}
-    kept["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+    kept = environment({name: value for name, value in os.environ.items() if _KEPT(name)})
     return {**kept, "STORE_PATH": _STORE.name, "CLOCK": "replay", "LOG_FORMAT": "json", "DRAIN_S": "0", **settings}
 
 
@@ -92,7 +88,7 @@ def warm(console: "Console") -> bool:
     for leftover in (_STORE, Path(f"{_STORE}-wal"), Path(f"{_STORE}-shm")):
         leftover.unlink(missing_ok=True)
     console.rule("decide warm")
-    return subprocess.run([*_DECIDE, "warm"], cwd=_FOLDER, env=_environment(), check=False).returncode == 0
+    return subprocess.run([*DECIDE, "warm"], cwd=_FOLDER, env=_environment(), check=False).returncode == 0
 
 
 class Ending:
@@ -135,7 +131,7 @@ def server(port: int, ending: Ending) -> Iterator[None]:
     try:
         with ending.held(), _LOG.open("wb") as log:
             process = subprocess.Popen(
-                [*_DECIDE, "serve"],
+                [*DECIDE, "serve"],
                 cwd=_FOLDER,
                 env=_environment(HOST="127.0.0.1", PORT=str(port)),
                 stdout=log,

@@ -22,6 +22,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("app.commands.serve", "start the server; so does no command at all"),
+    "live": Command("warm.stream.live", "all in one: simulated prices that move, and the server whose decisions follow", "warm"),
     "warm": Command("warm.__main__", "load prices and agents' outputs into the store", "warm"),
     "withdraw": Command("app.commands.withdraw", "take back what was loaded: symbols, or a run"),
     "ask": Command("app.commands.ask", "ask a running server for decisions"),
