@@ -30,7 +30,7 @@ from warm.stream.sample import symbols_of
 
 _PR_SET_PDEATHSIG = 1
 _HANGUP = getattr(signal, "SIGHUP", None)
-_MOMENT_S = 5.0
+MOMENT_S = 5.0
 """What ending takes beside what settings allow for it."""
 
 
@@ -62,7 +62,7 @@ def main(given: Sequence[str]) -> int:
     lent = dict(os.environ)
     lend_to_workers(options, lent)
     stop = _Stop()
-    grace_s = settings.drain_s + settings.shutdown_grace_s + _MOMENT_S
+    grace_s = settings.drain_s + settings.shutdown_grace_s + MOMENT_S
     family = Family(parts, _starter(environment(lent)), sayer(sys.stderr, "live"), grace_s=grace_s)
     return family.run(stop, lambda: stop.number)
 
