@@ -212,5 +212,6 @@ def test_simulated_prices_move_in_one_unit_and_in_three(machine: Machine) -> Non
     machine.must("systemctl start decide decide-ingest decide-stream")
     assert (machine.show("ActiveState", "decide-live"), machine.show("Result", "decide-live")) == ("inactive", "success")
     until(moves, 60, "a decision rests on a last trade")
-    machine.must("systemctl stop decide decide-ingest decide-stream")
+    machine.must("systemctl start decide-live")
+    until(moves, 60, "a decision rests on a last trade")
     assert [machine.show("Result", f"decide{each}") for each in ("", "-ingest", "-stream")] == ["success"] * 3

@@ -87,7 +87,9 @@ def test_there_is_time_to_drain_before_systemd_kills(name: str, more_s: float) -
 
 
 def test_what_lives_in_one_unit_does_not_run_beside_its_parts() -> None:
-    assert _unit("decide-live.service")["Conflicts"] == ["decide.service decide-ingest.service decide-stream.service"]
+    """And waits for their end, as they do for its."""
+    live, parts = _unit("decide-live.service"), "decide.service decide-ingest.service decide-stream.service"
+    assert (live["Conflicts"], live["After"]) == ([parts], [f"network.target {parts}"])
 
 
 @pytest.mark.parametrize("name", _SERVICES)
