@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,16 +93,19 @@ def test_prices_go_on_from_the_last_one_whenever_it_is_ended_and_one_is_active(t
     assert all(abs(after.price / before.price - 1) <= 0.02 for before, after in pairwise(trades))
 
 
-def test_it_outlives_a_log_that_is_removed(tmp_path: Path) -> None:
-    with _job(tmp_path, "job") as job:
+@pytest.mark.parametrize("market", [".decide/market.sqlite3", "kept.sqlite3"])
+def test_where_its_files_are_removed_it_begins_anew(market: str, tmp_path: Path) -> None:
+    """With what the market store has, if that is still there; it has the lease of the log that there is now."""
+    with _job(tmp_path, "job", "--market-path", market) as job:
         until(lambda: len(_trades(tmp_path)) > 2, _WITHIN_S, "there are trades")
-        last = int(_trades(tmp_path)[-1].trade_id)
-        for each in tmp_path.glob(".decide/stream.sqlite3*"):
-            if not each.name.endswith("lease"):
-                each.unlink()
-        until(lambda: job.told("log_back"), _WITHIN_S, "the log is there again")
+        (tmp_path / ".decide").rename(tmp_path / "removed")
+        until(lambda: job.events().count("ingesting") == 2, _WITHIN_S, "it begins anew")
         until(lambda: len(_trades(tmp_path)) > 2, _WITHIN_S, "there are trades again")
-        assert int(_trades(tmp_path)[-1].trade_id) > last
+        assert "log_anew" in job.events()
+        with _job(tmp_path, "second") as second:
+            until(lambda: second.told("another_is_active"), _WITHIN_S, "there is one lease")
+        with closing(sqlite3.connect(tmp_path / market)) as connection:
+            assert connection.execute("SELECT count(*) FROM symbols WHERE market = 'simulated'").fetchone() == (5,)
         assert job.end(signal.SIGTERM) == 0
 
 

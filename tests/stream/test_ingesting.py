@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from app.errors import MarketError, OffsetMoved, StoreError
-from warm.stream.ingesting import LONGEST_PAUSE_S, Ingesting, Target, persistently
+from warm.stream.ingesting import LONGEST_PAUSE_S, Ingesting, LogAnew, Target, persistently
 from warm.stream.lease import Lease
-from warm.stream.log import LogError, Outgoing
+from warm.stream.log import LogError, Outgoing, Topic
 from warm.stream.sqlite_log import EmbeddedLog
 
 _SECOND_US = 1_000_000
@@ -43,12 +43,14 @@ class _Log:
 
     def __init__(self, time: _Time, is_away: Callable[[float], bool], *, has_topic: bool = True) -> None:
         self._time, self._is_away, self.has_topic = time, is_away, has_topic
-        self.kept: list[bytes | None] = []
+        self._topic_id, self.kept = "first", list[bytes | None]()
         self.tries: list[float] = []
 
-    def create(self, *_: object) -> None:
+    def create(self, *_: object) -> Topic:
         self._look()
-        self.has_topic = True
+        if not self.has_topic:
+            self.has_topic, self._topic_id = True, "second"
+        return Topic(_TOPIC, self._topic_id, 1)
 
     def append(self, _: str, messages: Sequence[Outgoing]) -> None:
         self._look()
@@ -86,7 +88,7 @@ class _Run:
         self.log, self.told = _Log(time, is_away, **log), list[tuple[str, dict[str, Any]]]()
         # As much of a log as is used.
         target = Target(cast("Any", self.log), _TOPIC, 1)
-        made = Ingesting(self.source, target, self._say, time, time.clock, buffer_max=buffer_max)
+        made = Ingesting(self.source, target, self._say, time, time.clock, topic_id="first", buffer_max=buffer_max)
         self.left = made.run()
 
     def _say(self, event: str, **facts: object) -> None:
@@ -129,9 +131,9 @@ def test_no_more_is_made_than_there_is_room_for_and_none_is_lost() -> None:
     assert (run.is_whole, run.left) == (True, 0)
 
 
-def test_a_log_that_another_took_the_place_of_gets_its_topic() -> None:
-    run = _Run(10, lambda _: False, has_topic=False)
-    assert (run.is_whole, run.events) == (True, ["log_away", "log_back"])
+def test_another_topic_in_the_place_of_the_first_ends_it_since_nobody_knows_where_to_go_on() -> None:
+    with pytest.raises(LogAnew, match="is another topic now"):
+        _Run(10, lambda _: False, has_topic=False)
 
 
 def test_what_waits_when_it_is_to_stop_is_put_there_or_counted() -> None:
@@ -155,7 +157,9 @@ def test_a_clock_that_is_set_back_holds_up_no_try() -> None:
     time.now_us = 100_000 * _SECOND_US
     log, source = _Log(time, lambda at_s: at_s >= 100_000), _EachSecond()
     told: list[str] = []
-    Ingesting(source, Target(cast("Any", log), _TOPIC, 1), lambda event, **_: told.append(event), time, time.clock).run()
+    Ingesting(
+        source, Target(cast("Any", log), _TOPIC, 1), lambda event, **_: told.append(event), time, time.clock, topic_id="first"
+    ).run()
     assert told == ["log_away", "log_back", "log_away"]
     assert log.tries[1] < 100_000 - 86_000
 

@@ -75,7 +75,7 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
     # Help needs none of it.
     from warm.errors import InputRefused  # noqa: PLC0415
     from warm.saying import sayer  # noqa: PLC0415
-    from warm.stream.ingesting import Ingesting, Target, persistently  # noqa: PLC0415
+    from warm.stream.ingesting import Ingesting, LogAnew, Target, persistently  # noqa: PLC0415
     from warm.stream.lease import Lease  # noqa: PLC0415
     from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
     from warm.stream.synthetic.source import NAME, SyntheticSource  # noqa: PLC0415
@@ -86,33 +86,38 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
     with ExitStack() as ending:
         ending.callback(log.close)
         ending.callback(lease.release)
-        try:
-            persistently(partial(lease.wait, say, stop), say, stop)
-            market = persistently(partial(_begun, settings, target, symbols, seed), say, stop)
-        except InputRefused as refused:
-            sys.stderr.write(f"ingest: {refused}\n")
-            return 2
-        if market is not None:
-            source = SyntheticSource(market.walk, market.states, market.last_us)
-            say("ingesting", source=NAME, symbols=list(symbols), topic=TOPIC, log=settings.stream_path)
-            left = Ingesting(source, target, say, stop, _now_us).run()
+        while not stop.is_set():
+            try:
+                persistently(partial(lease.wait, say, stop), say, stop)
+                begun = persistently(partial(_begun, settings, target, symbols, seed), say, stop)
+                if begun is not None:
+                    market, topic_id = begun
+                    source = SyntheticSource(market.walk, market.states, market.last_us)
+                    say("ingesting", source=NAME, symbols=list(symbols), topic=TOPIC, log=settings.stream_path)
+                    left = Ingesting(source, target, say, stop, _now_us, topic_id=topic_id).run()
+            except LogAnew as anew:
+                say("log_anew", error=str(anew))
+                lease.release()
+            except InputRefused as refused:
+                sys.stderr.write(f"ingest: {refused}\n")
+                return 2
     say("stopped", **({"not_taken": left} if left else {}))
     return 0
 
 
-def _begun(settings: Settings, target: "Target", symbols: Sequence[str], seed: int | None) -> "Market":
-    """The market, in the market store, with price records in L2."""
+def _begun(settings: Settings, target: "Target", symbols: Sequence[str], seed: int | None) -> "tuple[Market, str]":
+    """The market, in the market store, with price records in L2; and the id of the topic that its trades go to."""
     from warm.publish import settings_store  # noqa: PLC0415 - as above
     from warm.stream.synthetic.founding import found, last_in_log  # noqa: PLC0415
     from warm.stream.synthetic.records import publish_prices  # noqa: PLC0415
 
-    target.create()
+    topic_id = target.create()
     place, interval_us = market_place(settings), round(settings.ingestion_interval_seconds * 1_000_000)
     with closing(open_writer(**place)) as writer:
         last = last_in_log(target.log, target.topic, writer, symbols)
         market = found(writer, last, symbols=symbols, seed=seed, interval_us=interval_us, now_us=_now_us())
     publish_prices(partial(open_reader, **place, deadline_s=_READ_S), partial(settings_store, settings), symbols, _now_us())
-    return market
+    return market, topic_id
 
 
 def _now_us() -> int:

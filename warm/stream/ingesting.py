@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
-from app.errors import MarketError, OffsetMoved, StoreError
+from app.errors import DecideError, MarketError, OffsetMoved, StoreError
 from warm.stream.log import MESSAGES_MAX, Log, LogError, Outgoing
 
 BUFFER_MAX = 10_000
@@ -41,14 +41,18 @@ class Target(NamedTuple):
     partitions: int
     retention_ms: int | None = None
 
-    def create(self) -> None:
-        """Have the topic there."""
-        self.log.create(self.topic, self.partitions, self.retention_ms)
+    def create(self) -> str:
+        """Have the topic there; its id."""
+        return self.log.create(self.topic, self.partitions, self.retention_ms).topic_id
+
+
+class LogAnew(DecideError):
+    """The log has another topic now. Where a source goes on depends on what the log had: it begins anew."""
 
 
 class Ingesting:
     """From ``source`` to ``target``. ``say`` is told of what happens: an event and its facts; ``stop`` ends it, and is what it
-    waits by.
+    waits by. ``topic_id`` is that of the topic that the source began with.
     """
 
     def __init__(
@@ -59,16 +63,21 @@ class Ingesting:
         stop: threading.Event,
         now_us: Callable[[], int],
         *,
+        topic_id: str,
         buffer_max: int = BUFFER_MAX,
     ) -> None:
         self._source, self._target, self._say, self._stop, self._now_us = source, target, say, stop, now_us
-        self._buffer_max = buffer_max
+        self._topic_id, self._buffer_max = topic_id, buffer_max
         self._waiting: list[Outgoing] = []
         self._pause_s, self._again_us = 0.0, 0
         self._is_full = False
 
     def run(self) -> int:
-        """Until it is to stop; how many messages the log did not take by then."""
+        """Until it is to stop; how many messages the log did not take by then.
+
+        Raises:
+            LogAnew: what waits is of no use any more.
+        """
         while not self._stop.is_set():
             now_us = self._now_us()
             self._make(now_us)
@@ -91,9 +100,8 @@ class Ingesting:
     def _flush(self, now_us: int) -> None:
         """Append what waits, in order. After a failure the next try comes later each time."""
         try:
-            if self._pause_s:
-                # It may be another log, without the topic.
-                self._target.create()
+            if self._pause_s and self._target.create() != self._topic_id:
+                raise LogAnew(f"{self._target.topic} is another topic now")
             while some := list(islice(self._waiting, MESSAGES_MAX)):
                 self._target.log.append(self._target.topic, some)
                 del self._waiting[: len(some)]
