@@ -14,7 +14,7 @@ from app.domain.records import HISTORY, PRICE
 from app.domain.trades import SIMULATED, Trade, trade_key
 from app.domain.vector import DUE_BARS, PRICE_NAMES, HistoryRecord, PriceRecord
 from app.market.following import StreamWriter
-from app.market.protocol import Batch, Move, Symbol
+from app.market.protocol import Batch, CandlesWanted, Heard, Move, Symbol
 from app.store.codec import decode
 from app.store.sqlite import EmbeddedStore
 from tests.market.conftest import make_place, make_postgres, place  # noqa: F401 - fixtures
@@ -49,6 +49,8 @@ def _rows(place: Market) -> list[list[tuple[Any, ...]]]:  # noqa: F811 - that of
             ("symbols", "symbol, name, market, currency, price_scale, source"),
             ("candles", "symbol, interval, start_us, source, open, high, low, close, volume, notional, trades, revision"),
             ("offsets", "log, topic, topic_id, next"),
+            ("heard", "venue, symbol, at_us, last_id, last_us, missing"),
+            ("gaps", "venue, symbol, from_us, to_us, found_by"),
         )
     ]
 
@@ -166,6 +168,19 @@ def test_prices_go_on_from_the_last_trade_in_the_log_that_nobody_used_yet(place:
         # A log that lost its newest messages is read from its beginning.
         assert last_in_log(log, TOPIC, writer, _TWO).keys() == {*_TWO}
         assert last_in_log(log, "another", writer, _TWO) == {}
+
+
+def test_the_day_in_which_it_began_lacks_nothing(place: Market) -> None:  # noqa: F811 - as above
+    """Else it would be partial, and whoever carries price records on would end before it."""
+    made = _found(place.writer())
+    first = made.states["AAPL"].step + 1
+    trades = [_stored(first, "55.5"), _stored(first + 1, "56.78")]
+    place.writer().apply(Batch(trades, heard=[Heard(SIMULATED, "AAPL", _NOW_US + DAY_US, str(first + 1), _NOW_US)]))
+    page = place.read(lambda reader: reader.candles(CandlesWanted("AAPL", "1d", 2, descending=True)))
+    assert [(each.coverage, each.close) for each in page.bars[:1]] == [("complete", Decimal("56.78"))]
+    assert page.gaps == ()
+    (heard,) = place.writer().known(["TSLA"])["TSLA"].heard
+    assert (heard.at_us, heard.last_id) == (NOON_US, str(made.states["TSLA"].step))
 
 
 def test_price_records_follow_from_the_days_that_are_over(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from app.domain.candles import MINUTE_US
 from app.domain.trades import SIMULATED
 from app.market.following import Known, StreamWriter
-from app.market.protocol import Batch, Export, Move, Partition, Symbol
+from app.market.protocol import Batch, Export, Heard, Move, Partition, Symbol
 from warm.errors import InputRefused
 from warm.stream.ids import number_of
 from warm.stream.log import MESSAGES_MAX, Log, OffsetOutOfRange
@@ -47,11 +47,11 @@ class _Marks:
         """None: it was not written yet."""
         return self._known.get(Partition(NAME, what, symbol, 0))
 
-    def put(self, what: str, value: int, symbol: str = "") -> int:
-        """It, if it was not written yet; what it is."""
+    def put(self, what: str, value: int, symbol: str = "", heard: Sequence[Heard] = ()) -> int:
+        """It, if it was not written yet, and in one step with what was ``heard``; what it is."""
         partition = Partition(NAME, what, symbol, 0)
         if partition not in self._known:
-            self._writer.apply(Batch(moves=[Move(partition, None, value)]))
+            self._writer.apply(Batch(moves=[Move(partition, None, value)], heard=heard))
             self._known[partition] = value
         return self._known[partition]
 
@@ -91,16 +91,20 @@ def found(
         until_us = marks.put("until_us", now_us - now_us % MINUTE_US, symbol)
         is_done = marks.get("done", symbol) == _DONE
         latest = _latest(last.get(symbol), known[symbol])
-        if not is_done or latest is None:
-            bars, states[symbol] = past(past_walk, symbol, chosen, until_us)
-            last_us = max(last_us, until_us - 1)
-            for interval, some in (("1d", bars.days), ("1m", bars.minutes)):
-                writer.put_bars(Export(symbol, interval, SIMULATED, some))
-            marks.put("done", _DONE, symbol)
         if latest is not None:
             number, price, time_us = latest
             states[symbol] = walk.resume(symbol, price, number)
             last_us = max(last_us, time_us)
+        if is_done and latest is not None:
+            continue
+        bars, after = past(past_walk, symbol, chosen, until_us)
+        last_us = max(last_us, until_us - 1)
+        state = states.setdefault(symbol, after)
+        for interval, some in (("1d", bars.days), ("1m", bars.minutes)):
+            writer.put_bars(Export(symbol, interval, SIMULATED, some))
+        # It was there all along: no trade is lacking between the past and the first one.
+        begun = Heard(SIMULATED, symbol, bars.days[0].start_us)
+        marks.put("done", _DONE, symbol, [begun, begun._replace(at_us=until_us, last_id=str(state.step), last_us=until_us)])
     return Market(walk, states, last_us)
 
 

@@ -16,7 +16,7 @@ from warm.make.vectors import build_vectors, last_closes
 from warm.publish import JobStore
 
 _INTERVAL = "1d"
-_DAYS = 400
+_DAYS = 1_000
 
 
 def publish_prices(
