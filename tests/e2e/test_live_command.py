@@ -72,9 +72,10 @@ class Live:
         found = self.answer("/price/latest?symbol=AAPL")
         return None if found is None or found["venue"] != "simulated" else found["price"]
 
-    def numbers(self) -> list[int]:
-        """Ids of all trades of AAPL that were stored."""
-        return [int(each["trade_id"]) for each in self.answer("/trades?symbol=AAPL&start=0&limit=1000")["data"]]
+    def numbers(self, order: str) -> list[int]:
+        """Ids of the first, or the last, trades of AAPL that were stored."""
+        found = self.answer(f"/trades?symbol=AAPL&start=0&limit=1000&order={order}")
+        return [int(each["trade_id"]) for each in found["data"]]
 
     def moves(self) -> bool:
         """Returns once the price is another one than it is now."""
@@ -151,15 +152,15 @@ def test_each_part_that_is_killed_is_started_anew_and_prices_move_on(live: Live)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="NO PRCTL: only Linux's kernel ends children with their parent")
 def test_if_it_is_killed_itself_no_process_is_left_and_the_next_goes_on(live: Live) -> None:
-    family, last = live.family(), live.numbers()[-1]
+    family, last = live.family(), live.numbers("desc")[0]
     assert live.end(signal.SIGKILL) == -signal.SIGKILL
     _gone(family)
     again = Live(live.folder)
     try:
         assert again.moves()
-        numbers = again.numbers()
+        numbers = again.numbers("asc")
         assert numbers == [*range(numbers[0], numbers[0] + len(numbers))]
-        assert numbers[-1] > last
+        assert again.numbers("desc")[0] > last
         # The past was made once.
         assert len(again.answer("/candles?symbol=AAPL&interval=1d&limit=1000")["data"]) in (151, 152)
     finally:

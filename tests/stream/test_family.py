@@ -32,18 +32,25 @@ class _Process:
 
 
 class _House(threading.Event):
-    """Where a family lives: each life of part ``name`` is as long as ``lives`` says, and then ends with a code."""
+    """Where a family lives: each life of part ``name`` is as long as ``lives`` says, and then ends with a code; of one of
+    less than nothing the first three starts fail.
+    """
 
     def __init__(self, until_s: float, lives: Callable[[str, int], tuple[float, int]], takes_s: float = 0.0) -> None:
         super().__init__()
         self.now_s, self.takes_s, self._until_s, self._lives = 0.0, takes_s, until_s, lives
         self.started: dict[str, list[tuple[float, _Process]]] = {each.name: [] for each in _PARTS}
         self.told: list[tuple[str, dict[str, Any]]] = []
+        self.tries: list[float] = []
         self.family = Family(_PARTS, self._start, self._say, grace_s=15.0, clock=lambda: self.now_s, rest=self.wait)
 
     def _start(self, part: Part) -> _Process:
         before = self.started[part.name]
         length_s, code = self._lives(part.name, len(before))
+        if length_s < 0:
+            self.tries.append(self.now_s)
+            if len(self.tries) < 4:
+                raise OSError("no room")
         before.append((self.now_s, _Process(self, len(before), self.now_s + length_s, code)))
         return before[-1][1]
 
@@ -132,3 +139,12 @@ def test_a_port_that_the_life_before_may_still_have_is_tried_again() -> None:
     assert house.run() == 0
     assert [facts["exit_code"] for event, facts in house.told if event == "died"] == [-9, CANNOT_LISTEN]
     assert len(house.started["serve"]) == 3
+
+
+def test_one_that_there_is_no_room_for_is_started_once_there_is() -> None:
+    house = _House(5, lambda part, _: (-1e9, 0) if part == "ingest" else (1e9, 0))
+    assert house.run() == 0
+    refused = [facts for event, facts in house.told if event == "not_started"]
+    assert [(facts["error"], facts["again_in_s"]) for facts in refused] == [("no room", 0.5), ("no room", 1.0), ("no room", 2.0)]
+    assert len(house.started["serve"]) == len(house.started["stream"]) == 1
+    assert house.started["ingest"]

@@ -50,6 +50,10 @@ class _Life:
         self.process: Process | None = None
         self.pause_s, self.lives = FIRST_PAUSE_S, 0
 
+    def put_off(self, now_s: float) -> None:
+        """Later each time."""
+        self.at_s, self.pause_s = now_s + self.pause_s, min(2 * self.pause_s, LONGEST_PAUSE_S)
+
 
 class Family:
     """``start`` starts a part; ``say`` is told of what happens: an event and its facts; ``clock`` tells seconds, and does not go
@@ -86,9 +90,7 @@ class Family:
         process, now_s = life.process, self._clock()
         if process is None:
             if now_s >= life.at_s:
-                life.process, life.at_s = self._start(life.part), now_s
-                life.lives += 1
-                self._say("started", part=life.part.name, pid=life.process.pid)
+                self._begin(life, now_s)
             return None
         code = process.poll()
         if code is None:
@@ -102,8 +104,19 @@ class Family:
         if now_s - life.at_s >= STEADY_S:
             life.pause_s = FIRST_PAUSE_S
         self._say("died", part=life.part.name, exit_code=code, again_in_s=life.pause_s)
-        life.at_s, life.pause_s = now_s + life.pause_s, min(2 * life.pause_s, LONGEST_PAUSE_S)
+        life.put_off(now_s)
         return None
+
+    def _begin(self, life: _Life, now_s: float) -> None:
+        try:
+            life.process = self._start(life.part)
+        except OSError as error:
+            # No memory, or no room among the processes, just now.
+            self._say("not_started", part=life.part.name, error=str(error), again_in_s=life.pause_s)
+            life.put_off(now_s)
+        else:
+            life.at_s, life.lives = now_s, life.lives + 1
+            self._say("started", part=life.part.name, pid=life.process.pid)
 
     def _end(self, number: int) -> None:
         """All of them; who takes too long is killed."""
