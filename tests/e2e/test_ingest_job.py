@@ -1,10 +1,12 @@
 """`decide ingest`, a process of its own: a simulated market, whose prices go on whatever happens to it."""
 
 import json
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -12,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.faults import SEED
 from tests.kit.servers import ROOT, clean_environment, until
 from warm.stream.log import MESSAGES_MAX
 from warm.stream.messages import TradeMessage, decode
 from warm.stream.running import TOPIC
 from warm.stream.sqlite_log import EmbeddedLog
+from warm.stream.synthetic.process import SYMBOLS
 
 _WITHIN_S = 60.0
 _COMMAND = (sys.executable, "-m", "app", "ingest", "--source", "synthetic")
@@ -87,10 +91,31 @@ def test_prices_go_on_from_the_last_one_whenever_it_is_ended_and_one_is_active(t
         until(grows, _WITHIN_S, "the third one goes on")
         assert third.end(signal.SIGINT) == 0
     assert third.events() == ["ingesting", "stopped"]
-    trades = _trades(tmp_path)
+    _in_order(_trades(tmp_path))
+
+
+def _in_order(trades: list[TradeMessage]) -> None:
     assert all(int(after.trade_id) == int(before.trade_id) + 1 for before, after in pairwise(trades))
     assert all(after.time_us > before.time_us for before, after in pairwise(trades))
     assert all(abs(after.price / before.price - 1) <= 0.02 for before, after in pairwise(trades))
+
+
+def test_killed_at_random_moments_it_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    print(f"FAULT_SEED={SEED}")
+    chance = random.Random(SEED)
+    for life in range(8):
+        with _job(tmp_path, f"life{life}"):
+            time.sleep(chance.uniform(0, 3))
+    counted = len(_trades(tmp_path))
+    with _job(tmp_path, "last") as last:
+        until(lambda: len(_trades(tmp_path)) > counted + 2, _WITHIN_S, "it goes on")
+        assert last.end(signal.SIGTERM) == 0
+    for symbol in SYMBOLS:
+        _in_order(_trades(tmp_path, symbol))
+    with closing(sqlite3.connect(tmp_path / ".decide" / "market.sqlite3")) as market:
+        assert market.execute("SELECT count(*) FROM symbols").fetchone() == (len(SYMBOLS),)
+        bars = market.execute("SELECT interval, source, count(*) FROM candles GROUP BY interval, source ORDER BY interval")
+        assert bars.fetchall() == [("1d", "simulated", 150 * len(SYMBOLS)), ("1m", "simulated", 1440 * len(SYMBOLS))]
 
 
 @pytest.mark.parametrize("market", [".decide/market.sqlite3", "kept.sqlite3"])
