@@ -27,6 +27,10 @@ demo: _runtime
 serve *arguments: _runtime
     exec {{ python }} -m app serve {{ arguments }}
 
+# simulated prices that move, and the server whose decisions follow, until Ctrl-C (just live --help)
+live *arguments: _runtime
+    exec {{ python }} -m app live {{ arguments }}
+
 # load prices and agent outputs into the store (just warm --help)
 warm *arguments: _runtime
     exec {{ python }} -m app warm {{ arguments }}

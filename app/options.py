@@ -127,6 +127,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=65_535, description="Port at which `decide stream` shows /metrics and /livez, at HOST; 0: nowhere."),
     ] = 8001
+    ingestion_interval_seconds: Annotated[
+        float, Meta(ge=0.01, le=3600, description="How often `decide ingest` makes a trade of each simulated symbol.")
+    ] = 3.0
     tick_publish_ms: Annotated[
         float, Meta(ge=0, le=10_000, description="How often at most a symbol's last trade is published.")
     ] = 5.0

@@ -23,7 +23,7 @@ _SECTIONS = {
     "log_level": "logs",
     "redis_url": "L2: what the warm job loads",
     "database_url": "the market store: trades and bars",
-    "stream_path": "the stream: from the log into the market store",
+    "stream_path": "the stream: from a source into the log, and from there into the market store",
     "clock": "the clock",
     "l1_max_entries": "L1: what a worker keeps in its memory",
     "l2_timeout_ms": "reading L2",
@@ -40,6 +40,8 @@ MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_m
 """Which settings say where the market store is, to a command that writes it."""
 STREAM_SETTINGS = ("stream_path", "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host")
 """What else the consumer of the log is told."""
+INGEST_SETTINGS = ("ingestion_interval_seconds", "stream_path")
+"""What else a source is told."""
 _DESTINATION = "setting "
 
 

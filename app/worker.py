@@ -171,7 +171,7 @@ class Worker:
             return "Draining: those under way are served to their end."
         info = self.feed.run_info
         if info is not None:
-            return f"Serving {info.symbols} symbols of run {info.run}."
+            return f"Serving {info.symbols} symbols{f' of run {info.run}' if info.run else ''}."
         if self.feed.published:
             return "Serving; nothing is known of the run until the next one is loaded."
         if self.feed.connected:

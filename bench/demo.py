@@ -1,6 +1,7 @@
 """``decide demo``: warm the sample into the embedded store, start the real server, ask it everything once cold and once warm.
+Then have simulated prices move, and decisions follow.
 
-Black box: the warm job and the server are processes of their own, and all it knows of them is their command lines, HTTP and
+Black box: the warm job and the servers are processes of their own, and all it knows of them is their command lines, HTTP and
 `app.payloads`. Exit code 0 if every answer was as it should be, 1 otherwise.
 """
 
@@ -8,6 +9,7 @@ import argparse
 import http.client
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import msgspec
 
 from app.arguments import new_parser, parse
 from app.payloads import DecideResponse, ProblemBody, ReadyResponse, SymbolsResponse
+from app.program import DECIDE, ROOT, environment
 from bench.addresses import free_port
 
 if TYPE_CHECKING:
@@ -31,12 +34,10 @@ _FOLDER = Path(".decide/demo")
 """Its own, so that no .env is read but what stands there."""
 _STORE = _FOLDER / "store.sqlite3"
 _LOG = _FOLDER / "server.log"
+_LIVE = _FOLDER / "live"
+_MOVES, _MOVES_S, _LOOK_S = 6, 20.0, 0.05
 _READY_S = 30.0
-_ROOT = Path(__file__).resolve().parent.parent
-_IS_CHECKOUT = (_ROOT / "justfile").is_file()
-# Without the working folder, where there may be something else that is called app.
-_DECIDE = (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "app")
-"""How this very Decide is run; in the one-file binary its name is the interpreter's."""
+_IS_CHECKOUT = (ROOT / "justfile").is_file()
 _KEPT = re.compile(
     r"PATH|HOME|LANG|LC_.*|TZ|TERM|COLUMNS|NO_COLOR|FORCE_COLOR|TMPDIR|TMP|TEMP|SYSTEMROOT|COMSPEC|PATHEXT|VIRTUAL_ENV"
     r"|PYTHON.*|LD_.*|DYLD_.*|_?PYI.*|SSL_.*|COVERAGE.*",
@@ -47,12 +48,14 @@ _KEPT = re.compile(
 
 _CURL = 'curl -sd \'{"symbol": "AAPL", "price": 431.5}\' -H \'Content-Type: application/json\' localhost:8000/decide'
 _NEXT_IN_A_CHECKOUT = (
+    ("just live", "prices that move, on port 8000, until Ctrl-C"),
     ("just warm && CLOCK=replay just serve", "the sample on port 8000, until Ctrl-C"),
     (_CURL, ""),
     ("just test", "all tests"),
     ("just --list", "everything else"),
 )
 _NEXT = (
+    ("decide live", "prices that move, on port 8000, until Ctrl-C"),
     ("decide warm && decide serve --clock replay", "the sample on port 8000, until Ctrl-C"),
     (_CURL, ""),
     ("decide warm --prices my/prices --agents my/agents", "your own data; then decide serve"),
@@ -82,8 +85,7 @@ class Caller:
 
 def _environment(**settings: str) -> dict[str, str]:
     """For processes of the demo: none of the caller's settings, which may name a store of his, and these."""
-    kept = {name: value for name, value in os.environ.items() if _KEPT(name)}
-    kept["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+    kept = environment({name: value for name, value in os.environ.items() if _KEPT(name)})
     return {**kept, "STORE_PATH": _STORE.name, "CLOCK": "replay", "LOG_FORMAT": "json", "DRAIN_S": "0", **settings}
 
 
@@ -92,7 +94,7 @@ def warm(console: "Console") -> bool:
     for leftover in (_STORE, Path(f"{_STORE}-wal"), Path(f"{_STORE}-shm")):
         leftover.unlink(missing_ok=True)
     console.rule("decide warm")
-    return subprocess.run([*_DECIDE, "warm"], cwd=_FOLDER, env=_environment(), check=False).returncode == 0
+    return subprocess.run([*DECIDE, "warm"], cwd=_FOLDER, env=_environment(), check=False).returncode == 0
 
 
 class Ending:
@@ -129,15 +131,15 @@ class Ending:
 
 
 @contextmanager
-def server(port: int, ending: Ending) -> Iterator[None]:
-    """The real server, up and ready; stopped at the end, whatever that is."""
+def server(port: int, ending: Ending, command: str = "serve", folder: Path = _FOLDER, **settings: str) -> Iterator[None]:
+    """The real server, up and ready, by ``command`` in ``folder``; stopped at the end, whatever that is."""
     process = None
     try:
         with ending.held(), _LOG.open("wb") as log:
             process = subprocess.Popen(
-                [*_DECIDE, "serve"],
-                cwd=_FOLDER,
-                env=_environment(HOST="127.0.0.1", PORT=str(port)),
+                [*DECIDE, command],
+                cwd=folder,
+                env=_environment(HOST="127.0.0.1", PORT=str(port), **settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -225,6 +227,29 @@ def show_unknown(caller: Caller, console: "Console") -> bool:
     return status == http.HTTPStatus.NOT_FOUND
 
 
+def show_live(caller: Caller, console: "Console") -> bool:
+    """A price that moves, and the decision that follows it; whether both did."""
+    from rich.table import Table  # noqa: PLC0415 - as Console
+
+    table = Table(title="POST /decide for AAPL, on simulated trades of now")
+    for name in ("trade's age", "price", "action", "score", "confidence"):
+        table.add_column(name, justify="left" if name == "action" else "right")
+    rows: list[tuple[float, float]] = []
+    deadline = time.monotonic() + _MOVES_S
+    while len(rows) < _MOVES and time.monotonic() < deadline:
+        status, body, _ = caller.ask("POST", "/decide", {"symbol": "AAPL"})
+        answer = msgspec.json.decode(body) if status == http.HTTPStatus.OK else {"inputs": {}}
+        inputs = answer["inputs"]
+        tick = inputs.get("tick")
+        if tick and inputs["price"]["status"] == tick["status"] == "present" and (not rows or rows[-1][0] != tick["price"]):
+            rows.append((tick["price"], answer["score"]))
+            numbers = f"{answer['score']:+.4f}", f"{answer['confidence']:.3f}"
+            table.add_row(f"{tick['age_s']:.3f} s", f"{tick['price']:.2f}", answer["action"], *numbers)
+        time.sleep(_LOOK_S)
+    console.print(table)
+    return len(rows) == _MOVES and len({score for _, score in rows}) > 1
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The arguments: there are none."""
     return new_parser(
@@ -232,6 +257,7 @@ def make_parser() -> argparse.ArgumentParser:
         "",
         description="Warm the sample (five stocks to March 2013, simulated agents) into a SQLite file of its own, start the\n"
         "real server on a free port, ask it for every symbol once cold and once warm, for an unknown one and for why, and stop.\n"
+        "Then the same with simulated prices that move (`decide live`).\n"
         "None of your settings is used, and none of your stores.\n"
         f"It writes into {_FOLDER}, below the working folder. Exit codes: 0 every answer was as it should be, 1 not.",
     )
@@ -267,6 +293,14 @@ def main(arguments: Sequence[str]) -> int:
         caller.close()
     tiers = [answer.cache.tier for answer in answers]
     right = right and tiers == ["l2"] * len(symbols) + ["l1"] * len(symbols)
+    console.rule("decide live")
+    shutil.rmtree(_LIVE, ignore_errors=True)
+    _LIVE.mkdir(0o700)
+    port = free_port()
+    with server(port, ending, "live", _LIVE, CLOCK="wall", STREAM_PORT="0", INGESTION_INTERVAL_SECONDS="0.2"):
+        caller = Caller(port)
+        right = show_live(caller, console) and right
+        caller.close()
     console.print("\nNext, try:")
     for command, effect in _NEXT_IN_A_CHECKOUT if _IS_CHECKOUT else _NEXT:
         console.print(f"  [bold]{command}[/bold]" + (f"  # {effect}" if effect else ""), soft_wrap=True, highlight=False)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from app.program import DECIDE, environment
 from warm.files.find import SUFFIXES
 from warm.saying import sayer
 
@@ -24,9 +25,6 @@ LONGEST_MS = 10_000
 _LOOK_MS = 500
 """How often it is looked whether what is watched is still there: a folder that was replaced is another one."""
 _WAIT_S = 0.5
-_ROOT = Path(__file__).resolve().parent.parent
-_DECIDE = (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-P", "-m", "app")
-"""As `bench.demo` runs it: without the working folder in the path."""
 
 
 class Watching(Protocol):
@@ -136,9 +134,8 @@ class Loads:
     """Loads in processes of their own; ``arguments`` are those of ``decide warm``, without ``--watch``."""
 
     def __init__(self, arguments: Sequence[str], stop: threading.Event) -> None:
-        self._command = [*_DECIDE, "warm", *arguments]
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        self._command = [*DECIDE, "warm", *arguments]
+        self._environment = environment(os.environ)
         self._stop = stop
 
     def __call__(self) -> int:

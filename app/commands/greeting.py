@@ -46,7 +46,8 @@ def greeting(
     if now_ms is not None and settings.clock == "wall" and (old := _outdated(settings, info, now_ms)):
         warn(f"{old}: {WAYS_OUT}; next{_load(settings, files, by_unit=by_unit)}")
     newest = datetime.fromtimestamp(info.newest_as_of_ms / 1000, UTC)
-    return f"data in {where}: {info.symbols:,} symbols up to {newest:%Y-%m-%d %H:%M} UTC, run {info.run}"
+    run = f", run {info.run}" if info.run else ""
+    return f"data in {where}: {info.symbols:,} symbols up to {newest:%Y-%m-%d %H:%M} UTC{run}"
 
 
 async def _look(store: Store) -> RunInfo | None:

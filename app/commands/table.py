@@ -22,11 +22,13 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("app.commands.serve", "start the server; so does no command at all"),
+    "live": Command("warm.stream.live", "all in one: simulated prices that move, and the server whose decisions follow", "warm"),
     "warm": Command("warm.__main__", "load prices and agents' outputs into the store", "warm"),
     "withdraw": Command("app.commands.withdraw", "take back what was loaded: symbols, or a run"),
     "ask": Command("app.commands.ask", "ask a running server for decisions"),
     "market": Command("app.commands.market", "load trades into the market store, and look after it"),
     "sample": Command("warm.stream.sample", "write simulated trades to a file", "warm"),
+    "ingest": Command("warm.stream.ingest", "put the trades of a source into the log", "warm"),
     "stream": Command("warm.stream.running", "follow the log: trades into the market store, last prices into L2", "warm"),
     "dead-letters": Command("warm.stream.replaying", "list, show, replay or drop messages that the stream could not use"),
     "migrate": Command("app.commands.migrate", "bring the market store up to this version"),

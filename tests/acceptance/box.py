@@ -54,10 +54,10 @@ class Box:
         self.start(**settings)
         until(lambda: self("decide", "ask", "ACME", "--url", url).returncode == 0, _READY_S, "the server answers")
 
-    def start(self, **settings: str) -> None:
-        """``decide serve`` in the background; its log, process id and, in the end, exit code stand in /data."""
+    def start(self, command: str = "serve", **settings: str) -> None:
+        """A ``command`` with a server, in the background; its log, process id and, in the end, exit code stand in /data."""
         given = " ".join(f"{name}={value}" for name, value in settings.items())
-        script = f"{given} decide serve > log 2>&1 & echo $! > pid; wait $!; echo $? > code"
+        script = f"{given} decide {command} > log 2>&1 & echo $! > pid; wait $!; echo $? > code"
         self.shell("rm -f code log pid")
         run("docker", "exec", "--detach", self.name, "sh", "-c", script)
         until(lambda: self("grep", "-q", "Started worker", "log").returncode == 0, _READY_S, "the server has started")

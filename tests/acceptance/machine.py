@@ -91,7 +91,7 @@ class Machine:
 
     def journal(self) -> str:
         """What the units said."""
-        return self.shell("journalctl --no-pager --output cat --unit decide --unit decide-warm").output[-6000:]
+        return self.shell("journalctl --no-pager --output cat --unit 'decide*'").output[-6000:]
 
     def readme(self, first: str) -> str:
         """The command in ops/README.md that begins so, as root runs it."""

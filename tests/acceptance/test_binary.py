@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,40 @@ def test_on_a_unix_socket(warmed: Box) -> None:
     warmed.serve("unix:/data/decide.sock", HOST="unix:/data/decide.sock", WORKERS="2")
     assert warmed.stop()[0] == 0
     assert warmed("test", "-e", "decide.sock").returncode == 1
+
+
+def _lives(box: Box, part: str) -> list[str]:
+    """The processes that a part of `decide live` had so far."""
+    return re.findall(rf'"part": "{part}", "pid": (\d+)', box.shell("cat log"))
+
+
+def _lives_again(box: Box, part: str) -> bool:
+    return len(_lives(box, part)) == 2
+
+
+def test_prices_move_where_there_is_nothing(box: Box) -> None:
+    """`decide live` starts parts of itself: a killed one comes back, and with the outermost process all of them go."""
+    box.start("live", INGESTION_INTERVAL_SECONDS="0.2")
+
+    def price() -> float | None:
+        (answer,) = box.ask("AAPL") if box("decide", "ask", "AAPL").returncode == 0 else [{"inputs": {}}]
+        tick = answer["inputs"].get("tick")
+        return None if tick is None else tick["price"]
+
+    def moves() -> None:
+        until(lambda: price() is not None, 60, "a decision rests on a last trade")
+        before = price()
+        until(lambda: price() not in (None, before), 60, "it follows the price")
+
+    moves()
+    for part in ("serve", "ingest", "stream"):
+        (pid,) = _lives(box, part)
+        box.shell(f"kill -KILL {pid}")
+        until(partial(_lives_again, box, part), 60, f"{part} is there again")
+        moves()
+    assert box.stop()[0] == 0
+    assert (box.processes(), box.unpacked()) == ([], [])
+    box.start("live")
+    moves()
+    assert box.stop("KILL")[0] == 137
+    until(lambda: box.processes() == [] and box.unpacked() == [], 30, "nothing is left")

@@ -26,7 +26,8 @@ def booted(dist: Path) -> Iterator[Machine]:
 @pytest.fixture
 def machine(booted: Machine) -> Machine:
     """Nothing runs, and everything is as it was installed, but for what was loaded."""
-    booted.shell("systemctl stop decide; rm -rf /etc/systemd/system/*.service.d; systemctl daemon-reload; systemctl reset-failed")
+    booted.shell("systemctl stop 'decide*.service'; rm -rf /etc/systemd/system/*.service.d")
+    booted.shell("systemctl daemon-reload; systemctl reset-failed")
     booted.settings(HOST=SOCKET, CLOCK="replay")
     return booted
 
@@ -196,3 +197,21 @@ def test_memory_is_bounded_by_the_kernel(machine: Machine) -> None:
     # Where the machine has the old groups of processes, systemd is not told who killed it.
     assert (machine.show("Result") in ("oom-kill", "signal"), machine.show("ExecMainStatus")) == (True, "9")
     assert machine.must("systemctl is-active systemd-journald").strip() == "active"
+
+
+def test_simulated_prices_move_in_one_unit_and_in_three(machine: Machine) -> None:
+    """In place of each other, with one state."""
+    machine.must("rm -rf /var/lib/private/decide")
+    machine.settings(HOST=SOCKET)
+
+    def moves() -> bool:
+        return '"tick":{"status":"present"' in machine.ask("AAPL", "--json").output.replace(" ", "")
+
+    machine.must("systemctl start decide-live")
+    until(moves, 60, "a decision rests on a last trade")
+    machine.must("systemctl start decide decide-ingest decide-stream")
+    assert (machine.show("ActiveState", "decide-live"), machine.show("Result", "decide-live")) == ("inactive", "success")
+    until(moves, 60, "a decision rests on a last trade")
+    machine.must("systemctl start decide-live")
+    until(moves, 60, "a decision rests on a last trade")
+    assert [machine.show("Result", f"decide{each}") for each in ("", "-ingest", "-stream")] == ["success"] * 3

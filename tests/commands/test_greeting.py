@@ -12,7 +12,7 @@ from app.options import Settings
 from app.store.opening import open_store
 from app.store.protocol import Store
 from app.store.sqlite import EmbeddedStore
-from tests.kit.records import AS_OF_MS, row, run_info
+from tests.kit.records import AS_OF_MS, row, run_info, tick
 from tests.kit.servers import ROOT, RedisServer
 
 
@@ -69,6 +69,21 @@ def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
     said = greeting(Settings(store_path=str(path)), EmbeddedStore(path), {})
     assert said.startswith(f"data in {path}: 1 symbols up to 20")
     assert said.endswith(f" UTC, run {run}")
+
+
+def test_what_no_run_brought_is_told_without_one(tmp_path: Path) -> None:
+    """As where prices are simulated, or a stream alone brings them."""
+    path = tmp_path / "store.sqlite3"
+
+    async def upsert() -> None:
+        store = EmbeddedStore(path)
+        await store.upsert([tick("AAPL")])
+        await store.close()
+
+    asyncio.run(upsert())
+    said = greeting(Settings(store_path=str(path)), EmbeddedStore(path), {})
+    assert said.startswith(f"data in {path}: 1 symbols up to 20")
+    assert said.endswith(" UTC")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pyte
         "market": ["load", "trades.csv"],
         "sample": ["trades", "--out", "a.csv"],
         "dead-letters": ["list"],
+        "ingest": ["--source", "synthetic"],
     }
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -105,6 +106,11 @@ def test_the_demo_uses_none_of_the_callers_settings_and_stores_and_keeps_its_fol
     demo = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "open to other users" not in demo.stdout + demo.stderr
+    # At its end prices move, and a decision with them.
+    _, _, live = demo.stdout.partition("decide live")
+    moved = re.findall(r"│ +[0-9.]+ s │ +([0-9.]+) │ (?:buy|sell|hold) +│ +([-+0-9.]+) │", live)
+    assert len({price for price, _ in moved}) > 1
+    assert len({score for _, score in moved}) > 1
     with redis.Redis.from_url(redis_url) as client:
         assert client.dbsize() == 0
     assert not tmp_path.joinpath("mine").exists()
@@ -119,7 +125,7 @@ def _serves(demo: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: whether there is a server is read from /proc")
-@pytest.mark.parametrize("moment", ["it has a server", "its server answers"])
+@pytest.mark.parametrize("moment", ["it has a server", "its server answers", "its prices move"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_demo_that_is_told_to_end_ends_its_server(name: str, moment: str, tmp_path: Path) -> None:
     """Nothing that it has started is left; also if it is told twice, as at a terminal."""
@@ -138,8 +144,9 @@ def test_a_demo_that_is_told_to_end_ends_its_server(name: str, moment: str, tmp_
         if moment == "it has a server":
             while demo.poll() is None and not _serves(demo.pid):
                 pass
+        awaited = '"event": "ingesting"' if moment == "its prices move" else "Started worker"
         while moment != "it has a server" and demo.poll() is None:
-            if log.is_file() and "Started worker" in log.read_text(encoding="utf-8"):
+            if log.is_file() and awaited in log.read_text(encoding="utf-8"):
                 break
             time.sleep(0.005)
         for _ in range(2):
@@ -149,6 +156,10 @@ def test_a_demo_that_is_told_to_end_ends_its_server(name: str, moment: str, tmp_
         assert demo.wait(60) in (0, 128 + number, -number)
         # What Python starts beside a server ends of itself once that has ended.
         until(lambda: _is_gone(demo.pid), 30, "nothing is left")
+        # Parts of `decide live` are in groups of their own.
+        parts = re.findall(r'"part": "\w+", "pid": (\d+)', log.read_text(encoding="utf-8"))
+        assert moment != "its prices move" or len(parts) == 3
+        assert [each for each in parts if not _is_gone(int(each))] == []
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(demo.pid, signal.SIGKILL)

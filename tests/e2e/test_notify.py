@@ -1,5 +1,6 @@
 """What the real server tells systemd, and when."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from app.store.sqlite import EmbeddedStore
 from tests.e2e.publishing import publish_universe
+from tests.kit.records import tick
 from tests.kit.servers import ROOT, clean_environment, connect, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: there is no systemd")
@@ -81,3 +84,15 @@ def test_under_another_unit_nobody_is_sent_to_ours(tmp_path: Path, systemd: sock
         assert ": none yet; next: decide warm --store-path=" in (tmp_path / "log").read_text(encoding="utf-8")
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_what_no_run_brought_is_served_without_one(tmp_path: Path, systemd: socket.socket) -> None:
+    async def upsert() -> None:
+        store = EmbeddedStore(tmp_path / "store.sqlite3")
+        await store.upsert([tick("AAPL")])
+        await store.close()
+
+    with _started(tmp_path, PORT=str(free_port())):
+        _until(systemd, "READY=1")
+        asyncio.run(upsert())
+        _until(systemd, "STATUS=Serving 1 symbols.")

@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from app.arguments import parse
+from app.commands.table import load
 from app.options import Settings
 from app.settings import SECRETS
 from tests.kit.programs import systemd_analyze
 from tests.kit.servers import ROOT, clean_environment
+from warm.stream.live import MOMENT_S
 
 _FOLDER = ROOT / "ops" / "systemd"
-_SERVICES = ("decide.service", "decide-warm.service", "decide-market-backup.service")
+_SERVERS = ("decide.service", "decide-live.service")
+_SERVICES = (
+    *_SERVERS,
+    "decide-warm.service",
+    "decide-market-backup.service",
+    "decide-ingest.service",
+    "decide-stream.service",
+)
 _EXPOSURE_MAX = 20
 """In tenths: of 100, of which systemd's own services have 20 to 96."""
 
@@ -40,8 +50,8 @@ def installed(tmp_path: Path) -> Path:
 def test_systemd_has_nothing_to_say_against_the_units(installed: Path) -> None:
     units = sorted(installed.iterdir())
     assert [each.name for each in units] == [
-        "decide-market-backup.service", "decide-market-backup.timer", "decide-warm.service", "decide-warm.timer",
-        "decide.service",
+        "decide-ingest.service", "decide-live.service", "decide-market-backup.service", "decide-market-backup.timer",
+        "decide-stream.service", "decide-warm.service", "decide-warm.timer", "decide.service",
     ]  # fmt: skip
     assert systemd_analyze("verify", "--man=no", *units) == ""
 
@@ -68,16 +78,33 @@ def test_all_services_mean_the_same_stores_and_the_same_user(name: str) -> None:
         assert server[directive] == job[directive], directive
 
 
-def test_there_is_time_to_drain_before_systemd_kills() -> None:
+@pytest.mark.parametrize(("name", "more_s"), [("decide.service", 2), ("decide-live.service", 2 + MOMENT_S)])
+def test_there_is_time_to_drain_before_systemd_kills(name: str, more_s: float) -> None:
     """SIGTERM to the main process alone, and more seconds than the server takes at most by itself."""
-    server, defaults = _unit("decide.service"), Settings()
+    server, defaults = _unit(name), Settings()
     assert (server["KillMode"], server["Type"], server["NotifyAccess"]) == (["mixed"], ["notify"], ["all"])
-    assert int(server["TimeoutStopSec"][0]) > defaults.drain_s + defaults.shutdown_grace_s + 2
+    assert int(server["TimeoutStopSec"][0]) > defaults.drain_s + defaults.shutdown_grace_s + more_s
 
 
-def test_an_address_has_a_minute_to_come_up_and_is_not_waited_for_for_ever() -> None:
+def test_what_lives_in_one_unit_does_not_run_beside_its_parts() -> None:
+    """And waits for their end, as they do for its."""
+    live, parts = _unit("decide-live.service"), "decide.service decide-ingest.service decide-stream.service"
+    assert (live["Conflicts"], live["After"]) == ([parts], [f"network.target {parts}"])
+
+
+@pytest.mark.parametrize("name", _SERVICES)
+def test_what_a_unit_starts_is_a_command_of_decide(name: str) -> None:
+    """With arguments that it takes."""
+    (line,) = _unit(name)["ExecStart"]
+    program, command, *arguments = re.sub(r"\$\{[A-Z_]+\}", "1", line).split()
+    assert program == "/usr/local/bin/decide"
+    parse(load(command).make_parser(), arguments)
+
+
+@pytest.mark.parametrize("name", [*_SERVERS, "decide-ingest.service", "decide-stream.service"])
+def test_an_address_has_a_minute_to_come_up_and_is_not_waited_for_for_ever(name: str) -> None:
     """Between the starts alone; those are given up within the interval as long as each takes less than four seconds."""
-    server = _unit("decide.service")
+    server = _unit(name)
     starts, interval_s, pause_s = (int(server[each][0]) for each in ("StartLimitBurst", "StartLimitIntervalSec", "RestartSec"))
     assert 60 <= starts * pause_s < 90
     assert starts * (pause_s + 4) <= interval_s

@@ -68,7 +68,7 @@ def main(given: Sequence[str] | None = None) -> int:
     """Write; the exit code."""
     parser = make_parser()
     arguments = parse(parser, sys.argv[1:] if given is None else given)
-    symbols = _symbols(parser, arguments.symbols)
+    symbols = symbols_of(parser, arguments.symbols)
     end_us = _end_us(parser, arguments.end)
     minutes = max(1, round(arguments.days * _DAY_MINUTES))
     out = arguments.out
@@ -85,7 +85,8 @@ def main(given: Sequence[str] | None = None) -> int:
     return write_sample(Sample(out, arguments.process, arguments.seed, symbols, end_us - minutes * MINUTE_US, minutes))
 
 
-def _symbols(parser: argparse.ArgumentParser, text: str) -> list[str]:
+def symbols_of(parser: argparse.ArgumentParser, text: str) -> list[str]:
+    """The symbols that ``text`` lists by commas; ends the process with code 2 where it lists something else."""
     symbols = [canonical_symbol(each.strip()) for each in text.split(",")]
     for at, each in enumerate(symbols):
         if not is_symbol(each):

@@ -46,6 +46,14 @@ class RandomWalk:
         del symbol
         return Walked(max(1, round(price / TICK)), number)
 
+    def step_before(self, time_us: int) -> int:
+        """When the last step is made up to then."""
+        return time_us - time_us % self._interval_us
+
+    def step_after(self, time_us: int) -> int:
+        """When the first one is made after it."""
+        return self.step_before(time_us) + self._interval_us
+
     def step(self, symbol: str, state: Walked, time_us: int) -> tuple[Made, Walked]:
         """The next trade, at that time."""
         (made,) = self._steps(symbol, state, (time_us,))
