@@ -19,6 +19,7 @@ from app.domain.ticks import TICK_SCHEMA, TickRecord, tick_record_fault
 from app.domain.vector import (
     AGENTS_SCHEMA,
     HISTORY_SCHEMA,
+    HISTORY_SCHEMA_1,
     PRICE_SCHEMA,
     SCHEMA,
     VIEWS_MAX,
@@ -100,6 +101,7 @@ HISTORY = Kind(
     plural="histories",
     decoder=msgspec.msgpack.Decoder(HistoryRecord),
     schema=HISTORY_SCHEMA,
+    formerly=(HISTORY_SCHEMA_1,),
     fault=history_record_fault,
     part_of="price",
 )

@@ -29,6 +29,7 @@ from warm.stream.log import (
 )
 from warm.stream.messages import told
 from warm.stream.metrics import ConsumerMeters
+from warm.stream.prices import Clock, Prices
 from warm.stream.sifting import Rules, Sifted, sift
 from warm.stream.ticks import Ticks
 
@@ -48,6 +49,7 @@ class Places(NamedTuple):
     topic: str
     writer: StreamWriter
     ticks: Ticks
+    prices: Prices
 
 
 class Consumer:
@@ -63,7 +65,7 @@ class Consumer:
         *,
         batch_max: int = BATCH_MAX,
     ) -> None:
-        self._log, self._topic, self._writer, self._ticks = places
+        self._log, self._topic, self._writer, self._ticks, self._prices = places
         self._rules, self._meters, self._say, self._stop, self._batch_max = rules, meters, say, stop, batch_max
         self._offsets: dict[Partition, int | None] = {}
         self._read_ms: dict[Partition, int] = {}
@@ -109,6 +111,7 @@ class Consumer:
             # Partitions may have come with that poll: others may have written of them until now, and died before they published.
             state = self._state = State(self._writer)
             self._ticks.add(state.symbols)
+            self._prices.follow(Clock(each.symbol, each.newest_us, each.newest_us) for each in state.symbols.values())
         if messages:
             self._take(reader, messages, state)
         self._ticks.publish(state)
@@ -152,6 +155,9 @@ class Consumer:
         self._meters.late.inc(sifted.late)
         self._meters.gaps.inc(len(batch.gaps))
         self._newest = taken
+        told_us = taken[-1].timestamp_ms * 1000
+        clocks = [Clock(each, state.symbols[each].newest_us, told_us) for each in sifted.symbols]
+        self._prices.follow(clocks, applied.touched, sifted.changed)
         first = taken[0]
         self._ticks.add(sifted.symbols, told(first.headers).ingest_us or first.timestamp_ms * 1000)
 

@@ -47,6 +47,12 @@ class ConsumerMeters:
         self.lost = counter("lost_messages", "Messages that the log removed before they were read.")
         self.gaps = counter("gaps", "Gaps found: ids that are missing, messages that are gone, or as a source says.")
         self.ticks = counter("ticks", "Tick records written to L2.")
+        self.price_records = counter("price_records", "Price records computed anew, at the end of a bar or by a late trade.")
+        self.short_of_history = Gauge(
+            "decide_stream_short_of_history_symbols",
+            "Symbols whose price record stays, since the market store has not the bars to carry it on.",
+            registry=registry,
+        )
         self.failures = Counter("decide_stream_failures", "Times that it began anew.", ["reason"], registry=registry)
         self.batch = Histogram("decide_stream_batch_messages", "Messages of a batch.", buckets=_MESSAGES, registry=registry)
         self.transaction = Histogram(
