@@ -14,6 +14,7 @@ import msgspec
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import Level, make_ladder
 from app.domain.staleness import Limits
+from app.domain.status import STATUS_SCHEMA, STREAM, StatusRecord, status_record_fault
 from app.domain.tick_input import tick_life_ms
 from app.domain.ticks import TICK_SCHEMA, TickRecord, tick_record_fault
 from app.domain.vector import (
@@ -115,6 +116,16 @@ TICK = Kind(
     life_ms=tick_life_ms,
     carries_value=True,
 )
+STATUS = Kind(
+    name="status",
+    plural="statuses",
+    decoder=msgspec.msgpack.Decoder(StatusRecord),
+    schema=STATUS_SCHEMA,
+    fault=status_record_fault,
+    scope="global",
+    carries_value=True,
+    held=(STREAM,),
+)
 
 
 class Kinds:
@@ -163,4 +174,4 @@ class Kinds:
         return Kinds(*self.all, *more)
 
 
-KINDS = Kinds(PRICE, AGENTS, HISTORY, TICK)
+KINDS = Kinds(PRICE, AGENTS, HISTORY, TICK, STATUS)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from app.domain.status import TELL_S, ProcessState
 from app.errors import MarketError, OffsetMoved
 from app.market.following import StreamWriter
 from app.market.protocol import Move, Partition
@@ -31,6 +32,7 @@ from warm.stream.messages import told
 from warm.stream.metrics import ConsumerMeters
 from warm.stream.prices import Clock, Prices
 from warm.stream.sifting import Rules, Sifted, sift
+from warm.stream.status import Status
 from warm.stream.ticks import Ticks
 
 BATCH_MAX = 5_000
@@ -72,7 +74,9 @@ class Consumer:
         self._newest: Sequence[Message] = ()
         self._gone: dict[Partition, int] = {}
         self._state: State | None = None
-        self._look_at = 0.0
+        self._look_at = self._tell_at = 0.0
+        self._lag, self._newest_us = (0, 0.0), 0
+        self._status = Status(self._log.name, lambda: time.time_ns() // 1000)
 
     def run(self) -> None:
         """Until it is to stop. What waits for L2 then is published by whoever begins next."""
@@ -91,6 +95,7 @@ class Consumer:
                     event, reason, pause_s = "let_go", "offset_moved", max(pause_s, _LET_GO_S)
                 self._meters.failures.labels(reason).inc()
                 self._say(event, error=str(error), again_in_s=pause_s)
+                self._tell("waiting", str(error))
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             finally:
@@ -98,6 +103,7 @@ class Consumer:
                 self._state = None
                 self._offsets.clear()
                 self._gone.clear()
+        self._tell("stopped")
 
     def _step(self, reader: Reader) -> None:
         """One batch, or none."""
@@ -118,6 +124,16 @@ class Consumer:
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_S
             self._look(reader)
+            if time.monotonic() >= self._tell_at:
+                self._tell("running")
+
+    def _tell(self, state: ProcessState, detail: str = "") -> None:
+        """Say how it is."""
+        self._tell_at = time.monotonic() + TELL_S
+        if self._state is not None:
+            self._newest_us = max((each.newest_us for each in self._state.symbols.values()), default=0)
+        if self._newest_us:
+            self._ticks.tell(self._status.record(state, detail, self._lag, self._newest_us))
 
     def _begin(self, partition: Partition) -> int | None:
         stored = self._writer.offsets(self._log.name)
@@ -150,6 +166,8 @@ class Consumer:
         self._offsets.update({each.partition: each.next for each in moves})
         self._meters.lost.inc(sum(self._gone.pop(each) for each in gone))
         state.take(sifted.trades, applied, sifted.changed)
+        self._status.take(sifted.sources, has_trades=bool(applied.inserted))
+        self._meters.heard({source: each.trades for source, each in sifted.sources.items()})
         self._meters.messages.inc(len(taken))
         self._meters.batch.observe(len(taken))
         self._meters.late.inc(sifted.late)
@@ -159,7 +177,10 @@ class Consumer:
         clocks = [Clock(each, state.symbols[each].newest_us, told_us) for each in sifted.symbols]
         self._prices.follow(clocks, applied.touched, sifted.changed)
         first = taken[0]
-        self._ticks.add(sifted.symbols, told(first.headers).ingest_us or first.timestamp_ms * 1000)
+        came_us = told(first.headers).ingest_us
+        if came_us is not None:
+            self._meters.to_log.observe(max(0.0, first.timestamp_ms / 1000 - came_us / 1e6))
+        self._ticks.add(sifted.symbols, came_us or first.timestamp_ms * 1000)
 
     def _bury(self, sifted: Sifted) -> None:
         """Put messages among the dead letters; returns once that is durable."""
@@ -205,3 +226,4 @@ class Consumer:
                 read_ms = self._read_ms.get(partition, now_ms)
                 lags[partition] = behind, max(0, now_ms - read_ms) / 1000 if behind else 0.0
         self._meters.lag(lags)
+        self._lag = sum(messages for messages, _ in lags.values()), max((seconds for _, seconds in lags.values()), default=0.0)
