@@ -17,7 +17,7 @@ def test_each_kind_has_a_fingerprint_of_its_own() -> None:
         "price": "90a3019e5cbb177b",
         "agents": "e9b0c3383490781f",
         "history": "76a8bdcefd638ae2",
-        "tick": "199027df13577835",
+        "tick": "1251a75abeaadcb7",
         "status": "840e4e585e5ab698",
     }
     assert (PRICE.formerly, AGENTS.formerly) == (("58da68e1fd2ee18c",),) * 2

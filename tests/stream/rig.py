@@ -141,7 +141,7 @@ class Rig:
                 await store.close()
 
         raw = asyncio.run(read())
-        return None if raw is None else msgspec.structs.replace(decode(TICK, raw, symbol), loaded_at_ms=0)
+        return None if raw is None else msgspec.structs.replace(decode(TICK, raw, symbol), loaded_at_ms=0, ingested_us=None)
 
     def ids(self) -> list[str]:
         """Of all trades that are stored and count, in their order."""

@@ -147,3 +147,10 @@ def test_how_long_a_trade_took_from_its_source_to_the_log_is_measured(rig: Rig) 
     rig.consume(rules=RULES)
     assert rig.counted("tick_to_log_seconds_count") == 1
     assert rig.tick(SYMBOL) is not None
+
+
+def test_a_header_that_is_no_time_measures_nothing_and_stops_nothing(rig: Rig) -> None:
+    rig.append(trade(1), ingest_time_us="9" * 18)
+    rig.consume()
+    assert rig.counted("tick_to_log_seconds_count") == 0
+    assert rig.tick(SYMBOL) is not None

@@ -180,6 +180,8 @@ class Consumer:
         came_us = told(first.headers).ingest_us
         if came_us is not None:
             self._meters.to_log.observe(max(0.0, first.timestamp_ms / 1000 - came_us / 1e6))
+        for symbol in {each.symbol for each in sifted.trades}:
+            state.symbols[symbol].ingested_us = came_us
         self._ticks.add(sifted.symbols, came_us or first.timestamp_ms * 1000)
 
     def _bury(self, sifted: Sifted) -> None:

@@ -289,7 +289,8 @@ def source_in(headers: Headers) -> str:
 def _number(value: bytes | None) -> int | None:
     if value is None or not value.isdigit() or len(value) > len(str(TIME_MAX_US)):
         return None
-    return int(value)
+    number = int(value)
+    return number if number < TIME_MAX_US else None
 
 
 def _text(value: bytes | None) -> str:
