@@ -30,6 +30,7 @@ _SECONDS = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0
 _MESSAGES = (1, 5, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)
 _PARTITION = ("topic", "partition")
 _NAMES_MAX = 1_000
+_REASONS = ("market_error", "market_timeout", "log_error", "log_busy", "offset_moved")
 
 
 class ConsumerMeters:
@@ -66,6 +67,9 @@ class ConsumerMeters:
             registry=registry,
         )
         self.failures = Counter("decide_stream_failures", "Times that it began anew.", ["reason"], registry=registry)
+        for reason in _REASONS:
+            # A series that begins with its first event hides that from rates.
+            self.failures.labels(reason)
         self.batch = Histogram("decide_stream_batch_messages", "Messages of a batch.", buckets=_MESSAGES, registry=registry)
         self.transaction = Histogram(
             "decide_stream_transaction_seconds", "Time of a transaction of the market store.", buckets=_SECONDS, registry=registry
