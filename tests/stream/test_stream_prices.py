@@ -1,100 +1,20 @@
 """A price record is computed anew at the end of its bar, as a warm run would, where the market store has the bars for it."""
 
-import asyncio
-import random
-from collections.abc import Callable, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import polars as pl
 import pytest
 
 from app.domain.records import HISTORY, PRICE
-from app.domain.vector import HistoryRecord, PriceRecord
-from app.market.protocol import Export, GivenBar
+from app.domain.vector import PriceRecord
 from app.store.codec import decode, encode
-from app.store.protocol import Row, RunInfo, Store
 from tests.market.places import DAY_US, NOON_US
+from tests.stream.days import RUN, Day, days_before, days_of, publish, put, records, row_of
 from tests.stream.rig import Rig, heartbeat, trade
-from warm.calendar.intervals import Market
-from warm.calendar.sessions import open_session
-from warm.make.indicators import latest_of_markets
-from warm.make.vectors import build_vectors, last_closes
 from warm.market.listing import Listing, sessions_of
 
-_RUN = "run-1"
 _SINCE_S = -43_200.0
 """The day under way, in seconds after noon."""
-
-
-class _Day(NamedTuple):
-    start_us: int
-    end_us: int
-    low: float
-    high: float
-    close: float
-    volume: float
-
-
-def _days(spans: Sequence[tuple[int, int]]) -> list[_Day]:
-    chance, price, made = random.Random(7), 100.0, []
-    for start_us, end_us in spans:
-        price = round(price * chance.uniform(0.97, 1.03), 2)
-        made.append(_Day(start_us, end_us, round(price * 0.98, 2), round(price * 1.02, 2), price, float(chance.randint(1, 999))))
-    return made
-
-
-def _always(count: int) -> list[_Day]:
-    """That many before the day under way, of a market that never closes."""
-    today_us = NOON_US - DAY_US // 2
-    return _days([(today_us - back * DAY_US, today_us - (back - 1) * DAY_US) for back in range(count, 0, -1)])
-
-
-def _row(days: Sequence[_Day], symbol: str = "BTC-USD") -> Row:
-    """What a warm run makes of them."""
-    frame = pl.DataFrame(
-        {
-            "symbol": [symbol] * len(days),
-            "as_of_ms": [each.end_us // 1000 for each in days],
-            **{name: [getattr(each, name) for each in days] for name in ("high", "low", "close", "volume")},
-        }
-    )
-    markets, session = {symbol: Market("1d", symbol != "AAPL")}, open_session(None, None, "1d")
-    (row,) = build_vectors(
-        latest_of_markets(frame, markets), last_closes(frame), pl.DataFrame(),
-        run=_RUN, loaded_at_ms=1, markets=markets, session=session,
-    ).rows  # fmt: skip
-    return row
-
-
-def _in_store(rig: Rig, work: Callable[[Store], Any]) -> Any:  # noqa: ANN401 - whatever that is
-    async def done() -> Any:  # noqa: ANN401 - as above
-        store = rig.store()
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(done())
-
-
-def _publish(rig: Rig, *rows: Row) -> None:
-    _in_store(rig, lambda store: store.publish_run(rows, RunInfo(_RUN, 1, 1, len(rows), 1, 1)))
-
-
-def _records(rig: Rig, symbol: str = "BTC-USD") -> tuple[PriceRecord, HistoryRecord]:
-    price = _in_store(rig, lambda store: store.record(PRICE.name, symbol))
-    history = _in_store(rig, lambda store: store.record(HISTORY.name, symbol))
-    return decode(PRICE, price, symbol), decode(HISTORY, history, symbol)
-
-
-def _put(rig: Rig, days: Sequence[_Day], symbol: str = "BTC-USD") -> None:
-    bars = []
-    for each in days:
-        close, high, low, volume = (Decimal(str(value)) for value in (each.close, each.high, each.low, each.volume))
-        bars.append(GivenBar(each.start_us, close, high, low, close, volume))
-    rig.market.writer().put_bars(Export(symbol, "1d", "file", bars))
 
 
 def _end_day(rig: Rig, *contents: Any, hears_s: float = _SINCE_S - 60) -> None:  # noqa: ANN401 - messages
@@ -104,19 +24,19 @@ def _end_day(rig: Rig, *contents: Any, hears_s: float = _SINCE_S - 60) -> None: 
 
 
 _TRADES = (trade(1, -100, sequential=False), trade(9, 0, sequential=False), trade(5, 100, sequential=False))
-_TODAY = _Day(NOON_US - DAY_US // 2, NOON_US + DAY_US // 2, 101.0, 109.0, 105.0, 3.0)
+_TODAY = Day(NOON_US - DAY_US // 2, NOON_US + DAY_US // 2, 101.0, 109.0, 105.0, 3.0)
 
 
 @pytest.mark.parametrize("count", [30, 150, 1_200])
 def test_at_a_bars_end_the_record_is_what_a_warm_run_makes_of_the_same_bars(rig: Rig, count: int) -> None:
-    days = _always(count)
-    _put(rig, days)
-    _publish(rig, _row(days))
+    days = days_before(count)
+    put(rig, days)
+    publish(rig, row_of(days))
     _end_day(rig, *_TRADES)
-    price, history = _records(rig)
-    wanted = _row([*days, _TODAY])
+    price, history = records(rig)
+    wanted = row_of([*days, _TODAY])
     expected = decode(PRICE, wanted.records["price"].value, "BTC-USD")
-    assert (price.as_of_ms, price.due_ms, price.run) == (expected.as_of_ms, expected.due_ms, _RUN)
+    assert (price.as_of_ms, price.due_ms, price.run) == (expected.as_of_ms, expected.due_ms, RUN)
     _assert_same(price, expected)
     expected_history = decode(HISTORY, wanted.records["history"].value, "BTC-USD")
     assert (history.times_ms, history.closes) == (expected_history.times_ms, expected_history.closes)
@@ -126,48 +46,48 @@ def test_at_a_bars_end_the_record_is_what_a_warm_run_makes_of_the_same_bars(rig:
 
 def test_a_day_of_an_exchange_ends_with_its_session(rig: Rig) -> None:
     sessions = [each for each in sessions_of("XNYS") if each.closes_us <= NOON_US + DAY_US][-101:]
-    days = _days([(each.opens_us, each.closes_us) for each in sessions])
+    days = days_of([(each.opens_us, each.closes_us) for each in sessions])
     Listing(rig.market.writer()).tell(["AAPL"], "file")
-    _put(rig, days[:-1], "AAPL")
-    _publish(rig, _row(days[:-1], "AAPL"))
+    put(rig, days[:-1], "AAPL")
+    publish(rig, row_of(days[:-1], "AAPL"))
     opens_s, closes_s = ((each - NOON_US) / 1e6 for each in (sessions[-1].opens_us, sessions[-1].closes_us))
     said = [(1, opens_s - 86_000.5), (7, opens_s), (8, closes_s - 1), (9, closes_s + 2)]
     trades = [trade(number, second, symbol="AAPL", sequential=False) for number, second in said]
     rig.append(*trades[:3])
     rig.consume()
-    assert _records(rig, "AAPL")[0].as_of_ms == days[-2].end_us // 1000
+    assert records(rig, "AAPL")[0].as_of_ms == days[-2].end_us // 1000
     rig.append(trades[3])
     rig.consume()
     today = days[-1]._replace(low=107.0, high=108.0, close=108.0, volume=2.0)
-    expected = decode(PRICE, _row([*days[:-1], today], "AAPL").records["price"].value, "AAPL")
-    price, _ = _records(rig, "AAPL")
+    expected = decode(PRICE, row_of([*days[:-1], today], "AAPL").records["price"].value, "AAPL")
+    price, _ = records(rig, "AAPL")
     assert (price.as_of_ms, price.due_ms) == (expected.as_of_ms, expected.due_ms)
     _assert_same(price, expected)
 
 
 def test_a_bar_ends_by_the_wall_where_nobody_says_anything(rig: Rig) -> None:
-    days = _always(60)
-    _put(rig, days)
-    _publish(rig, _row(days))
+    days = days_before(60)
+    put(rig, days)
+    publish(rig, row_of(days))
     rig.now_us = NOON_US
     rig.append(heartbeat(_SINCE_S - 60), *_TRADES[:2])
     rig.consume()
-    assert _records(rig)[0].as_of_ms == days[-1].end_us // 1000
+    assert records(rig)[0].as_of_ms == days[-1].end_us // 1000
     rig.now_us = _TODAY.end_us + 2_000_001
     rig.consume()
-    assert _records(rig)[0].as_of_ms == _TODAY.end_us // 1000
+    assert records(rig)[0].as_of_ms == _TODAY.end_us // 1000
 
 
 def test_a_late_trade_computes_the_record_anew(rig: Rig) -> None:
-    days = _always(60)
-    _put(rig, days)
-    _publish(rig, _row(days))
+    days = days_before(60)
+    put(rig, days)
+    publish(rig, row_of(days))
     _end_day(rig, *_TRADES[:2])
-    before = _records(rig)[0]
+    before = records(rig)[0]
     rig.append(_TRADES[2])
     rig.consume()
-    expected = decode(PRICE, _row([*days, _TODAY]).records["price"].value, "BTC-USD")
-    after = _records(rig)[0]
+    expected = decode(PRICE, row_of([*days, _TODAY]).records["price"].value, "BTC-USD")
+    after = records(rig)[0]
     assert (after.as_of_ms, before.values[0], after.values[0]) == (before.as_of_ms, 109.0, 105.0)
     _assert_same(after, expected)
 
@@ -181,55 +101,55 @@ def test_a_late_trade_computes_the_record_anew(rig: Rig) -> None:
     ],
 )
 def test_without_the_history_of_the_record_it_stays(rig: Rig, of_record: int, of_store: int, why: str) -> None:
-    days = _always(of_record)
-    _put(rig, days[len(days) - of_store :])
-    _publish(rig, _row(days))
-    before = _records(rig)
+    days = days_before(of_record)
+    put(rig, days[len(days) - of_store :])
+    publish(rig, row_of(days))
+    before = records(rig)
     _end_day(rig, *_TRADES)
-    assert _records(rig) == before
+    assert records(rig) == before
     assert _why(rig).startswith(why)
     assert rig.counted("short_of_history_symbols") == 1
 
 
 def test_where_the_store_is_adjusted_otherwise_the_record_stays(rig: Rig) -> None:
-    days = _always(100)
-    _put(rig, [*(each._replace(low=each.low * 2, high=each.high * 2, close=each.close * 2) for each in days[:40]), *days[40:]])
-    _publish(rig, _row(days))
-    before = _records(rig)
+    days = days_before(100)
+    put(rig, [*(each._replace(low=each.low * 2, high=each.high * 2, close=each.close * 2) for each in days[:40]), *days[40:]])
+    publish(rig, row_of(days))
+    before = records(rig)
     _end_day(rig, *_TRADES)
-    assert _records(rig) == before
+    assert records(rig) == before
     assert _why(rig).endswith("adjusted otherwise")
 
 
 def test_of_a_bar_that_lacks_something_no_record_is_made(rig: Rig) -> None:
-    days = _always(100)
-    _put(rig, days)
-    _publish(rig, _row(days))
-    before = _records(rig)
+    days = days_before(100)
+    put(rig, days)
+    publish(rig, row_of(days))
+    before = records(rig)
     _end_day(rig, *_TRADES, hears_s=-200)
-    assert _records(rig) == before
+    assert records(rig) == before
     assert _why(rig) == f"the bar that ends at {_TODAY.end_us // 1000} is of coverage partial"
 
 
 def test_a_record_of_before_says_not_of_how_many_bars_it_is_and_stays(rig: Rig) -> None:
-    days = _always(100)
-    _put(rig, days)
-    row = _row(days)
+    days = days_before(100)
+    put(rig, days)
+    row = row_of(days)
     history = decode(HISTORY, row.records["history"].value, "BTC-USD")
     bare = row.records["history"]._replace(value=encode(msgspec.structs.replace(history, bars=0)))
-    _publish(rig, row._replace(records=dict(row.records) | {"history": bare}))
+    publish(rig, row._replace(records=dict(row.records) | {"history": bare}))
     _end_day(rig, *_TRADES)
     assert _why(rig) == "the record does not say of how many bars it was made"
 
 
 def test_a_record_that_another_run_brings_is_carried_on_at_once(rig: Rig) -> None:
-    days = _always(100)
-    _put(rig, days)
+    days = days_before(100)
+    put(rig, days)
     _end_day(rig, *_TRADES)
     assert [event for event, _ in rig.told] == []
-    _publish(rig, _row(days))
+    publish(rig, row_of(days))
     rig.consume()
-    assert _records(rig)[0].as_of_ms == _TODAY.end_us // 1000
+    assert records(rig)[0].as_of_ms == _TODAY.end_us // 1000
 
 
 def _assert_same(record: PriceRecord, expected: PriceRecord) -> None:
