@@ -12,7 +12,8 @@ from app.domain.records import HISTORY, PRICE
 from app.domain.vector import HistoryRecord, PriceRecord
 from app.market.protocol import Export, GivenBar
 from app.store.codec import decode
-from app.store.protocol import Row, RunInfo, Store
+from app.store.protocol import Row, RunInfo
+from app.store.sqlite import EmbeddedStore
 from tests.market.places import DAY_US, NOON_US
 from tests.stream.rig import Rig
 from warm.calendar.intervals import Market
@@ -66,7 +67,9 @@ def row_of(days: Sequence[Day], symbol: str = "BTC-USD") -> Row:
     return row
 
 
-def _in_store(rig: Rig, work: Callable[[Store], Any]) -> Any:  # noqa: ANN401 - whatever that is
+def in_store(rig: Rig, work: Callable[[EmbeddedStore], Any]) -> Any:  # noqa: ANN401 - whatever that is
+    """What ``work`` makes of L2."""
+
     async def done() -> Any:  # noqa: ANN401 - as above
         store = rig.store()
         try:
@@ -79,13 +82,13 @@ def _in_store(rig: Rig, work: Callable[[Store], Any]) -> Any:  # noqa: ANN401 - 
 
 def publish(rig: Rig, *rows: Row) -> None:
     """As a warm run does."""
-    _in_store(rig, lambda store: store.publish_run(rows, RunInfo(RUN, 1, 1, len(rows), 1, 1)))
+    in_store(rig, lambda store: store.publish_run(rows, RunInfo(RUN, 1, 1, len(rows), 1, 1)))
 
 
 def records(rig: Rig, symbol: str = "BTC-USD") -> tuple[PriceRecord, HistoryRecord]:
     """As they stand in L2."""
-    price = _in_store(rig, lambda store: store.record(PRICE.name, symbol))
-    history = _in_store(rig, lambda store: store.record(HISTORY.name, symbol))
+    price = in_store(rig, lambda store: store.record(PRICE.name, symbol))
+    history = in_store(rig, lambda store: store.record(HISTORY.name, symbol))
     return decode(PRICE, price, symbol), decode(HISTORY, history, symbol)
 
 

@@ -1,5 +1,7 @@
 """A price record is computed anew at the end of its bar, as a warm run would, where the market store has the bars for it."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,10 +10,14 @@ import pytest
 from app.domain.records import HISTORY, PRICE
 from app.domain.vector import PriceRecord
 from app.store.codec import decode, encode
+from app.store.protocol import Record, Stored
+from app.store.sqlite import EmbeddedStore
+from tests.kit.records import tick
 from tests.market.places import DAY_US, NOON_US
-from tests.stream.days import RUN, Day, days_before, days_of, publish, put, records, row_of
+from tests.stream.days import RUN, Day, days_before, days_of, in_store, publish, put, records, row_of
 from tests.stream.rig import Rig, heartbeat, trade
 from warm.market.listing import Listing, sessions_of
+from warm.stream.prices import Clock, Prices
 
 _SINCE_S = -43_200.0
 """The day under way, in seconds after noon."""
@@ -150,6 +156,42 @@ def test_a_record_that_another_run_brings_is_carried_on_at_once(rig: Rig) -> Non
     publish(rig, row_of(days))
     rig.consume()
     assert records(rig)[0].as_of_ms == _TODAY.end_us // 1000
+
+
+def test_symbols_are_looked_at_once_however_many_ticks_are_written_until_a_bar_ends(rig: Rig) -> None:
+    """Also where there is no run, whose time would be that of the last write."""
+    store, looks, now_us = rig.store(), list[list[str]](), NOON_US
+
+    class Looked:
+        """L2, whose reads are counted."""
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of L2
+            return getattr(store, name)
+
+        async def get_many(self, symbols: Sequence[str]) -> list[Stored]:
+            looks.append(list(symbols))
+            return await store.get_many(symbols)
+
+    days = days_before(60)
+    put(rig, days)
+    made = row_of(days)
+    prices = Prices(rig.market.reader(), Looked(), rig.meters, lambda *_, **__: None, lambda: now_us)
+    prices.follow([Clock("BTC-USD", NOON_US, NOON_US)])
+    assert not prices.step()
+    assert looks == []
+    records_of = [Record(kind, "BTC-USD", each.value) for kind, each in made.records.items()]
+    in_store(rig, lambda it: it.upsert(records_of))
+    for _ in range(5):
+        now_us += 6_000_000
+        in_store(rig, partial(EmbeddedStore.upsert, records=[tick("ETH-USD", as_of_ms=now_us // 1000)]))
+        prices.follow([Clock("BTC-USD", now_us, now_us)])
+        prices.step()
+    assert looks == [["BTC-USD"]]
+    now_us = _TODAY.end_us + 2_000_000
+    prices.step()
+    prices.step()
+    assert looks == [["BTC-USD"]] * 2
+    prices.close()
 
 
 def _assert_same(record: PriceRecord, expected: PriceRecord) -> None:

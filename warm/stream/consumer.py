@@ -100,6 +100,7 @@ class Consumer:
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             finally:
                 reader.close()
+                self._newest_us = self._heard_us()
                 self._state = None
                 self._offsets.clear()
                 self._gone.clear()
@@ -130,10 +131,14 @@ class Consumer:
     def _tell(self, state: ProcessState, detail: str = "") -> None:
         """Say how it is."""
         self._tell_at = time.monotonic() + TELL_S
-        if self._state is not None:
-            self._newest_us = max((each.newest_us for each in self._state.symbols.values()), default=0)
-        if self._newest_us:
-            self._ticks.tell(self._status.record(state, detail, self._lag, self._newest_us))
+        if newest_us := self._heard_us():
+            self._ticks.tell(self._status.record(state, detail, self._lag, newest_us))
+
+    def _heard_us(self) -> int:
+        """The time of the newest message of all symbols, as far as it was known last; 0 where none is."""
+        if self._state is None:
+            return self._newest_us
+        return max((each.newest_us for each in self._state.symbols.values()), default=0)
 
     def _begin(self, partition: Partition) -> int | None:
         stored = self._writer.offsets(self._log.name)

@@ -30,7 +30,7 @@ from warm.stream.sifting import LATE_US
 
 _AT_ONCE = 100
 """Symbols that are looked at together."""
-_WAIT_S, _RETRY_S = 0.25, 2.0
+_WAIT_S, _RETRY_S = 1.0, 2.0
 _RUN_S = 5.0
 """How often it is looked whether another run was loaded."""
 _UNKNOWN_US = 60_000_000
@@ -142,7 +142,9 @@ class Prices:
         now_us = self._now_us()
         if now_us >= self._run_us:
             info = self._runner.run(self._store.run_info())
-            run, self._run_us = None if info is None else f"{info.run} {info.warmed_at_ms}", now_us + int(_RUN_S * 1e6)
+            # Without a run its times are those of upserts, of which there are many.
+            run = None if info is None else info.run and f"{info.run} {info.warmed_at_ms}"
+            self._run_us = now_us + int(_RUN_S * 1e6)
             if run != self._run:
                 self._run = run
                 for each in self._symbols.values():
