@@ -263,7 +263,7 @@ class Decider:
         evidence, policy = entry.evidence, self.policy
         before: Prepared | None = entry.prepared
         if before is not None and again(before, evidence, policy, now_ms, self._tally):
-            before.use(evidence.records[_TICK], before, self._meters.to_decision)
+            before.use(evidence.records[_TICK], before, self._meters.live)
             return before
         decision = policy.decide(evidence, now_ms)
         made = prepare(
@@ -275,7 +275,7 @@ class Decider:
             self._tally(decision.action, decision.judged.level),
         )
         made.ground = ground_of(made, evidence, decision, policy, now_ms)
-        made.use(decision.judged.tick, before, self._meters.to_decision)
+        made.use(decision.judged.tick, before, self._meters.live)
         return made
 
     def _tally(self, action: str, level: str) -> Tally:

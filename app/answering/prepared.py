@@ -18,9 +18,9 @@ from app.domain.evidence import Evidence
 from app.domain.policy import Decision
 from app.domain.ticks import TickRecord
 from app.domain.used import Used, faded
+from app.observe.live import LiveMeters
 from app.observe.oldest import OldestServed
 from app.observe.tallies import Tally
-from app.observe.to_decision import ToDecision
 from app.payloads import CacheInfo, DecideResponse
 
 _encode = msgspec.json.Encoder().encode
@@ -77,7 +77,7 @@ class Prepared(msgspec.Struct, gc=False):
         oldest.served(self.used)
         self.told = oldest.window
 
-    def use(self, tick: TickRecord | None, before: "Prepared | None", to_decision: ToDecision) -> None:
+    def use(self, tick: TickRecord | None, before: "Prepared | None", live: LiveMeters) -> None:
         """It rests on ``tick``, if on any; ``before`` is what the same symbol was answered from."""
         if before is None:
             # Nobody knows whether another answer used it.
@@ -87,7 +87,7 @@ class Prepared(msgspec.Struct, gc=False):
         if tick is not None and tick is not newest:
             self.newest_tick = tick
             if tick.ingested_us is not None:
-                to_decision.observe(tick.ingested_us)
+                live.decided(tick.ingested_us)
 
     def outdate(self) -> None:
         """It is no answer any more: an input has changed."""

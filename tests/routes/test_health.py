@@ -1,5 +1,6 @@
 """GET /health where what the store says of its run is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,24 @@ def test_a_stream_that_is_not_well_degrades_health_and_no_probe(
         assert (found.status, found.log and found.log.state) == ("degraded", state)
         assert (found.reason or "").startswith(reason)
         assert {served.get(path).status_code for path in ("/health", "/readyz", "/livez")} == {200}
+
+
+def _silent_s(served: Served) -> float:
+    found = re.search(r"^decide_stream_silent_seconds (.*)$", served.get("/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_how_long_a_stream_is_silent_is_counted_until_it_is_stopped() -> None:
+    """Of one that is gone nothing else tells."""
+    with Served() as served:
+        assert _silent_s(served) == 0
+    with Served() as served:
+        _told(served, loaded_at_ms=wall_ms() - 45_000)
+        assert 45 <= _silent_s(served) < 3600
+    with Served() as served:
+        _told(served, loaded_at_ms=wall_ms() - 45_000, state="stopped")
+        assert _silent_s(served) == 0
 
 
 def test_a_stream_that_was_stopped_is_no_fault() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from tests.stream.days import RUN, Day, days_before, days_of, in_store, publish,
 from tests.stream.rig import Rig, heartbeat, trade
 from warm.market.listing import Listing, sessions_of
 from warm.stream.prices import Clock, Prices
+from warm.stream.running import ending_all
 
 _SINCE_S = -43_200.0
 """The day under way, in seconds after noon."""
@@ -204,3 +206,17 @@ def _why(rig: Rig) -> str:
     assert facts["symbols"] == 1
     assert facts["first"] == "BTC-USD"
     return str(facts["why"])
+
+
+def test_if_the_thread_of_price_records_dies_all_else_ends() -> None:
+    stop, died = Event(), Event()
+
+    def die(_: Event) -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        ending_all(die, stop, died)
+    assert (stop.is_set(), died.is_set()) == (True, True)
+    stop, died = Event(), Event()
+    ending_all(lambda _: None, stop, died)
+    assert (stop.is_set(), died.is_set()) == (False, False)

@@ -4,7 +4,7 @@ Once a bar of a price record is over, that is computed anew where the market sto
 What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on
 there, and nothing is lost or counts twice. Messages that cannot be used are kept (`decide dead-letters`). While log, market store
 or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
-Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 a setting or an argument is wrong, or the port is taken.
+Exit codes: 0 ended by SIGTERM or Ctrl-C, 1 a bug ended it, 2 a setting or an argument is wrong, or the port is taken.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -82,10 +82,21 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         # What was imported stays: nobody needs to look at it again and again.
         gc.freeze()
         say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
-        thread = threading.Thread(target=prices.run, args=(stop,), name="decide-prices")
+        died = threading.Event()
+        thread = threading.Thread(target=ending_all, args=(prices.run, stop, died), name="decide-prices")
         thread.start()
         ending.callback(thread.join)
         ending.callback(stop.set)
         Consumer(Places(log, TOPIC, writer, ticks, prices), rules, meters, say, stop).run()
     say("stopped")
-    return 0
+    return int(died.is_set())
+
+
+def ending_all(run: Callable[[threading.Event], None], stop: threading.Event, died: threading.Event) -> None:
+    """Have ``run`` work until ``stop``. If it dies, all else ends, too: nobody is to think that it still works."""
+    try:
+        run(stop)
+    except BaseException:
+        died.set()
+        stop.set()
+        raise
