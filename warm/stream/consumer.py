@@ -28,7 +28,7 @@ from warm.stream.log import (
     partition_of,
     size_of,
 )
-from warm.stream.messages import told
+from warm.stream.messages import source_of, told
 from warm.stream.metrics import ConsumerMeters
 from warm.stream.prices import Clock, Prices
 from warm.stream.sifting import Rules, Sifted, sift
@@ -171,8 +171,9 @@ class Consumer:
         self._offsets.update({each.partition: each.next for each in moves})
         self._meters.lost.inc(sum(self._gone.pop(each) for each in gone))
         state.take(sifted.trades, applied, sifted.changed)
-        self._status.take(sifted.sources, has_trades=bool(applied.inserted))
-        self._meters.heard({source: each.trades for source, each in sifted.sources.items()})
+        sources = {source_of(value): each for value, each in sifted.sources.items()}
+        self._status.take(sources, has_trades=bool(applied.inserted))
+        self._meters.heard({source: each.trades for source, each in sources.items()})
         self._meters.messages.inc(len(taken))
         self._meters.batch.observe(len(taken))
         self._meters.late.inc(sifted.late)

@@ -281,11 +281,6 @@ def told(headers: Headers) -> Told:
     )
 
 
-def source_in(headers: Headers) -> str:
-    """By which source, as `told` has it."""
-    return next((_source(value) for name, value in headers if name == SOURCE), "")
-
-
 def _number(value: bytes | None) -> int | None:
     if value is None or not value.isdigit() or len(value) > len(str(TIME_MAX_US)):
         return None
@@ -297,4 +292,6 @@ def _text(value: bytes | None) -> str:
     return "" if value is None else harmless(value.decode("utf-8", "replace"))[:NAME_MAX]
 
 
-_source = lru_cache(1_024)(_text)
+def source_of(value: bytes) -> str:
+    """What that header's value says."""
+    return _text(value)

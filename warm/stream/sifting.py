@@ -13,6 +13,7 @@ from warm.stream.following import Followed, Series, State
 from warm.stream.ids import found, lost, number_of
 from warm.stream.log import Message
 from warm.stream.messages import (
+    SOURCE,
     CancelMessage,
     Content,
     GapMessage,
@@ -21,7 +22,6 @@ from warm.stream.messages import (
     PriceMessage,
     TradeMessage,
     decode,
-    source_in,
     told,
 )
 
@@ -67,17 +67,10 @@ class Heard:
     def __init__(self) -> None:
         self.heard_ms = self.newest_us = self.messages = self.trades = 0
 
-    def take(self, message: Message, content: Content) -> None:
-        """One message."""
-        self.heard_ms = max(self.heard_ms, message.timestamp_ms)
-        self.newest_us = max(self.newest_us, content.time_us)
-        self.messages += 1
-        self.trades += isinstance(content, TradeMessage)
-
 
 class Sifted:
     """Messages up to ``taken``; ``dead`` are those that cannot be used, and why. ``changed`` are symbols of which more changed
-    than that trades came. ``sources`` are by the names in headers.
+    than that trades came. ``sources`` are by what headers have.
     """
 
     def __init__(self, state: State) -> None:
@@ -88,7 +81,7 @@ class Sifted:
         self.filled: list[Span] = []
         self.dead: list[tuple[Message, DecideError]] = []
         self.changed: set[str] = set()
-        self.sources: dict[str, Heard] = {}
+        self.sources: dict[bytes, Heard] = {}
         self.taken = self.late = 0
         self._touched: dict[tuple[str, str], _Touched] = {}
 
@@ -215,8 +208,19 @@ def sift(messages: Sequence[Message], state: State, rules: Rules) -> Sifted:
         else:
             if not take(content):
                 return sifted
-            source = source_in(message.headers)
-            (sources.get(source) or sources.setdefault(source, Heard())).take(message, content)
+            # Written out, since it is done for each message.
+            source = b""
+            for name, value in message.headers:
+                if name == SOURCE:
+                    source = value
+                    break
+            heard = sources.get(source) or sources.setdefault(source, Heard())
+            heard.messages += 1
+            heard.trades += content.__class__ is TradeMessage
+            if message.timestamp_ms > heard.heard_ms:  # noqa: PLR1730 - a call would take longer
+                heard.heard_ms = message.timestamp_ms
+            if content.time_us > heard.newest_us:  # noqa: PLR1730 - as above
+                heard.newest_us = content.time_us
         sifted.taken += 1
     return sifted
 
