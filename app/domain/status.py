@@ -52,8 +52,9 @@ STATUS_SCHEMA: str = fingerprint("decide-status-1", STATUS_FIELDS, get_args(Proc
 class StatusRecord(ValueHeader, array_like=True, frozen=True, gc=False):
     """As a process was at ``loaded_at_ms``, which is its ``sequence``, too. ``as_of_ms`` is that of the newest tick.
 
-    ``waiting``: for what is away, ``detail`` says why. ``log`` is its kind, ``lag_messages`` are not read yet, the last one that
-    was read is ``lag_s`` old (0 where all were). A trade was written last at ``last_ingestion_ms``, None: not since it began.
+    ``waiting``: for what is away, ``detail`` has the error's name. ``log`` is its kind, ``lag_messages`` are not read yet, the
+    last one that was read is ``lag_s`` old (0: all were). A trade was written last at ``last_ingestion_ms``, None: not since it
+    began.
     """
 
     state: ProcessState

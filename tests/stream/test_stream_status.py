@@ -101,7 +101,7 @@ def test_it_says_what_it_waits_for(rig: Rig) -> None:
 
     rig.append(trade(2))
     rig.consume(writer=_Failing, store=Listening)  # type: ignore[arg-type]
-    assert [(each.state, each.detail) for each in said if each.state == "waiting"] == [("waiting", "market_error: away")]
+    assert [(each.state, each.detail) for each in said if each.state == "waiting"] == [("waiting", "market_error")]
     assert said[-1].state == "stopped"
 
 

@@ -95,7 +95,8 @@ class Consumer:
                     event, reason, pause_s = "let_go", "offset_moved", max(pause_s, _LET_GO_S)
                 self._meters.failures.labels(reason).inc()
                 self._say(event, error=str(error), again_in_s=pause_s)
-                self._tell("waiting", str(error))
+                # Not the error's text, which has paths and hosts: anybody may read it.
+                self._tell("waiting", reason)
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             finally:
