@@ -306,8 +306,36 @@ class DatabaseState(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
+class SourceState(msgspec.Struct, frozen=True, gc=False):
+    """A source of live data: when it was heard last, the newest time that it told of, what it brought since the stream began."""
+
+    source: str
+    last_heard: Moment
+    newest: Moment
+    messages: Count
+    trades: Count
+
+
+class LogState(msgspec.Struct, frozen=True, gc=False):
+    """The log of live data, as the process that reads it says ``age_s`` ago. ``silent``: it has said nothing for 30 s;
+    ``waiting``: for what is away, ``detail`` says why; ``behind``: the last message that was read is over 60 s old (``lag_s``).
+    ``last_ingestion`` is when trades were last stored, null: not since it began.
+    """
+
+    kind: str
+    state: Literal["ok", "behind", "waiting", "silent", "stopped"]
+    age_s: Age
+    lag_messages: Count
+    lag_s: Age
+    last_ingestion: Moment | None
+    sources: tuple[SourceState, ...]
+    detail: str | None = None
+
+
 class HealthResponse(msgspec.Struct, frozen=True, gc=False):
-    """Answer to GET /health: for people, not for probes. ``reason`` says what is wrong, null if ``status`` is ok."""
+    """Answer to GET /health: for people, not for probes. ``reason`` says what is wrong, null if ``status`` is ok. ``log`` is null
+    where nobody brings live data.
+    """
 
     status: Literal["ok", "degraded", "not_ready"]
     ready: bool
@@ -317,6 +345,7 @@ class HealthResponse(msgspec.Struct, frozen=True, gc=False):
     data_age_s: Age | None
     database: DatabaseState
     reason: str | None = None
+    log: LogState | None = None
 
 
 class RunState(msgspec.Struct, frozen=True, gc=False):

@@ -22,7 +22,8 @@ from app.cache.universe import Universe
 from app.constants import CONSTANTS, Constants
 from app.domain.aliases import make_aliases
 from app.domain.policy import Policy
-from app.domain.records import KINDS, Kinds
+from app.domain.records import KINDS, STATUS, Kinds
+from app.domain.status import STREAM
 from app.http.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_stop, is_listening
 from app.observe.clocks import wall_ms
 from app.observe.crew import BEAT_S, Crew
@@ -136,6 +137,7 @@ class Worker:
     def refresh(self) -> None:
         """Bring the gauges up to date."""
         self.market.refresh()
+        self.meters.live.refresh(self.feed.globals.get(STATUS.name, STREAM))
         self.meters.refresh(
             l1_entries=len(self.tiers.memory),
             l1_max_entries=self.tiers.memory.max_entries,

@@ -14,7 +14,7 @@ from app.domain.staleness import SKEW_MS
 from app.errors import MarketError, StoreError
 from app.market.protocol import Writer
 from app.store.protocol import RunInfo
-from warm.calendar.intervals import Market, bars_a_year
+from warm.calendar.intervals import Market
 from warm.calendar.sessions import Session, iso
 from warm.errors import FilesRefused, InputRefused
 from warm.files.agents.registry import NO_AGENTS, read_agents, settle, tell
@@ -30,7 +30,7 @@ from warm.files.recognise import Choice
 from warm.files.reports import Fate
 from warm.files.stamps import DateOrder
 from warm.make.aliases import unmatched, views_with_aliases, with_aliases
-from warm.make.indicators import latest
+from warm.make.indicators import latest_of_markets
 from warm.make.vectors import Vectors, build_vectors, last_closes
 from warm.market.bars import Putting, put_given
 from warm.publish import OpenStore, Replaced, publish
@@ -194,7 +194,7 @@ def join(prices: Path | None, options: Options, now_ms: int, reporter: Reporter,
 
         reporter.stage("indicators")
         report["warnings"] = _past_tables(markets, options.session, now_ms)
-        frame = _latest(bars.frame, markets)
+        frame = latest_of_markets(bars.frame, markets)
         # What ended before 1970 has no place in a record, whose times begin then.
         old = dict.fromkeys(frame.filter(pl.col("as_of_ms") < 0).get_column("symbol").sort())
         if len(old) == frame.height:
@@ -260,20 +260,6 @@ def _past_tables(markets: dict[str, Market], session: Session, now_ms: int) -> l
         for each in known
         if each.local_day(now_ms) > each.until
     ]
-
-
-def _latest(bars: pl.DataFrame, markets: dict[str, Market]) -> pl.DataFrame:
-    """Each symbol's vector after its last bar, annualised by its own interval and market."""
-    kinds = sorted(set(markets.values()))
-    if len(kinds) == 1:
-        return latest(bars.lazy(), _a_year(kinds[0])).collect()
-    of_kind = [pl.DataFrame({"symbol": [name for name, market in markets.items() if market == kind]}) for kind in kinds]
-    parts = [bars.join(symbols, on="symbol", how="semi", maintain_order="left") for symbols in of_kind]
-    return pl.concat([latest(part.lazy(), _a_year(kind)).collect() for part, kind in zip(parts, kinds, strict=True)])
-
-
-def _a_year(market: Market) -> float:
-    return bars_a_year(market.interval, never_closes=market.never_closes, session_s=market.session_s)
 
 
 def _add_files(report: dict[str, Any], fates: Sequence[Fate]) -> None:

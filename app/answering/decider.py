@@ -19,6 +19,7 @@ from app.cache.read_through import Tiers
 from app.domain.aliases import NO_ALIASES, Aliases
 from app.domain.evidence import Evidence, Trouble
 from app.domain.policy import CONTRIBUTIONS, Decision, Policy
+from app.domain.records import KINDS, TICK
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import REASONING_MAX, SCHEMA, SYMBOL_RULE, AgentView, is_symbol
 from app.errors import Header, Problem, StoreError, invalid
@@ -49,6 +50,7 @@ _CACHE_STATUS = {
 }
 _ID_ROOM = 2**47 - 1
 """Where ids begin to count: half of the room, so that none overflows."""
+_TICK = KINDS.inputs.index(TICK)
 _L1_HIT = _CACHE_STATUS["l1", True]
 
 
@@ -261,6 +263,7 @@ class Decider:
         evidence, policy = entry.evidence, self.policy
         before: Prepared | None = entry.prepared
         if before is not None and again(before, evidence, policy, now_ms, self._tally):
+            before.use(evidence.records[_TICK], before, self._meters.live)
             return before
         decision = policy.decide(evidence, now_ms)
         made = prepare(
@@ -272,6 +275,7 @@ class Decider:
             self._tally(decision.action, decision.judged.level),
         )
         made.ground = ground_of(made, evidence, decision, policy, now_ms)
+        made.use(decision.judged.tick, before, self._meters.live)
         return made
 
     def _tally(self, action: str, level: str) -> Tally:

@@ -18,6 +18,7 @@ from app.domain.evidence import Evidence
 from app.domain.policy import Decision
 from app.domain.ticks import TickRecord
 from app.domain.used import Used, faded
+from app.observe.live import LiveMeters
 from app.observe.oldest import OldestServed
 from app.observe.tallies import Tally
 from app.payloads import CacheInfo, DecideResponse
@@ -51,7 +52,8 @@ class Prepared(msgspec.Struct, gc=False):
     are the times of the two inputs that always come first, None of one that is not there; ``more`` has of each further one that
     is told what stands before its age, and its time, the last first. ``tally`` is what
     it is counted in, ``facts`` what the log says of it, None if it had not to fall back. ``pieces`` stand around all these
-    values, ``batch_pieces`` in a batch's element. ``ground`` is what `app.answering.moved` goes by.
+    values, ``batch_pieces`` in a batch's element. ``ground`` is what `app.answering.moved` goes by; ``newest_tick`` was
+    used last.
     """
 
     since_ms: float
@@ -68,11 +70,24 @@ class Prepared(msgspec.Struct, gc=False):
     batch_pieces: tuple[bytes, ...]
     told: int = -1
     ground: Any = None
+    newest_tick: Any = None
 
     def tell(self, oldest: OldestServed) -> None:
         """It is served, and was not yet in this window."""
         oldest.served(self.used)
         self.told = oldest.window
+
+    def use(self, tick: TickRecord | None, before: "Prepared | None", live: LiveMeters) -> None:
+        """It rests on ``tick``, if on any; ``before`` is what the same symbol was answered from."""
+        if before is None:
+            # Nobody knows whether another answer used it.
+            self.newest_tick = tick
+            return
+        newest = self.newest_tick = before.newest_tick
+        if tick is not None and tick is not newest:
+            self.newest_tick = tick
+            if tick.ingested_us is not None:
+                live.decided(tick.ingested_us)
 
     def outdate(self) -> None:
         """It is no answer any more: an input has changed."""

@@ -1,8 +1,9 @@
 """``decide market check``: whether the market store's bars are what its trades make, and what it lacks.
 
 Bars of minutes are computed anew from the trades and compared, then the quarters, hours and days that are kept of minutes. Gaps
-that nobody filled are listed, and symbols that have too few bars for the indicators of a decision; neither is a fault. Servers
-and jobs go on meanwhile. Of bars whose trades were removed (`decide market retain`) nothing can be said.
+that nobody filled are listed, symbols that have too few bars for the indicators of a decision, and those whose price record in
+L2 cannot be carried on with the store's bars, and why; none of that is a fault. Servers and jobs go on meanwhile. Of bars whose
+trades were removed (`decide market retain`) nothing can be said.
 Exit codes: 0 all is right, 1 something is wrong: put back a backup (`decide market restore`) and load again what came since,
 2 a setting or an argument is wrong, 3 there is no store, or it failed.
 """
@@ -11,20 +12,28 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from app.arguments import new_parser, parse
 from app.domain.intervals import INTERVALS
+from app.domain.records import HISTORY
 from app.domain.symbols import canonical_symbol
-from app.errors import MarketError
+from app.errors import MarketError, RecordError, StoreError
 from app.market.checking import Checked, check_symbol
+from app.market.history import history_of
 from app.market.opening import open_contents, open_reader
 from app.market.protocol import CandlesWanted
 from app.market.sqlite_contents import damage_of
-from app.options import MarketPlace, market_place
-from app.setting_options import add_market_settings, settings_given, tells_settings
+from app.options import MarketPlace, Settings, market_place, names_in, store_place
+from app.setting_options import STORE_SETTINGS, add_market_settings, add_settings, settings_given, tells_settings
+from app.store.codec import decode
+from app.store.opening import open_store
+from app.store.patience import patiently
 
 HISTORY_BARS = 60
 """So many bars the longest window of an indicator has."""
@@ -41,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--json", action="store_true", help="one JSON object, in place of lines for people")
     add_market_settings(made)
+    add_settings(made, STORE_SETTINGS, "where L2 is (else as the environment and .env say)")
     return made
 
 
@@ -53,14 +63,17 @@ def main(given: Sequence[str]) -> int:
     try:
         wanted = [canonical_symbol(each) for each in arguments.symbols]
         checked = _checked(place, wanted)
-        short = asyncio.run(_short(place, [each.symbol for each in checked], arguments.interval))
+        symbols = [each.symbol for each in checked]
+        short = asyncio.run(_short(place, symbols, arguments.interval))
+        has_l2 = bool(settings.redis_url) or Path(settings.store_path).exists()
+        stay = asyncio.run(_stay(settings, place, symbols)) if has_l2 else None
     except MarketError as error:
         print(f"the market store failed: {error}", file=sys.stderr)
         return 3
     except LookupError as error:
         print(error.args[0], file=sys.stderr)
         return 2
-    report = _report(checked, short, arguments.interval)
+    report = _report(checked, short, arguments.interval) | {"price_records_stay": stay}
     print(json.dumps(report) if arguments.json else _told(report))
     return 1 if report["wrong"] else 0
 
@@ -90,6 +103,30 @@ async def _short(place: MarketPlace, symbols: Sequence[str], interval: str) -> d
     finally:
         await reader.close()
     return {symbol: len(page.bars) for symbol, page in pages if len(page.bars) < HISTORY_BARS}
+
+
+async def _stay(settings: Settings, place: MarketPlace, symbols: Sequence[str]) -> list[dict[str, str]] | None:
+    """Symbols whose price record cannot be carried on, and why; None where L2 does not say."""
+    sources = names_in(settings.market_sources)
+    store, reader = open_store(**store_place(settings)), open_reader(**place, deadline_s=_READ_S, sources=sources)
+    found, until_us = [], time.time_ns() // 1000
+    try:
+        for symbol in symbols:
+            raw = await patiently(partial(store.record, HISTORY.name, symbol))
+            if raw is not None:
+                try:
+                    why = (await history_of(reader, decode(HISTORY, raw, symbol), until_us)).lacks
+                except RecordError as error:
+                    why = f"its records cannot be read ({error.reason})"
+                if why is not None:
+                    found.append({"symbol": symbol, "why": why})
+    except (StoreError, OSError) as error:
+        print(f"L2 says nothing of price records: {error}", file=sys.stderr)
+        return None
+    finally:
+        await reader.close()
+        await store.close()
+    return found
 
 
 def _report(checked: Sequence[Checked], short: dict[str, int], interval: str) -> dict[str, Any]:
@@ -129,6 +166,10 @@ def _told(report: dict[str, Any]) -> str:
         some = ", ".join(f"{symbol} {count}" for symbol, count in list(history["bars"].items())[:_SHOWN])
         more = ", …" if len(history["bars"]) > _SHOWN else ""
         lines.append(f"fewer than {history['needed']} bars of {history['interval']}, which indicators need: {some}{more}")
+    for each in (report["price_records_stay"] or [])[:_SHOWN]:
+        lines.append(f"its price record stays as it is: {each['symbol']}: {each['why']}")
+    if report["price_records_stay"]:
+        lines.append(f"{len(report['price_records_stay']):,} price records stay: `decide warm --bars` gives the store their bars")
     if not report["wrong"]:
         lines.append("all bars are what their trades make")
     return "\n".join(lines)

@@ -14,11 +14,13 @@ import msgspec
 from app.domain.evidence import Evidence, Trouble
 from app.domain.fallback import Level, make_ladder
 from app.domain.staleness import Limits
+from app.domain.status import STATUS_SCHEMA, STREAM, StatusRecord, status_record_fault
 from app.domain.tick_input import tick_life_ms
 from app.domain.ticks import TICK_SCHEMA, TickRecord, tick_record_fault
 from app.domain.vector import (
     AGENTS_SCHEMA,
     HISTORY_SCHEMA,
+    HISTORY_SCHEMA_1,
     PRICE_SCHEMA,
     SCHEMA,
     VIEWS_MAX,
@@ -100,6 +102,7 @@ HISTORY = Kind(
     plural="histories",
     decoder=msgspec.msgpack.Decoder(HistoryRecord),
     schema=HISTORY_SCHEMA,
+    formerly=(HISTORY_SCHEMA_1,),
     fault=history_record_fault,
     part_of="price",
 )
@@ -112,6 +115,16 @@ TICK = Kind(
     is_input=True,
     life_ms=tick_life_ms,
     carries_value=True,
+)
+STATUS = Kind(
+    name="status",
+    plural="statuses",
+    decoder=msgspec.msgpack.Decoder(StatusRecord),
+    schema=STATUS_SCHEMA,
+    fault=status_record_fault,
+    scope="global",
+    carries_value=True,
+    held=(STREAM,),
 )
 
 
@@ -161,4 +174,4 @@ class Kinds:
         return Kinds(*self.all, *more)
 
 
-KINDS = Kinds(PRICE, AGENTS, HISTORY, TICK)
+KINDS = Kinds(PRICE, AGENTS, HISTORY, TICK, STATUS)

@@ -26,8 +26,9 @@ TICK_FIELDS: tuple[str, ...] = (
     "currency",
     "coverage",
     "closed_ms",
+    "ingested_us",
 )
-TICK_SCHEMA: str = fingerprint("decide-tick-1", TICK_FIELDS, get_args(Side), get_args(TickCoverage))
+TICK_SCHEMA: str = fingerprint("decide-tick-2", TICK_FIELDS, get_args(Side), get_args(TickCoverage))
 
 _NAME_MAX = 64
 _is_plain = re.compile(r"(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{0,29}[1-9])?").fullmatch
@@ -41,7 +42,8 @@ class TickRecord(ValueHeader, array_like=True, frozen=True, gc=False):
     (epoch milliseconds; the end is after the trade), None of one that never closes.
 
     ``as_of_ms`` is when its symbol was heard of last, which may be after the trade; ``sequence`` has the microseconds beyond it.
-    Of records of one microsecond the one that was written last counts. Field order is `TICK_FIELDS`.
+    Of records of one microsecond the one that was written last counts. ``ingested_us`` is when its source had it (epoch
+    microseconds), None where that is not known. Field order is `TICK_FIELDS`.
     """
 
     symbol: str
@@ -54,6 +56,7 @@ class TickRecord(ValueHeader, array_like=True, frozen=True, gc=False):
     currency: str | None
     coverage: TickCoverage
     closed_ms: tuple[int, int] | None
+    ingested_us: int | None = None
 
     def is_open(self, now_ms: int) -> bool:
         """Whether its market is open at ``now_ms``."""
@@ -75,6 +78,7 @@ def tick_of(
     coverage: TickCoverage = "complete",
     currency: str | None = None,
     closed_ms: tuple[int, int] | None = None,
+    ingested_us: int | None = None,
 ) -> TickRecord:
     """The record of ``trade``, the last of its symbol by `Trade.order`, of which was heard last at ``as_of_us`` (by default, with
     it).
@@ -100,6 +104,7 @@ def tick_of(
         currency=currency,
         coverage=coverage,
         closed_ms=closed_ms,
+        ingested_us=ingested_us,
     )
     fault = fault or tick_record_fault(record)
     if fault is not None:
@@ -116,6 +121,8 @@ def tick_record_fault(record: TickRecord) -> str | None:
         return f"as_of_ms is {record.as_of_ms}, outside the years 1970 to 9000"
     if not 0 <= record.time_us <= record.as_of_ms * 1000 + record.sequence:
         return f"time_us is {record.time_us}, after as_of_ms, {record.as_of_ms}"
+    if not 0 <= (record.ingested_us or 0) < AS_OF_MAX_MS * 1000:
+        return f"ingested_us is {record.ingested_us}, outside the years 1970 to 9000"
     time_ms = record.time_us // 1000
     closes_ms, opens_ms = record.closed_ms or (time_ms, time_ms + 1)
     if not (0 <= closes_ms < opens_ms and 0 < opens_ms - time_ms <= DUE_MAX_MS):

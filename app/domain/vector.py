@@ -81,7 +81,17 @@ AGENT_VIEW_FIELDS: tuple[str, ...] = (
 DUE_BARS = 5
 """How many bars a `PriceRecord` knows the ends of in advance."""
 
-HISTORY_FIELDS: tuple[str, ...] = ("as_of_ms", "loaded_at_ms", "run", "symbol", "interval_s", "times_ms", "closes")
+HISTORY_FIELDS: tuple[str, ...] = (
+    "as_of_ms",
+    "loaded_at_ms",
+    "run",
+    "symbol",
+    "interval_s",
+    "times_ms",
+    "closes",
+    "bars",
+    "is_of_store",
+)
 
 ViewStatus = Literal["view", "summary", "abstained", "failed"]
 """What an agent's word is. A *summary* is a view that sums up others of the record: it is shown, not averaged."""
@@ -102,7 +112,12 @@ AGENTS_SCHEMA: str = fingerprint("decide-agents-1", AGENT_VIEW_FIELDS, get_args(
 HISTORY_BARS = 120
 """Closes that a `HistoryRecord` has at most."""
 
-HISTORY_SCHEMA: str = fingerprint("decide-history-1", HISTORY_FIELDS)
+HISTORY_SCHEMA: str = fingerprint("decide-history-2", HISTORY_FIELDS)
+HISTORY_SCHEMA_1: str = fingerprint("decide-history-1", HISTORY_FIELDS[:-2])
+"""Without ``bars`` and ``is_of_store``."""
+
+BARS_MAX = 1_000
+"""Bars beyond these change no indicator's first 15 digits."""
 
 SYMBOL_MAX = 32
 SYMBOL_PATTERN = r"^[A-Z0-9^][A-Z0-9._:/=^&-]{0,31}$"
@@ -190,7 +205,8 @@ class AgentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class HistoryRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A symbol's last closes, oldest first, as adjusted as its price record's own; ``times_ms`` are the ends of the bars.
 
-    It belongs to the price record of the same ``as_of_ms`` and is replaced with it. Field order is `HISTORY_FIELDS`.
+    It belongs to the price record of the same ``as_of_ms`` and is replaced with it. That was made of so many ``bars``, at most
+    `BARS_MAX` (0: not known); ``is_of_store``: they are the market store's. Field order is `HISTORY_FIELDS`.
     """
 
     schema: str
@@ -201,6 +217,8 @@ class HistoryRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     interval_s: int
     times_ms: tuple[int, ...]
     closes: tuple[float, ...]
+    bars: int = 0
+    is_of_store: bool = False
 
 
 def newest_views(views: tuple[AgentView, ...]) -> tuple[AgentView, ...]:
@@ -258,8 +276,8 @@ def history_record_fault(record: HistoryRecord) -> str | None:
     times_ms, closes = record.times_ms, record.closes
     if not 1 <= len(times_ms) <= HISTORY_BARS:
         return f"{len(times_ms)} bars where 1 to {HISTORY_BARS} are allowed"
-    if len(closes) != len(times_ms):
-        return f"{len(closes)} closes for {len(times_ms)} times"
+    if len(closes) != len(times_ms) or (record.bars and not len(times_ms) <= record.bars <= BARS_MAX):
+        return f"{len(closes)} closes for {len(times_ms)} times, of {record.bars} bars where {BARS_MAX} are allowed"
     if any(later <= earlier for earlier, later in pairwise(times_ms)):
         return "times_ms do not ascend"
     if times_ms[0] < 0 or times_ms[-1] >= AS_OF_MAX_MS:

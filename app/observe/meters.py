@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from app.observe.access import AccessMeters
+from app.observe.live import LiveMeters
 from app.observe.market import MarketMeters
 from app.observe.request_durations import RequestDurations
 from app.observe.restarts import Restarts, RestartsCollector
@@ -100,6 +101,7 @@ class Meters:
         self._declare_losses(registry)
         self.streams = StreamMeters(registry)
         self.market = MarketMeters(registry)
+        self.live = LiveMeters(registry)
         self._restarts = RestartsCollector(restarts)
         registry.register(self._restarts)
         self._declare_gauges(registry, version, policy, schema)

@@ -20,9 +20,11 @@ from app.answering.moments import iso
 from app.answering.turns import Turns
 from app.cache.feed import Feed
 from app.domain.outdated import WAYS_OUT, outdated
+from app.domain.records import STATUS
+from app.domain.status import BEHIND_S, SILENT_MS, STREAM, ProcessState, StatusRecord, wrong_with
 from app.errors import StoreError
 from app.http.drain import Drain
-from app.observe.clocks import ReplayClock
+from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.exposition import Exposition, with_cost
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
@@ -30,8 +32,10 @@ from app.observe.window import Totals
 from app.payloads import (
     HealthResponse,
     L1State,
+    LogState,
     ReadyResponse,
     RunState,
+    SourceState,
     StatusResponse,
     StoreState,
     VersionResponse,
@@ -70,7 +74,9 @@ class StatusRoutes:
         last_minute: Callable[[], tuple[float, Totals]],
         clock_name: Literal["wall", "replay"],
         settings: dict[str, object],
+        wall: Callable[[], int] = wall_ms,
     ) -> None:
+        self._wall_ms = wall
         self._decider = decider
         self._store = store
         self._market = market
@@ -124,13 +130,23 @@ class StatusRoutes:
             wrong.append(f"nothing is known of the run until the next one is loaded ({self._feed.run_fault})")
         if info is not None:
             wrong += self._wrong_with_data(info, now_ms)
+        log, wrong_with_log = self._log_state()
+        wrong += [wrong_with_log] if wrong_with_log else []
         status: Literal["ok", "degraded", "not_ready"] = "not_ready"
         if self.ready:
             status = "degraded" if wrong else "ok"
         age_s = None if info is None or not info.symbols else max(0.0, (now_ms - info.newest_as_of_ms) / 1000.0)
         run = None if info is None else info.run
         reason = "; ".join(wrong) or None
-        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, database, reason))
+        return _json(HealthResponse(status, self.ready, store, self._feed.connected, run, age_s, database, reason, log))
+
+    def _log_state(self) -> tuple[LogState | None, str | None]:
+        """What is known of live data, and what is wrong with it. By the wall clock: so it was told."""
+        said: StatusRecord | None = self._feed.globals.get(STATUS.name, STREAM)
+        if said is None:
+            return None, None
+        now_ms = self._wall_ms()
+        return log_state(said, now_ms), wrong_with(said, now_ms)
 
     def _wrong_with_data(self, info: RunInfo, now_ms: int) -> list[str]:
         """What decisions cannot rest on, by the clock that they go by."""
@@ -238,6 +254,25 @@ class StatusRoutes:
         finally:
             self._looking = None
         return StoreState(self._store.kind, "ok")
+
+
+def log_state(said: StatusRecord, now_ms: int) -> LogState:
+    """What a stream ``said``, at ``now_ms`` of the wall clock."""
+    silent, behind = now_ms - said.loaded_at_ms > SILENT_MS, said.lag_s > BEHIND_S
+    states: dict[ProcessState, Literal["ok", "behind", "waiting", "silent", "stopped"]]
+    states = {"running": "behind" if behind else "ok", "waiting": "waiting", "stopped": "stopped"}
+    return LogState(
+        kind=said.log,
+        state="silent" if silent and said.state != "stopped" else states[said.state],
+        age_s=max(0, now_ms - said.loaded_at_ms) / 1000.0,
+        lag_messages=said.lag_messages,
+        lag_s=said.lag_s,
+        last_ingestion=None if said.last_ingestion_ms is None else iso(said.last_ingestion_ms),
+        sources=tuple(
+            SourceState(each.source, iso(each.heard_ms), iso(each.newest_ms), each.messages, each.trades) for each in said.sources
+        ),
+        detail=said.detail or None,
+    )
 
 
 def _wrong_with_clock(clock: ReplayClock) -> list[str]:

@@ -1,5 +1,7 @@
 """Answers of a symbol that is traded again and again: made of the one before, and the same as if they were made anew."""
 
+import re
+from time import time_ns
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ from app.cache.loads import Lookup
 from app.cache.memory import Entry
 from app.domain.evidence import Evidence
 from app.domain.ticks import TickRecord
+from app.observe.meters import Meters
 from app.payloads import BatchItem, DecideRequest, DecideResponse
 from tests.kit.deciders import make_decider
 from tests.kit.records import AS_OF_MS, agent_record, agent_view, evidence_of, price_record, tick_record
@@ -106,3 +109,31 @@ def test_a_trade_moves_what_was_prepared_and_another_source_makes_it_anew() -> N
     assert (second.score < first.score, second.as_of) == (True, "2013-03-01T21:00:00.010Z")
     trade(20, source="another")
     assert entry.prepared is not prepared
+
+
+def test_how_long_a_trade_took_to_a_decision_is_measured_at_the_first_answer_that_used_it() -> None:
+    """Of one that stood there when the symbol was loaded nobody knows whether others answered with it."""
+    now_ms = AS_OF_MS + 1000
+    meters = Meters(version="1", policy="1", schema="s")
+    decider = make_decider(lambda: now_ms, meters)
+    tick = tick_record("AAPL", AS_OF_MS, "104.5", ingested_us=time_ns() // 1000)
+    entry = _entry(evidence_of(price_record(), agent_record(), tick=tick))
+
+    def count(evidence: Evidence) -> float:
+        entry.evidence = evidence
+        if entry.prepared is not None:
+            entry.prepared.outdate()
+        for _ in range(2):
+            _told(decider, entry)
+        found = re.search(r"^decide_tick_to_decision_seconds_count (.*)$", meters.exposition().decode(), re.MULTILINE)
+        assert found is not None
+        return float(found[1])
+
+    assert count(entry.evidence) == 0
+    moved = entry.evidence.having(2, tick_record("AAPL", AS_OF_MS + 10, "96", ingested_us=time_ns() // 1000))
+    assert count(moved) == 1
+    assert count(moved) == 1
+    anew = msgspec.structs.replace(tick_record("AAPL", AS_OF_MS + 20, "97", ingested_us=time_ns() // 1000), source="another")
+    assert count(moved.having(2, anew)) == 2
+    assert count(moved.having(2, tick_record("AAPL", AS_OF_MS + 30, "98"))) == 2
+    assert count(moved.having(2, tick_record("AAPL", AS_OF_MS + 40, "98", ingested_us=time_ns() // 1000 + 10**9))) == 3

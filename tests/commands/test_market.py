@@ -1,7 +1,9 @@
 """``decide market check`` and ``retain``."""
 
+import asyncio
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +13,13 @@ import pytest
 from app.__main__ import main
 from app.commands.market_check import HISTORY_BARS
 from app.domain.trades import Trade, trade_key
+from app.domain.vector import HISTORY_SCHEMA, HistoryRecord
 from app.market.protocol import Batch, Gap
 from app.market.sqlite import EmbeddedWriter
+from app.store.codec import encode
+from app.store.protocol import Row, RunInfo, Written
+from app.store.sqlite import EmbeddedStore
+from tests.kit.records import price_record
 from warm.make.indicators import WINDOW_BARS
 
 _AT_US = 1_700_000_000_000_000
@@ -49,6 +56,49 @@ def test_a_store_that_is_right_is_said_to_be_with_what_it_lacks(path: Path, caps
     ]
     assert _run(path, "check", "btcusd", "--interval", "1w") == 0
     assert "checked 70 trades in 70 minutes of 1 symbols\nfewer than 60 bars of 1w" in capsys.readouterr().out
+
+
+def test_a_price_record_that_the_bars_cannot_carry_on_is_told_with_the_way_out(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = path.parent / "store.sqlite3"
+    ends_ms = [(_AT_US // _DAY_US + 1 + day) * 86_400_000 for day in range(70)]
+    closes = {"BTC-USD": tuple(float(day + 1) for day in range(70)), "ETH-USD": (5.0,)}
+    histories = [
+        HistoryRecord(
+            HISTORY_SCHEMA, ends_ms[len(some) - 1], 1, "run", symbol, 86_400, tuple(ends_ms[: len(some)]), some, len(some)
+        )
+        for symbol, some in closes.items()
+    ]
+    _publish(store, histories)
+    assert _run(path, "check", "--store-path", str(store)) == 0
+    why = f"the close at {ends_ms[0]} is 1.0, not 5.0: of another source, or adjusted otherwise"
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        f"its price record stays as it is: ETH-USD: {why}",
+        "1 price records stay: `decide warm --bars` gives the store their bars",
+        "all bars are what their trades make",
+    ]
+    assert _run(path, "check", "--json", "--store-path", str(store)) == 0
+    assert json.loads(capsys.readouterr().out)["price_records_stay"] == [{"symbol": "ETH-USD", "why": why}]
+    store.write_text("no database " * 100, encoding="utf-8")
+    assert _run(path, "check", "--json", "--store-path", str(store)) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["price_records_stay"] is None
+    assert said.err.startswith("L2 says nothing of price records: ")
+
+
+def _publish(path: Path, histories: Sequence[HistoryRecord]) -> None:
+    async def publish() -> None:
+        store = EmbeddedStore(path)
+        try:
+            for each in histories:
+                records = {"price": price_record(each.symbol, each.as_of_ms), "history": each}
+                written = {kind: Written(each.as_of_ms, encode(record)) for kind, record in records.items()}
+                await store.publish_run([Row(each.symbol, written)], RunInfo("run", 1, 1, 1, 1, 1))
+        finally:
+            await store.close()
+
+    asyncio.run(publish())
 
 
 def test_a_wrong_bar_is_told_for_people_and_for_programs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

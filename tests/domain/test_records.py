@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from app.domain.records import AGENTS, HISTORY, KINDS, PRICE, TICK, Kind, Kinds
+from app.domain.records import AGENTS, HISTORY, KINDS, PRICE, STATUS, TICK, Kind, Kinds
 from tests.kit.moods import MOOD, WITH_MOODS
 
 
@@ -16,19 +16,21 @@ def test_each_kind_has_a_fingerprint_of_its_own() -> None:
     assert {each.name: each.schema for each in KINDS.all} == {
         "price": "90a3019e5cbb177b",
         "agents": "e9b0c3383490781f",
-        "history": "39ed2f9016b7040c",
-        "tick": "199027df13577835",
+        "history": "76a8bdcefd638ae2",
+        "tick": "1251a75abeaadcb7",
+        "status": "840e4e585e5ab698",
     }
-    assert (PRICE.formerly, AGENTS.formerly, HISTORY.formerly) == (("58da68e1fd2ee18c",), ("58da68e1fd2ee18c",), ())
+    assert (PRICE.formerly, AGENTS.formerly) == (("58da68e1fd2ee18c",),) * 2
+    assert HISTORY.formerly == ("39ed2f9016b7040c",)
 
 
 def test_the_table_tells_inputs_runs_and_parts_apart() -> None:
     """Everybody else asks it, and names no kind."""
-    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS, TICK), (PRICE, AGENTS), (TICK,))
+    assert (KINDS.inputs, KINDS.of_runs, KINDS.carried) == ((PRICE, AGENTS, TICK), (PRICE, AGENTS), (TICK, STATUS))
     assert (KINDS.further_inputs, WITH_MOODS.further_inputs) == ((), ("mood",))
     assert (KINDS.parts_of(PRICE), KINDS.parts_of(AGENTS)) == ((HISTORY,), ())
     assert (WITH_MOODS.inputs, WITH_MOODS.of_runs) == ((PRICE, AGENTS, TICK, MOOD), (PRICE, AGENTS))
-    assert WITH_MOODS.carried == (TICK, MOOD)
+    assert WITH_MOODS.carried == (TICK, STATUS, MOOD)
     assert WITH_MOODS.unread("absent").troubles == ("absent",) * 4
 
 

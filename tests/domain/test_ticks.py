@@ -148,6 +148,8 @@ def test_names_that_are_too_long_are_cut_and_stop_no_tick() -> None:
         ({"closed_ms": (AS_OF_MS + 1, AS_OF_MS + 1)}, "closed_ms is"),
         ({"closed_ms": (-1, AS_OF_MS + 1)}, "closed_ms is"),
         ({"closed_ms": (AS_OF_MS, AS_OF_MS + DUE_MAX_MS + 1)}, "closed_ms is"),
+        ({"ingested_us": -1}, "ingested_us is"),
+        ({"ingested_us": AS_OF_MAX_MS * 1000}, "ingested_us is"),
         ({"source": "s" * 65}, "longer than 64"),
         ({"currency": "c" * 65}, "longer than 64"),
     ],

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +15,9 @@ import httpx
 import pytest
 
 from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port, until
+from tests.market.places import Place
+from tests.stream.days import days_before, publish, put, records, row_of
+from tests.stream.rig import Rig, heartbeat, trade
 from warm.stream.log import Outgoing
 from warm.stream.messages import HeartbeatMessage, TradeMessage, encode
 from warm.stream.running import TOPIC
@@ -22,6 +25,7 @@ from warm.stream.sqlite_log import EmbeddedLog
 
 _WITHIN_S = 30.0
 _SYMBOL = "BTC-USD"
+_NAMES = {"STORE_PATH": "store.sqlite3", "MARKET_PATH": "market.sqlite3", "STREAM_PATH": "log.sqlite3"}
 
 
 class Job:
@@ -29,7 +33,7 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
-        self.settings = {name: str(folder / name.lower()) for name in ("STORE_PATH", "MARKET_PATH", "STREAM_PATH")}
+        self.settings = {name: str(folder / file) for name, file in _NAMES.items()}
         self.log = EmbeddedLog(Path(self.settings["STREAM_PATH"]))
         self.log.create(TOPIC, 1)
         self._number = 0
@@ -87,12 +91,20 @@ class Job:
 def job(tmp_path: Path) -> Iterator[Job]:
     """Running."""
     (tmp_path / "job").mkdir(0o700)
-    made = Job(tmp_path / "job")
+    with _running(tmp_path / "job") as made:
+        yield made
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[Job]:
+    made = Job(folder)
     made.start()
     with closing(made.log):
-        yield made
-        if made.process.poll() is None:
-            made.end(signal.SIGKILL)
+        try:
+            yield made
+        finally:
+            if made.process.poll() is None:
+                made.end(signal.SIGKILL)
 
 
 def _shown(server: DecideServer, price: str, coverage: str) -> None:
@@ -139,6 +151,36 @@ def test_it_ends_with_what_it_has_begun_and_another_goes_on(job: Job, tmp_path: 
         trades = httpx.get(f"{server.url}/trades?symbol={_SYMBOL}&start=0").json()["data"]
         assert [each["trade_id"] for each in trades] == ["1", "2", "3"]
     assert job.end(signal.SIGINT) == 0
+
+
+def test_health_tells_how_the_stream_is_and_that_it_was_stopped(job: Job, tmp_path: Path) -> None:
+    job.trade("1")
+    with decide_server(tmp_path, **job.settings) as server:
+
+        def state() -> str | None:
+            log = httpx.get(f"{server.url}/health").json()["log"]
+            return None if log is None else str(log["state"])
+
+        until(lambda: state() == "ok", _WITHIN_S, "the stream is well")
+        assert job.end(signal.SIGTERM) == 0
+        until(lambda: state() == "stopped", _WITHIN_S, "it is told that it was stopped")
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_the_price_record_is_computed_anew_once_its_day_is_over(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir(0o700)
+    market = Place(tmp_path / "job" / "market.sqlite3")
+    with closing(market), closing(Rig(market, tmp_path / "job")) as rig:
+        days = days_before(60)
+        put(rig, days)
+        publish(rig, row_of(days))
+        with _running(tmp_path / "job") as job:
+            rig.append(heartbeat(-43_260), trade(1, 0), trade(2, 100), heartbeat(43_202, 2))
+            over_ms = days[-1].end_us // 1000 + 86_400_000
+            until(lambda: records(rig)[0].as_of_ms == over_ms, _WITHIN_S, "the day's record is there")
+            until(lambda: job.counted("price_records_total") == 1, _WITHIN_S, "it is counted")
+            assert records(rig)[1].closes[-1] == 102
+            assert job.end(signal.SIGTERM) == 0
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from tests.kit.serving import settings_of
 from tests.kit.store import UNIVERSE, FakeStore
 
 
-def make_decider(now_ms: Callable[[], int]) -> Decider:
+def make_decider(now_ms: Callable[[], int], meters: Meters | None = None) -> Decider:
     """A decider on an empty L1, at ``now_ms`` of the domain clock."""
     (settings, constants), clock = settings_of({"clock": "wall"}), Clock()
-    meters = Meters(version="1", policy="1", schema="s")
+    meters = meters or Meters(version="1", policy="1", schema="s")
     return Decider(
         tiers=make_tiers(settings, constants, FakeStore(*UNIVERSE), meters, clock, random.Random(1)),
         admission=Admission(1),

@@ -3,7 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from app.domain.evidence import Evidence, Trouble
+from app.domain.status import STATUS_SCHEMA, SourceHeard, StatusRecord
 from app.domain.ticks import TickRecord, tick_of
 from app.domain.trades import Trade
 from app.domain.vector import (
@@ -186,3 +189,28 @@ def evidence_of(
 def run_info(run: str = "run-1", as_of_ms: int = AS_OF_MS, symbols: int = 1) -> RunInfo:
     """Info of a run."""
     return RunInfo(run=run, warmed_at_ms=as_of_ms + 1000, newest_as_of_ms=as_of_ms, symbols=symbols, bars=100, bytes=1000)
+
+
+def heard(source: str = "coinbase", heard_ms: int = AS_OF_MS, trades: int = 5) -> SourceHeard:
+    """A source of a stream's status."""
+    return SourceHeard(source, heard_ms, AS_OF_MS, 7, trades)
+
+
+def status_record(**fields: Any) -> StatusRecord:  # noqa: ANN401 - the record's
+    """A stream that runs, a little behind; other ``fields`` by name."""
+    record = StatusRecord(
+        STATUS_SCHEMA,
+        AS_OF_MS,
+        AS_OF_MS + 1000,
+        "",
+        AS_OF_MS + 1000,
+        "running",
+        "",
+        "sqlite",
+        AS_OF_MS,
+        7,
+        0.5,
+        AS_OF_MS,
+        (heard(),),
+    )
+    return msgspec.structs.replace(record, **fields)

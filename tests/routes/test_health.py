@@ -1,12 +1,18 @@
 """GET /health where what the store says of its run is wrong."""
 
+import re
 from pathlib import Path
 
+import pytest
+
+from app.answering.moments import iso
 from app.errors import RunDamaged
 from app.observe.clocks import wall_ms
-from app.payloads import DatabaseState, HealthResponse
+from app.payloads import DatabaseState, HealthResponse, SourceState
+from app.store.codec import encode
+from app.store.protocol import Record
 from tests.kit.market import FakeReader
-from tests.kit.records import run_info
+from tests.kit.records import AS_OF_MS, run_info, status_record
 from tests.kit.serving import Served, decoded
 from tests.kit.store import UNIVERSE, FakeStore
 
@@ -76,3 +82,69 @@ def test_a_market_store_that_hangs_holds_up_no_probe_and_is_looked_at_once() -> 
             assert found.status == "degraded"
         assert reader.calls["ping"] == 1
         served.runner.run(served.parts.market.close())
+
+
+def _told(served: Served, **fields: object) -> HealthResponse:
+    """What /health says once a stream has said that."""
+    record = status_record(**fields)
+    served.parts.feed.globals.apply([Record("status", "stream", encode(record))])
+    return _health(served)
+
+
+def test_health_says_nothing_of_live_data_where_nobody_brings_any() -> None:
+    with Served() as served:
+        assert (_health(served).status, _health(served).log) == ("ok", None)
+
+
+def test_health_says_how_the_log_is_that_brings_live_data() -> None:
+    with Served() as served:
+        found = _told(served, loaded_at_ms=wall_ms())
+        assert (found.status, found.reason) == ("ok", None)
+        assert found.log is not None
+        assert (found.log.kind, found.log.state, found.log.lag_messages, found.log.lag_s) == ("sqlite", "ok", 7, 0.5)
+        assert found.log.last_ingestion == iso(AS_OF_MS)
+        assert found.log.sources == (SourceState("coinbase", iso(AS_OF_MS), iso(AS_OF_MS), 7, 5),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ago_ms", "state", "reason"),
+    [
+        ({}, 45_000, "silent", "the stream was last heard of 4"),
+        ({"state": "waiting", "detail": "log_error: away"}, 0, "waiting", "the stream waits (log_error: away)"),
+        ({"lag_s": 75.0, "lag_messages": 12}, 0, "behind", "the stream is 75 s and 12 messages behind"),
+    ],
+)
+def test_a_stream_that_is_not_well_degrades_health_and_no_probe(
+    fields: dict[str, object], ago_ms: int, state: str, reason: str
+) -> None:
+    with Served() as served:
+        found = _told(served, loaded_at_ms=wall_ms() - ago_ms, **fields)
+        assert (found.status, found.log and found.log.state) == ("degraded", state)
+        assert (found.reason or "").startswith(reason)
+        assert {served.get(path).status_code for path in ("/health", "/readyz", "/livez")} == {200}
+
+
+def _silent_s(served: Served) -> float:
+    found = re.search(r"^decide_stream_silent_seconds (.*)$", served.get("/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_how_long_a_stream_is_silent_is_counted_until_it_is_stopped() -> None:
+    """Of one that is gone nothing else tells."""
+    with Served() as served:
+        assert _silent_s(served) == 0
+    with Served() as served:
+        _told(served, loaded_at_ms=wall_ms() - 45_000)
+        assert 45 <= _silent_s(served) < 3600
+    with Served() as served:
+        _told(served, loaded_at_ms=wall_ms() - 45_000, state="stopped")
+        assert _silent_s(served) == 0
+
+
+def test_a_stream_that_was_stopped_is_no_fault() -> None:
+    with Served() as served:
+        found = _told(served, loaded_at_ms=wall_ms() - 86_400_000, state="stopped", last_ingestion_ms=None)
+        assert (found.status, found.log and found.log.state) == ("ok", "stopped")
+        assert found.log is not None
+        assert found.log.last_ingestion is None

@@ -13,6 +13,7 @@ from app.domain.vector import (
     DUE_BARS,
     DUE_MAX_MS,
     HISTORY_SCHEMA,
+    HISTORY_SCHEMA_1,
     PRICE_NAMES,
     SCHEMA,
     VIEWS_MAX,
@@ -163,12 +164,19 @@ def test_names_and_order_have_this_fingerprint() -> None:
 
 def test_a_history_of_another_layout_is_a_mismatch_and_leaves_the_vector_alone() -> None:
     """It has a fingerprint of its own: if this fails, histories are missing until the next warm, and nothing else is."""
-    assert HISTORY_SCHEMA == "39ed2f9016b7040c"
+    assert HISTORY_SCHEMA == "76a8bdcefd638ae2"
     foreign = msgspec.structs.replace(history_record(), schema=SCHEMA)
     assert _must_be_refused_as_history(encode(foreign)) == "schema_mismatch"
     assert _must_be_refused_as_history(encode(history_record(symbol="MSFT"))) == "corrupt"
     with pytest.raises(RecordError, match="schema_mismatch"):
         decode(PRICE, encode(history_record()), "AAPL")
+
+
+def test_a_history_of_before_is_read_and_says_not_of_how_many_bars() -> None:
+    record = msgspec.structs.replace(history_record(), schema=HISTORY_SCHEMA_1)
+    of_before = msgspec.msgpack.encode(msgspec.msgpack.decode(encode(record))[:-2])
+    assert decode(HISTORY, of_before, "AAPL") == record
+    assert (record.bars, record.is_of_store) == (0, False)
 
 
 def _must_be_refused_as_history(raw: bytes) -> str:

@@ -14,7 +14,6 @@ from app.domain.records import TICK
 from app.domain.ticks import TickRecord
 from app.market.following import StreamWriter
 from app.store.codec import decode
-from app.store.protocol import Upserting
 from app.store.sqlite import EmbeddedStore
 from tests.market.places import NOON_US
 from tests.market.places import Place as Market
@@ -23,6 +22,7 @@ from warm.stream.consumer import Consumer, Places
 from warm.stream.log import Log, Outgoing
 from warm.stream.messages import CancelMessage, Content, GapMessage, HeartbeatMessage, TradeMessage, encode
 from warm.stream.metrics import ConsumerMeters
+from warm.stream.prices import Prices, PriceStore
 from warm.stream.sifting import Rules
 from warm.stream.sqlite_log import EmbeddedLog
 from warm.stream.ticks import Ticks
@@ -104,18 +104,21 @@ class Rig:
         rules: Rules = RULES,
         log: Callable[[Log], Log] = lambda it: it,
         writer: Callable[[StreamWriter], StreamWriter] = lambda it: it,
-        store: Callable[[Upserting], Upserting] = lambda it: it,
+        store: Callable[[PriceStore], PriceStore] = lambda it: it,
         stop: threading.Event | None = None,
     ) -> None:
         """A consumer that begins, uses all that there is, and ends. What it works on may be wrapped."""
         own_log, own_store = EmbeddedLog(self.folder / "log.sqlite3", clock_ms=lambda: self.now_us // 1000), self.store()
         own_writer = self.market.writer()
         ticks = Ticks(store(own_store), 0.0, self.meters, self._say, now_us=lambda: self.now_us)
-        places = Places(log(own_log), TOPIC, writer(own_writer), ticks)
+        prices = Prices(self.market.reader(), store(self.store()), self.meters, self._say, lambda: self.now_us)
+        places = Places(log(own_log), TOPIC, writer(own_writer), ticks, prices)
         try:
             until = _UntilRead(own_log, own_writer) if stop is None else stop
             Consumer(places, rules, self.meters, self._say, until, batch_max=batch_max).run()
+            prices.step()
         finally:
+            prices.close()
             ticks.close(own_store.close)
             own_log.close()
             own_writer.close()
@@ -138,7 +141,7 @@ class Rig:
                 await store.close()
 
         raw = asyncio.run(read())
-        return None if raw is None else msgspec.structs.replace(decode(TICK, raw, symbol), loaded_at_ms=0)
+        return None if raw is None else msgspec.structs.replace(decode(TICK, raw, symbol), loaded_at_ms=0, ingested_us=None)
 
     def ids(self) -> list[str]:
         """Of all trades that are stored and count, in their order."""

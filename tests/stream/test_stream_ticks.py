@@ -8,7 +8,7 @@ from app.domain.records import TICK
 from app.errors import StoreError
 from app.market.protocol import Batch, Heard
 from app.store.codec import decode
-from app.store.protocol import Record, Upserted
+from app.store.protocol import Record, RunInfo, Upserted
 from tests.kit.clock import Clock
 from tests.stream.rig import SYMBOL, VENUE, Rig, trade
 from warm.stream.following import State
@@ -28,6 +28,9 @@ class _Published:
             raise StoreError("unreachable", "away")
         self.prices += [decode(TICK, each.value, each.key).price for each in records]
         return Upserted(len(records), 0)
+
+    async def run_info(self) -> RunInfo | None:
+        return None
 
     async def close(self) -> None:
         """Nothing."""

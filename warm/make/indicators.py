@@ -16,11 +16,12 @@ A sliding sum that adds the new bar and takes off the old one leaves rounding re
 value first, which makes a flat window exactly flat.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES, PRICE_STATE
+from warm.calendar.intervals import Market, bars_a_year
 
 WINDOW_BARS = 60
 """The longest window (drawdown_60), in bars."""
@@ -209,6 +210,20 @@ def latest(bars: pl.LazyFrame, bars_a_year: float = 252.0) -> pl.LazyFrame:
         .agg(_named(_window_features(bars_a_year) | _window_state()))
     )
     return recursive.join(window, on="symbol", how="left", maintain_order="left").select("symbol", "as_of_ms", *PRICE_NAMES)
+
+
+def latest_of_markets(bars: pl.DataFrame, markets: Mapping[str, Market]) -> pl.DataFrame:
+    """`latest` of ``bars``, each symbol annualised by its own interval and market."""
+    kinds = sorted(set(markets.values()))
+    if len(kinds) == 1:
+        return latest(bars.lazy(), _a_year(kinds[0])).collect()
+    of_kind = [pl.DataFrame({"symbol": [name for name, market in markets.items() if market == kind]}) for kind in kinds]
+    parts = [bars.join(symbols, on="symbol", how="semi", maintain_order="left") for symbols in of_kind]
+    return pl.concat([latest(part.lazy(), _a_year(kind)).collect() for part, kind in zip(parts, kinds, strict=True)])
+
+
+def _a_year(market: Market) -> float:
+    return bars_a_year(market.interval, never_closes=market.never_closes, session_s=market.session_s)
 
 
 def series(bars: pl.DataFrame, bars_a_year: float = 252.0) -> pl.DataFrame:

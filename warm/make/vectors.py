@@ -11,6 +11,7 @@ from app.domain.intervals import INTERVALS
 from app.domain.records import AGENTS, HISTORY, PRICE
 from app.domain.vector import (
     AGENTS_SCHEMA,
+    BARS_MAX,
     HISTORY_BARS,
     HISTORY_SCHEMA,
     PRICE_NAMES,
@@ -38,14 +39,16 @@ class Vectors(NamedTuple):
 
 
 def last_closes(bars: pl.DataFrame) -> pl.DataFrame:
-    """Each symbol's last `HISTORY_BARS` closes and the ends of their bars, oldest first, as lists ``closes`` and ``times_ms``.
+    """Each symbol's last `HISTORY_BARS` closes and the ends of their bars, oldest first, as lists ``closes``, ``times_ms``; and
+    how many ``bars`` it has, up to `BARS_MAX`.
 
     ``bars`` has each symbol's rows together, in order of time. As in a record, times begin in 1970.
     """
     # As in `indicators.latest`: groups that are slices of the table.
     numbered = bars.filter(pl.col("as_of_ms") >= 0).with_columns(pl.col("symbol").rle_id().set_sorted().alias("number"))
     last = pl.col("as_of_ms").tail(HISTORY_BARS).alias("times_ms"), pl.col("close").tail(HISTORY_BARS).alias("closes")
-    return numbered.group_by("number", maintain_order=True).agg(pl.col("symbol").last(), *last).drop("number")
+    count = pl.len().clip(upper_bound=BARS_MAX).alias("bars")
+    return numbered.group_by("number", maintain_order=True).agg(pl.col("symbol").last(), *last, count).drop("number")
 
 
 def build_vectors(
@@ -57,10 +60,12 @@ def build_vectors(
     loaded_at_ms: int,
     markets: Mapping[str, Market],
     session: Session,
+    is_of_store: bool = False,
 ) -> Vectors:
     """Encode one price record for each row of ``latest`` (`indicators.latest`), with its history from ``closes``
     (`last_closes`), and one agent record for each symbol of ``views`` (`agents.registry.latest_views`). ``markets`` has each
-    symbol's interval; ``session`` is the run's. An indicator that is missing or not finite becomes null.
+    symbol's interval; ``session`` is the run's; ``is_of_store``: its bars are the market store's. An indicator that is missing or
+    not finite becomes null.
     """
     prices: dict[str, PriceRecord] = {}
     for symbol, as_of_ms, *values in latest.select("symbol", "as_of_ms", *PRICE_NAMES).iter_rows():
@@ -69,9 +74,9 @@ def build_vectors(
         due = due_ms(symbol, as_of_ms, market, session.of(symbol))
         prices[symbol] = PriceRecord(PRICE_SCHEMA, as_of_ms, loaded_at_ms, run, symbol, INTERVALS[market.interval], finite, due)
     histories: dict[str, Written] = {}
-    for symbol, times_ms, last in closes.select("symbol", "times_ms", "closes").iter_rows():
+    for symbol, times_ms, last, count in closes.select("symbol", "times_ms", "closes", "bars").iter_rows():
         head = HISTORY_SCHEMA, times_ms[-1], loaded_at_ms, run, symbol, INTERVALS[markets[symbol].interval]
-        histories[symbol] = Written(times_ms[-1], encode(HistoryRecord(*head, tuple(times_ms), tuple(last))))
+        histories[symbol] = Written(times_ms[-1], encode(HistoryRecord(*head, tuple(times_ms), tuple(last), count, is_of_store)))
     made: Mapping[str, Mapping[str, PriceRecord | AgentRecord]] = {
         PRICE.name: prices,
         AGENTS.name: _agent_records(views, run, loaded_at_ms),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from app.domain.status import TELL_S, ProcessState
 from app.errors import MarketError, OffsetMoved
 from app.market.following import StreamWriter
 from app.market.protocol import Move, Partition
@@ -27,9 +28,11 @@ from warm.stream.log import (
     partition_of,
     size_of,
 )
-from warm.stream.messages import told
+from warm.stream.messages import source_of, told
 from warm.stream.metrics import ConsumerMeters
+from warm.stream.prices import Clock, Prices
 from warm.stream.sifting import Rules, Sifted, sift
+from warm.stream.status import Status
 from warm.stream.ticks import Ticks
 
 BATCH_MAX = 5_000
@@ -48,6 +51,7 @@ class Places(NamedTuple):
     topic: str
     writer: StreamWriter
     ticks: Ticks
+    prices: Prices
 
 
 class Consumer:
@@ -63,14 +67,16 @@ class Consumer:
         *,
         batch_max: int = BATCH_MAX,
     ) -> None:
-        self._log, self._topic, self._writer, self._ticks = places
+        self._log, self._topic, self._writer, self._ticks, self._prices = places
         self._rules, self._meters, self._say, self._stop, self._batch_max = rules, meters, say, stop, batch_max
         self._offsets: dict[Partition, int | None] = {}
         self._read_ms: dict[Partition, int] = {}
         self._newest: Sequence[Message] = ()
         self._gone: dict[Partition, int] = {}
         self._state: State | None = None
-        self._look_at = 0.0
+        self._look_at = self._tell_at = 0.0
+        self._lag, self._newest_us = (0, 0.0), 0
+        self._status = Status(self._log.name, lambda: time.time_ns() // 1000)
 
     def run(self) -> None:
         """Until it is to stop. What waits for L2 then is published by whoever begins next."""
@@ -89,13 +95,17 @@ class Consumer:
                     event, reason, pause_s = "let_go", "offset_moved", max(pause_s, _LET_GO_S)
                 self._meters.failures.labels(reason).inc()
                 self._say(event, error=str(error), again_in_s=pause_s)
+                # Not the error's text, which has paths and hosts: anybody may read it.
+                self._tell("waiting", reason)
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             finally:
                 reader.close()
+                self._newest_us = self._heard_us()
                 self._state = None
                 self._offsets.clear()
                 self._gone.clear()
+        self._tell("stopped")
 
     def _step(self, reader: Reader) -> None:
         """One batch, or none."""
@@ -109,12 +119,27 @@ class Consumer:
             # Partitions may have come with that poll: others may have written of them until now, and died before they published.
             state = self._state = State(self._writer)
             self._ticks.add(state.symbols)
+            self._prices.follow(Clock(each.symbol, each.newest_us, each.newest_us) for each in state.symbols.values())
         if messages:
             self._take(reader, messages, state)
         self._ticks.publish(state)
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_S
             self._look(reader)
+            if time.monotonic() >= self._tell_at:
+                self._tell("running")
+
+    def _tell(self, state: ProcessState, detail: str = "") -> None:
+        """Say how it is."""
+        self._tell_at = time.monotonic() + TELL_S
+        if newest_us := self._heard_us():
+            self._ticks.tell(self._status.record(state, detail, self._lag, newest_us))
+
+    def _heard_us(self) -> int:
+        """The time of the newest message of all symbols, as far as it was known last; 0 where none is."""
+        if self._state is None:
+            return self._newest_us
+        return max((each.newest_us for each in self._state.symbols.values()), default=0)
 
     def _begin(self, partition: Partition) -> int | None:
         stored = self._writer.offsets(self._log.name)
@@ -147,13 +172,24 @@ class Consumer:
         self._offsets.update({each.partition: each.next for each in moves})
         self._meters.lost.inc(sum(self._gone.pop(each) for each in gone))
         state.take(sifted.trades, applied, sifted.changed)
+        sources = {source_of(value): each for value, each in sifted.sources.items()}
+        self._status.take(sources, has_trades=bool(applied.inserted))
+        self._meters.heard({source: each.trades for source, each in sources.items()})
         self._meters.messages.inc(len(taken))
         self._meters.batch.observe(len(taken))
         self._meters.late.inc(sifted.late)
         self._meters.gaps.inc(len(batch.gaps))
         self._newest = taken
+        told_us = taken[-1].timestamp_ms * 1000
+        clocks = [Clock(each, state.symbols[each].newest_us, told_us) for each in sifted.symbols]
+        self._prices.follow(clocks, applied.touched, sifted.changed)
         first = taken[0]
-        self._ticks.add(sifted.symbols, told(first.headers).ingest_us or first.timestamp_ms * 1000)
+        came_us = told(first.headers).ingest_us
+        if came_us is not None:
+            self._meters.to_log.observe(max(0.0, first.timestamp_ms / 1000 - came_us / 1e6))
+        for symbol in {each.symbol for each in sifted.trades}:
+            state.symbols[symbol].ingested_us = came_us
+        self._ticks.add(sifted.symbols, came_us or first.timestamp_ms * 1000)
 
     def _bury(self, sifted: Sifted) -> None:
         """Put messages among the dead letters; returns once that is durable."""
@@ -199,3 +235,4 @@ class Consumer:
                 read_ms = self._read_ms.get(partition, now_ms)
                 lags[partition] = behind, max(0, now_ms - read_ms) / 1000 if behind else 0.0
         self._meters.lag(lags)
+        self._lag = sum(messages for messages, _ in lags.values()), max((seconds for _, seconds in lags.values()), default=0.0)

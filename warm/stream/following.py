@@ -33,12 +33,15 @@ class Series:
 
 
 class Followed:
-    """A symbol: its last trade (None: none), the time of the newest message of any type that told of it, and its open gaps."""
+    """A symbol: its last trade (None: none), the time of the newest message of any type that told of it, and its open gaps.
+    ``ingested_us``: when the source had the first message of the batch that brought trades last; None after a start.
+    """
 
-    __slots__ = ("gaps", "last", "newest_us", "symbol")
+    __slots__ = ("gaps", "ingested_us", "last", "newest_us", "symbol")
 
     def __init__(self, symbol: str, known: Known) -> None:
         self.symbol, self.last, self.gaps = symbol, known.last, known.gaps
+        self.ingested_us: int | None = None
         last_us = 0 if known.last is None else known.last.time_us
         self.newest_us = max((each.at_us for each in known.heard), default=last_us)
         self.newest_us = max(self.newest_us, last_us)
@@ -69,6 +72,7 @@ class Followed:
             coverage=self.coverage(),
             currency=currency_of(self.symbol),
             closed_ms=closed_ms(self.symbol, last.time_us // 1000, last.venue),
+            ingested_us=self.ingested_us,
         )
 
 

@@ -284,8 +284,14 @@ def told(headers: Headers) -> Told:
 def _number(value: bytes | None) -> int | None:
     if value is None or not value.isdigit() or len(value) > len(str(TIME_MAX_US)):
         return None
-    return int(value)
+    number = int(value)
+    return number if number < TIME_MAX_US else None
 
 
 def _text(value: bytes | None) -> str:
     return "" if value is None else harmless(value.decode("utf-8", "replace"))[:NAME_MAX]
+
+
+def source_of(value: bytes) -> str:
+    """What that header's value says."""
+    return _text(value)

@@ -1,6 +1,7 @@
 """What the consumer counts, and where a job shows what it counts: a port of its own, with /metrics and /livez."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
@@ -18,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from app.domain.status import SOURCES_MAX
 from app.market.protocol import Applied, Partition
 
 # As in the server.
@@ -27,17 +29,28 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 5.0, 10.0, 60.0)
 _MESSAGES = (1, 5, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)
 _PARTITION = ("topic", "partition")
+_NAMES_MAX = 1_000
+_REASONS = ("market_error", "market_timeout", "log_error", "log_busy", "offset_moved")
 
 
 class ConsumerMeters:
     """On a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self.registry = registry = CollectorRegistry()
+        self._now_s, self._sources = now_s, dict[str, str]()
 
         def counter(name: str, what: str) -> Counter:
             return Counter(f"decide_stream_{name}", what, registry=registry)
 
+        self.ingested = Counter(
+            "decide_trades_ingested", "Trades that the log brought, by source.", ["source"], registry=registry
+        )
+        self.last_ingestion = Gauge(
+            "decide_last_ingestion_timestamp_seconds",
+            "When trades were last written to the market store; 0: not since the start.",
+            registry=registry,
+        )
         self.messages = counter("messages", "Messages read from the log.")
         self.trades = counter("trades", "Trades written to the market store.")
         self.duplicates = counter("duplicates", "Trades that the market store had.")
@@ -47,10 +60,25 @@ class ConsumerMeters:
         self.lost = counter("lost_messages", "Messages that the log removed before they were read.")
         self.gaps = counter("gaps", "Gaps found: ids that are missing, messages that are gone, or as a source says.")
         self.ticks = counter("ticks", "Tick records written to L2.")
+        self.price_records = counter("price_records", "Price records computed anew, at the end of a bar or by a late trade.")
+        self.short_of_history = Gauge(
+            "decide_stream_short_of_history_symbols",
+            "Symbols whose price record stays, since the market store has not the bars to carry it on.",
+            registry=registry,
+        )
         self.failures = Counter("decide_stream_failures", "Times that it began anew.", ["reason"], registry=registry)
+        for reason in _REASONS:
+            # A series that begins with its first event hides that from rates.
+            self.failures.labels(reason)
         self.batch = Histogram("decide_stream_batch_messages", "Messages of a batch.", buckets=_MESSAGES, registry=registry)
         self.transaction = Histogram(
             "decide_stream_transaction_seconds", "Time of a transaction of the market store.", buckets=_SECONDS, registry=registry
+        )
+        self.to_log = Histogram(
+            "decide_stream_tick_to_log_seconds",
+            "From when a batch's first message came to its source until the log had it.",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self.to_record = Histogram(
             "decide_stream_tick_to_record_seconds",
@@ -70,11 +98,22 @@ class ConsumerMeters:
 
     def applied(self, applied: Applied, seconds: float) -> None:
         """A batch was written."""
+        if applied.inserted:
+            self.last_ingestion.set(self._now_s())
         self.trades.inc(applied.inserted)
         self.duplicates.inc(applied.duplicate)
         self.too_old.inc(applied.too_old)
         self.dead.inc(applied.dead)
         self.transaction.observe(seconds)
+
+    def heard(self, trades: Mapping[str, int]) -> None:
+        """So many trades came of each source. Some names are told apart, and no more: anybody may write them."""
+        for source, count in trades.items():
+            if source not in self._sources:
+                self._sources[source] = (source or "none") if len(self._sources) < SOURCES_MAX else "other"
+            self.ingested.labels(self._sources[source]).inc(count)
+            if len(self._sources) > _NAMES_MAX:
+                self._sources.popitem()
 
     def lag(self, lags: Mapping[Partition, tuple[int, float]]) -> None:
         """Messages and seconds of all partitions that are read."""

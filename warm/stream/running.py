@@ -1,9 +1,10 @@
 """``decide stream``: follow the log: trades into the market store, each symbol's last price into L2, from where servers answer.
+Once a bar of a price record is over, that is computed anew where the market store has its history (`decide market check`).
 
 What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on
 there, and nothing is lost or counts twice. Messages that cannot be used are kept (`decide dead-letters`). While log, market store
 or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
-Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 a setting or an argument is wrong, or the port is taken.
+Exit codes: 0 ended by SIGTERM or Ctrl-C, 1 a bug ended it, 2 a setting or an argument is wrong, or the port is taken.
 """
 
 import argparse
@@ -11,17 +12,20 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from app.arguments import new_parser, parse
-from app.market.opening import open_writer
-from app.options import Settings, market_place
+from app.market.opening import open_reader, open_writer
+from app.options import Settings, market_place, names_in
 from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, STREAM_SETTINGS, add_settings, settings_given, tells_settings
 from app.unix_sockets import socket_path
 
 TOPIC = "decide.trades"
+_READ_S = 60.0
+"""How long the bars of one symbol may take."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -49,6 +53,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     from warm.saying import sayer  # noqa: PLC0415
     from warm.stream.consumer import Consumer, Places  # noqa: PLC0415
     from warm.stream.metrics import ConsumerMeters, served  # noqa: PLC0415
+    from warm.stream.prices import Prices  # noqa: PLC0415
     from warm.stream.sifting import Rules  # noqa: PLC0415
     from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
     from warm.stream.ticks import Ticks  # noqa: PLC0415
@@ -58,11 +63,17 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     writer, store = open_writer(**market_place(settings)), settings_store(settings)
     log = EmbeddedLog(Path(settings.stream_path))
     ticks = Ticks(store, settings.tick_publish_ms / 1000.0, meters, say)
+    # From where it is written, no replica: what was written is read at once.
+    reader = open_reader(
+        **market_place(settings) | {"read_url": ""}, sources=names_in(settings.market_sources), deadline_s=_READ_S
+    )
+    prices = Prices(reader, settings_store(settings), meters, say, lambda: time.time_ns() // 1000)
     rules = Rules(int(settings.max_clock_skew_s * 1e6), settings.market_retention_days)
     with ExitStack() as ending:
         ending.callback(writer.close)
         ending.callback(log.close)
         ending.callback(ticks.close, store.close)
+        ending.callback(prices.close)
         try:
             ending.enter_context(served(meters.registry, host, settings.stream_port))
         except OSError as error:
@@ -71,6 +82,21 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         # What was imported stays: nobody needs to look at it again and again.
         gc.freeze()
         say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
-        Consumer(Places(log, TOPIC, writer, ticks), rules, meters, say, stop).run()
+        died = threading.Event()
+        thread = threading.Thread(target=ending_all, args=(prices.run, stop, died), name="decide-prices")
+        thread.start()
+        ending.callback(thread.join)
+        ending.callback(stop.set)
+        Consumer(Places(log, TOPIC, writer, ticks, prices), rules, meters, say, stop).run()
     say("stopped")
-    return 0
+    return int(died.is_set())
+
+
+def ending_all(run: Callable[[threading.Event], None], stop: threading.Event, died: threading.Event) -> None:
+    """Have ``run`` work until ``stop``. If it dies, all else ends, too: nobody is to think that it still works."""
+    try:
+        run(stop)
+    except BaseException:
+        died.set()
+        stop.set()
+        raise

@@ -7,11 +7,13 @@ from app.domain.intervals import DAY_S
 from app.domain.trades import Trade, trade_key
 from app.errors import DecideError
 from app.market.marks import DeadMark, Missing
-from app.market.protocol import TIME_MAX_US, Batch, Cancel, Gap, Heard, Move, Span
+from app.market.protocol import TIME_MAX_US, Batch, Cancel, Gap, Move, Span
+from app.market.protocol import Heard as HeardOf
 from warm.stream.following import Followed, Series, State
 from warm.stream.ids import found, lost, number_of
 from warm.stream.log import Message
 from warm.stream.messages import (
+    SOURCE,
     CancelMessage,
     Content,
     GapMessage,
@@ -55,9 +57,20 @@ class _Touched(NamedTuple):
     first_us: int
 
 
+class Heard:
+    """Of a source in a batch: when the log took its last message (epoch milliseconds), the newest time that one told of, and how
+    many messages and trades there were.
+    """
+
+    __slots__ = ("heard_ms", "messages", "newest_us", "trades")
+
+    def __init__(self) -> None:
+        self.heard_ms = self.newest_us = self.messages = self.trades = 0
+
+
 class Sifted:
     """Messages up to ``taken``; ``dead`` are those that cannot be used, and why. ``changed`` are symbols of which more changed
-    than that trades came.
+    than that trades came. ``sources`` are by what headers have.
     """
 
     def __init__(self, state: State) -> None:
@@ -68,6 +81,7 @@ class Sifted:
         self.filled: list[Span] = []
         self.dead: list[tuple[Message, DecideError]] = []
         self.changed: set[str] = set()
+        self.sources: dict[bytes, Heard] = {}
         self.taken = self.late = 0
         self._touched: dict[tuple[str, str], _Touched] = {}
 
@@ -99,7 +113,7 @@ class Sifted:
         series, followed = self._state.one_series(venue, symbol), self._state.followed(symbol)
         before_us = None if series is None else series.at_us
         if series is None:
-            series = self._state.series[venue, symbol] = Series(Heard(venue, symbol, time_us))
+            series = self._state.series[venue, symbol] = Series(HeardOf(venue, symbol, time_us))
         made = self._touched[venue, symbol] = _Touched(series, followed, series.ids.missing, before_us, time_us)
         return made
 
@@ -171,18 +185,18 @@ class Sifted:
                     self.gaps.append(Gap(venue, symbol, each.from_us, each.to_us, "ids", count))
                 self.filled += [Span(venue, symbol, *span) for span in found(before, after)]
 
-    def _heard(self) -> Iterator[Heard]:
+    def _heard(self) -> Iterator[HeardOf]:
         for (venue, symbol), touched in self._touched.items():
             if touched.before_us is None:
                 # What began then does not depend on how many messages were read together.
-                yield Heard(venue, symbol, touched.first_us)
+                yield HeardOf(venue, symbol, touched.first_us)
             yield touched.series.heard()
 
 
 def sift(messages: Sequence[Message], state: State, rules: Rules) -> Sifted:
     """What ``messages`` say. It changes ``state``, which is worth nothing any more where that is not written."""
     sifted = Sifted(state)
-    skew_us, take = rules.skew_us, sifted.take
+    skew_us, take, sources = rules.skew_us, sifted.take, sifted.sources
     for message in messages:
         try:
             content = decode(message.value)
@@ -194,6 +208,19 @@ def sift(messages: Sequence[Message], state: State, rules: Rules) -> Sifted:
         else:
             if not take(content):
                 return sifted
+            # Written out, since it is done for each message.
+            source = b""
+            for name, value in message.headers:
+                if name == SOURCE:
+                    source = value
+                    break
+            heard = sources.get(source) or sources.setdefault(source, Heard())
+            heard.messages += 1
+            heard.trades += content.__class__ is TradeMessage
+            if message.timestamp_ms > heard.heard_ms:  # noqa: PLR1730 - a call would take longer
+                heard.heard_ms = message.timestamp_ms
+            if content.time_us > heard.newest_us:  # noqa: PLR1730 - as above
+                heard.newest_us = content.time_us
         sifted.taken += 1
     return sifted
 

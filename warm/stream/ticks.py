@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Protocol
 
 from app.domain.records import TICK
 from app.errors import StoreError
 from app.store.codec import encode
-from app.store.protocol import Record, Upserting
+from app.store.protocol import Record, RunInfo, Upserting
 from warm.stream.following import State
 from warm.stream.metrics import ConsumerMeters
 
@@ -17,12 +18,20 @@ _AT_ONCE = 500
 _RETRY_S = 1.0
 
 
+class TickStore(Upserting, Protocol):
+    """L2, as far as it is needed; raises as `app.store.protocol.Store` does."""
+
+    async def run_info(self) -> RunInfo | None:
+        """As `Store`."""
+        ...
+
+
 class Ticks:
     """``every_s``: a symbol's records are written no more often. ``say`` is told of what fails: an event and its facts."""
 
     def __init__(
         self,
-        store: Upserting,
+        store: TickStore,
         every_s: float,
         meters: ConsumerMeters,
         say: Callable[..., None],
@@ -72,6 +81,17 @@ class Ticks:
             self._meters.to_record.observe(max(0, self._now_us() - self._since_us) / 1e6)
         self._waiting.clear()
         self._since_us, self._is_away = None, False
+
+    def tell(self, status: Record) -> None:
+        """Write how the consumer is, where L2 has anything: a status alone is nothing to be served. A failure to tell is told by
+        the silence.
+        """
+        with suppress(StoreError, OSError):
+            self._runner.run(self._write(status))
+
+    async def _write(self, status: Record) -> None:
+        if await self._store.run_info() is not None:
+            await self._store.upsert([status])
 
     def close(self, close_store: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Close the store, in the loop that it was used in."""
