@@ -1,19 +1,35 @@
 """Who follows what: the followed symbols with their followers, which of them are due, and who follows all symbols."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
 
-from app.push.events import Topic
-from app.push.subscriber import Follow, Subscriber
+from app.push.events import F, Followed
+from app.push.subscriber import Subscriber
 from app.slices import SLICE
 
+T = TypeVar("T", bound=Followed)  # type: ignore[type-arg]
 
-class Audience:
-    """Belongs to the hub. ``left`` has how many of the changes under way each subscriber is still to be told."""
 
-    def __init__(self, max_symbols: int) -> None:
+class Audience(Generic[T, F]):
+    """Belongs to the hub. ``left`` has how many of the changes under way each subscriber is still to be told.
+
+    ``follows`` gives what a subscriber follows, ``topic`` makes that of a symbol, and ``follow`` what a subscriber has of one
+    that it spelled so, and may have had before.
+    """
+
+    def __init__(
+        self,
+        max_symbols: int,
+        follows: Callable[[Subscriber], dict[str, F]],
+        topic: Callable[[str], T],
+        follow: Callable[[Subscriber, T, str, F | None], F],
+    ) -> None:
         self.max_symbols = max_symbols
-        self.topics: dict[str, Topic] = {}
+        self._follows = follows
+        self._topic = topic
+        self._follow = follow
+        self.topics: dict[str, T] = {}
         self.left: dict[Subscriber, int] = {}
         self.everything: dict[Subscriber, set[str]] = {}
         """Who follows all symbols, and which of them it has no more to do with."""
@@ -28,17 +44,20 @@ class Audience:
 
     def follow(self, subscriber: Subscriber, asked: Mapping[str, str]) -> None:
         """It follows the symbols of ``asked`` (canonical to as spelled)."""
+        follows = self._follows(subscriber)
         for symbol, requested in asked.items():
-            topic = self.topics.setdefault(symbol, Topic(symbol))
-            before = subscriber.follows.get(symbol)
-            follow = Follow(requested, None if before is None else before.action)
-            subscriber.follows[symbol] = topic.followers[subscriber] = follow
+            topic = self.topics.get(symbol)
+            if topic is None:
+                topic = self.topics[symbol] = self._topic(symbol)
+            follow = self._follow(subscriber, topic, requested, follows.get(symbol))
+            follows[symbol] = topic.followers[subscriber] = follow
         # Of the changes that are being told just now it is not known any more which of them it has yet to be told.
         self.left.pop(subscriber, None)
 
     def forget(self, subscriber: Subscriber, symbols: Iterable[str]) -> list[str]:
         """It follows these no longer; those that it did follow."""
-        forgotten = [symbol for symbol in dict.fromkeys(symbols) if subscriber.follows.pop(symbol, None) is not None]
+        follows = self._follows(subscriber)
+        forgotten = [symbol for symbol in dict.fromkeys(symbols) if follows.pop(symbol, None) is not None]
         for symbol in forgotten:
             topic = self.topics[symbol]
             del topic.followers[subscriber]
@@ -84,9 +103,10 @@ class Audience:
         for symbol in newcomers:
             for subscriber, declined in tuple(self.everything.items()):
                 looked_at += 1
-                if symbol in subscriber.follows or symbol in declined or subscriber not in self.everything:
+                follows = self._follows(subscriber)
+                if symbol in follows or symbol in declined or subscriber not in self.everything:
                     continue
-                if len(subscriber.follows) < self.max_symbols:
+                if len(follows) < self.max_symbols:
                     self.follow(subscriber, {symbol: symbol})
                     self._due[symbol] = None
                 else:
@@ -97,7 +117,7 @@ class Audience:
                 await asyncio.sleep(0)
         return crowded
 
-    async def count(self, due: Iterable[str], subscribers: Iterable[Subscriber]) -> list[Topic]:
+    async def count(self, due: Iterable[str], subscribers: Iterable[Subscriber]) -> list[T]:
         """The topics of these symbols, and in `left` how many of them each subscriber is to be told: with the last it has been
         told everything up to the position.
         """

@@ -1,5 +1,7 @@
 """What is told of a followed symbol, encoded once for all who follow it."""
 
+from typing import Generic, TypeVar
+
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -14,6 +16,8 @@ from app.observe.streams import Transport
 from app.payloads import Action, DecideResponse
 from app.push.sse import frame
 from app.push.subscriber import Follow, Subscriber
+
+F = TypeVar("F", bound=Follow)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,21 +49,20 @@ class Event:
         return (b'{"type":"%b","id":%b,"%b":%b}' % (name, _encode(event_id), name, self.json)).decode()
 
 
-class Topic:
-    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last decided."""
+class Followed(Generic[F]):
+    """One followed symbol. ``owed``: what L2 holds of it could not be had when it was last looked up."""
 
-    __slots__ = ("_anew", "_evidence", "_substance", "followers", "owed", "symbol")
+    __slots__ = ("_anew", "_evidence", "followers", "owed", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self.followers: dict[Subscriber, Follow] = {}
+        self.followers: dict[Subscriber, F] = {}
         self.owed = False
         self._anew = 0
         self._evidence: Evidence | None = None
-        self._substance: object = None
 
     def begin_anew(self, number: int) -> None:
-        """With change ``number``, which took records back, nothing counts of what decisions rested on before."""
+        """With change ``number``, which took records back, nothing counts of what was told before."""
         self._anew = number
         self._evidence = None
 
@@ -72,13 +75,23 @@ class Topic:
         return number >= self._anew
 
     def rest_on(self, lookup: Lookup) -> Lookup:
-        """What to decide on: what was found, and nothing older than what the decision before rests on."""
+        """What counts now: what was found, and nothing older than what was told before rests on."""
         evidence = lookup.evidence
         if evidence is not None and self._evidence is not None:
             evidence = newest(evidence, self._evidence)
         if evidence is None or lookup.proven:
             self._evidence = evidence
         return lookup._replace(evidence=evidence)
+
+
+class Topic(Followed[Follow]):
+    """One whose decisions are followed."""
+
+    __slots__ = ("_substance",)
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(symbol)
+        self._substance: object = None
 
     def substance(self, evidence: Evidence | None, decision: DecideResponse | None) -> object:
         """What a change must differ in from what was told before, or it is none: the content of the records, whoever loaded it
@@ -90,6 +103,11 @@ class Topic:
         if self._substance is None or self._substance != (found,):
             self._substance = (found,)
         return self._substance
+
+
+def follow_of(_: Subscriber, __: Topic, requested: str, before: Follow | None) -> Follow:
+    """What a subscriber has of a symbol that it spelled so; it was told an action ``before``, perhaps."""
+    return Follow(requested, None if before is None else before.action)
 
 
 class Told:

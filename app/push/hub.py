@@ -26,11 +26,13 @@ from app.answering.decider import Decider
 from app.answering.listing import ListSymbols
 from app.answering.turns import Turns
 from app.cache.loads import Lookup
+from app.cache.unforeseen import report
 from app.errors import Problem, invalid
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
 from app.push.audience import Audience
-from app.push.events import Event, Told, Topic, gone, heartbeat
+from app.push.events import Event, Told, Topic, follow_of, gone, heartbeat
+from app.push.prices import Prices
 from app.push.recent import Recent
 from app.push.subscriber import Follow, Subscriber
 from app.store.protocol import Changes, Store
@@ -45,6 +47,7 @@ AGAIN_S = 1.0
 SILENT_S = 10.0
 """How long a subscriber may follow nothing."""
 _RETRY_AFTER_S = 5
+_FAILED = "live decisions failed unforeseen"
 
 
 class Hub:
@@ -57,6 +60,7 @@ class Hub:
         list_symbols: ListSymbols,
         meters: StreamMeters,
         turns: Turns,
+        prices: Prices,
         *,
         max_clients: int,
         max_symbols: int,
@@ -67,6 +71,7 @@ class Hub:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.decider = decider
+        self.prices = prices
         self.meters = meters
         self.max_symbols = max_symbols
         self._store = store
@@ -77,7 +82,7 @@ class Hub:
         self._wall_ms = wall_ms
         self._rng = rng
         self._sleep = sleep
-        self._audience = Audience(max_symbols)
+        self._audience = Audience(max_symbols, lambda subscriber: subscriber.follows, Topic, follow_of)
         self._list_symbols = list_symbols
         self._unlisted = False
         self._subscribers: set[Subscriber] = set()
@@ -114,6 +119,7 @@ class Hub:
         if self._published_ms is None:
             self._published_ms = changes.published_ms
         self._wake.set()
+        self.prices.on_changes(changes)
 
     def drain(self) -> None:
         """This worker is about to stop: all subscribers end, and nobody comes any more."""
@@ -143,6 +149,7 @@ class Hub:
         """It is gone."""
         self._subscribers.discard(subscriber)
         self.forget(subscriber, None)
+        self.prices.forget(subscriber, None)
         self.meters.ended(subscriber.transport, subscriber.reason or "left")
 
     def forget(self, subscriber: Subscriber, symbols: Iterable[str] | None) -> list[str]:
@@ -245,13 +252,14 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run(self._work))
             tasks.create_task(self._run(self._beat_all))
+            tasks.create_task(self._run(self.prices.step))
 
     async def _run(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await step()
             except Exception as error:  # noqa: BLE001 - the hub must outlive what nobody foresaw; it is reported, not hidden
-                _report(error)
+                report(_FAILED, error)
                 await self._sleep(AGAIN_S)
                 self._wake.set()
 
@@ -346,7 +354,7 @@ class Hub:
         try:
             told = self._told(topic, lookup, started)
         except Exception as error:  # noqa: BLE001 - one symbol must not stand in the way of the others
-            _report(error)
+            report(_FAILED, error)
             told = None
         topic.owed = told is None or not told.proven
         if topic.owed:
@@ -375,7 +383,8 @@ class Hub:
         now = self.decider.clock()
         for count, subscriber in enumerate(tuple(self._subscribers), 1):
             silent_s = now - subscriber.busy_at
-            follows = subscriber.follows or subscriber in self._audience.everything
+            decisions = subscriber.follows or subscriber in self._audience.everything
+            follows = decisions or self.prices.is_followed_by(subscriber)
             if not follows and silent_s >= SILENT_S:
                 subscriber.end("idle")
             elif silent_s >= self._heartbeat_s and follows:
@@ -388,8 +397,3 @@ class Hub:
         whole = subscriber.settled and not subscriber.joining
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), not whole
         subscriber.give(heartbeat(subscriber.transport, position if whole else None))
-
-
-def _report(error: Exception) -> None:
-    """To the log, by way of the event loop's handler for what nobody is there to catch."""
-    asyncio.get_running_loop().call_exception_handler({"message": "live decisions failed unforeseen", "exception": error})
