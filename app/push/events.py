@@ -10,6 +10,7 @@ from app.answering.suggestions import unknown_symbol
 from app.cache.loads import Lookup
 from app.cache.memory import newest
 from app.domain.evidence import Evidence
+from app.domain.ticks import TickCoverage, TickRecord
 from app.errors import Problem
 from app.messages import Gone, Heartbeat, LiveDecision, body_of
 from app.observe.streams import Transport
@@ -150,14 +151,26 @@ def gone(symbol: str, requested: str, previous: Action | None, problem: Problem,
 
 
 def _content(evidence: Evidence, decision: DecideResponse) -> tuple[object, ...]:
-    """What the decision rests on of the evidence, without when and by which run its records were loaded. A last trade that it
-    does not rest on changes nothing.
+    """What the decision rests on of the evidence, without when and by which run its records were loaded, and when a symbol was
+    heard of that was not traded. A last trade that it does not rest on changes nothing.
     """
     names, tick = decision.inputs.__struct_fields__, decision.inputs.tick
     passed_over = "" if tick is UNSET or tick.unused is UNSET else "tick"
     told = zip(names, evidence.records, strict=False)
-    records = (None if each is None or name == passed_over else replace(each, loaded_at_ms=0, run="") for name, each in told)
+    records = (None if each is None or name == passed_over else _of_record(each) for name, each in told)
     return (*records, evidence.troubles[: len(names)])
+
+
+def _of_record(record: msgspec.Struct) -> msgspec.Struct:
+    record = replace(record, loaded_at_ms=0, run="")
+    if isinstance(record, TickRecord):
+        return replace(record, as_of_ms=0, sequence=0, coverage=told_coverage(record.coverage))
+    return record
+
+
+def told_coverage(coverage: TickCoverage | None) -> TickCoverage | None:
+    """What of it is news: a source that was heard and said nothing leaves all as it was."""
+    return "complete" if coverage == "quiet" else coverage
 
 
 def _state(decision: DecideResponse) -> tuple[object, ...]:

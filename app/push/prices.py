@@ -27,7 +27,7 @@ from app.errors import Problem, invalid
 from app.market_payloads import LatestPrice
 from app.observe.streams import StreamMeters
 from app.push.audience import Audience
-from app.push.events import Event, Followed, gone
+from app.push.events import Event, Followed, gone, told_coverage
 from app.push.subscriber import Follow, Subscriber
 from app.store.protocol import Changes
 
@@ -337,5 +337,6 @@ class Prices:
 
 def _content(latest: LatestPrice) -> tuple[object, ...]:
     """What a price must differ in from the one before, or it is no news: not in its age, and not in when it was heard of last."""
-    left_out = ("requested", "age_s", "sequence", "cache")
-    return tuple(getattr(latest, name) for name in latest.__struct_fields__ if name not in left_out)
+    left_out = ("requested", "age_s", "coverage", "sequence", "cache")
+    said = (getattr(latest, name) for name in latest.__struct_fields__ if name not in left_out)
+    return (*said, told_coverage(latest.coverage))

@@ -158,7 +158,7 @@ def test_what_says_nothing_new_is_no_event() -> None:
         await _pass(house, 1.0)
         _trade(house, 1, "101")
         trade_us = (AS_OF_MS + 1) * 1000
-        _trade(house, 1, "101", as_of_us=trade_us + 5000)
+        _trade(house, 1, "101", as_of_us=trade_us + 5000, coverage="quiet")
         house.change("AAPL")
         assert await reader.prices() == []
         _trade(house, 1, "101", as_of_us=trade_us + 6000, coverage="gap")
