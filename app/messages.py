@@ -14,7 +14,7 @@ TYPE_PREFIX = "urn:decide:problem:"
 ChangeId = Annotated[str, Meta(min_length=1, max_length=40, description="Id of an event, as /stream and /ws gave it.")]
 INTERVAL_MS, INTERVAL_MAX_MS = 250, 60_000
 IntervalMs = Annotated[
-    int, Meta(ge=0, le=INTERVAL_MAX_MS, description="A symbol's price comes at most once in it; 0: as often as it changes.")
+    int, Meta(ge=0, le=INTERVAL_MAX_MS, description="Milliseconds in which a symbol is told of at most once; 0: at each change.")
 ]
 Previous = Annotated[
     Action | None,
@@ -64,8 +64,9 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
 
 
 class Subscribe(msgspec.Struct, frozen=True, gc=False, tag="subscribe", forbid_unknown_fields=True):
-    """To /ws: follow the decisions on these symbols, or `*` alone: on all; and so ``prices``, each at most once in
-    ``interval_ms``. One of the two is there. With ``after``, an id seen before, only decisions that changed since come first.
+    """To /ws: follow the decisions on these symbols, or `*` alone: on all; and so ``prices``. Of each the newest comes at most
+    once in ``interval_ms``. One of the two is there. With ``after``, an id seen before, only decisions that changed since come
+    first.
     """
 
     symbols: tuple[Symbol, ...] | UnsetType = UNSET

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
+from app.answering.listing import ListSymbols
+from app.errors import Problem, invalid
 from app.push.events import F, Followed
 from app.push.subscriber import Subscriber
 from app.slices import SLICE
@@ -33,6 +35,8 @@ class Audience(Generic[T, F]):
         self.left: dict[Subscriber, int] = {}
         self.everything: dict[Subscriber, set[str]] = {}
         """Who follows all symbols, and which of them it has no more to do with."""
+        self.unlisted = False
+        """Whether something may have come into the universe since it was listed."""
         self._due: dict[str, None] = {}
         self._all_due = False
         self._newcomers: dict[str, None] = {}
@@ -41,6 +45,18 @@ class Audience(Generic[T, F]):
     def is_due(self) -> bool:
         """Whether anything is to be decided."""
         return self._all_due or bool(self._due)
+
+    async def everything_now(self, list_symbols: ListSymbols, field: str) -> dict[str, str]:
+        """The whole universe, to be followed.
+
+        Raises:
+            Problem: 422 naming ``field`` if that is more than one may follow, 503 if L2 does not list it.
+        """
+        symbols = await list_symbols()
+        if len(symbols) > self.max_symbols:
+            there = f"{field} is '*', and {len(symbols)} symbols are loaded"
+            raise invalid(field, f"{there}; allowed: up to {self.max_symbols} (STREAM_MAX_SYMBOLS)")
+        return {symbol: symbol for symbol in symbols}
 
     def follow(self, subscriber: Subscriber, asked: Mapping[str, str]) -> None:
         """It follows the symbols of ``asked`` (canonical to as spelled)."""
@@ -79,8 +95,8 @@ class Audience(Generic[T, F]):
             self.topics[symbol].begin_anew(number)
 
     def all_changed(self) -> None:
-        """All that is followed is due."""
-        self._all_due = True
+        """All that is followed is due, and there may be more."""
+        self._all_due = self.unlisted = True
 
     def owe(self, symbol: str) -> None:
         """It is due again."""
@@ -96,8 +112,18 @@ class Audience(Generic[T, F]):
         """It was not told: twice is better than never."""
         self._due = dict.fromkeys(due) | self._due
 
-    async def welcome(self, universe: Iterable[str] = ()) -> list[tuple[Subscriber, str]]:
-        """Have those who follow everything follow what changed and is in ``universe``, too. Who had no room for which."""
+    async def welcome(self, list_symbols: ListSymbols, again: Callable[[], None]) -> list[tuple[Subscriber, str]]:
+        """Have those who follow everything follow what changed, or has come into the universe. Who had no room for which. If L2
+        does not list it, ``again`` is told so.
+        """
+        universe: list[str] = []
+        if self.unlisted and self.everything:
+            try:
+                universe = await list_symbols()
+            except Problem:
+                again()
+            else:
+                self.unlisted = False
         newcomers, self._newcomers = self._newcomers | dict.fromkeys(universe), {}
         crowded, looked_at = [], 0
         for symbol in newcomers:
@@ -139,8 +165,8 @@ class Audience(Generic[T, F]):
         return topics
 
     def count_down(self, subscriber: Subscriber) -> bool:
-        """It has been told one more: whether it has then been told everything."""
+        """It has been told one more: whether that was the last one."""
         still = self.left.get(subscriber, 0) - 1
         if subscriber in self.left:
             self.left[subscriber] = still
-        return still == 0 and subscriber.settled and not subscriber.joining
+        return still == 0

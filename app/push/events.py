@@ -106,9 +106,9 @@ class Topic(Followed[Follow]):
         return self._substance
 
 
-def follow_of(_: Subscriber, __: Topic, requested: str, before: Follow | None) -> Follow:
+def follow_of(subscriber: Subscriber, _: Topic, requested: str, before: Follow | None) -> Follow:
     """What a subscriber has of a symbol that it spelled so; it was told an action ``before``, perhaps."""
-    return Follow(requested, None if before is None else before.action)
+    return Follow(requested, None if before is None else before.action, subscriber.interval_s)
 
 
 class Told:
@@ -116,6 +116,8 @@ class Told:
 
     def __init__(self, symbol: str, decision: DecideResponse | None, version: int, substance: object, *, proven: bool) -> None:
         self.version = version
+        self.heard = 0
+        """After which change it was looked up; for those that wait to be told."""
         self.proven = proven
         self.substance = substance
         self.symbol = symbol
@@ -127,13 +129,13 @@ class Told:
         """Whether the symbol is not in the universe."""
         return self._decision is None
 
-    def to(self, follow: Follow) -> Event:
-        """What this follower is told now; the same object for all who spell it so and were told the same action before."""
+    def to(self, follow: Follow, now: float) -> Event:
+        """What this follower is told ``now``; the same object for all who spell it so and were told the same action before."""
         key = follow.requested, follow.action
         event = self._events.get(key)
         if event is None:
             event = self._events[key] = self._event(*key)
-        follow.seen, follow.substance = self.version, self.substance
+        follow.seen, follow.substance, follow.next_at = self.version, self.substance, now + follow.interval_s
         follow.action = None if self._decision is None else self._decision.action
         return event
 

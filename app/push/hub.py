@@ -7,7 +7,8 @@ task of a new subscriber has the hub tell it what it must know at first (`join`)
 One that could not be decided on what L2 holds, because L2 did not answer, is told by the fallback ladder as everywhere, and
 decided again until it could be.
 
-*Real changes only.* A subscriber is told what differs from what it was told last, and its action then.
+*Real changes only.* A subscriber is told what differs from what it was told last, and its action then; of a symbol once in its
+interval, and then the newest (`app.push.held`).
 
 *Never backwards.* Each decision has a version, in the order in which evidence was looked at, and rests on nothing older than the
 one before; a subscriber is given no version below one that it was given.
@@ -32,6 +33,7 @@ from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
 from app.push.audience import Audience
 from app.push.events import Event, Told, Topic, follow_of, gone, heartbeat
+from app.push.held import Held
 from app.push.prices import Prices
 from app.push.recent import Recent
 from app.push.subscriber import Follow, Subscriber
@@ -84,10 +86,10 @@ class Hub:
         self._sleep = sleep
         self._audience = Audience(max_symbols, lambda subscriber: subscriber.follows, Topic, follow_of)
         self._list_symbols = list_symbols
-        self._unlisted = False
         self._subscribers: set[Subscriber] = set()
         self._recent = Recent()
         self._wake = asyncio.Event()
+        self._held = Held(decider.clock, self._wake.set)
         self._published_ms: int | None = None
         self._position: str | None = None
         self._settled: str | None = None
@@ -112,7 +114,7 @@ class Hub:
         if changes.lost:
             self._recent.start(changes.last_id)
             self._audience.all_changed()
-            self._unlisted, self._anew = True, self._heard
+            self._anew = self._heard
         else:
             self._recent.add(changes.last_id or None, changes.symbols)
             self._audience.changed(changes.symbols, changes.withdrawn, self._heard)
@@ -157,23 +159,18 @@ class Hub:
         if symbols is None:
             self._audience.everything.pop(subscriber, None)
         subscriber.busy_at = self.decider.clock()
-        return self._audience.forget(subscriber, tuple(subscriber.follows) if symbols is None else symbols)
+        forgotten = self._audience.forget(subscriber, tuple(subscriber.follows) if symbols is None else symbols)
+        for symbol in forgotten:
+            subscriber.held.pop(symbol, None)
+        return forgotten
 
     def retry_ms(self) -> int:
         """How long a client that lost its connection had best wait: not as long as the others."""
         return self._rng.randrange(1000, 5000)
 
     async def everything(self, field: str) -> dict[str, str]:
-        """The whole universe, to be followed.
-
-        Raises:
-            Problem: 422 naming ``field`` if that is more than one may follow, 503 if L2 does not list it.
-        """
-        symbols = await self._list_symbols()
-        if len(symbols) > self.max_symbols:
-            there = f"{field} is '*', and {len(symbols)} symbols are loaded"
-            raise invalid(field, f"{there}; allowed: up to {self.max_symbols} (STREAM_MAX_SYMBOLS)")
-        return {symbol: symbol for symbol in symbols}
+        """As `Audience.everything_now`."""
+        return await self._audience.everything_now(self._list_symbols, field)
 
     async def join(
         self, subscriber: Subscriber, asked: Mapping[str, str], after: str | None, *, everything: bool = False
@@ -186,7 +183,7 @@ class Hub:
         if everything:
             self._audience.everything[subscriber] = set()
             # Something may have come since it was listed.
-            self._unlisted = True
+            self._audience.unlisted = True
             self._wake.set()
         subscriber.joining += 1
         whole = False
@@ -238,9 +235,10 @@ class Hub:
                 subscriber.settled = False
                 self._audience.owe(symbol)
                 self._soon()
-            if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
+            subscriber.held.pop(symbol, None)
+            if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1 and not subscriber.held:
                 event_id = self._settled
-            forms.append(told.to(follow).form(subscriber.transport, event_id))
+            forms.append(told.to(follow, self.decider.clock()).form(subscriber.transport, event_id))
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), event_id is None
         subscriber.give(*forms, bounded=False)
         return event_id is not None
@@ -267,6 +265,7 @@ class Hub:
         await self._wake.wait()
         self._wake.clear()
         await self._catch_up()
+        await self._release()
         await self._recent.tidy()
 
     async def _end_all(self) -> None:
@@ -278,7 +277,9 @@ class Hub:
     async def _catch_up(self) -> None:
         """Decide what is due, and give it to whom it concerns."""
         position, published_ms, self._published_ms = self._position, self._published_ms, None
-        await self._welcome()
+        for subscriber, symbol in await self._audience.welcome(self._list_symbols, self._soon):
+            full = invalid("symbols", f"{symbol} is not followed: {self.max_symbols} symbols are; allowed: no more")
+            self._give(subscriber, gone(symbol, symbol, None, full), None)
         due = self._audience.take_due()
         try:
             if due:
@@ -291,19 +292,14 @@ class Hub:
         if due and published_ms is not None:
             self.meters.fanned_out(max(0.0, (self._wall_ms() - published_ms) / 1000.0))
 
-    async def _welcome(self) -> None:
-        """Those who follow everything follow what has come into the universe."""
-        universe: list[str] = []
-        if self._unlisted and self._audience.everything:
-            try:
-                universe = await self._list_symbols()
-            except Problem:
-                self._soon()
-            else:
-                self._unlisted = False
-        for subscriber, symbol in await self._audience.welcome(universe):
-            full = invalid("symbols", f"{symbol} is not followed: {self.max_symbols} symbols are; allowed: no more")
-            self._give(subscriber, gone(symbol, symbol, None, full), None)
+    async def _release(self) -> None:
+        """Tell what has waited long enough; with all of that, a subscriber has been told everything there was to tell."""
+        for given, (subscriber, follow, told) in enumerate(self._held.over(), 1):
+            topic = self._audience.topics[told.symbol]
+            if told.version > follow.seen and topic.counts(told.heard, self._anew):
+                self._give(subscriber, told.to(follow, self.decider.clock()), self._settled if subscriber.is_whole else None)
+            if given % GIVEN_IN_A_ROW == 0:
+                await asyncio.sleep(0)
 
     async def _tell_all(self, due: Iterable[str], position: str | None) -> None:
         topics = await self._audience.count(due, self._subscribers)
@@ -320,6 +316,7 @@ class Hub:
             ]:
                 for subscriber, follow in tuple(topic.followers.items()):
                     if told is not None and topic.followers.get(subscriber) is follow:
+                        told.heard = heard
                         self._tell(subscriber, follow, told, position)
                     given += 1
                     if given % GIVEN_IN_A_ROW == 0:
@@ -328,13 +325,15 @@ class Hub:
 
     def _tell(self, subscriber: Subscriber, follow: Follow, told: Told, position: str | None) -> None:
         """Give it to one follower, if it is new to it."""
-        whole = self._audience.count_down(subscriber)
+        is_last = self._audience.count_down(subscriber)
         if told.version <= follow.seen:
             return
-        if told.substance is follow.substance:
+        was_held = told.symbol in subscriber.held
+        if told.substance is follow.substance or (was_held and told.substance == follow.substance):
             follow.seen = told.version
+            subscriber.held.pop(told.symbol, None)
             # Nothing to tell; but with an event before, it has been told everything.
-            if whole and subscriber.lacks_id:
+            if is_last and subscriber.lacks_id and subscriber.is_whole:
                 self._beat(subscriber, position)
             return
         if told.is_gone and not follow.seen and subscriber in self._audience.everything:
@@ -342,7 +341,9 @@ class Hub:
             self._audience.forget(subscriber, (told.symbol,))
             self._audience.everything[subscriber].discard(told.symbol)
             return
-        self._give(subscriber, told.to(follow), position if whole else None)
+        if not self._held.takes(subscriber, follow, told):
+            whole = is_last and subscriber.is_whole
+            self._give(subscriber, told.to(follow, self.decider.clock()), position if whole else None)
 
     def _give(self, subscriber: Subscriber, event: Event, event_id: str | None) -> None:
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), event_id is None
@@ -394,6 +395,6 @@ class Hub:
 
     def _beat(self, subscriber: Subscriber, position: str | None) -> None:
         """A sign of life, with how far it has been told everything."""
-        whole = subscriber.settled and not subscriber.joining
+        whole = subscriber.is_whole
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), not whole
         subscriber.give(heartbeat(subscriber.transport, position if whole else None))

@@ -62,13 +62,12 @@ class PriceTopic(Followed["PriceFollow"]):
 class PriceFollow(Follow):
     """One of a subscriber's: what it was told, when it may be told again, and whether it waits for that."""
 
-    __slots__ = ("_make", "interval_s", "is_waiting", "next_at", "subscriber", "topic")
+    __slots__ = ("_make", "is_waiting", "subscriber", "topic")
 
     def __init__(self, subscriber: Subscriber, topic: PriceTopic, make: Callable[["PriceFollow"], bytes | str | None]) -> None:
         super().__init__("")
         self.subscriber = subscriber
         self.topic = topic
-        self.interval_s = self.next_at = 0.0
         self.is_waiting = False
         self._make = make
 
@@ -103,13 +102,11 @@ class Prices:
         self._turns = turns
         self._wall_ms = wall_ms
         self._audience = Audience(max_symbols, lambda subscriber: subscriber.prices, PriceTopic, self._follow)
-        self._intervals_s: dict[Subscriber, float] = {}
         self._waiting: list[tuple[float, int, PriceFollow]] = []
         self._dead = 0
         self._numbers = itertools.count()
         self._wake = asyncio.Event()
         self._heard = self._anew = 0
-        self._unlisted = False
         self._published_ms: int | None = None
 
     @property
@@ -131,7 +128,7 @@ class Prices:
         self._heard += 1
         if changes.lost:
             self._audience.all_changed()
-            self._unlisted, self._anew = True, self._heard
+            self._anew = self._heard
         else:
             self._audience.changed(changes.symbols, changes.withdrawn, self._heard)
         if self._published_ms is None:
@@ -142,12 +139,12 @@ class Prices:
         """Have it follow the symbols of ``asked`` (canonical to as spelled), and be told each at once; after that at most once
         in ``interval_s``. With ``everything``, these are the universe, and what comes into it later is followed too.
         """
-        self._intervals_s[subscriber] = interval_s
+        subscriber.interval_s = interval_s
         self._audience.follow(subscriber, asked)
         if everything:
             self._audience.everything[subscriber] = set()
             # Something may have come since it was listed.
-            self._unlisted = True
+            self._audience.unlisted = True
         for symbol in asked:
             topic = self._audience.topics[symbol]
             if topic.lookup is None or not topic.counts(self._heard, self._anew):
@@ -161,7 +158,6 @@ class Prices:
         held = dict(subscriber.prices)
         if symbols is None:
             self._audience.everything.pop(subscriber, None)
-            self._intervals_s.pop(subscriber, None)
         subscriber.busy_at = self._decider.clock()
         forgotten = self._audience.forget(subscriber, held if symbols is None else symbols)
         self._dead += sum(held[symbol].is_waiting for symbol in forgotten)
@@ -195,20 +191,12 @@ class Prices:
     def _follow(self, subscriber: Subscriber, topic: PriceTopic, requested: str, before: PriceFollow | None) -> PriceFollow:
         follow = before or PriceFollow(subscriber, topic, self._frame)
         follow.requested, follow.substance = requested, None
-        follow.next_at, follow.interval_s = 0.0, self._intervals_s[subscriber]
+        follow.next_at, follow.interval_s = 0.0, subscriber.interval_s
         return follow
 
     async def _welcome(self) -> None:
         """Those who follow everything follow what has come into the universe."""
-        universe: list[str] = []
-        if self._unlisted and self._audience.everything:
-            try:
-                universe = await self._list_symbols()
-            except Problem:
-                self._soon()
-            else:
-                self._unlisted = False
-        for subscriber, symbol in await self._audience.welcome(universe):
+        for subscriber, symbol in await self._audience.welcome(self._list_symbols, self._soon):
             most = self._audience.max_symbols
             full = invalid("prices", f"{symbol} is not followed: {most} symbols are; allowed: no more")
             subscriber.give(gone(symbol, symbol, None, full).form(subscriber.transport, None))

@@ -35,12 +35,16 @@ _DETAILS: dict[Reason, str] = {
 
 
 class Follow:
-    """One symbol of one subscriber: how it spelled it, and the version, substance and action that it was told last."""
+    """One symbol of one subscriber: how it spelled it, the version, substance and action that it was told last, and from when on
+    it may be told again, an interval after that.
+    """
 
-    __slots__ = ("action", "requested", "seen", "substance")
+    __slots__ = ("action", "interval_s", "next_at", "requested", "seen", "substance")
 
-    def __init__(self, requested: str, action: Action | None = None) -> None:
+    def __init__(self, requested: str, action: Action | None = None, interval_s: float = 0.0) -> None:
         self.requested = requested
+        self.interval_s = interval_s
+        self.next_at = 0.0
         self.seen = 0
         self.substance: object = None
         self.action = action
@@ -62,6 +66,8 @@ class Subscriber:
         self.reason: Reason | None = None
         self.follows: dict[str, Follow] = {}
         self.prices: dict[str, Any] = {}
+        self.held: dict[str, Any] = {}
+        self.interval_s = 0.0
         self.joining = 0
         self.settled = True
         self.lacks_id = False
@@ -77,6 +83,11 @@ class Subscriber:
         self._task: asyncio.Task[Any] | None = None
         self._last_word: asyncio.TimerHandle | None = None
         self.was_cut = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has been told all that the hub has come to."""
+        return self.settled and not self.joining and not self.held
 
     def give(self, *frames: bytes | str, bounded: bool = True) -> None:
         """Queue these. What is of the subscriber's own asking (``bounded`` is false) is bounded by who gives it."""

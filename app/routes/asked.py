@@ -91,6 +91,7 @@ class Asked:
 
     async def joined(self, hub: Hub, subscriber: Subscriber, after: str | None) -> None:
         """Have it follow, and be told what comes first."""
+        subscriber.interval_s = self._interval_s
         if self.prices or self.all_prices:
             hub.prices.join(subscriber, self.prices, self._interval_s, everything=self.all_prices)
         if self.symbols or self.all_symbols:

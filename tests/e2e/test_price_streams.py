@@ -80,6 +80,25 @@ def test_many_trades_are_conflated_and_the_last_one_comes_to_all(place: Place) -
         assert passed_over >= 38
 
 
+def test_decisions_are_conflated_as_prices_are_and_the_last_one_has_an_id(place: Place) -> None:
+    server = place[0]
+    with EventSource(server.port, "symbols=AAPL") as usual, EventSource(server.port, "symbols=AAPL&interval_ms=0") as eager:
+        usual.next("decision")
+        eager.next("decision")
+        for number in range(1, 31):
+            _trade(place, number, str(100 + number / 10), "AAPL")
+        told: dict[EventSource, list[Told]] = {}
+        for stream in (eager, usual):
+            told[stream] = [stream.next("decision")]
+            while told[stream][-1].data["inputs"]["tick"]["price"] != 103:
+                told[stream].append(stream.next("decision"))
+            prices = [each.data["inputs"]["tick"]["price"] for each in told[stream]]
+            assert prices == sorted(set(prices))
+        assert len(told[usual]) < len(told[eager])
+        while usual.last_id != eager.last_id:
+            usual.event()
+
+
 def test_who_comes_back_is_told_the_newest_price_whatever_its_id(place: Place) -> None:
     server = place[0]
     with EventSource(server.port, "prices=AAPL") as stream:

@@ -151,9 +151,16 @@ class HubHouse:
                 await asyncio.sleep(0)
         return self.change(symbols[-1])
 
-    async def follow(self, *symbols: str, after: str | None = None, transport: Any = "sse") -> Subscriber:  # noqa: ANN401
+    async def follow(
+        self,
+        *symbols: str,
+        after: str | None = None,
+        transport: Any = "sse",  # noqa: ANN401
+        interval_s: float = 0.0,
+    ) -> Subscriber:
         """A new subscriber, told what it is to be told at first."""
         subscriber = self.hub.enter(transport)
+        subscriber.interval_s = interval_s
         await self.hub.join(subscriber, {each.upper(): each for each in symbols}, after)
         return subscriber
 

@@ -276,14 +276,15 @@ class Stuck(Client):
 @pytest.mark.parametrize("kind", ["sse", "ws"])
 def test_who_reads_nothing_is_let_go_of_within_a_bounded_time(kind: str) -> None:
     """There is no last word to somebody who does not listen, and nothing that is left behind."""
-    scope = socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL", "client": None}
+    query = {"query_string": b"symbols=AAPL&interval_ms=0", "client": None}
+    scope = socket_scope() if kind == "ws" else http_scope("GET", "/stream") | query
 
     async def work(served: Served, client: Client) -> None:
         client.task.cancel()
         stuck = Stuck(served, scope)
         stuck.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
         if kind == "ws":
-            stuck.say('{"type":"subscribe","symbols":["AAPL"]}')
+            stuck.say('{"type":"subscribe","symbols":["AAPL"],"interval_ms":0}')
         await asyncio.wait_for(stuck.began.wait(), 30)
         store = served.parts.store
         assert isinstance(store, FakeStore)

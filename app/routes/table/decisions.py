@@ -67,7 +67,7 @@ DECISIONS: tuple[Entry, ...] = (
         description=(
             "Server-sent events without end: a `decision` (data: what `/decide` answers, and the `previous` action) for each "
             "of `symbols`, and another whenever its inputs really change; a `price` (data: what `/price/latest` answers) for "
-            "each of `prices`, and another when that changes, the newest alone; `gone` where it is not in the universe, or "
+            "each of `prices`, and another when that changes; `gone` where it is not in the universe, or "
             "leaves it; `dropped` with the reason, before the server ends it. "
             "Decisions need the scope `decide`, prices `market:read`. "
             "Comments are signs of life. Whoever falls too far behind is dropped. "
@@ -85,7 +85,7 @@ DECISIONS: tuple[Entry, ...] = (
                 "interval_ms",
                 "query",
                 {"type": "integer", "minimum": 0, "maximum": INTERVAL_MAX_MS, "default": INTERVAL_MS},
-                "A symbol's price comes at most once in so many milliseconds; 0: as often as it changes.",
+                "A symbol's decision, or price, comes at most once in so many milliseconds, the newest; 0: at each change.",
             ),
             Parameter(
                 "Last-Event-ID",
