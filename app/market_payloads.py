@@ -122,6 +122,9 @@ class LatestPrice(msgspec.Struct, frozen=True, gc=False):
         ]
         | None
     )
+    sequence: Annotated[
+        int, Meta(ge=0, description="Epoch microseconds of what was heard of the symbol last. An answer with less is older.")
+    ]
     stale: bool
     reason: str | None
     cache: CacheInfo

@@ -3,14 +3,19 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Problem
+from app.market_payloads import LatestPrice
 from app.payloads import Action, DecideResponse, ProblemBody, Symbol
 
 TYPE_PREFIX = "urn:decide:problem:"
 
 ChangeId = Annotated[str, Meta(min_length=1, max_length=40, description="Id of an event, as /stream and /ws gave it.")]
+INTERVAL_MS, INTERVAL_MAX_MS = 250, 60_000
+IntervalMs = Annotated[
+    int, Meta(ge=0, le=INTERVAL_MAX_MS, description="Milliseconds in which a symbol is told of at most once; 0: at each change.")
+]
 Previous = Annotated[
     Action | None,
     Meta(description="The action that the same subscriber was told before; null if it was told none, or the symbol was away."),
@@ -48,8 +53,8 @@ class LiveDecision(DecideResponse, frozen=True, gc=False, kw_only=True):
 
 
 class Gone(msgspec.Struct, frozen=True, gc=False):
-    """A followed symbol that is not, or no longer, in the loaded universe, as ``problem`` says. It stays followed: should it
-    come, its decision does.
+    """A followed symbol that is not, or no longer, in the loaded universe, as ``problem`` says; of prices (then its ``field`` is
+    `prices`) also one without any. It stays followed: should it come, its decision or price does.
     """
 
     symbol: str
@@ -59,34 +64,40 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
 
 
 class Subscribe(msgspec.Struct, frozen=True, gc=False, tag="subscribe", forbid_unknown_fields=True):
-    """To /ws: follow these symbols, or `*` alone: all. With ``after``, an id seen before, only what changed since comes first,
-    and not all.
+    """To /ws: follow the decisions on these symbols, or `*` alone: on all; and so ``prices``. Of each the newest comes at most
+    once in ``interval_ms``. One of the two is there. With ``after``, an id seen before, only decisions that changed since come
+    first.
     """
 
-    symbols: tuple[Symbol, ...]
+    symbols: tuple[Symbol, ...] | UnsetType = UNSET
     after: ChangeId | None = None
+    prices: tuple[Symbol, ...] | UnsetType = UNSET
+    interval_ms: IntervalMs = INTERVAL_MS
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, gc=False, tag="unsubscribe", forbid_unknown_fields=True):
-    """To /ws: follow these symbols, or `*` alone: all, no longer."""
+    """To /ws: follow the decisions on these symbols, or `*` alone: on all, no longer; and so ``prices``."""
 
-    symbols: tuple[Symbol, ...]
+    symbols: tuple[Symbol, ...] | UnsetType = UNSET
+    prices: tuple[Symbol, ...] | UnsetType = UNSET
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False, tag="ping", forbid_unknown_fields=True):
     """To /ws: answered with `Pong`."""
 
 
-class Subscribed(msgspec.Struct, frozen=True, gc=False, tag="subscribed"):
-    """From /ws: these symbols, canonical, are followed now; their decisions come next."""
+class Subscribed(msgspec.Struct, frozen=True, gc=False, tag="subscribed", omit_defaults=True):
+    """From /ws: decisions on these symbols, canonical, are followed now, and these ``prices``; they come next."""
 
     symbols: tuple[str, ...]
+    prices: tuple[str, ...] = ()
 
 
-class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag="unsubscribed"):
-    """From /ws: these symbols are not followed any more."""
+class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag="unsubscribed", omit_defaults=True):
+    """From /ws: decisions on these symbols are not followed any more, and these ``prices``."""
 
     symbols: tuple[str, ...]
+    prices: tuple[str, ...] = ()
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False, tag="decision"):
@@ -94,6 +105,13 @@ class Decided(msgspec.Struct, frozen=True, gc=False, tag="decision"):
 
     id: str | None
     decision: LiveDecision
+
+
+class Priced(msgspec.Struct, frozen=True, gc=False, tag="price"):
+    """From /ws: a new price, as GET /price/latest has it. It has no id: who comes back is told the newest."""
+
+    id: None
+    price: LatestPrice
 
 
 class WentAway(msgspec.Struct, frozen=True, gc=False, tag="gone"):
@@ -127,7 +145,7 @@ class Dropped(msgspec.Struct, frozen=True, gc=False, tag="dropped"):
 
 
 SocketRequest = Subscribe | Unsubscribe | Ping
-SocketMessage = Subscribed | Unsubscribed | Decided | WentAway | Heartbeat | Pong | Refused | Dropped
+SocketMessage = Subscribed | Unsubscribed | Decided | Priced | WentAway | Heartbeat | Pong | Refused | Dropped
 
 
 def body_of(problem: Problem, request_id: str | None) -> ProblemBody:

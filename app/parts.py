@@ -6,6 +6,7 @@ from collections.abc import Callable
 import uuid_utils
 
 from app.answering.decider import Decider
+from app.answering.latest import PriceTeller
 from app.answering.listing import ListSymbols
 from app.answering.market import Market
 from app.answering.suggestions import Suggestions
@@ -32,6 +33,7 @@ from app.observe.meters import Meters
 from app.observe.outages import Outage, Part
 from app.options import Settings, market_place, names_in
 from app.push.hub import Hub
+from app.push.prices import Prices
 from app.routes.table.entries import CLASSES
 from app.settings import keys_wanted
 from app.store.protocol import KeyStore, RunInfo, Store
@@ -200,13 +202,18 @@ def make_hub(
     turns: Turns,
     rng: random.Random,
 ) -> Hub:
-    """The hub of live decisions."""
+    """The hub of live decisions and prices."""
+    teller = PriceTeller(decider, meters, turns)
+    prices = Prices(
+        decider, teller, list_symbols, meters.streams, turns, max_symbols=settings.stream_max_symbols, wall_ms=wall_ms
+    )
     return Hub(
         decider,
         store,
         list_symbols,
         meters.streams,
         turns,
+        prices,
         max_clients=settings.stream_max_clients,
         max_symbols=settings.stream_max_symbols,
         max_events=constants.stream_queue,

@@ -175,7 +175,8 @@ async def _connected(
     for first in range(0, subscribers, _CONNECTING_AT_ONCE):
         some = []
         for number in range(first, min(subscribers, first + _CONNECTING_AT_ONCE)):
-            request = f"GET /stream?symbols={symbols[number % len(symbols)]} HTTP/1.1\r\nHost: {address.host}\r\n\r\n".encode()
+            query = f"symbols={symbols[number % len(symbols)]}&interval_ms=0"
+            request = f"GET /stream?{query} HTTP/1.1\r\nHost: {address.host}\r\n\r\n".encode()
             some.append(await address.open(functools.partial(Listener, request, receipts)))
         await asyncio.gather(*(asyncio.wait_for(each.told.wait(), 30) for each in some))
         listeners += some

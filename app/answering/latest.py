@@ -80,7 +80,7 @@ class PriceTeller:
         lookup = await self._decider.look_up(symbol, None, started)
         if lookup.evidence is None:
             raise await self._decider.suggestions.unknown(symbol)
-        return self._answer(self._of_lookup(requested, symbol, lookup), started)
+        return self._answer(self.of_lookup(requested, symbol, lookup), started)
 
     def _answer(self, latest: LatestPrice, started: float) -> Answer:
         return _encode(latest), cache_status(latest.cache), b"%.3f" % ((self._decider.clock() - started) * 1000.0), None
@@ -139,13 +139,18 @@ class PriceTeller:
             lookup = next(found)
             if lookup.evidence is None:
                 raise self._decider.suggestions.unknown_now(symbol, field)
-            latest = self._of_lookup(requested, symbol, lookup, field)
+            latest = self.of_lookup(requested, symbol, lookup, field)
         except Problem as problem:
             shown = requested if isinstance(symbol, Problem) else symbol
             return False, _encode(LatestPriceItem(shown, None, body_of(problem, request_id)))
         return True, _encode(LatestPriceItem(symbol, latest, None))
 
-    def _of_lookup(self, requested: str, symbol: str, lookup: Lookup, field: str = "symbol") -> LatestPrice:
+    def of_lookup(self, requested: str, symbol: str, lookup: Lookup, field: str = "symbol") -> LatestPrice:
+        """The price from what a read found of a symbol that is in the universe.
+
+        Raises:
+            Problem: 404 for one without a price, 503 if nothing of it could be read.
+        """
         assert lookup.evidence is not None
         if lookup.tier == "none":
             raise store_unavailable()
@@ -160,6 +165,8 @@ class PriceTeller:
             raise _missing(symbol, field)
         record, age_s, reason = found
         stale = reason is not None
+        records = (each for each in (evidence.price, evidence.records[self._place]) if each is not None)
+        sequence = max(each.as_of_ms * 1000 + getattr(each, "sequence", 0) for each in records)
         if isinstance(record, TickRecord):
             return LatestPrice(
                 symbol,
@@ -173,6 +180,7 @@ class PriceTeller:
                 record.source or record.venue,
                 age_s,
                 record.coverage,
+                sequence,
                 stale,
                 reason,
                 cache,
@@ -181,7 +189,7 @@ class PriceTeller:
         moment = iso(record.as_of_ms)
         currency = currency_of(symbol)
         return LatestPrice(
-            symbol, requested, close, currency, moment, _NULL, None, None, _CLOSE, age_s, None, stale, reason, cache
+            symbol, requested, close, currency, moment, _NULL, None, None, _CLOSE, age_s, None, sequence, stale, reason, cache
         )
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
-from app.domain.keys import StoredKey, decode_key, digest_of, key_id_of
+from app.domain.keys import Scope, StoredKey, decode_key, digest_of, key_id_of
 from app.errors import StoreError, Told, tell_nobody
 from app.store.protocol import KeyStore
 from app.waiting import wait_for_store
@@ -81,6 +81,11 @@ class KeyRing:
         if self._good_until <= self._clock():
             return "unproven"
         return "expired" if self._has_expired(key) else key
+
+    def allows(self, key_id: str, scope: Scope) -> bool:
+        """Whether the key of this id, which was found before, may be used for ``scope``."""
+        key = self._keys.get(key_id.encode())
+        return key is not None and key.allows(scope)
 
     def is_good(self, key_id: str) -> bool:
         """Whether the key of this id, which was found before, would be found still."""

@@ -8,6 +8,7 @@ const LENGTHS_S = {
 // No exchange opens so late in UTC that its day begins more than this before the date that it has there.
 const DATE_AFTER_S = 4 * 3600;
 const NUMBERS = ["open", "high", "low", "close", "volume", "vwap"];
+const WRITTEN = [...NUMBERS, "price", "size"];
 const AXIS_DIGITS = 7;
 const NEARLY_ALL = 0.9;
 
@@ -36,9 +37,27 @@ function plain(digits) {
   return sign + all.slice(0, place) + (all.length > place ? `.${all.slice(place)}` : "");
 }
 
+// The digits that were sent, in groups of three, and as many behind the point as the others have.
+export function grouped(digits, decimals) {
+  const [whole, fraction = ""] = digits.split(".");
+  const behind = fraction.padEnd(decimals, "0");
+  return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (behind ? `.${behind}` : "");
+}
+
+// The sum of two numbers that are not below zero, digit for digit.
+function added(one, other) {
+  const places = Math.max(...[one, other].map((digits) => (digits.split(".")[1] ?? "").length));
+  const [first, second] = [one, other].map((digits) => {
+    const [whole, fraction = ""] = digits.split(".");
+    return BigInt(whole + fraction.padEnd(places, "0"));
+  });
+  const sum = String(first + second).padStart(places + 1, "0");
+  return places ? `${sum.slice(0, -places)}.${sum.slice(-places)}`.replace(/\.?0+$/, "") : sum;
+}
+
 // For JSON.parse: numbers with the digits that were sent, which may be more than a double holds.
 export function withDigits(key, value, context) {
-  return NUMBERS.includes(key) && typeof value === "number" ? { value, digits: plain(context?.source ?? String(value)) } : value;
+  return WRITTEN.includes(key) && typeof value === "number" ? { value, digits: plain(context?.source ?? String(value)) } : value;
 }
 
 // One bar of the answer: its numbers as numbers, `digits` as they were sent, `at` its place in seconds. A bar of days stands at
@@ -64,6 +83,49 @@ export function decimalsOf(bars) {
 export function renewed(bars, fresh) {
   const kept = bars.filter(({ at }) => at < fresh[0].at);
   return kept.length === bars.length && bars.length ? null : [...kept, ...fresh];
+}
+
+function withPrice(bar, price, which) {
+  const taken = Object.fromEntries(which.map((name) => [name, price.value]));
+  return { ...bar, ...taken, digits: { ...bar.digits, ...Object.fromEntries(which.map((name) => [name, price.digits])) } };
+}
+
+function withSize(bar, size) {
+  const digits = added(bar.digits.volume ?? "0", size.digits);
+  return { ...bar, volume: Number(digits), trades: (bar.trades ?? 0) + 1, digits: { ...bar.digits, volume: digits } };
+}
+
+// What is not known before the server says it, of a bar that has just been traded in.
+function unsettled(bar) {
+  const coverage = bar.coverage === "gap" || bar.coverage === "partial" ? bar.coverage : "open";
+  return { ...bar, vwap: null, digits: { ...bar.digits, vwap: null }, coverage, complete: false };
+}
+
+// `bars` with a trade after all that made them: the last one has grown or, if it is over, another has begun, which then `isBegun`.
+// Unless it `isNews`, the volume of the last one has it already. Null if it is of none of both, or nobody here knows when its bar begins.
+export function grown(bars, { price, size, timestamp }, interval, isNews) {
+  const last = bars.at(-1);
+  const [atMs, startMs, endMs] = [timestamp, last.start_time, last.end_time].map(Date.parse);
+  if (atMs < startMs) return null;
+  if (atMs < endMs) {
+    const which = ["close", ...(price.value > last.high ? ["high"] : []), ...(price.value < last.low ? ["low"] : [])];
+    const bar = unsettled(withPrice(last, price, which));
+    return [...bars.slice(0, -1), isNews ? withSize(bar, size) : bar];
+  }
+  const lengthMs = lengthOf(interval) * 1000;
+  // Sessions and months have their calendar.
+  if (last.session !== null || interval === "1M" || endMs - startMs !== lengthMs) return null;
+  const beginsMs = endMs + Math.floor((atMs - endMs) / lengthMs) * lengthMs;
+  const [start, end] = [beginsMs, beginsMs + lengthMs].map((each) => new Date(each).toISOString());
+  const begun = { ...last, start_time: start, end_time: end, at: last.at + (beginsMs - startMs) / 1000, trades: 0, revision: 1, isBegun: true };
+  const bar = unsettled(withPrice({ ...begun, coverage: "open", digits: { ...last.digits, volume: "0" } }, price, ["open", "high", "low", "close"]));
+  return [...bars, withSize(bar, size)];
+}
+
+// Of `bars` those that began here and come after all of `fresh`, which the server has.
+export function begunAfter(bars, fresh) {
+  const endMs = Date.parse(fresh.at(-1).end_time);
+  return bars.filter(({ isBegun, start_time: start }) => isBegun && Date.parse(start) >= endMs);
 }
 
 // Of closes: at each bar the mean of so many up to it, and `deviations` (of all, not of a sample) above it.

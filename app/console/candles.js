@@ -1,7 +1,7 @@
 // The market's candles of what was asked: loaded by pages, kept up while one looks.
 
 import { call, Failure } from "./api.js";
-import { barOf, INTERVALS, intervalOf, isOfDays, lengthOf, renewed, withDigits } from "./bars.js";
+import { barOf, begunAfter, grown, INTERVALS, intervalOf, isOfDays, lengthOf, renewed, withDigits } from "./bars.js";
 import { Drawing, library } from "./drawing.js";
 import { tellBar, tellBars, tellNothing, tellTable } from "./reading.js";
 import { byId, foreign, make } from "./text.js";
@@ -34,6 +34,7 @@ export class Candles {
   #failures = 0;
   #drawing = null;
   #read = null;
+  #traded = null;
 
   // `whenChosen` is called when the user chooses another interval.
   constructor(whenChosen) {
@@ -73,8 +74,26 @@ export class Candles {
       this.#begin();
     } else {
       this.#draw();
-      // What came with newer bars is looked for at once.
-      if (now.as_of !== before.as_of) this.#refresh();
+      // What came with newer bars is looked for at once; a trade has its own way here.
+      const isTraded = now.inputs.tick !== undefined && !now.inputs.tick.unused;
+      if (now.cache.run !== before.cache.run || (!isTraded && now.as_of !== before.as_of)) this.#refresh();
+    }
+  }
+
+  // The last trade of a symbol, as a `price` of GET /stream: the last bar grows with it, or another begins. Unless it `isNews`, the
+  // volume of the bar has it already.
+  trade(latest, isNews) {
+    this.#traded = latest;
+    const before = this.#bars.length;
+    if (!this.#grow(isNews)) return;
+    if (this.#bars.length > before) {
+      this.#draw();
+      // Of the one that is over the server knows all.
+      this.#refresh();
+    } else {
+      this.#drawing.grow(this.#bars);
+      this.#tell(this.#bars.find(({ at }) => at === this.#read) ?? null);
+      this.#tabulate();
     }
   }
 
@@ -152,6 +171,7 @@ export class Candles {
       // All have gone, or more have come than were asked for.
       if (bars === null) return this.#begin();
       const from = Date.parse(page.bars[0].start_time);
+      bars.push(...begunAfter(this.#bars, page.bars));
       this.#take(bars, [...this.#gaps.filter((gap) => Date.parse(gap.end_time) <= from), ...page.gaps], this.#older);
       this.#settle();
     } catch (error) {
@@ -187,10 +207,19 @@ export class Candles {
     this.#older = older;
   }
 
+  // Whether the last trade makes other bars of what is loaded.
+  #grow(isNews) {
+    if (this.#drawing === null || !this.#bars.length || this.#traded?.symbol !== this.#asked?.decision.symbol) return false;
+    const bars = grown(this.#bars, this.#traded, this.#interval, isNews);
+    if (bars !== null) this.#bars = bars;
+    return bars !== null;
+  }
+
   // ---- looking again
 
   #settle() {
     this.#failures = 0;
+    this.#grow(false);
     this.#note();
     this.#draw();
     this.#wait(0);
@@ -265,7 +294,8 @@ export class Candles {
   #draw() {
     const picture = this.#picture();
     this.#drawing.show(picture);
-    tellBars({ ...picture, gaps: this.#gaps, gapsOmitted: this.#gapsOmitted, isAll: this.#older === null, isFull: this.#isFull, asked: this.#asked });
+    const isSimulated = this.#traded?.source === "simulated" || this.#bars.some(({ sources }) => sources.includes("simulated"));
+    tellBars({ ...picture, isSimulated, gaps: this.#gaps, gapsOmitted: this.#gapsOmitted, isAll: this.#older === null, isFull: this.#isFull, asked: this.#asked });
     byId("extended-field").hidden = isOfDays(this.#interval) || this.#bars.every(({ session }) => session === null);
     this.#tell(this.#bars.find(({ at }) => at === this.#read) ?? null);
     this.#tabulate();

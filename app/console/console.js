@@ -6,6 +6,7 @@ import { Chart } from "./chart.js";
 import { Follow } from "./follow.js";
 import { showIndicators } from "./indicators.js";
 import { Watch } from "./live.js";
+import { Quote } from "./quote.js";
 import { actionOf, inWords, showDecision } from "./result.js";
 import { byId, count, draw, foreign, make, milliseconds, percent, signed } from "./text.js";
 
@@ -13,8 +14,11 @@ const RECENT_MAX = 8;
 const TRACE_MAX = 60;
 // Numbers come every second.
 const SILENCE_MS = 4000;
+// So long what a decision rests on beside the last trade is not asked for again.
+const BASIS_MS = 5000;
 const chart = new Chart(byId("chart"), byId("reading"));
 const candles = new Candles(keepAddress);
+const quote = new Quote((latest, isNews) => candles.trade(latest, isNews));
 const watch = new Watch(SILENCE_MS, showLive, sayNumbers);
 const follow = new Follow((question) => answer(question, false), sayFollowed);
 const trace = [];
@@ -22,6 +26,8 @@ const connection = { numbers: ["waiting", "Connecting"], decision: ["live", ""] 
 let asking = null;
 let answered = null;
 let isInterrupted = false;
+let basis = null;
+let remembered = null;
 
 // ---- asking
 
@@ -57,20 +63,21 @@ async function answer(question, isUsers) {
     byId("empty").hidden = true;
     byId("result").hidden = false;
     showDecision(decision, tookMs, price);
-    byId("spoken").textContent = inWords(decision);
-    remember(decision, price, tookMs);
+    if (remember(decision, price, tookMs, isUsers)) byId("spoken").textContent = inWords(decision);
+    quote.show(decision.symbol);
     if (isUsers) {
       answered = { symbol: decision.symbol, ...(price === null ? {} : { price }) };
       keepAddress();
       follow.show(question, decision);
     }
-    await showPrices(decision, price, signal);
+    await showPrices(decision, price, signal, isUsers);
     return decision;
   } catch (error) {
     if (signal.aborted) return undefined;
     // What was decided before is no answer to this question.
     byId("result").hidden = true;
     candles.hide();
+    quote.show(null);
     if (isUsers) follow.show(null, null);
     fail(error, isUsers);
     return null;
@@ -90,11 +97,16 @@ function keepAddress() {
 }
 
 // The prices behind it: closes, indicators and, where the server has them, candles. The decision stands without them.
-async function showPrices(decision, price, signal) {
-  const path = encodeURIComponent(decision.symbol);
-  const asked = ["history", "features"].map((what) => call(`/${what}/${path}`, { signal }));
-  const [closes, features] = await Promise.allSettled(asked);
-  signal.throwIfAborted();
+async function showPrices(decision, price, signal, isUsers) {
+  const { symbol, cache } = decision;
+  const isKnown = basis?.symbol === symbol && basis.run === cache.run && performance.now() - basis.at < BASIS_MS;
+  if (isUsers || !isKnown) {
+    const asked = ["history", "features"].map((what) => call(`/${what}/${encodeURIComponent(symbol)}`, { signal }));
+    const found = await Promise.allSettled(asked);
+    signal.throwIfAborted();
+    basis = { symbol, run: cache.run, at: performance.now(), found };
+  }
+  const [closes, features] = basis.found;
   const valueOf = ({ value }) => value?.value ?? null;
   const whyNot = ({ reason }) => (reason instanceof Failure ? reason.title.toLowerCase() : reason && "it could not be read");
   showIndicators(valueOf(features), whyNot(features), price);
@@ -143,7 +155,8 @@ function askForKey(takesFocus) {
 
 // ---- the last decisions
 
-function remember(decision, price, tookMs) {
+// Whether it is another than the last one. What a trade alone has moved takes that one's place.
+function remember(decision, price, tookMs, isUsers) {
   byId("recent-empty").hidden = true;
   const again = make("button", { type: "button", class: "again" }, foreign(decision.symbol));
   again.addEventListener("click", () => {
@@ -152,8 +165,14 @@ function remember(decision, price, tookMs) {
     ask();
   });
   const facts = `${signed(decision.score, 2)} · ${percent(decision.confidence)} · ${decision.cache.tier} · ${milliseconds(tookMs)}`;
-  byId("recent").prepend(make("li", {}, again, actionOf(decision.action), make("span", { class: "quiet" }, facts)));
+  const line = make("li", {}, again, actionOf(decision.action), make("span", { class: "quiet" }, facts));
+  const what = JSON.stringify([decision.symbol, decision.action, decision.fallback.level, decision.cache.run, price]);
+  const isOther = isUsers || remembered?.what !== what;
+  if (isOther) byId("recent").prepend(line);
+  else remembered.line.replaceWith(line);
+  remembered = { what, line };
   while (byId("recent").childElementCount > RECENT_MAX) byId("recent").lastElementChild.remove();
+  return isOther;
 }
 
 // ---- live numbers
@@ -166,7 +185,7 @@ function sayConnection() {
 
 function sayNumbers(state, words) {
   // What broke one connection may have left the other hanging.
-  if (state === "live" && isInterrupted) follow.restart();
+  if (state === "live" && isInterrupted) [follow, quote].forEach((each) => each.restart());
   isInterrupted = state === "waiting";
   connection.numbers = [state, words];
   byId("live").classList.toggle("old", state !== "live");
@@ -248,8 +267,7 @@ byId("key-form").addEventListener("submit", (event) => {
   useKey(byId("key").value.trim());
   clearFailure();
   listSymbols();
-  watch.restart();
-  follow.restart();
+  for (const each of [watch, follow, quote]) each.restart();
   if (byId("symbol").value.trim()) ask();
   else byId("symbol").focus();
 });

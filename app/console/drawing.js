@@ -188,7 +188,7 @@ export class Drawing {
     this.#grounds.bars = bars;
     this.#grounds.ink = ink;
     this.#candles.setData(bars.map((bar) => candleOf(bar, ink)));
-    this.#volume.setData(bars.filter(({ volume }) => volume !== null).map((bar) => ({ time: bar.at, value: bar.volume, color: ink(bar.close < bar.open ? "down" : "up", "66") })));
+    this.#volume.setData(bars.filter(({ volume }) => volume !== null).map((bar) => volumeOf(bar, ink)));
     const styles = { sma20: ["sma-20", 0, 2], sma50: ["sma-50", 0, 2], upper: ["edge", 2, 1], lower: ["edge", 2, 1] };
     const overlays = withOverlays ? overlaysOf(bars) : {};
     for (const [name, [colour, lineStyle, lineWidth]] of Object.entries(styles)) {
@@ -199,6 +199,16 @@ export class Drawing {
     this.#marks.setMarkers(mark === null ? [] : [{ time: mark.bar.at, position, shape, color: ink(mark.action), text: mark.action }]);
     if (this.#live !== null) this.#candles.removePriceLine(this.#live);
     this.#live = livePrice === null ? null : this.#candles.createPriceLine({ price: livePrice, color: ink("accent"), lineWidth: 1, lineStyle: 2, title: "live" });
+  }
+
+  // The last of `bars` has grown.
+  grow(bars) {
+    const [bar, ink] = [bars.at(-1), inks()];
+    this.#shown = { ...this.#shown, bars };
+    this.#grounds.bars = bars;
+    this.#candles.update(candleOf(bar, ink));
+    if (bar.volume !== null) this.#volume.update(volumeOf(bar, ink));
+    if (this.#isByKeys && this.#at === bars.length - 1) this.#point();
   }
 
   #format(bars) {
@@ -238,6 +248,10 @@ export class Drawing {
     const bar = this.#shown.bars[this.#at];
     this.#chart.setCrosshairPosition(bar.close, bar.at, this.#candles);
   }
+}
+
+function volumeOf(bar, ink) {
+  return { time: bar.at, value: bar.volume, color: ink(bar.close < bar.open ? "down" : "up", "66") };
 }
 
 // Up is hollow and down is filled, so that it is not told by colour alone; what is not complete is dimmed.

@@ -6,6 +6,8 @@ import { Watch } from "./live.js";
 const SILENCE_MS = 75_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5000;
+// Trades come more often than anybody reads.
+const EVERY_MS = 250;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 // Milliseconds until the first input turns stale by the server's clock, which may be another than ours; null if none will.
@@ -26,6 +28,7 @@ export class Follow {
   #shown = null;
   #told = null;
   #renewing = false;
+  #renewedAt = -Infinity;
   #timer = 0;
 
   // `ask` is given a question and resolves to the decision that is shown then, to null if none is, to undefined if the user asks
@@ -50,7 +53,7 @@ export class Follow {
     this.#shown = decision;
     const path = decision === null ? null : `/stream?symbols=${encodeURIComponent(decision.symbol)}`;
     if (path !== this.#watch.path) this.#begin(path);
-    else if (this.#told !== null) this.#settle(this.#isOfTheSameRun());
+    else if (this.#told !== null) this.#settle(this.#restsOn(decision, this.#told));
     const left = decision === null ? null : untilStale(decision);
     if (left !== null) this.#timer = setTimeout(() => this.#settle(false), left);
   }
@@ -70,7 +73,7 @@ export class Follow {
     const isFirst = this.#told === null;
     this.#told = data;
     // What comes first on a connection says how it is; everything after that is a change.
-    this.#settle(isFirst && name === "decision" && this.#isOfTheSameRun() && this.#isOfTheSameLevel());
+    this.#settle(isFirst && name === "decision" && this.#shown !== null && this.#restsOn(this.#shown, data) && this.#isOfTheSameLevel());
   }
 
   #isOfTheSameRun() {
@@ -86,23 +89,39 @@ export class Follow {
     else this.#renew();
   }
 
-  // Ask until the answer rests on what was told: another worker may learn of a change a moment later.
+  // Whether `decision` rests on what `told` does. A trade that came since is told of, too.
+  #restsOn(decision, told) {
+    const [mine, other] = [decision, told].map((each) => each.inputs?.tick?.price);
+    return told.cache?.run === decision.cache.run && mine === other;
+  }
+
+  // Ask until the answer rests on what was told: another worker may learn of a change a moment later. Trades may come faster than
+  // one can ask: then each answer rests on one of them, and that is live.
   async #renew() {
     if (this.#told === null) return;
-    this.#say("waiting", "Updating");
+    if (!this.#isOfTheSameRun()) this.#say("waiting", "Updating");
     if (this.#renewing) return;
     this.#renewing = true;
-    for (let pauseMs = FIRST_PAUSE_MS; this.#told !== null && this.#question !== null; pauseMs *= 2) {
+    let pauseMs = Math.max(0, this.#renewedAt + EVERY_MS - performance.now());
+    for (let failures = 0; this.#told !== null && this.#question !== null; failures += 1) {
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
       const [question, told] = [this.#question, this.#told];
+      if (question === null || told === null) break;
       const decision = await this.#ask(question);
-      if (decision !== undefined && question === this.#question) {
-        this.#shown = decision;
-        if (told === this.#told && (decision === null || this.#isOfTheSameRun())) {
+      this.#renewedAt = performance.now();
+      pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+      if (decision === undefined || question !== this.#question) continue;
+      this.#shown = decision;
+      if (decision === null || this.#restsOn(decision, told)) {
+        if (told === this.#told) {
           this.#say("live", "");
           break;
         }
+        if (this.#told !== null && this.#isOfTheSameRun()) this.#say("live", "");
+        [failures, pauseMs] = [0, EVERY_MS];
+      } else {
+        this.#say("waiting", "Updating");
       }
-      await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_PAUSE_MS, pauseMs)));
     }
     this.#renewing = false;
   }

@@ -6,7 +6,7 @@ const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
 // Each event in `answer`, its data parsed; throws if nothing comes for too long.
-async function* events(answer, controller, silenceMs) {
+async function* events(answer, controller, silenceMs, revive) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -18,7 +18,7 @@ async function* events(answer, controller, silenceMs) {
     for (const block of blocks) {
       const fields = (name) => block.split("\n").filter((line) => line.startsWith(name)).map((line) => line.slice(name.length));
       const data = fields("data: ");
-      if (data.length) yield { name: fields("event: ")[0] ?? "message", data: JSON.parse(data.join("\n")) };
+      if (data.length) yield { name: fields("event: ")[0] ?? "message", data: JSON.parse(data.join("\n"), revive) };
     }
   }
 }
@@ -27,14 +27,17 @@ export class Watch {
   #show;
   #say;
   #silenceMs;
+  #revive;
   #path = null;
   #controller = null;
   #pauseMs = FIRST_PAUSE_MS;
   #timer = 0;
 
   // `show` is given the name and data of each event; `say` a state (live, waiting, locked, paused) and words for it. Where
-  // nothing comes for `silenceMs`, not even a sign of life, the connection is given up for another.
-  constructor(silenceMs, show, say) {
+  // nothing comes for `silenceMs`, not even a sign of life, the connection is given up for another. Data is read with `revive`, as
+  // JSON.parse does.
+  constructor(silenceMs, show, say, revive) {
+    this.#revive = revive;
     this.#silenceMs = silenceMs;
     this.#show = show;
     this.#say = say;
@@ -84,7 +87,7 @@ export class Watch {
         words = `Not live: ${failure.title.toLowerCase()}`;
         throw failure;
       }
-      for await (const { name, data } of events(answer, controller, this.#silenceMs)) {
+      for await (const { name, data } of events(answer, controller, this.#silenceMs, this.#revive)) {
         if (this.#controller !== controller) return;
         this.#pauseMs = FIRST_PAUSE_MS;
         this.#show(name, data);

@@ -1,6 +1,6 @@
 // Candles in words: the bar under the pointer, what they all are, and a table of them.
 
-import { decimalsOf, intervalOf, isOfDays, overlaysOf, toldPlace, toldSpan } from "./bars.js";
+import { decimalsOf, grouped, intervalOf, isOfDays, overlaysOf, toldPlace, toldSpan } from "./bars.js";
 import { age, byId, count, draw, foreign, fullMoment, make, price as rounded } from "./text.js";
 
 const TABLE_BARS = 100;
@@ -17,13 +17,6 @@ const LINES = { sma20: ["sma-20", "SMA 20"], sma50: ["sma-50", "SMA 50"], upper:
 
 function isSame(one, other) {
   return Math.abs(one - other) <= SAME * Math.abs(other);
-}
-
-// The digits that were sent, in groups of three, and as many behind the point as the others have.
-function grouped(digits, decimals) {
-  const [whole, fraction = ""] = digits.split(".");
-  const behind = fraction.padEnd(decimals, "0");
-  return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (behind ? `.${behind}` : "");
 }
 
 function factsOf(bar, decimals) {
@@ -75,11 +68,12 @@ function basis({ bars, interval, withOverlays, asked: { features, intervalS } })
   return "The averages are those of these candles, on whose closes the decision rests, too.";
 }
 
-function tellKey({ bars, withOverlays }) {
+function tellKey({ bars, withOverlays, isSimulated }) {
   const lines = withOverlays && bars.length >= 20 ? Object.values(LINES) : [];
   const sample = (name) => draw("svg", { width: 22, height: 10, "aria-hidden": "true" }, draw("line", { class: name, x1: 0, x2: 22, y1: 5, y2: 5 }));
   const counts = Object.entries(LACKING).map(([coverage, words]) => [bars.filter((bar) => bar.coverage === coverage).length, words]);
   byId("candle-key").replaceChildren(
+    ...(isSimulated ? [make("li", { class: "warn" }, "simulated")] : []),
     ...lines.map(([name, words]) => make("li", {}, sample(name), ` ${words}`)),
     ...counts.filter(([many]) => many).map(([many, words]) => make("li", { class: "warn" }, `${count(many)} ${words}`)),
     ...(bars.some(({ session }) => session === "pre" || session === "post") ? [make("li", {}, "outside of the session (tinted)")] : []),

@@ -12,6 +12,7 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from app.cache.keyring import KeyRing
+from app.domain.keys import Scope as KeyScope
 from app.errors import Header, Problem
 from app.http.hangup import NAMELESS
 from app.http.limits import Limiter
@@ -127,6 +128,17 @@ class Gate:
         if self.ring is not None and caller.startswith(_KEY) and not self.ring.is_good(caller.removeprefix(_KEY)):
             self._refused("revoked")
             raise Problem(401, "unauthorized", "Unauthorized", "the API key is not good any more", headers=_CHALLENGE)
+
+    def allow(self, scope: Scope, need: KeyScope) -> None:
+        """For requests that need it beyond what their path does.
+
+        Raises:
+            Problem: 403 if the caller's key does not allow it.
+        """
+        caller: str = scope[CALLER]
+        if self.ring is not None and caller.startswith(_KEY) and not self.ring.allows(caller.removeprefix(_KEY), need):
+            self._refused("scope")
+            raise Problem(403, "forbidden", "Forbidden", f"the API key is not for this, which needs {need}")
 
     @contextmanager
     def hold(self, scope: Scope, end: Callable[[], None]) -> Iterator[None]:

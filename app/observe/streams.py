@@ -36,7 +36,20 @@ class StreamMeters:
             buckets=_DELAY_BUCKETS_S,
             registry=registry,
         )
+        self._prices_delay = Histogram(
+            "decide_stream_price_delay_seconds",
+            "Time from a publication to the offer of its prices to all who follow them; intervals are waited for beyond that.",
+            buckets=_DELAY_BUCKETS_S,
+            registry=registry,
+        )
+        self._conflated = Counter(
+            "decide_stream_prices_conflated",
+            "Prices that a newer one took the place of before a subscriber was sent them.",
+            ["transport"],
+            registry=registry,
+        )
         for transport in ("sse", "ws"):
+            self._conflated.labels(transport)
             self._subscribers.labels(transport)
             self._events.labels(transport)
             for reason in REASONS:
@@ -58,3 +71,11 @@ class StreamMeters:
     def fanned_out(self, delay_s: float) -> None:
         """A change has reached all queues."""
         self._delay.observe(delay_s)
+
+    def prices_fanned_out(self, delay_s: float) -> None:
+        """A change has been offered to all who follow its prices."""
+        self._prices_delay.observe(delay_s)
+
+    def conflated(self, transport: Transport) -> None:
+        """A subscriber is never sent a price: a newer one was there."""
+        self._conflated.labels(transport).inc()

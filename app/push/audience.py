@@ -1,22 +1,42 @@
 """Who follows what: the followed symbols with their followers, which of them are due, and who follows all symbols."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
 
-from app.push.events import Topic
-from app.push.subscriber import Follow, Subscriber
+from app.answering.listing import ListSymbols
+from app.errors import Problem, invalid
+from app.push.events import F, Followed
+from app.push.subscriber import Subscriber
 from app.slices import SLICE
 
+T = TypeVar("T", bound=Followed)  # type: ignore[type-arg]
 
-class Audience:
-    """Belongs to the hub. ``left`` has how many of the changes under way each subscriber is still to be told."""
 
-    def __init__(self, max_symbols: int) -> None:
+class Audience(Generic[T, F]):
+    """Belongs to the hub. ``left`` has how many of the changes under way each subscriber is still to be told.
+
+    ``follows`` gives what a subscriber follows, ``topic`` makes that of a symbol, and ``follow`` what a subscriber has of one
+    that it spelled so, and may have had before.
+    """
+
+    def __init__(
+        self,
+        max_symbols: int,
+        follows: Callable[[Subscriber], dict[str, F]],
+        topic: Callable[[str], T],
+        follow: Callable[[Subscriber, T, str, F | None], F],
+    ) -> None:
         self.max_symbols = max_symbols
-        self.topics: dict[str, Topic] = {}
+        self._follows = follows
+        self._topic = topic
+        self._follow = follow
+        self.topics: dict[str, T] = {}
         self.left: dict[Subscriber, int] = {}
         self.everything: dict[Subscriber, set[str]] = {}
         """Who follows all symbols, and which of them it has no more to do with."""
+        self.unlisted = False
+        """Whether something may have come into the universe since it was listed."""
         self._due: dict[str, None] = {}
         self._all_due = False
         self._newcomers: dict[str, None] = {}
@@ -26,19 +46,34 @@ class Audience:
         """Whether anything is to be decided."""
         return self._all_due or bool(self._due)
 
+    async def everything_now(self, list_symbols: ListSymbols, field: str) -> dict[str, str]:
+        """The whole universe, to be followed.
+
+        Raises:
+            Problem: 422 naming ``field`` if that is more than one may follow, 503 if L2 does not list it.
+        """
+        symbols = await list_symbols()
+        if len(symbols) > self.max_symbols:
+            there = f"{field} is '*', and {len(symbols)} symbols are loaded"
+            raise invalid(field, f"{there}; allowed: up to {self.max_symbols} (STREAM_MAX_SYMBOLS)")
+        return {symbol: symbol for symbol in symbols}
+
     def follow(self, subscriber: Subscriber, asked: Mapping[str, str]) -> None:
         """It follows the symbols of ``asked`` (canonical to as spelled)."""
+        follows = self._follows(subscriber)
         for symbol, requested in asked.items():
-            topic = self.topics.setdefault(symbol, Topic(symbol))
-            before = subscriber.follows.get(symbol)
-            follow = Follow(requested, None if before is None else before.action)
-            subscriber.follows[symbol] = topic.followers[subscriber] = follow
+            topic = self.topics.get(symbol)
+            if topic is None:
+                topic = self.topics[symbol] = self._topic(symbol)
+            follow = self._follow(subscriber, topic, requested, follows.get(symbol))
+            follows[symbol] = topic.followers[subscriber] = follow
         # Of the changes that are being told just now it is not known any more which of them it has yet to be told.
         self.left.pop(subscriber, None)
 
     def forget(self, subscriber: Subscriber, symbols: Iterable[str]) -> list[str]:
         """It follows these no longer; those that it did follow."""
-        forgotten = [symbol for symbol in dict.fromkeys(symbols) if subscriber.follows.pop(symbol, None) is not None]
+        follows = self._follows(subscriber)
+        forgotten = [symbol for symbol in dict.fromkeys(symbols) if follows.pop(symbol, None) is not None]
         for symbol in forgotten:
             topic = self.topics[symbol]
             del topic.followers[subscriber]
@@ -60,8 +95,8 @@ class Audience:
             self.topics[symbol].begin_anew(number)
 
     def all_changed(self) -> None:
-        """All that is followed is due."""
-        self._all_due = True
+        """All that is followed is due, and there may be more."""
+        self._all_due = self.unlisted = True
 
     def owe(self, symbol: str) -> None:
         """It is due again."""
@@ -77,16 +112,27 @@ class Audience:
         """It was not told: twice is better than never."""
         self._due = dict.fromkeys(due) | self._due
 
-    async def welcome(self, universe: Iterable[str] = ()) -> list[tuple[Subscriber, str]]:
-        """Have those who follow everything follow what changed and is in ``universe``, too. Who had no room for which."""
+    async def welcome(self, list_symbols: ListSymbols, again: Callable[[], None]) -> list[tuple[Subscriber, str]]:
+        """Have those who follow everything follow what changed, or has come into the universe. Who had no room for which. If L2
+        does not list it, ``again`` is told so.
+        """
+        universe: list[str] = []
+        if self.unlisted and self.everything:
+            try:
+                universe = await list_symbols()
+            except Problem:
+                again()
+            else:
+                self.unlisted = False
         newcomers, self._newcomers = self._newcomers | dict.fromkeys(universe), {}
         crowded, looked_at = [], 0
         for symbol in newcomers:
             for subscriber, declined in tuple(self.everything.items()):
                 looked_at += 1
-                if symbol in subscriber.follows or symbol in declined or subscriber not in self.everything:
+                follows = self._follows(subscriber)
+                if symbol in follows or symbol in declined or subscriber not in self.everything:
                     continue
-                if len(subscriber.follows) < self.max_symbols:
+                if len(follows) < self.max_symbols:
                     self.follow(subscriber, {symbol: symbol})
                     self._due[symbol] = None
                 else:
@@ -97,7 +143,7 @@ class Audience:
                 await asyncio.sleep(0)
         return crowded
 
-    async def count(self, due: Iterable[str], subscribers: Iterable[Subscriber]) -> list[Topic]:
+    async def count(self, due: Iterable[str], subscribers: Iterable[Subscriber]) -> list[T]:
         """The topics of these symbols, and in `left` how many of them each subscriber is to be told: with the last it has been
         told everything up to the position.
         """
@@ -119,8 +165,8 @@ class Audience:
         return topics
 
     def count_down(self, subscriber: Subscriber) -> bool:
-        """It has been told one more: whether it has then been told everything."""
+        """It has been told one more: whether that was the last one."""
         still = self.left.get(subscriber, 0) - 1
         if subscriber in self.left:
             self.left[subscriber] = still
-        return still == 0 and subscriber.settled and not subscriber.joining
+        return still == 0

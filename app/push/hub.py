@@ -7,7 +7,8 @@ task of a new subscriber has the hub tell it what it must know at first (`join`)
 One that could not be decided on what L2 holds, because L2 did not answer, is told by the fallback ladder as everywhere, and
 decided again until it could be.
 
-*Real changes only.* A subscriber is told what differs from what it was told last, and its action then.
+*Real changes only.* A subscriber is told what differs from what it was told last, and its action then; of a symbol once in its
+interval, and then the newest (`app.push.held`).
 
 *Never backwards.* Each decision has a version, in the order in which evidence was looked at, and rests on nothing older than the
 one before; a subscriber is given no version below one that it was given.
@@ -26,11 +27,14 @@ from app.answering.decider import Decider
 from app.answering.listing import ListSymbols
 from app.answering.turns import Turns
 from app.cache.loads import Lookup
+from app.cache.unforeseen import report
 from app.errors import Problem, invalid
 from app.observe.streams import StreamMeters, Transport
 from app.payloads import DecideRequest
 from app.push.audience import Audience
-from app.push.events import Event, Told, Topic, gone, heartbeat
+from app.push.events import Event, Told, Topic, follow_of, gone, heartbeat
+from app.push.held import Held
+from app.push.prices import Prices
 from app.push.recent import Recent
 from app.push.subscriber import Follow, Subscriber
 from app.store.protocol import Changes, Store
@@ -45,6 +49,7 @@ AGAIN_S = 1.0
 SILENT_S = 10.0
 """How long a subscriber may follow nothing."""
 _RETRY_AFTER_S = 5
+_FAILED = "live decisions failed unforeseen"
 
 
 class Hub:
@@ -57,6 +62,7 @@ class Hub:
         list_symbols: ListSymbols,
         meters: StreamMeters,
         turns: Turns,
+        prices: Prices,
         *,
         max_clients: int,
         max_symbols: int,
@@ -67,6 +73,7 @@ class Hub:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.decider = decider
+        self.prices = prices
         self.meters = meters
         self.max_symbols = max_symbols
         self._store = store
@@ -77,12 +84,12 @@ class Hub:
         self._wall_ms = wall_ms
         self._rng = rng
         self._sleep = sleep
-        self._audience = Audience(max_symbols)
+        self._audience = Audience(max_symbols, lambda subscriber: subscriber.follows, Topic, follow_of)
         self._list_symbols = list_symbols
-        self._unlisted = False
         self._subscribers: set[Subscriber] = set()
         self._recent = Recent()
         self._wake = asyncio.Event()
+        self._held = Held(decider.clock, self._wake.set)
         self._published_ms: int | None = None
         self._position: str | None = None
         self._settled: str | None = None
@@ -107,13 +114,14 @@ class Hub:
         if changes.lost:
             self._recent.start(changes.last_id)
             self._audience.all_changed()
-            self._unlisted, self._anew = True, self._heard
+            self._anew = self._heard
         else:
             self._recent.add(changes.last_id or None, changes.symbols)
             self._audience.changed(changes.symbols, changes.withdrawn, self._heard)
         if self._published_ms is None:
             self._published_ms = changes.published_ms
         self._wake.set()
+        self.prices.on_changes(changes)
 
     def drain(self) -> None:
         """This worker is about to stop: all subscribers end, and nobody comes any more."""
@@ -143,6 +151,7 @@ class Hub:
         """It is gone."""
         self._subscribers.discard(subscriber)
         self.forget(subscriber, None)
+        self.prices.forget(subscriber, None)
         self.meters.ended(subscriber.transport, subscriber.reason or "left")
 
     def forget(self, subscriber: Subscriber, symbols: Iterable[str] | None) -> list[str]:
@@ -150,23 +159,18 @@ class Hub:
         if symbols is None:
             self._audience.everything.pop(subscriber, None)
         subscriber.busy_at = self.decider.clock()
-        return self._audience.forget(subscriber, tuple(subscriber.follows) if symbols is None else symbols)
+        forgotten = self._audience.forget(subscriber, tuple(subscriber.follows) if symbols is None else symbols)
+        for symbol in forgotten:
+            subscriber.held.pop(symbol, None)
+        return forgotten
 
     def retry_ms(self) -> int:
         """How long a client that lost its connection had best wait: not as long as the others."""
         return self._rng.randrange(1000, 5000)
 
     async def everything(self, field: str) -> dict[str, str]:
-        """The whole universe, to be followed.
-
-        Raises:
-            Problem: 422 naming ``field`` if that is more than one may follow, 503 if L2 does not list it.
-        """
-        symbols = await self._list_symbols()
-        if len(symbols) > self.max_symbols:
-            there = f"{field} is '*', and {len(symbols)} symbols are loaded"
-            raise invalid(field, f"{there}; allowed: up to {self.max_symbols} (STREAM_MAX_SYMBOLS)")
-        return {symbol: symbol for symbol in symbols}
+        """As `Audience.everything_now`."""
+        return await self._audience.everything_now(self._list_symbols, field)
 
     async def join(
         self, subscriber: Subscriber, asked: Mapping[str, str], after: str | None, *, everything: bool = False
@@ -179,7 +183,7 @@ class Hub:
         if everything:
             self._audience.everything[subscriber] = set()
             # Something may have come since it was listed.
-            self._unlisted = True
+            self._audience.unlisted = True
             self._wake.set()
         subscriber.joining += 1
         whole = False
@@ -231,9 +235,10 @@ class Hub:
                 subscriber.settled = False
                 self._audience.owe(symbol)
                 self._soon()
-            if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1:
+            subscriber.held.pop(symbol, None)
+            if last and position == len(symbols) and subscriber.settled and subscriber.joining == 1 and not subscriber.held:
                 event_id = self._settled
-            forms.append(told.to(follow).form(subscriber.transport, event_id))
+            forms.append(told.to(follow, self.decider.clock()).form(subscriber.transport, event_id))
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), event_id is None
         subscriber.give(*forms, bounded=False)
         return event_id is not None
@@ -245,13 +250,14 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run(self._work))
             tasks.create_task(self._run(self._beat_all))
+            tasks.create_task(self._run(self.prices.step))
 
     async def _run(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await step()
             except Exception as error:  # noqa: BLE001 - the hub must outlive what nobody foresaw; it is reported, not hidden
-                _report(error)
+                report(_FAILED, error)
                 await self._sleep(AGAIN_S)
                 self._wake.set()
 
@@ -259,6 +265,7 @@ class Hub:
         await self._wake.wait()
         self._wake.clear()
         await self._catch_up()
+        await self._release()
         await self._recent.tidy()
 
     async def _end_all(self) -> None:
@@ -270,7 +277,9 @@ class Hub:
     async def _catch_up(self) -> None:
         """Decide what is due, and give it to whom it concerns."""
         position, published_ms, self._published_ms = self._position, self._published_ms, None
-        await self._welcome()
+        for subscriber, symbol in await self._audience.welcome(self._list_symbols, self._soon):
+            full = invalid("symbols", f"{symbol} is not followed: {self.max_symbols} symbols are; allowed: no more")
+            self._give(subscriber, gone(symbol, symbol, None, full), None)
         due = self._audience.take_due()
         try:
             if due:
@@ -283,19 +292,14 @@ class Hub:
         if due and published_ms is not None:
             self.meters.fanned_out(max(0.0, (self._wall_ms() - published_ms) / 1000.0))
 
-    async def _welcome(self) -> None:
-        """Those who follow everything follow what has come into the universe."""
-        universe: list[str] = []
-        if self._unlisted and self._audience.everything:
-            try:
-                universe = await self._list_symbols()
-            except Problem:
-                self._soon()
-            else:
-                self._unlisted = False
-        for subscriber, symbol in await self._audience.welcome(universe):
-            full = invalid("symbols", f"{symbol} is not followed: {self.max_symbols} symbols are; allowed: no more")
-            self._give(subscriber, gone(symbol, symbol, None, full), None)
+    async def _release(self) -> None:
+        """Tell what has waited long enough; with all of that, a subscriber has been told everything there was to tell."""
+        for given, (subscriber, follow, told) in enumerate(self._held.over(), 1):
+            topic = self._audience.topics[told.symbol]
+            if told.version > follow.seen and topic.counts(told.heard, self._anew):
+                self._give(subscriber, told.to(follow, self.decider.clock()), self._settled if subscriber.is_whole else None)
+            if given % GIVEN_IN_A_ROW == 0:
+                await asyncio.sleep(0)
 
     async def _tell_all(self, due: Iterable[str], position: str | None) -> None:
         topics = await self._audience.count(due, self._subscribers)
@@ -312,6 +316,7 @@ class Hub:
             ]:
                 for subscriber, follow in tuple(topic.followers.items()):
                     if told is not None and topic.followers.get(subscriber) is follow:
+                        told.heard = heard
                         self._tell(subscriber, follow, told, position)
                     given += 1
                     if given % GIVEN_IN_A_ROW == 0:
@@ -320,13 +325,15 @@ class Hub:
 
     def _tell(self, subscriber: Subscriber, follow: Follow, told: Told, position: str | None) -> None:
         """Give it to one follower, if it is new to it."""
-        whole = self._audience.count_down(subscriber)
+        is_last = self._audience.count_down(subscriber)
         if told.version <= follow.seen:
             return
-        if told.substance is follow.substance:
+        was_held = told.symbol in subscriber.held
+        if told.substance is follow.substance or (was_held and told.substance == follow.substance):
             follow.seen = told.version
+            subscriber.held.pop(told.symbol, None)
             # Nothing to tell; but with an event before, it has been told everything.
-            if whole and subscriber.lacks_id:
+            if is_last and subscriber.lacks_id and subscriber.is_whole:
                 self._beat(subscriber, position)
             return
         if told.is_gone and not follow.seen and subscriber in self._audience.everything:
@@ -334,7 +341,9 @@ class Hub:
             self._audience.forget(subscriber, (told.symbol,))
             self._audience.everything[subscriber].discard(told.symbol)
             return
-        self._give(subscriber, told.to(follow), position if whole else None)
+        if not self._held.takes(subscriber, follow, told):
+            whole = is_last and subscriber.is_whole
+            self._give(subscriber, told.to(follow, self.decider.clock()), position if whole else None)
 
     def _give(self, subscriber: Subscriber, event: Event, event_id: str | None) -> None:
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), event_id is None
@@ -346,7 +355,7 @@ class Hub:
         try:
             told = self._told(topic, lookup, started)
         except Exception as error:  # noqa: BLE001 - one symbol must not stand in the way of the others
-            _report(error)
+            report(_FAILED, error)
             told = None
         topic.owed = told is None or not told.proven
         if topic.owed:
@@ -375,7 +384,8 @@ class Hub:
         now = self.decider.clock()
         for count, subscriber in enumerate(tuple(self._subscribers), 1):
             silent_s = now - subscriber.busy_at
-            follows = subscriber.follows or subscriber in self._audience.everything
+            decisions = subscriber.follows or subscriber in self._audience.everything
+            follows = decisions or self.prices.is_followed_by(subscriber)
             if not follows and silent_s >= SILENT_S:
                 subscriber.end("idle")
             elif silent_s >= self._heartbeat_s and follows:
@@ -385,11 +395,6 @@ class Hub:
 
     def _beat(self, subscriber: Subscriber, position: str | None) -> None:
         """A sign of life, with how far it has been told everything."""
-        whole = subscriber.settled and not subscriber.joining
+        whole = subscriber.is_whole
         subscriber.busy_at, subscriber.lacks_id = self.decider.clock(), not whole
         subscriber.give(heartbeat(subscriber.transport, position if whole else None))
-
-
-def _report(error: Exception) -> None:
-    """To the log, by way of the event loop's handler for what nobody is there to catch."""
-    asyncio.get_running_loop().call_exception_handler({"message": "live decisions failed unforeseen", "exception": error})

@@ -6,8 +6,9 @@ dropped: told so, if the connection takes that within `LAST_WORD_S`, and hung up
 """
 
 import asyncio
+import itertools
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,6 +20,8 @@ LAST_WORD_S = 2.0
 """How long the end of a subscriber may take."""
 EVENTS_AT_ONCE = 64
 """So many events, at most, are on their way to the server out of the queue."""
+MADE_AT_ONCE = 25
+"""And so many of those that are made for it: under 1 ms."""
 
 _encode = msgspec.json.Encoder().encode
 _DETAILS: dict[Reason, str] = {
@@ -32,24 +35,39 @@ _DETAILS: dict[Reason, str] = {
 
 
 class Follow:
-    """One symbol of one subscriber: how it spelled it, and the version, substance and action that it was told last."""
+    """One symbol of one subscriber: how it spelled it, the version, substance and action that it was told last, and from when on
+    it may be told again, an interval after that.
+    """
 
-    __slots__ = ("action", "requested", "seen", "substance")
+    __slots__ = ("action", "interval_s", "next_at", "requested", "seen", "substance")
 
-    def __init__(self, requested: str, action: Action | None = None) -> None:
+    def __init__(self, requested: str, action: Action | None = None, interval_s: float = 0.0) -> None:
         self.requested = requested
+        self.interval_s = interval_s
+        self.next_at = 0.0
         self.seen = 0
         self.substance: object = None
         self.action = action
 
 
+class Latest(Protocol):
+    """What counts in its newest form alone: it is made when it can be sent."""
+
+    def frame(self) -> bytes | str | None:
+        """As it is now; None if that is nothing new. Awaits nothing, raises nothing."""
+        ...
+
+
 class Subscriber:
-    """Its queue. ``follows`` and what stands below it are the hub's, which tells what they mean."""
+    """Its queue. ``follows``, ``prices`` and what stands below them are the hub's, which tells what they mean."""
 
     def __init__(self, transport: Transport, max_events: int, now: float) -> None:
         self.transport = transport
         self.reason: Reason | None = None
         self.follows: dict[str, Follow] = {}
+        self.prices: dict[str, Any] = {}
+        self.held: dict[str, Any] = {}
+        self.interval_s = 0.0
         self.joining = 0
         self.settled = True
         self.lacks_id = False
@@ -57,6 +75,7 @@ class Subscriber:
         self.busy_at = now
         self._max_events = max_events
         self._queue: deque[bytes | str] = deque()
+        self._latest: dict[Latest, None] = {}
         self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
@@ -64,6 +83,11 @@ class Subscriber:
         self._task: asyncio.Task[Any] | None = None
         self._last_word: asyncio.TimerHandle | None = None
         self.was_cut = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has been told all that the hub has come to."""
+        return self.settled and not self.joining and not self.held
 
     def give(self, *frames: bytes | str, bounded: bool = True) -> None:
         """Queue these. What is of the subscriber's own asking (``bounded`` is false) is bounded by who gives it."""
@@ -76,6 +100,14 @@ class Subscriber:
         self._room.clear()
         self._wake()
 
+    def offer(self, latest: Latest) -> bool:
+        """Have it sent once all that waits is, in the form that it has then; whether it was not waiting already."""
+        if self.reason is not None or latest in self._latest:
+            return self.reason is not None
+        self._latest[latest] = None
+        self._wake()
+        return True
+
     def end(self, reason: Reason) -> None:
         """It ends; the first reason is the one that counts."""
         if self.reason is not None:
@@ -83,6 +115,7 @@ class Subscriber:
         self.reason = reason
         # Nobody will read these; and whoever waits for room shall not wait any longer.
         self._queue.clear()
+        self._latest.clear()
         self._room.set()
         self._last_word = self._loop.call_later(LAST_WORD_S, self._cut)
         self._wake()
@@ -99,15 +132,25 @@ class Subscriber:
 
     async def next(self) -> list[bytes | str]:
         """The next events to send, as soon as there are any; none at the end. For the one task that sends."""
-        while not self._queue and self.reason is None:
-            self._waiting = self._loop.create_future()
-            await self._waiting
-        if len(self._queue) <= EVENTS_AT_ONCE:
+        while True:
+            while not self._queue and not self._latest and self.reason is None:
+                self._waiting = self._loop.create_future()
+                await self._waiting
+            if len(self._queue) > EVENTS_AT_ONCE:
+                return [self._queue.popleft() for _ in range(EVENTS_AT_ONCE)]
             found = list(self._queue)
             self._queue.clear()
             self._room.set()
-            return found
-        return [self._queue.popleft() for _ in range(EVENTS_AT_ONCE)]
+            for each in tuple(itertools.islice(self._latest, MADE_AT_ONCE)):
+                del self._latest[each]
+                made = each.frame()
+                if made is not None:
+                    found.append(made)
+            if self._latest:
+                # Others first: to make them all takes its time.
+                await asyncio.sleep(0)
+            if found or self.reason is not None:
+                return found
 
     def begin(self) -> None:
         """The running task is the one that sends; it must `finish`."""

@@ -278,6 +278,7 @@ _LAST = LatestPrice(
     source="trades.csv",
     age_s=1.5,
     coverage="complete",
+    sequence=1_362_171_600_104_512,
     stale=False,
     reason=None,
     cache=_L1,
@@ -290,7 +291,8 @@ LATEST_PRICES: Examples = {
 }
 _LIVE = LiveDecision(**{name: getattr(_DECISION, name) for name in DecideResponse.__struct_fields__}, previous="hold")
 _EVENT = f"event: decision\nid: 1362171600000-0\ndata: {msgspec.json.encode(_LIVE).decode()}\n\n"
-STREAM: Examples = {"a decision and a sign of life": f"retry: 3000\n\n{_EVENT}:\n\n"}
+_PRICE_EVENT = f"event: price\ndata: {msgspec.json.encode(_LAST).decode()}\n\n"
+STREAM: Examples = {"a decision, a price and a sign of life": f"retry: 3000\n\n{_EVENT}{_PRICE_EVENT}:\n\n"}
 _STATS = LiveStats(
     worker=17,
     version=VERSION,

@@ -1,4 +1,4 @@
-"""WS /ws: live decisions over a websocket, with symbols that may change. Text messages of JSON either way (`app.messages`)."""
+"""WS /ws: live decisions and prices over a websocket, with symbols that may change. Messages are JSON text (`app.messages`)."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -15,11 +16,11 @@ from app.http.arrival import Arrival
 from app.http.decoding import StrictDecoder
 from app.http.hangup import HangUps
 from app.http.problems import response_of
-from app.messages import Ping, Pong, Refused, SocketRequest, Subscribe, Subscribed, Unsubscribed, body_of
+from app.messages import Ping, Pong, Refused, SocketRequest, Subscribe, Subscribed, Unsubscribe, Unsubscribed, body_of
 from app.observe.streams import Reason
 from app.push.hub import Hub
 from app.push.subscriber import Subscriber
-from app.routes.stream import asked_of
+from app.routes.asked import Asked
 
 REFUSED_MAX = 10
 """So many messages may be refused before the connection ends."""
@@ -175,20 +176,28 @@ class _Talk:
         if isinstance(request, Ping):
             self._reply(Pong())
             return
-        asked = asked_of(request.symbols, hub.max_symbols, hub.decider.canonical)
+        if request.symbols is UNSET and request.prices is UNSET:
+            raise invalid("symbols", "symbols and prices are missing; allowed: one of them, or both")
         if not isinstance(request, Subscribe):
-            self._reply(Unsubscribed(tuple(hub.forget(subscriber, asked))))
+            self._reply(self._unsubscribed(request))
             return
-        everything = asked is None
-        if asked is None:
-            asked = await hub.everything("symbols")
-        count = len(subscriber.follows.keys() | asked.keys())
-        if count > hub.max_symbols:
-            raise invalid("symbols", f"{count} symbols would be followed; allowed: up to {hub.max_symbols}")
-        await self._gate.charge(self._scope, max(1, len(asked)), "symbols")
-        await hub.decider.load(asked, hub.decider.clock())
-        self._reply(Subscribed(tuple(asked)))
-        await hub.join(subscriber, asked, request.after, everything=everything)
+        asked = Asked(hub, request.symbols, request.prices, request.interval_ms)
+        asked.allowed(self._gate, self._scope)
+        await asked.listed(hub)
+        for field, held, more in (("symbols", subscriber.follows, asked.symbols), ("prices", subscriber.prices, asked.prices)):
+            count = len(held.keys() | more.keys())
+            if count > hub.max_symbols:
+                raise invalid(field, f"{count} {field} would be followed; allowed: up to {hub.max_symbols}")
+        await asked.paid(self._gate, self._scope)
+        await asked.loaded(hub, hub.decider.clock())
+        self._reply(Subscribed(tuple(asked.symbols), tuple(asked.prices)))
+        await asked.joined(hub, subscriber, request.after)
+
+    def _unsubscribed(self, request: Unsubscribe) -> Unsubscribed:
+        hub, subscriber = self._hub, self._subscriber
+        asked = Asked(hub, request.symbols, request.prices)
+        decisions = hub.forget(subscriber, None if asked.all_symbols else asked.symbols)
+        return Unsubscribed(tuple(decisions), tuple(hub.prices.forget(subscriber, None if asked.all_prices else asked.prices)))
 
     def _reply(self, message: msgspec.Struct) -> None:
         self._subscriber.give(_encode(message).decode())

@@ -1,10 +1,10 @@
-"""GET /stream: live decisions as server-sent events."""
+"""GET /stream: live decisions and prices as server-sent events."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
 from typing import Any
 
+from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -12,32 +12,15 @@ from starlette.types import Receive, Scope, Send
 from app.errors import Problem, invalid
 from app.http.access import Gate
 from app.http.hangup import HangUps
+from app.messages import INTERVAL_MAX_MS, INTERVAL_MS
 from app.push.hub import Hub
 from app.push.sse import HEADERS, MEDIA_TYPE, frame
 from app.push.subscriber import Subscriber
+from app.routes.asked import Asked
 
-_PARAMETERS = ("symbols",)
+_PARAMETERS = ("symbols", "prices", "interval_ms")
 _SHOWN_MAX = 40
-_EVERYTHING = "*"
 _NOTHING: MutableMapping[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
-
-
-def asked_of(symbols: list[str] | tuple[str, ...], most: int, canonical: Callable[[str, str], str]) -> dict[str, str] | None:
-    """The symbols as the universe spells them, each with how it was asked for (first, if it was more than once). None: all.
-
-    Raises:
-        Problem: 422 naming the field.
-    """
-    if _EVERYTHING in symbols:
-        if len(symbols) > 1:
-            raise invalid("symbols", f"symbols has '*' and {len(symbols) - 1} more; allowed: '*' alone, for all, or symbols")
-        return None
-    if not 1 <= len(symbols) <= most:
-        raise invalid("symbols", f"symbols has {len(symbols)} elements; allowed: 1 to {most}")
-    asked: dict[str, str] = {}
-    for position, symbol in enumerate(symbols):
-        asked.setdefault(canonical(symbol, f"symbols[{position}]"), symbol)
-    return asked
 
 
 class StreamRoute:
@@ -49,45 +32,57 @@ class StreamRoute:
         self._gate = gate
 
     async def get(self, request: Request) -> Response:
-        """What refuses it comes before the stream begins; then a decision for each symbol, and a new one whenever it changes."""
+        """What refuses it comes before the stream begins; then what there is of each symbol, and more whenever that changes."""
         arrival = request.scope["arrival"]
         try:
             asked = self._asked(request)
-            everything = asked is None
+            asked.allowed(self._gate, request.scope)
             if request.method == "HEAD":
                 return Response(media_type=MEDIA_TYPE, headers=HEADERS)
-            if asked is None:
-                asked = await self._hub.everything("symbols")
+            await asked.listed(self._hub)
         except Problem:
             await self._gate.charge(request.scope, 1)
             raise
-        # It is told as many decisions at once as a batch would be.
-        await self._gate.charge(request.scope, max(1, len(asked)), "symbols")
+        await asked.paid(self._gate, request.scope)
         subscriber = self._hub.enter("sse")
         try:
-            await self._hub.decider.load(asked, arrival.started)
+            await asked.loaded(self._hub, arrival.started)
         except BaseException:
             subscriber.end("refused")
             self._hub.leave(subscriber)
             raise
         # A header of Latin letters; whatever else somebody sends is no id of ours.
         after = arrival.headers.get(b"last-event-id", b"").decode("latin-1") or None
-        joining = partial(self._hub.join, subscriber, asked, after, everything=everything)
-        return _Stream(self._hub, self._hang_ups, self._gate, subscriber, joining)
+        return _Stream(self._hub, self._hang_ups, self._gate, subscriber, lambda: asked.joined(self._hub, subscriber, after))
 
-    def _asked(self, request: Request) -> dict[str, str] | None:
+    def _asked(self, request: Request) -> Asked:
         parameters = request.query_params.multi_items()
         for name, _ in parameters:
             if name not in _PARAMETERS:
-                raise invalid(name[:_SHOWN_MAX], f"query parameter {name[:_SHOWN_MAX]!r} is unknown; allowed: symbols")
-        text = ",".join(value for _, value in parameters)
-        if not text:
-            raise invalid(
-                "symbols", "symbols is missing; allowed: symbols by commas, as in /stream?symbols=AAPL,GOOG, or *, for all"
-            )
+                shown = name[:_SHOWN_MAX]
+                raise invalid(shown, f"query parameter {shown!r} is unknown; allowed: {', '.join(_PARAMETERS)}")
+        given: dict[str, str] = {}
+        for name, value in parameters:
+            given[name] = f"{given[name]},{value}" if name in given else value
+        if not (given.get("symbols") or given.get("prices")):
+            missing = "symbols and prices are missing; allowed: one of them, or both: symbols by commas, as in"
+            raise invalid("symbols", f"{missing} /stream?symbols=AAPL,GOOG&prices=AAPL, or *, for all")
+        interval_ms = self._interval_ms(given.get("interval_ms", str(INTERVAL_MS)))
+        return Asked(self._hub, self._split("symbols", given), self._split("prices", given), interval_ms)
+
+    def _split(self, field: str, given: dict[str, str]) -> list[str] | UnsetType:
+        text = given.get(field)
+        if text is None:
+            return UNSET
         if text.count(",") >= self._hub.max_symbols:
-            raise invalid("symbols", f"symbols has {text.count(',') + 1} elements; allowed: 1 to {self._hub.max_symbols}")
-        return asked_of(text.split(","), self._hub.max_symbols, self._hub.decider.canonical)
+            raise invalid(field, f"{field} has {text.count(',') + 1} elements; allowed: 1 to {self._hub.max_symbols}")
+        return text.split(",")
+
+    def _interval_ms(self, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text[:_SHOWN_MAX]) <= INTERVAL_MAX_MS):
+            allowed = f"allowed: a whole number from 0 to {INTERVAL_MAX_MS}"
+            raise invalid("interval_ms", f"interval_ms is {text[:_SHOWN_MAX]!r}; {allowed}")
+        return int(text[:_SHOWN_MAX])
 
 
 class _Stream(Response):

@@ -20,7 +20,9 @@ class Told(NamedTuple):
 
 
 class EventSource:
-    """GET /stream at a port or a Unix socket. ``read_bytes`` is the most that the kernel takes for a client who does not read."""
+    """GET /stream at a port or a Unix socket, of decisions or by a whole query. ``read_bytes`` is the most that the kernel takes
+    for a client who does not read.
+    """
 
     def __init__(self, place: int | Path, symbols: str, after: str | None = None, read_bytes: int | None = None) -> None:
         self._socket = socket.socket() if isinstance(place, int) else socket.socket(socket.AF_UNIX)
@@ -29,7 +31,8 @@ class EventSource:
         self._socket.settimeout(_WAIT_S)
         self._socket.connect(("127.0.0.1", place) if isinstance(place, int) else str(place))
         resume = b"" if after is None else b"Last-Event-ID: %b\r\n" % after.encode()
-        self._socket.sendall(b"GET /stream?symbols=%b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (symbols.encode(), resume))
+        query = symbols if "=" in symbols else f"symbols={symbols}"
+        self._socket.sendall(b"GET /stream?%b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (query.encode(), resume))
         self._file = self._socket.makefile("rb")
         self._text = b""
         self.last_id: str | None = None

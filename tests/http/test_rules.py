@@ -14,10 +14,16 @@ def test_pages_are_open_and_free() -> None:
     assert {(rule.needs, rule.cost) for rule in (_RULES.of(path, "GET") for path in _PAGES)} == {("open", "free")}
 
 
-@pytest.mark.parametrize("path", ["/decide", "/decide/batch", "/stream", "/ws"])
+@pytest.mark.parametrize("path", ["/decide", "/decide/batch"])
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "DELETE", "WEBSOCKET"])
 def test_decisions_need_their_scope_by_any_method(path: str, method: str) -> None:
     assert _RULES.of(path, method).needs == "decide"
+
+
+@pytest.mark.parametrize("path", ["/stream", "/ws"])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "DELETE", "WEBSOCKET"])
+def test_streams_need_a_key_and_see_themselves_which_scope_is_needed(path: str, method: str) -> None:
+    assert _RULES.of(path, method).needs == "any"
 
 
 def test_what_is_not_known_needs_the_least_that_has_data_and_costs() -> None:

@@ -9,12 +9,14 @@ from typing import Any, cast
 from prometheus_client import CollectorRegistry
 
 from app.answering.decider import Decider
+from app.answering.latest import PriceTeller
 from app.answering.turns import Turns
 from app.cache.loads import Lookup
 from app.observe.clocks import ReplayClock
 from app.observe.streams import StreamMeters
 from app.payloads import DecideRequest, DecideResponse
 from app.push.hub import Hub
+from app.push.prices import Prices
 from app.push.subscriber import Subscriber
 from app.store.protocol import Changes, Record, Stored
 from app.worker import Worker
@@ -79,12 +81,23 @@ class HubHouse:
         assert isinstance(replay, ReplayClock)
         replay.start_at(AS_OF_MS)
         self.turns = Turns(lambda: 0.005, lambda _: None)
+        decider = cast("Decider", self.decider)
+        self.prices = Prices(
+            decider,
+            PriceTeller(self.parts.decider, self.parts.meters, self.turns),
+            self.parts.list_symbols,
+            self.meters,
+            self.turns,
+            max_symbols=self.settings.stream_max_symbols,
+            wall_ms=lambda: 1000,
+        )
         self.hub = Hub(
-            cast("Decider", self.decider),
+            decider,
             self.store,
             self.parts.list_symbols,
             self.meters,
             self.turns,
+            self.prices,
             max_clients=self.settings.stream_max_clients,
             max_symbols=self.settings.stream_max_symbols,
             max_events=constants.stream_queue,
@@ -138,9 +151,16 @@ class HubHouse:
                 await asyncio.sleep(0)
         return self.change(symbols[-1])
 
-    async def follow(self, *symbols: str, after: str | None = None, transport: Any = "sse") -> Subscriber:  # noqa: ANN401
+    async def follow(
+        self,
+        *symbols: str,
+        after: str | None = None,
+        transport: Any = "sse",  # noqa: ANN401
+        interval_s: float = 0.0,
+    ) -> Subscriber:
         """A new subscriber, told what it is to be told at first."""
         subscriber = self.hub.enter(transport)
+        subscriber.interval_s = interval_s
         await self.hub.join(subscriber, {each.upper(): each for each in symbols}, after)
         return subscriber
 

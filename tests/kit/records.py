@@ -114,10 +114,11 @@ def tick_record(
     size: str = "3",
     *,
     micros: int = 0,
+    source: str = "a-file",
     **facts: Any,  # noqa: ANN401 - as `tick_of` has them
 ) -> TickRecord:
     """The record of a trade so many microseconds after ``as_of_ms``; ``facts`` are those of `tick_of`."""
-    trade = Trade("nasdaq", symbol, "7", as_of_ms * 1000 + micros, Decimal(price), Decimal(size), "7", "buy", "a-file")
+    trade = Trade("nasdaq", symbol, "7", as_of_ms * 1000 + micros, Decimal(price), Decimal(size), "7", "buy", source)
     return tick_of(trade, loaded_at_ms=as_of_ms + 1000, **facts)
 
 

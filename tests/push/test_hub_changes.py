@@ -85,6 +85,27 @@ def test_a_last_trade_that_no_decision_rests_on_is_no_change() -> None:
     run(work)
 
 
+def test_that_a_source_was_heard_and_said_nothing_is_no_change() -> None:
+    """Nor that it was heard again; that trades are missing is one."""
+
+    async def work(house: HubHouse) -> None:
+        await house.settled()
+        subscriber = await house.follow("AAPL")
+        house.trade(tick("AAPL", AS_OF_MS + 1, "104.5"))
+        await house.settled()
+        queued(subscriber)
+        trade_us = (AS_OF_MS + 1) * 1000
+        for after_us, coverage in ((5000, "quiet"), (9000, "quiet"), (9500, "complete")):
+            house.trade(tick("AAPL", AS_OF_MS + 1, "104.5", as_of_us=trade_us + after_us, coverage=coverage))
+            await house.settled()
+        assert queued(subscriber) == []
+        house.trade(tick("AAPL", AS_OF_MS + 1, "104.5", as_of_us=trade_us + 9900, coverage="gap"))
+        await house.settled()
+        assert [data["fallback"]["reason"] for _, _, data in queued(subscriber)] == ["tick_gap"]
+
+    run(work)
+
+
 def test_where_the_last_of_several_is_no_change_the_id_comes_all_the_same() -> None:
     """As a sign of life, so that who is told nothing more goes on from there."""
 

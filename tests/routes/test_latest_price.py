@@ -53,6 +53,7 @@ def test_the_last_trade_is_told_whole(served: Served) -> None:
         "source": "a-file",
         "age_s": 1.0,
         "coverage": "quiet",
+        "sequence": AS_OF_MS * 1000 + 500_250,
         "stale": False,
         "reason": None,
         "cache": cache,

@@ -146,7 +146,8 @@ def test_keys_are_optional_in_the_document_because_the_operator_decides(contract
         assert without == {}
         assert in_header["apiKey"] == as_token["bearer"]
         assert in_header["apiKey"] in ([], ["decide"], ["read"], ["market:read"], ["admin"])
-        assert (in_header["apiKey"] == []) == (path in _PROBES)
+        # What is asked of /stream says which scope it needs.
+        assert (in_header["apiKey"] == []) == (path in (*_PROBES, "/stream"))
 
 
 def test_the_document_is_the_same_bytes_each_time_and_answers_304_to_who_has_it() -> None:

@@ -3,21 +3,18 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from app.messages import SocketMessage
 from app.routes.socket import REFUSED_MAX
 from app.store.protocol import Changes
 from tests.kit.records import AS_OF_MS, row
 from tests.kit.serving import Served, http_scope, problem_of
 from tests.kit.store import FakeStore
-
-Message = MutableMapping[str, Any]
+from tests.routes.asgi import Client, Message, socket_scope
 
 
 @pytest.mark.parametrize(
@@ -33,6 +30,15 @@ Message = MutableMapping[str, Any]
         ("?symbols=%C5%BF", "symbols[0]"),
         ("?symbols=*,AAPL", "symbols"),
         ("?symbols=A*", "symbols[0]"),
+        ("?prices=", "symbols"),
+        ("?interval_ms=9", "symbols"),
+        ("?symbols=AAPL&prices=", "prices[0]"),
+        ("?symbols=&prices=AAPL", "symbols[0]"),
+        ("?prices=AAPL,,IBM", "prices[1]"),
+        ("?prices=A,B,C,D", "prices"),
+        ("?prices=A,*", "prices"),
+        *((f"?prices=AAPL&interval_ms={each}", "interval_ms") for each in ("", "-1", "1.5", "60001", "%C2%B2", "9" * 90)),
+        ("?prices=AAPL&interval_ms=1&interval_ms=2", "interval_ms"),
     ],
 )
 def test_what_is_wrong_with_a_request_for_a_stream_is_named(query: str, field: str) -> None:
@@ -50,30 +56,6 @@ def test_where_there_are_to_be_no_streams_they_are_refused_with_a_time_to_try_ag
         assert served.request("POST", "/stream?symbols=AAPL").status_code == 405
 
 
-class Client:
-    """One connection to the application, which runs with all its background tasks."""
-
-    def __init__(self, served: Served, scope: Message) -> None:
-        self._incoming: asyncio.Queue[Message] = asyncio.Queue()
-        self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
-        self.task = asyncio.ensure_future(served.app(scope, self._incoming.get, self._outgoing.put))
-
-    def say(self, message: Message | str) -> None:
-        """Something of the client's."""
-        self._incoming.put_nowait({"type": "websocket.receive", "text": message} if isinstance(message, str) else message)
-
-    async def hear(self) -> Message:
-        """What the application sends next."""
-        return await asyncio.wait_for(self._outgoing.get(), 30)
-
-    async def message(self) -> dict[str, Any]:
-        """The next message of a websocket, held against the contract."""
-        heard = await self.hear()
-        assert heard["type"] == "websocket.send", heard
-        msgspec.json.decode(heard["text"], type=SocketMessage)
-        return dict(json.loads(heard["text"]))
-
-
 def _talk(work: Callable[[Served, Client], Any], scope: Message, **settings: object) -> Served:
     served = Served(**settings)  # type: ignore[arg-type]
 
@@ -89,13 +71,6 @@ def _talk(work: Callable[[Served, Client], Any], scope: Message, **settings: obj
         served.runner.run(run())
         served._logs = None
     return served
-
-
-def _socket_scope(*headers: tuple[bytes, bytes]) -> Message:
-    scope = http_scope(path="/ws", headers=((b"host", b"decide.test"), *headers))
-    del scope["method"]
-    extensions: dict[str, object] = {"websocket.http.response": {}}
-    return scope | {"type": "websocket", "scheme": "ws", "subprotocols": [], "extensions": extensions, "client": None}
 
 
 async def _accepted(client: Client) -> None:
@@ -118,7 +93,7 @@ def test_a_socket_obeys_and_answers() -> None:
         assert await client.message() == {"type": "unsubscribed", "symbols": ["IBM"]}
         client.say({"type": "websocket.disconnect", "code": 1000})
 
-    _talk(work, _socket_scope())
+    _talk(work, socket_scope())
 
 
 @pytest.mark.parametrize(
@@ -135,6 +110,16 @@ def test_a_socket_obeys_and_answers() -> None:
         ('{"type":"subscribe","symbols":["*"]}', "invalid-request", "symbols"),
         ('{"type":"subscribe","symbols":["AAPL","IBM","MSFT"]}', "invalid-request", "symbols"),
         ('{"type":"subscribe","symbols":["AAPL"],"after":7}', "invalid-request", "after"),
+        ('{"type":"subscribe"}', "invalid-request", "symbols"),
+        ('{"type":"unsubscribe"}', "invalid-request", "symbols"),
+        ('{"type":"subscribe","symbols":[],"prices":["AAPL"]}', "invalid-request", "symbols"),
+        ('{"type":"subscribe","prices":[]}', "invalid-request", "prices"),
+        ('{"type":"subscribe","prices":["A","?"]}', "invalid-request", "prices[1]"),
+        ('{"type":"subscribe","prices":["AAPL","IBM","MSFT"]}', "invalid-request", "prices"),
+        ('{"type":"subscribe","prices":["AAPL"],"interval_ms":-1}', "invalid-request", "interval_ms"),
+        ('{"type":"subscribe","prices":["AAPL"],"interval_ms":60001}', "invalid-request", "interval_ms"),
+        ('{"type":"subscribe","prices":["AAPL"],"interval_ms":0.5}', "invalid-request", "interval_ms"),
+        ('{"type":"unsubscribe","prices":["*","A"]}', "invalid-request", "prices"),
     ],
 )
 def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: str, slug: str, field: str | None) -> None:
@@ -149,7 +134,7 @@ def test_a_message_that_cannot_be_obeyed_is_refused_and_the_socket_stays(text: s
         assert await client.message() == {"type": "pong"}
         client.say({"type": "websocket.disconnect", "code": 1000})
 
-    _talk(work, _socket_scope(), stream_max_symbols=2)
+    _talk(work, socket_scope(), stream_max_symbols=2)
 
 
 def test_a_socket_follows_everything_and_an_unknown_symbol_is_an_event() -> None:
@@ -171,7 +156,7 @@ def test_a_socket_follows_everything_and_an_unknown_symbol_is_an_event() -> None
         assert sorted((await client.message())["symbols"]) == ["AAPL", "IBM", "MSFT", "NOPE"]
         client.say({"type": "websocket.disconnect", "code": 1000})
 
-    _talk(work, _socket_scope())
+    _talk(work, socket_scope())
 
 
 @pytest.mark.parametrize("fault", [OSError("gone"), ValueError("unforeseen"), asyncio.CancelledError()])
@@ -186,7 +171,7 @@ def test_a_socket_whose_accept_fails_gives_its_place_back(fault: BaseException) 
     async def work(served: Served) -> None:
         for _ in range(3):
             with contextlib.suppress(type(fault)):
-                await served.app(_socket_scope(), connect, send)
+                await served.app(socket_scope(), connect, send)
             assert len(served.parts.hub) == 0
 
     with Served(stream_max_clients=2) as served:
@@ -202,7 +187,7 @@ def test_symbols_of_several_subscriptions_count_together() -> None:
         assert "3 symbols" in (await client.message())["problem"]["detail"]
         client.say({"type": "websocket.disconnect", "code": 1000})
 
-    _talk(work, _socket_scope(), stream_max_symbols=2)
+    _talk(work, socket_scope(), stream_max_symbols=2)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +209,7 @@ def test_what_is_not_to_be_borne_ends_the_socket_with_a_reason(messages: list[An
         assert (last["type"], last["reason"]) == ("dropped", "refused")
         assert heard["code"] == code
 
-    _talk(work, _socket_scope(), max_body_bytes=256)
+    _talk(work, socket_scope(), max_body_bytes=256)
 
 
 def test_a_draining_worker_ends_streams_and_sockets_and_takes_no_more() -> None:
@@ -239,12 +224,12 @@ def test_a_draining_worker_ends_streams_and_sockets_and_takes_no_more() -> None:
         assert await client.hear() == {"type": "websocket.close", "code": 1001, "reason": "draining"}
         assert b"event: dropped" in (await stream.hear())["body"]
         assert (await stream.hear())["more_body"] is False
-        late = Client(served, _socket_scope())
+        late = Client(served, socket_scope())
         late.say({"type": "websocket.connect"})
         assert (await late.hear())["status"] == 503
         await asyncio.gather(stream.task, late.task)
 
-    served = _talk(work, _socket_scope())
+    served = _talk(work, socket_scope())
     lines = [line for line in served.log_lines() if line["event"] == "request"]
     assert [(line["route"], line["status"]) for line in lines] == [("/ws", 503)]
 
@@ -269,7 +254,7 @@ def test_a_socket_of_a_foreign_page_is_refused_before_it_is_accepted() -> None:
         assert (heard["type"], heard["status"]) == ("websocket.http.response.start", 403)
         assert json.loads((await client.hear())["body"])["field"] == "Origin"
 
-    _talk(work, _socket_scope((b"origin", b"http://evil.test")))
+    _talk(work, socket_scope((b"origin", b"http://evil.test")))
 
 
 class Stuck(Client):
@@ -291,14 +276,15 @@ class Stuck(Client):
 @pytest.mark.parametrize("kind", ["sse", "ws"])
 def test_who_reads_nothing_is_let_go_of_within_a_bounded_time(kind: str) -> None:
     """There is no last word to somebody who does not listen, and nothing that is left behind."""
-    scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL", "client": None}
+    query = {"query_string": b"symbols=AAPL&interval_ms=0", "client": None}
+    scope = socket_scope() if kind == "ws" else http_scope("GET", "/stream") | query
 
     async def work(served: Served, client: Client) -> None:
         client.task.cancel()
         stuck = Stuck(served, scope)
         stuck.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
         if kind == "ws":
-            stuck.say('{"type":"subscribe","symbols":["AAPL"]}')
+            stuck.say('{"type":"subscribe","symbols":["AAPL"],"interval_ms":0}')
         await asyncio.wait_for(stuck.began.wait(), 30)
         store = served.parts.store
         assert isinstance(store, FakeStore)
@@ -314,13 +300,13 @@ def test_who_reads_nothing_is_let_go_of_within_a_bounded_time(kind: str) -> None
         assert reason in served.parts.meters.exposition().decode()
         client.task = stuck.task
 
-    _talk(work, _socket_scope(), stream_queue=3)
+    _talk(work, socket_scope(), stream_queue=3)
 
 
 @pytest.mark.parametrize("kind", ["sse", "ws"])
 def test_a_request_that_the_server_cancels_is_cancelled(kind: str) -> None:
     """It is not taken for a client that was dropped."""
-    scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
+    scope = socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
 
     async def work(served: Served, client: Client) -> None:
         client.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
@@ -336,7 +322,7 @@ def test_a_request_that_the_server_cancels_is_cancelled(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sse", "ws"])
 def test_a_fault_of_ours_ends_the_stream_with_a_last_word_and_is_logged(kind: str) -> None:
-    scope = _socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
+    scope = socket_scope() if kind == "ws" else http_scope("GET", "/stream") | {"query_string": b"symbols=AAPL"}
 
     async def work(_: Served, client: Client) -> None:
         client.say({"type": "websocket.connect" if kind == "ws" else "http.request"})
@@ -368,9 +354,9 @@ def test_a_server_that_says_that_the_client_left_is_believed() -> None:
 
         client.say({"type": "websocket.connect"})
         client.say('{"type":"ping"}')
-        client.task = asyncio.ensure_future(served.app(_socket_scope(), client._incoming.get, send))
+        client.task = asyncio.ensure_future(served.app(socket_scope(), client._incoming.get, send))
         await asyncio.wait_for(asyncio.wait([client.task]), 30)
         assert sent == ["websocket.accept", "websocket.send"]
         assert 'decide_stream_ended_total{reason="left",transport="ws"} 1.0' in served.parts.meters.exposition().decode()
 
-    _talk(work, _socket_scope())
+    _talk(work, socket_scope())

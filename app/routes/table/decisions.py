@@ -1,6 +1,7 @@
 """What decides."""
 
-from app.messages import Dropped, Gone, LiveDecision
+from app.market_payloads import LatestPrice
+from app.messages import INTERVAL_MAX_MS, INTERVAL_MS, Dropped, Gone, LiveDecision
 from app.payloads import BatchRequest, BatchResponse, DecideRequest, DecideResponse
 from app.push.sse import MEDIA_TYPE as EVENTS_TYPE
 from app.routes import examples as shown
@@ -58,15 +59,17 @@ DECISIONS: tuple[Entry, ...] = (
         lasting=True,
         cost="counted",
         queue=None,
-        needs="decide",
+        needs="any",
         method="GET",
         path="/stream",
         tag="decisions",
-        summary="Live decisions",
+        summary="Live decisions and prices",
         description=(
             "Server-sent events without end: a `decision` (data: what `/decide` answers, and the `previous` action) for each "
-            "symbol, and another whenever its inputs really change; `gone` where it is not in the universe, or leaves it; "
-            "`dropped` with the reason, before the server ends it. "
+            "of `symbols`, and another whenever its inputs really change; a `price` (data: what `/price/latest` answers) for "
+            "each of `prices`, and another when that changes; `gone` where it is not in the universe, or "
+            "leaves it; `dropped` with the reason, before the server ends it. "
+            "Decisions need the scope `decide`, prices `market:read`. "
             "Comments are signs of life. Whoever falls too far behind is dropped. "
             "`WS /ws` is the same with symbols that may change."
         ),
@@ -75,11 +78,20 @@ DECISIONS: tuple[Entry, ...] = (
                 "symbols",
                 "query",
                 {"type": "string", "minLength": 1},
-                "By commas, in any usual spelling; or `*`, for all.",
-                required=True,
+                "Decisions on these: by commas, in any usual spelling; or `*`, for all. Either these or `prices` are there.",
+            ),
+            Parameter("prices", "query", {"type": "string", "minLength": 1}, "Prices of these, as `symbols`."),
+            Parameter(
+                "interval_ms",
+                "query",
+                {"type": "integer", "minimum": 0, "maximum": INTERVAL_MAX_MS, "default": INTERVAL_MS},
+                "A symbol's decision, or price, comes at most once in so many milliseconds, the newest; 0: at each change.",
             ),
             Parameter(
-                "Last-Event-ID", "header", {"type": "string"}, "An event's id: what changed since comes first, in place of all."
+                "Last-Event-ID",
+                "header",
+                {"type": "string"},
+                "An event's id: decisions that changed since come first, in place of all.",
             ),
         ),
         answers=(
@@ -89,19 +101,19 @@ DECISIONS: tuple[Entry, ...] = (
                 {"type": "string"},
                 shown.STREAM,
                 media_type=EVENTS_TYPE,
-                events={"decision": LiveDecision, "gone": Gone, "dropped": Dropped},
+                events={"decision": LiveDecision, "price": LatestPrice, "gone": Gone, "dropped": Dropped},
             ),
         ),
-        problems=("invalid-request", "no-room-for-streams", "store-unavailable"),
+        problems=("forbidden", "invalid-request", "no-room-for-streams", "store-unavailable"),
     ),
     Operation(
         name="socket",
-        needs="decide",
+        needs="any",
         queue=None,
         method="WEBSOCKET",
         path="/ws",
         tag="decisions",
-        description="Live decisions as on `/stream`, with symbols that may change; text messages of JSON either way.",
+        description="Live decisions and prices as on `/stream`, with symbols that may change; text messages of JSON either way.",
         problems=("unauthorized", "forbidden", "foreign-origin", "rate-limited", "no-room-for-streams", "keys-unavailable"),
     ),
 )
