@@ -64,5 +64,6 @@ def _records(bars: Sequence[Bar], now_ms: int) -> list[Record]:
         loaded_at_ms=now_ms,
         markets={each.symbol: Market(_INTERVAL, never_closes=True) for each in bars},
         session=open_session(None, None, _INTERVAL),
+        is_of_store=True,
     )
     return [Record(kind, row.symbol, each.value) for row in made.rows for kind, each in row.records.items()]
