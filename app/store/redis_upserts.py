@@ -18,6 +18,8 @@ READ_NUMBER
 local function stored(key)
   local head = redis.pcall('GETRANGE', key, 0, 299)
   if type(head) ~= 'string' or #head < 20 then return nil end
+  -- An array of more than 15 has two bytes more before its elements.
+  if string.byte(head, 1) == 0xdc then head = '\\159' .. string.sub(head, 4) end
   local array, text = string.byte(head, 1), string.byte(head, 2)
   if array < 0x94 or array > 0x9f or text ~= 0xb0 then return nil end
   local as_of, at = number(head, 19)

@@ -13,7 +13,7 @@ from app.store.protocol import VALUE_MAX_BYTES, Record
 from tests.integration.places import LiveStore, Place
 from tests.integration.upserting import KINDS_HERE
 from tests.kit.moods import mood, mood_record
-from tests.kit.records import agent_record, history_record, price_record
+from tests.kit.records import AS_OF_MS, agent_record, history_record, price_record, tick
 
 
 @pytest.fixture
@@ -28,7 +28,10 @@ _LONG = encode(msgspec.structs.replace(mood_record("A"), run="r" * VALUE_MAX_BYT
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        (Record("dream", "A", b""), "kind 'dream' of 'A': there is none; allowed: price, agents, history, tick, mood, model"),
+        (
+            Record("dream", "A", b""),
+            "kind 'dream' of 'A': there is none; allowed: price, agents, history, tick, status, mood, model",
+        ),
         (Record("mood", "a", mood().value), "mood of 'a': its key is no symbol; allowed: 1 to 32 of"),
         (Record("model", "A", b"1"), "model of 'A': its key cannot be one; allowed: 1 to 64 of a-z"),
         (Record("mood", "A", b""), f"mood of 'A': it has 0 bytes; allowed: 1 to {VALUE_MAX_BYTES}"),
@@ -52,5 +55,19 @@ def test_what_cannot_be_stored_is_refused_by_name_and_nothing_is_written(record:
         with pytest.raises(ValueError, match=re.escape(told)):
             await store.upsert([mood("B"), record])
         assert await store.run_info() is None
+
+    place.run(work)
+
+
+def test_an_older_record_of_any_number_of_fields_sets_none_back(place: Place) -> None:
+    """An array of more than 15 begins otherwise."""
+
+    async def work(store: LiveStore) -> None:
+        newer, older = tick("A", AS_OF_MS + 1), tick("A", AS_OF_MS)
+        assert newer.value[0] == 0xDC
+        assert await store.upsert([newer]) == (1, 0)
+        assert await store.upsert([older]) == (0, 1)
+        assert await store.record("tick", "A") == newer.value
+        assert (await store.withdraw(symbols=["A"])).records["tick"] == 1
 
     place.run(work)

@@ -96,8 +96,8 @@ def test_a_store_that_hangs_is_not_waited_for_without_end(served: Served) -> Non
 def test_a_read_whose_caller_gave_up_is_under_way_until_it_ends() -> None:
     """Else there is no bound on how many are: each caller waits for two seconds, and a store may hang for longer."""
     store = FakeStore(*UNIVERSE)
-    store.is_holding = True
     with Served(store) as served:
+        store.is_holding = True
         admission = served.parts.admission
 
         async def work() -> None:
