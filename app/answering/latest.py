@@ -165,8 +165,8 @@ class PriceTeller:
             raise _missing(symbol, field)
         record, age_s, reason = found
         stale = reason is not None
-        records = (each for each in (evidence.price, evidence.records[self._place]) if each is not None)
-        sequence = max(each.as_of_ms * 1000 + getattr(each, "sequence", 0) for each in records)
+        bars, tick = evidence.price, evidence.records[self._place]
+        sequence = max(0 if bars is None else bars.as_of_ms * 1000, 0 if tick is None else tick.as_of_ms * 1000 + tick.sequence)
         if isinstance(record, TickRecord):
             return LatestPrice(
                 symbol,

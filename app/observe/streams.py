@@ -43,8 +43,8 @@ class StreamMeters:
             registry=registry,
         )
         self._conflated = Counter(
-            "decide_stream_prices_conflated",
-            "Prices that a newer one took the place of before a subscriber was sent them.",
+            "decide_stream_conflated",
+            "Decisions and prices that a newer one took the place of before a subscriber was sent them.",
             ["transport"],
             registry=registry,
         )
@@ -77,5 +77,5 @@ class StreamMeters:
         self._prices_delay.observe(delay_s)
 
     def conflated(self, transport: Transport) -> None:
-        """A subscriber is never sent a price: a newer one was there."""
+        """A subscriber is never sent a decision or a price: a newer one was there."""
         self._conflated.labels(transport).inc()

@@ -5,6 +5,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator
 
+from app.observe.streams import StreamMeters
 from app.push.events import Told
 from app.push.subscriber import Follow, Subscriber
 
@@ -16,9 +17,10 @@ class Held:
     that is over for one.
     """
 
-    def __init__(self, clock: Callable[[], float], ring: Callable[[], None]) -> None:
+    def __init__(self, clock: Callable[[], float], ring: Callable[[], None], meters: StreamMeters) -> None:
         self._clock = clock
         self._ring = ring
+        self._meters = meters
         self._numbers = itertools.count()
         self._entries: list[tuple[float, int, Subscriber, Follow, str]] = []
         self._most = _ENTRIES
@@ -30,10 +32,12 @@ class Held:
 
     def takes(self, subscriber: Subscriber, follow: Follow, told: Told) -> bool:
         """Whether it has to wait, in the place of what waited of its symbol. That a symbol is gone waits for nothing."""
+        before = subscriber.held.pop(told.symbol, None)
+        if before is not None:
+            self._meters.conflated(subscriber.transport)
         if told.is_gone or follow.next_at <= self._clock():
-            subscriber.held.pop(told.symbol, None)
             return False
-        if told.symbol not in subscriber.held:
+        if before is None:
             heapq.heappush(self._entries, (follow.next_at, next(self._numbers), subscriber, follow, told.symbol))
             self._tidy()
             self._wait()

@@ -89,7 +89,7 @@ class Hub:
         self._subscribers: set[Subscriber] = set()
         self._recent = Recent()
         self._wake = asyncio.Event()
-        self._held = Held(decider.clock, self._wake.set)
+        self._held = Held(decider.clock, self._wake.set, meters)
         self._published_ms: int | None = None
         self._position: str | None = None
         self._settled: str | None = None

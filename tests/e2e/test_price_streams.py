@@ -76,7 +76,7 @@ def test_many_trades_are_conflated_and_the_last_one_comes_to_all(place: Place) -
         with EventSource(server.port, "prices=AAPL") as late:
             assert late.next("price").data["price"] == 140
         text = httpx.get(f"{server.url}/metrics").text
-        passed_over = float(text.split('decide_stream_prices_conflated_total{transport="sse"} ')[1].split("\n")[0])
+        passed_over = float(text.split('decide_stream_conflated_total{transport="sse"} ')[1].split("\n")[0])
         assert passed_over >= 38
 
 

@@ -47,6 +47,7 @@ def test_within_an_interval_the_newest_decision_alone_is_told_at_its_end() -> No
         assert told(subscriber) == []
         await _pass(house, 0.001)
         assert told(subscriber) == [("AAPL", "4", "run-4")]
+        assert house.meters._conflated.labels("sse")._value.get() == 2
         await _pass(house)
         await _publish(house, 5, "AAPL")
         assert told(subscriber) == [("AAPL", "5", "run-5")]

@@ -77,7 +77,7 @@ def test_a_stream_of_prices_tells_each_price_as_price_latest_does() -> None:
     served = _serve(work)
     text = served.parts.meters.exposition().decode()
     assert 'decide_stream_events_total{transport="sse"} 2.0' in text
-    assert 'decide_stream_prices_conflated_total{transport="sse"} 0.0' in text
+    assert 'decide_stream_conflated_total{transport="sse"} 0.0' in text
     assert "decide_stream_price_delay_seconds_count" in text
 
 
