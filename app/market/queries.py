@@ -146,7 +146,7 @@ def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWant
     for bar in bars:
         if (bar.start_us < first_us) if wanted.descending else (bar.start_us >= end_us):
             return
-        if first_us <= bar.start_us < end_us and (bar.coverage in GOOD or not wanted.complete_only):
+        if first_us <= bar.start_us < end_us and (not wanted.complete_only or bar.coverage in GOOD):
             yield bar
 
 

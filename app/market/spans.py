@@ -46,7 +46,9 @@ class Gaps:
 
     def touching(self, from_us: int, to_us: int) -> list[Gap]:
         """Those that touch the span, the last one first."""
-        found = []
+        found = list[Gap]()
+        if not self._from:
+            return found
         place = bisect_left(self._from, to_us)
         while place and self._to[place - 1] > from_us:
             place -= 1
