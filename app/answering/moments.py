@@ -28,6 +28,7 @@ def iso(time_ms: int) -> str:
     return f"{_second(at_s)}.{part_ms:03d}Z" if part_ms else f"{_second(at_s)}Z"
 
 
+@lru_cache(maxsize=4_096)
 def iso_us(at_us: int) -> str:
     """Epoch microseconds as ISO 8601 in UTC, with as many digits as they need."""
     at_s, part_us = divmod(at_us, 1_000_000)

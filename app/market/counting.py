@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
-from app.market.calendar import is_of_days
+from app.market.calendar import clock_of, is_of_days
 from app.market.connection import Connection
 from app.market.kinds import Kind
 from app.market.selection import Selection
@@ -19,8 +19,6 @@ _AHEAD_MAX = 256
 _BLOCKS = ("1d", "1h", "15m")
 _DAY_US = DAY_S * SECOND_US
 _QUARTER_US, _QUARTER_MINUTES = 15 * MINUTE_US, 15
-_MONDAY_US = 4 * _DAY_US
-"""The first one of the clock: weeks are counted from there, all else from 0."""
 _OF = "symbol = ? AND source = ? AND interval = ?"
 _NEXT = f"SELECT start_us FROM candles WHERE {_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us LIMIT "  # noqa: S608 - as above
 _STARTS = (
@@ -79,7 +77,7 @@ def start_of(
     """
     if number >= COUNT_MAX:
         return None
-    length_us, phase_us = _clock_of(interval)
+    length_us, phase_us = clock_of(interval)
     bars, parameters = _bars(connection, symbol, interval, kinds, span, number, descending=descending)
     order = f"{bars} ORDER BY bar{' DESC' if descending else ''} LIMIT 1 OFFSET {number}"
     found = connection.execute(order, parameters).fetchone() if bars else None
@@ -114,12 +112,6 @@ def _are_surely_many(connection: Connection, symbol: str, interval: str, kinds: 
     return any((minutes or 0) * MINUTE_US > COUNT_MAX * length_us for minutes in found)
 
 
-def _clock_of(interval: str) -> tuple[int, int]:
-    """How long its bars are, and when one begins that is among the first."""
-    length_us = INTERVALS[interval] * SECOND_US
-    return length_us, _MONDAY_US % length_us if interval == "1w" else 0
-
-
 def _bars(
     connection: Connection,
     symbol: str,
@@ -131,7 +123,7 @@ def _bars(
     descending: bool = False,
 ) -> tuple[str, list[object]]:
     """Bars in SQL, as starts divided by their length, at least to that ``number``. Minutes count by the blocks that are over."""
-    length_us, phase_us = _clock_of(interval)
+    length_us, phase_us = clock_of(interval)
     # What begins from one edge of a bar to another.
     from_us, to_us = (phase_us - (phase_us - each) // length_us * length_us for each in span)
     texts, parameters = list[str](), list[object]()
