@@ -67,9 +67,9 @@ stack-withdraw *arguments:
 rewarm *arguments:
     {{ system_python }} ops/stack.py warm {{ arguments }}
 
-# measure it, as acceptance; with --url any server, from here; --scenario peers or market against others (just bench --help)
+# measure it, as acceptance; with --url any server, from here; --scenario peers, market or stream start their own (just bench --help)
 bench *arguments:
-    {{ if arguments =~ '--scenario[ =](peers|market)' { just_executable() + " _bench_peers " + arguments } else if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
+    {{ if arguments =~ '--scenario[ =](peers|market|stream)' { just_executable() + " _bench_peers " + arguments } else if arguments =~ '--(url|help|list)' { just_executable() + " _bench_here " + arguments } else { system_python + " ops/stack.py bench " + arguments } }}
 
 # what keys, limits and traces cost a decision from memory (Linux)
 overhead *arguments: _dev

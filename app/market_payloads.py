@@ -110,7 +110,10 @@ class LatestPrice(msgspec.Struct, frozen=True, gc=False):
     size: DigitsOrNull
     side: Annotated[Literal["buy", "sell", "unknown"], Meta(description="The taker's.")] | None
     venue: Annotated[str, Meta(description="Where the trade was made.")] | None
-    source: Annotated[str, Meta(description="Whence the trade came to us; `close` where it is a bar's close.")]
+    source: Annotated[
+        str,
+        Meta(description="Whence the trade came to us; `close` where it is a bar's close, which is kept to 17 digits at most."),
+    ]
     age_s: Age
     coverage: (
         Annotated[

@@ -21,10 +21,11 @@ Examples:
   decide bench --scenario closed --url unix:/run/decide/decide.sock --out results
   decide bench --scenario my-scenario.toml
 """
-PEERS, MARKET = "peers", "market"
+PEERS, MARKET, STREAM = "peers", "market", "stream"
 HERE = {
     PEERS: "Decide against other servers and against the limits, all started here; writes bench/RESULTS.md.",
     MARKET: "Trades into SQLite and PostgreSQL, and pages of candles and trades beside FastAPI + SQLAlchemy, all started here.",
+    STREAM: "Trades from a log into decisions: how soon, how many, none lost; all started here.",
 }
 """What starts its servers itself, and needs a checkout."""
 _USAGE = 2
@@ -47,9 +48,9 @@ def make_parser() -> argparse.ArgumentParser:
         default=1.0,
         help="bounds of time so many times as high, of hit rate and goodput as low: for a machine that is shared (default 1)",
     )
-    both = f"with {PEERS} and {MARKET}"
-    parser.add_argument("--smoke", action="store_true", help=f"{both}: one short round, to see that everything runs")
-    parser.add_argument("--only", metavar="EXPERIMENT", help=f"{both}: this one alone, printed and written nowhere")
+    here = f"with {PEERS}, {MARKET} and {STREAM}"
+    parser.add_argument("--smoke", action="store_true", help=f"{here}: one short round, to see that everything runs")
+    parser.add_argument("--only", metavar="EXPERIMENT", help=f"{here}: this one alone, printed and written nowhere")
     parser.add_argument("--binary", help=f"with {PEERS} --only binary: the file (default dist/decide)")
     parser.add_argument("--package", metavar="COMMAND", help="with it: how the package is run (default: by this Python)")
     parser.add_argument("--candles", type=number(least=1000, most=1e9), help=f"with {MARKET}: so many (default 10,000,000)")
@@ -74,7 +75,9 @@ def _run_here(arguments: argparse.Namespace) -> int:
     if name == PEERS:
         given |= {"--binary": arguments.binary, "--package": arguments.package}
     else:
-        given |= {"--margin": arguments.margin, "--candles": arguments.candles, "--database-url": arguments.database_url}
+        given["--margin"] = arguments.margin
+    if name == MARKET:
+        given |= {"--candles": arguments.candles, "--database-url": arguments.database_url}
     code: int = run([*flags, *(part for option, value in given.items() if value is not None for part in (option, str(value)))])
     return code
 

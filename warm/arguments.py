@@ -55,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--agents",
         type=Path,
         action=PathAction,
-        help="agent outputs, file or folder (default: the sample's with the sample's prices, else none)",
+        help="agent outputs, file or folder, beside --prices (default: the sample's with the sample's prices, else none)",
     )
     parser.add_argument(
         "--max-rejects", type=number(least=0, most=1), default=0.01, help="share of price rows that may be bad (default 0.01)"

@@ -55,6 +55,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         parser.error(
             f"--bars {arguments.bars[:60]!r} is no source; allowed: up to 40 letters, digits, - and _, and not {TRADES!r}"
         )
+    if arguments.agents is not None and arguments.prices is None and arguments.explain is None:
+        parser.error(
+            f"--agents is given without --prices; allowed: with the prices that belong to them (the sample's are in {PRICES})"
+        )
     if arguments.as_of is not None:
         as_of_ms = session.moment_ms(arguments.as_of)
         if as_of_ms is None:

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 
 from app.arguments import new_parser, parse
-from app.commands.table import Command, NotInstalled, load
+from app.commands.table import Command, NotInstalled, load, missing_told
 
 PARTS = {
     "market load": Command("warm.market.arguments", "read files of trades", "warm"),
@@ -39,5 +39,7 @@ def main(given: Sequence[str]) -> int:
     if name not in PARTS:
         parse(make_parser(), given)
         raise AssertionError(f"{name} is no command, and argparse takes it")
-    code: int = load(name, PARTS).main(given[1:])
+    # As with every command: what its help can do without is imported when it runs.
+    with missing_told(name, PARTS):
+        code: int = load(name, PARTS).main(given[1:])
     return code

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from app.domain.prices import plain
+
 Side = Literal["buy", "sell", "unknown"]
 """The taker's."""
 
@@ -57,7 +59,7 @@ def trade_key(trade_id: str) -> str:
 def refusal(price: Decimal, size: Decimal) -> str | None:
     """Why a trade of these cannot be, or None. One of size 0 can: it moves no price and no volume."""
     if price <= 0:
-        return f"price is {price}; allowed: above 0"
+        return f"price is {plain(price)}; allowed: above 0"
     if size < 0:
-        return f"size is {size}; allowed: 0 and above"
+        return f"size is {plain(size)}; allowed: 0 and above"
     return None

@@ -14,19 +14,20 @@ from app.market.connection import Connection
 from app.market.selection import Row, joined
 
 _COLUMNS = "open, high, low, close, volume, notional, trades, rv, covered_s, is_partial, revision"
-_SPAN = "symbol = ? AND interval = ? AND source = ? AND start_us >= ? AND start_us < ? ORDER BY start_us"
+BARS_OF = "symbol = ? AND interval = ? AND source = ?"
+"""Of a symbol, an interval and a source."""
+_SPAN = f"{BARS_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us"
 BARS = f"SELECT start_us, interval, source, {_COLUMNS}, 1 FROM candles WHERE {_SPAN}"  # noqa: S608 - columns of ours
 """Those of a symbol, an interval and a source in a span, as `Row` has them."""
 BLOCKS = f"SELECT start_us, '1m', source, {_COLUMNS}, minutes FROM blocks WHERE {_SPAN}"  # noqa: S608 - as above
 """The same of blocks, as the minutes that they stand for."""
-_KEY = "symbol = ? AND interval = ? AND source = ?"
 _WRITTEN = ("symbol", "interval", "source", "start_us", *_COLUMNS.split(", "), "minutes")
 _WRITE = f"""
 INSERT INTO blocks ({", ".join(_WRITTEN)}) VALUES ({", ".join("?" * len(_WRITTEN))})
 ON CONFLICT (symbol, source, interval, start_us) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _WRITTEN[4:])}
 """  # noqa: S608 - as above
-_REMOVE_AFTER = f"DELETE FROM blocks WHERE {_KEY} AND start_us > ?"  # noqa: S608 - as above
-_REMOVE = f"DELETE FROM blocks WHERE {_KEY} AND start_us = ?"  # noqa: S608 - as above
+_REMOVE_AFTER = f"DELETE FROM blocks WHERE {BARS_OF} AND start_us > ?"  # noqa: S608 - as above
+_REMOVE = f"DELETE FROM blocks WHERE {BARS_OF} AND start_us = ?"  # noqa: S608 - as above
 
 LEVELS = ("1d", "1h", "15m", "1m")
 """Of blocks, the longest first, and of what they are made of."""

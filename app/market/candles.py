@@ -9,6 +9,7 @@ import msgspec
 from app.domain.candles import MINUTE_US, Candle
 from app.domain.prices import plain
 from app.domain.trades import Order, Trade
+from app.market.blocks import BARS_OF
 from app.market.connection import Connection
 from app.market.minutes import Kept
 from app.market.protocol import TRADES, Minute
@@ -26,7 +27,7 @@ INSERT INTO candles ({_KEY}, {", ".join(_COLUMNS)}) VALUES ({", ".join("?" * (4 
 ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _COLUMNS)}
 """  # noqa: S608 - columns of ours
 """A bar in the place of what was there."""
-NEWEST = "SELECT max(start_us) FROM candles WHERE symbol = ? AND interval = ? AND source = ?"
+NEWEST = f"SELECT max(start_us) FROM candles WHERE {BARS_OF}"  # noqa: S608 - as above
 """When the newest bar of a symbol, an interval and a source begins, or null."""
 READ = "start_us, open, high, low, close, volume, notional, trades, open_key, close_key, rv, covered_s, revision"
 _OF = f"symbol = ? AND interval = '1m' AND source = '{TRADES}'"

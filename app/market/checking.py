@@ -3,11 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from app.domain.candles import CLOSING_US, MINUTE_US, SECOND_US, Candle, candle_of, grid_of, minute_of, realised
 from app.domain.intervals import INTERVALS
+from app.domain.prices import plain
 from app.domain.trades import Trade
 from app.market.blocks import block_of
 from app.market.contents import Contents
@@ -79,7 +81,9 @@ def check_symbol(contents: Contents, symbol: str) -> Checked:
             faults.add(Fault(TRADES, "1m", kept[0], "no trade makes it"), "superfluous")
             kept = next(stored, None)
         if kept is None or kept[0] > bar.start_us:
-            faults.add(Fault(TRADES, "1m", bar.start_us, f"{bar.candle.trades} trades make it, and it is not there"), "missing")
+            faults.add(
+                Fault(TRADES, "1m", bar.start_us, f"its trades ({bar.candle.trades}) make it, and it is not there"), "missing"
+            )
             continue
         if (what := _difference(kept[1], bar)) is not None:
             faults.add(Fault(TRADES, "1m", bar.start_us, what), "wrong")
@@ -124,11 +128,15 @@ def _bar(start_us: int, trades: list[Trade], last: tuple[int, Candle] | None) ->
     return _Bar(start_us, candle_of(trades), *realised(grid_of(start_us, trades), before))
 
 
+def _shown(value: object) -> object:
+    return plain(value) if isinstance(value, Decimal) else value
+
+
 def _difference(kept: Kept, bar: _Bar) -> str | None:
     for name in Candle.__struct_fields__:
         stored, right = getattr(kept.candle, name), getattr(bar.candle, name)
         if stored != right:
-            return f"{name} is {stored}, its trades make {right}"
+            return f"{name} is {_shown(stored)}, its trades make {_shown(right)}"
     if not math.isclose(kept.rv, bar.rv, rel_tol=_DIGITS):
         return f"rv is {kept.rv}, its trades make {bar.rv}"
     if kept.covered_s != bar.covered_s:

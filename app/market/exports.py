@@ -10,11 +10,12 @@ from app.market.candles import NEWEST, WRITE
 from app.market.connection import Connection
 from app.market.protocol import TIME_MAX_US, TRADES, Export, GivenBar, Put
 
-_OF = "symbol = ? AND interval = ? AND source = ?"
-_OVERLAPPING = f"SELECT last_us, is_over, bars, digest, first_us FROM exports WHERE {_OF} AND first_us <= ? AND last_us >= ?"  # noqa: S608 - words of ours
+_OVERLAPPING = (
+    f"SELECT last_us, is_over, bars, digest, first_us FROM exports WHERE {blocks.BARS_OF} AND first_us <= ? AND last_us >= ?"  # noqa: S608 - words of ours
+)
 _BARS = f"""
 SELECT start_us, open, high, low, close, volume, notional, trades, is_partial, revision FROM candles
-WHERE {_OF} AND start_us BETWEEN ? AND ?
+WHERE {blocks.BARS_OF} AND start_us BETWEEN ? AND ?
 """  # noqa: S608 - as above
 
 
@@ -39,10 +40,10 @@ def refusal(export: Export) -> str | None:
             return f"start of a bar is {bar.start_us} after {before_us}; allowed: ascending, from 0, before the year 9000"
         before_us = bar.start_us
         if min(bar.open, bar.low, bar.close) <= 0 or bar.low > bar.high:
-            shown = f"open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close}"
+            shown = ", ".join(f"{name} {plain(getattr(bar, name))}" for name in ("open", "high", "low", "close"))
             return f"bar at {bar.start_us}: {shown}; allowed: above 0, low up to high"
         if bar.volume < 0:
-            return f"bar at {bar.start_us}: volume is {bar.volume}; allowed: 0 and above"
+            return f"bar at {bar.start_us}: volume is {plain(bar.volume)}; allowed: 0 and above"
     return None
 
 
@@ -65,9 +66,9 @@ def put(connection: Connection, export: Export, now_us: int) -> Put:
     newest_us = connection.execute(NEWEST, of).fetchone()[0]
     stays = rows.keys() if counts else {each for each in stored if best_first_us <= each <= best.last_us}
     gone = [(*of, start_us) for start_us in stored if start_us not in stays]
-    connection.executemany(f"DELETE FROM candles WHERE {_OF} AND start_us = ?", gone)  # noqa: S608 - as above
+    connection.executemany(f"DELETE FROM candles WHERE {blocks.BARS_OF} AND start_us = ?", gone)  # noqa: S608 - as above
     touched = [each[-1] for each in gone]
-    connection.executemany(f"DELETE FROM exports WHERE {_OF} AND first_us = ?", [(*of, first) for _, first in others])  # noqa: S608 - as above
+    connection.executemany(f"DELETE FROM exports WHERE {blocks.BARS_OF} AND first_us = ?", [(*of, first) for _, first in others])  # noqa: S608 - as above
     connection.execute("INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*of, all_first_us, *max(rank, best)))
     if not counts:
         _refresh(connection, export, touched, newest_us)

@@ -364,8 +364,8 @@ class Reader(Protocol):
         """A page of trades. Pages have every trade exactly once that was there when the first one was read."""
         ...
 
-    async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
-        """Of each of ``symbols`` that has one the last trade with a size."""
+    async def last_trades(self, symbols: Sequence[str], until_us: int | None = None) -> dict[str, Trade]:
+        """Of each of ``symbols`` that has one the last trade with a size, up to a time (None: whenever it was)."""
         ...
 
     async def symbols(self, limit: int, after: str = "") -> list[Details]:

@@ -37,7 +37,7 @@ _NAMES = f"{_NAME} WHERE symbol > ? ORDER BY symbol LIMIT ?"
 _FROM = f"{_NAME} WHERE symbol >= ? ORDER BY symbol LIMIT ?"
 _SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
 _LAST_TRADE = f"""
-SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND size <> '0'
+SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND time_us <= ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
 """  # noqa: S608 - columns of ours
 _TRADES = f"SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND NOT cancelled AND "  # noqa: S608 - as above
@@ -198,11 +198,11 @@ def _trades_of(connection: Connection, number: int, venue: str, wanted: TradesWa
         yield trade_of(venue, wanted.symbol, row)
 
 
-def last_trade(connection: Connection, symbol: str) -> Trade | None:
-    """The last one with a size."""
+def last_trade(connection: Connection, symbol: str, until_us: int | None = None) -> Trade | None:
+    """The last one with a size, of those up to ``until_us``."""
     found = []
     for number, venue in series_by_venue(connection, symbol):
-        row = connection.execute(_LAST_TRADE, (number,)).fetchone()
+        row = connection.execute(_LAST_TRADE, (number, _END_US if until_us is None else until_us)).fetchone()
         if row is not None:
             found.append(trade_of(venue, symbol, row))
     return max(found, key=lambda each: each.order, default=None)

@@ -114,11 +114,11 @@ class ThreadedReader(ABC):
         _check(limit=wanted.limit)
         return await self._read(lambda connection: queries.trades(connection, wanted))
 
-    async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
+    async def last_trades(self, symbols: Sequence[str], until_us: int | None = None) -> dict[str, Trade]:
         """One search for each venue."""
 
         def read(connection: Connection) -> dict[str, Trade]:
-            found = {symbol: queries.last_trade(connection, symbol) for symbol in symbols}
+            found = {symbol: queries.last_trade(connection, symbol, until_us) for symbol in symbols}
             return {symbol: trade for symbol, trade in found.items() if trade is not None}
 
         return await self._read(read)

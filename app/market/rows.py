@@ -7,19 +7,18 @@ from operator import itemgetter
 
 from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import INTERVALS
-from app.market.blocks import BARS, BLOCKS, LENGTHS_US, LEVELS
+from app.market.blocks import BARS, BARS_OF, BLOCKS, LENGTHS_US, LEVELS
 from app.market.connection import Connection
 from app.market.kinds import Kind
 from app.market.selection import Row, Selection
 
-_KEY = "symbol = ? AND interval = ? AND source = ?"
-_NEXT = f"SELECT min(start_us) FROM candles WHERE {_KEY} AND start_us > ?"  # noqa: S608 - words of ours
+_NEXT = f"SELECT min(start_us) FROM candles WHERE {BARS_OF} AND start_us > ?"  # noqa: S608 - words of ours
 _ADDED = f"""
-SELECT 1 FROM candles AS added WHERE {_KEY} AND start_us >= ? AND start_us < ? AND NOT EXISTS (
-    SELECT 1 FROM candles WHERE {_KEY} AND start_us = added.start_us
+SELECT 1 FROM candles AS added WHERE {BARS_OF} AND start_us >= ? AND start_us < ? AND NOT EXISTS (
+    SELECT 1 FROM candles WHERE {BARS_OF} AND start_us = added.start_us
 ) LIMIT 1
 """  # noqa: S608 - as above
-_LAST = f"SELECT max(start_us) FROM candles WHERE {_KEY} AND start_us < ?"  # noqa: S608 - as above
+_LAST = f"SELECT max(start_us) FROM candles WHERE {BARS_OF} AND start_us < ?"  # noqa: S608 - as above
 _AT_ONCE_MAX = 2_048
 """Rows of a statement at most."""
 _EIGHT = 8

@@ -22,7 +22,7 @@ import msgspec
 from rich.console import Console
 
 from app.arguments import number
-from bench import machine
+from bench import machine, sections
 from bench.market import findings, page
 from bench.market.database import OURS, PEERS, Database
 from bench.market.findings import MarketFindings, Writing
@@ -183,10 +183,10 @@ def main(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     print(page.markdown(found))
     if options.only is None:
-        for path in page.write(found, options.out or ROOT / "bench" / "results"):
+        for path in sections.write("market", found, page.markdown(found), options.out or ROOT / "bench" / "results"):
             print(path)
         if pace is WHOLE:
-            page.put(found, ROOT / "bench" / "RESULTS.md")
+            sections.put("market", page.markdown(found), ROOT / "bench" / "RESULTS.md")
     return _FAILED if not options.smoke and not all(goal.met for goal in found.goals) else 0
 
 

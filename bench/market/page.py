@@ -1,13 +1,7 @@
 """The findings of the scenario ``market`` for people: a section of ``RESULTS.md``, made from ``market.json`` and nothing else."""
 
-from pathlib import Path
-
-import msgspec
-
 from bench.market.findings import MarketFindings, Pages, Writing
 from bench.peers.page import goals, grid, spread
-
-BEGIN, END = "<!-- market -->", "<!-- end of market -->"
 
 
 def markdown(found: MarketFindings) -> str:
@@ -72,20 +66,3 @@ def _pages(pages: Pages) -> str:
     ]
     note = f"{pages.rounds} rounds of {pages.seconds:g} s, {pages.rate_per_s:g} requests/s; {pages.compared} answers compared."
     return f"### {pages.title[:1].upper()}{pages.title[1:]}\n\n{grid(head, rows)}\n\n{note}"
-
-
-def write(found: MarketFindings, folder: Path) -> list[Path]:
-    """``market.json`` and ``market.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data, page = folder / "market.json", folder / "market.md"
-    data.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-    page.write_text(f"{markdown(found)}\n", encoding="utf-8")
-    return [data, page]
-
-
-def put(found: MarketFindings, page: Path) -> None:
-    """Write the section anew in a page that has a place for it, between two lines."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert end, f"{page} has no {END}"
-    page.write_text(f"{before}{begin}\n{markdown(found)}\n{end}{after}", encoding="utf-8")

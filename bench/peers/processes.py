@@ -113,6 +113,10 @@ class Process:
         """Resident memory of the largest of them: the one worker, where there is one."""
         return max(memory.of([pid]).resident for pid in self.pids()) / 1e6
 
+    def kill(self) -> None:
+        """As if the machine had lost it."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End it, and whatever of it is left."""
         pids = self.pids()

@@ -174,4 +174,7 @@ def test_one_experiment_alone_is_for_the_peers(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as caught:
         main(["--scenario", "closed", "--only", "sockets"])
     assert caught.value.code == 2
-    assert "--only is 'sockets' with --scenario closed; allowed: with --scenario peers or market" in capsys.readouterr().err
+    assert (
+        "--only is 'sockets' with --scenario closed; allowed: with --scenario peers or market or stream"
+        in capsys.readouterr().err
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from app.market.opening import open_writer
 from app.market.protocol import Applied, Batch, Partition, Writer
+from bench import sections
 from bench.__main__ import main
 from bench.market import asking, loading, made, page
 from bench.market.findings import MarketFindings, Pages, Reading, Writing, judge
@@ -163,7 +164,7 @@ def test_near_pages_have_no_goal_beside_the_peer() -> None:
 
 
 def test_the_section_follows_from_its_json_alone(tmp_path: Path) -> None:
-    data, text = page.write(_findings(), tmp_path / "out")
+    data, text = sections.write("market", _findings(), page.markdown(_findings()), tmp_path / "out")
     again = msgspec.json.decode(data.read_bytes(), type=MarketFindings)
     assert text.read_text(encoding="utf-8") == f"{page.markdown(again)}\n"
     assert "| Postgres | 2.00 [1.80, 2.20] | 4.00 [3.60, 4.40] |" in page.markdown(again)
@@ -171,10 +172,11 @@ def test_the_section_follows_from_its_json_alone(tmp_path: Path) -> None:
 
 def test_the_section_is_written_anew_in_its_place(tmp_path: Path) -> None:
     results = tmp_path / "RESULTS.md"
-    results.write_text(f"above\n{page.BEGIN}\nold\n{page.END}\nbelow\n", encoding="utf-8")
+    place = "above\n<!-- market -->\n{}\n<!-- end of market -->\nbelow\n"
+    results.write_text(place.format("old"), encoding="utf-8")
     for _ in range(2):
-        page.put(_findings(), results)
-    assert results.read_text(encoding="utf-8") == f"above\n{page.BEGIN}\n{page.markdown(_findings())}\n{page.END}\nbelow\n"
+        sections.put("market", page.markdown(_findings()), results)
+    assert results.read_text(encoding="utf-8") == place.format(page.markdown(_findings()))
 
 
 def test_what_a_store_takes_in_is_counted_with_what_is_sent_again(tmp_path: Path) -> None:
@@ -215,3 +217,4 @@ def test_the_list_of_scenarios_has_those_that_start_their_servers(capsys: pytest
     said = capsys.readouterr().out
     assert "\npeers: " in said
     assert "\nmarket: " in said
+    assert "\nstream: " in said

@@ -106,8 +106,14 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -
     assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
 
 
-@pytest.mark.parametrize("name", ["bench", "demo", "warm"])
-def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *((each, ["trades", "--out", "x.csv"] if each == "sample" else []) for each in COMMANDS if COMMANDS[each].extra),
+        *((each, ["x.csv"]) for each in PARTS if PARTS[each].extra),
+    ],
+)
+def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, given: list[str], tmp_path: Path) -> None:
     """Whoever wonders whether to install it can read what it does."""
     program = (
         "import sys\n"
@@ -117,16 +123,16 @@ def test_help_needs_no_extra_and_the_command_itself_names_it(name: str, tmp_path
     environment = clean_environment({"PYTHONPATH": str(ROOT)})
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", program, name, *arguments]
+        command = [sys.executable, "-c", program, *name.split(), *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     helped = run("--help")
     assert (helped.returncode, helped.stderr) == (0, "")
     assert helped.stdout.startswith(f"usage: decide {name}")
-    ran = run()
+    ran = run(*given)
     assert ran.returncode == 2
     assert ran.stderr.startswith(f"decide: {name} needs ")
-    assert f"install decide[{COMMANDS[name].extra}]" in ran.stderr
+    assert f"install decide[{(COMMANDS | PARTS)[name].extra}]" in ran.stderr
 
 
 def test_a_number_that_is_not_allowed_is_refused_with_what_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,7 @@ class FakeReader:
         del symbol, from_us, to_us
         return []
 
-    async def last_trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
+    async def last_trades(self, symbols: Sequence[str], until_us: int | None = None) -> dict[str, Trade]:
         """None."""
-        del symbols
+        del symbols, until_us
         return {}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.trades import Trade, trade_key
+from app.domain.trades import Trade, refusal, trade_key
 from app.market.checking import EXAMPLES_MAX, Checked, check_symbol
+from app.market.exports import refusal as export_refusal
 from app.market.protocol import Batch, Cancel, Export, Gap, GivenBar, Session, Symbol
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
@@ -108,6 +109,22 @@ def test_what_is_not_what_its_trades_make_is_found_and_said(statement: str, kind
     assert found.counts[kind] > 0
     assert any(said in each.what for each in found.faults)
     assert len(found.faults) <= EXAMPLES_MAX
+
+
+def test_prices_are_said_in_plain_digits(place: Place) -> None:
+    place.writer().apply(Batch(trades=[_trade(1, NOON_US, "0.00000001")]))
+    _change(place, "UPDATE candles SET high = '1000'")
+    assert [each.what for each in _checked(place).faults] == ["high is 1000, its trades make 0.00000001"]
+    refused = [(Decimal("1E-8"), Decimal("-1E-8")), (Decimal("-1E+3"), Decimal(1))]
+    assert [refusal(*each) for each in refused] == [
+        "size is -0.00000001; allowed: 0 and above",
+        "price is -1000; allowed: above 0",
+    ]
+    least = Decimal("1E-8")
+    tiny = GivenBar(NOON_US, least, least, 2 * least, least, Decimal(1))
+    said = export_refusal(Export("A", "1d", "x", (tiny,)))
+    assert said is not None
+    assert ": open 0.00000001, high 0.00000001, low 0.00000002, close 0.00000001; allowed: above 0, low up to high" in said
 
 
 def test_blocks_of_given_minutes_are_looked_at_too(place: Place) -> None:

@@ -100,6 +100,8 @@ def test_the_last_trade_is_the_last_one_with_a_size(place: Place) -> None:
     some = [trade(1, NOON_US + 5), last, trade(9, NOON_US + 6, size="0"), trade(8, NOON_US + 7), trade(4, size="0", symbol="B")]
     writer.apply(Batch(trades=some, cancels=[Cancel("V", "A", trade_key("8"))]))
     assert place.read(lambda reader: reader.last_trades(["A", "B", "NONE"])) == {"A": last}
+    assert place.read(lambda reader: reader.last_trades(["A"], NOON_US + 5)) == {"A": last}
+    assert place.read(lambda reader: reader.last_trades(["A"], NOON_US + 4)) == {}
 
 
 def test_details_say_what_there_is_of_a_symbol(place: Place) -> None:

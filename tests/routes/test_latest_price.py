@@ -88,6 +88,13 @@ def test_without_a_trade_the_last_close_is_told_as_one(served: Served) -> None:
     assert served.get(f"{PATH}?symbol=AAPL").text.split('"price":')[1].startswith("100,")
 
 
+@pytest.mark.parametrize(("close", "told"), [("0.00000001", "0.00000001"), ("123456789.123456789", "123456789.12345679")])
+def test_a_close_is_told_in_plain_digits_as_far_as_its_record_has_them(close: str, told: str, served: Served) -> None:
+    served.store.put(replaced(row("AAPL"), price=encode(price_record("AAPL", close=float(close)))))
+    answer = served.get(f"{PATH}?symbol=AAPL")
+    assert f'"price":{told},' in answer.text
+
+
 def test_the_close_of_a_pair_is_in_what_the_pair_is_quoted_in(served: Served) -> None:
     close = Written(AS_OF_MS, encode(price_record("ADA-BTC", AS_OF_MS)))
     served.store.put(Row("ADA-BTC", {"price": close}))

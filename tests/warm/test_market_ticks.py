@@ -19,6 +19,7 @@ from warm.market.ticks import closed_ms, publish_ticks
 from warm.publish import JobStore
 
 _AT_US = 1_700_000_000_000_001
+_NOW_MS = _AT_US // 1000 + 1
 
 
 def _ms(text: str) -> int:
@@ -51,7 +52,7 @@ def _publish(folder: Path, symbols: list[str] | None, *trades: Trade) -> int:
     writer = EmbeddedWriter(path)
     writer.apply(Batch(trades=trades))
     writer.close()
-    return publish_ticks(lambda: EmbeddedReader(path, deadline_s=60.0), lambda: _open_store(folder), symbols, 1)
+    return publish_ticks(lambda: EmbeddedReader(path, deadline_s=60.0), lambda: _open_store(folder), symbols, _NOW_MS)
 
 
 def test_the_last_trade_comes_out_digit_for_digit_and_an_older_file_sets_none_back(tmp_path: Path) -> None:
@@ -64,6 +65,14 @@ def test_the_last_trade_comes_out_digit_for_digit_and_an_older_file_sets_none_ba
     assert (tick.currency, tick.venue, tick.coverage, tick.closed_ms) == ("USDT", "kraken", "partial", None)
     _publish(tmp_path, ["BTC-USDT"], _trade(4, _AT_US - 10**9, "1"))
     assert _ticks(tmp_path, "BTC-USDT") == [tick]
+
+
+def test_a_trade_ahead_of_the_clock_is_not_the_last_one(tmp_path: Path) -> None:
+    """No later one could take its place until then. A clock may be 300 s slow."""
+    early, slow = _trade(1, _AT_US, "5"), _trade(2, (_NOW_MS + 300_000) * 1000, "6", "ETH-USDT")
+    ahead = [_trade(3, (_NOW_MS + 300_000) * 1000 + 1, "7"), _trade(4, 4_000_000_000_000_000, "8", "SOL-USDT")]
+    assert _publish(tmp_path, None, early, slow, *ahead) == 2
+    assert [each and each.price for each in _ticks(tmp_path, "BTC-USDT", "ETH-USDT", "SOL-USDT")] == ["5", "6", None]
 
 
 def test_of_all_symbols_those_have_ticks_that_have_trades(tmp_path: Path) -> None:

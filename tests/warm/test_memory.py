@@ -58,6 +58,11 @@ def _json(folder: Path) -> None:
     put(folder / "bomb.json", b"[" + b"{}," * 15_000_000 + b"{}]")
 
 
+def _texts(folder: Path) -> None:
+    """Nearly all of its objects are texts, of which the fast decoder does not ask whether it got memory for them."""
+    put(folder / "bomb.json", b"[" + b'["%b"],' % b'","'.join([b"a" * 20] * 50) * 40_000 + b"[]]")
+
+
 def _lines(folder: Path) -> None:
     put(
         folder / "bomb.jsonl",
@@ -98,7 +103,7 @@ def _fields(folder: Path) -> None:
     put(folder / "bomb.csv.gz", gzip.compress(head + b"ab," * 20_000_000))
 
 
-_MAKERS = [_gzip, _zip, _parquet, _sparse, _json, _lines, _csv, _feather, _members, _bzip, _fields]
+_MAKERS = [_gzip, _zip, _parquet, _sparse, _json, _texts, _lines, _csv, _feather, _members, _bzip, _fields]
 
 
 @pytest.mark.parametrize("make", _MAKERS)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.errors import StoreError
 from tests.kit.store import FakeStore
 from tests.warm.running import SAMPLE_PRICES, good_rows, warm, write_csv
+from warm.__main__ import main
 from warm.sample import RUN_PREFIX
 
 
@@ -45,6 +48,19 @@ def test_the_sample_replaces_itself_and_nothing_of_a_user(tmp_path: Path) -> Non
     assert "replaced_sample" not in again.report
     assert len(store.rows) == 6
     assert not str(warm("--prices", SAMPLE_PRICES, run=None).report["run"]).startswith(RUN_PREFIX)
+
+
+def test_own_agents_are_not_joined_with_the_samples_prices_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What came of it would be called the sample's run, and the next run with prices would remove it."""
+    agents = tmp_path / "agents.csv"
+    agents.write_text("symbol,agent,as_of,view\nAAPL,mine,2013-03-01,0.5\n", encoding="utf-8")
+    store = FakeStore()
+    with pytest.raises(SystemExit) as ended:
+        main(["--agents", str(agents)], open_store=lambda: store)
+    assert (ended.value.code, store.rows) == (2, {})
+    assert "--agents is given without --prices; allowed: with the prices that belong to them" in capsys.readouterr().err
+    assert warm("--agents", agents, "--prices", SAMPLE_PRICES, store=store, run=None).code == 0
+    assert main(["--agents", str(agents), "--explain", str(agents)]) == 0
 
 
 def test_a_sample_that_cannot_be_removed_is_told_with_what_removes_it(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 Files say little of what they become. A kilobyte of gzip unpacks to a megabyte; a row of a constant column takes a bit in Parquet
 and eight bytes here. What can be known beforehand is claimed (`MemoryBound.claim`) and refuses the file. What cannot is seen by a
-thread, of `MemoryBound.watched`, which ends the run before anything was written; it runs while Polars does. The decoder of JSON
+thread, of `MemoryBound.watched`, which ends the run before anything was written; it runs while Polars does. A decoder of JSON
 lets no thread run meanwhile: for that the operating system refuses memory beyond the bound (`MemoryBound.held`), which is a
-MemoryError. For that alone: Polars ends the process, without a word on the file, where it is given none.
+MemoryError in Python's own. For that alone: Polars and msgspec end the process, without a word on the file, if given none.
 """
 
 import contextlib
@@ -154,8 +154,8 @@ class MemoryBound:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """While one call makes objects and no thread can look: beyond what is left it raises MemoryError. Nothing of Polars may
-        run meanwhile.
+        """While one call makes objects and no thread can look: beyond what is left it raises MemoryError. Only Python's own
+        code may run meanwhile.
         """
         if math.isinf(self.most):
             yield

@@ -8,7 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -39,7 +39,7 @@ KINDS = {
 _TEXTS = frozenset(("csv", "json", "lines", "markdown"))
 
 _PART_BYTES = 4 * 1024**2
-_SMALL_BYTES = 1024**2
+SMALL_BYTES = 1024**2
 """JSON of so many bytes is decoded as it is: it becomes some tens of MB at most."""
 
 _MARK = b"\xef\xbb\xbf"
@@ -360,8 +360,18 @@ def parse_json(source: Source, content: bytes, line: int | None = None) -> Any: 
         InputRefused: it is none.
         MemoryError: its objects take more than the run may.
     """
-    with memory().held() if len(content) > _SMALL_BYTES else nullcontext():
-        return _parsed(source, content, line)
+    if len(content) <= SMALL_BYTES:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return msgspec.json.decode(content)
+    # Slower, but it takes NaN, says where an error is, and outlives being refused memory.
+    try:
+        with memory().held():
+            return json.loads(content.decode(), parse_constant=lambda _: None)
+    except UnicodeDecodeError as error:
+        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
+    except (ValueError, RecursionError) as error:
+        at = "" if line is None else f"line {line}: "
+        raise source.refuse(f"{at}no readable JSON ({one_line(error)})") from error
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -370,18 +380,3 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _parsed(source: Source, content: bytes, line: int | None) -> Any:  # noqa: ANN401
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    # Slower, but it takes NaN and says where an error is.
-    try:
-        return json.loads(content.decode("utf-8"), parse_constant=lambda _: None)
-    except UnicodeDecodeError as error:
-        raise source.refuse(f"the text is not UTF-8 (byte {error.start}); allowed: {ALLOWED}") from error
-    except (ValueError, RecursionError) as error:
-        at = "" if line is None else f"line {line}: "
-        raise source.refuse(f"{at}no readable JSON ({one_line(error)})") from error

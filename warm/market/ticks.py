@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from app.domain.records import TICK
+from app.domain.staleness import SKEW_MS
 from app.domain.symbols import currency_of
 from app.domain.ticks import tick_of
 from app.domain.trades import SIMULATED
@@ -27,7 +28,8 @@ def publish_ticks(
     open_reader: Callable[[], Reader], open_store: Callable[[], JobStore], symbols: Sequence[str] | None, now_ms: int
 ) -> int:
     """Upsert the last trades of ``symbols`` (None: of all that the market store has), as they are in it: what an older file
-    brought sets none back. How many were written.
+    brought sets none back, and none is ahead of the clock, ``now_ms``, or it would be the last one until then. How many were
+    written.
 
     Raises:
         MarketError: the market store failed.
@@ -46,7 +48,7 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
     try:
         wanted = await _all(reader) if symbols is None else symbols
         for some in _parts(wanted):
-            trades = await reader.last_trades(some)
+            trades = await reader.last_trades(some, (now_ms + SKEW_MS) * 1000)
             records = [
                 tick_of(
                     trade,

@@ -130,14 +130,14 @@ def read_file(source: Source, form: Format, number: int, reckoning: Reckoning, a
     if source.symbol is not None:
         says = says._replace(named_by="--symbol")
     names, as_of_ms, interval, told = (alike or Alike()).dated(source, raw, says, reckoning)
-    frame = (
-        raw.lazy()
-        .with_columns(as_of_ms)
-        .join(names.drop("market").lazy(), on="symbol", how="left", maintain_order="left", nulls_equal=True)
-        .with_columns(pl.col("canonical").alias("symbol"))
-        .drop("date", "canonical")
-        .collect()
-    )
+    frame = raw.drop("date").with_columns(as_of_ms)
+    if names.height == 1:
+        # For a small file a join takes longer than reading it.
+        same = (pl.lit(names.item(0, name), names.schema[name]).alias(name) for name in ("canonical", "symbol_ok", "never"))
+        frame = frame.with_columns(same)
+    else:
+        frame = frame.join(names.drop("market"), on="symbol", how="left", maintain_order="left", nulls_equal=True)
+    frame = frame.with_columns(pl.col("canonical").alias("symbol")).drop("canonical")
     del raw
     adjusted = "adj_close" in frame.columns
     if not adjusted:

@@ -1,5 +1,6 @@
 """JSON of trades: messages, one a line or all in one document, bare or as recorders wrap them."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -8,14 +9,14 @@ import msgspec
 
 from app.domain.text import harmless
 from warm.files.memory import memory
-from warm.files.read import Source, one_line
+from warm.files.read import SMALL_BYTES, Source, one_line
 from warm.files.trades.batches import START, BadRow, Batch, Position
 from warm.files.trades.building import Builder, Fed, Meaning, Row, batches, example
 from warm.files.trades.lines import PART_BYTES, parts
 
 DOCUMENT_ROWS = 20_000
 """Trades of a document in one batch."""
-_decode = msgspec.json.Decoder(float_hook=str).decode
+_decode_small = msgspec.json.Decoder(float_hook=str).decode
 _stamped = re.compile(rb"\d{9,11}(?:\.\d+)?: (?=[\[{])").match
 """What cryptofeed's older recordings have before a message: when it came."""
 _COVERS = frozenset(("raw", "data", "message", "msg", "payload"))
@@ -45,6 +46,18 @@ def decoded(text: bytes) -> Any:  # noqa: ANN401
         return _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(one_line(error)) from error
+
+
+def _decode(text: bytes) -> Any:  # noqa: ANN401
+    if len(text) <= SMALL_BYTES:
+        return _decode_small(text)
+    # Slower, but it outlives being refused memory.
+    with memory().held():
+        return json.loads(text.decode(), parse_float=str, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def bare(message: Any) -> Any:  # noqa: ANN401
@@ -134,8 +147,7 @@ def document(source: Source) -> Any:  # noqa: ANN401
     """
     content = source.content().removeprefix(b"\xef\xbb\xbf")
     try:
-        with memory().held():
-            return _decode(content)
+        return _decode(content)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise source.refuse(harmless(f"no readable JSON ({one_line(error)})")) from error
 
