@@ -49,7 +49,7 @@ def stored(
         if number < at_once:
             return
         from_us, to_us = (from_us, start_us) if descending else (start_us + 1, to_us)
-        at_once = min(2 * at_once, _AT_ONCE_MAX)
+        at_once = min(4 * at_once, _AT_ONCE_MAX)
 
 
 def rows_of(
