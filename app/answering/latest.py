@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from functools import lru_cache
 
 import msgspec
 
 from app.answering.decider import Answer, Decider, cache_of, cache_status, l1_hit, store_unavailable
-from app.answering.moments import iso
+from app.answering.moments import iso, iso_us
 from app.answering.suggestions import cost_of
 from app.answering.turns import Turns
 from app.cache.loads import Begun, Lookup
@@ -30,15 +29,6 @@ _NULL = msgspec.Raw(b"null")
 _CLOSE = "close"
 _IN_A_ROW = 50
 """Prices of several: a millisecond or two."""
-
-
-@lru_cache(maxsize=4096)
-def iso_us(at_us: int) -> str:
-    """Epoch microseconds as ISO 8601 in UTC, with as many digits as they need."""
-    part_us = at_us % 1_000_000
-    if part_us % 1000 == 0:
-        return iso(at_us // 1000)
-    return f"{iso(at_us // 1_000_000 * 1000).removesuffix('Z')}.{part_us:06d}Z"
 
 
 _Item = tuple[bool, bytes]

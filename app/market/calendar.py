@@ -17,6 +17,7 @@ _NEAR_US = _DAY_US
 """So far before the first session and after the last one of a table its exchange's times count; beyond, nobody knows."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _MONDAY = date(1970, 1, 5).toordinal()
+_MONDAY_US = (_MONDAY - _EPOCH) * _DAY_US
 
 
 class Edges(NamedTuple):
@@ -74,6 +75,11 @@ def is_of_days(interval: str) -> bool:
     return INTERVALS[interval] >= DAY_S
 
 
+def clock_of(interval: str) -> tuple[int, int]:
+    """Where bars of ``interval`` go by the clock: how long they are, and when one begins that is among the first."""
+    return INTERVALS[interval] * SECOND_US, _MONDAY_US if interval == "1w" else 0
+
+
 class Always:
     """A market that never closes, whose days are those of ``zone``; what is shorter is cut by UTC."""
 
@@ -83,9 +89,9 @@ class Always:
     def bar_of(self, start_us: int, interval: str, *, of_days: bool = False) -> Edges:
         """As `Calendar`."""
         del of_days
-        if not is_of_days(interval):
-            length_us = INTERVALS[interval] * SECOND_US
-            start_us -= start_us % length_us
+        if self.is_by_clock(interval):
+            length_us, phase_us = clock_of(interval)
+            start_us -= (start_us - phase_us) % length_us
             return Edges(start_us, start_us + length_us)
         day = date.fromordinal(_EPOCH + start_us // _DAY_US) if self._zone is None else _local(start_us, self._zone)
         first, end = days_of(day, interval)

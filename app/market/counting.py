@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
-from app.market.calendar import is_of_days
+from app.market.calendar import clock_of, is_of_days
 from app.market.connection import Connection
+from app.market.kinds import Kind
 from app.market.selection import Selection
 
 COUNT_MAX = 5_000
@@ -16,11 +17,9 @@ _SEARCHES_MAX = 2_000
 _AHEAD_MAX = 256
 """Starts that one statement reads."""
 _BLOCKS = ("1d", "1h", "15m")
+_DAY_US = DAY_S * SECOND_US
 _QUARTER_US, _QUARTER_MINUTES = 15 * MINUTE_US, 15
-_MONDAY_US = 4 * DAY_S * SECOND_US
-"""The first one of the clock: weeks are counted from there, all else from 0."""
 _OF = "symbol = ? AND source = ? AND interval = ?"
-_NEWEST = f"SELECT max(start_us) FROM candles WHERE {_OF}"  # noqa: S608 - words of ours
 _NEXT = f"SELECT start_us FROM candles WHERE {_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us LIMIT "  # noqa: S608 - as above
 _STARTS = (
     "SELECT start_us FROM (SELECT start_us FROM {} WHERE {} AND start_us >= ? AND start_us < ? ORDER BY start_us{} LIMIT {})"
@@ -37,17 +36,19 @@ _OF_OTHERS = f"""
 SELECT candles.start_us FROM {{}} CROSS JOIN candles WHERE minutes < {_QUARTER_MINUTES} AND {_OF}
 AND candles.start_us >= quarters.start_us AND candles.start_us < quarters.start_us + {_QUARTER_US}
 """  # noqa: S608 - as above
+_DAYS = f"""
+SELECT sum(minutes) FROM (
+    SELECT minutes FROM blocks WHERE {_OF} AND start_us >= ? AND start_us < ? ORDER BY start_us LIMIT {{}}
+) AS days
+"""  # noqa: S608 - as above
 _FIRST = f"SELECT sum(minutes), count(*) FROM {_QUARTERS.format('', 32)}"  # noqa: S608 - as above
-
-Kinds = Sequence[tuple[str, str]]
-"""Interval and source."""
 
 
 def total(
     connection: Connection,
     symbol: str,
     interval: str,
-    kinds: Kinds,
+    kinds: Sequence[Kind],
     selection: Selection,
     span: tuple[int, int],
     *,
@@ -65,7 +66,7 @@ def start_of(
     connection: Connection,
     symbol: str,
     interval: str,
-    kinds: Kinds,
+    kinds: Sequence[Kind],
     span: tuple[int, int],
     number: int,
     *,
@@ -76,14 +77,16 @@ def start_of(
     """
     if number >= COUNT_MAX:
         return None
-    length_us, phase_us = _clock_of(interval)
+    length_us, phase_us = clock_of(interval)
     bars, parameters = _bars(connection, symbol, interval, kinds, span, number, descending=descending)
     order = f"{bars} ORDER BY bar{' DESC' if descending else ''} LIMIT 1 OFFSET {number}"
     found = connection.execute(order, parameters).fetchone() if bars else None
     return None if found is None else int(found[0]) * length_us + phase_us
 
 
-def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, span: tuple[int, int]) -> int | None:
+def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Sequence[Kind], span: tuple[int, int]) -> int | None:
+    if _are_surely_many(connection, symbol, interval, kinds, span):
+        return None
     bars, parameters = _bars(connection, symbol, interval, kinds, span, COUNT_MAX)
     if not bars:
         return 0
@@ -91,24 +94,36 @@ def _by_clock(connection: Connection, symbol: str, interval: str, kinds: Kinds, 
     return None if found > COUNT_MAX else int(found)
 
 
-def _clock_of(interval: str) -> tuple[int, int]:
-    """How long its bars are, and when one begins that is among the first."""
+def _are_surely_many(connection: Connection, symbol: str, interval: str, kinds: Sequence[Kind], span: tuple[int, int]) -> bool:
+    """Whether the days of minutes, of which there are few, say that the bars are too many to count: none has more than its share
+    of a day's minutes.
+    """
     length_us = INTERVALS[interval] * SECOND_US
-    return length_us, _MONDAY_US % length_us if interval == "1w" else 0
+    first_us, end_us = -(-span[0] // _DAY_US) * _DAY_US, span[1] // _DAY_US * _DAY_US
+    if length_us >= _DAY_US or end_us - first_us <= COUNT_MAX * length_us:
+        return False
+    # Twice as many as there are where no minute is lacking.
+    statement = _DAYS.format(2 * COUNT_MAX * length_us // _DAY_US + 1)
+    found = (
+        connection.execute(statement, (symbol, source, "1d", first_us, end_us)).fetchone()[0]
+        for stored, source, _ in kinds
+        if stored == "1m"
+    )
+    return any((minutes or 0) * MINUTE_US > COUNT_MAX * length_us for minutes in found)
 
 
 def _bars(
     connection: Connection,
     symbol: str,
     interval: str,
-    kinds: Kinds,
+    kinds: Sequence[Kind],
     span: tuple[int, int],
     number: int,
     *,
     descending: bool = False,
 ) -> tuple[str, list[object]]:
     """Bars in SQL, as starts divided by their length, at least to that ``number``. Minutes count by the blocks that are over."""
-    length_us, phase_us = _clock_of(interval)
+    length_us, phase_us = clock_of(interval)
     # What begins from one edge of a bar to another.
     from_us, to_us = (phase_us - (phase_us - each) // length_us * length_us for each in span)
     texts, parameters = list[str](), list[object]()
@@ -128,15 +143,13 @@ def _bars(
         of = symbol, source, "15m", first_us, end_us
         parameters.extend((*of, *of, symbol, source, "1m"))
 
-    for stored, source in kinds:
+    for stored, source, newest_us in kinds:
         over_us = from_us
         block = next((each for each in _BLOCKS if length_us % (INTERVALS[each] * SECOND_US) == 0), None)
         if stored == "1m" and block is not None:
-            (newest_us,) = connection.execute(_NEWEST, (symbol, source, "1m")).fetchone()
             over_us = max(from_us, min(to_us, newest_us - newest_us % (INTERVALS[block] * SECOND_US)))
             read("blocks", block, source, from_us, over_us)
         elif stored == "1m" and MINUTE_US < length_us < _QUARTER_US:
-            (newest_us,) = connection.execute(_NEWEST, (symbol, source, "1m")).fetchone()
             first_us, over_us = from_us - from_us % -_QUARTER_US, min(to_us, newest_us) // _QUARTER_US * _QUARTER_US
             if first_us < over_us and _are_full(connection, (symbol, source, "15m", first_us, over_us)):
                 read("candles", stored, source, from_us, first_us)
@@ -147,7 +160,7 @@ def _bars(
     if not texts:
         return "", []
     # One source's bars of the interval itself are different ones.
-    distinct = "" if len(texts) == 1 and kinds[0][0] == interval else "DISTINCT "
+    distinct = "" if len(texts) == 1 and kinds[0].interval == interval else "DISTINCT "
     bars = f"SELECT {distinct}(start_us - {phase_us}) / {length_us} AS bar FROM ({' UNION ALL '.join(texts)}) AS starts"  # noqa: S608 - as above
     return bars, parameters
 
@@ -159,16 +172,16 @@ def _are_full(connection: Connection, of: tuple[str, str, str, int, int]) -> boo
 
 
 def _by_search(
-    connection: Connection, symbol: str, interval: str, kinds: Kinds, selection: Selection, span: tuple[int, int]
+    connection: Connection, symbol: str, interval: str, kinds: Sequence[Kind], selection: Selection, span: tuple[int, int]
 ) -> int | None:
     """By searches for what begins behind each bar."""
-    from_us = span[0] - (DAY_S * SECOND_US if is_of_days(interval) else 0)
+    from_us = span[0] - (_DAY_US if is_of_days(interval) else 0)
     to_us = span[1] + (INTERVALS[interval] + DAY_S) * SECOND_US
-    heads: dict[tuple[str, str], int] = {}
-    ahead = {kind: _Ahead(connection, (symbol, kind[1], kind[0]), to_us) for kind in kinds}
+    heads: dict[Kind, int] = {}
+    ahead = {kind: _Ahead(connection, (symbol, kind.source, kind.interval), to_us) for kind in kinds}
     searches = found = 0
 
-    def search(kind: tuple[str, str], at_us: int) -> None:
+    def search(kind: Kind, at_us: int) -> None:
         nonlocal searches
         searches += 1
         start_us = ahead[kind].first(at_us)
@@ -186,10 +199,10 @@ def _by_search(
         if start_us < done_us:
             search(kind, done_us)
             continue
-        edges = selection.edges_of(start_us, kind[0])
+        edges = selection.edges_of(start_us, kind.interval)
         if edges is None:
             # From a minute outside sessions to the next session.
-            search(kind, start_us + 1 if is_of_days(kind[0]) else max(start_us + 1, selection.next_inside(start_us)))
+            search(kind, start_us + 1 if is_of_days(kind.interval) else max(start_us + 1, selection.next_inside(start_us)))
             continue
         if edges.start_us >= span[1]:
             break

@@ -9,6 +9,7 @@ from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.prices import EXACT
 from app.market.connection import Connection
+from app.market.kinds import Kind, of_symbols
 from app.market.protocol import Details, Symbol
 from app.market.selection import place_of
 
@@ -16,24 +17,6 @@ _DAY_US = DAY_S * SECOND_US
 _SYMBOLS = """
 SELECT symbol, name, market, currency, price_scale, source, first_seen_us FROM symbols WHERE symbol > ? ORDER BY symbol LIMIT ?
 """
-_NEXT = "(SELECT min({next}) FROM candles WHERE symbol = known.symbol{more})"
-_KINDS = f"""
-WITH RECURSIVE intervals (symbol, interval) AS (
-    SELECT symbol, {_NEXT.format(next="interval", more="")} FROM symbols AS known WHERE symbol BETWEEN ? AND ?
-    UNION ALL
-    SELECT symbol, {_NEXT.format(next="interval", more=" AND interval > known.interval")}
-    FROM intervals AS known WHERE interval IS NOT NULL
-), kinds (symbol, interval, source) AS (
-    SELECT symbol, interval, {_NEXT.format(next="source", more=" AND interval = known.interval")}
-    FROM intervals AS known WHERE interval IS NOT NULL
-    UNION ALL
-    SELECT symbol, interval, {_NEXT.format(next="source", more=" AND interval = known.interval AND source > known.source")}
-    FROM kinds AS known WHERE source IS NOT NULL
-)
-SELECT symbol, interval, source, (
-    SELECT max(start_us) FROM candles WHERE symbol = known.symbol AND interval = known.interval AND source = known.source
-) FROM kinds AS known WHERE source IS NOT NULL ORDER BY symbol, interval, source
-"""  # noqa: S608 - words of ours; one search for each kind, and without it all bars of all kinds would be passed by
 _LAST_TRADES = """
 SELECT symbol, max(time_us) FROM (
     SELECT symbol, (
@@ -62,9 +45,9 @@ def details(connection: Connection, limit: int, after: str, order: Sequence[str]
     if not page:
         return []
     span = page[0].symbol, page[-1].symbol
-    kinds: dict[str, list[tuple[str, str, int]]] = {each.symbol: [] for each in page}
-    for symbol, *kind in connection.execute(_KINDS, span):
-        kinds[symbol].append((kind[0], kind[1], kind[2]))
+    kinds: dict[str, list[Kind]] = {each.symbol: [] for each in page}
+    for symbol, kind in of_symbols(connection, *span):
+        kinds[symbol].append(kind)
     last = dict(connection.execute(_LAST_TRADES, span))
     volumes = _volumes(connection, kinds, order, now_us - _DAY_US + 1)
     return [
@@ -73,14 +56,12 @@ def details(connection: Connection, limit: int, after: str, order: Sequence[str]
     ]
 
 
-def _volumes(
-    connection: Connection, kinds: dict[str, list[tuple[str, str, int]]], order: Sequence[str], from_us: int
-) -> dict[str, Decimal]:
+def _volumes(connection: Connection, kinds: dict[str, list[Kind]], order: Sequence[str], from_us: int) -> dict[str, Decimal]:
     """Of each symbol, from then on: of its minutes, by the best source that has some; else of a day's bar that began."""
     parts: dict[str, list[_Part]] = {"blocks": [], "candles": []}
     for symbol, some in kinds.items():
-        newer = [kind for kind in some if kind[0] in ("1m", "1d") and kind[2] >= from_us]
-        best = min(newer, key=lambda kind: (kind[0] != "1m", *place_of(kind[1], order)), default=None)
+        newer = [kind for kind in some if kind.interval in ("1m", "1d") and kind.newest_us >= from_us]
+        best = min(newer, key=lambda kind: (kind.interval != "1m", *place_of(kind.source, order)), default=None)
         if best is None:
             continue
         interval, source, newest_us = best

@@ -2,7 +2,7 @@
 
 New trades are merged into the stored bar. Realised variance and covered seconds are computed anew from the minute's grid of
 seconds and the close of the minute before, so those of the next minute follow where a close changes. Grids of the minutes that
-were touched last are kept; others are read from the trades.
+were touched last are kept, some for each symbol; others are read from the trades.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,9 @@ from app.domain.trades import Trade
 from app.market.protocol import Minute
 
 GRIDS = 8_192
-"""Kept at most; each is of a few KB."""
+"""Kept at most; each is of up to 15 KB."""
+_BEHIND_US = 5 * MINUTE_US
+"""How long before its symbol's newest trades a minute hardly gets one any more."""
 
 
 class Kept(NamedTuple):
@@ -82,6 +84,10 @@ class Minutes:
         for minute in minutes:
             update.follow(Minute(minute.symbol, minute.start_us + MINUTE_US))
         table.write(update.changed)
+        for symbol, start_us in minutes:
+            behind = Minute(symbol, start_us - _BEHIND_US)
+            if behind not in around:
+                self._grids.pop(behind, None)
         while len(self._grids) > self._most:
             del self._grids[next(iter(self._grids))]
         touched = tuple(sorted(update.changed))

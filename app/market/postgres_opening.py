@@ -120,7 +120,13 @@ def target_of(url: str, password: str = "") -> Target:
 
 
 def connect(
-    target: Target, *, migrates: bool, within_s: float, statement_s: float = STATEMENT_S, waits: bool = True, **settings: int
+    target: Target,
+    *,
+    migrates: bool,
+    within_s: float,
+    statement_s: float = STATEMENT_S,
+    waits: bool = True,
+    **settings: int | str,
 ) -> PostgresConnection:
     """A connection on which no statement takes longer than ``statement_s``, which the server sees to, and without it the client.
     ``waits``: for whoever migrates the database. ``settings`` are PostgreSQL's own, as how long it waits for others' locks (ms).

@@ -128,13 +128,16 @@ class PostgresReader(ThreadedReader):
 
     def _answer(self, connection: PostgresConnection, work: Callable[[Connection], T], read: Read) -> T:
         link = connection.link
-        link.deadline = time.monotonic() + read.deadline - self._clock()
+        link.deadline, end = time.monotonic() + read.deadline - self._clock(), link.rollback
         try:
-            return work(connection)
+            found = work(connection)
+            # After a rollback the driver would have the server forget the plans of all statements.
+            end = link.commit
+            return found
         finally:
             link.deadline = time.monotonic() + CANCEL_S
             try:
-                link.rollback()
+                end()
                 self._idle.append(connection)
             except psycopg.Error:
                 # In the middle of a statement, or lost.
@@ -149,6 +152,8 @@ class PostgresReader(ThreadedReader):
                 within_s=max(0.0, read.deadline - self._clock()),
                 statement_s=self._deadline_s,
                 waits=False,
+                # All that is read is found by keys, whatever they are; to plan a page anew takes as long as to find its rows.
+                plan_cache_mode="force_generic_plan",
             )
         finally:
             read.is_connecting = False

@@ -10,9 +10,10 @@ from app.domain.candles import SECOND_US
 from app.domain.intervals import DAY_S, INTERVALS
 from app.domain.nearest import LOOKED_AT, Neighbours, is_in
 from app.domain.trades import Trade
-from app.market import closes, counting, gaps
+from app.market import counting, gaps
 from app.market.calendar import Always, Calendar, Sessions, is_of_days, zone_named
 from app.market.connection import Connection
+from app.market.kinds import Kind, of_symbol
 from app.market.protocol import (
     GOOD,
     Bar,
@@ -35,10 +36,6 @@ _MARK = "SELECT count(*), max(first_seen_us) FROM symbols"
 _NAMES = f"{_NAME} WHERE symbol > ? ORDER BY symbol LIMIT ?"
 _FROM = f"{_NAME} WHERE symbol >= ? ORDER BY symbol LIMIT ?"
 _SESSIONS = "SELECT day, opens_us, closes_us, pause_from_us, pause_to_us FROM sessions WHERE market = ? ORDER BY day"
-_NEXT_KIND = f"""
-SELECT interval, source FROM candles WHERE symbol = ? AND (interval, source, start_us) > (?, ?, {_END_US})
-ORDER BY interval, source, start_us LIMIT 1
-"""  # noqa: S608 - a number of ours; without it all bars of the kind before would be passed by
 _LAST_TRADE = f"""
 SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND time_us <= ? AND NOT cancelled AND size <> '0'
 ORDER BY time_us DESC, trade_key DESC LIMIT 1
@@ -54,9 +51,8 @@ class Calendars:
     def __init__(self) -> None:
         self._sessions: dict[str, tuple[int, Calendar | None]] = {}
 
-    def of(self, connection: Connection, market: str, zone: str = "UTC") -> Calendar:
-        """That of ``market``; one of which no session is known never closes."""
-        version = closes.version_of(connection) if market else 0
+    def of(self, connection: Connection, market: str, version: int, zone: str = "UTC") -> Calendar:
+        """That of ``market``, at a `app.market.closes.version_of` now; one of which no session is known never closes."""
         known = self._sessions.get(market)
         if known is None or known[0] != version:
             known = self._sessions[market] = version, _sessions_of(connection, market) if market else None
@@ -88,12 +84,12 @@ def _sessions_of(connection: Connection, market: str) -> Calendar | None:
 def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars, order: Sequence[str], now_us: int) -> CandlePage:
     """As `app.market.protocol.Reader.candles`."""
     symbol, interval = wanted.symbol, wanted.interval
-    market = connection.execute("SELECT market FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
-    if market is None:
+    there = of_symbol(connection, symbol)
+    if there is None:
         return CandlePage((), None, total=0 if wanted.counts else None, is_known=False)
     first_us, end_us = wanted.start_us or 0, _END_US if wanted.end_us is None else wanted.end_us
-    calendar, given = (calendars.of(connection, market[0], zone) for zone in (wanted.zone, "UTC"))
-    kinds = [kind for kind in kinds_of(connection, symbol) if usable(kind[0], interval)]
+    calendar, given = (calendars.of(connection, there.market, there.calendar_version, zone) for zone in (wanted.zone, "UTC"))
+    kinds = [kind for kind in there.kinds if usable(kind.interval, interval)]
     whole, is_by_clock = (first_us, end_us), calendar.is_by_clock(interval)
     after_us, passed = wanted.after_us, 0
     if is_by_clock:
@@ -106,9 +102,15 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
         from_us, first_us = max(from_us, after_us), max(first_us, after_us + 1)
     span = from_us, min(to_us, _END_US)
     ahead_us = (wanted.limit + wanted.offset) * INTERVALS[interval] * SECOND_US
-    known = GapsAhead(partial(gaps.touching, connection, symbol), -ahead_us if wanted.descending else ahead_us)
+    known = GapsAhead(
+        partial(gaps.touching, connection, symbol),
+        -ahead_us if wanted.descending else ahead_us,
+        end_us if wanted.descending else first_us,
+        there.gaps_until_us,
+    )
     selection = Selection(symbol, interval, calendar, given, known, order, now_us, extended=wanted.extended)
-    rows = rows_of(connection, selection, kinds, span, descending=wanted.descending)
+    number = wanted.offset - passed + wanted.limit + 1
+    rows = rows_of(connection, selection, kinds, span, number, descending=wanted.descending)
     found = _inside(selection.bars(rows), first_us, end_us, wanted)
     passed += sum(1 for _ in islice(found, wanted.offset - passed))
     bars = tuple(islice(found, wanted.limit))
@@ -125,11 +127,11 @@ def candles(connection: Connection, wanted: CandlesWanted, calendars: Calendars,
         total = passed + len(bars)
     elif wanted.counts and not wanted.complete_only:
         total = counting.total(connection, symbol, interval, kinds, selection, whole, is_by_clock=is_by_clock)
-    return CandlePage(bars, bars[-1].start_us if more else None, tuple(gaps.touching(connection, symbol, from_us, to_us)), total)
+    return CandlePage(bars, bars[-1].start_us if more else None, tuple(known.touching(from_us, to_us)[::-1]), total)
 
 
 def _passed(
-    connection: Connection, wanted: CandlesWanted, kinds: counting.Kinds, span: tuple[int, int]
+    connection: Connection, wanted: CandlesWanted, kinds: Sequence[Kind], span: tuple[int, int]
 ) -> tuple[int | None, int]:
     """The start of the last bar that need not be read again, and how many of ``offset`` are passed over by it."""
     if wanted.offset and not wanted.complete_only:
@@ -144,16 +146,8 @@ def _inside(bars: Iterator[Bar], first_us: int, end_us: int, wanted: CandlesWant
     for bar in bars:
         if (bar.start_us < first_us) if wanted.descending else (bar.start_us >= end_us):
             return
-        if first_us <= bar.start_us < end_us and (bar.coverage in GOOD or not wanted.complete_only):
+        if first_us <= bar.start_us < end_us and (not wanted.complete_only or bar.coverage in GOOD):
             yield bar
-
-
-def kinds_of(connection: Connection, symbol: str) -> list[tuple[str, str]]:
-    """Interval and source of a symbol's bars, one search each."""
-    found = [("", "")]
-    while (row := connection.execute(_NEXT_KIND, (symbol, *found[-1])).fetchone()) is not None:
-        found.append(row)
-    return found[1:]
 
 
 def names(connection: Connection, limit: int, after: str) -> list[str]:

@@ -8,8 +8,8 @@ from operator import itemgetter
 from app.domain.candles import MINUTE_US, SECOND_US
 from app.domain.intervals import INTERVALS
 from app.market.blocks import BARS, BARS_OF, BLOCKS, LENGTHS_US, LEVELS
-from app.market.candles import NEWEST
 from app.market.connection import Connection
+from app.market.kinds import Kind
 from app.market.selection import Row, Selection
 
 _NEXT = f"SELECT min(start_us) FROM candles WHERE {BARS_OF} AND start_us > ?"  # noqa: S608 - words of ours
@@ -19,18 +19,27 @@ SELECT 1 FROM candles AS added WHERE {BARS_OF} AND start_us >= ? AND start_us < 
 ) LIMIT 1
 """  # noqa: S608 - as above
 _LAST = f"SELECT max(start_us) FROM candles WHERE {BARS_OF} AND start_us < ?"  # noqa: S608 - as above
-_AT_ONCE, _AT_ONCE_MAX = 128, 2_048
-"""Rows of the first statement of a span, and of later ones at most."""
+_AT_ONCE_MAX = 2_048
+"""Rows of a statement at most."""
+_EIGHT = 8
+"""Of so many rows, or a multiple: a database knows statements by their text, and keeps the plans of some."""
 _LEFT_MAX = 16
 """Blocks in a row whose parts are read at once."""
 _END_US = 2**62
 
 
 def stored(
-    connection: Connection, of: tuple[str, str, str], from_us: int, to_us: int, *, descending: bool, statement: str = BARS
+    connection: Connection,
+    of: tuple[str, str, str],
+    span: tuple[int, int],
+    at_once: int,
+    *,
+    descending: bool,
+    statement: str = BARS,
 ) -> Iterator[Row]:
-    """Bars of a symbol, an interval and a source in a span, some at a time: who stops early has read few."""
-    at_once, order = _AT_ONCE, " DESC" if descending else ""
+    """Bars of a symbol, an interval and a source in a span, ``at_once`` first and then more: who stops early has read few."""
+    (from_us, to_us), order = span, " DESC" if descending else ""
+    at_once = min(-(-at_once // _EIGHT) * _EIGHT, _AT_ONCE_MAX)
     while True:
         number, start_us = 0, from_us
         # Row by row, for the database that reads no further than it is asked.
@@ -40,40 +49,43 @@ def stored(
         if number < at_once:
             return
         from_us, to_us = (from_us, start_us) if descending else (start_us + 1, to_us)
-        at_once = min(2 * at_once, _AT_ONCE_MAX)
+        at_once = min(4 * at_once, _AT_ONCE_MAX)
 
 
 def rows_of(
-    connection: Connection, selection: Selection, kinds: Sequence[tuple[str, str]], span: tuple[int, int], *, descending: bool
+    connection: Connection, selection: Selection, kinds: Sequence[Kind], span: tuple[int, int], number: int, *, descending: bool
 ) -> Iterator[Row]:
-    """All that ``selection`` makes bars of, from stored ones of ``kinds`` (interval and source)."""
-    minutes, longer = [source for interval, source in kinds if interval == "1m"], [kind for kind in kinds if kind[0] != "1m"]
-    cursors = [stored(connection, (selection.symbol, *kind), *span, descending=descending) for kind in longer]
+    """All that ``selection`` makes bars of, from stored ones of ``kinds``. So many bars are wanted, as far as is known."""
+    minutes = {kind.source: kind.newest_us for kind in kinds if kind.interval == "1m"}
+    longer = [(kind.interval, kind.source) for kind in kinds if kind.interval != "1m"]
+    cursors = [
+        stored(connection, (selection.symbol, *kind), span, number * _parts(selection.interval, kind[0]), descending=descending)
+        for kind in longer
+    ]
     if minutes:
-        cursors.append(Rows(connection, selection, minutes, longer, descending=descending).of(*span))
+        cursors.append(Rows(connection, selection, minutes, longer, number, descending=descending).of(*span))
     return heapq.merge(*cursors, key=itemgetter(0), reverse=descending)
 
 
 class Rows:
-    """Minutes of ``sources`` for the bars of ``selection``. Where a block of one of them says the same as all minutes that there
-    are, it comes in their place. ``longer``: interval and source of given bars that may come in the place of minutes.
+    """Minutes for the bars of ``selection``; ``newest`` has by source when the newest begins. Where a block of one of them says
+    the same as all minutes that there are, it comes in their place. ``longer``: interval and source of given bars that may come
+    in the place of minutes.
     """
 
     def __init__(
         self,
         connection: Connection,
         selection: Selection,
-        sources: Sequence[str],
+        newest: Mapping[str, int],
         longer: Sequence[tuple[str, str]],
+        number: int,
         *,
         descending: bool,
     ) -> None:
         self._connection, self._selection, self._descending = connection, selection, descending
-        self._newest: dict[str, int] = {}
-        for source in sources:
-            (newest_us,) = connection.execute(NEWEST, (selection.symbol, "1m", source)).fetchone()
-            if newest_us is not None:
-                self._newest[source] = newest_us
+        self._number = number
+        self._newest = newest
         # Bars as long as those that are asked for take the place of all of a bar or nothing.
         self._longer = [each for each in longer if each[0] != selection.interval]
         self._without: dict[tuple[str, str], tuple[int, int]] = {}
@@ -117,7 +129,8 @@ class Rows:
 
     def _stored(self, source: str, level: str, from_us: int, to_us: int, statement: str) -> Iterator[Row]:
         of = self._selection.symbol, level, source
-        return stored(self._connection, of, from_us, to_us, descending=self._descending, statement=statement)
+        at_once = self._number * _parts(self._selection.interval, level)
+        return stored(self._connection, of, (from_us, to_us), at_once, descending=self._descending, statement=statement)
 
     def _one(self, start_us: int, end_us: int, rows: Mapping[str, Row | None]) -> Row | None:
         """Of blocks that begin and end then the one that stands for all; None if there is none."""
@@ -157,6 +170,11 @@ class Rows:
             first_us, last_us = after_us, _END_US if found_us is None else found_us
         self._without[kind] = first_us, last_us
         return not (first_us <= after_us and before_us <= last_us)
+
+
+def _parts(interval: str, stored: str) -> int:
+    """How many bars of the interval ``stored`` are as long as one of ``interval``."""
+    return max(1, INTERVALS[interval] // INTERVALS[stored])
 
 
 def _placed(row: Row) -> tuple[int, str, Row]:

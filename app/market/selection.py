@@ -8,8 +8,7 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from app.domain.candles import MINUTE_US, Coverage
@@ -20,6 +19,7 @@ from app.market.protocol import GOOD, TRADES, Bar
 from app.market.spans import Gaps, meaning, uncovered, worst
 
 _start = attrgetter("start_us")
+_ZERO = Decimal(0)
 
 
 class Row(NamedTuple):
@@ -77,9 +77,21 @@ class Selection:
 
     def bars(self, rows: Iterable[Row]) -> Iterator[Bar]:
         """All bars that ``rows`` make up, in their order."""
-        placed = ((edges, row) for row in rows if (edges := self.edges_of(row.start_us, row.interval)) is not None)
-        for edges, group in groupby(placed, itemgetter(0)):
-            yield self._bar(edges, [row for _, row in group])
+        is_by_clock = self._calendar.is_by_clock(self.interval)
+        of, part = None, list[Row]()
+        for row in rows:
+            if is_by_clock and of is not None and row.interval == "1m" and of.start_us <= row.start_us < of.end_us:
+                part.append(row)
+                continue
+            edges = self.edges_of(row.start_us, row.interval)
+            if edges is None or edges == of:
+                part += [row] * (edges is not None)
+                continue
+            if of is not None:
+                yield self._bar(of, part)
+            of, part = edges, [row]
+        if of is not None:
+            yield self._bar(of, part)
 
     def edges_of(self, start_us: int, stored: str) -> Edges | None:
         """Of the bar that a stored one of the interval ``stored`` is a part of; None if it is of none."""
@@ -136,20 +148,22 @@ class Selection:
         return first.start_us, last.end_us
 
     def _bar(self, edges: Edges, rows: list[Row]) -> Bar:
-        pieces, given = self._pieces(rows)
-        coverage = self._coverage(edges, pieces, given)
-        one = joined(pieces)
+        pieces, taken = self._pieces(rows)
+        coverage, one = self._coverage(edges, pieces, taken), pieces[0] if len(pieces) == 1 else joined(pieces)
         sources = (pieces[0].source,) if len(pieces) == 1 else tuple(sorted({each.source for each in pieces}))
         return Bar(
-            self.symbol, self.interval, edges.start_us, edges.end_us, one.open, one.high, one.low, one.close, one.volume,
-            one.notional, one.trades, one.rv, one.covered_s, coverage, one.revision, edges.session, sources,
+            self.symbol, self.interval, edges.start_us, edges.end_us, Decimal(one.open), Decimal(one.high), Decimal(one.low),
+            Decimal(one.close), Decimal(one.volume), None if one.notional is None else Decimal(one.notional), one.trades, one.rv,
+            one.covered_s, coverage, one.revision, edges.session, sources,
         )  # fmt: skip
 
-    def _pieces(self, rows: list[Row]) -> tuple[list[Row], list[tuple[int, int]]]:
-        """Those of a bar's ``rows`` that count, and the spans for which sources gave them."""
-        if len(rows) == 1 and rows[0].interval == "1m":
-            # As most are where minutes are asked for.
-            return rows, [] if rows[0].source == TRADES else [(rows[0].start_us, _end_us(rows[0]))]
+    def _pieces(self, rows: list[Row]) -> tuple[list[Row], Mapping[int, tuple[int, Row]]]:
+        """Those of a bar's ``rows`` that count, and of them the ones that took the place of minutes: ends and rows by their
+        starts.
+        """
+        if rows[0].interval == "1m" and (len(rows) == 1 or len({each[1:3] for each in rows}) == 1):
+            # As most are: of minutes, and of one source.
+            return rows if rows[0].start_us <= rows[-1].start_us else rows[::-1], {}
         by_start: dict[int, list[Row]] = {}
         for row in rows:
             if row.interval == "1m":
@@ -161,10 +175,7 @@ class Selection:
             before = bisect_left(minutes, start_us, first, key=_start)
             pieces += [*minutes[first:before], row]
             first = bisect_left(minutes, end_us, before, key=_start)
-        pieces += minutes[first:]
-        given = [(start_us, end_us) for start_us, (end_us, _) in taken.items()]
-        given += [(each.start_us, _end_us(each)) for each in minutes if each.source != TRADES]
-        return pieces, given
+        return pieces + minutes[first:], taken
 
     def _longer(self, rows: list[Row], minutes: Sequence[Row]) -> dict[int, tuple[int, Row]]:
         """Given bars that count against their minutes, the longest first: ends and rows by their starts."""
@@ -196,15 +207,22 @@ class Selection:
             return made[0]
         return min(given, key=lambda each: place_of(each.source, self._order))
 
-    def _coverage(self, edges: Edges, pieces: Sequence[Row], given: Sequence[tuple[int, int]]) -> Coverage:
-        """Gaps of trades count, but where ``given`` bars take their place all along."""
-        found: list[Coverage] = ["partial" for each in pieces if each.is_partial]
-        for gap in self._gaps.touching(edges.start_us, edges.end_us):
-            if uncovered(max(gap.from_us, edges.start_us), min(gap.to_us, edges.end_us), given):
-                found.append(meaning(gap))
+    def _coverage(self, edges: Edges, pieces: Sequence[Row], taken: Mapping[int, tuple[int, Row]]) -> Coverage:
+        """Gaps of trades count, but where given bars take their place all along."""
+        found: list[Coverage] = []
+        for each in pieces:
+            if each.is_partial:
+                found.append("partial")
         if edges.end_us > self._now_us:
             found.append("open")
-        return worst(found)
+        gaps = self._gaps.touching(edges.start_us, edges.end_us)
+        if gaps:
+            given = [(start_us, end_us) for start_us, (end_us, _) in taken.items()]
+            given += [(each.start_us, _end_us(each)) for each in pieces if each.source != TRADES and each.start_us not in taken]
+            for gap in gaps:
+                if uncovered(max(gap.from_us, edges.start_us), min(gap.to_us, edges.end_us), given):
+                    found.append(meaning(gap))
+        return worst(found) if found else "complete"
 
 
 def _end_us(row: Row) -> int:
@@ -229,27 +247,19 @@ class Joined(NamedTuple):
 
 def joined(rows: Sequence[Row]) -> Joined:
     """``rows``, ascending and at least one, as one bar. What one of them does not say is None."""
-    if len(rows) == 1:
-        only = rows[0]
-        notional = None if only.notional is None else Decimal(only.notional)
-        prices = Decimal(only.open), Decimal(only.high), Decimal(only.low), Decimal(only.close)
-        return Joined(*prices, Decimal(only.volume), notional, only.trades, only.rv, only.covered_s, only.revision)
+    _, _, _, _, highs, lows, _, volumes, notionals, trades, rvs, covered, _, revisions, _ = zip(*rows, strict=True)
     with localcontext(EXACT):
-        volume = sum([Decimal(each.volume) for each in rows], Decimal(0))
-        notionals = [Decimal(each.notional) for each in rows if each.notional is not None]
-        notional = sum(notionals, Decimal(0)) if len(notionals) == len(rows) else None
-    trades = [each.trades for each in rows if each.trades is not None]
-    rvs = [each.rv for each in rows if each.rv is not None]
-    covered = [each.covered_s for each in rows if each.covered_s is not None]
+        volume = sum(map(Decimal, volumes), _ZERO)
+        notional = None if None in notionals else sum(map(Decimal, notionals), _ZERO)
     return Joined(
         Decimal(rows[0].open),
-        max([Decimal(each.high) for each in rows]),
-        min([Decimal(each.low) for each in rows]),
+        max(map(Decimal, highs)),
+        min(map(Decimal, lows)),
         Decimal(rows[-1].close),
         volume,
         notional,
-        sum(trades) if len(trades) == len(rows) else None,
-        math.fsum(rvs) if len(rvs) == len(rows) else None,
-        sum(covered) if len(covered) == len(rows) else None,
-        1 + sum([each.revision - 1 for each in rows]),
+        None if None in trades else sum(trades),
+        None if None in rvs else math.fsum(rvs),
+        None if None in covered else sum(covered),
+        1 + sum(revisions) - len(rows),
     )

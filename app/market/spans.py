@@ -46,7 +46,9 @@ class Gaps:
 
     def touching(self, from_us: int, to_us: int) -> list[Gap]:
         """Those that touch the span, the last one first."""
-        found = []
+        found = list[Gap]()
+        if not self._from:
+            return found
         place = bisect_left(self._from, to_us)
         while place and self._to[place - 1] > from_us:
             place -= 1
@@ -60,21 +62,24 @@ class Gaps:
 
 
 class GapsAhead(Gaps):
-    """The same, read as they are asked for: ``read`` gives those that touch a span. So much is read ahead, or behind if it is
-    negative, and twice as much each time.
+    """The same, read as they are asked for: ``read`` gives those that touch a span. From ``edge_us`` on so much is read ahead, or
+    behind it if that is negative, and twice as much each time. None ends later than ``until_us``.
     """
 
-    def __init__(self, read: Callable[[int, int], Iterable[Gap]], ahead_us: int) -> None:
+    def __init__(self, read: Callable[[int, int], Iterable[Gap]], ahead_us: int, edge_us: int, until_us: int) -> None:
         super().__init__(())
-        self._read, self._ahead_us = read, ahead_us
-        self._span = 0, 0
+        self._read, self._ahead_us, self._edge_us = read, ahead_us, edge_us
+        self._span = until_us, _END_US
+        self._until_us = until_us
 
     def touching(self, from_us: int, to_us: int) -> list[Gap]:
         """As `Gaps`."""
         if not self._span[0] <= from_us <= to_us <= self._span[1]:
-            self._span = min(from_us, max(from_us + self._ahead_us, -_END_US)), max(to_us, min(to_us + self._ahead_us, _END_US))
+            first_us = min(from_us, self._edge_us, max(from_us + self._ahead_us, -_END_US))
+            last_us = max(to_us, self._edge_us, min(to_us + self._ahead_us, _END_US))
+            self._span = first_us, last_us if last_us < self._until_us else _END_US
             self._ahead_us *= 2
-            super().__init__(self._read(*self._span))
+            super().__init__(self._read(first_us, last_us))
         return super().touching(from_us, to_us)
 
 

@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from app.answering.decider import Decider, cache_of, cache_status, views_of
 from app.answering.inputs import inputs_of
-from app.answering.latest import iso_us
 from app.answering.listing import ListSymbols
 from app.answering.market import Market
-from app.answering.moments import iso
+from app.answering.moments import iso, iso_us
 from app.answering.turns import Turns
 from app.domain.nearest import is_in
 from app.domain.prices import plain

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answering.decider import Decider, store_unavailable
-from app.answering.latest import iso_us
 from app.answering.market import Market
+from app.answering.moments import iso_us
 from app.answering.turns import Turns
 from app.domain.candles import vwap
 from app.domain.intervals import DAY_S, INTERVALS
@@ -181,4 +181,4 @@ def _trade(trade: Trade) -> TradeItem:
 def _digits(value: Decimal) -> msgspec.Raw:
     if not value.is_finite():
         raise ValueError(f"{value} is no number")
-    return msgspec.Raw(plain(value).encode())
+    return msgspec.Raw(plain(value))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.domain.prices import EXACT, exact, plain
 from app.domain.trades import Trade, trade_key
 from app.market.protocol import Batch, Cancel, Minute, Symbol, Writer
+from app.market.writing import StoreWriter
 from tests.market.giving import sessions, trade
 from tests.market.places import MINUTE_US, NOON_US, SECOND_US, Place
 
@@ -81,6 +82,18 @@ def test_any_order_split_and_repetition_give_the_rows_that_sql_makes(
     recomputed = place.recomputed()
     assert [row[:-1] for row in rows[0]] == [row[:-1] for row in recomputed]
     assert [row[-1] for row in rows[0]] == pytest.approx([row[-1] for row in recomputed], rel=1e-12, abs=0)
+
+
+def test_what_a_writer_keeps_of_a_symbol_does_not_grow_with_time(place: Place) -> None:
+    """A trade that comes late to a minute of which nothing is kept counts all the same."""
+    writer = place.writer(8_192)
+    for minute in range(40):
+        at_us = NOON_US + minute * MINUTE_US
+        writer.apply(Batch(trades=[trade(2 * minute, at_us), trade(2 * minute + 1, at_us + 7 * SECOND_US, "11")]))
+    assert isinstance(writer, StoreWriter)
+    assert len(writer._minutes._grids) < 10
+    writer.apply(Batch(trades=[trade(100, NOON_US + 3 * SECOND_US, "12")]))
+    assert [row[-1] for row in place.bars_of_trades()] == pytest.approx([row[-1] for row in place.recomputed()], rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("written", [*_PRICES, "0.000000000000000001", "1" + "0" * 29, "1." + "0" * 17 + "1"])

@@ -14,11 +14,14 @@ from app.errors import MarketError
 from app.market import counting
 from app.market.calendar import Always
 from app.market.counting import COUNT_MAX
+from app.market.kinds import Kind
 from app.market.protocol import Batch, CandlePage, CandlesWanted, Gap, Reader, Symbol, TradesWanted
+from app.market.queries import Calendars, candles
 from app.market.selection import Selection
 from app.market.spans import Gaps
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
+from tests.market.counted import Counted
 from tests.market.giving import export, minutes, sessions, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, SECOND_US, Place
 
@@ -133,12 +136,54 @@ def test_a_total_of_parts_of_quarters_costs_little_more_than_one_of_minutes(inte
             selection = Selection("A", of, always, always, Gaps(()), (), 10 * NOON_US, extended=True)
             span = NOON_US, NOON_US + last * MINUTE_US
             connection.set_progress_handler(count, 100)
-            number = counting.total(connection, "A", of, [("1m", "x")], selection, span, is_by_clock=True)
+            number = counting.total(connection, "A", of, [Kind("1m", "x", starts[-1])], selection, span, is_by_clock=True)
             connection.set_progress_handler(None, 0)
         assert number == last * MINUTE_US // (INTERVALS[of] * SECOND_US) - (of == "1m")
         return found[0]
 
     assert steps(interval, 14_700) < 2 * steps("1m", 4_900)
+
+
+@pytest.mark.parametrize(("interval", "every"), [("1m", 1), ("1m", 2), ("5m", 1)])
+def test_a_history_too_long_to_count_costs_a_total_next_to_nothing(interval: str, every: int, tmp_path: Path) -> None:
+    """In steps of SQLite's machine; also where of two minutes one is lacking."""
+    path, span = tmp_path / "market.sqlite3", (NOON_US, 2**62)
+    length = INTERVALS[interval] // INTERVALS["1m"]
+    starts = [NOON_US + each * MINUTE_US for each in range(0, (COUNT_MAX + 1_500) * length * every, every)]
+    with closing(EmbeddedWriter(path)) as writer:
+        writer.put_bars(export("x", starts))
+    with closing(connect(path, 1.0)) as connection:
+        always, steps = Always(), [0]
+        selection = Selection("A", interval, always, always, Gaps(()), (), 10 * NOON_US, extended=True)
+
+        def step() -> None:
+            steps[0] += 1
+
+        connection.set_progress_handler(step, 1)
+        kinds = [Kind("1m", "x", starts[-1])]
+        assert counting.total(connection, "A", interval, kinds, selection, span, is_by_clock=True) is None
+        connection.set_progress_handler(None, 0)
+    assert steps[0] < 2_000
+
+
+@pytest.mark.parametrize("page", [{"start_us": NOON_US}, {"descending": True}, {"after_us": NOON_US, "counts": False}])
+def test_a_page_takes_three_statements_and_gaps_of_its_time_one_more(page: dict[str, Any], place: Place) -> None:
+    """A database may be far away. Without a total there are two."""
+    writer = place.writer()
+    writer.put_bars(export("x", minutes(1, COUNT_MAX + 2_000)))
+
+    def told() -> tuple[int, int]:
+        with place.contents() as contents:
+            counted = Counted(contents._connection)
+            found = candles(counted, _wanted(limit=100, **page), Calendars(), (), 10 * NOON_US)
+            return counted.statements - page.get("counts", True), len(found.gaps)
+
+    assert told() == (2, 0)
+    gap = Gap("V", "A", NOON_US - 2 * MINUTE_US, NOON_US - MINUTE_US, "ids", 1)
+    writer.apply(Batch(gaps=[gap]))
+    assert told() == (2, 0)
+    writer.apply(Batch(gaps=[gap._replace(from_us=NOON_US + (COUNT_MAX + 1_999) * MINUTE_US, to_us=NOON_US + 100 * DAY_US)]))
+    assert told() == (3, int("descending" in page))
 
 
 def _page(place: Place, **rest: Any) -> CandlePage:  # noqa: ANN401 - fields

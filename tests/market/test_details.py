@@ -1,7 +1,7 @@
 """What is told of a page of symbols, in every store."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
@@ -9,27 +9,11 @@ from typing import Any
 from app.domain.candles import SECOND_US
 from app.domain.prices import EXACT
 from app.domain.trades import trade_key
-from app.market.connection import Connection, Cursor
 from app.market.details import details
 from app.market.protocol import Batch, Cancel, Details, Export, Symbol
+from tests.market.counted import Counted
 from tests.market.giving import bar, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, Place, PostgresPlace
-
-
-class _Counting:
-    """A connection that counts the statements that it is given."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self.statements = connection, 0
-
-    def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """One more."""
-        self.statements += 1
-        return self._connection.execute(statement, parameters)
-
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> None:
-        """None that reads."""
-        raise NotImplementedError
 
 
 def _fill(place: Place, symbols: int, seed: int) -> None:
@@ -91,8 +75,8 @@ def test_details_take_so_many_statements_whatever_the_number_of_symbols(place: P
 
     def told(limit: int) -> tuple[list[Details], int]:
         with place.contents() as contents:
-            counting = _Counting(contents._connection)
-            return details(counting, limit, "", "xy", NOON_US), counting.statements
+            counted = Counted(contents._connection)
+            return details(counted, limit, "", "xy", NOON_US), counted.statements
 
     assert [told(limit)[1] for limit in (3, 40)] == [5, 5]
     assert told(3)[0] == told(40)[0][:3]

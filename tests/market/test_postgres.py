@@ -16,7 +16,7 @@ from app.breaker import Breaker
 from app.errors import MarketError, OffsetMoved
 from app.market.postgres import PostgresWriter
 from app.market.postgres_reader import PostgresReader
-from app.market.protocol import Batch, Gap, Move, Partition, TradesWanted
+from app.market.protocol import Batch, CandlesWanted, Gap, Move, Partition, TradesWanted
 from tests.kit.postgres import PostgresServer
 from tests.kit.servers import until
 from tests.market.giving import trade
@@ -74,6 +74,22 @@ def test_a_read_whose_connection_is_dead_begins_again_on_a_new_one(place: Postgr
         _end_others(place)
         assert len((await reader.trades(TradesWanted("A", 10))).trades) == 1
         assert reader.breaker.state == "closed"
+        await reader.close()
+
+    asyncio.run(check())
+
+
+def test_statements_that_are_asked_often_are_planned_once(place: PostgresPlace) -> None:
+    """Also over reads; to plan a page takes longer than to read it."""
+    place.writer().apply(Batch(trades=[trade(1, NOON_US)]))
+    planned = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%WITH RECURSIVE%'"
+
+    async def check() -> None:
+        reader = PostgresReader(place.url, threads=1)
+        for _ in range(20):
+            await reader.candles(CandlesWanted("A", "1m", 1, counts=True))
+        generic, custom = await reader._read(lambda connection: connection.execute(planned).fetchone())
+        assert generic > custom
         await reader.close()
 
     asyncio.run(check())

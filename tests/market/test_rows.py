@@ -1,13 +1,12 @@
 """Longer bars are what the rule makes of all stored minutes, and are read from few rows."""
 
 import math
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,7 +16,6 @@ from hypothesis import strategies as st
 from app.domain.trades import trade_key
 from app.market import queries
 from app.market.calendar import Always, Calendar, Sessions
-from app.market.connection import Connection
 from app.market.protocol import (
     BEGAN,
     Bar,
@@ -38,6 +36,7 @@ from app.market.selection import Row, Selection, usable
 from app.market.spans import Gaps
 from app.market.sqlite import EmbeddedWriter
 from app.market.sqlite_opening import connect
+from tests.market.counted import Counted
 from tests.market.giving import bar, export, sessions, trade
 from tests.market.places import DAY_US, MINUTE_US, NOON_US, Place
 
@@ -160,33 +159,6 @@ def _by_minutes(rows: Iterable[Row], gaps: Iterable[Gap], market: str, asked: _A
     return selection.bars(each for each in rows if usable(each.interval, asked.interval))
 
 
-class _Counting:
-    """A connection that counts the rows that it gives."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self.rows = 0
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "_Rows":
-        return _Rows(self, self._connection.execute(statement, parameters))
-
-
-class _Rows:
-    def __init__(self, counting: _Counting, cursor: sqlite3.Cursor) -> None:
-        self._counting, self._cursor = counting, cursor
-
-    def __iter__(self) -> Iterator[Any]:
-        for row in self._cursor:
-            self._counting.rows += 1
-            yield row
-
-    def fetchone(self) -> Any:  # noqa: ANN401 - a row
-        return next(iter(self), None)
-
-    def fetchall(self) -> list[Any]:
-        return list(self)
-
-
 @pytest.fixture
 def rows_read(tmp_path: Path) -> Callable[..., tuple[tuple[Bar, ...], int]]:
     """Of what ``fill`` wrote the bars of an interval, and how many rows were read for them."""
@@ -196,10 +168,10 @@ def rows_read(tmp_path: Path) -> Callable[..., tuple[tuple[Bar, ...], int]]:
         with closing(EmbeddedWriter(path)) as writer:
             fill(writer)
         with closing(connect(path, 1.0)) as connection:
-            counting = _Counting(connection)
+            counted = Counted(connection)
             wanted = CandlesWanted("A", interval, 100)._replace(**rest)
-            page = queries.candles(cast("Connection", counting), wanted, Calendars(), (), 10 * NOON_US)
-        return page.bars, counting.rows
+            page = queries.candles(counted, wanted, Calendars(), (), 10 * NOON_US)
+        return page.bars, counted.rows
 
     return read
 

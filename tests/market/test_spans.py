@@ -48,9 +48,14 @@ def test_the_worst_counts() -> None:
     assert [gaps.coverage(*each) for each in ((0, 4), (0, 5), (0, 10), (6, 9))] == ["backfilled", "partial", "gap", "complete"]
 
 
-@given(st.lists(_spans), st.lists(_spans, min_size=1), st.sampled_from([1, 7, -7, 2**62, -(2**62)]))
+@given(
+    st.lists(_spans),
+    st.lists(_spans, min_size=1),
+    st.sampled_from([1, 7, -7, 2**62, -(2**62)]),
+    st.sampled_from([0, 12, 2**62]),
+)
 def test_gaps_that_are_read_ahead_are_those_that_touch(
-    gaps: list[tuple[int, int]], asked: list[tuple[int, int]], ahead_us: int
+    gaps: list[tuple[int, int]], asked: list[tuple[int, int]], ahead_us: int, edge_us: int
 ) -> None:
     """However much is read ahead, no number is too large for a database."""
     every = [_gap(*each) for each in gaps]
@@ -59,6 +64,6 @@ def test_gaps_that_are_read_ahead_are_those_that_touch(
         assert -(2**63) <= from_us <= to_us < 2**63
         return [each for each in every if each.to_us > from_us and each.from_us < to_us]
 
-    ahead = GapsAhead(read, ahead_us)
+    ahead = GapsAhead(read, ahead_us, edge_us, max((each.to_us for each in every), default=0))
     for span in asked:
         assert sorted(ahead.touching(*span)) == sorted(Gaps(every).touching(*span))

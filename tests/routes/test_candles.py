@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.answering.latest import iso_us
+from app.answering.moments import iso_us
 from app.domain.intervals import INTERVALS
 from app.domain.prices import exact
 from app.market.protocol import Bar, Batch, CandlePage, CandlesWanted, Export, Gap, GivenBar, Symbol

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.latest import iso_us
+from app.answering.moments import iso_us
 from app.routes.times import TIME_PATTERN, time_us
 
 _AT_US = 1_709_303_400_000_000
