@@ -107,10 +107,14 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -
     assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
 
 
+_GIVEN = {"sample": ["trades", "--out", "x.csv"], "ingest": ["--source", "synthetic"]}
+"""Without these they are wrong usage."""
+
+
 @pytest.mark.parametrize(
     ("name", "given"),
     [
-        *((each, ["trades", "--out", "x.csv"] if each == "sample" else []) for each in COMMANDS if COMMANDS[each].extra),
+        *((each, _GIVEN.get(each, [])) for each in COMMANDS if COMMANDS[each].extra),
         *((each, ["x.csv"]) for each in PARTS if PARTS[each].extra),
     ],
 )

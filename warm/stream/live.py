@@ -11,6 +11,7 @@ Exit codes: 0 ended by SIGTERM or Ctrl-C; 2 a setting or an argument is wrong, o
 import argparse
 import contextlib
 import ctypes
+import importlib.util
 import os
 import signal
 import subprocess
@@ -48,6 +49,9 @@ def main(given: Sequence[str]) -> int:
     """Entry point."""
     parser = make_parser()
     arguments = parse(parser, given)
+    if importlib.util.find_spec("polars") is None:
+        # Its parts need it, and would say so one after the other.
+        raise ModuleNotFoundError("No module named 'polars'", name="polars")
     symbols = symbols_of(parser, arguments.symbols)
     options = given_settings(arguments)
     settings = load_settings(options=options)
