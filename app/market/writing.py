@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from app.domain.candles import by_minute
 from app.domain.intervals import DAY_S
+from app.domain.staleness import SKEW_MS
 from app.domain.trades import SIMULATED, Trade, refusal
 from app.errors import OffsetMoved
 from app.market import blocks, closes, dead_letters, exports, gaps
@@ -180,15 +181,18 @@ class StoreWriter(ABC, Generic[C]):
             return {Partition(*partition): following for *partition, following in rows}
 
     def known(self, symbols: Sequence[str] | None = None) -> dict[str, Known]:
-        """One by one."""
+        """One by one. A trade ahead of the clock that no message told of is not the last one, or it would be that until then."""
+        now_us = self._clock_us() + SKEW_MS * 1000
         with self._transaction() as connection:
             if symbols is None:
                 rows = connection.execute("SELECT DISTINCT symbol FROM heard ORDER BY symbol")
                 symbols = [symbol for (symbol,) in rows.fetchall()]
-            return {
-                each: Known(last_trade(connection, each), gaps.heard_of(connection, each), gaps.lacking(connection, each))
-                for each in symbols
-            }
+            found = {}
+            for symbol in symbols:
+                heard = gaps.heard_of(connection, symbol)
+                last = last_trade(connection, symbol, max([now_us, *(each.at_us for each in heard)]))
+                found[symbol] = Known(last, heard, gaps.lacking(connection, symbol))
+            return found
 
     def dead_letters(self) -> Mapping[DeadMark, Settled | None]:
         """All."""

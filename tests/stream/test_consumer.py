@@ -218,3 +218,12 @@ def test_a_consumer_whose_offset_another_moved_lets_go_and_writes_nothing_of_it(
     assert rig.ids() == ["1", "2"]
     assert [event for event, _ in rig.told] == ["let_go"]
     assert rig.counted("duplicates_total") == 0
+
+
+def test_a_stored_trade_of_a_time_to_come_is_not_the_last_one(rig: Rig) -> None:
+    """Else no trade of now could take its place, until then."""
+    later = trade(9, 400 * 365 * 86_400.0)
+    rig.market.writer().apply(Batch(trades=[later.trade()]))
+    rig.append(trade(1))
+    rig.consume()
+    assert _seen(rig) == ("101", 1.0, "complete")
