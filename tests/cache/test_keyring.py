@@ -143,6 +143,8 @@ def test_what_lasts_is_told_again_and_again_and_can_see_whether_its_key_is_good(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(world.ring.run())
     assert seen == [[True, False, False]] * 3
+    allowed = [(each, world.ring.allows(key_id(each), scope)) for each in (kept, revoked) for scope in ("decide", "read")]
+    assert allowed == [(kept, True), (kept, False), (revoked, False), (revoked, False)]
     world.clock.now += _LEASE_S + _GRACE_S
     assert not world.ring.is_good(key_id(kept))
 

@@ -175,3 +175,24 @@ def test_a_last_trade_does_not_fade() -> None:
     of_bars = _POLICY.decide(_evidence(), _MADE_MS + _LIFE_MS, price=104.5).confidence
     assert last.confidence == of_bars < first.confidence
     assert len(last.used) == 3
+
+
+@given(_ticks(), _ticks(), _times)
+def test_another_last_trade_scores_as_a_decision_made_anew(before: TickRecord, after: TickRecord, now_ms: int) -> None:
+    judged = _POLICY.decide(_evidence(before), now_ms).judged
+    anew = _POLICY.decide(_evidence(after), now_ms)
+    scored = _POLICY.scored_on(_evidence(after), now_ms, judged)
+    is_alike = judged.tick is not None and anew.judged.tick is not None and judged.statuses[2] == anew.judged.statuses[2]
+    assert (scored is not None) == is_alike
+    if scored is not None:
+        found = scored.action, scored.score, scored.target_weight, scored.contributions, scored.strength
+        assert found == (anew.action, anew.score, anew.target_weight, anew.contributions, anew.strength)
+
+
+def test_a_last_trade_after_another_of_a_minute_scores_without_judging_the_rest() -> None:
+    judged = _POLICY.decide(_evidence(_tick()), _MADE_MS).judged
+    later = _evidence(_tick("101.25", _MADE_MS + 1000))
+    scored = _POLICY.scored_on(later, _MADE_MS + 1000, judged)
+    assert scored is not None
+    assert scored.score == _POLICY.decide(later, _MADE_MS + 1000).score
+    assert _POLICY.scored_on(later, _MADE_MS + 1001 + _LIFE_MS, judged) is None
