@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.kit.servers import ROOT, clean_environment, until
 
 _TRADES = 120_000
@@ -100,3 +102,24 @@ def test_exit_codes_and_texts_of_a_load(tmp_path: Path) -> None:
     assert _run(tmp_path, "market", "load", "trades.csv", "--report", "r.json")[0] == 0
     report = json.loads(tmp_path.joinpath("r.json").read_text(encoding="utf-8"))
     assert (report["new"], report["ticks"]) == (1, 1)
+
+
+@pytest.mark.parametrize("end", ["json", "jsonl"])
+def test_objects_that_take_more_memory_than_they_may_are_refused(end: str, tmp_path: Path) -> None:
+    """Of a document, or of one line. A process that ran for long may have memory left over, so it is a new one."""
+    message = {
+        "e": "trade",
+        "E": 1_700_000_000_000,
+        "s": "BTCUSDT",
+        "t": 1,
+        "p": "1.5",
+        "q": "1",
+        "T": 1_700_000_000_000,
+        "m": True,
+    }
+    trade = json.dumps({"stream": "btcusdt@trade", "data": message})
+    path = tmp_path / f"mine.{end}"
+    path.write_text(f"{trade}\n" * (end == "jsonl") + f"[{'[[]],' * 4_000_000}[]]\n", encoding="utf-8")
+    code, _, said = _run(tmp_path, "market", "load", path.name, "--memory-mb", "300")
+    assert code == 1
+    assert f"mine.{end}: reading it takes more memory" in said

@@ -93,14 +93,14 @@ def test_slow_bodies_end_in_their_turn_and_quick_ones_are_left_alone() -> None:
     """One timer watches them all."""
 
     async def work() -> list[str]:
-        bodies, ended = Bodies(_LIMIT, 0.1), []
+        bodies, ended = Bodies(_LIMIT, 0.5), []
 
         async def never() -> dict[str, Any]:
             await asyncio.Event().wait()
             raise AssertionError("unreachable")
 
         async def soon() -> dict[str, Any]:
-            await asyncio.sleep(0.07)
+            await asyncio.sleep(0.35)
             return part(b"x")
 
         async def one(name: str, receive: Any) -> None:  # noqa: ANN401 - as ASGI has it
@@ -111,7 +111,7 @@ def test_slow_bodies_end_in_their_turn_and_quick_ones_are_left_alone() -> None:
                 ended.append(f"{name} {problem.status}")
 
         tasks = [asyncio.create_task(one("first", never)), asyncio.create_task(one("quick", soon))]
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.3)
         tasks += [asyncio.create_task(one("second", never)), asyncio.create_task(one("later", soon))]
         await asyncio.gather(*tasks)
         return ended

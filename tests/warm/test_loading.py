@@ -25,7 +25,7 @@ from tests.warm.trade_files import packed
 from tests.warm.trade_messages import Made
 from tests.warm.trade_shapes import DAY_US, MIDNIGHT_US, SHAPES
 from warm.calendar.exchanges import exchange
-from warm.files.memory import MB, MemoryBound
+from warm.files.memory import MemoryBound
 from warm.files.names import SymbolChoice
 from warm.market.listing import market_of, sessions_of
 from warm.market.load import INTERRUPTED, LOADED, REFUSED, STORE_FAILED, Wanted, run_load
@@ -318,17 +318,6 @@ def test_a_file_that_takes_more_memory_than_it_may_is_refused(tmp_path: Path) ->
     code, report = Market(tmp_path).load(put(tmp_path / name, content), memory=MemoryBound(1000, used=lambda: 0))
     assert code == REFUSED
     assert "--memory-mb" in report["error"]
-
-
-@pytest.mark.parametrize("end", [".json", ".jsonl"])
-def test_objects_that_take_more_memory_than_they_may_are_refused(end: str, tmp_path: Path) -> None:
-    """Of a document, or of one line; a kilobyte of empty lists takes some 40 in memory."""
-    path = put(tmp_path / f"mine{end}", SHAPES["Binance's WebSocket"].write(_made(9)) if end == ".jsonl" else "")
-    with path.open("a") as file:
-        file.write(f"[{'[[]],' * 600_000}[]]\n")
-    code, report = Market(tmp_path).load(path, memory=MemoryBound(40 * MB, used=lambda: 0))
-    assert code == REFUSED
-    assert f"mine{end}: reading it takes more memory" in report["error"]
 
 
 def test_a_load_that_is_interrupted_says_so_and_goes_on(tmp_path: Path) -> None:
