@@ -24,6 +24,7 @@ from app.domain.prices import DIGITS_MAX, PLACES_MAX, exact, plain
         (5e-324 * 0, "0"),
         (12, "12"),
         ("123.4500", "123.45"),
+        ("12345678901234567890.1234567890123400", "12345678901234567890.12345678901234"),
     ],
 )
 def test_digits_come_out_as_they_were_written(written: str | float, digits: str) -> None:
