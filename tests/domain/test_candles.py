@@ -138,3 +138,12 @@ def test_a_candle_of_one_trade_is_that_trade() -> None:
     trade = _trade(5, "7", "2")
     seven, two = Decimal(7), Decimal(2)
     assert candle_of([trade]) == Candle(seven, seven, seven, seven, two, Decimal(14), 1, trade.order, trade.order)
+
+
+def test_candles_of_one_bar_are_merged_in_either_order() -> None:
+    earlier, later = [_trade(5, "7"), _trade(6, "9")], [_trade(7, "6"), _trade(8, "8")]
+    whole = _fields(candle_of([*earlier, *later]))
+    for first, second in ((earlier, later), (later, earlier)):
+        merged = candle_of(first)
+        merged.merge(candle_of(second))
+        assert _fields(merged) == whole

@@ -9,7 +9,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.live import believed, step
+from app.domain.live import believed, step, step_viewed
 from app.domain.vector import PRICE_FEATURES, PRICE_NAMES, PRICE_STATE
 from tests.kit.records import price_record
 from warm.make.indicators import latest
@@ -117,7 +117,7 @@ def test_a_young_symbol_steps_only_what_it_has_bars_for(bars: int) -> None:
 
 def test_without_a_close_nothing_is_stepped() -> None:
     empty = tuple(None for _ in PRICE_NAMES)
-    assert step(empty, 10.0) == empty
+    assert step(empty, 10.0) == step_viewed(empty, 10.0) == empty
 
 
 @given(st.floats(5e-324, 1e12), st.floats(5e-324, 1e300))
