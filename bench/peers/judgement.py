@@ -69,7 +69,8 @@ class Judgement:
         decision = _POLICY.decide(evidence, now_ms)
         judged = decision.judged
         summary = judged.summary
-        (price, agents), (price_s, agents_s) = judged.statuses, judged.ages_s
+        # Whoever is measured has no trades, so nothing is said of a last one.
+        (price, agents, _), (price_s, agents_s, _) = judged.statuses, judged.ages_s
         of_agents = AgentsInput(agents, agents_s, summary.used, summary.abstained, summary.failed)
         return DecideResponse(
             id=str(uuid_utils.uuid7()),
