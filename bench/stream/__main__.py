@@ -51,7 +51,7 @@ def measure(chosen: Sequence[str], pace: Pace, margin: float, progress: Callable
     with tempfile.TemporaryDirectory(prefix="decide-stream-") as name:
         folders = {each: Path(name) / each for each in ALONE}
         for folder in folders.values():
-            folder.mkdir()
+            folder.mkdir(mode=0o700)
         consumed = measuring.consumed(folders[CONSUMER], pace, progress) if CONSUMER in chosen else None
         followed = measuring.followed(folders[DECISION], pace, progress) if DECISION in chosen else None
         beside = measuring.beside(folders[HITS], pace, progress) if HITS in chosen else None
