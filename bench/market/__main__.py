@@ -7,7 +7,6 @@ writes its section of ``bench/RESULTS.md``; ``--quick`` stores a tenth, and writ
 sees that everything runs.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
 from app.arguments import number
 from bench import machine, sections
@@ -29,7 +27,7 @@ from bench.market.findings import MarketFindings, Writing
 from bench.market.reading import Experiments, Pace, Server
 from bench.market.writing import URL, Written
 from bench.peers import catalogue
-from bench.peers.processes import ROOT, run_python
+from bench.peers.processes import run_python
 from bench.scenario import ScenarioError
 
 _MILLION = 1_000_000
@@ -51,7 +49,7 @@ SMOKE = msgspec.structs.replace(
 )
 PACKAGES = ("granian", "psycopg", "fastapi", "sqlalchemy", "uvicorn", "pydantic")
 WRITING, CANDLES, TRADES = ALONE = ("writing", "candles", "trades")
-_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+_FAILED = 1
 _PEER = "FastAPI + SQLAlchemy + psycopg"
 _TITLES = {"sqlite": "Decide, SQLite", "postgres": "Decide, PostgreSQL"}
 Progress = Callable[[str], None]
@@ -156,37 +154,21 @@ def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 every goal is met, or it is a smoke run; 1 one is missed; 2 something needed is not there, or an answer is
     another than the peer's; 130 interrupted.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m bench --scenario market", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="a tenth of the data")
-    parser.add_argument("--smoke", action="store_true", help="does it run?")
-    parser.add_argument("--only", choices=ALONE, help="this alone, written nowhere")
-    parser.add_argument("--margin", type=number(least=1, most=10), default=1.0, help="bounds so many times as wide (default 1)")
+    parser = sections.options_of("market", __doc__, ALONE)
     parser.add_argument("--candles", type=number(least=1000, most=1e9), help="so many are stored (default 10,000,000)")
     parser.add_argument("--database-url", default="", help="a PostgreSQL where databases may be made (default: one of its own)")
-    parser.add_argument("--out", type=Path, help="folder for results (default bench/results)")
     options = parser.parse_args(arguments)
     pace = SMOKE if options.smoke else QUICK if options.quick else WHOLE
     if options.candles is not None:
         pace = msgspec.structs.replace(pace, candles=int(options.candles))
-    console = Console(stderr=True)
     chosen = ALONE if options.only is None else (options.only,)
-    try:
-        found = measure(
-            chosen, pace, options.database_url, options.margin, lambda text: console.print(text, highlight=False, soft_wrap=True)
-        )
-    except ScenarioError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return _USAGE
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    print(page.markdown(found))
-    if options.only is None:
-        for path in sections.write("market", found, page.markdown(found), options.out or ROOT / "bench" / "results"):
-            print(path)
-        if pace is WHOLE:
-            sections.put("market", page.markdown(found), ROOT / "bench" / "RESULTS.md")
+
+    def measured(progress: Progress) -> MarketFindings:
+        return measure(chosen, pace, options.database_url, options.margin, progress)
+
+    found = sections.run("market", options, measured, page.markdown, is_whole=pace is WHOLE)
+    if isinstance(found, int):
+        return found
     return _FAILED if not options.smoke and not all(goal.met for goal in found.goals) else 0
 
 

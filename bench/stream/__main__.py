@@ -5,7 +5,6 @@ a decision has it; what flowing trades do to hits. It takes about four minutes a
 ``--quick`` does a tenth, and writes under ``bench/results``; ``--smoke`` only sees that everything runs.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -15,11 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
-from app.arguments import number
 from bench import machine, sections
-from bench.peers.processes import ROOT
 from bench.scenario import ScenarioError
 from bench.stream import measuring, page
 from bench.stream.findings import StreamFindings, judge
@@ -40,7 +36,7 @@ WHOLE = Pace(
 QUICK = msgspec.structs.replace(WHOLE, consumed=200_000, kills=5, probes=200, seconds=2.0, rounds=3)
 SMOKE = msgspec.structs.replace(QUICK, consumed=20_000, kills=2, probes=20, flowing_per_s=1000.0, seconds=0.5, rounds=1)
 CONSUMER, DECISION, HITS = ALONE = ("consumer", "decision", "hits")
-_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+_FAILED = 1
 
 
 def measure(chosen: Sequence[str], pace: Pace, margin: float, progress: Callable[[str], None]) -> StreamFindings:
@@ -72,31 +68,16 @@ def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 every goal is met, or it is a smoke run that lost nothing; 1 one is missed; 2 something needed is not there;
     130 interrupted.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m bench --scenario stream", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="a tenth of it")
-    parser.add_argument("--smoke", action="store_true", help="does it run?")
-    parser.add_argument("--only", choices=ALONE, help="this alone, written nowhere")
-    parser.add_argument("--margin", type=number(least=1, most=10), default=1.0, help="bounds so many times as wide (default 1)")
-    parser.add_argument("--out", type=Path, help="folder for results (default bench/results)")
-    options = parser.parse_args(arguments)
+    options = sections.options_of("stream", __doc__, ALONE).parse_args(arguments)
     pace = SMOKE if options.smoke else QUICK if options.quick else WHOLE
-    console = Console(stderr=True)
     chosen = ALONE if options.only is None else (options.only,)
-    try:
-        found = measure(chosen, pace, options.margin, lambda text: console.print(text, highlight=False, soft_wrap=True))
-    except ScenarioError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return _USAGE
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    print(page.markdown(found))
-    if options.only is None:
-        for path in sections.write("stream", found, page.markdown(found), options.out or ROOT / "bench" / "results"):
-            print(path)
-        if pace is WHOLE:
-            sections.put("stream", page.markdown(found), ROOT / "bench" / "RESULTS.md")
+
+    def measured(progress: Callable[[str], None]) -> StreamFindings:
+        return measure(chosen, pace, options.margin, progress)
+
+    found = sections.run("stream", options, measured, page.markdown, is_whole=pace is WHOLE)
+    if isinstance(found, int):
+        return found
     is_lossless = found.consumed is None or found.consumed.ledger.is_exact
     return _FAILED if not (is_lossless if options.smoke else all(goal.met for goal in found.goals)) else 0
 
