@@ -16,17 +16,22 @@ from warm.stream.metrics import ConsumerMeters
 from warm.stream.ticks import Ticks
 
 
+OTHER = "ETH-USD"
+
+
 class _Published:
     """Keeps what it gets, unless it is away."""
 
     def __init__(self) -> None:
         self.prices: list[str] = []
+        self.symbols: list[str] = []
         self.is_away = False
 
     async def upsert(self, records: Sequence[Record]) -> Upserted:
         if self.is_away:
             raise StoreError("unreachable", "away")
         self.prices += [decode(TICK, each.value, each.key).price for each in records]
+        self.symbols += [each.key for each in records]
         return Upserted(len(records), 0)
 
     async def run_info(self) -> RunInfo | None:
@@ -38,10 +43,10 @@ class _Published:
 
 @pytest.fixture
 def state(rig: Rig) -> State:
-    """Of one trade."""
-    first = trade(1).trade()
+    """Of one trade of each of two symbols."""
+    first = [trade(1).trade(), trade(1, symbol=OTHER).trade()]
     writer = rig.market.writer()
-    writer.apply(Batch(trades=[first], heard=[Heard(VENUE, SYMBOL, first.time_us)]))
+    writer.apply(Batch(trades=first, heard=[Heard(VENUE, each.symbol, each.time_us) for each in first]))
     return State(writer)
 
 
@@ -61,6 +66,26 @@ def test_a_symbol_is_published_no_more_often_than_that_and_its_newest_trade_coun
     assert store.prices == ["102", "107", "111"]
     assert ticks.wait_s(1.0) == 1.0
     assert meters.registry.get_sample_value("decide_stream_tick_to_record_seconds_count") == 3
+    ticks.close(store.close)
+
+
+def test_one_symbol_does_not_wait_since_another_was_written(state: State) -> None:
+    clock, store = Clock(), _Published()
+    ticks = Ticks(store, 0.005, ConsumerMeters(), lambda *_, **__: None, clock)
+    ticks.add([SYMBOL])
+    ticks.publish(state)
+    clock.now += 0.001
+    ticks.add([OTHER])
+    assert ticks.wait_s(1.0) == 0.0
+    ticks.publish(state)
+    assert store.symbols == [SYMBOL, OTHER]
+    ticks.add([SYMBOL, OTHER])
+    clock.now += 0.004
+    ticks.publish(state)
+    assert store.symbols == [SYMBOL, OTHER, SYMBOL]
+    assert ticks.wait_s(1.0) == pytest.approx(0.001)
+    ticks.publish(state, now=True)
+    assert store.symbols == [SYMBOL, OTHER, SYMBOL, OTHER]
     ticks.close(store.close)
 
 

@@ -1,6 +1,7 @@
 """Tick records on their way to L2: of each symbol the newest one, at most once in a while."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -41,46 +42,58 @@ class Ticks:
         self._store, self._every_s, self._meters, self._say = store, every_s, meters, say
         self._clock, self._now_us = clock, now_us
         self._runner = asyncio.Runner()
-        self._waiting: dict[str, None] = {}
-        self._since_us: int | None = None
-        self._due = 0.0
+        self._waiting: dict[str, int | None] = {}
+        self._resting: dict[str, float] = {}
+        self._again = 0.0
         self._is_away = False
 
     def add(self, symbols: Iterable[str], since_us: int | None = None) -> None:
         """Their records changed, by messages of which the first came to its source at ``since_us``."""
-        self._waiting.update(dict.fromkeys(symbols))
-        if since_us is not None and self._waiting:
-            self._since_us = min(self._since_us or since_us, since_us)
+        for symbol in symbols:
+            before_us = self._waiting.get(symbol)
+            self._waiting[symbol] = since_us if before_us is None else before_us
 
     def wait_s(self, longest_s: float) -> float:
         """How long nothing is to be done here."""
-        return min(longest_s, max(0.0, self._due - self._clock())) if self._waiting else longest_s
+        due = max(self._again, min((self._resting.get(each, 0.0) for each in self._waiting), default=math.inf))
+        return min(longest_s, max(0.0, due - self._clock()))
 
     def publish(self, state: State, *, now: bool = False) -> None:
         """Write what waits, if it is time for it, or ``now``. Where L2 is away it waits on."""
-        if not self._waiting or (self._clock() < self._due and not now):
+        if self._clock() < self._again and not now:
+            return
+        due = list(self._waiting) if now else self._due()
+        if not due:
             return
         now_us = self._now_us()
-        known = [state.symbols[symbol] for symbol in self._waiting if symbol in state.symbols]
+        known = [state.symbols[symbol] for symbol in due if symbol in state.symbols]
         made = [each.tick(now_us // 1000) for each in known]
         records = [Record(TICK.name, each.symbol, encode(each)) for each in made if each is not None]
-        self._due = self._clock() + self._every_s
+        until = self._clock() + self._every_s
         try:
             for first in range(0, len(records), _AT_ONCE):
                 written = self._runner.run(self._store.upsert(records[first : first + _AT_ONCE])).written
                 self._meters.ticks.inc(written)
         except (StoreError, OSError) as error:
-            self._due = self._clock() + _RETRY_S
+            self._again = self._clock() + _RETRY_S
             if not self._is_away:
                 self._say("l2_away", error=str(error))
             self._is_away = True
             return
         if self._is_away:
             self._say("l2_back")
-        if self._since_us is not None:
-            self._meters.to_record.observe(max(0, self._now_us() - self._since_us) / 1e6)
-        self._waiting.clear()
-        self._since_us, self._is_away = None, False
+        self._is_away = False
+        since_us = [each for each in map(self._waiting.pop, due) if each is not None]
+        if since_us:
+            self._meters.to_record.observe(max(0, self._now_us() - min(since_us)) / 1e6)
+        self._resting.update(dict.fromkeys(due, until))
+
+    def _due(self) -> list[str]:
+        """Those that wait and were not written a moment ago."""
+        now = self._clock()
+        while self._resting and (first := next(iter(self._resting.items())))[1] <= now:
+            del self._resting[first[0]]
+        return [symbol for symbol in self._waiting if symbol not in self._resting]
 
     def tell(self, status: Record) -> None:
         """Write how the consumer is, where L2 has anything: a status alone is nothing to be served. A failure to tell is told by
