@@ -41,6 +41,9 @@ def refresh(
     ``before_us``, and now begins ``now_us``.
     """
     starts = {*touched} if before_us is None else {*touched, before_us}
+    if now_us is not None and now_us >= max(starts) and min(starts) >= now_us - now_us % LENGTHS_US[LEVELS[-2]]:
+        # All is in the shortest block of the newest minute, and that is not over. So it is mostly.
+        return
     for below, level in pairwise(reversed(LEVELS)):
         length_us, statement = LENGTHS_US[level], BARS if below == "1m" else BLOCKS
         starts = {each - each % length_us for each in starts}

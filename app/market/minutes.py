@@ -1,11 +1,11 @@
 """Bars of trades, kept up to date minute by minute, whatever the database.
 
 New trades are merged into the stored bar. Realised variance and covered seconds are computed anew from the minute's grid of
-seconds and the close of the minute before, so those of the next minute follow where a close changes. Grids of the minutes that
-were touched last are kept, some for each symbol; others are read from the trades.
+seconds and the close of the minute before, so those of the next minute follow where a close changes. Bars and grids of minutes
+that were touched last are kept, some for each symbol; others are read, grids from the trades.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from app.domain.candles import MINUTE_US, Candle, Grid, candle_of, grid_of, merge_grid, realised
@@ -13,7 +13,7 @@ from app.domain.trades import Trade
 from app.market.protocol import Minute
 
 GRIDS = 8_192
-"""Kept at most; each is of up to 15 KB."""
+"""Kept at most; each is of up to 15 KB. Of bars, of 1 KB, there are twice as many."""
 _BEHIND_US = 5 * MINUTE_US
 """How long before its symbol's newest trades a minute hardly gets one any more."""
 
@@ -63,11 +63,15 @@ class Minutes:
 
     def __init__(self, grids: int) -> None:
         self._grids: dict[Minute, Grid] = {}
+        self._bars: dict[Minute, Kept | None] = {}
+        self._newest: dict[str, int] = {}
         self._most = grids
 
     def forget(self) -> None:
-        """Keep no grid."""
+        """Keep nothing."""
         self._grids.clear()
+        self._bars.clear()
+        self._newest.clear()
 
     def update(self, table: Table, new: Mapping[Minute, Sequence[Trade]], anew: Iterable[Minute] = ()) -> "Changed":
         """Bring bars up to date after ``new`` trades were written, in order by minute; those ``anew`` from all their trades."""
@@ -76,30 +80,60 @@ class Minutes:
         if not minutes:
             return Changed((), (), (), {})
         around = {Minute(symbol, at) for symbol, us in minutes for at in (us - MINUTE_US, us, us + MINUTE_US)}
-        stored = table.bars(sorted(around))
-        newest = table.newest({each.symbol for each in minutes})
+        stored, newest = self._stored(table, around), self._newest_of(table, {each.symbol for each in minutes})
         update = _Update(table, stored, newest, self._grids)
         for minute in minutes:
             update.minute(minute, None if minute in recomputed else new[minute])
         for minute in minutes:
             update.follow(Minute(minute.symbol, minute.start_us + MINUTE_US))
         table.write(update.changed)
+        self._keep(update.changed)
         for symbol, start_us in minutes:
             behind = Minute(symbol, start_us - _BEHIND_US)
             if behind not in around:
                 self._grids.pop(behind, None)
-        while len(self._grids) > self._most:
-            del self._grids[next(iter(self._grids))]
+                self._bars.pop(behind, None)
+        for kept, most in ((self._grids, self._most), (self._bars, 2 * self._most)):
+            while len(kept) > most:
+                del kept[next(iter(kept))]
         touched = tuple(sorted(update.changed))
         revised = tuple(each for each in touched if each.start_us < newest.get(each.symbol, -1))
         removed = tuple(each for each in touched if update.changed[each] is None)
         return Changed(touched, revised, removed, newest)
 
+    def _stored(self, table: Table, around: Collection[Minute]) -> Mapping[Minute, Kept | None]:
+        """The bars of these minutes, or None of one that has none."""
+        unknown = sorted(each for each in around if each not in self._bars)
+        if unknown:
+            read = table.bars(unknown)
+            self._bars.update((each, read.get(each)) for each in unknown)
+        return {each: self._bars[each] for each in around}
+
+    def _newest_of(self, table: Table, symbols: Collection[str]) -> Mapping[str, int]:
+        """As `Table.newest`."""
+        unknown = [each for each in symbols if each not in self._newest]
+        if unknown:
+            self._newest.update(table.newest(unknown))
+        return {each: self._newest[each] for each in symbols if each in self._newest}
+
+    def _keep(self, changed: Mapping[Minute, Kept | None]) -> None:
+        for minute, kept in changed.items():
+            # At the end: those that are touched often go last.
+            self._bars.pop(minute, None)
+            self._bars[minute] = kept
+            symbol, start_us = minute
+            if kept is None:
+                self._newest.pop(symbol, None)
+            elif start_us > self._newest.get(symbol, -1):
+                self._newest[symbol] = start_us
+
 
 class _Update:
     """``changed``: what is to be written."""
 
-    def __init__(self, table: Table, stored: Mapping[Minute, Kept], newest: Mapping[str, int], grids: dict[Minute, Grid]) -> None:
+    def __init__(
+        self, table: Table, stored: Mapping[Minute, Kept | None], newest: Mapping[str, int], grids: dict[Minute, Grid]
+    ) -> None:
         self._table, self._stored, self._newest, self._grids = table, stored, newest, grids
         self.changed: dict[Minute, Kept | None] = {}
 
@@ -110,7 +144,7 @@ class _Update:
         if new is None:
             new, before, kept = self._table.trades(minute), None, None
             if not new:
-                if minute in self._stored:
+                if self._stored.get(minute) is not None:
                     self.changed[minute] = None
                 return
         candle, grid = candle_of(new), grid_of(minute.start_us, new)

@@ -21,7 +21,7 @@ from app.market.trades import Series
 from app.market.writing import StoreWriter
 
 _BUSY_S = 10.0
-_FOR_WRITING = ("PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 4000")
+_FOR_WRITING = ("PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 20000")
 """Trades of many symbols lie on many pages: all of them are kept, and written back once in many transactions (KB, pages)."""
 
 

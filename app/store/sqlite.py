@@ -49,7 +49,7 @@ _READ_SYMBOLS = f"SELECT CAST(symbol AS BLOB) FROM records WHERE {IS_SYMBOL} ORD
 _READ_RUN = f"SELECT {bounded('info')} FROM run"  # noqa: S608 - as above
 _IS_PUBLISHED = "SELECT 1 FROM run UNION ALL SELECT 1 FROM upserts"
 _READ_UPSERTS = "SELECT at_ms, newest_as_of_ms, (SELECT count(*) FROM records) FROM upserts"
-_FOR_UPSERTS = ("PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 2000")
+_FOR_UPSERTS = ("PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 8000")
 """Records of many symbols lie on many pages: all of them are kept, and written back once in many transactions (KB, pages)."""
 _READ_MAX_BYTES = 67_108_864
 """No value that is longer is read: a change of two million symbols is the longest that there can be."""
