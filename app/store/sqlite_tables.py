@@ -1,8 +1,10 @@
 """SQLite's tables, and what is asked of them, as the table of kinds has it.
 
 Kinds that runs write are columns of one row a symbol; each other kind has a table of its own, so that pages that decisions read
-hold nothing else, and a value that changes often is written by itself. Whatever stands in the file, columns are taken for what
-they must be: SQLite keeps any type in any of them.
+hold nothing else, and a value that changes often is written by itself. Symbols' values that changes carry are written to a short
+table first (``recent``): those that change often lie on few pages there, however many symbols there are. Once it is full, all of
+it goes to the long one. A view says what counts (``current``). Whatever stands in the file, columns are taken for what they must
+be: SQLite keeps any type in any of them.
 """
 
 import sqlite3
@@ -27,6 +29,11 @@ CREATE TABLE IF NOT EXISTS value_changes (id INTEGER PRIMARY KEY AUTOINCREMENT, 
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), info BLOB NOT NULL);
 """
+_RECENT = """
+CREATE TABLE IF NOT EXISTS recent_{plural} (symbol TEXT PRIMARY KEY, {name} BLOB NOT NULL) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS current_{plural} AS SELECT symbol, {name} FROM recent_{plural} UNION ALL
+SELECT symbol, {name} FROM {plural} AS other WHERE NOT EXISTS (SELECT 1 FROM recent_{plural} WHERE symbol = other.symbol);
+"""
 IS_SYMBOL = """
 typeof(symbol) = 'text' AND length(CAST(symbol AS BLOB)) BETWEEN 1 AND 32 AND length(CAST(symbol AS BLOB)) = length(symbol)
 AND symbol NOT GLOB '*[^A-Z0-9._:/=^-]*'
@@ -49,6 +56,7 @@ class Tables:
         self.kinds = kinds
         self.columns = tuple(each.name for each in kinds.of_runs)
         self.beside = tuple(each for each in kinds.all if each not in kinds.of_runs)
+        self.recent = tuple(each for each in kinds.carried if each.scope == "symbol")
         pairs = [(f"{name}_as_of_ms", name) for name in self.columns]
         self._create = _TABLES.format(
             columns=", ".join(f"{as_of} INTEGER, {name} BLOB" for as_of, name in pairs),
@@ -57,14 +65,15 @@ class Tables:
                 f"CREATE TABLE IF NOT EXISTS {each.plural} ({key_of(each)} TEXT PRIMARY KEY, {each.name} BLOB NOT NULL)"
                 f"{' WITHOUT ROWID' if each.carries_value else ''};"
                 for each in self.beside
-            ),
+            )
+            + "".join(_RECENT.format(plural=each.plural, name=each.name) for each in self.recent),
         )
         in_rows = [each.name for each in kinds.inputs if each in kinds.of_runs]
         wanted = "IN (SELECT value FROM json_each(?))"
         self.row_inputs = tuple(in_rows)
         self.read = f"SELECT symbol, {_listed(in_rows)} FROM records WHERE symbol {wanted}"  # noqa: S608
         self.read_beside = tuple(
-            (each.name, f"SELECT symbol, {bounded(each.name)} FROM {each.plural} WHERE symbol {wanted}")  # noqa: S608
+            (each.name, f"SELECT symbol, {bounded(each.name)} FROM {self.current(each)} WHERE symbol {wanted}")  # noqa: S608
             for each in kinds.cached
             if each in self.beside
         )
@@ -80,11 +89,11 @@ class Tables:
         SELECT max(as_of_ms), (SELECT count(*) FROM records) FROM ({union})
         WHERE typeof(as_of_ms) = 'integer' AND as_of_ms BETWEEN 0 AND {AS_OF_MAX_MS - 1}
         """  # noqa: S608
-        self.of_symbols = ("records", "upserted", *(each.plural for each in self.beside if each.scope == "symbol"))
+        recent = [f"recent_{each.plural}" for each in self.recent]
+        self.of_symbols = ("records", "upserted", *(each.plural for each in self.beside if each.scope == "symbol"), *recent)
         nothing = [f"{name} IS NULL" for name in self.columns] + [
-            f"NOT EXISTS (SELECT 1 FROM {each.plural} AS other WHERE other.symbol = records.symbol)"  # noqa: S608
-            for each in kinds.carried
-            if each.scope == "symbol"
+            f"NOT EXISTS (SELECT 1 FROM {self.current(each)} AS other WHERE other.symbol = records.symbol)"  # noqa: S608
+            for each in self.recent
         ]
         self.drop_bare = f"DELETE FROM records WHERE {' AND '.join(nothing)}"  # noqa: S608
 
@@ -118,10 +127,14 @@ class Tables:
                     found[symbol].records[name] = value
         return found
 
+    def current(self, kind: Kind[Any]) -> str:
+        """Where records of ``kind`` are read, which has a table of its own."""
+        return f"current_{kind.plural}" if kind in self.recent else kind.plural
+
     def read_one(self, name: str) -> str:
         """One record of a kind, by its key."""
         kind = self.kinds.by_name[name]
-        table = "records" if kind in self.kinds.of_runs else kind.plural
+        table = "records" if kind in self.kinds.of_runs else self.current(kind)
         return f"SELECT {bounded(kind.name)} FROM {table} WHERE {key_of(kind)} = ? AND {kind.name} IS NOT NULL"  # noqa: S608
 
 

@@ -165,9 +165,8 @@ def take_back(connection: sqlite3.Connection, tables: Tables, named: Sequence[st
 def _all_records(connection: sqlite3.Connection, tables: Tables) -> Iterator[tuple[str, dict[str, bytes | None]]]:
     """Every symbol's whole records, by kind."""
     carried = {
-        kind.name: dict(connection.execute(f"SELECT symbol, {bounded(kind.name)} FROM {kind.plural}"))  # noqa: S608 - names of ours
-        for kind in tables.kinds.carried
-        if kind.scope == "symbol"
+        kind.name: dict(connection.execute(f"SELECT symbol, {bounded(kind.name)} FROM {tables.current(kind)}"))  # noqa: S608 - names of ours
+        for kind in tables.recent
     }
     for symbol, *records in connection.execute(tables.read_all):
         found = dict(zip(tables.columns, records, strict=True))

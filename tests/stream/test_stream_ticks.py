@@ -15,7 +15,6 @@ from warm.stream.following import State
 from warm.stream.metrics import ConsumerMeters
 from warm.stream.ticks import Ticks
 
-
 OTHER = "ETH-USD"
 
 
