@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
+from app.domain.averages import Average, Price
 from app.domain.candles import Coverage
 from app.domain.nearest import Neighbours
 from app.domain.trades import Order, Trade
@@ -128,6 +129,7 @@ class Batch(NamedTuple):
     heard: Sequence[Heard] = ()
     moves: Sequence[Move] = ()
     dead: Sequence[DeadMark] = ()
+    prices: Sequence[Price] = ()
 
 
 class Applied(NamedTuple):
@@ -382,6 +384,10 @@ class Reader(Protocol):
 
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """Those that touch the span, filled ones too."""
+        ...
+
+    async def averages(self, symbol: str, limit: int, provider: str = "") -> list[Average]:
+        """Of its prices, newest first; of one provider, or of all."""
         ...
 
     async def ping(self) -> None:

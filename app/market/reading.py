@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypedDict, TypeVar
 
+from app.domain.averages import Average
 from app.domain.intervals import INTERVALS
 from app.domain.nearest import Neighbours
 from app.domain.trades import Trade
 from app.errors import MarketError
-from app.market import gaps, queries
+from app.market import averages, gaps, queries
 from app.market.calendar import zone_named
 from app.market.connection import Connection
 from app.market.details import details
@@ -142,6 +143,11 @@ class ThreadedReader(ABC):
     async def gaps(self, symbol: str, from_us: int, to_us: int) -> list[Gap]:
         """By their beginnings."""
         return await self._read(lambda connection: gaps.touching(connection, symbol, from_us, to_us))
+
+    async def averages(self, symbol: str, limit: int, provider: str = "") -> list[Average]:
+        """By their times."""
+        _check(limit=limit)
+        return await self._read(lambda connection: averages.averages(connection, symbol, limit, provider))
 
     async def ping(self) -> None:
         """Reads one row, in a thread of its own: that others wait for theirs does not mean that the store is away."""

@@ -6,6 +6,7 @@ Where a statement is another one in each database, or a connection is opened, a 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from itertools import groupby
 from typing import Generic, TypeVar
 
@@ -14,7 +15,7 @@ from app.domain.intervals import DAY_S
 from app.domain.staleness import SKEW_MS
 from app.domain.trades import SIMULATED, Trade, refusal
 from app.errors import OffsetMoved
-from app.market import blocks, closes, dead_letters, exports, gaps
+from app.market import averages, blocks, closes, dead_letters, exports, gaps
 from app.market.candles import NEWEST, MinuteTable
 from app.market.connection import Connection
 from app.market.following import Known
@@ -225,6 +226,7 @@ class StoreWriter(ABC, Generic[C]):
             gaps.fill(connection, batch.filled, at_us)
             gaps.hear(connection, batch.heard, self._heard)
             dead = dead_letters.mark(connection, batch.dead, at_us)
+            averages.put(connection, batch.prices, at_us)
             changed = self._update(connection, by_minute(new_ones, known), anew, retained_us, known)
         too_old, void = len(batch.trades) - len(trades), len(new) - len(new_ones)
         return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised, void, dead)
@@ -257,6 +259,10 @@ def _check(batch: Batch) -> None:
         if trade.price <= 0 or trade.size < 0 or not 0 <= trade.time_us < TIME_MAX_US:
             why = refusal(trade.price, trade.size) or f"time_us is {trade.time_us}; allowed: from 0, before the year 9000"
             raise ValueError(f"trade {trade.trade_id!r} of {trade.symbol} at {trade.venue}: {why}")
+    for price in batch.prices:
+        if price.price <= 0 or not 0 <= price.time_us < TIME_MAX_US:
+            why = refusal(price.price, Decimal(0)) or f"time_us is {price.time_us}; allowed: from 0, before the year 9000"
+            raise ValueError(f"price of {price.symbol} by {price.provider}: {why}")
     for each in batch.heard:
         if not 0 < each.at_us < TIME_MAX_US:
             raise ValueError(f"{each.symbol} at {each.venue} was heard at {each.at_us}; allowed: above 0, before the year 9000")

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from app.domain.averages import Average
 from app.domain.nearest import Neighbours, found_in
 from app.domain.trades import Trade
 from app.errors import MarketError
@@ -76,3 +77,8 @@ class FakeReader:
         """None."""
         del symbols, until_us
         return {}
+
+    async def averages(self, symbol: str, limit: int, provider: str = "") -> list[Average]:
+        """None."""
+        del symbol, limit, provider
+        return []
