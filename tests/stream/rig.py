@@ -20,7 +20,16 @@ from tests.market.places import Place as Market
 from tests.stream.places import TOPIC
 from warm.stream.consumer import Consumer, Places
 from warm.stream.log import Log, Outgoing
-from warm.stream.messages import CancelMessage, Content, GapMessage, HeartbeatMessage, TradeMessage, encode
+from warm.stream.messages import (
+    PRICE_TOPIC,
+    CancelMessage,
+    Content,
+    GapMessage,
+    HeartbeatMessage,
+    PriceMessage,
+    TradeMessage,
+    encode,
+)
 from warm.stream.metrics import ConsumerMeters
 from warm.stream.prices import Prices, PriceStore
 from warm.stream.sifting import Rules
@@ -61,6 +70,14 @@ def gap(first: float, last: float, *, filled: bool = False, second: float | None
     )
 
 
+def price(second: float, digits: str, provider: str = "yfinance", symbol: str = SYMBOL, currency: str = "USD") -> PriceMessage:
+    """What a provider gave for so many seconds after noon."""
+    time_us = NOON_US + int(second * SECOND_US)
+    return PriceMessage(
+        schema=1, symbol=symbol, time_us=time_us, provider=provider, price=Decimal(digits), currency=currency
+    )  # fmt: skip
+
+
 class _UntilRead(threading.Event):
     """Is set once all that the log has is used; not before the consumer had a turn."""
 
@@ -71,7 +88,7 @@ class _UntilRead(threading.Event):
 
     def is_set(self) -> bool:
         self._asked += 1
-        marks, offsets = self._log.watermarks(TOPIC), self._writer.offsets(self._log.name)
+        marks, offsets = self._log.watermarks(TOPIC) | self._log.watermarks(PRICE_TOPIC), self._writer.offsets(self._log.name)
         assert time.monotonic() < self._until, "it does not come to the end"
         return self._asked > 2 and all(offsets.get(each, 0) == mark.high for each, mark in marks.items())
 
@@ -87,15 +104,20 @@ class Rig:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.meters = ConsumerMeters()
 
-    def append(self, *contents: Content | bytes | None, **headers: str) -> None:
-        """One message each, by its symbol's key."""
+    def append(self, *contents: Content | bytes | None, topic: str = TOPIC, **headers: str) -> None:
+        """One message each, by its symbol's key; prices into the topic of theirs."""
         said = tuple((name, value.encode()) for name, value in headers.items())
-        messages = []
+        messages: dict[str, list[Outgoing]] = {}
         for each in contents:
             is_raw = each is None or isinstance(each, bytes)
             key = SYMBOL if is_raw else each.symbol  # type: ignore[union-attr]
-            messages.append(Outgoing(key.encode(), each if is_raw else encode(each), said))  # type: ignore[arg-type]
-        self.log.append(TOPIC, messages)
+            value = each if is_raw else encode(each)  # type: ignore[arg-type]
+            where = PRICE_TOPIC if isinstance(each, PriceMessage) else topic
+            messages.setdefault(where, []).append(Outgoing(key.encode(), value, said))  # type: ignore[arg-type]
+        if PRICE_TOPIC in messages:
+            self.log.create(PRICE_TOPIC, 1)
+        for where, some in messages.items():
+            self.log.append(where, some)
 
     def consume(
         self,
@@ -169,6 +191,13 @@ class Rig:
     def counted(self, name: str) -> float:
         """What the consumers have counted together."""
         return self.meters.registry.get_sample_value(f"decide_stream_{name}") or 0.0
+
+    def averages(self) -> Sequence[Any]:
+        """Prices of providers and their averages, but for what tells of their arrival."""
+        of = "symbol, provider, currency, time_us"
+        prices = self.market.rows(f"SELECT {of}, price, told_us FROM prices ORDER BY {of}")  # noqa: S608 - ours
+        averages = f"SELECT {of}, average, prices, first_us FROM averages ORDER BY {of}"  # noqa: S608 - as above
+        return prices, self.market.rows(averages)
 
     def all(self, symbols: Iterable[str]) -> Sequence[Any]:
         """What must not depend on how it came: trades, bars, open gaps, ticks."""

@@ -14,7 +14,7 @@ from tests.kit.servers import ROOT
 from tests.market.places import PostgresPlace
 from tests.stream.days import days_before, publish, put, records, row_of
 from tests.stream.killing import STEPS
-from tests.stream.rig import SYMBOL, Rig, cancel, heartbeat, trade
+from tests.stream.rig import SYMBOL, Rig, cancel, heartbeat, price, trade
 
 _SEED = int(os.environ.get("FAULT_SEED", secrets.randbelow(2**32)))
 _KILLS = 15
@@ -22,8 +22,9 @@ _MESSAGES: tuple[Any, ...] = (
     *(trade(1), b"no json", trade(2)),
     *(trade(5), cancel(5, 6), trade(3)),
     *(heartbeat(8, 7), trade(7), trade(7)),
+    *(price(1, "7"), price(3, "9.5"), price(2, "8.25")),
 )
-"""Three batches, with all that is written."""
+"""Four batches, with all that is written."""
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def _result(rig: Rig) -> Any:  # noqa: ANN401 - whatever there is
         "SELECT topic, partition, next FROM offsets",
         "SELECT venue, symbol, at_us, last_id, last_us, missing FROM heard",
     )
-    return rig.all([SYMBOL]), [sorted(rig.market.rows(each)) for each in statements]
+    return rig.all([SYMBOL]), rig.averages(), [sorted(rig.market.rows(each)) for each in statements]
 
 
 def test_killed_at_any_step_it_loses_nothing_and_counts_nothing_twice(

@@ -11,6 +11,7 @@ from tests.stream.places import TOPIC
 from tests.stream.rig import Rig, trade
 from warm.stream.dead_letters import topic_of_dead_letters
 from warm.stream.log import Outgoing
+from warm.stream.messages import PRICE_TOPIC
 from warm.stream.replaying import main
 
 Run = Callable[..., tuple[int, list[str]]]
@@ -57,6 +58,17 @@ def test_dead_letters_are_listed_once_with_whence_and_why(rig: Rig, run: Run) ->
     assert (code, shown["value"], shown["key"], shown["state"]) == (0, "no json\x1b[2J", "BTC-USD", "open")
     code, lines = run("show", "decide.trades/0/2")
     assert (code, "value: None" in lines) == (0, True)
+
+
+def test_those_of_prices_are_listed_and_replayed_beside_those_of_trades(rig: Rig, run: Run) -> None:
+    rig.append(b"one")
+    rig.append(b"two", trade(1), topic=PRICE_TOPIC)
+    rig.consume()
+    assert _ids(run("list")[1]) == ["decide.trades/0/0", "decide.prices/0/0", "decide.prices/0/1"]
+    assert run("drop", "decide.prices/0/0") == (0, ["dropped 1"])
+    assert run("replay", "--all") == (0, ["replayed 2"])
+    rig.consume()
+    assert _ids(run("list")[1]) == ["decide.trades/0/1", "decide.prices/0/2"]
 
 
 def test_replaying_twice_changes_nothing(rig: Rig, run: Run) -> None:

@@ -1,4 +1,5 @@
-"""The consumer: from the log into the market store, in one transaction with its offsets, and from there into L2.
+"""The consumer: from the log into the market store, in one transaction with its offsets, and from there into L2. Prices of
+providers stand in a topic of their own, and go the same way, as far as the market store.
 
 Poll; put what cannot be used among the dead letters, and have that acknowledged; write all else, with the offsets, in one
 transaction; publish the tick records. Killed between any two of these it begins anew where the store says, and what it repeats
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.domain.status import TELL_S, ProcessState
-from app.errors import MarketError, OffsetMoved
+from app.errors import DecideError, MarketError, OffsetMoved
 from app.market.following import StreamWriter
 from app.market.protocol import Move, Partition
 from warm.stream.dead_letters import dead_letter, topic_of_dead_letters
@@ -28,7 +29,7 @@ from warm.stream.log import (
     partition_of,
     size_of,
 )
-from warm.stream.messages import source_of, told
+from warm.stream.messages import PRICE_TOPIC, source_of, told
 from warm.stream.metrics import ConsumerMeters
 from warm.stream.prices import Clock, Prices
 from warm.stream.sifting import Rules, Sifted, sift
@@ -55,7 +56,9 @@ class Places(NamedTuple):
 
 
 class Consumer:
-    """Of one topic. ``say`` is told of what happens, an event and its facts; ``stop`` ends it between two batches."""
+    """Of one topic of trades, and of prices. ``say`` is told of what happens, an event and its facts; ``stop`` ends it between
+    two batches.
+    """
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class Consumer:
         """Until it is to stop. What waits for L2 then is published by whoever begins next."""
         pause_s = _FIRST_PAUSE_S
         while not self._stop.is_set():
-            reader = self._log.reader([self._topic], self._begin)
+            reader = self._log.reader([self._topic, PRICE_TOPIC], self._begin)
             try:
                 while not self._stop.is_set():
                     self._step(reader)
@@ -157,9 +160,11 @@ class Consumer:
             reader.seek(message.partition, message.offset)
         gone = self._gone.keys() & {each.partition for each in taken} if self._gone else set[Partition]()
         for partition in gone:
-            self._tell_gone(partition, sifted)
-        if sifted.dead:
-            self._bury(sifted)
+            # Which prices are gone, nobody can tell, and their averages are of those that came.
+            if partition.topic != PRICE_TOPIC:
+                self._tell_gone(partition, sifted)
+        for topic in dict.fromkeys(each.partition.topic for each, _ in sifted.dead):
+            self._bury(topic, [each for each in sifted.dead if each[0].partition.topic == topic])
         moves = [
             Move(partition, self._offsets.get(partition), offset)
             for partition, offset in reader.positions.items()
@@ -178,6 +183,7 @@ class Consumer:
         self._meters.messages.inc(len(taken))
         self._meters.batch.observe(len(taken))
         self._meters.late.inc(sifted.late)
+        self._meters.prices.inc(len(sifted.prices))
         self._meters.gaps.inc(len(batch.gaps))
         self._newest = taken
         told_us = taken[-1].timestamp_ms * 1000
@@ -191,11 +197,11 @@ class Consumer:
             state.symbols[symbol].ingested_us = came_us
         self._ticks.add(sifted.symbols, came_us or first.timestamp_ms * 1000)
 
-    def _bury(self, sifted: Sifted) -> None:
-        """Put messages among the dead letters; returns once that is durable."""
-        topic, part, size = topic_of_dead_letters(self._topic), list[Outgoing](), 0
-        self._log.create(topic, max(1, len(self._log.watermarks(self._topic))))
-        for message, error in sifted.dead:
+    def _bury(self, source: str, dead: Sequence[tuple[Message, DecideError]]) -> None:
+        """Put messages of a topic among its dead letters; returns once that is durable."""
+        topic, part, size = topic_of_dead_letters(source), list[Outgoing](), 0
+        self._log.create(topic, max(1, len(self._log.watermarks(source))))
+        for message, error in dead:
             letter = dead_letter(message, error)
             size += size_of(letter)
             if part and (size > BYTES_MAX or len(part) == MESSAGES_MAX):
@@ -203,9 +209,9 @@ class Consumer:
                 part, size = [], size_of(letter)
             part.append(letter)
         self._log.append(topic, part)
-        message, error = sifted.dead[0]
+        message, error = dead[0]
         where = f"{message.partition.topic}/{message.partition.partition}/{message.offset}"
-        self._say("dead_letters", count=len(sifted.dead), first=where, error=str(error))
+        self._say("dead_letters", count=len(dead), first=where, error=str(error))
 
     def _pass_over(self, reader: Reader, error: OffsetOutOfRange) -> None:
         """Go on with the oldest message that there is. Of a log that lost its newest ones all is read again: it changes nothing
@@ -226,7 +232,7 @@ class Consumer:
         sifted.gone(lambda symbol: partition_of(symbol.encode(), partitions) == partition.partition)
 
     def _look(self, reader: Reader) -> None:
-        marks, now_ms = self._log.watermarks(self._topic), time.time_ns() // 1_000_000
+        marks, now_ms = self._log.watermarks(self._topic) | self._log.watermarks(PRICE_TOPIC), time.time_ns() // 1_000_000
         self._read_ms.update((each.partition, each.timestamp_ms) for each in self._newest)
         lags, self._newest = {}, ()
         for partition, position in reader.positions.items():

@@ -23,6 +23,8 @@ from app.market.protocol import TIME_MAX_US
 from warm.stream.log import Headers
 
 SCHEMA: Literal[1] = 1
+PRICE_TOPIC = "decide.prices"
+"""Where prices of providers are, and nothing else."""
 
 NAME_MAX, ID_MAX = 64, 200
 _SHOWN = 80

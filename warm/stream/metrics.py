@@ -55,6 +55,7 @@ class ConsumerMeters:
         self.trades = counter("trades", "Trades written to the market store.")
         self.duplicates = counter("duplicates", "Trades that the market store had.")
         self.late = counter("late_trades", "Trades more than 2 s before the newest message of their symbol.")
+        self.prices = counter("prices", "Prices of providers read from the log.")
         self.too_old = counter("too_old_trades", "Trades of a time of which the market store keeps none any more.")
         self.dead = counter("dead_letters", "Messages put among the dead letters.")
         self.lost = counter("lost_messages", "Messages that the log removed before they were read.")

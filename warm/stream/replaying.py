@@ -24,6 +24,7 @@ from app.options import Settings, market_place
 from app.setting_options import MARKET_SETTINGS, add_settings, settings_given, tells_settings
 from warm.stream.letters import Letter, letters_of, replay
 from warm.stream.log import LogError
+from warm.stream.messages import PRICE_TOPIC
 from warm.stream.running import TOPIC
 from warm.stream.sqlite_log import EmbeddedLog
 
@@ -63,7 +64,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise LogError("log_error", f"there is no log at {path}")
     log, writer = EmbeddedLog(path), open_writer(**market_place(settings))
     try:
-        found = letters_of(log, TOPIC, writer)
+        found = [each for topic in (TOPIC, PRICE_TOPIC) for each in letters_of(log, topic, writer)]
         chosen, code = _chosen(arguments, found)
         if arguments.action in ("list", "show"):
             shown = _json if arguments.json else _line if arguments.action == "list" else _whole

@@ -1,4 +1,5 @@
-"""``decide stream``: follow the log: trades into the market store, each symbol's last price into L2, from where servers answer.
+"""``decide stream``: follow the log: trades, and providers' prices with their moving averages, into the market store, each
+symbol's last price into L2, from where servers answer.
 Once a bar of a price record is over, that is computed anew where the market store has its history (`decide market check`).
 
 What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on

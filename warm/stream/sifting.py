@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from app.domain.averages import Price
 from app.domain.intervals import DAY_S
 from app.domain.trades import Trade, trade_key
 from app.errors import DecideError
 from app.market.marks import DeadMark, Missing
-from app.market.protocol import TIME_MAX_US, Batch, Cancel, Gap, Move, Span
+from app.market.protocol import TIME_MAX_US, Batch, Cancel, Gap, Move, Partition, Span
 from app.market.protocol import Heard as HeardOf
 from warm.stream.following import Followed, Series, State
 from warm.stream.ids import found, lost, number_of
 from warm.stream.log import Message
 from warm.stream.messages import (
+    PRICE_TOPIC,
     SOURCE,
     CancelMessage,
     Content,
@@ -36,6 +38,10 @@ _LATEST_US = TIME_MAX_US - 3
 
 class WrongClock(DecideError):
     """A live source's message says a time that cannot be."""
+
+
+class WrongTopic(DecideError):
+    """A message is of a type that its topic is not for."""
 
 
 class Rules(NamedTuple):
@@ -77,6 +83,7 @@ class Sifted:
         self._state = state
         self.trades: list[Trade] = []
         self.cancels: list[Cancel] = []
+        self.prices: list[Price] = []
         self.gaps: list[Gap] = []
         self.filled: list[Span] = []
         self.dead: list[tuple[Message, DecideError]] = []
@@ -84,6 +91,8 @@ class Sifted:
         self.sources: dict[bytes, Heard] = {}
         self.taken = self.late = 0
         self._touched: dict[tuple[str, str], _Touched] = {}
+        self._partition: Partition | None = None
+        self._is_of_prices = False
 
     @property
     def symbols(self) -> set[str]:
@@ -94,7 +103,7 @@ class Sifted:
         """What is written, with the offsets behind it."""
         self._compare()
         dead = [DeadMark(each.partition.topic_id, each.partition.partition, each.offset) for each, _ in self.dead]
-        return Batch(self.trades, self.cancels, self.gaps, self.filled, list(self._heard()), moves, dead)
+        return Batch(self.trades, self.cancels, self.gaps, self.filled, list(self._heard()), moves, dead, self.prices)
 
     def gone(self, is_concerned: Callable[[str], bool]) -> None:
         """Messages before these are gone. Where ids tell what they were, that is known; of other symbols that are
@@ -117,10 +126,16 @@ class Sifted:
         made = self._touched[venue, symbol] = _Touched(series, followed, series.ids.missing, before_us, time_us)
         return made
 
-    def take(self, content: Content) -> bool:
-        """One message; whether it can be told of together with those before."""
-        if not isinstance(content, TradeMessage):
-            return self._take_other(content)
+    def take(self, content: Content, message: Message) -> bool:
+        """One message; whether it can be told of together with those before.
+
+        Raises:
+            WrongTopic: as it stands.
+        """
+        if message.partition is not self._partition:
+            self._partition, self._is_of_prices = message.partition, message.partition.topic == PRICE_TOPIC
+        if self._is_of_prices or not isinstance(content, TradeMessage):
+            return self._take_other(content, message)
         venue, symbol, time_us = content.venue, content.symbol, content.time_us
         touched = self._touched.get((venue, symbol)) or self._touch(venue, symbol, time_us)
         series, followed = touched.series, touched.followed
@@ -139,9 +154,13 @@ class Sifted:
             series.at_us = max(series.at_us, time_us)
         return True
 
-    def _take_other(self, content: Content) -> bool:
+    def _take_other(self, content: Content, message: Message) -> bool:
+        if isinstance(content, PriceMessage) is not self._is_of_prices:
+            allowed = "price" if self._is_of_prices else f"all others; price in {PRICE_TOPIC}"
+            raise WrongTopic(f"type is {content.__struct_config__.tag} in {message.partition.topic}; allowed: {allowed}")
         if isinstance(content, PriceMessage):
-            # Of a provider, and of no trade.
+            told_us = told(message.headers).ingest_us or 0
+            self.prices.append(Price(content.symbol, content.provider, content.time_us, content.price, content.currency, told_us))
             return True
         if isinstance(content, GapMessage) and not content.filled and self._is_filled(content):
             return False
@@ -203,10 +222,11 @@ def sift(messages: Sequence[Message], state: State, rules: Rules) -> Sifted:
             at_us = message.timestamp_ms * 1000
             if content.time_us > at_us + skew_us or rules.retention_days:
                 _check_clock(content, message, at_us, rules)
-        except (MessageRefused, WrongClock) as error:
+            is_taken = take(content, message)
+        except (MessageRefused, WrongClock, WrongTopic) as error:
             sifted.dead.append((message, error))
         else:
-            if not take(content):
+            if not is_taken:
                 return sifted
             # Written out, since it is done for each message.
             source = b""
