@@ -38,9 +38,9 @@ STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
 """Which settings say where L2 is."""
 MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_migrations")
 """Which settings say where the market store is, to a command that writes it."""
-STREAM_SETTINGS = ("stream_path", "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host")
+STREAM_SETTINGS = ("stream_path", "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host", "traces")
 """What else the consumer of the log is told."""
-INGEST_SETTINGS = ("ingestion_interval_seconds", "stream_path")
+INGEST_SETTINGS = ("ingestion_interval_seconds", "stream_path", "traces")
 """What else a source is told."""
 _DESTINATION = "setting "
 

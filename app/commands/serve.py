@@ -27,6 +27,7 @@ from app.constants import CONSTANTS, Constants
 from app.errors import SettingsError, StoreRefused
 from app.http.drain import DRAIN_SIGNAL, hold_stop
 from app.observe.crew import Crew
+from app.observe.extra import traces_refusal
 from app.observe.logs import STDOUT
 from app.options import Settings, market_place, store_place
 from app.setting_options import add_gone, add_settings, given_settings, tells_settings
@@ -222,18 +223,6 @@ def _check_database(settings: Settings) -> None:
         open_reader(**market_place(settings))
 
 
-def _traces_refusal() -> str | None:
-    """Why there can be no traces, if so; asked before any worker is started."""
-    lend_to_opentelemetry()
-    try:
-        from app.observe.exporting import refusal as traces_refusal  # noqa: PLC0415 - OpenTelemetry is an extra
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "opentelemetry":
-            raise
-        return "TRACES is 'on' and OpenTelemetry is not installed; allowed: off, or on with requirements-traces.lock installed"
-    return traces_refusal()
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The arguments: all settings."""
     made = new_parser("decide serve", "[--SETTING VALUE ...]", description=_DESCRIPTION, epilog=_EPILOGUE)
@@ -265,7 +254,8 @@ def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
     except StoreRefused as error:
         why_not = error.detail
     if why_not is None and settings.traces == "on":
-        why_not = _traces_refusal()
+        lend_to_opentelemetry()
+        why_not = traces_refusal()
     if why_not is not None:
         print(f"settings: {why_not}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -35,6 +35,9 @@ from warm.stream.prices import Prices, PriceStore
 from warm.stream.sifting import Rules
 from warm.stream.sqlite_log import EmbeddedLog
 from warm.stream.ticks import Ticks
+
+if TYPE_CHECKING:
+    from warm.stream.spans import ConsumerSpans
 
 SECOND_US = 1_000_000
 RULES = Rules(5 * SECOND_US)
@@ -128,16 +131,19 @@ class Rig:
         writer: Callable[[StreamWriter], StreamWriter] = lambda it: it,
         store: Callable[[PriceStore], PriceStore] = lambda it: it,
         stop: threading.Event | None = None,
+        spans: "ConsumerSpans | None" = None,
     ) -> None:
         """A consumer that begins, uses all that there is, and ends. What it works on may be wrapped."""
         own_log, own_store = EmbeddedLog(self.folder / "log.sqlite3", clock_ms=lambda: self.now_us // 1000), self.store()
         own_writer = self.market.writer()
-        ticks = Ticks(store(own_store), 0.0, self.meters, self._say, now_us=lambda: self.now_us)
+        ticks = (Ticks if spans is None else spans.ticks)(
+            store(own_store), 0.0, self.meters, self._say, time.monotonic, self._now_us
+        )
         prices = Prices(self.market.reader(), store(self.store()), self.meters, self._say, lambda: self.now_us)
         places = Places(log(own_log), TOPIC, writer(own_writer), ticks, prices)
         try:
             until = _UntilRead(own_log, own_writer) if stop is None else stop
-            Consumer(places, rules, self.meters, self._say, until, batch_max=batch_max).run()
+            Consumer(places, rules, self.meters, self._say, until, batch_max=batch_max, spans=spans).run()
             prices.step()
         finally:
             prices.close()
@@ -148,6 +154,9 @@ class Rig:
     def store(self) -> EmbeddedStore:
         """L2, once more."""
         return EmbeddedStore(self.folder / "store.sqlite3")
+
+    def _now_us(self) -> int:
+        return self.now_us
 
     def _say(self, event: str, **facts: Any) -> None:  # noqa: ANN401
         self.told.append((event, facts))

@@ -9,7 +9,7 @@ changes nothing. Whatever fails, it lets go of all that it knows, waits, and beg
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.domain.status import TELL_S, ProcessState
 from app.errors import DecideError, MarketError, OffsetMoved
@@ -36,6 +36,9 @@ from warm.stream.sifting import Rules, Sifted, sift
 from warm.stream.status import Status
 from warm.stream.ticks import Ticks
 
+if TYPE_CHECKING:
+    from warm.stream.spans import ConsumerSpans
+
 BATCH_MAX = 5_000
 _POLL_S = 0.05
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
@@ -57,7 +60,7 @@ class Places(NamedTuple):
 
 class Consumer:
     """Of one topic of trades, and of prices. ``say`` is told of what happens, an event and its facts; ``stop`` ends it between
-    two batches.
+    two batches. ``spans``: where trades are traced.
     """
 
     def __init__(
@@ -69,9 +72,11 @@ class Consumer:
         stop: threading.Event,
         *,
         batch_max: int = BATCH_MAX,
+        spans: "ConsumerSpans | None" = None,
     ) -> None:
         self._log, self._topic, self._writer, self._ticks, self._prices = places
         self._rules, self._meters, self._say, self._stop, self._batch_max = rules, meters, say, stop, batch_max
+        self._spans = spans
         self._offsets: dict[Partition, int | None] = {}
         self._read_ms: dict[Partition, int] = {}
         self._newest: Sequence[Message] = ()
@@ -154,6 +159,7 @@ class Consumer:
         return found
 
     def _take(self, reader: Reader, messages: Sequence[Message], state: State) -> None:
+        came_ns = time.time_ns()
         sifted = sift(messages, state, self._rules)
         taken = messages[: sifted.taken]
         for message in reversed(messages[sifted.taken :]):
@@ -173,7 +179,10 @@ class Consumer:
         batch = sifted.batch(moves)
         began = time.perf_counter()
         applied = self._writer.apply(batch)
-        self._meters.applied(applied, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._meters.applied(applied, seconds)
+        if self._spans is not None:
+            self._spans.wrote(taken, sifted, came_ns, seconds)
         self._offsets.update({each.partition: each.next for each in moves})
         self._meters.lost.inc(sum(self._gone.pop(each) for each in gone))
         state.take(sifted.trades, applied, sifted.changed)

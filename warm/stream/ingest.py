@@ -79,11 +79,12 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
     from warm.stream.lease import Lease  # noqa: PLC0415
     from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
     from warm.stream.synthetic.source import NAME, SyntheticSource  # noqa: PLC0415
+    from warm.stream.tracing import tracing  # noqa: PLC0415
 
     say, path, left = sayer(sys.stderr, "ingest"), Path(settings.stream_path), 0
     lease, log = Lease(path, NAME), EmbeddedLog(path, busy_s=_BUSY_S)
     target = Target(log, TOPIC, PARTITIONS, RETENTION_MS)
-    with ExitStack() as ending:
+    with tracing(settings, say) as traces, ExitStack() as ending:
         ending.callback(log.close)
         ending.callback(lease.release)
         while not stop.is_set():
@@ -94,7 +95,8 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
                     market, topic_id = begun
                     source = SyntheticSource(market.walk, market.states, market.last_us)
                     say("ingesting", source=NAME, symbols=list(symbols), topic=TOPIC, log=settings.stream_path)
-                    left = Ingesting(source, target, say, stop, _now_us, topic_id=topic_id).run()
+                    spans = None if traces is None else traces.source(TOPIC)
+                    left = Ingesting(source, target, say, stop, _now_us, topic_id=topic_id, spans=spans).run()
             except LogAnew as anew:
                 say("log_anew", error=str(anew))
                 lease.release()

@@ -7,10 +7,13 @@ failed may have been done, so some may be there twice; trades are told apart by 
 import threading
 from collections.abc import Callable
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from app.errors import DecideError, MarketError, OffsetMoved, StoreError
 from warm.stream.log import MESSAGES_MAX, Log, LogError, Outgoing
+
+if TYPE_CHECKING:
+    from warm.stream.spans import SourceSpans
 
 BUFFER_MAX = 10_000
 """Messages that wait for the log."""
@@ -52,7 +55,7 @@ class LogAnew(DecideError):
 
 class Ingesting:
     """From ``source`` to ``target``. ``say`` is told of what happens: an event and its facts; ``stop`` ends it, and is what it
-    waits by. ``topic_id`` is that of the topic that the source began with.
+    waits by. ``topic_id`` is that of the topic that the source began with. ``spans``: where trades are traced.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class Ingesting:
         *,
         topic_id: str,
         buffer_max: int = BUFFER_MAX,
+        spans: "SourceSpans | None" = None,
     ) -> None:
         self._source, self._target, self._say, self._stop, self._now_us = source, target, say, stop, now_us
-        self._topic_id, self._buffer_max = topic_id, buffer_max
+        self._topic_id, self._buffer_max, self._spans = topic_id, buffer_max, spans
         self._waiting: list[Outgoing] = []
         self._pause_s, self._again_us = 0.0, 0
         self._is_full = False
@@ -95,7 +99,8 @@ class Ingesting:
             self._say("waiting_for_log", messages=len(self._waiting))
         self._is_full = is_full
         if not is_full:
-            self._waiting += self._source.make(now_us)
+            made = self._source.make(now_us)
+            self._waiting += made if self._spans is None else self._spans.begin(made)
 
     def _flush(self, now_us: int) -> None:
         """Append what waits, in order. After a failure the next try comes later each time."""
@@ -103,7 +108,9 @@ class Ingesting:
             if self._pause_s and self._target.create() != self._topic_id:
                 raise LogAnew(f"{self._target.topic} is another topic now")
             while some := list(islice(self._waiting, MESSAGES_MAX)):
-                self._target.log.append(self._target.topic, some)
+                positions = self._target.log.append(self._target.topic, some)
+                if self._spans is not None:
+                    self._spans.acknowledged(some, positions)
                 del self._waiting[: len(some)]
         except LogError as error:
             if not self._pause_s:

@@ -58,19 +58,21 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     from warm.stream.sifting import Rules  # noqa: PLC0415
     from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
     from warm.stream.ticks import Ticks  # noqa: PLC0415
+    from warm.stream.tracing import tracing  # noqa: PLC0415
 
     meters, say = ConsumerMeters(), sayer(sys.stderr, "stream")
     host = "127.0.0.1" if socket_path(settings.host) is not None else settings.host
     writer, store = open_writer(**market_place(settings)), settings_store(settings)
     log = EmbeddedLog(Path(settings.stream_path))
-    ticks = Ticks(store, settings.tick_publish_ms / 1000.0, meters, say)
     # From where it is written, no replica: what was written is read at once.
     reader = open_reader(
         **market_place(settings) | {"read_url": ""}, sources=names_in(settings.market_sources), deadline_s=_READ_S
     )
     prices = Prices(reader, settings_store(settings), meters, say, lambda: time.time_ns() // 1000)
     rules = Rules(int(settings.max_clock_skew_s * 1e6), settings.market_retention_days)
-    with ExitStack() as ending:
+    with tracing(settings, say) as traces, ExitStack() as ending:
+        spans = None if traces is None else traces.consumer()
+        ticks = (Ticks if spans is None else spans.ticks)(store, settings.tick_publish_ms / 1000.0, meters, say)
         ending.callback(writer.close)
         ending.callback(log.close)
         ending.callback(ticks.close, store.close)
@@ -88,7 +90,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         thread.start()
         ending.callback(thread.join)
         ending.callback(stop.set)
-        Consumer(Places(log, TOPIC, writer, ticks, prices), rules, meters, say, stop).run()
+        Consumer(Places(log, TOPIC, writer, ticks, prices), rules, meters, say, stop, spans=spans).run()
     say("stopped")
     return int(died.is_set())
 
