@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from app.domain.ticks import tick_of
+from app.domain.trades import SIMULATED
 from app.errors import OffsetMoved
 from app.market.following import StreamWriter
-from app.market.protocol import Batch, Move
+from app.market.protocol import Batch, CandlesWanted, Move, Symbol
 from tests.market.places import NOON_US
 from tests.stream.places import TOPIC
 from tests.stream.rig import SECOND_US, SYMBOL, Rig, cancel, gap, heartbeat, trade
@@ -59,6 +60,30 @@ def test_a_cancelled_trade_is_taken_back(rig: Rig) -> None:
     rig.consume()
     assert rig.ids() == ["1", "3"]
     assert _seen(rig) == ("103", 5.0, "quiet")
+
+
+def _described(rig: Rig) -> list[tuple[Any, ...]]:
+    return rig.market.rows("SELECT symbol, market, source FROM symbols ORDER BY symbol")
+
+
+def test_a_symbol_that_is_heard_for_the_first_time_has_the_sessions_of_its_market(rig: Rig) -> None:
+    """Its day ends with them at once."""
+    opens_s, closes_s = 2.5 * 3600, 9 * 3600
+    rig.append(trade(1, opens_s + 60, symbol="AAPL", venue="nasdaq"), trade(1), trade(1, symbol="X", venue=SIMULATED))
+    rig.consume()
+    assert _described(rig) == [
+        ("AAPL", "XNYS", "nasdaq"), ("BTC-USD", "", "coinbase"), ("X", "simulated", "simulated"),
+    ]  # fmt: skip
+    (bar,) = rig.market.read(lambda reader: reader.candles(CandlesWanted("AAPL", "1d", 10))).bars
+    assert [(each - NOON_US) / SECOND_US for each in (bar.start_us, bar.end_us)] == [opens_s, closes_s]
+
+
+def test_what_is_known_of_a_symbol_stays_whatever_venue_brings_more_of_it(rig: Rig) -> None:
+    rig.market.writer().put_symbols([Symbol("BTC-USD", "Bitcoin", "X", "EUR", source="table")])
+    rig.append(trade(1), trade(1, venue=SIMULATED))
+    rig.consume()
+    assert rig.counted("trades_total") == 2
+    assert rig.market.rows("SELECT name, market FROM symbols") == [("Bitcoin", "X")]
 
 
 @pytest.mark.parametrize("batch_max", [1, 2, 100])

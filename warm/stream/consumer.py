@@ -9,12 +9,16 @@ changes nothing. Whatever fails, it lets go of all that it knows, waits, and beg
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.domain.status import TELL_S, ProcessState
+from app.domain.trades import SIMULATED
 from app.errors import DecideError, MarketError, OffsetMoved
 from app.market.following import StreamWriter
 from app.market.protocol import Move, Partition
+from warm.errors import InputRefused
+from warm.market.listing import Listing
 from warm.stream.dead_letters import dead_letter, topic_of_dead_letters
 from warm.stream.following import State
 from warm.stream.log import (
@@ -82,6 +86,7 @@ class Consumer:
         self._newest: Sequence[Message] = ()
         self._gone: dict[Partition, int] = {}
         self._state: State | None = None
+        self._listing = Listing(self._writer)
         self._look_at = self._tell_at = 0.0
         self._lag, self._newest_us = (0, 0.0), 0
         self._status = Status(self._log.name, lambda: time.time_ns() // 1000)
@@ -125,7 +130,8 @@ class Consumer:
         state = self._state
         if state is None:
             # Partitions may have come with that poll: others may have written of them until now, and died before they published.
-            state = self._state = State(self._writer)
+            state, self._listing = State(self._writer), Listing(self._writer)
+            self._state = state
             self._ticks.add(state.symbols)
             self._prices.follow(Clock(each.symbol, each.newest_us, each.newest_us) for each in state.symbols.values())
         if messages:
@@ -176,6 +182,7 @@ class Consumer:
             for partition, offset in reader.positions.items()
             if offset != self._offsets.get(partition) and (partition in gone or partition not in self._gone)
         ]
+        self._list(sifted)
         batch = sifted.batch(moves)
         began = time.perf_counter()
         applied = self._writer.apply(batch)
@@ -205,6 +212,13 @@ class Consumer:
         for symbol in {each.symbol for each in sifted.trades}:
             state.symbols[symbol].ingested_us = came_us
         self._ticks.add(sifted.symbols, came_us or first.timestamp_ms * 1000)
+
+    def _list(self, sifted: Sifted) -> None:
+        """Tell the market store whose sessions symbols have that it may not know yet: then bars at closes are right at once."""
+        for venue, symbols in sifted.begun.items():
+            # Where a venue is not what the symbol is said to be, that stays.
+            with suppress(InputRefused):
+                self._listing.tell(symbols, venue, SIMULATED if venue == SIMULATED else None)
 
     def _bury(self, source: str, dead: Sequence[tuple[Message, DecideError]]) -> None:
         """Put messages of a topic among its dead letters; returns once that is durable."""

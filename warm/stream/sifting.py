@@ -76,7 +76,7 @@ class Heard:
 
 class Sifted:
     """Messages up to ``taken``; ``dead`` are those that cannot be used, and why. ``changed`` are symbols of which more changed
-    than that trades came. ``sources`` are by what headers have.
+    than that trades came. ``sources`` are by what headers have. ``begun``: symbols that were heard for the first time, by venue.
     """
 
     def __init__(self, state: State) -> None:
@@ -89,6 +89,7 @@ class Sifted:
         self.dead: list[tuple[Message, DecideError]] = []
         self.changed: set[str] = set()
         self.sources: dict[bytes, Heard] = {}
+        self.begun: dict[str, list[str]] = {}
         self.taken = self.late = 0
         self._touched: dict[tuple[str, str], _Touched] = {}
         self._partition: Partition | None = None
@@ -123,6 +124,7 @@ class Sifted:
         before_us = None if series is None else series.at_us
         if series is None:
             series = self._state.series[venue, symbol] = Series(HeardOf(venue, symbol, time_us))
+            self.begun.setdefault(venue, []).append(symbol)
         made = self._touched[venue, symbol] = _Touched(series, followed, series.ids.missing, before_us, time_us)
         return made
 
