@@ -44,6 +44,7 @@ from app.routes.socket import SocketRoute
 from app.routes.stream import StreamRoute
 from app.routes.table.entries import ENTRIES, LASTING, OPERATIONS, WATCHED, routes_of
 from app.settings import (
+    job_ports,
     lend_to_opentelemetry,
     load_settings,
     loaded_by_unit,
@@ -111,6 +112,7 @@ def _handlers(parts: Worker, clock: Callable[[], float], bodies: Bodies, prices:
         requests=parts.requests,
         drain=parts.drain,
         turns=parts.turns,
+        jobs=parts.jobs,
         refresh=parts.refresh,
         last_minute=lambda: parts.last_minute,
         clock_name=settings.clock,
@@ -191,6 +193,7 @@ def create_app(crew: Crew | None = None, worker: int = 0, constants: Constants =
         values_dir=multiprocess_dir(),
         supervisor_socket=supervisor_socket(),
         loaded_by_unit=loaded_by_unit(),
+        job_ports=job_ports(),
         keys=store,
         open_traces=_traces(settings),
         crew=crew,

@@ -127,6 +127,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=65_535, description="Port at which `decide stream` shows /metrics and /livez, at HOST; 0: nowhere."),
     ] = 8001
+    ingest_port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="Port at which `decide ingest` shows /metrics and /livez, at HOST; 0: nowhere."),
+    ] = 8002
     ingestion_interval_seconds: Annotated[
         float, Meta(ge=0.01, le=3600, description="How often `decide ingest` makes a trade of each simulated symbol.")
     ] = 3.0

@@ -40,7 +40,7 @@ MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_m
 """Which settings say where the market store is, to a command that writes it."""
 STREAM_SETTINGS = ("stream_path", "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host", "traces")
 """What else the consumer of the log is told."""
-INGEST_SETTINGS = ("ingestion_interval_seconds", "stream_path", "traces")
+INGEST_SETTINGS = ("ingestion_interval_seconds", "stream_path", "ingest_port", "host", "traces")
 """What else a source is told."""
 _DESTINATION = "setting "
 

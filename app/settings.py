@@ -49,6 +49,8 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable; `app.commands.serve` sets it for several workers."""
 SECRETS = frozenset({"redis_url", "redis_password", "database_url", "database_read_url", "database_password", "api_key_secret"})
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
+JOB_PORTS_VARIABLE = "DECIDE_JOB_PORTS"
+"""By which `decide live` tells its server where its jobs show what they count: ports on loopback, by commas."""
 _SECRET_MAX_BYTES = 4096
 _STATE_DIRECTORY = "/var/lib/decide"
 """What systemd calls the folder of the shipped units (StateDirectory=decide); a user's, or another unit's, is another."""
@@ -350,7 +352,12 @@ def supervisor_socket() -> str:
 
 def loaded_by_unit() -> bool:
     """Whether the shipped ``decide-warm.service`` loads what this process serves: whoever shares its folder is its server."""
-    return os.environ.get("STATE_DIRECTORY") == _STATE_DIRECTORY
+    return os.environ.get("STATE_DIRECTORY") == _STATE_DIRECTORY and not job_ports()
+
+
+def job_ports() -> tuple[int, ...]:
+    """Those of the jobs that `decide live` runs beside this server; none where it is by itself."""
+    return tuple(map(int, filter(None, os.environ.get(JOB_PORTS_VARIABLE, "").split(","))))
 
 
 def multiprocess_dir() -> str:

@@ -5,7 +5,7 @@ import contextlib
 import multiprocessing
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ from app.domain.status import STREAM
 from app.http.drain import DRAIN_SIGNAL, Drain, end_with_parent, hear_stop, is_listening
 from app.observe.clocks import wall_ms
 from app.observe.crew import BEAT_S, Crew
+from app.observe.jobs import Jobs
 from app.observe.logs import Logs, get_logger
 from app.observe.meters import Meters
 from app.observe.oldest import OldestServed
@@ -74,6 +75,7 @@ class Worker:
         values_dir: str = "",
         supervisor_socket: str = "",
         loaded_by_unit: bool = False,
+        job_ports: Sequence[int] = (),
         keys: KeyStore | None = None,
         open_traces: "Callable[[Meters], Traces] | None" = None,
         crew: Crew | None = None,
@@ -126,10 +128,9 @@ class Worker:
             aliases=make_aliases(settings.symbol_aliases, settings.stablecoins),
             suggestions=suggestions,
         )
-        self.turns = Turns()
-        self.list_symbols = listing(self.universe, self.decider)
+        self.turns, self.list_symbols = Turns(), listing(self.universe, self.decider)
         self.hub = make_hub(settings, constants, self.decider, store, self.list_symbols, self.meters, self.turns, rng)
-        self.supervisor = Supervisor(supervisor_socket)
+        self.supervisor, self.jobs = Supervisor(supervisor_socket, a_part=bool(job_ports)), Jobs(job_ports)
         self._loaded_by_unit, self._clock, self._minute = loaded_by_unit, clock, Window(_LOOKS_A_MINUTE)
         self.look()
         self.drain.listeners += [self.hub.drain, self._draining]

@@ -297,7 +297,7 @@ def main(arguments: Sequence[str]) -> int:
     shutil.rmtree(_LIVE, ignore_errors=True)
     _LIVE.mkdir(0o700)
     port = free_port()
-    with server(port, ending, "live", _LIVE, CLOCK="wall", STREAM_PORT="0", INGESTION_INTERVAL_SECONDS="0.2"):
+    with server(port, ending, "live", _LIVE, CLOCK="wall", INGESTION_INTERVAL_SECONDS="0.2"):
         caller = Caller(port)
         right = show_live(caller, console) and right
         caller.close()

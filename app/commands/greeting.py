@@ -23,12 +23,13 @@ def greeting(
     files: Mapping[str, Path],
     *,
     by_unit: bool = False,
+    by_source: bool = False,
     now_ms: int | None = None,
     warn: Callable[[str], object] = print,
 ) -> str:
     """One line on what ``store`` holds; closes it. ``files`` are those that secrets come from (`settings.secret_files`);
-    ``by_unit``: a unit of systemd's loads the store. ``warn`` is told if all of it is
-    too old at ``now_ms`` of the wall clock.
+    ``by_unit``: a unit of systemd's loads the store; ``by_source``: a source that runs beside it does. ``warn`` is told if all
+    of it is too old at ``now_ms`` of the wall clock, and nobody brings newer data.
 
     Raises:
         StoreRefused: the store does not accept our credentials: a mistake to be told at once. An outage is to be lived with.
@@ -41,9 +42,11 @@ def greeting(
     except (StoreError, TimeoutError) as error:
         return f"data in {where}: it does not answer now ({str(error) or f'nothing within {LOOK_S:g} s'})"
     if info is None or not info.symbols:
-        return f"data in {where}: none yet; next{_load(settings, files, by_unit=by_unit)}"
+        brings = "the source brings it" if by_source else f"next{_load(settings, files, by_unit=by_unit)}"
+        return f"data in {where}: none yet; {brings}"
     # The replay clock is the data's own.
-    if now_ms is not None and settings.clock == "wall" and (old := _outdated(settings, info, now_ms)):
+    is_judged = settings.clock == "wall" and not by_source
+    if is_judged and now_ms is not None and (old := _outdated(settings, info, now_ms)):
         warn(f"{old}: {WAYS_OUT}; next{_load(settings, files, by_unit=by_unit)}")
     newest = datetime.fromtimestamp(info.newest_as_of_ms / 1000, UTC)
     run = f", run {info.run}" if info.run else ""

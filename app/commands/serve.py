@@ -33,6 +33,7 @@ from app.options import Settings, market_place, store_place
 from app.setting_options import add_gone, add_settings, given_settings, tells_settings
 from app.settings import (
     MULTIPROCESS_VARIABLE,
+    job_ports,
     keys_wanted,
     lend_to_opentelemetry,
     lend_to_workers,
@@ -248,6 +249,7 @@ def main(arguments: Sequence[str], constants: Constants = CONSTANTS) -> int:
             open_store(**store_place(settings), read_timeout_s=LOOK_S),
             secret_files(options=options),
             by_unit=loaded_by_unit(),
+            by_source=bool(job_ports()),
             now_ms=time.time_ns() // 1_000_000,
             warn=warnings.append,
         )

@@ -13,15 +13,16 @@ _LOOK_S, _LOOK_AT_FIRST_S = 1.0, 0.01
 
 
 class Supervisor:
-    """Whoever listens at ``path``, the file of a Unix socket or an abstract name (``@…``). With an empty one nothing is said.
+    """Whoever listens at ``path``, the file of a Unix socket or an abstract name (``@…``). With an empty one nothing is said. If
+    the server is ``a_part`` of a unit, its end is not the unit's.
 
     It never waits and never fails: a server serves, whether or not somebody hears of it.
     """
 
-    def __init__(self, path: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, path: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, *, a_part: bool = False) -> None:
         self.listens = bool(path) and hasattr(socket, "AF_UNIX")
         self._address = "\0" + path[1:] if path.startswith("@") else path
-        self._sleep = sleep
+        self._sleep, self._end = sleep, "" if a_part else "STOPPING=1\n"
         self._said = ""
 
     async def run(self, is_up: Callable[[], bool], status: Callable[[], str]) -> None:
@@ -40,7 +41,7 @@ class Supervisor:
     def stopping(self, status: str) -> None:
         """The end has begun."""
         self._said = status
-        self._say(f"STOPPING=1\nSTATUS={status}")
+        self._say(f"{self._end}STATUS={status}")
 
     def _say(self, text: str) -> None:
         if not self.listens:

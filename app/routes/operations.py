@@ -26,6 +26,7 @@ from app.errors import StoreError
 from app.http.drain import Drain
 from app.observe.clocks import ReplayClock, wall_ms
 from app.observe.exposition import Exposition, with_cost
+from app.observe.jobs import Jobs
 from app.observe.meters import CONTENT_TYPE, OPEN_METRICS_CONTENT_TYPE, Meters, wants_open_metrics
 from app.observe.requests import Requests
 from app.observe.window import Totals
@@ -70,6 +71,7 @@ class StatusRoutes:
         requests: Requests,
         drain: Drain,
         turns: Turns,
+        jobs: Jobs,
         refresh: Callable[[], None],
         last_minute: Callable[[], tuple[float, Totals]],
         clock_name: Literal["wall", "replay"],
@@ -85,6 +87,7 @@ class StatusRoutes:
         self._requests = requests
         self._drain = drain
         self._turns = turns
+        self._jobs = jobs
         self._refresh = refresh
         self._last_minute = last_minute
         self._clock_name = clock_name
@@ -237,7 +240,8 @@ class StatusRoutes:
         self._refresh()
         # In a thread: with several workers it reads all of their files, and the loop turns meanwhile.
         with self._turns.under_way():
-            return await asyncio.to_thread(with_cost, partial(self._meters.rendered, open_metrics=open_metrics))
+            text, cost_s = await asyncio.to_thread(with_cost, partial(self._meters.rendered, open_metrics=open_metrics))
+        return await self._jobs.below(text, open_metrics=open_metrics), cost_s
 
     async def _store_state(self) -> StoreState:
         """One look at a time, shared by all who ask meanwhile: strangers must not fill the store's connections."""

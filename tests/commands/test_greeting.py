@@ -55,6 +55,27 @@ def test_under_the_shipped_unit_its_own_unit_fills_the_store(tmp_path: Path) -> 
     assert ROOT.joinpath("ops/systemd/decide-warm.service").is_file()
 
 
+def test_beside_a_source_nobody_is_sent_to_load_what_it_brings(tmp_path: Path) -> None:
+    """Neither where there is nothing yet, nor where all of it is of long ago."""
+    path = tmp_path / "store.sqlite3"
+    warnings: list[str] = []
+
+    def said() -> str:
+        now_ms = AS_OF_MS + 3_000_000_000
+        return greeting(Settings(), EmbeddedStore(path), {}, by_unit=True, by_source=True, now_ms=now_ms, warn=warnings.append)
+
+    assert said().endswith(": none yet; the source brings it")
+
+    async def publish() -> None:
+        store = EmbeddedStore(path)
+        await store.publish_run([row("AAPL", AS_OF_MS)], run_info(symbols=1))
+        await store.close()
+
+    asyncio.run(publish())
+    assert ": 1 symbols up to 2013" in said()
+    assert warnings == []
+
+
 def test_a_store_with_data_is_told_with_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
 

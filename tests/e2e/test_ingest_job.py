@@ -1,8 +1,10 @@
 """`decide ingest`, a process of its own: a simulated market, whose prices go on whatever happens to it."""
 
+import asyncio
 import json
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,10 +14,14 @@ from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.errors import StoreError
+from app.store.sqlite import EmbeddedStore
 from tests.e2e.faults import SEED
-from tests.kit.servers import ROOT, clean_environment, until
+from tests.kit.emptying import remove_file
+from tests.kit.servers import ROOT, clean_environment, free_port, until
 from warm.stream.log import MESSAGES_MAX
 from warm.stream.messages import TradeMessage, decode
 from warm.stream.running import TOPIC
@@ -31,7 +37,8 @@ class Job:
 
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
         self._folder, self._told = folder, folder / f"{name}.log"
-        environment = clean_environment({"PYTHONPATH": str(ROOT), "INGESTION_INTERVAL_SECONDS": "0.1"})
+        given = {"PYTHONPATH": str(ROOT), "INGESTION_INTERVAL_SECONDS": "0.1", "INGEST_PORT": "0"}
+        environment = clean_environment(given)
         with self._told.open("wb") as told:
             self.process = subprocess.Popen([*_COMMAND, *arguments], cwd=folder, env=environment, stdout=told, stderr=told)
 
@@ -131,6 +138,62 @@ def test_where_its_files_are_removed_it_begins_anew(market: str, tmp_path: Path)
             until(lambda: second.told("another_is_active"), _WITHIN_S, "there is one lease")
         with closing(sqlite3.connect(tmp_path / market)) as connection:
             assert connection.execute("SELECT count(*) FROM symbols WHERE market = 'simulated'").fetchone() == (5,)
+        assert job.end(signal.SIGTERM) == 0
+
+
+def test_it_shows_what_it_puts_into_the_log(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{(port := free_port())}"
+
+    def counted(name: str) -> float:
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+        return float(next(line.split()[-1] for line in lines if line.startswith(f"decide_ingest_{name}")))
+
+    with _job(tmp_path, "job", "--ingest-port", str(port)) as job:
+        until(lambda: job.told("ingesting"), _WITHIN_S, "it begins")
+        assert httpx.get(f"{url}/livez").json() == {"status": "ok"}
+        until(lambda: counted('trades_total{source="synthetic"}') > 20, _WITHIN_S, "there are trades")
+        assert counted('messages_total{source="synthetic"}') > counted("append_seconds_count") > 0
+        assert abs(time.time() - counted("last_append_timestamp_seconds")) < _WITHIN_S
+        assert counted("append_failures_total") == 0
+        assert job.end(signal.SIGTERM) == 0
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [*_COMMAND, "--ingest-port", str(taken.getsockname()[1])]
+        environment = clean_environment({"PYTHONPATH": str(ROOT)})
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert "settings: INGEST_PORT is " in ran.stderr
+    assert "allowed: a free port, or 0" in ran.stderr
+
+
+def _priced(store: Path) -> list[str]:
+    """Kinds of the records that L2 has of AAPL and TSLA."""
+
+    async def read() -> list[str]:
+        opened = EmbeddedStore(store)
+        try:
+            return [kind for each in await opened.get_many(["AAPL", "TSLA"]) for kind in each.records]
+        except StoreError:
+            # It is made just now.
+            return []
+        finally:
+            await opened.close()
+
+    return asyncio.run(read()) if store.exists() else []
+
+
+def test_price_records_that_l2_lost_are_made_anew_while_it_goes_on(tmp_path: Path) -> None:
+    store = tmp_path / ".decide" / "store.sqlite3"
+    with _job(tmp_path, "job") as job:
+        until(lambda: job.told("ingesting"), _WITHIN_S, "it begins")
+        assert _priced(store) == ["price", "price"]
+        remove_file(store)
+        until(lambda: _priced(store) == ["price", "price"], _WITHIN_S, "the records are there again")
+        assert job.told("prices_anew")
         assert job.end(signal.SIGTERM) == 0
 
 

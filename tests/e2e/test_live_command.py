@@ -1,5 +1,6 @@
 """`decide live` in an empty folder: prices move, decisions follow, and no process is left, however it ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.market.protocol import Symbol
 from app.market.sqlite import EmbeddedWriter
@@ -22,6 +25,7 @@ from tests.kit.servers import ROOT, clean_environment, free_port, until
 
 _WITHIN_S = 90.0
 _PARTS = ("serve", "ingest", "stream")
+_COUNTED = {"decide_ready", "decide_ingest_messages_total", "decide_stream_messages_total"}
 
 
 class Live:
@@ -30,7 +34,7 @@ class Live:
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.port, self.folder = free_port(), folder
         self.url = f"http://127.0.0.1:{self.port}"
-        given = {"PORT": str(self.port), "STREAM_PORT": "0", "INGESTION_INTERVAL_SECONDS": "0.2", "DRAIN_S": "0", **settings}
+        given = {"PORT": str(self.port), "INGESTION_INTERVAL_SECONDS": "0.2", "DRAIN_S": "0", **settings}
         environment = clean_environment({"PYTHONPATH": str(ROOT), **given})
         command = [sys.executable, "-P", "-m", "app", "live", *arguments]
         with (folder / "live.log").open("wb") as log:
@@ -132,6 +136,61 @@ def test_in_an_empty_folder_prices_move_and_decisions_follow(live: Live) -> None
     assert [each["event"] for each in live.events() if each["event"] in ("died", "killed", "cannot_live")] == []
 
 
+def _counts(live: Live, accept: str) -> dict[str, float]:
+    """What the server's own /metrics has of these names."""
+    answered = httpx.get(f"{live.url}/metrics", headers={"accept": accept})
+    assert answered.status_code == 200
+    read = openmetrics.text_string_to_metric_families if "openmetrics" in accept else text_string_to_metric_families
+    samples = [sample for family in read(answered.text) for sample in family.samples]
+    assert len({(each.name, *sorted(each.labels.items())) for each in samples}) == len(samples)
+    return {each.name: each.value for each in samples if each.name in _COUNTED}
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_the_server_shows_what_source_and_stream_count_and_itself_where_they_are_away(live: Live, accept: str) -> None:
+    until(lambda: _counts(live, accept).keys() == _COUNTED, _WITHIN_S, "all is shown")
+    before = _counts(live, accept)
+    of_jobs = _COUNTED - {"decide_ready"}
+    until(lambda: all(_counts(live, accept).get(each, 0) > before[each] for each in of_jobs), _WITHIN_S, "messages are counted")
+    # It stands still, and so does its port.
+    os.kill(live.pids("ingest")[-1], signal.SIGSTOP)
+    try:
+        assert _counts(live, accept).keys() == _COUNTED - {"decide_ingest_messages_total"}
+    finally:
+        os.kill(live.pids("ingest")[-1], signal.SIGCONT)
+    os.kill(live.pids("stream")[-1], signal.SIGKILL)
+    until(partial(_has_lives, live, "stream", 2), _WITHIN_S, "the stream is started anew")
+    until(lambda: _counts(live, accept).keys() == _COUNTED, _WITHIN_S, "all is shown again")
+
+
+def test_the_log_sends_nobody_to_load_what_the_source_brings(live: Live) -> None:
+    (first,) = [each["event"] for each in live.events() if str(each["event"]).startswith("data in ")]
+    assert first.endswith("store.sqlite3: none yet; the source brings it")
+    assert "decide warm" not in (live.folder / "live.log").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: there is no systemd")
+def test_the_end_of_its_server_alone_is_not_told_systemd_as_the_units(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(0.0)
+        live = Live(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), DRAIN_S="0.5")
+        try:
+            live.moves()
+            os.kill(live.pids("serve")[-1], signal.SIGTERM)
+            until(partial(_has_lives, live, "serve", 2), _WITHIN_S, "the server is started anew")
+            assert live.moves()
+            said = list[str]()
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    said.append(systemd.recv(4096).decode())
+            assert any("STATUS=Draining" in each for each in said)
+            assert sum("READY=1" in each for each in said) == 2
+            assert not [each for each in said if "STOPPING=1" in each]
+        finally:
+            live.end(signal.SIGTERM)
+
+
 def _has_lives(live: Live, part: str, count: int) -> bool:
     return len(live.pids(part)) == count
 
@@ -168,7 +227,7 @@ def test_if_it_is_killed_itself_no_process_is_left_and_the_next_goes_on(live: Li
 
 
 def _refused(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    environment = clean_environment({"PYTHONPATH": str(ROOT), "STREAM_PORT": "0", "DRAIN_S": "0", **settings})
+    environment = clean_environment({"PYTHONPATH": str(ROOT), "DRAIN_S": "0", **settings})
     command = [sys.executable, "-P", "-m", "app", "live", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
@@ -193,8 +252,6 @@ def test_a_port_that_is_taken_ends_all_of_it(tmp_path: Path) -> None:
         refused = _refused(tmp_path, PORT=port)
         assert refused.returncode == 4
         assert f"PORT is {port}; cannot listen there" in refused.stderr
-        refused = _refused(tmp_path, PORT=str(free_port()), STREAM_PORT=port)
-        assert (refused.returncode, f"STREAM_PORT is {port}" in refused.stderr) == (2, True)
 
 
 def test_real_symbols_of_the_market_store_stay_real(tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def test_it_is_told_that_the_end_has_begun(systemd: tuple[socket.socket, str]) -
     assert _heard(listening) == ["STOPPING=1\nSTATUS=draining"]
 
 
+def test_the_end_of_a_part_is_not_that_of_its_unit(systemd: tuple[socket.socket, str]) -> None:
+    listening, path = systemd
+    Supervisor(path, a_part=True).stopping("draining")
+    assert _heard(listening) == ["STATUS=draining"]
+
+
 @pytest.mark.parametrize("path", ["", "/nonexistent/notify", "@nobody-listens-here", "relative", "/" + "x" * 300, "@a\0b"])
 def test_where_nobody_listens_nothing_happens(path: str) -> None:
     _run(path, [True], ["empty", "serving"])

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from app.observe.meters import Meters
 from tests.kit.programs import promtool
 from tests.kit.servers import ROOT
-from warm.stream.metrics import ConsumerMeters
+from warm.stream.metrics import ConsumerMeters, IngestMeters
 
 _PROMETHEUS = ROOT / "ops" / "prometheus"
 _RULES = _PROMETHEUS / "rules"
@@ -56,9 +56,9 @@ def metric_names(expression: str) -> set[str]:
 
 
 def exposed_names() -> set[str]:
-    """Every name under which the server, or the stream, exposes a sample."""
+    """Every name under which the server, the stream or a source exposes a sample."""
     text = Meters(version="1.2.3", policy="1.0.0", schema="abc").exposition().decode()
-    text += generate_latest(ConsumerMeters().registry).decode()
+    text += "".join(generate_latest(each.registry).decode() for each in (ConsumerMeters(), IngestMeters("synthetic")))
     types = re.findall(r"^# TYPE (\S+) (\w+)$", text, re.MULTILINE)
     return {name + suffix for name, kind in types for suffix in _SUFFIXES[kind]}
 

@@ -17,6 +17,8 @@ from app.market.following import StreamWriter
 from app.market.protocol import Batch, CandlesWanted, Heard, Move, Symbol
 from app.store.codec import decode
 from app.store.sqlite import EmbeddedStore
+from tests.kit.emptying import remove_file
+from tests.kit.records import tick
 from tests.market.conftest import make_place, make_postgres, place  # noqa: F401 - fixtures
 from tests.market.places import DAY_US, MINUTE_US, NOON_US
 from tests.market.places import Place as Market
@@ -202,13 +204,33 @@ def test_price_records_follow_from_the_days_that_are_over(tmp_path: Path) -> Non
     market.close()
 
 
+def test_of_price_records_those_that_l2_lacks_can_be_made_alone(tmp_path: Path) -> None:
+    """It may have been emptied, and know nothing, or no more than what a stream wrote since."""
+    market = Market(tmp_path / "market.sqlite3")
+    _found(market.writer())
+    assert _published(market, tmp_path, lacking=True) == len(_TWO)
+    assert _published(market, tmp_path, lacking=True) == 0
+    made = _records(tmp_path)
+    remove_file(tmp_path / "store.sqlite3")
+
+    async def upsert() -> None:
+        store = EmbeddedStore(tmp_path / "store.sqlite3")
+        await store.upsert([tick("AAPL")])
+        await store.close()
+
+    asyncio.run(upsert())
+    assert _published(market, tmp_path, lacking=True) == len(_TWO)
+    assert _records(tmp_path) == made
+    market.close()
+
+
 def _stored(number: int, price: str) -> Trade:
     key = trade_key(str(number))
     return Trade(SIMULATED, "AAPL", key, _NOW_US + number, Decimal(price), Decimal(1), str(number), "buy", SIMULATED)
 
 
-def _published(market: Market, folder: Path, now_us: int = _NOW_US) -> int:
-    return publish_prices(market.reader, lambda: EmbeddedStore(folder / "store.sqlite3"), _TWO, now_us)
+def _published(market: Market, folder: Path, now_us: int = _NOW_US, *, lacking: bool = False) -> int:
+    return publish_prices(market.reader, lambda: EmbeddedStore(folder / "store.sqlite3"), _TWO, now_us, lacking=lacking)
 
 
 def _records(folder: Path) -> tuple[PriceRecord, HistoryRecord]:

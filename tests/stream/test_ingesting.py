@@ -12,6 +12,7 @@ from app.errors import MarketError, OffsetMoved, StoreError
 from warm.stream.ingesting import LONGEST_PAUSE_S, Ingesting, LogAnew, Target, persistently
 from warm.stream.lease import Lease
 from warm.stream.log import LogError, Outgoing, Topic
+from warm.stream.metrics import IngestMeters
 from warm.stream.sqlite_log import EmbeddedLog
 
 _SECOND_US = 1_000_000
@@ -88,11 +89,16 @@ class _Run:
         self.log, self.told = _Log(time, is_away, **log), list[tuple[str, dict[str, Any]]]()
         # As much of a log as is used.
         target = Target(cast("Any", self.log), _TOPIC, 1)
-        made = Ingesting(self.source, target, self._say, time, time.clock, topic_id="first", buffer_max=buffer_max)
+        self.meters = IngestMeters("seconds")
+        made = Ingesting(self.source, target, self._say, time, time.clock, self.meters, topic_id="first", buffer_max=buffer_max)
         self.left = made.run()
 
     def _say(self, event: str, **facts: object) -> None:
         self.told.append((event, facts))
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        """By its metrics."""
+        return self.meters.registry.get_sample_value(f"decide_ingest_{name}", labels)
 
     @property
     def events(self) -> list[str]:
@@ -108,6 +114,8 @@ class _Run:
 def test_each_message_is_in_the_log_once_and_in_order() -> None:
     run = _Run(60, lambda _: False)
     assert (run.is_whole, run.source.made, run.left, run.told) == (True, 120, 0, [])
+    assert run.counted("messages_total", source="seconds") == 120
+    assert (run.counted("append_failures_total"), run.counted("waiting_messages")) == (0, 0)
 
 
 def test_what_is_made_while_the_log_is_away_is_there_when_it_is_back() -> None:
@@ -122,6 +130,8 @@ def test_the_log_is_tried_later_each_time_and_at_last_every_ten_seconds() -> Non
     assert pauses[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
     assert set(pauses[7:-1]) == {LONGEST_PAUSE_S}
     assert run.left == run.source.made == 400
+    assert run.counted("append_failures_total") == len(run.log.tries)
+    assert (run.counted("waiting_messages"), run.counted("messages_total", source="seconds")) == (400, 0)
 
 
 def test_no_more_is_made_than_there_is_room_for_and_none_is_lost() -> None:
@@ -157,9 +167,8 @@ def test_a_clock_that_is_set_back_holds_up_no_try() -> None:
     time.now_us = 100_000 * _SECOND_US
     log, source = _Log(time, lambda at_s: at_s >= 100_000), _EachSecond()
     told: list[str] = []
-    Ingesting(
-        source, Target(cast("Any", log), _TOPIC, 1), lambda event, **_: told.append(event), time, time.clock, topic_id="first"
-    ).run()
+    target, meters = Target(cast("Any", log), _TOPIC, 1), IngestMeters("seconds")
+    Ingesting(source, target, lambda event, **_: told.append(event), time, time.clock, meters, topic_id="first").run()
     assert told == ["log_away", "log_back", "log_away"]
     assert log.tries[1] < 100_000 - 86_000
 

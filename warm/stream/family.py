@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 STOPPED, WRONG, CANNOT_LISTEN = 0, 2, 4
@@ -32,9 +32,10 @@ class Process(Protocol):
 
 
 class Part(NamedTuple):
-    """A command of Decide with its arguments; called by the command's name."""
+    """A command of Decide with its arguments; called by the command's name. ``variables`` of the environment are its own."""
 
     arguments: Sequence[str]
+    variables: Mapping[str, str] = {}
 
     @property
     def name(self) -> str:

@@ -3,8 +3,10 @@
 Nobody made these trades: source, venue and market are `simulated`, and that market never closes. Before its first trade a
 symbol gets a simulated past, 150 days and the minutes of a day, in the market store, and a price record in L2: so there are
 candles and decisions at once. After a restart prices go on from the last one. Of several that are started for one log one is
-active, and the others wait for its end. While log, market store or L2 are away it waits; trades wait with it.
-Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 a setting or an argument is wrong, or the market store has real trades of a symbol.
+active, and the others wait for its end. While log, market store or L2 are away it waits; trades wait with it. Price records
+that L2 lost are made anew. /metrics and /livez are at INGEST_PORT.
+Exit codes: 0 ended by SIGTERM or Ctrl-C, 1 a bug ended it, 2 a setting or an argument is wrong, the port is taken, or the market
+store has real trades of a symbol.
 """
 
 import argparse
@@ -22,11 +24,15 @@ from app.arguments import new_parser, number, parse
 from app.market.opening import open_reader, open_writer
 from app.options import Settings, market_place
 from app.setting_options import INGEST_SETTINGS, MARKET_SETTINGS, STORE_SETTINGS, add_settings, settings_given, tells_settings
-from warm.stream.running import TOPIC
+from warm.stream.running import TOPIC, ending_all
 from warm.stream.sample import symbols_of
 from warm.stream.synthetic.process import SYMBOLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.market.protocol import Reader
+    from warm.publish import JobStore
     from warm.stream.ingesting import Target
     from warm.stream.synthetic.founding import Market
 
@@ -77,14 +83,20 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
     from warm.saying import sayer  # noqa: PLC0415
     from warm.stream.ingesting import Ingesting, LogAnew, Target, persistently  # noqa: PLC0415
     from warm.stream.lease import Lease  # noqa: PLC0415
+    from warm.stream.metrics import IngestMeters, served  # noqa: PLC0415
     from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
+    from warm.stream.synthetic.records import keep_prices  # noqa: PLC0415
     from warm.stream.synthetic.source import NAME, SyntheticSource  # noqa: PLC0415
     from warm.stream.tracing import tracing  # noqa: PLC0415
 
     say, path, left = sayer(sys.stderr, "ingest"), Path(settings.stream_path), 0
+    meters, died = IngestMeters(NAME), threading.Event()
+    keep = partial(keep_prices, *_stores(settings), symbols, _now_us, say)
+    keeper = threading.Thread(target=ending_all, args=(keep, stop, died), name="decide-prices")
     lease, log = Lease(path, NAME), EmbeddedLog(path, busy_s=_BUSY_S)
     target = Target(log, TOPIC, PARTITIONS, RETENTION_MS)
     with tracing(settings, say) as traces, ExitStack() as ending:
+        ending.enter_context(served(meters.registry, settings.host, settings.ingest_port, "INGEST_PORT"))
         ending.callback(log.close)
         ending.callback(lease.release)
         while not stop.is_set():
@@ -93,10 +105,14 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
                 begun = persistently(partial(_begun, settings, target, symbols, seed), say, stop)
                 if begun is not None:
                     market, topic_id = begun
+                    if keeper.ident is None:
+                        keeper.start()
+                        ending.callback(keeper.join)
+                        ending.callback(stop.set)
                     source = SyntheticSource(market.walk, market.states, market.last_us)
                     say("ingesting", source=NAME, symbols=list(symbols), topic=TOPIC, log=settings.stream_path)
                     spans = None if traces is None else traces.source(TOPIC)
-                    left = Ingesting(source, target, say, stop, _now_us, topic_id=topic_id, spans=spans).run()
+                    left = Ingesting(source, target, say, stop, _now_us, meters, topic_id=topic_id, spans=spans).run()
             except LogAnew as anew:
                 say("log_anew", error=str(anew))
                 lease.release()
@@ -104,21 +120,27 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
                 sys.stderr.write(f"ingest: {refused}\n")
                 return 2
     say("stopped", **({"not_taken": left} if left else {}))
-    return 0
+    return int(died.is_set())
+
+
+def _stores(settings: Settings) -> "tuple[Callable[[], Reader], Callable[[], JobStore]]":
+    """What opens the market store, to be read, and L2."""
+    from warm.publish import settings_store  # noqa: PLC0415 - as above
+
+    return partial(open_reader, **market_place(settings), deadline_s=_READ_S), partial(settings_store, settings)
 
 
 def _begun(settings: Settings, target: "Target", symbols: Sequence[str], seed: int | None) -> "tuple[Market, str]":
     """The market, in the market store, with price records in L2; and the id of the topic that its trades go to."""
-    from warm.publish import settings_store  # noqa: PLC0415 - as above
-    from warm.stream.synthetic.founding import found, last_in_log  # noqa: PLC0415
+    from warm.stream.synthetic.founding import found, last_in_log  # noqa: PLC0415 - as above
     from warm.stream.synthetic.records import publish_prices  # noqa: PLC0415
 
     topic_id = target.create()
-    place, interval_us = market_place(settings), round(settings.ingestion_interval_seconds * 1_000_000)
-    with closing(open_writer(**place)) as writer:
+    interval_us = round(settings.ingestion_interval_seconds * 1_000_000)
+    with closing(open_writer(**market_place(settings))) as writer:
         last = last_in_log(target.log, target.topic, writer, symbols)
         market = found(writer, last, symbols=symbols, seed=seed, interval_us=interval_us, now_us=_now_us())
-    publish_prices(partial(open_reader, **place, deadline_s=_READ_S), partial(settings_store, settings), symbols, _now_us())
+    publish_prices(*_stores(settings), symbols, _now_us())
     return market, topic_id
 
 

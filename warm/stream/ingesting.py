@@ -5,12 +5,14 @@ failed may have been done, so some may be there twice; trades are told apart by 
 """
 
 import threading
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from app.errors import DecideError, MarketError, OffsetMoved, StoreError
 from warm.stream.log import MESSAGES_MAX, Log, LogError, Outgoing
+from warm.stream.metrics import IngestMeters
 
 if TYPE_CHECKING:
     from warm.stream.spans import SourceSpans
@@ -65,14 +67,16 @@ class Ingesting:
         say: Callable[..., None],
         stop: threading.Event,
         now_us: Callable[[], int],
+        meters: IngestMeters,
         *,
         topic_id: str,
         buffer_max: int = BUFFER_MAX,
         spans: "SourceSpans | None" = None,
     ) -> None:
         self._source, self._target, self._say, self._stop, self._now_us = source, target, say, stop, now_us
-        self._topic_id, self._buffer_max, self._spans = topic_id, buffer_max, spans
+        self._meters, self._topic_id, self._buffer_max, self._spans = meters, topic_id, buffer_max, spans
         self._waiting: list[Outgoing] = []
+        meters.waiting.set_function(lambda: len(self._waiting))
         self._pause_s, self._again_us = 0.0, 0
         self._is_full = False
 
@@ -108,11 +112,14 @@ class Ingesting:
             if self._pause_s and self._target.create() != self._topic_id:
                 raise LogAnew(f"{self._target.topic} is another topic now")
             while some := list(islice(self._waiting, MESSAGES_MAX)):
+                began_s = time.perf_counter()
                 positions = self._target.log.append(self._target.topic, some)
+                self._meters.appended(some, time.perf_counter() - began_s)
                 if self._spans is not None:
                     self._spans.acknowledged(some, positions)
                 del self._waiting[: len(some)]
         except LogError as error:
+            self._meters.failures.inc()
             if not self._pause_s:
                 self._say("log_away", error=str(error))
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S) or FIRST_PAUSE_S

@@ -3,7 +3,7 @@
 Simulated prices move, candles grow, and decisions follow: http://localhost:8000/ shows them. These are `decide serve`,
 `decide ingest` and `decide stream`, each a process of its own: one that dies is started anew. Ctrl-C or SIGTERM ends all of them,
 and so does, on Linux, the end of this process, however it comes. What was made stays in the folder .decide, and the same command
-goes on with it.
+goes on with it. /metrics of the server has what the others count.
 Exit codes: 0 ended by SIGTERM or Ctrl-C; 2 a setting or an argument is wrong, or the market store has real trades of a symbol;
 4 it cannot listen: its port or socket is taken.
 """
@@ -14,16 +14,17 @@ import ctypes
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from app.arguments import new_parser, parse
 from app.errors import SettingsError
 from app.program import DECIDE, environment
 from app.setting_options import add_settings, given_settings, tells_settings
-from app.settings import lend_to_workers, load_settings
+from app.settings import JOB_PORTS_VARIABLE, lend_to_workers, load_settings
 from warm.saying import sayer
 from warm.stream.family import Family, Part
 from warm.stream.ingest import add_source
@@ -31,6 +32,8 @@ from warm.stream.sample import symbols_of
 
 _PR_SET_PDEATHSIG = 1
 _HANGUP = getattr(signal, "SIGHUP", None)
+_LOOPBACK = {"HOST": "127.0.0.1", "TRUSTED_PROXIES": ""}
+"""Where jobs show what they count, wherever the server listens; both settings must fit each other."""
 MOMENT_S = 5.0
 """What ending takes beside what settings allow for it."""
 
@@ -58,17 +61,35 @@ def main(given: Sequence[str]) -> int:
     if settings.clock != "wall":
         raise SettingsError([f"CLOCK is {settings.clock!r}; allowed with decide live: wall"])
     seed = () if arguments.seed is None else ("--seed", str(arguments.seed))
-    parts = [
-        Part(["serve"]),
-        Part(["ingest", "--source", arguments.source, "--symbols", ",".join(symbols), *seed]),
-        Part(["stream"]),
-    ]
     lent = dict(os.environ)
     lend_to_workers(options, lent)
     stop = _Stop()
     grace_s = settings.drain_s + settings.shutdown_grace_s + MOMENT_S
-    family = Family(parts, _starter(environment(lent)), sayer(sys.stderr, "live"), grace_s=grace_s)
-    return family.run(stop, lambda: stop.number)
+    with _free_port() as of_source, _free_port() as of_stream:
+        parts = [
+            Part(["serve"], {JOB_PORTS_VARIABLE: f"{of_source},{of_stream}"}),
+            Part(
+                ["ingest", "--source", arguments.source, "--symbols", ",".join(symbols), *seed],
+                {**_LOOPBACK, "INGEST_PORT": str(of_source)},
+            ),
+            Part(["stream"], {**_LOOPBACK, "STREAM_PORT": str(of_stream)}),
+        ]
+        family = Family(parts, _starter(environment(lent)), sayer(sys.stderr, "live"), grace_s=grace_s)
+        return family.run(stop, lambda: stop.number)
+
+
+@contextlib.contextmanager
+def _free_port() -> Iterator[int]:
+    """One on loopback. Linux gives it to nobody else meanwhile but to who names it, as a part does: to have a port is not yet to
+    listen there.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        if sys.platform != "linux":
+            held.close()
+        yield port
 
 
 class _Stop(threading.Event):
@@ -120,7 +141,7 @@ def _starter(lent: Mapping[str, str]) -> Callable[[Part], _Group]:
         return _Group(
             subprocess.Popen(  # noqa: S603 - Decide itself
                 command,
-                env=lent,
+                env={**lent, **part.variables},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=tied,  # noqa: PLW1509 - there are no threads

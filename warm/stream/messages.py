@@ -194,6 +194,7 @@ _typed: msgspec.json.Decoder[Content] = msgspec.json.Decoder(Content)
 _json = msgspec.json.Encoder()
 _is_known = lru_cache(65_536)(is_symbol)
 _are_printable = lru_cache(4_096)(lambda *names: all(map(str.isprintable, names)))
+_TRADE = b'"type":"trade"'
 _field = re.compile(r"(?: - at `\$\.|required field `)(\w+)").search
 
 
@@ -201,6 +202,11 @@ def encode(content: Content) -> bytes:
     """As a message's value, with plain digits."""
     fields = msgspec.to_builtins(content, builtin_types=(Decimal,))
     return _json.encode({name: plain(each) if isinstance(each, Decimal) else each for name, each in fields.items()})
+
+
+def is_trade(value: bytes | None) -> bool:
+    """Whether `encode` made it of a trade. Within text it writes quotation marks otherwise."""
+    return value is not None and _TRADE in value
 
 
 def decode(value: bytes | None) -> Content:

@@ -1,7 +1,7 @@
-"""What the consumer counts, and where a job shows what it counts: a port of its own, with /metrics and /livez."""
+"""What the consumer and a source count, and where a job shows it: a port of its own, with /metrics and /livez."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
@@ -16,16 +16,19 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
+from prometheus_client.exposition import choose_encoder
 
 from app.domain.status import SOURCES_MAX
+from app.errors import SettingsError
 from app.market.protocol import Applied, Partition
+from app.unix_sockets import socket_path
+from warm.stream.log import Outgoing
+from warm.stream.messages import is_trade
 
 # As in the server.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 2.5, 5.0, 10.0, 60.0)
 _MESSAGES = (1, 5, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)
 _PARTITION = ("topic", "partition")
@@ -94,8 +97,7 @@ class ConsumerMeters:
             _PARTITION,
             registry=registry,
         )
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        _of_process(registry)
 
     def applied(self, applied: Applied, seconds: float) -> None:
         """A batch was written."""
@@ -126,16 +128,56 @@ class ConsumerMeters:
             self._lag_s.labels(*labels).set(seconds)
 
 
+class IngestMeters:
+    """Of ``source``, on a registry of their own."""
+
+    def __init__(self, source: str, now_s: Callable[[], float] = time.time) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._now_s = now_s
+
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"decide_ingest_{name}", what, ["source"], registry=registry).labels(source)
+
+        self._messages = counter("messages", "Messages that a source put into the log.")
+        self._trades = counter("trades", "Trades among them.")
+        self.waiting = Gauge("decide_ingest_waiting_messages", "Messages that wait for the log.", registry=registry)
+        self.failures = Counter("decide_ingest_append_failures", "Appends to the log that failed.", registry=registry)
+        self._append = Histogram(
+            "decide_ingest_append_seconds", "Time of an append to the log.", buckets=_SECONDS, registry=registry
+        )
+        self._last = Gauge(
+            "decide_ingest_last_append_timestamp_seconds",
+            "When a source last put messages into the log; before the first ones, when it began.",
+            registry=registry,
+        )
+        self._last.set(now_s())
+        _of_process(registry)
+
+    def appended(self, messages: Sequence[Outgoing], seconds: float) -> None:
+        """The log has them."""
+        self._messages.inc(len(messages))
+        self._trades.inc(sum(is_trade(each.value) for each in messages))
+        self._append.observe(seconds)
+        self._last.set(self._now_s())
+
+
+def _of_process(registry: CollectorRegistry) -> None:
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+
+
 @contextmanager
-def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
-    """/metrics and /livez meanwhile (``port`` 0: nowhere). Liveness asks nobody.
+def served(registry: CollectorRegistry, host: str, port: int, setting: str) -> Iterator[None]:
+    """/metrics and /livez meanwhile, at HOST, or on loopback where that is a Unix socket; ``port`` 0: nowhere. Liveness asks
+    nobody.
 
     Raises:
-        OSError: it cannot listen there.
+        SettingsError: it cannot listen there; the port is that of ``setting``.
     """
     if not port:
         yield
         return
+    host = "127.0.0.1" if socket_path(host) is not None else host
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -144,7 +186,8 @@ def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
             """Either of the two."""
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._answer(200, generate_latest(registry), _CONTENT_TYPE)
+                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                self._answer(200, encode(registry), content_type)
             elif path == "/livez":
                 self._answer(200, b'{"status":"ok"}', "application/json")
             else:
@@ -167,7 +210,11 @@ def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
         def handle_error(self, *_: Any) -> None:  # noqa: ANN401 - its base's
             """Nothing: who asked left."""
 
-    with Server((host, port), Handler) as server:
+    try:
+        server = Server((host, port), Handler)
+    except OSError as error:
+        raise SettingsError([f"{setting} is {port}, at {host}: {error}; allowed: a free port, or 0"]) from error
+    with server:
         thread = Thread(target=server.serve_forever, name="decide-metrics", daemon=True)
         thread.start()
         try:

@@ -22,7 +22,6 @@ from app.arguments import new_parser, parse
 from app.market.opening import open_reader, open_writer
 from app.options import Settings, market_place, names_in
 from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, STREAM_SETTINGS, add_settings, settings_given, tells_settings
-from app.unix_sockets import socket_path
 
 TOPIC = "decide.trades"
 _READ_S = 60.0
@@ -61,7 +60,6 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     from warm.stream.tracing import tracing  # noqa: PLC0415
 
     meters, say = ConsumerMeters(), sayer(sys.stderr, "stream")
-    host = "127.0.0.1" if socket_path(settings.host) is not None else settings.host
     writer, store = open_writer(**market_place(settings)), settings_store(settings)
     log = EmbeddedLog(Path(settings.stream_path))
     # From where it is written, no replica: what was written is read at once.
@@ -77,11 +75,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         ending.callback(log.close)
         ending.callback(ticks.close, store.close)
         ending.callback(prices.close)
-        try:
-            ending.enter_context(served(meters.registry, host, settings.stream_port))
-        except OSError as error:
-            sys.stderr.write(f"STREAM_PORT is {settings.stream_port}, at {host}: {error}; allowed: a free port, or 0\n")
-            return 2
+        ending.enter_context(served(meters.registry, settings.host, settings.stream_port, "STREAM_PORT"))
         # What was imported stays: nobody needs to look at it again and again.
         gc.freeze()
         say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)

@@ -1,12 +1,15 @@
 """Price records of a simulated market, from its days in the market store, so that there are decisions before a day is over."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import polars as pl
 
+from app.domain.records import PRICE
 from app.domain.trades import SIMULATED
-from app.errors import StoreError
+from app.errors import MarketError, StoreEmpty, StoreError
 from app.market.protocol import Bar, CandlesWanted, Reader
 from app.store.protocol import Record
 from warm.calendar.intervals import Market, bars_a_year
@@ -17,27 +20,52 @@ from warm.publish import JobStore
 
 _INTERVAL = "1d"
 _DAYS = 1_000
+_LOOK_S = 5.0
 
 
 def publish_prices(
-    open_reader: Callable[[], Reader], open_store: Callable[[], JobStore], symbols: Sequence[str], now_us: int
+    open_reader: Callable[[], Reader],
+    open_store: Callable[[], JobStore],
+    symbols: Sequence[str],
+    now_us: int,
+    *,
+    lacking: bool = False,
 ) -> int:
-    """Upsert the price records of ``symbols``, with their last closes, after the last day that was over at ``now_us``. How many
-    records were written: one that L2 has of a later day stays.
+    """Upsert the price records of ``symbols``, or of those that L2 is ``lacking``, with their last closes, after the last day
+    that was over at ``now_us``. How many records were written: one that L2 has of a later day stays.
 
     Raises:
         MarketError: the market store failed.
         StoreError: L2 failed.
     """
     try:
-        return asyncio.run(_published(open_reader(), open_store, symbols, now_us))
+        return asyncio.run(_published(open_reader(), open_store, symbols, now_us, lacking=lacking))
     except OSError as error:
         raise StoreError("unreachable", str(error)) from error
 
 
-async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols: Sequence[str], now_us: int) -> int:
+def keep_prices(
+    open_reader: Callable[[], Reader],
+    open_store: Callable[[], JobStore],
+    symbols: Sequence[str],
+    now_us: Callable[[], int],
+    say: Callable[..., None],
+    stop: threading.Event,
+) -> None:
+    """Until it is to stop, make those records anew that L2 lost: it may be emptied. What fails is tried again."""
+    while not stop.wait(_LOOK_S):
+        with suppress(MarketError, StoreError):
+            if written := publish_prices(open_reader, open_store, symbols, now_us(), lacking=True):
+                say("prices_anew", records=written)
+
+
+async def _published(
+    reader: Reader, open_store: Callable[[], JobStore], symbols: Sequence[str], now_us: int, *, lacking: bool
+) -> int:
     store = open_store()
     try:
+        if lacking:
+            symbols = await _lacking(store, symbols)
         bars: list[Bar] = []
         for symbol in sorted(symbols):
             page = await reader.candles(CandlesWanted(symbol, _INTERVAL, _DAYS, descending=True))
@@ -46,6 +74,14 @@ async def _published(reader: Reader, open_store: Callable[[], JobStore], symbols
     finally:
         await store.close()
         await reader.close()
+
+
+async def _lacking(store: JobStore, symbols: Sequence[str]) -> Sequence[str]:
+    try:
+        stored = await store.get_many(symbols)
+    except StoreEmpty:
+        return symbols
+    return [symbol for symbol, each in zip(symbols, stored, strict=True) if PRICE.name not in each.records]
 
 
 def _records(bars: Sequence[Bar], now_ms: int) -> list[Record]:
