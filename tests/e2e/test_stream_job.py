@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.publishing import publish as publish_records
+from tests.kit.records import row, run_info
 from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port, until
 from tests.market.places import Place
 from tests.stream.days import days_before, publish, put, records, row_of
@@ -54,9 +56,9 @@ class Job:
         except httpx.TransportError:
             return False
 
-    def trade(self, price: str) -> None:
-        """One of now."""
-        self._number += 1
+    def trade(self, price: str, number: int | None = None) -> None:
+        """One of now: the next one, or that ``number``."""
+        self._number = self._number + 1 if number is None else number
         made = TradeMessage(
             schema=1, symbol=_SYMBOL, time_us=time.time_ns() // 1000, venue="v", trade_id=str(self._number),
             price=Decimal(price), size=Decimal(1), sequential=True,
@@ -133,6 +135,41 @@ def test_a_trade_in_the_log_is_the_latest_price_and_a_loss_is_told(job: Job, tmp
         gaps = httpx.get(f"{server.url}/candles?symbol={_SYMBOL}&interval=1m").json()["gaps"]
         assert [each for each in gaps if each["filled_time"] is None and each["found_by"] != "began"] == []
     assert job.counted("trades_total") == 3
+
+
+@pytest.mark.parametrize("found_by", ["ids", "heartbeat"])
+def test_a_gap_shows_in_each_answer_within_a_second_and_goes_when_it_is_filled(job: Job, found_by: str, tmp_path: Path) -> None:
+    as_of_ms = time.time_ns() // 1_000_000 - 3_600_000
+    publish_records(Path(job.settings["STORE_PATH"]), [row(_SYMBOL, as_of_ms)], run_info(as_of_ms=as_of_ms))
+    job.trade("100", 1)
+    with decide_server(tmp_path, **job.settings) as server, server.client() as client:
+
+        def shown() -> tuple[bool, ...]:
+            candles = client.get(f"/candles?symbol={_SYMBOL}&interval=1m")
+            latest = client.get(f"/price/latest?symbol={_SYMBOL}")
+            decided = client.post("/decide", json={"symbol": _SYMBOL})
+            assert {each.status_code for each in (candles, latest, decided)} == {200}
+            gaps = [each for each in candles.json()["gaps"] if each["filled_time"] is None and each["found_by"] != "began"]
+            return bool(gaps), latest.json()["coverage"] == "gap", decided.json()["fallback"]["reason"] == "tick_gap"
+
+        def takes(*, gap: bool) -> float:
+            return until(lambda: shown() == (gap,) * 3, _WITHIN_S, f"the gap shows: {gap}", 0.01)
+
+        _shown(server, "100", "complete")
+        seconds = []
+        for number in (2, 4, 6):
+            takes(gap=False)
+            if found_by == "ids":
+                job.trade("101", number + 1)
+            else:
+                job.heartbeat(number)
+            seconds.append(takes(gap=True))
+            job.trade("102", number)
+            takes(gap=False)
+            if found_by == "heartbeat":
+                job.trade("101", number + 1)
+        # On a machine that does much else some take longer.
+        assert min(seconds) < 1.0
 
 
 def test_it_ends_with_what_it_has_begun_and_another_goes_on(job: Job, tmp_path: Path) -> None:
