@@ -1,15 +1,14 @@
 """The dead letters of a topic, each once, with what became of it; and putting them back into their topic."""
 
-import time
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 from app.market.following import StreamWriter
 from app.market.marks import DeadMark, Settled
 from warm.stream.dead_letters import DeadLetter, read_dead_letter, topic_of_dead_letters
-from warm.stream.log import BYTES_MAX, MESSAGES_MAX, Log, LogError, Outgoing, size_of
-
-_WAIT_S = 10.0
+from warm.stream.log import BYTES_MAX, MESSAGES_MAX, Log, Outgoing, size_of
+from warm.stream.reading import messages_now
 
 
 class Letter(NamedTuple):
@@ -40,21 +39,11 @@ def letters_of(log: Log, topic: str, writer: StreamWriter) -> list[Letter]:
     """
     settled, found = writer.dead_letters(), dict[DeadMark, Letter]()
     dead = topic_of_dead_letters(topic)
-    left = sum(high - low for low, high in log.watermarks(dead).values())
-    reader, until = log.reader([dead], lambda _: None), time.monotonic() + _WAIT_S
-    try:
-        while left > 0:
-            messages = reader.poll(min(left, MESSAGES_MAX), 0.1)
-            left -= len(messages)
-            if not messages and time.monotonic() > until:
-                raise LogError("log_error", f"{dead} has {left} messages that cannot be read")
-            for message in messages:
-                letter = read_dead_letter(message)
-                if letter is not None:
-                    mark = DeadMark(*letter.origin.identity)
-                    found.setdefault(mark, Letter(letter, message.timestamp_ms, settled.get(mark)))
-    finally:
-        reader.close()
+    for message in chain.from_iterable(messages_now(log, dead)):
+        letter = read_dead_letter(message)
+        if letter is not None:
+            mark = DeadMark(*letter.origin.identity)
+            found.setdefault(mark, Letter(letter, message.timestamp_ms, settled.get(mark)))
     return list(found.values())
 
 

@@ -8,6 +8,7 @@ nothing. The last trades stand in the market store, and behind what its consumer
 import secrets
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import NamedTuple
 
 from app.domain.candles import MINUTE_US
@@ -16,8 +17,9 @@ from app.market.following import Known, StreamWriter
 from app.market.protocol import Batch, Export, Heard, Move, Partition, Symbol
 from warm.errors import InputRefused
 from warm.stream.ids import number_of
-from warm.stream.log import MESSAGES_MAX, Log, OffsetOutOfRange
+from warm.stream.log import Log
 from warm.stream.messages import MessageRefused, TradeMessage, decode
+from warm.stream.reading import messages_now
 from warm.stream.synthetic.past import past
 from warm.stream.synthetic.process import SYMBOLS
 from warm.stream.synthetic.random_walk import RandomWalk, Walked
@@ -127,25 +129,14 @@ def last_in_log(log: Log, topic: str, writer: StreamWriter, symbols: Sequence[st
     """
     offsets, wanted = writer.offsets(log.name), frozenset(symbols)
     newest: dict[str, TradeMessage] = {}
-    reader = log.reader([topic], offsets.get)
-    try:
-        while True:
-            try:
-                messages = reader.poll(MESSAGES_MAX, 0)
-            except OffsetOutOfRange as error:
-                reader.seek(error.partition, error.watermarks.low)
-                continue
-            if not messages:
-                return newest
-            for message in messages:
-                try:
-                    each = decode(message.value)
-                except MessageRefused:
-                    continue
-                if not isinstance(each, TradeMessage) or each.venue != SIMULATED or each.symbol not in wanted:
-                    continue
-                before = newest.get(each.symbol)
-                if number_of(each.trade_id) is not None and (before is None or int(each.trade_id) > int(before.trade_id)):
-                    newest[each.symbol] = each
-    finally:
-        reader.close()
+    for message in chain.from_iterable(messages_now(log, topic, offsets.get)):
+        try:
+            each = decode(message.value)
+        except MessageRefused:
+            continue
+        if not isinstance(each, TradeMessage) or each.venue != SIMULATED or each.symbol not in wanted:
+            continue
+        before = newest.get(each.symbol)
+        if number_of(each.trade_id) is not None and (before is None or int(each.trade_id) > int(before.trade_id)):
+            newest[each.symbol] = each
+    return newest
