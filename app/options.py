@@ -1,6 +1,5 @@
-"""Every setting: name, type, default, range, effect; and which must fit each other. `app.settings` reads them."""
+"""Every setting: name, type, default, range, effect. `app.settings` reads them; `app.fitting` says which must fit each other."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict, get_args, get_origin
 
@@ -11,6 +10,8 @@ _KEY_PREFIX_RULE = r"^[A-Za-z0-9:_.-]{1,64}$"
 _HASHING_RULE = r"^(\S{32,512})?$"
 _ADDRESSES_RULE = r"^([0-9A-Fa-f:./, ]|unix){0,1000}$"
 _MODE_RULE = r"^[0-7]{3}$"
+_SERVERS_RULE = r"^([^\s,/@]+:\d{1,5}(, ?[^\s,/@]+:\d{1,5})*)?$"
+_TOPIC_RULE = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,239}$"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +124,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(min_length=1, description="SQLite file of the embedded log. Its folder must be on a local disk (WAL mode)."),
     ] = ".decide/stream.sqlite3"
+    kafka_bootstrap_servers: Annotated[
+        str,
+        Meta(
+            pattern=_SERVERS_RULE,
+            description="The stream's log in Kafka (HOST:PORT, by commas). Empty: on SQLite at STREAM_PATH.",
+        ),
+    ] = ""
+    kafka_topic: Annotated[
+        str, Meta(pattern=_TOPIC_RULE, description="Topic of trades, in either log; its dead letters are in TOPIC.dlq.")
+    ] = "decide.trades"
+    kafka_partitions: Annotated[
+        int, Meta(ge=1, le=1000, description="Partitions of topics made in Kafka: so many `decide stream` can share the work.")
+    ] = 6
+    kafka_group: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Consumers of one market store share the partitions by this name; give each market store its own.",
+        ),
+    ] = "decide"
+    kafka_security_protocol: Annotated[
+        Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"],
+        Meta(description="Whether Kafka is spoken to by TLS (ssl), and is told who calls (sasl)."),
+    ] = "plaintext"
+    kafka_sasl_mechanism: Annotated[
+        Literal["plain", "scram-sha-256", "scram-sha-512"], Meta(description="How Kafka is told who calls.")
+    ] = "scram-sha-512"
+    kafka_sasl_username: Annotated[str, Meta(description="Who calls.")] = ""
+    kafka_sasl_password: Annotated[
+        str, Meta(description="That one's password. KAFKA_SASL_PASSWORD_FILE names a file that holds it.")
+    ] = ""
+    kafka_ssl_ca_location: Annotated[
+        str, Meta(description="File of the certificates that Kafka's must come of. Empty: the system's.")
+    ] = ""
+    kafka_ssl_certificate_location: Annotated[
+        str, Meta(description="File of our own certificate, where Kafka asks for one; its key is KAFKA_SSL_KEY_LOCATION.")
+    ] = ""
+    kafka_ssl_key_location: Annotated[str, Meta(description="File of its private key.")] = ""
+    kafka_ssl_key_password: Annotated[
+        str, Meta(description="That file's password, if it has one. KAFKA_SSL_KEY_PASSWORD_FILE names a file that holds it.")
+    ] = ""
     stream_port: Annotated[
         int,
         Meta(ge=0, le=65_535, description="Port at which `decide stream` shows /metrics and /livez, at HOST; 0: nowhere."),
@@ -346,26 +388,3 @@ def allowed_by(annotation: object) -> str:
         if meta.min_length:
             words += ", not empty"
     return words
-
-
-BELOW_INPUT_LIMIT = ("price_max_age_s", "agents_max_age_s")
-"""Settings that may be as much as INPUT_LIMIT_S. All other pairs were looked at. Either one is a tighter bound than the other and
-says so to callers (RATE_LIMIT_BURST and BATCH_MAX, STREAM_MAX_CLIENTS and MAX_CONNECTIONS), or they do not meet.
-"""
-
-
-def out_of_bounds(settings: Settings, given: Collection[str], wrong: Collection[str]) -> list[str]:
-    """Settings that contradict each other, the one that was ``given`` first; not those ``wrong`` by themselves."""
-    lines, most = [], settings.input_limit_s
-    for name in BELOW_INPUT_LIMIT:
-        value = getattr(settings, name)
-        if value > most and not {name.upper(), "INPUT_LIMIT_S"}.intersection(wrong):
-            said = [(name.upper(), value, f"at most {most:,.15g}"), ("INPUT_LIMIT_S", most, f"at least {value:,.15g}")]
-            said.sort(key=lambda each: each[0] not in given)
-            (first, first_value, first_allowed), (second, second_value, second_allowed) = said
-            lines.append(
-                f"{first} is {first_value:,.15g} and {second} is {second_value:,.15g}; allowed together: {first} of"
-                f" {first_allowed}, or {second} of {second_allowed}: past INPUT_LIMIT_S an input is not used, so it would never"
-                " be stale"
-            )
-    return lines

@@ -24,6 +24,7 @@ _SECTIONS = {
     "redis_url": "L2: what the warm job loads",
     "database_url": "the market store: trades and bars",
     "stream_path": "the stream: from a source into the log, and from there into the market store",
+    "kafka_bootstrap_servers": "the stream's log in Kafka",
     "clock": "the clock",
     "l1_max_entries": "L1: what a worker keeps in its memory",
     "l2_timeout_ms": "reading L2",
@@ -38,9 +39,11 @@ STORE_SETTINGS = ("redis_url", "redis_password", "store_path", "key_prefix")
 """Which settings say where L2 is."""
 MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_migrations")
 """Which settings say where the market store is, to a command that writes it."""
-STREAM_SETTINGS = ("stream_path", "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host", "traces")
+LOG_SETTINGS = ("stream_path", *(name for name in Settings.__struct_fields__ if name.startswith("kafka_")))
+"""Which settings say where the log is."""
+STREAM_SETTINGS = (*LOG_SETTINGS, "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host", "traces")
 """What else the consumer of the log is told."""
-INGEST_SETTINGS = ("ingestion_interval_seconds", "stream_path", "ingest_port", "host", "traces")
+INGEST_SETTINGS = ("ingestion_interval_seconds", *LOG_SETTINGS, "ingest_port", "host", "traces")
 """What else a source is told."""
 _DESTINATION = "setting "
 

@@ -20,7 +20,8 @@ from dotenv.parser import parse_stream
 
 from app.domain.aliases import parse_aliases
 from app.errors import SettingsError
-from app.options import Settings, allowed_by, out_of_bounds
+from app.fitting import kafka_at_odds, out_of_bounds
+from app.options import Settings, allowed_by
 from app.redis_urls import redis_parts
 from app.strangers import GONE, STRANGERS, instead
 from app.unix_sockets import PATH_MAX_BYTES, UNIX, socket_path
@@ -35,9 +36,11 @@ _MORE_RULES = {
     "socket_mode": ", as 660",
     "trusted_proxies": "; IP addresses, and networks without bits behind their mask, as 10.0.0.0/8, and unix",
 }
-_URLS = {
+_IN_WORDS = {
     "redis_url": "empty, redis://…, rediss://… or unix://…",
     "database_url": "empty, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+    "kafka_bootstrap_servers": "empty, or HOST:PORT, by commas",
+    "kafka_topic": "1 to 240 of A-Z a-z 0-9 . _ -, of which the first is no dot",
     "database_read_url": "empty, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
 }
 _is_database = re.compile(r"(postgres(ql)?://\S+)?").fullmatch
@@ -47,7 +50,12 @@ _ENVIRONMENT_OF_OTHERS = ("COMPOSE_", "DOCKER_", "GRANIAN_", "OTEL_", "PYTHON", 
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable; `app.commands.serve` sets it for several workers."""
-SECRETS = frozenset({"redis_url", "redis_password", "database_url", "database_read_url", "database_password", "api_key_secret"})
+SECRETS = frozenset(
+    {
+        *("redis_url", "redis_password", "database_url", "database_read_url", "database_password", "api_key_secret"),
+        *("kafka_sasl_password", "kafka_ssl_key_password"),
+    }
+)
 """Never shown. Each may also come from a file that the variable of the same name with ``_FILE`` at its end names."""
 JOB_PORTS_VARIABLE = "DECIDE_JOB_PORTS"
 """By which `decide live` tells its server where its jobs show what they count: ports on loopback, by commas."""
@@ -62,7 +70,7 @@ def _fields() -> dict[str, object]:
 
 def allowed_values(name: str) -> str:
     """What setting ``name`` may be, in words."""
-    return _URLS.get(name, allowed_by(_fields()[name])) + _MORE_RULES.get(name, "")
+    return _IN_WORDS.get(name, allowed_by(_fields()[name])) + _MORE_RULES.get(name, "")
 
 
 def choices(name: str) -> tuple[str, ...]:
@@ -244,7 +252,7 @@ def load_settings(
             lines.append(f"{name.upper()} is {shown(name, text)}; allowed: {allowed}")
     settings = msgspec.convert(values, Settings)
     wrong = {line.partition(" ")[0] for line in lines}
-    lines += [*_at_odds(settings, given), *out_of_bounds(settings, given, wrong)]
+    lines += [*_at_odds(settings, given), *out_of_bounds(settings, given, wrong), *kafka_at_odds(settings, wrong)]
     if options.get("STORE_PATH") and settings.redis_url:
         allowed = "one of them; REDIS_URL= before the command, for SQLite"
         lines.append(

@@ -2,8 +2,9 @@
 
 ``requirements.lock`` is what the server needs, ``-warm`` that and the warm job's, ``-bench`` the harness's alone, ``-ops`` what
 builds the images, ``-build`` what builds the package and the one file, ``-traces`` what the server needs with traces,
-``-postgres`` with its market store on PostgreSQL, ``-dev`` all that tests and checks need, ``-peers`` and ``-feast`` what others'
-servers need that ours is measured against. All are universal (any platform, any supported Python) and hashed; none may name a
+``-postgres`` with its market store on PostgreSQL, ``-kafka`` what the jobs need with the stream's log in Kafka, ``-dev`` all that
+tests and checks need, ``-peers`` and ``-feast`` what others' servers need that ours is measured against. All are universal (any
+platform, any supported Python) and hashed; none may name a
 host, because where packages come from is the business of whoever installs them. Each later one is held to the versions of those
 before it, but for Feast's. ``--upgrade`` takes the newest versions; without it, pins that still fit stay.
 """
@@ -17,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "--extra", "warm", "--extra", "traces", "--extra", "postgres"
+EXTRAS = "--extra", "warm", "--extra", "traces", "--extra", "postgres", "--extra", "kafka"
 LOCKS: dict[str, tuple[str, ...]] = {
     "requirements.lock": ("pyproject.toml",),
     "requirements-warm.lock": ("pyproject.toml", "--extra", "warm"),
@@ -26,6 +27,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements-build.lock": ("--group", "build"),
     "requirements-traces.lock": ("pyproject.toml", "--extra", "traces"),
     "requirements-postgres.lock": ("pyproject.toml", "--extra", "postgres"),
+    "requirements-kafka.lock": ("pyproject.toml", "--extra", "warm", "--extra", "kafka"),
     "requirements-dev.lock": ("pyproject.toml", *EXTRAS, "--group", "dev"),
     "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--extra", "postgres", "--group", "peers"),
     "requirements-feast.lock": ("--group", "feast"),

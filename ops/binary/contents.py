@@ -38,7 +38,13 @@ _UNUSED_DATA = (
 UNUSED_HOOKS = ("pyi_rth_mplconfig",)
 """Of what PyInstaller runs before all else: this one would make a folder for matplotlib at every start of a server."""
 _LEXERS = ("pygments.lexers._mapping", "pygments.lexers.python")
-_RENAMED = {"pillow.libs": "PIL", "psycopg_binary.libs": "psycopg_binary", "_polars_runtime_32": "polars", "pyhdrh": "hdrh"}
+_RENAMED = {
+    "pillow.libs": "PIL",
+    "psycopg_binary.libs": "psycopg_binary",
+    "confluent_kafka.libs": "confluent_kafka",
+    "_polars_runtime_32": "polars",
+    "pyhdrh": "hdrh",
+}
 """Whose a top-level name is, where it is not the package's own."""
 
 

@@ -22,9 +22,9 @@ from app.store.sqlite import EmbeddedStore
 from tests.e2e.faults import SEED
 from tests.kit.emptying import remove_file
 from tests.kit.servers import ROOT, clean_environment, free_port, until
+from tests.stream.places import TOPIC
 from warm.stream.log import MESSAGES_MAX
 from warm.stream.messages import TradeMessage, decode
-from warm.stream.running import TOPIC
 from warm.stream.sqlite_log import EmbeddedLog
 from warm.stream.synthetic.process import SYMBOLS
 

@@ -19,10 +19,10 @@ from tests.kit.records import row, run_info
 from tests.kit.servers import ROOT, DecideServer, clean_environment, decide_server, free_port, until
 from tests.market.places import Place
 from tests.stream.days import days_before, publish, put, records, row_of
+from tests.stream.places import TOPIC
 from tests.stream.rig import Rig, heartbeat, trade
 from warm.stream.log import Outgoing
 from warm.stream.messages import HeartbeatMessage, TradeMessage, encode
-from warm.stream.running import TOPIC
 from warm.stream.sqlite_log import EmbeddedLog
 
 _WITHIN_S = 30.0

@@ -5,15 +5,19 @@ from contextlib import closing
 
 import pytest
 
+from tests.kit.kafka import KafkaServer
 from tests.market.conftest import make_place, make_postgres  # noqa: F401 - fixtures
 from tests.market.places import Place as Market
-from tests.stream.places import Place
+from tests.stream.places import KafkaPlace, Place
 from tests.stream.rig import Rig
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
-def make_log_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
-    """Makes empty logs, of each kind: a test with many examples takes one for each."""
+@pytest.fixture(scope="session", params=["sqlite", "kafka"])
+def make_log_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Makes empty logs, of each kind: a test with many examples takes one for each, and none that it took before."""
+    if request.param == "kafka":
+        server: KafkaServer = request.getfixturevalue("kafka_server")
+        return lambda: KafkaPlace(server)
     return lambda: Place(tmp_path_factory.mktemp("log") / "folder" / "log.sqlite3")
 
 

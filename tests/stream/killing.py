@@ -25,7 +25,7 @@ class Killing:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of what it wraps
         found = getattr(self._wrapped, name)
         if name == "reader":
-            return lambda *given: Killing(found(*given), self._moments)
+            return lambda *given, **named: Killing(found(*given, **named), self._moments)
         if name == "upsert":
             return self._upsert
         if name not in STEPS:

@@ -97,12 +97,15 @@ class _UntilRead(threading.Event):
 
 
 class Rig:
-    """``market`` is a market store's place; the log, its clock and L2 are in ``folder``."""
+    """``market`` is a market store's place; L2 is in ``folder``, and so is the log with a clock of its own, unless ``open_log``
+    opens another.
+    """
 
-    def __init__(self, market: Market, folder: Path, *, partitions: int = 1) -> None:
+    def __init__(self, market: Market, folder: Path, *, partitions: int = 1, open_log: Callable[[], Log] | None = None) -> None:
         self.market, self.folder = market, folder
         self.now_us = NOON_US + 86_400 * SECOND_US
-        self.log = EmbeddedLog(folder / "log.sqlite3", clock_ms=lambda: self.now_us // 1000)
+        self._open_log = open_log or (lambda: EmbeddedLog(folder / "log.sqlite3", clock_ms=lambda: self.now_us // 1000))
+        self.log = self._open_log()
         self.log.create(TOPIC, partitions)
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.meters = ConsumerMeters()
@@ -134,7 +137,7 @@ class Rig:
         spans: "ConsumerSpans | None" = None,
     ) -> None:
         """A consumer that begins, uses all that there is, and ends. What it works on may be wrapped."""
-        own_log, own_store = EmbeddedLog(self.folder / "log.sqlite3", clock_ms=lambda: self.now_us // 1000), self.store()
+        own_log, own_store = self._open_log(), self.store()
         own_writer = self.market.writer()
         ticks = (Ticks if spans is None else spans.ticks)(
             store(own_store), 0.0, self.meters, self._say, time.monotonic, self._now_us

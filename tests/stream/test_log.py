@@ -69,7 +69,7 @@ def test_a_poll_has_as_many_as_are_asked_for_and_every_partition_has_its_turn(pl
         log.append(TOPIC, values(*range(700), key=key))
     polls = [reader.poll(300, 0) for _ in range(2)]
     assert [len(each) for each in polls] == [300, 300]
-    assert {polls[0][0].key, polls[1][0].key} == set(keys)
+    assert not place.takes_turns or {polls[0][0].key, polls[1][0].key} == set(keys)
     assert len(drain(reader)) == 800
     for most in (0, MESSAGES_MAX + 1):
         with pytest.raises(ValueError, match=f"a poll is for {most} messages; allowed: 1 to"):
@@ -196,6 +196,8 @@ def test_a_reader_that_trimming_overtakes_is_told(place: Place) -> None:
     reader.poll(3, 0)
     (partition,) = reader.positions
     log.trim(partition, 5)
+    # What it may have fetched before is given up.
+    reader.seek(partition, 3)
     with pytest.raises(OffsetOutOfRange) as caught:
         reader.poll(10, 0)
     assert caught.value.watermarks.low - caught.value.offset == 2

@@ -18,6 +18,7 @@ from tests.stream.rig import Rig, heartbeat, price, trade
 from warm.stream.ingesting import Ingesting, Target
 from warm.stream.log import Message, Outgoing
 from warm.stream.messages import TRACE, Content, encode
+from warm.stream.metrics import IngestMeters
 from warm.stream.spans import TRADES_MAX, Traces
 
 _TRACE_ID, _CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -37,7 +38,8 @@ class _Traced:
         source, stop = _Source(contents), _OneTurn()
         target, now_us = Target(self.rig.log, TOPIC, 1), self.rig.now_us
         topic_id, spans = target.create(), self._traces.source(TOPIC)
-        assert Ingesting(source, target, lambda *_, **__: None, stop, lambda: now_us, topic_id=topic_id, spans=spans).run() == 0
+        parts = source, target, lambda *_, **__: None, stop, lambda: now_us, IngestMeters("test")
+        assert Ingesting(*parts, topic_id=topic_id, spans=spans).run() == 0
 
     def consume(self, **options: Any) -> None:  # noqa: ANN401 - those of the rig
         """All that there is."""

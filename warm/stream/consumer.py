@@ -95,13 +95,14 @@ class Consumer:
         """Until it is to stop. What waits for L2 then is published by whoever begins next."""
         pause_s = _FIRST_PAUSE_S
         while not self._stop.is_set():
-            reader = self._log.reader([self._topic, PRICE_TOPIC], self._begin)
+            reader = self._log.reader([self._topic, PRICE_TOPIC], self._begin, shared=True)
             try:
                 while not self._stop.is_set():
                     self._step(reader)
                     pause_s = _FIRST_PAUSE_S
                 if self._state is not None:
                     self._ticks.publish(self._state, now=True)
+                    self._commit(reader)
             except (LogError, MarketError, OffsetMoved) as error:
                 event, reason = "failed", getattr(error, "reason", "")
                 if isinstance(error, OffsetMoved):
@@ -155,9 +156,14 @@ class Consumer:
             return self._newest_us
         return max((each.newest_us for each in self._state.symbols.values()), default=0)
 
+    def _commit(self, reader: Reader) -> None:
+        reader.commit({each: offset for each, offset in self._offsets.items() if offset is not None})
+
     def _begin(self, partition: Partition) -> int | None:
         stored = self._writer.offsets(self._log.name)
+        # Who had the partition until now has written of its symbols, and told of what was gone.
         self._state = None
+        self._gone.pop(partition, None)
         found = self._offsets[partition] = stored.get(partition)
         former = [each for each in stored if each.topic == partition.topic and each.topic_id != partition.topic_id]
         if found is None and former:
@@ -256,6 +262,7 @@ class Consumer:
 
     def _look(self, reader: Reader) -> None:
         marks, now_ms = self._log.watermarks(self._topic) | self._log.watermarks(PRICE_TOPIC), time.time_ns() // 1_000_000
+        self._commit(reader)
         self._read_ms.update((each.partition, each.timestamp_ms) for each in self._newest)
         lags, self._newest = {}, ()
         for partition, position in reader.positions.items():

@@ -2,9 +2,9 @@
 
 Nobody made these trades: source, venue and market are `simulated`, and that market never closes. Before its first trade a
 symbol gets a simulated past, 150 days and the minutes of a day, in the market store, and a price record in L2: so there are
-candles and decisions at once. After a restart prices go on from the last one. Of several that are started for one log one is
-active, and the others wait for its end. While log, market store or L2 are away it waits; trades wait with it. Price records
-that L2 lost are made anew. /metrics and /livez are at INGEST_PORT.
+candles and decisions at once. After a restart prices go on from the last one. Of several that are started for one log on one
+machine one is active, and the others wait for its end. While log, market store or L2 are away it waits; trades wait with it.
+Price records that L2 lost are made anew. /metrics and /livez are at INGEST_PORT.
 Exit codes: 0 ended by SIGTERM or Ctrl-C, 1 a bug ended it, 2 a setting or an argument is wrong, the port is taken, or the market
 store has real trades of a symbol.
 """
@@ -24,7 +24,7 @@ from app.arguments import new_parser, number, parse
 from app.market.opening import open_reader, open_writer
 from app.options import Settings, market_place
 from app.setting_options import INGEST_SETTINGS, MARKET_SETTINGS, STORE_SETTINGS, add_settings, settings_given, tells_settings
-from warm.stream.running import TOPIC, ending_all
+from warm.stream.running import ending_all
 from warm.stream.sample import symbols_of
 from warm.stream.synthetic.process import SYMBOLS
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from warm.stream.ingesting import Target
     from warm.stream.synthetic.founding import Market
 
-PARTITIONS = 1
 RETENTION_MS = 7 * 86_400_000
 """How long the log has messages for a consumer that is away."""
 _READ_S, _BUSY_S = 60.0, 1.0
@@ -84,17 +83,19 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
     from warm.stream.ingesting import Ingesting, LogAnew, Target, persistently  # noqa: PLC0415
     from warm.stream.lease import Lease  # noqa: PLC0415
     from warm.stream.metrics import IngestMeters, served  # noqa: PLC0415
-    from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
+    from warm.stream.opening import open_log, partitions_of_log, place_of_log  # noqa: PLC0415
     from warm.stream.synthetic.records import keep_prices  # noqa: PLC0415
     from warm.stream.synthetic.source import NAME, SyntheticSource  # noqa: PLC0415
     from warm.stream.tracing import tracing  # noqa: PLC0415
 
-    say, path, left = sayer(sys.stderr, "ingest"), Path(settings.stream_path), 0
+    say, left = sayer(sys.stderr, "ingest"), 0
     meters, died = IngestMeters(NAME), threading.Event()
     keep = partial(keep_prices, *_stores(settings), symbols, _now_us, say)
     keeper = threading.Thread(target=ending_all, args=(keep, stop, died), name="decide-prices")
-    lease, log = Lease(path, NAME), EmbeddedLog(path, busy_s=_BUSY_S)
-    target = Target(log, TOPIC, PARTITIONS, RETENTION_MS)
+    # Of this machine with Kafka, too. Two machines' sources would make different trades of the same numbers, of which the first
+    # ones count: prices jump, nothing is lost. So one is to be started for a topic.
+    lease, log = Lease(Path(settings.stream_path), NAME), open_log(settings, busy_s=_BUSY_S)
+    target = Target(log, settings.kafka_topic, partitions_of_log(settings), RETENTION_MS)
     with tracing(settings, say) as traces, ExitStack() as ending:
         ending.enter_context(served(meters.registry, settings.host, settings.ingest_port, "INGEST_PORT"))
         ending.callback(log.close)
@@ -110,8 +111,8 @@ def ingest(settings: Settings, symbols: Sequence[str], seed: int | None, stop: t
                         ending.callback(keeper.join)
                         ending.callback(stop.set)
                     source = SyntheticSource(market.walk, market.states, market.last_us)
-                    say("ingesting", source=NAME, symbols=list(symbols), topic=TOPIC, log=settings.stream_path)
-                    spans = None if traces is None else traces.source(TOPIC)
+                    say("ingesting", source=NAME, symbols=list(symbols), topic=target.topic, log=place_of_log(settings))
+                    spans = None if traces is None else traces.source(target.topic)
                     left = Ingesting(source, target, say, stop, _now_us, meters, topic_id=topic_id, spans=spans).run()
             except LogAnew as anew:
                 say("log_anew", error=str(anew))

@@ -137,6 +137,10 @@ class Reader(Protocol):
         """
         ...
 
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Have the log's own tools show that what is before these offsets was used, if it has any. Nothing here asks for it."""
+        ...
+
     def close(self) -> None:
         """Give back what it holds."""
         ...
@@ -177,8 +181,11 @@ class Log(Protocol):
         """Remove messages before an offset, which is the low watermark then; nothing where it is below that. At most all go."""
         ...
 
-    def reader(self, topics: Iterable[str], begin: Begin) -> Reader:
-        """One of ``topics``, which need not be there yet. ``begin`` is asked for each partition that the reader comes to read."""
+    def reader(self, topics: Iterable[str], begin: Begin, *, shared: bool = False) -> Reader:
+        """One of ``topics``, which need not be there yet. ``begin`` is asked for each partition that the reader comes to read.
+
+        ``shared``: it and others that are share the partitions, where the log can have that; else each reads all of them.
+        """
         ...
 
     def close(self) -> None:

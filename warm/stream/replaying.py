@@ -21,12 +21,11 @@ from app.domain.text import harmless
 from app.errors import MarketError
 from app.market.opening import open_writer
 from app.options import Settings, market_place
-from app.setting_options import MARKET_SETTINGS, add_settings, settings_given, tells_settings
+from app.setting_options import LOG_SETTINGS, MARKET_SETTINGS, add_settings, settings_given, tells_settings
 from warm.stream.letters import Letter, letters_of, replay
 from warm.stream.log import LogError
 from warm.stream.messages import PRICE_TOPIC
-from warm.stream.running import TOPIC
-from warm.stream.sqlite_log import EmbeddedLog
+from warm.stream.opening import open_log
 
 _SHOWN = 120
 """Characters of a reason in a list."""
@@ -40,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     made.add_argument("ids", metavar="ID", nargs="*", help="which ones")
     made.add_argument("--all", action="store_true", help="in place of IDs")
     made.add_argument("--json", action="store_true", help="a line of JSON for each that is listed or shown")
-    add_settings(made, ("stream_path", *MARKET_SETTINGS), "where log and market store are (else as the environment says)")
+    add_settings(made, (*LOG_SETTINGS, *MARKET_SETTINGS), "where log and market store are (else as the environment says)")
     return made
 
 
@@ -59,12 +58,11 @@ def main(given: Sequence[str]) -> int:
 
 
 def _run(arguments: argparse.Namespace, settings: Settings) -> int:
-    path = Path(settings.stream_path)
-    if not path.exists():
-        raise LogError("log_error", f"there is no log at {path}")
-    log, writer = EmbeddedLog(path), open_writer(**market_place(settings))
+    if not settings.kafka_bootstrap_servers and not Path(settings.stream_path).exists():
+        raise LogError("log_error", f"there is no log at {settings.stream_path}")
+    log, writer = open_log(settings), open_writer(**market_place(settings))
     try:
-        found = [each for topic in (TOPIC, PRICE_TOPIC) for each in letters_of(log, topic, writer)]
+        found = [each for topic in (settings.kafka_topic, PRICE_TOPIC) for each in letters_of(log, topic, writer)]
         chosen, code = _chosen(arguments, found)
         if arguments.action in ("list", "show"):
             shown = _json if arguments.json else _line if arguments.action == "list" else _whole

@@ -3,8 +3,8 @@ symbol's last price into L2, from where servers answer.
 Once a bar of a price record is over, that is computed anew where the market store has its history (`decide market check`).
 
 What of the log was used stands in the market store, in the transaction of what it brought: whenever this is ended, it goes on
-there, and nothing is lost or counts twice. Messages that cannot be used are kept (`decide dead-letters`). While log, market store
-or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
+there, and nothing is lost or counts twice. Several share the partitions of a log in Kafka. Messages that cannot be used are kept
+(`decide dead-letters`). While log, market store or L2 are away it waits. /metrics and /livez are at STREAM_PORT.
 Exit codes: 0 ended by SIGTERM or Ctrl-C, 1 a bug ended it, 2 a setting or an argument is wrong, or the port is taken.
 """
 
@@ -16,14 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from app.arguments import new_parser, parse
 from app.market.opening import open_reader, open_writer
 from app.options import Settings, market_place, names_in
 from app.setting_options import MARKET_SETTINGS, STORE_SETTINGS, STREAM_SETTINGS, add_settings, settings_given, tells_settings
 
-TOPIC = "decide.trades"
 _READ_S = 60.0
 """How long the bars of one symbol may take."""
 
@@ -53,15 +51,15 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     from warm.saying import sayer  # noqa: PLC0415
     from warm.stream.consumer import Consumer, Places  # noqa: PLC0415
     from warm.stream.metrics import ConsumerMeters, served  # noqa: PLC0415
+    from warm.stream.opening import open_log, place_of_log  # noqa: PLC0415
     from warm.stream.prices import Prices  # noqa: PLC0415
     from warm.stream.sifting import Rules  # noqa: PLC0415
-    from warm.stream.sqlite_log import EmbeddedLog  # noqa: PLC0415
     from warm.stream.ticks import Ticks  # noqa: PLC0415
     from warm.stream.tracing import tracing  # noqa: PLC0415
 
     meters, say = ConsumerMeters(), sayer(sys.stderr, "stream")
+    log = open_log(settings)
     writer, store = open_writer(**market_place(settings)), settings_store(settings)
-    log = EmbeddedLog(Path(settings.stream_path))
     # From where it is written, no replica: what was written is read at once.
     reader = open_reader(
         **market_place(settings) | {"read_url": ""}, sources=names_in(settings.market_sources), deadline_s=_READ_S
@@ -78,13 +76,13 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         ending.enter_context(served(meters.registry, settings.host, settings.stream_port, "STREAM_PORT"))
         # What was imported stays: nobody needs to look at it again and again.
         gc.freeze()
-        say("following", topic=TOPIC, log=settings.stream_path, port=settings.stream_port)
+        say("following", topic=settings.kafka_topic, log=place_of_log(settings), port=settings.stream_port)
         died = threading.Event()
         thread = threading.Thread(target=ending_all, args=(prices.run, stop, died), name="decide-prices")
         thread.start()
         ending.callback(thread.join)
         ending.callback(stop.set)
-        Consumer(Places(log, TOPIC, writer, ticks, prices), rules, meters, say, stop, spans=spans).run()
+        Consumer(Places(log, settings.kafka_topic, writer, ticks, prices), rules, meters, say, stop, spans=spans).run()
     say("stopped")
     return int(died.is_set())
 

@@ -103,7 +103,7 @@ class EmbeddedLog:
                 number, high = found
                 _remove(connection, number, min(before, high))
 
-    def reader(self, topics: Iterable[str], begin: Begin) -> EmbeddedReader:
+    def reader(self, topics: Iterable[str], begin: Begin, *, shared: bool = False) -> EmbeddedReader:  # noqa: ARG002 - cannot
         """Of all partitions, whoever else reads them."""
         return EmbeddedReader(self._file.path, topics, begin, busy_s=self._busy_s)
 

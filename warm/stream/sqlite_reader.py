@@ -65,6 +65,9 @@ class EmbeddedReader:
             raise LogError("unknown_partition", f"{partition.topic} {partition.partition} is not read here")
         self._positions[partition], self._seen = offset, None
 
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """There is no other tool."""
+
     def close(self) -> None:
         """May be polled again, and begins anew then."""
         self._file.close()
