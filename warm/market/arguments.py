@@ -41,6 +41,20 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
     )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, action=_Paths, help="file or folder of trades")
+    add_reading(parser)
+    parser.add_argument("--report", type=Path, action=PathAction, help="write the full report to this file as JSON")
+    parser.add_argument(
+        "--memory-mb",
+        type=number(least=1, most=MEMORY_MOST_MB, whole=True),
+        help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
+    )
+    add_market_settings(parser, migrates=True)
+    add_settings(parser, STORE_SETTINGS, "where the last trades are published")
+    return parser
+
+
+def add_reading(parser: argparse._ActionsContainer) -> None:
+    """Give ``parser`` the options for what files of trades do not tell themselves."""
     parser.add_argument("--venue", help="where the trades were made, if a file does not tell it")
     parser.add_argument(
         "--symbol",
@@ -55,15 +69,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-rejects", type=number(least=0, most=1), default=0.01, help="share of rows that may be refused (default 0.01)"
     )
-    parser.add_argument("--report", type=Path, action=PathAction, help="write the full report to this file as JSON")
-    parser.add_argument(
-        "--memory-mb",
-        type=number(least=1, most=MEMORY_MOST_MB, whole=True),
-        help="memory that the run may take (default: half of the machine's, 85 %% of the container's, or what is free)",
-    )
-    add_market_settings(parser, migrates=True)
-    add_settings(parser, STORE_SETTINGS, "where the last trades are published")
-    return parser
 
 
 def main(given: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """One load of files of trades into the market store. Stores, clock and teller are given by the caller."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,15 @@ from app.errors import MarketError, OffsetMoved, StoreError
 from app.market.protocol import Batch as Written
 from app.market.protocol import Writer
 from warm.errors import InputRefused
-from warm.files import recognise as formats
-from warm.files.find import find_sources
 from warm.files.memory import MemoryBound, memory
-from warm.files.names import SymbolChoice, said_symbol
+from warm.files.names import SymbolChoice
 from warm.files.read import Source
 from warm.files.rejects import Rejects
-from warm.files.reports import SPOILT, not_understood
-from warm.files.trades.batches import START, Batch, Position
+from warm.files.trades.batches import START, Batch
 from warm.files.trades.names import Options
-from warm.files.trades.recognise import FORMATS, Found, recognise
 from warm.market.listing import Listing
 from warm.market.places import LOG, Place, Places, Reached, reading_of
+from warm.market.recordings import find_recordings, no_trades, read_trades, recognised
 from warm.market.telling import Teller
 
 LOADED = 0
@@ -92,14 +89,8 @@ class Load:
             MarketError: the store failed.
             OffsetMoved: somebody else loads the same file.
         """
-        sources: list[Source] = []
-        for path in self._wanted.paths:
-            found, others = find_sources(path)
-            sources += found
-            self.fates += [FileFate(file=each, fate="skipped", why="its name is no data file's") for each in others]
-        for choice in self._wanted.symbols:
-            if not any(choice.fits(each.label, str(each.path)) for each in sources):
-                raise InputRefused(f"--symbol {choice.pattern}={choice.symbol} fits no file")
+        sources, others = find_recordings(self._wanted.paths, self._wanted.symbols)
+        self.fates += [FileFate(file=each, fate="skipped", why="its name is no data file's") for each in others]
         places = Places(self._writer.offsets(LOG))
         for source in sources:
             fate = FileFate(file=source.label)
@@ -121,15 +112,12 @@ class Load:
         self._finished.clear()
 
     def _one(self, source: Source, fate: FileFate, places: Places) -> None:
-        source.symbol = said_symbol(source, self._wanted.symbols)
-        if source.fault is not None:
-            raise source.refuse(source.fault)
-        found = _recognised(source, self._wanted.options)
-        if found is None:
-            fate.fate, fate.why = "skipped", _in_place_of_trades(source)
+        found = recognised(source, self._wanted.symbols, self._wanted.options)
+        if isinstance(found, str):
+            fate.fate, fate.why = "skipped", found
             return
         fate.format = found.name
-        first = next((trade for batch in _read(source, found, START, self._size) for trade in batch.trades), None)
+        first = next((trade for batch in read_trades(source, found, START, self._size) for trade in batch.trades), None)
         place = places.find(source, reading_of(found.name, source, self._wanted.options, first))
         fate.resumed_at = place.reached.position.row
         if place.reached.done or place in self._finished:
@@ -138,7 +126,7 @@ class Load:
         self.resumed |= fate.resumed_at > 0
         is_text = source.kind not in ("parquet", "arrow")
         self._teller.file(source.label, place.size if is_text else None)
-        for batch in _read(source, found, place.reached.position, self._size):
+        for batch in read_trades(source, found, place.reached.position, self._size):
             self._write(batch, place, fate, found.name)
             self._teller.read(batch.position.offset, self._written)
         self._finished.append(place)
@@ -159,38 +147,6 @@ class Load:
         fate.new, fate.there, fate.too_old = fate.new + done.inserted, fate.there + done.duplicate, fate.too_old + done.too_old
         fate.others += batch.others
         batch.add_to(fate.rejects)
-
-
-def _recognised(source: Source, options: Options) -> Found | None:
-    try:
-        return recognise(source, options)
-    except InputRefused:
-        raise
-    except SPOILT as error:
-        raise not_understood(source, error) from error
-
-
-def _in_place_of_trades(source: Source) -> str:
-    """What a file without trades has, and what it is for."""
-    try:
-        holds = formats.recognise(source)
-    except (InputRefused, *SPOILT):
-        return "it has no trades"
-    if isinstance(holds, formats.Unknown):
-        return f"it has no trades ({holds.said})"
-    if holds.kind == "prices":
-        return f"it has no trades but bars ({holds.name}): decide warm --prices … --bars loads them"
-    return f"it has no trades but agents' outputs ({holds.name}): decide warm --agents … loads them"
-
-
-def _read(source: Source, found: Found, position: Position, size: Mapping[str, int]) -> Iterator[Batch]:
-    """Batches of a file; what a library makes of a spoilt one is told as the file's fault."""
-    try:
-        yield from found.read(position, **size)
-    except InputRefused:
-        raise
-    except SPOILT as error:
-        raise not_understood(source, error) from error
 
 
 def run_load(
@@ -261,9 +217,7 @@ def _judge(wanted: Wanted, load: Load, report: dict[str, Any]) -> tuple[int, str
         more = f" (and {len(refused) - 1} more files: see the report)" if len(refused) > 1 else ""
         return REFUSED, f"{refused[0]}{more}"
     if all(each.fate == "skipped" for each in load.fates):
-        shown = "; ".join(f"{each.file}: {each.why}" for each in load.fates[:3])
-        known = "; ".join(f"{name} ({what})" for name, what in FORMATS.items())
-        return REFUSED, f"no file holds trades: {shown}; known: {known}"
+        return REFUSED, no_trades({each.file: each.why or "" for each in load.fates})
     rows = report["trades"] + report["refused"]
     if report["refused"] > wanted.max_rejects * rows:
         return REFUSED, (

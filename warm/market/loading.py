@@ -13,7 +13,7 @@ from app.setting_options import settings_given, tells_settings
 from warm.calendar.sessions import open_zone
 from warm.errors import InputRefused
 from warm.files.memory import MB, MemoryBound
-from warm.files.names import parse_symbol
+from warm.files.names import SymbolChoice, parse_symbol
 from warm.files.trades.names import Options
 from warm.market.load import Wanted, run_load
 from warm.market.telling import open_teller
@@ -24,20 +24,26 @@ from warm.report import end_process, end_report
 _READ_S = 60.0
 
 
-def _wanted(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Wanted:
-    """What to load; ends the process with code 2 if it makes no sense."""
+def options_of(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> tuple[Options, tuple[SymbolChoice, ...]]:
+    """What the options of `warm.market.arguments.add_reading` say; ends the process with code 2 if it makes no sense."""
     try:
         zone = None if arguments.naive_timezone is None else open_zone(arguments.naive_timezone, "--naive-timezone ")
         symbols = tuple(parse_symbol(each) for each in arguments.symbol)
     except InputRefused as error:
         parser.error(str(error))
-    if arguments.report is not None and not arguments.report.parent.is_dir():
-        parser.error(f"--report {arguments.report}: no such folder")
     if arguments.venue is not None and not (arguments.venue.isascii() and arguments.venue.replace("-", "").isalnum()):
         parser.error(f"--venue {arguments.venue[:40]!r} is no venue; allowed: letters, digits and -")
+    return Options(arguments.venue and arguments.venue.lower(), zone), symbols
+
+
+def _wanted(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Wanted:
+    """What to load; ends the process with code 2 if it makes no sense."""
+    options, symbols = options_of(parser, arguments)
+    if arguments.report is not None and not arguments.report.parent.is_dir():
+        parser.error(f"--report {arguments.report}: no such folder")
     return Wanted(
         paths=tuple(arguments.files),
-        options=Options(arguments.venue and arguments.venue.lower(), zone),
+        options=options,
         symbols=symbols,
         max_rejects=arguments.max_rejects,
         memory=MemoryBound.of_machine() if arguments.memory_mb is None else MemoryBound(arguments.memory_mb * MB),

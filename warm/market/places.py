@@ -24,42 +24,46 @@ _APPENDED = ("csv", "lines")
 
 
 class Reached(NamedTuple):
-    """How far a file was read; ``done``: to its end, and all that follows from it was written."""
+    """How far a file was read; ``done``: to its end, and all that follows from it was written. Of a replay: so many trades behind
+    the position were ``taken``, too, and it began at ``began_us`` (0: that does not matter).
+    """
 
     position: Position = START
     done: bool = False
+    taken: int = 0
+    began_us: int = 0
 
     @classmethod
     def of_numbers(cls, numbers: Mapping[int, int]) -> "Reached":
         """As it was kept."""
-        offset, row, counted, done = (numbers.get(each, 0) for each in range(4))
-        return cls(Position(offset, row, bool(counted)), bool(done))
+        offset, row, counted, done, taken, began_us = (numbers.get(each, 0) for each in range(6))
+        return cls(Position(offset, row, bool(counted)), bool(done), taken, began_us)
 
-    def numbers(self) -> tuple[int, int, int, int]:
+    def numbers(self) -> dict[int, int]:
         """As it is kept, each under its number."""
-        return self.position.offset, self.position.row, int(self.position.counted), int(self.done)
+        position, done, taken, began_us = self
+        return dict(enumerate((position.offset, position.row, int(position.counted), int(done), taken, began_us)))
 
 
 class Place:
-    """A file's, of ``size`` bytes; ``reached`` is where reading goes on."""
+    """A file's, of ``size`` bytes, of which so much is ``kept``; ``reached`` is where reading goes on."""
 
-    def __init__(self, size: int, digest: str, kept: Reached | None, begin: Reached) -> None:
-        self.size, self._digest = size, digest
-        self._kept: tuple[int, ...] | tuple[None, ...] = (None,) * 4 if kept is None else kept.numbers()
-        self.reached = begin
+    def __init__(self, size: int, digest: str, kept: Mapping[int, int], begin: Reached) -> None:
+        self.size, self._digest, self._kept, self.reached = size, digest, dict(kept), begin
 
     def moves(self, reached: Reached) -> list[Move]:
         """What keeps that it was read so far, to be written with what was read; `moved` once it is."""
-        changes = enumerate(zip(self._kept, reached.numbers(), strict=True))
         return [
-            Move(Partition(LOG, str(self.size), self._digest, number), before, after)
-            for number, (before, after) in changes
-            if before != after
+            Move(Partition(LOG, str(self.size), self._digest, number), self._kept.get(number), after)
+            for number, after in reached.numbers().items()
+            if self._kept.get(number, 0) != after
         ]
 
     def moved(self, reached: Reached) -> None:
         """It was written."""
-        self.reached, self._kept = reached, reached.numbers()
+        for move in self.moves(reached):
+            self._kept[move.partition.partition] = move.next
+        self.reached = reached
 
 
 class Places:
@@ -71,8 +75,7 @@ class Places:
             numbers[int(partition.topic), partition.topic_id][partition.partition] = following
         self._known: dict[tuple[int, str], Place] = {}
         for (size, digest), each in numbers.items():
-            reached = Reached.of_numbers(each)
-            self._known[size, digest] = Place(size, digest, reached, reached)
+            self._known[size, digest] = Place(size, digest, each, Reached.of_numbers(each))
 
     def find(self, source: Source, reading: str) -> Place:
         """That of a file whose rows are read as ``reading`` says.
@@ -90,7 +93,7 @@ class Places:
                 for shorter, (part, ends_line) in sorted(digests.items()):
                     if ends_line and shorter < size and (known := self._known.get((shorter, part))) is not None:
                         begin = Reached(known.reached.position)
-            self._known[size, digest] = Place(size, digest, None, begin)
+            self._known[size, digest] = Place(size, digest, {}, begin)
         return self._known[size, digest]
 
 
