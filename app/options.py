@@ -12,6 +12,8 @@ _ADDRESSES_RULE = r"^([0-9A-Fa-f:./, ]|unix){0,1000}$"
 _MODE_RULE = r"^[0-7]{3}$"
 _SERVERS_RULE = r"^([^\s,/@]+:\d{1,5}(, ?[^\s,/@]+:\d{1,5})*)?$"
 _TOPIC_RULE = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,239}$"
+_WEBSOCKET_RULE = r"^wss?://\S{1,1000}$"
+_HTTP_RULE = r"^https?://\S{1,1000}$"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +178,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ingestion_interval_seconds: Annotated[
         float, Meta(ge=0.01, le=3600, description="How often `decide ingest` makes a trade of each simulated symbol.")
     ] = 3.0
+    replay_speed: Annotated[
+        Literal["1", "10", "max", "real-time"],
+        Meta(
+            description="How fast `decide ingest --source replay` tells what was recorded: as it came, ten times as fast, as fast"
+            " as the log takes it, or as it came with times moved to now."
+        ),
+    ] = "1"
+    coinbase_websocket_url: Annotated[
+        str, Meta(pattern=_WEBSOCKET_RULE, description="Coinbase Exchange's WebSocket, for `decide ingest --source coinbase`.")
+    ] = "wss://ws-feed.exchange.coinbase.com"
+    coinbase_rest_url: Annotated[
+        str, Meta(pattern=_HTTP_RULE, description="Coinbase Exchange's REST, for what the WebSocket left out.")
+    ] = "https://api.exchange.coinbase.com"
     tick_publish_ms: Annotated[
         float, Meta(ge=0, le=10_000, description="How often at most a symbol's last trade is published.")
     ] = 5.0

@@ -43,7 +43,16 @@ LOG_SETTINGS = ("stream_path", *(name for name in Settings.__struct_fields__ if 
 """Which settings say where the log is."""
 STREAM_SETTINGS = (*LOG_SETTINGS, "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host", "traces")
 """What else the consumer of the log is told."""
-INGEST_SETTINGS = ("ingestion_interval_seconds", *LOG_SETTINGS, "ingest_port", "host", "traces")
+INGEST_SETTINGS = (
+    "ingestion_interval_seconds",
+    "replay_speed",
+    "coinbase_websocket_url",
+    "coinbase_rest_url",
+    *LOG_SETTINGS,
+    "ingest_port",
+    "host",
+    "traces",
+)
 """What else a source is told."""
 _DESTINATION = "setting "
 
@@ -87,12 +96,17 @@ def add_gone(parser: argparse.ArgumentParser, names: Iterable[str] = GONE) -> No
         parser.add_argument(f"--{name.lower().replace('_', '-')}", dest=_DESTINATION + name, help=argparse.SUPPRESS)
 
 
+def destination(name: str) -> str:
+    """Where the option of setting ``name`` puts its value."""
+    return f"{_DESTINATION}{name.upper()}"
+
+
 def _add(group: argparse._ArgumentGroup, option: str, name: str) -> None:
     default, words, is_path = getattr(Settings(), name), choices(name) or None, name.endswith("_path")
     allowed = "" if words else f" Allowed: {allowed_values(name)}."
     group.add_argument(
         f"--{option}",
-        dest=_DESTINATION + name.upper(),
+        dest=destination(name),
         action=PathAction if is_path else "store",
         metavar=None if words else "PATH" if is_path else "VALUE",
         choices=words,

@@ -4,8 +4,8 @@ It fills a small store and a large one, and upserts the same number of records t
 each other as they can. Of the times it takes the one below which a quarter of them lies. Where the system allows, this is done on
 one CPU: with two, what it takes to wake a store's thread differs by half between two stores of one size. It applies changes
 to a worker's memory, which holds all symbols. And it has another process write to SQLite while this one waits for the change.
-Exit codes: 0, 1 one of these took more than it may (in the large store 1.3 times as long, 5 µs of CPU time a record, 2 ms), 2 wrong
-usage.
+Exit codes: 0, 1 one of these took more than it may (in the large store 1.3 times as long, 5 µs of CPU time a record, 2 ms), 2
+wrong usage.
 """
 
 import argparse

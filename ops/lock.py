@@ -2,11 +2,11 @@
 
 ``requirements.lock`` is what the server needs, ``-warm`` that and the warm job's, ``-bench`` the harness's alone, ``-ops`` what
 builds the images, ``-build`` what builds the package and the one file, ``-traces`` what the server needs with traces,
-``-postgres`` with its market store on PostgreSQL, ``-kafka`` what the jobs need with the stream's log in Kafka, ``-dev`` all that
-tests and checks need, ``-peers`` and ``-feast`` what others' servers need that ours is measured against. All are universal (any
-platform, any supported Python) and hashed; none may name a
-host, because where packages come from is the business of whoever installs them. Each later one is held to the versions of those
-before it, but for Feast's. ``--upgrade`` takes the newest versions; without it, pins that still fit stay.
+``-postgres`` with its market store on PostgreSQL, ``-kafka`` what the jobs need with the stream's log in Kafka, ``-coinbase``
+what that source needs, ``-dev`` all that tests and checks need, ``-peers`` and ``-feast`` what others' servers need that ours is
+measured against. All are universal (any platform, any supported Python) and hashed; none may name a host, because where packages
+come from is the business of whoever installs them. Each later one is held to the versions of those before it, but for Feast's.
+``--upgrade`` takes the newest versions; without it, pins that still fit stay.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "--extra", "warm", "--extra", "traces", "--extra", "postgres", "--extra", "kafka"
+EXTRAS = *("--extra", "warm", "--extra", "traces", "--extra", "postgres"), *("--extra", "kafka", "--extra", "coinbase")
 LOCKS: dict[str, tuple[str, ...]] = {
     "requirements.lock": ("pyproject.toml",),
     "requirements-warm.lock": ("pyproject.toml", "--extra", "warm"),
@@ -28,6 +28,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements-traces.lock": ("pyproject.toml", "--extra", "traces"),
     "requirements-postgres.lock": ("pyproject.toml", "--extra", "postgres"),
     "requirements-kafka.lock": ("pyproject.toml", "--extra", "warm", "--extra", "kafka"),
+    "requirements-coinbase.lock": ("pyproject.toml", "--extra", "coinbase"),
     "requirements-dev.lock": ("pyproject.toml", *EXTRAS, "--group", "dev"),
     "requirements-peers.lock": ("pyproject.toml", "--extra", "warm", "--extra", "postgres", "--group", "peers"),
     "requirements-feast.lock": ("--group", "feast"),

@@ -23,7 +23,20 @@ _TOP_LEVEL = {
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
     *(
         f"requirements{group}.lock"
-        for group in ("", "-warm", "-traces", "-postgres", "-kafka", "-bench", "-build", "-ops", "-dev", "-peers", "-feast")
+        for group in (
+            "",
+            "-warm",
+            "-traces",
+            "-postgres",
+            "-kafka",
+            "-coinbase",
+            "-bench",
+            "-build",
+            "-ops",
+            "-dev",
+            "-peers",
+            "-feast",
+        )
     ),
     *(".ci", ".dockerignore", ".github", ".gitattributes", ".gitignore", ".pre-commit-config.yaml"),
 }

@@ -25,7 +25,7 @@ LAZY = frozenset(
     {
         *("polars", "tzdata", "warm", "watchfiles"),
         *("numpy", "matplotlib", "PIL", "contourpy", "kiwisolver", "fontTools", "hdrh", "httptools"),
-        *("google", "certifi", "charset_normalizer", "psycopg_binary", "confluent_kafka"),
+        *("google", "certifi", "charset_normalizer", "psycopg_binary", "confluent_kafka", "websockets"),
     }
 )
 """Top-level packages whose libraries and data wait until they are wanted."""

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -36,13 +36,19 @@ class _House(threading.Event):
     less than nothing the first three starts fail.
     """
 
-    def __init__(self, until_s: float, lives: Callable[[str, int], tuple[float, int]], takes_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        until_s: float,
+        lives: Callable[[str, int], tuple[float, int]],
+        takes_s: float = 0.0,
+        parts: Sequence[Part] = _PARTS,
+    ) -> None:
         super().__init__()
         self.now_s, self.takes_s, self._until_s, self._lives = 0.0, takes_s, until_s, lives
         self.started: dict[str, list[tuple[float, _Process]]] = {each.name: [] for each in _PARTS}
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.tries: list[float] = []
-        self.family = Family(_PARTS, self._start, self._say, grace_s=15.0, clock=lambda: self.now_s, rest=self.wait)
+        self.family = Family(parts, self._start, self._say, grace_s=15.0, clock=lambda: self.now_s, rest=self.wait)
 
     def _start(self, part: Part) -> _Process:
         before = self.started[part.name]
@@ -105,6 +111,16 @@ def test_one_that_dies_is_started_anew_while_the_others_go_on(name: str) -> None
     # What it had started itself goes first.
     assert house.started[name][0][1].is_ended
     assert 5.5 <= house.started[name][1][0] < 5.8
+
+
+@pytest.mark.parametrize(("code", "lives"), [(0, 1), (1, 1), (-9, 13)])
+def test_one_that_may_end_is_not_started_anew_once_it_is_done(code: int, lives: int) -> None:
+    parts = [part._replace(ends=(0, 1)) if part.name == "ingest" else part for part in _PARTS]
+    house = _House(200, lambda part, _: (15.0, code) if part == "ingest" else (1e9, 0), parts=parts)
+    assert house.run() == 0
+    assert {part: len(each) for part, each in house.started.items()} == {"serve": 1, "ingest": lives, "stream": 1}
+    done = [facts for event, facts in house.told if event == "done"]
+    assert done == ([{"part": "ingest", "exit_code": code}] if lives == 1 else [])
 
 
 def test_one_that_dies_again_and_again_is_started_later_each_time() -> None:

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from app.errors import MarketError, OffsetMoved, StoreError
-from warm.stream.ingesting import LONGEST_PAUSE_S, Ingesting, LogAnew, Target, persistently
+from tests.stream.waiting import Time
+from warm.stream.ingesting import LONGEST_PAUSE_S, Begun, Ingesting, LogAnew, Target, persistently
 from warm.stream.lease import Lease
 from warm.stream.log import LogError, Outgoing, Topic
 from warm.stream.metrics import IngestMeters
@@ -19,30 +20,10 @@ _SECOND_US = 1_000_000
 _TOPIC = "decide.trades"
 
 
-class _Time(threading.Event):
-    """Waiting takes none, and the clock goes on by it until it is set, at ``until_s``."""
-
-    def __init__(self, until_s: float) -> None:
-        super().__init__()
-        self.now_us, self._until_us = 0, int(until_s * _SECOND_US)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self.now_us += max(1, round(timeout * _SECOND_US))
-        return self.is_set()
-
-    def is_set(self) -> bool:
-        return super().is_set() or self.now_us >= self._until_us
-
-    def clock(self) -> int:
-        """Epoch microseconds."""
-        return self.now_us
-
-
 class _Log:
     """Keeps what it is given, unless ``is_away``; without its topic until that is made."""
 
-    def __init__(self, time: _Time, is_away: Callable[[float], bool], *, has_topic: bool = True) -> None:
+    def __init__(self, time: Time, is_away: Callable[[float], bool], *, has_topic: bool = True) -> None:
         self._time, self._is_away, self.has_topic = time, is_away, has_topic
         self._topic_id, self.kept = "first", list[bytes | None]()
         self.tries: list[float] = []
@@ -85,12 +66,12 @@ class _Run:
     """One of ``until_s`` seconds."""
 
     def __init__(self, until_s: float, is_away: Callable[[float], bool], *, buffer_max: int = 1_000, **log: bool) -> None:
-        time, self.source = _Time(until_s), _EachSecond()
+        time, self.source = Time(until_s), _EachSecond()
         self.log, self.told = _Log(time, is_away, **log), list[tuple[str, dict[str, Any]]]()
         # As much of a log as is used.
         target = Target(cast("Any", self.log), _TOPIC, 1)
         self.meters = IngestMeters("seconds")
-        made = Ingesting(self.source, target, self._say, time, time.clock, self.meters, topic_id="first", buffer_max=buffer_max)
+        made = Ingesting(Begun(self.source, "first"), target, self._say, time, time.clock, self.meters, buffer_max=buffer_max)
         self.left = made.run()
 
     def _say(self, event: str, **facts: object) -> None:
@@ -153,7 +134,7 @@ def test_what_waits_when_it_is_to_stop_is_put_there_or_counted() -> None:
     assert len(away.log.kept) + away.left == away.source.made
 
 
-class _SetBack(_Time):
+class _SetBack(Time):
     """Its clock is set back by a day at the first wait."""
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -168,7 +149,7 @@ def test_a_clock_that_is_set_back_holds_up_no_try() -> None:
     log, source = _Log(time, lambda at_s: at_s >= 100_000), _EachSecond()
     told: list[str] = []
     target, meters = Target(cast("Any", log), _TOPIC, 1), IngestMeters("seconds")
-    Ingesting(source, target, lambda event, **_: told.append(event), time, time.clock, meters, topic_id="first").run()
+    Ingesting(Begun(source, "first"), target, lambda event, **_: told.append(event), time, time.clock, meters).run()
     assert told == ["log_away", "log_back", "log_away"]
     assert log.tries[1] < 100_000 - 86_000
 
@@ -177,7 +158,7 @@ def test_a_clock_that_is_set_back_holds_up_no_try() -> None:
     "error", [LogError("log_error", "x"), MarketError("market_error", "x"), StoreError("unreachable", "x"), OffsetMoved("x")]
 )
 def test_whatever_is_away_at_the_start_is_tried_again_until_it_is_there(error: Exception) -> None:
-    time, told = _Time(100), list[dict[str, Any]]()
+    time, told = Time(100), list[dict[str, Any]]()
 
     def do() -> str:
         if time.now_us < 30 * _SECOND_US:
@@ -194,7 +175,7 @@ def test_whatever_is_away_at_the_start_is_tried_again_until_it_is_there(error: E
 
 
 def test_one_of_a_name_is_active_and_the_next_takes_over_when_it_ends(tmp_path: Path) -> None:
-    log, time = tmp_path / "folder" / "log.sqlite3", _Time(10)
+    log, time = tmp_path / "folder" / "log.sqlite3", Time(10)
     first, second, other = Lease(log, "synthetic"), Lease(log, "synthetic"), Lease(log, "coinbase")
     assert first.take()
     assert not second.take()

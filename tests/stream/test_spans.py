@@ -15,7 +15,7 @@ from app.errors import StoreError
 from tests.observe.tracing import attributes, id_of, parent_of
 from tests.stream.places import TOPIC
 from tests.stream.rig import Rig, heartbeat, price, trade
-from warm.stream.ingesting import Ingesting, Target
+from warm.stream.ingesting import Begun, Ingesting, Target
 from warm.stream.log import Message, Outgoing
 from warm.stream.messages import TRACE, Content, encode
 from warm.stream.metrics import IngestMeters
@@ -37,9 +37,9 @@ class _Traced:
         """As a source does, in one go."""
         source, stop = _Source(contents), _OneTurn()
         target, now_us = Target(self.rig.log, TOPIC, 1), self.rig.now_us
-        topic_id, spans = target.create(), self._traces.source(TOPIC)
-        parts = source, target, lambda *_, **__: None, stop, lambda: now_us, IngestMeters("test")
-        assert Ingesting(*parts, topic_id=topic_id, spans=spans).run() == 0
+        begun, spans = Begun(source, target.create()), self._traces.source(TOPIC)
+        parts = begun, target, lambda *_, **__: None, stop, lambda: now_us, IngestMeters("test")
+        assert Ingesting(*parts, spans=spans).run() == 0
 
     def consume(self, **options: Any) -> None:  # noqa: ANN401 - those of the rig
         """All that there is."""

@@ -1,5 +1,6 @@
 """Parts that are processes of their own and live together: one that dies is started anew, and all end as one."""
 
+import math
 import signal
 import threading
 import time
@@ -32,9 +33,12 @@ class Process(Protocol):
 
 
 class Part(NamedTuple):
-    """A command of Decide with its arguments; called by the command's name. ``variables`` of the environment are its own."""
+    """A command of Decide with its arguments; called by the command's name. With an exit code of ``ends`` it is done, and not
+    started anew. ``variables`` of the environment are its own.
+    """
 
     arguments: Sequence[str]
+    ends: Sequence[int] = ()
     variables: Mapping[str, str] = {}
 
     @property
@@ -98,6 +102,10 @@ class Family:
             return None
         process.end()
         life.process = None
+        if code in life.part.ends:
+            self._say("done", part=life.part.name, exit_code=code)
+            life.at_s = math.inf
+            return None
         # A wrong setting does not mend itself. That a port is taken may: by the next life's time it is free.
         if code == WRONG or (code == CANNOT_LISTEN and life.lives == 1):
             self._say("cannot_live", part=life.part.name, exit_code=code)

@@ -28,6 +28,11 @@ class Ids:
     def __init__(self, last: int | None = None, last_us: int = 0, missing: Iterable[Missing] = ()) -> None:
         self.last, self.last_us, self.missing = last, last_us, tuple(missing)
 
+    def lacks(self, number: int) -> bool:
+        """Whether that id is one of those that are missing."""
+        at = bisect_right(self.missing, number, key=_first) - 1
+        return at >= 0 and number <= self.missing[at].last
+
     def came(self, number: int, time_us: int) -> None:
         """A trade of that id."""
         if self.last is None or number > self.last:

@@ -6,7 +6,7 @@ failed may have been done, so some may be there twice; trades are told apart by 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -29,8 +29,8 @@ T = TypeVar("T")
 class Source(Protocol):
     """What messages come from."""
 
-    def next_us(self, now_us: int) -> int:
-        """When there is more to tell."""
+    def next_us(self, now_us: int) -> int | None:
+        """When there is more to tell; None: never again."""
         ...
 
     def make(self, now_us: int) -> list[Outgoing]:
@@ -51,37 +51,49 @@ class Target(NamedTuple):
         return self.log.create(self.topic, self.partitions, self.retention_ms).topic_id
 
 
+class Begun(NamedTuple):
+    """A source that messages for the topic of that id come from, and what is ``told`` of it. ``taken`` hears of how many more of
+    its messages are in the log, which takes them in their order; ``close`` gives back what it holds, and hears whether the source
+    is at its end.
+    """
+
+    source: Source
+    topic_id: str
+    told: Mapping[str, object] = {}
+    taken: Callable[[int], None] = lambda _: None
+    close: Callable[[bool], None] = lambda _: None
+
+
 class LogAnew(DecideError):
     """The log has another topic now. Where a source goes on depends on what the log had: it begins anew."""
 
 
 class Ingesting:
-    """From ``source`` to ``target``. ``say`` is told of what happens: an event and its facts; ``stop`` ends it, and is what it
-    waits by. ``topic_id`` is that of the topic that the source began with. ``spans``: where trades are traced.
+    """From a source to ``target``. ``say`` is told of what happens: an event and its facts; ``stop`` ends it, and is what it
+    waits by. ``spans``: where trades are traced.
     """
 
     def __init__(
         self,
-        source: Source,
+        begun: Begun,
         target: Target,
         say: Callable[..., None],
         stop: threading.Event,
         now_us: Callable[[], int],
         meters: IngestMeters,
         *,
-        topic_id: str,
         buffer_max: int = BUFFER_MAX,
         spans: "SourceSpans | None" = None,
     ) -> None:
-        self._source, self._target, self._say, self._stop, self._now_us = source, target, say, stop, now_us
-        self._meters, self._topic_id, self._buffer_max, self._spans = meters, topic_id, buffer_max, spans
+        self._target, self._say, self._stop, self._now_us, self._meters, self._spans = target, say, stop, now_us, meters, spans
+        self._source, self._topic_id, self._taken, self._buffer_max = begun.source, begun.topic_id, begun.taken, buffer_max
         self._waiting: list[Outgoing] = []
         meters.waiting.set_function(lambda: len(self._waiting))
         self._pause_s, self._again_us = 0.0, 0
         self._is_full = False
 
     def run(self) -> int:
-        """Until it is to stop; how many messages the log did not take by then.
+        """Until it is to stop, or the source is at its end; how many messages the log did not take by then.
 
         Raises:
             LogAnew: what waits is of no use any more.
@@ -92,7 +104,9 @@ class Ingesting:
             # Also where the clock was set back.
             if self._waiting and not 0 < self._again_us - now_us <= self._pause_s * 1e6:
                 self._flush(now_us)
-            self._stop.wait(self._idle_s(self._now_us()))
+            if (idle_s := self._idle_s(self._now_us())) is None:
+                break
+            self._stop.wait(idle_s)
         if self._waiting:
             self._flush(self._now_us())
         return len(self._waiting)
@@ -118,6 +132,7 @@ class Ingesting:
                 if self._spans is not None:
                     self._spans.acknowledged(some, positions)
                 del self._waiting[: len(some)]
+                self._taken(len(some))
         except LogError as error:
             self._meters.failures.inc()
             if not self._pause_s:
@@ -129,10 +144,13 @@ class Ingesting:
                 self._say("log_back")
             self._pause_s = 0.0
 
-    def _idle_s(self, now_us: int) -> float:
-        next_us = [] if len(self._waiting) >= self._buffer_max else [self._source.next_us(now_us)]
-        next_us += [self._again_us] if self._pause_s else []
-        return min(_LOOK_S, max(0, min(next_us, default=now_us) - now_us) / 1e6)
+    def _idle_s(self, now_us: int) -> float | None:
+        """None: nothing is to come, and nothing waits."""
+        next_us = None if len(self._waiting) >= self._buffer_max else self._source.next_us(now_us)
+        if next_us is None and not self._waiting:
+            return None
+        due_us = [each for each in (next_us, self._again_us if self._pause_s else None) if each is not None]
+        return min(_LOOK_S, max(0, min(due_us, default=now_us) - now_us) / 1e6)
 
 
 def persistently(do: Callable[[], T], say: Callable[..., None], stop: threading.Event) -> T | None:

@@ -27,8 +27,7 @@ from app.setting_options import add_settings, given_settings, tells_settings
 from app.settings import JOB_PORTS_VARIABLE, lend_to_workers, load_settings
 from warm.saying import sayer
 from warm.stream.family import Family, Part
-from warm.stream.ingest import add_source
-from warm.stream.sample import symbols_of
+from warm.stream.ingest import SOURCES, add_source, chosen
 
 _PR_SET_PDEATHSIG = 1
 _HANGUP = getattr(signal, "SIGHUP", None)
@@ -41,7 +40,7 @@ MOMENT_S = 5.0
 def make_parser() -> argparse.ArgumentParser:
     """The arguments: those of the source, and all settings."""
     made = new_parser("decide live", "[--OPTION VALUE ...]", description=__doc__)
-    made.add_argument("--source", choices=("synthetic",), default="synthetic", help="where trades come from (default synthetic)")
+    made.add_argument("--source", choices=SOURCES, default="synthetic", help="where trades come from (default synthetic)")
     add_source(made)
     add_settings(made)
     return made
@@ -55,24 +54,22 @@ def main(given: Sequence[str]) -> int:
     if importlib.util.find_spec("polars") is None:
         # Its parts need it, and would say so one after the other.
         raise ModuleNotFoundError("No module named 'polars'", name="polars")
-    symbols = symbols_of(parser, arguments.symbols)
+    source = chosen(parser, arguments)
     options = given_settings(arguments)
     settings = load_settings(options=options)
     if settings.clock != "wall":
         raise SettingsError([f"CLOCK is {settings.clock!r}; allowed with decide live: wall"])
-    seed = () if arguments.seed is None else ("--seed", str(arguments.seed))
+    # A replay is over some time, also where some of it was refused, and what it brought is served on.
+    ends = (0, 1) if arguments.source == "replay" else ()
     lent = dict(os.environ)
     lend_to_workers(options, lent)
     stop = _Stop()
     grace_s = settings.drain_s + settings.shutdown_grace_s + MOMENT_S
     with _free_port() as of_source, _free_port() as of_stream:
         parts = [
-            Part(["serve"], {JOB_PORTS_VARIABLE: f"{of_source},{of_stream}"}),
-            Part(
-                ["ingest", "--source", arguments.source, "--symbols", ",".join(symbols), *seed],
-                {**_LOOPBACK, "INGEST_PORT": str(of_source)},
-            ),
-            Part(["stream"], {**_LOOPBACK, "STREAM_PORT": str(of_stream)}),
+            Part(["serve"], variables={JOB_PORTS_VARIABLE: f"{of_source},{of_stream}"}),
+            Part(["ingest", *source], ends, {**_LOOPBACK, "INGEST_PORT": str(of_source)}),
+            Part(["stream"], variables={**_LOOPBACK, "STREAM_PORT": str(of_stream)}),
         ]
         family = Family(parts, _starter(environment(lent)), sayer(sys.stderr, "live"), grace_s=grace_s)
         return family.run(stop, lambda: stop.number)

@@ -8,7 +8,6 @@ nothing. The last trades stand in the market store, and behind what its consumer
 import secrets
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import chain
 from typing import NamedTuple
 
 from app.domain.candles import MINUTE_US
@@ -18,12 +17,12 @@ from app.market.protocol import Batch, Export, Heard, Move, Partition, Symbol
 from warm.errors import InputRefused
 from warm.stream.ids import number_of
 from warm.stream.log import Log
-from warm.stream.messages import MessageRefused, TradeMessage, decode
-from warm.stream.reading import messages_now
+from warm.stream.messages import TradeMessage
 from warm.stream.synthetic.past import past
 from warm.stream.synthetic.process import SYMBOLS
 from warm.stream.synthetic.random_walk import RandomWalk, Walked
 from warm.stream.synthetic.source import NAME
+from warm.stream.unused import unused
 
 SEED_MAX = 2**32 - 1
 _PAST_INTERVAL_US = 3_000_000
@@ -127,13 +126,8 @@ def last_in_log(log: Log, topic: str, writer: StreamWriter, symbols: Sequence[st
     Raises:
         LogError: the log cannot be read.
     """
-    offsets, wanted = writer.offsets(log.name), frozenset(symbols)
-    newest: dict[str, TradeMessage] = {}
-    for message in chain.from_iterable(messages_now(log, topic, offsets.get)):
-        try:
-            each = decode(message.value)
-        except MessageRefused:
-            continue
+    wanted, newest = frozenset(symbols), dict[str, TradeMessage]()
+    for each in unused(log, topic, writer):
         if not isinstance(each, TradeMessage) or each.venue != SIMULATED or each.symbol not in wanted:
             continue
         before = newest.get(each.symbol)

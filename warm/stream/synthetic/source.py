@@ -5,9 +5,10 @@ from decimal import Decimal
 
 from app.domain.trades import SIMULATED
 from warm.stream.log import Outgoing
-from warm.stream.messages import Content, HeartbeatMessage, Told, TradeMessage, encode, headers_of
+from warm.stream.messages import HeartbeatMessage, TradeMessage
 from warm.stream.synthetic.process import TICK, Made
 from warm.stream.synthetic.random_walk import RandomWalk, Walked
+from warm.stream.telling import outgoing
 
 NAME = "synthetic"
 HEARTBEAT_US = 5_000_000
@@ -33,11 +34,11 @@ class SyntheticSource:
             self._stepped_us = step_us
             for symbol, state in self._states.items():
                 trade, self._states[symbol] = self._walk.step(symbol, state, step_us)
-                made.append(_outgoing(_trade(trade), now_us))
+                made.append(outgoing(_trade(trade), now_us, NAME))
         # A clock that was set back has heartbeats, too.
         if not self._heard_us <= now_us < self._heard_us + HEARTBEAT_US:
             self._heard_us = now_us
-            made += [_outgoing(self._heartbeat(symbol, now_us), now_us) for symbol in self._states]
+            made += [outgoing(self._heartbeat(symbol, now_us), now_us, NAME) for symbol in self._states]
         return made
 
     def _heartbeat(self, symbol: str, now_us: int) -> HeartbeatMessage:
@@ -60,8 +61,3 @@ def _trade(made: Made) -> TradeMessage:
         source=SIMULATED,
         sequential=True,
     )
-
-
-def _outgoing(content: Content, now_us: int) -> Outgoing:
-    headers = headers_of(Told(content.time_us, now_us, NAME))
-    return Outgoing(content.symbol.encode(), encode(content), headers)
