@@ -198,6 +198,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, le=86_400, description="How far a live source's clock may be ahead; what is further ahead is a dead letter."),
     ] = 5.0
+    feature_rows: Annotated[
+        Literal["off", "on"],
+        Meta(
+            description="Whether `decide stream` publishes rows of features, a symbol and second each, to topic decide.features."
+        ),
+    ] = "off"
+    window_size: Annotated[
+        int,
+        Meta(ge=2, le=10_000, description="Last trades of a symbol that its features rest on."),
+    ] = 50
     clock: Annotated[
         Literal["wall", "replay"],
         Meta(description="replay starts at the newest as_of of the loaded data and runs on, to serve history as if live."),

@@ -41,7 +41,19 @@ MARKET_SETTINGS = ("database_url", "database_password", "market_path", "market_m
 """Which settings say where the market store is, to a command that writes it."""
 LOG_SETTINGS = ("stream_path", *(name for name in Settings.__struct_fields__ if name.startswith("kafka_")))
 """Which settings say where the log is."""
-STREAM_SETTINGS = (*LOG_SETTINGS, "stream_port", "tick_publish_ms", "max_clock_skew_s", "market_retention_days", "host", "traces")
+STREAM_SETTINGS = (
+    *LOG_SETTINGS,
+    *(
+        "stream_port",
+        "tick_publish_ms",
+        "max_clock_skew_s",
+        "market_retention_days",
+        "feature_rows",
+        "window_size",
+        "host",
+        "traces",
+    ),
+)
 """What else the consumer of the log is told."""
 INGEST_SETTINGS = (
     "ingestion_interval_seconds",

@@ -237,6 +237,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
+def open_as_usual(path: Path) -> None:
+    """What is no secret whoever may read what its owner makes may read."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 def end_process(tell: Callable[[], None]) -> None:
     """End the process of a run that takes more memory than it may: the thread that reads cannot be stopped. What there is to
     ``tell`` may have no reader, or one that does not read; the process ends all the same.

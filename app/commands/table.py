@@ -31,6 +31,7 @@ COMMANDS = {
     "ingest": Command("warm.stream.ingest", "put the trades of a source into the log", "warm"),
     "stream": Command("warm.stream.running", "follow the log: trades into the market store, last prices into L2", "warm"),
     "dead-letters": Command("warm.stream.replaying", "list, show, replay or drop messages that the stream could not use"),
+    "features": Command("warm.market.features", "write rows of features of stored trades, for training models", "warm"),
     "migrate": Command("app.commands.migrate", "bring the market store up to this version"),
     "keys": Command("app.commands.keys", "make, list and revoke API keys"),
     "bench": Command("bench.__main__", "measure a running server and say whether what must hold holds", "bench"),

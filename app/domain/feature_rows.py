@@ -30,14 +30,20 @@ class Windowed:
     """
 
     def __init__(self, size: int = WINDOW_SIZE, closes: Mapping[str, Sequence[int]] | None = None) -> None:
-        self.closes = closes or {}
+        self.closes = dict(closes or {})
         self.stale: set[str] = set()
         self._size = size
         self._windows: dict[str, Windows] = {}
 
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self._windows
+
     def put(self, symbol: str, windows: Windows) -> None:
         """Use ``windows``, made from what is stored."""
         self._windows[symbol] = windows
+        self.closes.pop(symbol, None)
+        if windows.closes:
+            self.closes[symbol] = windows.closes
         self.stale.discard(symbol)
 
     def add(self, trades: Mapping[tuple[str, int], Sequence[Trade]]) -> Added:
@@ -68,24 +74,30 @@ class FeatureRows:
     """
 
     def __init__(self, windowed: Windowed, from_s: int = 0) -> None:
-        self.windowed = windowed
+        self.windowed, self.from_s = windowed, from_s
         self.late = 0
-        self._from_s = from_s
         self._waiting: dict[int, list[Trade]] = {}
+
+    def put(self, symbol: str, windows: Windows, trades: Iterable[Trade]) -> None:
+        """Use ``windows``, made from what is stored of before `from_s`, and ``trades`` since, in place of what it has of it."""
+        self.windowed.put(symbol, windows)
+        for some in self._waiting.values():
+            some[:] = [each for each in some if each.symbol != symbol]
+        self.add(trades)
 
     def add(self, trades: Iterable[Trade]) -> set[str]:
         """Take in new ``trades``, none that it had. Returns symbols that are stale (`Windowed`) by late ones."""
         late = []
         for trade in trades:
             second = trade.time_us // SECOND_US
-            if second < self._from_s:
+            if second < self.from_s:
                 late.append(trade)
             elif second in self._waiting:
                 self._waiting[second].append(trade)
             else:
                 self._waiting[second] = [trade]
         self.late += len(late)
-        return self.windowed.add(by_minute(late, self.windowed.closes)).stale
+        return self.windowed.add(by_minute(late, self.windowed.closes)).stale if late else set()
 
     def release(self, until_s: int | None = None, gaps: Gaps | None = None) -> list[Features]:
         """The rows of seconds before ``until_s`` of the epoch (None: of all), by second and symbol, that were not released."""
@@ -93,8 +105,8 @@ class FeatureRows:
         for second in sorted(each for each in self._waiting if until_s is None or each < until_s):
             moved = self.windowed.add(by_minute(self._waiting.pop(second), self.windowed.closes)).moved
             rows += [self.windowed.features(symbol, (gaps or {}).get(symbol, ())) for symbol in sorted(moved)]
-            self._from_s = second + 1
-        self._from_s = max(self._from_s, until_s or 0)
+            self.from_s = second + 1
+        self.from_s = max(self.from_s, until_s or 0)
         return rows
 
 

@@ -71,7 +71,7 @@ class Windows:
     def __init__(self, size: int = WINDOW_SIZE, closes: Sequence[int] = ()) -> None:
         if not WINDOW_SIZE_MIN <= size <= WINDOW_SIZE_MAX:
             raise ValueError(f"size is {size}; allowed: {WINDOW_SIZE_MIN} to {WINDOW_SIZE_MAX}")
-        self._size, self._closes = size, closes
+        self._size, self.closes = size, closes
         self._ring: list[Trade] = []
         self._prices: list[float] = []
         self._returns: list[float] = []
@@ -215,7 +215,7 @@ class Windows:
     def _forget(self) -> None:
         """Drop grids that are not held any more, sum up hours that no trade can change, drop bars of which these are all."""
         starts = sorted(self._details)
-        held_us = min(starts[-GRIDS:][0], _closing_minute(self._ring[-1].time_us, self._closes))
+        held_us = min(starts[-GRIDS:][0], _closing_minute(self._ring[-1].time_us, self.closes))
         dropped = [start_us for start_us in starts if start_us < held_us]
         if not dropped:
             return

@@ -75,7 +75,7 @@ def check_symbol(contents: Contents, symbol: str) -> Checked:
     kept, before = next(stored, None), None
     while kept is not None and kept[0] < from_us:
         kept, before = next(stored, None), kept
-    computed = _recomputed(_counting(contents.trades(symbol), counted), contents.closes(symbol), from_us, before)
+    computed = _recomputed(_counting(contents.trades(symbol), counted), contents.moment.closes(symbol), from_us, before)
     for bar in computed:
         while kept is not None and kept[0] < bar.start_us:
             faults.add(Fault(TRADES, "1m", kept[0], "no trade makes it"), "superfluous")

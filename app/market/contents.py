@@ -14,14 +14,18 @@ from app.domain.candles import Candle
 from app.domain.trades import Order, Trade
 from app.market.connection import Connection
 from app.market.minutes import Kept
-from app.market.protocol import TRADES, Gap
+from app.market.protocol import TIME_MAX_US, TRADES, Gap
 from app.market.selection import Row
+from app.market.trades import series_by_venue
+from app.market.windows import Moment
 
 _AT_ONCE = 5_000
 _TRADES = """
 SELECT trade_key, time_us, price, size, closing FROM trades
-WHERE series = ? AND (time_us, trade_key) > (?, ?) AND NOT cancelled AND size <> '0' ORDER BY time_us, trade_key LIMIT ?
+WHERE series = ? AND (time_us, trade_key) > (?, ?) AND time_us < ? AND NOT cancelled AND size <> '0'
+ORDER BY time_us, trade_key LIMIT ?
 """
+_FIRST, _LAST = (f"SELECT {end}(time_us) FROM trades WHERE series = ?" for end in ("min", "max"))  # noqa: S608 - words of ours
 _MINUTES = f"""
 SELECT start_us, open, high, low, close, volume, notional, trades, open_key, close_key, rv, covered_s, revision FROM candles
 WHERE symbol = ? AND interval = '1m' AND source = '{TRADES}' AND start_us > ? ORDER BY start_us LIMIT ?
@@ -40,10 +44,10 @@ _order = msgspec.json.Decoder(Order)
 
 
 class Contents:
-    """Of one moment, that of the connection's transaction."""
+    """Of one ``moment``, that of the connection's transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self.moment = connection, Moment(connection)
 
     def symbols(self) -> list[str]:
         """All, sorted."""
@@ -54,17 +58,19 @@ class Contents:
         row = self._connection.execute("SELECT value FROM marks WHERE name = 'retained_from_us'").fetchone()
         return 0 if row is None else int(row[0])
 
-    def closes(self, symbol: str) -> list[int]:
-        """When the sessions of its market close, ascending."""
-        statement = """
-            SELECT closes_us FROM sessions JOIN symbols ON sessions.market = symbols.market WHERE symbol = ? ORDER BY closes_us
-        """
-        return [closes_us for (closes_us,) in self._connection.execute(statement, (symbol,)).fetchall()]
-
-    def trades(self, symbol: str) -> Iterator[Trade]:
-        """Those that count, of all venues, in order."""
+    def trades(self, symbol: str, from_us: int = 0, before_us: int = TIME_MAX_US) -> Iterator[Trade]:
+        """Those that count from the one time to before the other, of all venues, in order."""
         series = self._connection.execute("SELECT series, venue FROM series WHERE symbol = ?", (symbol,)).fetchall()
-        return heapq.merge(*(self._of(symbol, *each) for each in series), key=lambda each: each.order)
+        span = from_us, before_us
+        return heapq.merge(*(self._of(symbol, number, venue, span) for number, venue in series), key=lambda each: each.order)
+
+    def span(self, symbol: str) -> tuple[int, int]:
+        """From when to when it has trades; zeros of one without."""
+        found = []
+        for series, _ in series_by_venue(self._connection, symbol):
+            for statement in (_FIRST, _LAST):
+                found += [us for (us,) in self._connection.execute(statement, (series,)) if us is not None]
+        return (min(found), max(found)) if found else (0, 0)
 
     def minutes(self, symbol: str) -> Iterator[tuple[int, Kept]]:
         """When each minute of its trades begins, and its bar, ascending."""
@@ -91,11 +97,11 @@ class Contents:
         """The first so many that are not filled."""
         return [Gap(*row) for row in self._connection.execute(_GAPS, (symbol, most)).fetchall()]
 
-    def _of(self, symbol: str, series: int, venue: str) -> Iterator[Trade]:
-        after: tuple[int, str] = -1, ""
-        rows: list[Any] = [()] * _AT_ONCE
+    def _of(self, symbol: str, series: int, venue: str, span: tuple[int, int]) -> Iterator[Trade]:
+        (from_us, before_us), rows = span, list[Any]([()] * _AT_ONCE)
+        after = from_us, ""
         while len(rows) == _AT_ONCE:
-            rows = self._connection.execute(_TRADES, (series, *after, _AT_ONCE)).fetchall()
+            rows = self._connection.execute(_TRADES, (series, *after, before_us, _AT_ONCE)).fetchall()
             for key, time_us, price, size, closing in rows:
                 yield Trade(venue, symbol, key, time_us, Decimal(price), Decimal(size), key, closing=bool(closing))
             if rows:

@@ -1,11 +1,16 @@
 """The market store, as the consumer of a log sees it: all that it knows stands there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from app.domain.trades import Trade
 from app.market.marks import DeadMark, Settled
-from app.market.protocol import Gap, Heard, Writer
+from app.market.protocol import Applied, Batch, Gap, Heard, Writer
+from app.market.windows import Moment
+
+Then = Callable[[Moment, Sequence[Trade]], None]
+"""Is told of a batch before it is written for good: what the store sees then, and the trades that are new and count."""
 
 
 class Known(NamedTuple):
@@ -18,6 +23,14 @@ class Known(NamedTuple):
 
 class StreamWriter(Writer, Protocol):
     """For the consumer of a log, too."""
+
+    def apply(self, batch: Batch, then: Then | None = None) -> Applied:
+        """As `Writer`. What ``then`` does is done before the end of the transaction; where it fails, nothing is written."""
+        ...
+
+    def moment(self) -> AbstractContextManager[Moment]:
+        """The store in a transaction of its own."""
+        ...
 
     def known(self, symbols: Sequence[str] | None = None) -> dict[str, Known]:
         """What is known of ``symbols`` (None: of all that were heard), of one moment; what is not there is known by nothing."""

@@ -1,6 +1,7 @@
 """Gaps and what was heard, as they are stored. Plain functions on a connection, whose transaction is the caller's."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import msgspec
 
@@ -41,12 +42,22 @@ def touching(connection: Connection, symbol: str, from_us: int, to_us: int) -> l
 
 
 def record(connection: Connection, gaps: Iterable[Gap]) -> None:
-    """Each, but for the parts that are known: they may have been filled."""
+    """Each, but for the parts that are known: they may have been filled. One that is lacking is cut where another begins or ends
+    within it, so that the same gaps are the same rows in whatever order they are told.
+    """
     for gap in gaps:
-        there = touching(connection, gap.symbol, gap.from_us, gap.to_us)
-        known = [(each.from_us, each.to_us) for each in there if each.venue == gap.venue]
-        for from_us, to_us in uncovered(gap.from_us, gap.to_us, known):
-            connection.execute(_PUT, gap._replace(from_us=from_us, to_us=to_us, missing=None if known else gap.missing))
+        there = [each for each in touching(connection, gap.symbol, gap.from_us, gap.to_us) if each.venue == gap.venue]
+        known = [(each.from_us, each.to_us) for each in there]
+        missing = None if known else gap.missing
+        new = [gap._replace(from_us=start, to_us=end, missing=missing) for start, end in uncovered(gap.from_us, gap.to_us, known)]
+        for each in there:
+            within = [us for us in (gap.from_us, gap.to_us) if each.from_us < us < each.to_us]
+            if each.filled_us is None and (within or each.missing is None):
+                for span in pairwise((each.from_us, *within, each.to_us)):
+                    missing = gap.missing if span == (gap.from_us, gap.to_us) else None
+                    new.append(each._replace(from_us=span[0], to_us=span[1], missing=missing))
+        if new:
+            connection.executemany(_PUT, new)
 
 
 def fill(connection: Connection, spans: Iterable[Span], now_us: int) -> None:

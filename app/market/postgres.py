@@ -17,6 +17,7 @@ from app.domain.prices import plain
 from app.domain.trades import Trade
 from app.errors import MarketError
 from app.market.candles import READ, MinuteTable, kept_of, runs
+from app.market.following import Then
 from app.market.migrating import now_us
 from app.market.minutes import GRIDS, Kept
 from app.market.postgres_opening import CONNECT_S, STATEMENT_S, Link, PostgresConnection, connect, target_of
@@ -76,14 +77,14 @@ class PostgresWriter(StoreWriter[PostgresConnection]):
         self._connection: PostgresConnection | None = None
         self._count: int | None = None
 
-    def apply(self, batch: Batch) -> Applied:
-        """Again, where it was certainly not written."""
-        for _ in range(_AGAIN - 1):
+    def apply(self, batch: Batch, then: Then | None = None) -> Applied:
+        """Again, where it was certainly not written, and nobody was told of it."""
+        for _ in range(_AGAIN - 1 if then is None else 0):
             try:
                 return super().apply(batch)
             except _NotWritten:
                 pass
-        return super().apply(batch)
+        return super().apply(batch, then)
 
     def close(self) -> None:
         """May be opened again by another call."""

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 
 from app.domain.candles import CLOSING_US, MINUTE_US, minute_of
 from app.domain.trades import Side, Trade
@@ -15,6 +16,11 @@ _CANCEL = "UPDATE trades SET cancelled = TRUE WHERE series = ? AND trade_key = ?
 _OF_SPAN = f"""
 SELECT {COLUMNS} FROM trades WHERE series = ? AND time_us >= ? AND time_us < ? AND NOT cancelled AND size <> '0'
 """  # noqa: S608 - columns of ours
+_LAST = f"""
+SELECT {COLUMNS} FROM trades INDEXED BY trades_by_time WHERE series = ? AND time_us < ? AND NOT cancelled AND size <> '0'
+ORDER BY time_us DESC, trade_key DESC LIMIT ?
+"""  # noqa: S608 - as above
+_order = attrgetter("time_us", "venue", "key")
 
 Names = dict[tuple[str, str], int]
 """Numbers of series, by venue and symbol."""
@@ -93,13 +99,28 @@ def trades_of(connection: Connection, minute: Minute, closes: Sequence[int]) -> 
     place = bisect_left(closes, end_us)
     if closes[place : place + 1] == [end_us]:
         end_us += CLOSING_US
-    found = []
-    for number, venue in series_by_venue(connection, symbol):
-        for row in connection.execute(_OF_SPAN, (number, start_us, end_us)):
-            if minute_of(row[1], closes, closing=bool(row[7])) == start_us:
-                found.append(trade_of(venue, symbol, row))
-    found.sort(key=lambda each: each.order)
-    return found
+    of_span = trades_of_span(connection, symbol, start_us, end_us)
+    return [each for each in of_span if minute_of(each.time_us, closes, closing=each.closing) == start_us]
+
+
+def trades_of_span(connection: Connection, symbol: str, from_us: int, before_us: int) -> list[Trade]:
+    """All that count from the one time to before the other, in order."""
+    found = [
+        trade_of(venue, symbol, row)
+        for number, venue in series_by_venue(connection, symbol)
+        for row in connection.execute(_OF_SPAN, (number, from_us, before_us))
+    ]
+    return sorted(found, key=_order)
+
+
+def last_before(connection: Connection, symbol: str, before_us: int, count: int) -> list[Trade]:
+    """The last ``count`` that count before then, in order."""
+    found = [
+        trade_of(venue, symbol, row)
+        for number, venue in series_by_venue(connection, symbol)
+        for row in connection.execute(_LAST, (number, before_us, count))
+    ]
+    return sorted(found, key=_order)[-count:]
 
 
 def written_ones(series: Series, written: set[tuple[int, str]]) -> list[Trade]:

@@ -4,8 +4,8 @@ Where a statement is another one in each database, or a connection is opened, a 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from itertools import groupby
 from typing import Generic, TypeVar
@@ -18,7 +18,7 @@ from app.errors import OffsetMoved
 from app.market import averages, blocks, closes, dead_letters, exports, gaps
 from app.market.candles import NEWEST, MinuteTable
 from app.market.connection import Connection
-from app.market.following import Known
+from app.market.following import Known, Then
 from app.market.marks import DeadMark, Settled
 from app.market.minutes import Changed, Minutes
 from app.market.protocol import (
@@ -38,6 +38,7 @@ from app.market.protocol import (
 )
 from app.market.queries import last_trade
 from app.market.trades import Names, Series, by_series, cancel, cancelled_among, know_symbol
+from app.market.windows import Moment
 
 C = TypeVar("C", bound=Connection)
 
@@ -106,13 +107,13 @@ class StoreWriter(ABC, Generic[C]):
         self._minutes.forget()
         self._closes.forget()
 
-    def apply(self, batch: Batch) -> Applied:
+    def apply(self, batch: Batch, then: Then | None = None) -> Applied:
         """Trades that are sent again are found out by their number first, and only then which they are."""
         _check(batch)
         try:
-            return self._apply(batch, which=self._has_duplicates)
+            return self._apply(batch, then, which=self._has_duplicates)
         except _Duplicates:
-            return self._apply(batch, which=True)
+            return self._apply(batch, then, which=True)
 
     def put_bars(self, export: Export) -> Put:
         """One export."""
@@ -181,6 +182,12 @@ class StoreWriter(ABC, Generic[C]):
             rows = connection.execute("SELECT log, topic, topic_id, partition, next FROM offsets WHERE log = ?", (log,))
             return {Partition(*partition): following for *partition, following in rows}
 
+    @contextmanager
+    def moment(self) -> Iterator[Moment]:
+        """As any other."""
+        with self._transaction() as connection:
+            yield Moment(connection)
+
     def known(self, symbols: Sequence[str] | None = None) -> dict[str, Known]:
         """One by one. A trade ahead of the clock that no message told of is not the last one, or it would be that until then."""
         now_us = self._clock_us() + SKEW_MS * 1000
@@ -205,7 +212,7 @@ class StoreWriter(ABC, Generic[C]):
         with self._transaction() as connection:
             dead_letters.settle(connection, marks, how, self._clock_us())
 
-    def _apply(self, batch: Batch, *, which: bool) -> Applied:
+    def _apply(self, batch: Batch, then: Then | None, *, which: bool) -> Applied:
         with self._transaction() as connection:
             at_us = self._clock_us()
             _move(connection, batch.moves)
@@ -228,6 +235,8 @@ class StoreWriter(ABC, Generic[C]):
             dead = dead_letters.mark(connection, batch.dead, at_us)
             averages.put(connection, batch.prices, at_us)
             changed = self._update(connection, by_minute(new_ones, known), anew, retained_us, known)
+            if then is not None:
+                then(Moment(connection), new_ones)
         too_old, void = len(batch.trades) - len(trades), len(new) - len(new_ones)
         return Applied(len(new), len(trades) - len(new), too_old, changed.touched, changed.revised, void, dead)
 

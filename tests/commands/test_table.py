@@ -58,6 +58,7 @@ def test_every_command_refuses_unknown_arguments_by_name(name: str, capsys: pyte
         "sample": ["trades", "--out", "a.csv"],
         "dead-letters": ["list"],
         "ingest": ["--source", "synthetic"],
+        "features": ["--out", "a.csv"],
     }
     with pytest.raises(SystemExit) as ended:
         main([name, *needed.get(name, []), "--no-such-thing"])
@@ -95,6 +96,7 @@ def test_commands_import_what_they_need_and_no_more(arguments: list[str], allowe
 def test_help_of_the_market_store_imports_nothing_that_is_large() -> None:
     assert not {*_HEAVY} & _modules("market", "load", "--help")
     assert not {*_HEAVY} & _modules("sample", "trades", "--help")
+    assert not {*_HEAVY} & _modules("features", "--help")
 
 
 def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -> None:
@@ -107,7 +109,7 @@ def test_a_library_that_is_not_installed_is_named_with_the_extra_that_has_it() -
     assert ran.stderr.endswith("which is not installed; install decide[warm], or requirements-warm.lock\n")
 
 
-_GIVEN = {"sample": ["trades", "--out", "x.csv"], "ingest": ["--source", "synthetic"]}
+_GIVEN = {"sample": ["trades", "--out", "x.csv"], "ingest": ["--source", "synthetic"], "features": ["--out", "x.csv"]}
 """Without these they are wrong usage."""
 
 

@@ -67,6 +67,12 @@ def test_a_stream_makes_the_rows_of_the_stored_trades(seed: int) -> None:
         assert row == anew.features(gaps.get(row.symbol, ()))
 
 
+def test_stored_trades_have_a_row_for_each_second_and_symbol() -> None:
+    trades = [_trade("A", 0), _trade("B", 5, key="1"), _trade("A", 7, key="2"), _trade("A", SECOND_US, key="3")]
+    found = [(row.symbol, row.time_s - _BEGIN_S, row.n) for row in rows_of(trades, Windowed())]
+    assert found == [("A", 0, 2), ("B", 0, 1), ("A", 1, 3)]
+
+
 def test_a_late_trade_changes_only_rows_to_come() -> None:
     rows = FeatureRows(Windowed())
     rows.add([_trade("A", 0, "5", key="1"), _trade("A", 3 * SECOND_US, "6", key="3")])
@@ -89,6 +95,20 @@ def test_what_is_released_stays_so_without_a_trade() -> None:
     assert len(rows.release()) == 1
     rows.add([_trade("A", 5 * SECOND_US, key="2")])
     assert (rows.late, rows.release()) == (2, [])
+
+
+def test_what_is_made_anew_takes_the_place_of_windows_and_of_trades_that_wait() -> None:
+    """Closes of sessions come and go with it."""
+    rows = FeatureRows(Windowed(), _BEGIN_S)
+    rows.add([_trade("A", 0, key="0"), _trade("B", 0)])
+    stored = Windows(50, _CLOSES["B"])
+    assert stored.add((_BEGIN_S - 60) * SECOND_US, [_trade("A", -40 * SECOND_US)])
+    rows.put("A", stored, [_trade("A", SECOND_US, key="1")])
+    assert rows.windowed.closes == {"A": _CLOSES["B"]}
+    assert ("A" in rows.windowed, "B" in rows.windowed) == (True, False)
+    assert [(row.symbol, row.time_s - _BEGIN_S, row.n) for row in rows.release()] == [("B", 0, 1), ("A", 1, 2)]
+    rows.put("A", Windows(), [])
+    assert rows.windowed.closes == {}
 
 
 def test_a_symbol_that_missed_a_trade_waits_for_a_state_made_anew() -> None:

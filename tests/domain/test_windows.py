@@ -226,6 +226,17 @@ def test_a_late_trade_is_reckoned_from_the_close_before_its_bar() -> None:
     assert windows.features() == _made(late, *trades).features()
 
 
+@pytest.mark.parametrize("minutes", [2, 9])
+def test_a_late_trade_of_a_minute_before_counts_in_windows_that_were_read(minutes: int) -> None:
+    """Also by a state made anew, of bars alone or of bars and older trades."""
+    trades = [_trade(_BEGIN_US + n * 20 * SECOND_US, str(5 + n % 3)) for n in range(3 * minutes)]
+    late = _trade(_BEGIN_US + (minutes - 2) * MINUTE_US + 5, "9")
+    for windows in (_made(*trades), _anew(trades, 50, [])):
+        windows.features()
+        assert _add(windows, [late], [])
+        assert windows.features() == _made(*sorted([*trades, late], key=lambda each: each.order)).features()
+
+
 def test_a_closing_print_is_taken_however_many_bars_came_since() -> None:
     """Also by a state made anew, and where the session's last minute had no trade yet."""
     close_us = _CLOSES[0]

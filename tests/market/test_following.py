@@ -1,5 +1,7 @@
 """What the consumer of a log keeps in the market store: what it heard, which ids are missing, marks of dead letters."""
 
+from itertools import permutations
+
 import pytest
 
 from app.errors import OffsetMoved
@@ -32,6 +34,20 @@ def test_of_a_symbol_the_last_trade_its_sources_and_open_gaps_are_known(place: P
     assert known == {"A": Known(given[0], (heard, Heard("W", "A", NOON_US + 3)), (lacking,))}
     assert place.rows(f"SELECT count(*) FROM gaps WHERE found_by = '{BEGAN}'") == [(2,)]  # noqa: S608 - ours
     assert writer.known(["B", "C"]) == {"B": Known(trade(1, symbol="B"), (), ()), "C": Known(None, (), ())}
+
+
+def test_gaps_that_are_told_in_another_order_are_the_same_rows(place: Place) -> None:
+    """One is cut where another begins or ends, and each part knows how many trades it lacks, if that was ever told."""
+    spans, writer = [(0, 9, 3), (3, 5, 1), (5, 7, 1), (3, 4, None)], place.writer()
+    found = []
+    for number, order in enumerate(permutations(spans)):
+        venue = f"V{number:02}"
+        for start, end, missing in order:
+            writer.apply(Batch(gaps=[Gap(venue, "A", NOON_US + start, NOON_US + end, "ids", missing)]))
+        rows = place.rows(f"SELECT from_us, to_us FROM gaps WHERE venue = '{venue}' ORDER BY from_us")  # noqa: S608 - ours
+        found.append([(start - NOON_US, end - NOON_US) for start, end in rows])
+    assert found == [[(0, 3), (3, 4), (4, 5), (5, 7), (7, 9)]] * 24
+    assert place.rows("SELECT DISTINCT missing FROM gaps WHERE to_us - from_us = 2 AND missing IS NOT NULL") == [(1,)]
 
 
 def test_what_was_heard_before_does_not_set_back_what_is_missing(place: Place) -> None:

@@ -1,7 +1,7 @@
 """Consumers that kill themselves at one of their steps, before or after it.
 
-For each line of its input, a PostgreSQL URL or a SQLite file, a rig's folder and the number of a moment, this process has a
-consumer in a process of its own, and says how it ended and at which moment.
+For each line of its input, a PostgreSQL URL or a SQLite file, a rig's folder, the number of a moment and its window size, this
+process has a consumer in a process of its own, and says how it ended and at which moment.
 """
 
 import os
@@ -60,10 +60,10 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _consume(place: str, folder: str, number: int, told: int) -> None:
+def _consume(place: str, folder: str, number: int, window_size: int, told: int) -> None:
     market = PostgresPlace(place) if place.startswith("postgresql:") else Place(Path(place))
     moments = Moments(number, told)
-    Rig(market, Path(folder)).consume(
+    Rig(market, Path(folder), window_size=window_size).consume(
         batch_max=3,
         log=lambda it: Killing(it, moments),
         writer=lambda it: Killing(it, moments),
@@ -73,11 +73,11 @@ def _consume(place: str, folder: str, number: int, told: int) -> None:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        place, folder, number = line.split()
+        place, folder, number, window_size = line.split()
         reading, told = os.pipe()
         child = os.fork()
         if not child:
-            _consume(place, folder, int(number), told)
+            _consume(place, folder, int(number), int(window_size), told)
             os._exit(0)
         os.close(told)
         _, status = os.waitpid(child, 0)

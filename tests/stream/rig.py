@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tests.market.places import NOON_US
 from tests.market.places import Place as Market
 from tests.stream.places import TOPIC
 from warm.stream.consumer import Consumer, Places
+from warm.stream.features import FEATURES, FeatureTopic
 from warm.stream.log import Log, Outgoing
 from warm.stream.messages import (
     PRICE_TOPIC,
@@ -98,11 +100,19 @@ class _UntilRead(threading.Event):
 
 class Rig:
     """``market`` is a market store's place; L2 is in ``folder``, and so is the log with a clock of its own, unless ``open_log``
-    opens another.
+    opens another. Rows of features are published where there is a ``window_size``.
     """
 
-    def __init__(self, market: Market, folder: Path, *, partitions: int = 1, open_log: Callable[[], Log] | None = None) -> None:
-        self.market, self.folder = market, folder
+    def __init__(
+        self,
+        market: Market,
+        folder: Path,
+        *,
+        partitions: int = 1,
+        open_log: Callable[[], Log] | None = None,
+        window_size: int = 0,
+    ) -> None:
+        self.market, self.folder, self.window_size = market, folder, window_size
         self.now_us = NOON_US + 86_400 * SECOND_US
         self._open_log = open_log or (lambda: EmbeddedLog(folder / "log.sqlite3", clock_ms=lambda: self.now_us // 1000))
         self.log = self._open_log()
@@ -143,7 +153,10 @@ class Rig:
             store(own_store), 0.0, self.meters, self._say, time.monotonic, self._now_us
         )
         prices = Prices(self.market.reader(), store(self.store()), self.meters, self._say, lambda: self.now_us)
-        places = Places(log(own_log), TOPIC, writer(own_writer), ticks, prices)
+        used_log, used_writer, features = log(own_log), writer(own_writer), None
+        if self.window_size:
+            features = FeatureTopic(used_log, TOPIC, used_writer, self.window_size, self.meters)
+        places = Places(used_log, TOPIC, used_writer, ticks, prices, features)
         try:
             until = _UntilRead(own_log, own_writer) if stop is None else stop
             Consumer(places, rules, self.meters, self._say, until, batch_max=batch_max, spans=spans).run()
@@ -181,6 +194,11 @@ class Rig:
         """Of all trades that are stored and count, in their order."""
         rows = self.market.rows("SELECT trade_id FROM trades_in_full WHERE NOT cancelled ORDER BY symbol, venue, trade_key")
         return [each for (each,) in rows]
+
+    def feature_rows(self) -> list[bytes]:
+        """The values of all messages of that topic."""
+        with closing(self.log.reader([FEATURES], lambda _: None)) as reader:
+            return [each.value or b"" for some in iter(lambda: reader.poll(1_000, 0), []) for each in some]
 
     def open_gaps(self) -> list[tuple[Any, ...]]:
         """In seconds after noon: from when to when trades are lacking, spans that touch together."""

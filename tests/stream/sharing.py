@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from app.market.following import Then
 from app.market.protocol import Applied, Batch, Partition
 from tests.market.places import Place, PostgresPlace
 from tests.stream.rig import Rig
@@ -62,13 +63,13 @@ class _Writer(_Wrapped):
         super().__init__(wrapped)
         self._holds = holds
 
-    def apply(self, batch: Batch) -> Applied:
+    def apply(self, batch: Batch, then: Then | None = None) -> Applied:
         partitions = _numbers(each.partition for each in batch.moves)
         _tell("writes", partitions=partitions)
         if self._holds:
             self._holds = False
             sys.stdin.readline()
-        applied: Applied = self._wrapped.apply(batch)
+        applied: Applied = self._wrapped.apply(batch, then)
         _tell("wrote", partitions=partitions)
         return applied
 

@@ -8,7 +8,7 @@ import pytest
 from app.domain.ticks import tick_of
 from app.domain.trades import SIMULATED
 from app.errors import OffsetMoved
-from app.market.following import StreamWriter
+from app.market.following import StreamWriter, Then
 from app.market.protocol import Batch, CandlesWanted, Move, Symbol
 from tests.market.places import NOON_US
 from tests.stream.places import TOPIC
@@ -183,9 +183,9 @@ def test_what_is_gone_is_told_with_the_offset_behind_it_and_not_later(make_rig: 
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - its own
             return getattr(self._writer, name)
 
-        def apply(self, batch: Batch) -> Any:  # noqa: ANN401 - its own
+        def apply(self, batch: Batch, then: Then | None = None) -> Any:  # noqa: ANN401 - its own
             moved.append((any(each.partition == partition for each in batch.moves), len(batch.gaps)))
-            return self._writer.apply(batch)
+            return self._writer.apply(batch, then)
 
     rig.consume(batch_max=1, writer=Watched)
     assert moved == [(False, 0), (True, 1), (False, 0)]

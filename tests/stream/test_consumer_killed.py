@@ -3,15 +3,9 @@
 import os
 import random
 import secrets
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from tests.kit.servers import ROOT
-from tests.market.places import PostgresPlace
 from tests.stream.days import days_before, publish, put, records, row_of
 from tests.stream.killing import STEPS
 from tests.stream.rig import SYMBOL, Rig, cancel, heartbeat, price, trade
@@ -25,25 +19,6 @@ _MESSAGES: tuple[Any, ...] = (
     *(price(1, "7"), price(3, "9.5"), price(2, "8.25")),
 )
 """Four batches, with all that is written."""
-
-
-@pytest.fixture
-def killed() -> Iterator[Callable[[Rig, int], tuple[int, str]]]:
-    """Has a consumer that kills itself at the moment of that number; how it ended, and at which moment that was."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.stream.killing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
-    ) as job:
-
-        def run(rig: Rig, number: int) -> tuple[int, str]:
-            place = rig.market.url if isinstance(rig.market, PostgresPlace) else str(rig.market.path)
-            assert job.stdin is not None
-            assert job.stdout is not None
-            job.stdin.write(f"{place} {rig.folder} {number}\n")
-            job.stdin.flush()
-            code, _, moment = job.stdout.readline().strip().partition(" ")
-            return int(code), moment
-
-        yield run
 
 
 def _result(rig: Rig) -> Any:  # noqa: ANN401 - whatever there is

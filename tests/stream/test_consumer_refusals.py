@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import MarketError
+from app.market.following import Then
 from app.market.protocol import Batch
 from tests.market.places import NOON_US
 from tests.stream.places import TOPIC
@@ -82,11 +83,11 @@ def test_while_the_market_store_is_away_the_consumer_waits_and_says_so(rig: Rig)
     failures = [1, 2]
 
     class Failing(_Wrapped):
-        def apply(self, batch: Batch) -> Any:  # noqa: ANN401 - its own
+        def apply(self, batch: Batch, then: Then | None = None) -> Any:  # noqa: ANN401 - its own
             if failures:
                 failures.pop()
                 raise MarketError("market_busy", "others write")
-            return self._log.apply(batch)
+            return self._log.apply(batch, then)
 
     rig.consume(writer=Failing)
     assert rig.ids() == ["1", "4"]
@@ -143,9 +144,9 @@ def test_the_consumer_ends_between_two_batches_when_it_is_told_to(rig: Rig) -> N
     stop = threading.Event()
 
     class Stopping(_Wrapped):
-        def apply(self, batch: Batch) -> Any:  # noqa: ANN401 - its own
+        def apply(self, batch: Batch, then: Then | None = None) -> Any:  # noqa: ANN401 - its own
             stop.set()
-            return self._log.apply(batch)
+            return self._log.apply(batch, then)
 
     rig.consume(batch_max=1, stop=stop, writer=Stopping)
     assert rig.ids() == ["1"]

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from app.errors import MarketError
-from app.market.following import StreamWriter
+from app.market.following import StreamWriter, Then
 from app.market.protocol import Applied, Batch
 from tests.kit.coinbase import Exchange
 from tests.market.places import NOON_US, SECOND_US
@@ -261,7 +261,8 @@ def test_while_the_market_store_cannot_keep_how_far_it_is_the_replay_goes_on(rig
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401
             return getattr(self._writer, name)
 
-        def apply(self, _: Batch) -> Applied:
+        def apply(self, _: Batch, then: Then | None = None) -> Applied:
+            del then
             raise MarketError("market_error", "away")
 
     run = _Run(rig, "10", folder, writer=_Away)

@@ -20,6 +20,7 @@ from app.market.protocol import Move, Partition
 from warm.errors import InputRefused
 from warm.market.listing import Listing
 from warm.stream.dead_letters import dead_letter, topic_of_dead_letters
+from warm.stream.features import FeatureTopic
 from warm.stream.following import State
 from warm.stream.log import (
     BYTES_MAX,
@@ -53,13 +54,14 @@ _LOOK_S = 1.0
 
 
 class Places(NamedTuple):
-    """From where to where. ``topic`` is the log's."""
+    """From where to where. ``topic`` is the log's. ``features``: where rows of features go, if anywhere."""
 
     log: Log
     topic: str
     writer: StreamWriter
     ticks: Ticks
     prices: Prices
+    features: FeatureTopic | None = None
 
 
 class Consumer:
@@ -78,7 +80,7 @@ class Consumer:
         batch_max: int = BATCH_MAX,
         spans: "ConsumerSpans | None" = None,
     ) -> None:
-        self._log, self._topic, self._writer, self._ticks, self._prices = places
+        self._log, self._topic, self._writer, self._ticks, self._prices, self._features = places
         self._rules, self._meters, self._say, self._stop, self._batch_max = rules, meters, say, stop, batch_max
         self._spans = spans
         self._offsets: dict[Partition, int | None] = {}
@@ -133,6 +135,8 @@ class Consumer:
             # Partitions may have come with that poll: others may have written of them until now, and died before they published.
             state, self._listing = State(self._writer), Listing(self._writer)
             self._state = state
+            if self._features is not None:
+                self._features.begin(state)
             self._ticks.add(state.symbols)
             self._prices.follow(Clock(each.symbol, each.newest_us, each.newest_us) for each in state.symbols.values())
         if messages:
@@ -171,8 +175,8 @@ class Consumer:
         return found
 
     def _take(self, reader: Reader, messages: Sequence[Message], state: State) -> None:
-        came_ns = time.time_ns()
-        sifted = sift(messages, state, self._rules)
+        came_ns, features = time.time_ns(), self._features
+        sifted = sift(messages, state, self._rules, None if features is None else features.takes)
         taken = messages[: sifted.taken]
         for message in reversed(messages[sifted.taken :]):
             reader.seek(message.partition, message.offset)
@@ -191,7 +195,7 @@ class Consumer:
         self._list(sifted)
         batch = sifted.batch(moves)
         began = time.perf_counter()
-        applied = self._writer.apply(batch)
+        applied = self._writer.apply(batch) if features is None else features.apply(batch, sifted)
         seconds = time.perf_counter() - began
         self._meters.applied(applied, seconds)
         if self._spans is not None:

@@ -64,6 +64,8 @@ class ConsumerMeters:
         self.lost = counter("lost_messages", "Messages that the log removed before they were read.")
         self.gaps = counter("gaps", "Gaps found: ids that are missing, messages that are gone, or as a source says.")
         self.ticks = counter("ticks", "Tick records written to L2.")
+        self.feature_rows = counter("feature_rows", "Rows of features published.")
+        self.late_for_features = counter("late_for_features_trades", "Trades later than the row of features of their second.")
         self.price_records = counter("price_records", "Price records computed anew, at the end of a bar or by a late trade.")
         self.short_of_history = Gauge(
             "decide_stream_short_of_history_symbols",

@@ -50,6 +50,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     from warm.publish import settings_store  # noqa: PLC0415
     from warm.saying import sayer  # noqa: PLC0415
     from warm.stream.consumer import Consumer, Places  # noqa: PLC0415
+    from warm.stream.features import FeatureTopic  # noqa: PLC0415
     from warm.stream.metrics import ConsumerMeters, served  # noqa: PLC0415
     from warm.stream.opening import open_log, place_of_log  # noqa: PLC0415
     from warm.stream.prices import Prices  # noqa: PLC0415
@@ -65,6 +66,9 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         **market_place(settings) | {"read_url": ""}, sources=names_in(settings.market_sources), deadline_s=_READ_S
     )
     prices = Prices(reader, settings_store(settings), meters, say, lambda: time.time_ns() // 1000)
+    features = (
+        FeatureTopic(log, settings.kafka_topic, writer, settings.window_size, meters) if settings.feature_rows == "on" else None
+    )
     rules = Rules(int(settings.max_clock_skew_s * 1e6), settings.market_retention_days)
     with tracing(settings, say) as traces, ExitStack() as ending:
         spans = None if traces is None else traces.consumer()
@@ -82,7 +86,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         thread.start()
         ending.callback(thread.join)
         ending.callback(stop.set)
-        Consumer(Places(log, settings.kafka_topic, writer, ticks, prices), rules, meters, say, stop, spans=spans).run()
+        Consumer(Places(log, settings.kafka_topic, writer, ticks, prices, features), rules, meters, say, stop, spans=spans).run()
     say("stopped")
     return int(died.is_set())
 

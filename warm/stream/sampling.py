@@ -1,6 +1,5 @@
 """Simulated trades as files, minute by minute: a file of any size takes the memory of some thousand trades."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from polars.io.plugins import register_io_source
 from app.domain.candles import MINUTE_US
 from app.domain.trades import SIMULATED
 from warm.market.telling import Teller, Words, open_teller
-from warm.report import whole_file
+from warm.report import open_as_usual, whole_file
 from warm.stream.synthetic.process import Made, trades
 from warm.stream.synthetic.processes import PROCESSES
 
@@ -69,7 +68,7 @@ def write_sample(sample: Sample) -> int:
             states = {symbol: process.begin(symbol) for symbol in sample.symbols}
             minutes = told.passing(trades(process, states, sample.start_us, sample.minutes))
             _WRITERS[sample.out.suffix.lower()](part, minutes, sample)
-            _open_as_usual(part)
+            open_as_usual(part)
         code = WRITTEN
         report |= {"status": "written", "trades": told.trades, "bytes": sample.out.stat().st_size}
     except KeyboardInterrupt:
@@ -161,10 +160,3 @@ def _price(made: Made) -> str:
 
 def _moment(time_us: int) -> str:
     return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _open_as_usual(path: Path) -> None:
-    """A sample is no secret: whoever may read what its owner makes may read it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)

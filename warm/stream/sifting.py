@@ -35,6 +35,9 @@ _DAY_US = DAY_S * 1_000_000
 _LATEST_US = TIME_MAX_US - 3
 """Of any source: a gap ends behind it."""
 
+Takes = Callable[[Partition, Content], bool]
+"""Whether a message of a partition can be told of together with those before."""
+
 
 class WrongClock(DecideError):
     """A live source's message says a time that cannot be."""
@@ -79,8 +82,8 @@ class Sifted:
     than that trades came. ``sources`` are by what headers have. ``begun``: symbols that were heard for the first time, by venue.
     """
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, takes: Takes | None = None) -> None:
+        self._state, self._takes = state, takes
         self.trades: list[Trade] = []
         self.cancels: list[Cancel] = []
         self.prices: list[Price] = []
@@ -134,10 +137,13 @@ class Sifted:
         Raises:
             WrongTopic: as it stands.
         """
-        if message.partition is not self._partition:
-            self._partition, self._is_of_prices = message.partition, message.partition.topic == PRICE_TOPIC
+        partition = message.partition
+        if partition is not self._partition:
+            self._partition, self._is_of_prices = partition, partition.topic == PRICE_TOPIC
         if self._is_of_prices or not isinstance(content, TradeMessage):
             return self._take_other(content, message)
+        if self._takes is not None and not self._takes(partition, content):
+            return False
         venue, symbol, time_us = content.venue, content.symbol, content.time_us
         touched = self._touched.get((venue, symbol)) or self._touch(venue, symbol, time_us)
         series, followed = touched.series, touched.followed
@@ -165,6 +171,8 @@ class Sifted:
             self.prices.append(Price(content.symbol, content.provider, content.time_us, content.price, content.currency, told_us))
             return True
         if isinstance(content, GapMessage) and not content.filled and self._is_filled(content):
+            return False
+        if self._takes is not None and not self._takes(message.partition, content):
             return False
         venue, symbol, time_us = content.venue, content.symbol, content.time_us
         touched = self._touched.get((venue, symbol)) or self._touch(venue, symbol, time_us)
@@ -214,9 +222,11 @@ class Sifted:
             yield touched.series.heard()
 
 
-def sift(messages: Sequence[Message], state: State, rules: Rules) -> Sifted:
-    """What ``messages`` say. It changes ``state``, which is worth nothing any more where that is not written."""
-    sifted = Sifted(state)
+def sift(messages: Sequence[Message], state: State, rules: Rules, takes: Takes | None = None) -> Sifted:
+    """What ``messages`` say, up to one that ``takes`` says cannot be told of together with those before. It changes ``state``,
+    which is worth nothing any more where that is not written.
+    """
+    sifted = Sifted(state, takes)
     skew_us, take, sources = rules.skew_us, sifted.take, sifted.sources
     for message in messages:
         try:
