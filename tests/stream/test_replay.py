@@ -11,6 +11,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
+from app.__main__ import main
 from app.errors import MarketError
 from app.market.following import StreamWriter, Then
 from app.market.protocol import Applied, Batch
@@ -85,7 +86,8 @@ class _Run:
             else:
                 self.code = replay.end()
         self.resumed = begun.told["resumed"]
-        self.came = [(at_s, decode(message.value), told(message.headers)) for at_s, message in log.came]
+        came = [(at_s, decode(message.value), told(message.headers)) for at_s, message in log.came]
+        self.came = [each for each in came if isinstance(each[1], TradeMessage)]
 
     def _say(self, event: str, **_: object) -> None:
         self.said.append(event)
@@ -129,6 +131,27 @@ def _trades(rig: Rig) -> list[TradeMessage]:
 
 def _ids(rig: Rig) -> Counter[tuple[str, str]]:
     return Counter((each.symbol, each.trade_id) for each in _trades(rig))
+
+
+def test_rows_of_features_of_a_replay_at_any_speed_are_those_of_stored_trades(folder: Path, tmp_path: Path) -> None:
+    made = list[list[bytes]]()
+    speeds: tuple[tuple[Literal["1", "10", "max"], int], ...] = (("1", 7), ("10", 100), ("max", 5_000))
+    for speed, batch_max in speeds:
+        with new_rig(tmp_path / speed) as rig:
+            rig.window_size = 50
+            assert _Run(rig, speed, folder).code == 0
+            rig.consume(batch_max=batch_max)
+            made.append(rig.feature_rows())
+    # Those of size 0 are no trades of any second.
+    assert len(made[0]) == 3 * _TRADES - _TRADES // 5
+    assert made[0] == made[1] == made[2]
+    out = tmp_path / "rows.jsonl"
+    market = tmp_path / "max" / "market.sqlite3"
+    assert main(["features", "--out", str(out), "--market-path", str(market)]) == 0
+    published = {(row["symbol"], row["time_s"]): row for row in map(json.loads, made[0])}
+    stored = {(row["symbol"], row["time_s"]): row for row in map(json.loads, out.read_text().splitlines())}
+    assert stored.keys() == published.keys()
+    assert all(published[each].items() >= row.items() for each, row in stored.items())
 
 
 def test_what_is_replayed_and_consumed_is_stored_as_if_it_was_loaded(rig: Rig, folder: Path, tmp_path: Path) -> None:

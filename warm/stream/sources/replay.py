@@ -2,21 +2,24 @@
 
 Times are as recorded, but at ``real-time``: that is as fast as they came, with the times moved so that the first is now. Moved
 trades are others than those that were recorded, and their ids say so. Their ids count by one for nobody: a file need not have
-all of them.
+all of them. At its end each symbol is heard once more, so that nobody waits for what comes late.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
+from app.domain.candles import SECOND_US
 from app.errors import MarketError, OffsetMoved
-from app.market.protocol import Writer
+from app.market.protocol import TIME_MAX_US, Writer
 from warm.market.telling import Teller, Words
 from warm.stream.ingesting import Begun, Target
-from warm.stream.log import Outgoing
-from warm.stream.sifting import REPLAY
+from warm.stream.log import MESSAGES_MAX, LogError, Outgoing
+from warm.stream.messages import HeartbeatMessage
+from warm.stream.sifting import LATE_US, REPLAY
 from warm.stream.sources.recordings import Recordings, Wanted
 from warm.stream.telling import outgoing, trade_message
 
@@ -40,6 +43,7 @@ class ReplaySource:
         self._next = next(self._coming, None)
         self._began: tuple[int, int] | None = None
         self._kept_us = 0
+        self._newest: dict[tuple[str, str], int] = {}
 
     def next_us(self, now_us: int) -> int | None:
         """When the next trade is due."""
@@ -67,9 +71,16 @@ class ReplaySource:
                 moved = f"{trade.key}@{reached.began_us}"
                 trade = msgspec.structs.replace(trade, time_us=trade.time_us + began_us - first_us, key=moved, trade_id=moved)
             made.append(outgoing(trade_message(trade), now_us, NAME))
+            self._newest[trade.venue, trade.symbol] = trade.time_us
             self._recordings.on_way(file, reached)
             self._next = next(self._coming, None)
         return made
+
+    def last(self, now_us: int) -> Iterator[Outgoing]:
+        """Of each symbol that was told a heartbeat from when nothing of it is late any more."""
+        for (venue, symbol), time_us in self._newest.items():
+            heard_us = min(time_us + LATE_US + SECOND_US, TIME_MAX_US - 1)
+            yield outgoing(HeartbeatMessage(schema=1, symbol=symbol, time_us=heard_us, venue=venue), now_us, NAME)
 
     def _keep(self) -> None:
         try:
@@ -111,8 +122,12 @@ class Replay:
 
         def close(is_over: bool) -> None:  # noqa: FBT001 - as a source has it
             try:
+                if is_over:
+                    last = source.last(self._now_us())
+                    while some := list(islice(last, MESSAGES_MAX)):
+                        target.log.append(target.topic, some)
                 (recordings.forget if is_over else recordings.keep)()
-            except (MarketError, OffsetMoved) as error:
+            except (LogError, MarketError, OffsetMoved) as error:
                 say("not_kept", error=str(error))
             finally:
                 writer.close()
