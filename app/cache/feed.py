@@ -23,6 +23,8 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _WITHDRAWN_AT_ONCE = SLICE // 2
 """What L1 forgets is freed, and takes twice the time."""
+_VALUES_AT_ONCE = SLICE // 10
+"""A value takes some 10 µs, with all who must know of it."""
 
 
 class FeedMeters(Protocol):
@@ -185,7 +187,7 @@ class Feed:
     async def _take_values(self, changes: Changes) -> None:
         """In slices, as `_invalidate`."""
         left = len(changes.values)
-        async for some in in_slices(changes.values):
+        async for some in in_slices(changes.values, _VALUES_AT_ONCE):
             self._tiers.apply(some)
             self.globals.apply(some)
             left -= len(some)

@@ -175,14 +175,14 @@ def test_the_feed_gives_values_to_l1_and_names_their_symbols_to_who_listens() ->
         await house.feed.step()
         await house.read("A")
         reads = len(house.store.reads)
-        values = (*(mood(f"S{number}") for number in range(600)), mood("A", AS_OF_MS, 2))
+        values = (*(mood(f"S{number}") for number in range(60)), mood("A", AS_OF_MS, 2))
         house.store.feed = [Changes("5~7", (), lost=False, values=values), Changes("6~8", ("B",), lost=False, values=values[:1])]
         house.store.info = None
         await house.feed.step()
         assert await _mood(house, "A") == mood_record("A", AS_OF_MS, 2)
         assert len(house.store.reads) == reads
         told = [(each.last_id, len(each.symbols), len(each.values)) for each in house.heard[1:]]
-        assert told == [("", 500, 500), ("5~7", 101, 101)]
+        assert told == [("", 50, 50), ("5~7", 11, 11)]
         assert house.store.asked_after[-1] == "0"
         await house.feed.step()
         last = [(each.last_id, each.symbols, len(each.values)) for each in house.heard[3:]]

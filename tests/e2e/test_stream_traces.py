@@ -18,7 +18,8 @@ from tests.kit.servers import ROOT, clean_environment, free_port, until
 _WITHIN_S = 60.0
 _NAMES = {"ingest", "consume", "transaction", "upsert"}
 _INGEST, _STREAM = ("ingest", "--source", "synthetic"), ("stream",)
-_ON = {"TRACES": "on", "OTEL_BSP_SCHEDULE_DELAY": "100", "INGESTION_INTERVAL_SECONDS": "0.1", "STREAM_PORT": "0"}
+_NO_PORTS = {"STREAM_PORT": "0", "INGEST_PORT": "0"}
+_ON = {"TRACES": "on", "OTEL_BSP_SCHEDULE_DELAY": "100", "INGESTION_INTERVAL_SECONDS": "0.1", **_NO_PORTS}
 
 
 @contextmanager
@@ -82,14 +83,14 @@ from warm.stream import ingest, running
 stop = threading.Event()
 stop.set()
 settings = load_settings()
-assert (running._run(settings, stop), ingest.ingest(settings, ["AAPL"], 1, stop)) == (0, 0)
+assert (running._run(settings, stop), ingest.ingest(settings, "synthetic", None, stop)) == (0, 0)
 traced = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "warm.stream.spans", "app.observe.")
 print(*(name for name in sys.modules if name.startswith(traced)))
 """
 
 
 def test_with_traces_off_the_jobs_import_nothing_of_them(tmp_path: Path) -> None:
-    environment = clean_environment({"PYTHONPATH": str(ROOT), "STREAM_PORT": "0"})
+    environment = clean_environment({"PYTHONPATH": str(ROOT), **_NO_PORTS})
     command = [sys.executable, "-c", _WIRED]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.split() == []

@@ -201,7 +201,7 @@ def ingest(settings: Settings, name: str, begin: "Begin", stop: threading.Event,
     from warm.stream.sources.opening import now_us  # noqa: PLC0415
     from warm.stream.tracing import tracing  # noqa: PLC0415
 
-    say, left, meters, died = sayer(sys.stderr, "ingest"), 0, IngestMeters(name), threading.Event()
+    say, left, is_over, meters, died = sayer(sys.stderr, "ingest"), 0, False, IngestMeters(name), threading.Event()
     # Of this machine with Kafka, too. Two machines' sources would tell the same trades twice, or make different ones of the same
     # numbers, of which the first ones count: prices jump, nothing is lost. So one is to be started for a topic.
     lease, log = Lease(Path(settings.stream_path), name), open_log(settings, busy_s=_BUSY_S)
@@ -222,7 +222,6 @@ def ingest(settings: Settings, name: str, begin: "Begin", stop: threading.Event,
                 keeper.start()
                 ending.callback(keeper.join)
                 ending.callback(stop.set)
-            is_over = False
             try:
                 say("ingesting", source=name, **begun.told, topic=target.topic, log=place_of_log(settings))
                 spans = None if traces is None else traces.source(target.topic)
