@@ -25,7 +25,7 @@ from tests.kit.servers import ROOT, until
 
 _TODAY = datetime.now(UTC).date()
 _DAYS = [str(_TODAY - timedelta(days=before)) for before in range(90, 0, -1)]
-_LOCKS = ("-warm", "-postgres", "-traces", "-bench", "-build")
+_LOCKS = ("-kafka", "-postgres", "-coinbase", "-traces", "-bench", "-build")
 
 
 @pytest.fixture(scope="module")
