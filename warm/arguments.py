@@ -6,6 +6,7 @@ After 3 and 130 the store holds the whole old or the whole new data, never a par
 """
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.arguments import PathAction, new_parser, number
@@ -20,6 +21,7 @@ FORMAT_NAMES = (
     "freqtrade", "lean", "lean-unscaled", "native", "ai-hedge-fund", "ai-hedge-fund-v2", "tradingagents", "tradingagents-reports",
     "tradingagents-cn", "ai-trader",
 )  # fmt: skip
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MEMORY_MOST_MB = 99_999_999
 _EXAMPLES = """
 Where the store is, settings say: environment variables, .env, or the options above.
@@ -31,6 +33,16 @@ Examples:
   decide warm --prices my/prices --watch               load again whenever a file changes
   decide warm --prices my/prices --dry-run             everything but the write
 """
+
+
+def moment_of(parser: argparse.ArgumentParser, option: str, text: str) -> int:
+    """The moment that ``option`` says, in whole epoch seconds; ends the process with code 2 where ``text`` is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        parser.error(f"{option} {text[:40]!r} is not a moment; allowed: {MOMENT_RULE}")
+    return int((moment - _EPOCH).total_seconds())
 
 
 class _Offered(tuple[str, ...]):

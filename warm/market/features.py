@@ -10,7 +10,6 @@ Exit codes: 0 written, 1 it could not be written, 2 wrong usage or settings, 3 t
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from app.arguments import PathAction, new_parser, parse
@@ -19,10 +18,9 @@ from app.domain.symbols import canonical_symbol
 from app.market.protocol import TIME_MAX_US
 from app.options import market_place
 from app.setting_options import add_market_settings, add_settings, settings_given, tells_settings
-from warm.arguments import MOMENT_RULE
+from warm.arguments import MOMENT_RULE, moment_of
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = """\
 Examples:
   decide features --start 2026-11-01 --end 2026-11-08 --out week.parquet
@@ -70,12 +68,7 @@ def main(given: Sequence[str] | None = None) -> int:
 def _time_us(parser: argparse.ArgumentParser, option: str, text: str | None, default_us: int) -> int:
     if text is None:
         return default_us
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        parser.error(f"{option} {text[:40]!r} is not a moment; allowed: {MOMENT_RULE}")
-    time_us = int((moment - _EPOCH).total_seconds()) * SECOND_US
+    time_us = moment_of(parser, option, text) * SECOND_US
     if not 0 <= time_us < TIME_MAX_US:
         parser.error(f"{option} {text} is beyond what is kept; allowed: from 1970 on, before the year 9000")
     return time_us

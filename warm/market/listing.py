@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from app.domain.symbols import currency_of, never_closes
-from app.domain.trades import SIMULATED
+from app.domain.trades import SIMULATED, Trade
 from app.market.protocol import Session, Symbol, Writer
 from warm.calendar.exchanges import exchange, exchange_of
 from warm.calendar.sessions import at_minute
@@ -42,6 +42,15 @@ class Listing:
         self._writer = writer
         self._told: set[tuple[str, str | None]] = set()
         self._markets: set[str] = set()
+
+    def tell_trades(self, trades: Iterable[Trade], source: str) -> tuple[set[str], set[str]]:
+        """The symbols of ``trades``, which it tells as `tell` does, and those of them that are simulated."""
+        named = {(trade.symbol, trade.venue == SIMULATED) for trade in trades}
+        symbols = {symbol for symbol, _ in named}
+        simulated = {symbol for symbol, is_simulated in named if is_simulated}
+        self.tell(symbols - simulated, source)
+        self.tell(simulated, SIMULATED, SIMULATED)
+        return symbols, simulated
 
     def tell(self, symbols: Iterable[str], source: str, market: str | None = None) -> None:
         """Of those that are new, in one step: each step changes whose closes are known, and these are then read anew.

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from app.domain.trades import SIMULATED
 from app.errors import MarketError, OffsetMoved, StoreError
 from app.market.protocol import Batch as Written
 from app.market.protocol import Writer
@@ -132,11 +131,7 @@ class Load:
         self._finished.append(place)
 
     def _write(self, batch: Batch, place: Place, fate: FileFate, name: str) -> None:
-        named = {(trade.symbol, trade.venue == SIMULATED) for trade in batch.trades}
-        symbols = {symbol for symbol, _ in named}
-        simulated = {symbol for symbol, is_simulated in named if is_simulated}
-        self._listing.tell(symbols - simulated, name)
-        self._listing.tell(simulated, SIMULATED, SIMULATED)
+        symbols, simulated = self._listing.tell_trades(batch.trades, name)
         reached = Reached(batch.position)
         done = self._writer.apply(Written(trades=batch.trades, moves=place.moves(reached)))
         place.moved(reached)

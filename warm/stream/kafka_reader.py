@@ -13,7 +13,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from app.market.protocol import Partition
 from warm.stream.kafka_cluster import METADATA_MS, NAME, UNKNOWN, Cluster, code_of
-from warm.stream.log import BYTES_MAX, MESSAGES_MAX, Begin, LogError, Message, OffsetOutOfRange
+from warm.stream.log import BYTES_MAX, Begin, LogError, Message, OffsetOutOfRange, check_poll
 
 LOOK_S, SESSION_S = 1.0, 10.0
 """How often it is looked which topics there are, and how long a group waits for a member that is silent."""
@@ -68,8 +68,7 @@ class KafkaReader:
 
     def poll(self, most: int, wait_s: float) -> list[Message]:
         """What Kafka has sent by then."""
-        if not 1 <= most <= MESSAGES_MAX:
-            raise ValueError(f"a poll is for {most} messages; allowed: 1 to {MESSAGES_MAX}")
+        check_poll(most)
         deadline = time.monotonic() + wait_s
         try:
             with self._cluster.errors():

@@ -219,6 +219,14 @@ def check_messages(topic: str, messages: Sequence[Outgoing]) -> None:
         raise ValueError(f"{topic} gets {sum(sizes)} bytes at once; allowed: up to {BYTES_MAX}")
 
 
+def check_poll(most: int) -> None:
+    """Raises:
+    ValueError: no poll is for so many messages.
+    """
+    if not 1 <= most <= MESSAGES_MAX:
+        raise ValueError(f"a poll is for {most} messages; allowed: 1 to {MESSAGES_MAX}")
+
+
 def message_bytes_max(topic: str) -> int:
     """How long a message of ``topic`` may be."""
     return MESSAGE_BYTES_MAX + (DEAD_LETTER_BYTES if topic.endswith(DEAD_LETTERS) else 0)

@@ -17,7 +17,7 @@ from app.domain.candles import MINUTE_US
 from app.domain.symbols import canonical_symbol
 from app.domain.vector import is_symbol
 from app.market.protocol import TIME_MAX_US
-from warm.arguments import MOMENT_RULE
+from warm.arguments import MOMENT_RULE, moment_of
 from warm.stream.synthetic.process import SYMBOLS
 from warm.stream.synthetic.processes import PROCESSES
 
@@ -25,7 +25,6 @@ ENDINGS = (".csv", ".jsonl", ".parquet")
 _DAYS_MAX = 3_650
 _SYMBOLS_MAX = 1_000
 _DAY_MINUTES = 1440
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = """\
 Examples:
   decide sample trades --days 10 --out simulated.csv
@@ -101,14 +100,8 @@ def symbols_of(parser: argparse.ArgumentParser, text: str) -> list[str]:
 def _end_us(parser: argparse.ArgumentParser, text: str | None) -> int:
     """When the first minute begins that is not written."""
     if text is None:
-        moment = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            parser.error(f"--end {text[:40]!r} is not a moment; allowed: {MOMENT_RULE}")
-    end_us = int((moment - _EPOCH).total_seconds()) // 60 * MINUTE_US
+        text = datetime.now(UTC).date().isoformat()
+    end_us = moment_of(parser, "--end", text) // 60 * MINUTE_US
     if not 0 < end_us < TIME_MAX_US:
         parser.error(f"--end {text} is beyond what is kept; allowed: after 1970 and before {_year(TIME_MAX_US)}")
     return end_us

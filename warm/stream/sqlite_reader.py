@@ -10,7 +10,7 @@ import msgspec
 from app.market.protocol import Partition
 from app.store.bell import Ear
 from app.store.sqlite_feed import snapshot
-from warm.stream.log import BYTES_MAX, MESSAGES_MAX, Begin, LogError, Message, OffsetOutOfRange, Watermarks
+from warm.stream.log import BYTES_MAX, Begin, LogError, Message, OffsetOutOfRange, Watermarks, check_poll
 from warm.stream.sqlite_file import BUSY_S, LogFile
 
 NAME = "sqlite"
@@ -46,8 +46,7 @@ class EmbeddedReader:
 
     def poll(self, most: int, wait_s: float) -> list[Message]:
         """Partitions take turns at being the first."""
-        if not 1 <= most <= MESSAGES_MAX:
-            raise ValueError(f"a poll is for {most} messages; allowed: 1 to {MESSAGES_MAX}")
+        check_poll(most)
         deadline = time.monotonic() + wait_s
         self._ear.open()
         while True:

@@ -8,12 +8,12 @@ again. Once all was told it is forgotten, so the same command tells all again.
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from app.domain.trades import SIMULATED, Trade
+from app.domain.trades import Trade
 from app.market.protocol import Batch as Written
 from app.market.protocol import Writer
 from warm.errors import InputRefused
@@ -131,7 +131,7 @@ class Recordings:
         try:
             for batch in read_trades(file.source, file.found, reached.position, {}):
                 batch.add_to(self.rejects)
-                self._list(batch.trades, file.found.name)
+                self._listing.tell_trades(batch.trades, file.found.name)
                 file.share = (batch.position.offset - reached.position.offset) / max(1, len(batch.trades))
                 for taken, trade in enumerate(islice(batch.trades, passed, None), passed + 1):
                     yield trade, reached._replace(taken=taken)
@@ -139,11 +139,6 @@ class Recordings:
                 reached = reached._replace(position=batch.position)
         except InputRefused as refused:
             self.refused[file.source.label] = str(refused)
-
-    def _list(self, trades: Sequence[Trade], name: str) -> None:
-        simulated = {each.symbol for each in trades if each.venue == SIMULATED}
-        self._listing.tell({each.symbol for each in trades} - simulated, name)
-        self._listing.tell(simulated, SIMULATED, SIMULATED)
 
     def on_way(self, file: _File, reached: Reached) -> None:
         """A trade that goes to the log; whoever sent it says when that has it."""
